@@ -1,0 +1,109 @@
+"""The experiment configuration: one frozen dataclass per section of the YAML file.
+
+Defaults stand in ``configs/defaults.yaml`` and nowhere else; a dataclass field carries only its type and meaning. The backend and the
+device are command-line choices and never part of the file, so that one file describes the same experiment in both frameworks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["AdaptationConfig", "DataConfig", "ExperimentConfig", "ModelConfig", "OptimizationConfig", "TargetConfig", "TrainingConfig"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which network is built and where its weights come from."""
+
+    source: str | None  #: hub id, local folder or ``python:PACKAGE/FOLDER``; null builds ``config`` from scratch
+    task: Literal["sequence-classification", "language-modeling"]
+    tokenizer: str | None  #: hub id, folder, ``python:...`` or ``bpe:SIZE`` (trained on the training split); null takes that of ``source``
+    dropout: float | None  #: replaces every dropout probability of the base model; null keeps the checkpoint's
+    config: dict[str, Any]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which text is read and how it is cut into sequences."""
+
+    name: str  #: a registered data set, or ``files`` for the user's own
+    directory: str | None  #: local folder; null reads the Hugging Face hub
+    files: dict[str, str]  #: for ``files``: split (train, validation, test) to path
+    text_column: str | None
+    label_column: str | None  #: null for language modelling
+    prompt_column: str | None  #: conditioning text of which no loss is taken
+    max_length: int  #: tokens per sequence; longer texts are truncated (classification) or cut (language modelling)
+    length_multiple: int  #: a batch is padded to its longest sequence rounded up to this multiple
+    max_examples: dict[str, int]  #: split to number of examples kept, from the start; for trials
+
+
+@dataclass(frozen=True)
+class TargetConfig:
+    """One target pattern; rank and alpha replace those of the section."""
+
+    pattern: str
+    rank: int | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class AdaptationConfig:
+    """What is trained. ``rank`` and ``alpha`` have no default: a file that says ``lora`` must say both."""
+
+    method: Literal["lora", "full", "head"]
+    targets: tuple[TargetConfig, ...]
+    exclude: tuple[str, ...]
+    rank: int | None
+    alpha: float | None
+    dropout: float
+    rank_stabilized: bool  #: scale alpha / sqrt(rank) instead of alpha / rank
+    bias: Literal["none", "all", "lora_only"]
+
+
+@dataclass(frozen=True)
+class OptimizationConfig:
+    """AdamW with decoupled decay (none on biases and norms) and a learning-rate schedule."""
+
+    learning_rate: float
+    final_learning_rate: float  #: what linear, cosine and polynomial schedules end at
+    schedule: Literal["constant", "linear", "cosine", "polynomial"]
+    power: float  #: of the polynomial schedule
+    warmup_steps: int | None
+    warmup_ratio: float | None  #: of all steps; at most one of the two may be given
+    weight_decay: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    max_grad_norm: float | None  #: global norm; null does not clip
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long, in which batches, and when to look."""
+
+    global_batch_size: int  #: sequences per optimizer step, over all micro-batches
+    micro_batch_size: int | None  #: sequences computed at once; null is the global batch size
+    epochs: float
+    max_steps: int | None  #: stops earlier than ``epochs``; the schedule then ends there
+    evaluate_every_steps: int | None
+    evaluate_every_epochs: float | None  #: exactly one of the two
+    evaluation_batch_size: int
+    metric: str  #: decides the best checkpoint: loss, perplexity, accuracy, matthews_correlation, f1_macro, f1_weighted
+    patience: int | None  #: evaluations without a strictly better metric before stopping; null never stops early
+    log_every_steps: int
+    dtype: Literal["fp32", "bf16"]
+    compile: bool | None  #: null: the faster choice of the backend; true: ms.jit / torch.compile; false: eager / PyNative
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """A whole experiment. ``name`` defaults to the file's stem and names the run directory."""
+
+    name: str
+    seed: int
+    model: ModelConfig
+    data: DataConfig
+    adaptation: AdaptationConfig
+    optimization: OptimizationConfig
+    training: TrainingConfig
