@@ -1,0 +1,64 @@
+"""Merging adapters into base weights, in NumPy: the one place where the merged weight is computed, for layers and for checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from common.adaptation.plan import Plan, PlanStep
+from common.errors import InputError
+from common.models.specs import ModelSpec
+
+__all__ = ["delta_weight", "merge_arrays", "merged_weight", "placed_b"]
+
+
+def placed_b(step: PlanStep, b: np.ndarray) -> np.ndarray:
+    """Spread B over the fused output: (adapted outputs, rank) becomes (out, slices * rank), zero outside each slice's rows and columns."""
+    rank = step.arguments.rank
+    placed = np.zeros((step.out_features, len(step.ranges) * rank), b.dtype)
+    row = 0
+    for index, (start, stop) in enumerate(step.ranges):
+        placed[start:stop, index * rank : (index + 1) * rank] = b[row : row + stop - start]
+        row += stop - start
+    return placed
+
+
+def delta_weight(step: PlanStep, adapter: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The update scaling * B A in the layout of the module's stored weight, float64."""
+    if step.kind == "embedding":
+        a, b = adapter[f"{step.path}.lora_embedding_A"], adapter[f"{step.path}.lora_embedding_B"]
+        return step.arguments.scaling * (a.T.astype(np.float64) @ b.T.astype(np.float64))  # (rows, width)
+    a, b = adapter[f"{step.path}.lora_A"].astype(np.float64), adapter[f"{step.path}.lora_B"].astype(np.float64)
+    delta = step.arguments.scaling * (placed_b(step, b) @ a)  # (out, in)
+    return delta.T if step.kind == "conv1d" else delta
+
+
+def merged_weight(step: PlanStep, weight: np.ndarray, adapter: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
+    """Return the merged weight, float32 rounded once from float64, and the relative error of that rounding (Frobenius norm)."""
+    exact = weight.astype(np.float64) + delta_weight(step, adapter)
+    merged = exact.astype(np.float32)
+    norm = float(np.linalg.norm(exact))
+    return merged, float(np.linalg.norm(merged - exact)) / norm if norm else 0.0
+
+
+def merge_arrays(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Fold a trained adapter (and trained head and biases) into the base: a plain checkpoint.
+
+    Returns:
+        Every parameter of the model by canonical name, and the relative rounding error by adapted module.
+
+    Raises:
+        InputError: an adapted embedding is tied to the output head, where merging would change the head as well.
+    """
+    arrays = dict(spec.arrays) | {name: trained[name] for name in plan.trained}
+    errors = {}
+    tied = {module.tied_to for module in spec.modules if module.tied_to}
+    for step in plan.steps:
+        if step.path in tied:
+            raise InputError(
+                f"An adapter on {step.path} cannot be merged: the language-model head shares its weight and would change too. Keep the adapter apart, or leave it out of the targets."
+            )
+        name = f"{step.path}.weight"
+        arrays[name], errors[step.path] = merged_weight(step, arrays[name], trained)
+    return arrays, errors

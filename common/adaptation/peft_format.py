@@ -1,0 +1,246 @@
+"""Adapters on disk in the format of Hugging Face PEFT, readable there and here.
+
+A folder holds ``adapter_model.safetensors`` and ``adapter_config.json``. LoRA of some slices of a fused projection has no counterpart in PEFT and is
+written as LoRA of the whole projection, exactly: with n slices, A' stacks the slices' A to (n * rank, in), B' (out, n * rank) carries each slice's B in
+its own block and zeros elsewhere, and alpha' = n * alpha (sqrt(n) * alpha when rank-stabilised) keeps the scale over the rank n * rank.
+What PEFT has no field for (the base model's fingerprint, seed, backend, versions) is one JSON object under ``twinlora`` in the safetensors metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.adaptation.plan import Plan, PlanStep
+from common.errors import InputError
+from common.files import load_arrays, save_arrays, write_json
+from common.models.specs import ModelSpec
+
+__all__ = ["CONFIG_NAME", "WEIGHTS_NAME", "load_adapter", "read_adapter", "save_adapter"]
+
+WEIGHTS_NAME = "adapter_model.safetensors"
+CONFIG_NAME = "adapter_config.json"
+PREFIX = "base_model.model."
+TASK_TYPES = {"sequence-classification": "SEQ_CLS", "language-modeling": "CAUSAL_LM"}
+NO_TARGETS = "dummy-target-modules"  # PEFT's own word for an adapter that only has modules_to_save
+
+# Entries that are represented by the plan, or say which modules and how training went: the keys in the file and the plan decide instead.
+READ_ENTRIES = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights"}
+OTHER_ENTRIES = {
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias", "fan_in_fan_out", "task_type"),
+    *("base_model_name_or_path", "revision", "inference_mode", "lora_dropout", "auto_mapping", "peft_version", "ensure_weight_tying"),
+    *("megatron_core", "qalora_group_size"),  # settings of features whose own switch is checked
+}
+PLAIN_INITIALISATIONS = (True, False, "gaussian")  # others start from a changed base model, or from a nonzero update
+
+
+def save_adapter(folder: Path, plan: Plan, spec: ModelSpec, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+    """Write the trained ``arrays``, named and shaped as in ``plan.shapes()``, as float32. Equal arguments give byte-equal files.
+
+    Raises:
+        InputError: the plan trains the whole model, or the arrays are not exactly those of the plan.
+    """
+    if plan.method == "full":
+        raise InputError("An adapter folder holds LoRA factors, heads and biases; a fully fine-tuned model is saved as a Hugging Face checkpoint instead.")
+    _refuse(f"the arrays to be saved in {folder}", _differences(plan.shapes(), arrays))
+    wrapped = {step.path for step in plan.steps}
+    tensors = {_trained_key(name, wrapped): arrays[name] for name in plan.trained}
+    for step in plan.steps:
+        tensors |= _export(step, *(arrays[name] for name in step.shapes()))
+    extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
+    folder = Path(folder)
+    save_arrays(folder / WEIGHTS_NAME, {name: np.asarray(array, np.float32) for name, array in tensors.items()}, {"twinlora": json.dumps(extras)})
+    write_json(folder / CONFIG_NAME, _config(plan, spec))
+
+
+def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, str]]:
+    """Read any PEFT adapter as it stands: (configuration, arrays by PEFT's keys, our metadata or {}).
+
+    Raises:
+        InputError: a file is missing or unreadable.
+    """
+    path = Path(folder) / CONFIG_NAME
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"An adapter folder holds {CONFIG_NAME} and {WEIGHTS_NAME}; {folder} has no {CONFIG_NAME}. Give the folder itself.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} must be a JSON object; it cannot be read: {error}.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} must be a JSON object; it holds a {type(config).__name__}.")
+    arrays, metadata = load_arrays(Path(folder) / WEIGHTS_NAME)
+    try:
+        extras = json.loads(metadata.get("twinlora", "{}"))
+    except ValueError as error:
+        raise InputError(f"The metadata entry 'twinlora' of {Path(folder) / WEIGHTS_NAME} must be JSON: {error}.") from error
+    return config, arrays, extras
+
+
+def load_adapter(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """Inverse of ``save_adapter``; also reads adapters made by PEFT. Returns float32 arrays named and shaped as in ``plan.shapes()``.
+
+    Raises:
+        InputError: every missing, unexpected or wrongly shaped key, every other scale, and every setting of PEFT's that would change the mathematics,
+            listed together; or an update outside the plan's slices.
+    """
+    config, tensors, extras = read_adapter(folder)
+    wrapped = {step.path for step in plan.steps}
+    tensors = {key: array for key, array in tensors.items() if not _is_copy(key, tensors)}
+    expected = {_trained_key(name, wrapped): shape for name, shape in plan.trained.items()}
+    for step in plan.steps:
+        expected |= _shapes(step)
+    problems = _config_problems(config, plan)
+    fingerprint = extras.get("base_fingerprint", "")
+    if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
+        problems.append(f"it was trained on another base model: fingerprint {fingerprint[:16]}, the model at hand has {spec.fingerprint[:16]}")
+    _refuse(f"the adapter in {folder}", problems + _differences(expected, tensors))
+    tensors = {key: np.asarray(array, np.float32) for key, array in tensors.items()}
+    arrays = {name: tensors[_trained_key(name, wrapped)] for name in plan.trained}
+    for step in plan.steps:
+        down, up = (tensors[key] for key in _shapes(step))
+        arrays |= dict(zip(step.shapes(), (down, _gather_blocks(step, up)), strict=True))
+    return {name: arrays[name] for name in plan.shapes()}
+
+
+def _trained_key(name: str, wrapped: set[str]) -> str:
+    """PEFT's key of a base parameter; inside a wrapped module the parameter moved to ``base_layer``."""
+    path, leaf = name.rsplit(".", 1)
+    return f"{PREFIX}{path}.base_layer.{leaf}" if path in wrapped else f"{PREFIX}{name}"
+
+
+def _is_copy(key: str, tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether ``key`` repeats a head's bias: with bias "all" PEFT saves those of its wrapper's two inner modules besides the plain one."""
+    plain = key.replace(".modules_to_save.", ".").replace(".original_module.", ".")
+    return plain != key and plain in tensors
+
+
+def _effective(step: PlanStep) -> tuple[int, float]:
+    """Rank and alpha of the step as PEFT sees it."""
+    slices = len(step.ranges)
+    return slices * step.arguments.rank, step.arguments.alpha * (math.sqrt(slices) if step.arguments.rank_stabilized else slices)
+
+
+def _shapes(step: PlanStep) -> dict[str, tuple[int, ...]]:
+    """PEFT's keys and shapes of the step, A first."""
+    rank, _ = _effective(step)
+    names = ("lora_embedding_A", "lora_embedding_B") if step.kind == "embedding" else ("lora_A.weight", "lora_B.weight")
+    return {f"{PREFIX}{step.path}.{names[0]}": (rank, step.in_features), f"{PREFIX}{step.path}.{names[1]}": (step.out_features, rank)}
+
+
+def _blocks(step: PlanStep) -> list[tuple[slice, slice, slice]]:
+    """For each slice: its rows in our B, its rows in PEFT's B', its columns in B'."""
+    rank, blocks, row = step.arguments.rank, [], 0
+    for index, (start, stop) in enumerate(step.ranges):
+        blocks.append((slice(row, row + stop - start), slice(start, stop), slice(index * rank, (index + 1) * rank)))
+        row += stop - start
+    return blocks
+
+
+def _export(step: PlanStep, down: np.ndarray, up: np.ndarray) -> dict[str, np.ndarray]:
+    """The step's A and B under PEFT's keys."""
+    key_a, key_b = _shapes(step)
+    if step.arguments.slices:
+        whole = np.zeros(_shapes(step)[key_b], np.float32)
+        for ours, rows, columns in _blocks(step):
+            whole[rows, columns] = up[ours]
+        up = whole
+    return {key_a: down, key_b: up}
+
+
+def _gather_blocks(step: PlanStep, whole: np.ndarray) -> np.ndarray:
+    """Our B (adapted outputs, rank) from PEFT's B' (out, slices * rank)."""
+    if not step.arguments.slices:
+        return whole
+    blocks = _blocks(step)
+    up = np.concatenate([whole[rows, columns] for _, rows, columns in blocks])
+    if np.count_nonzero(whole) != np.count_nonzero(up):
+        names = ",".join(name for name, _, _ in step.arguments.slices)
+        raise InputError(
+            f"LoRA of slices [{names}] changes only their own outputs; the adapter's update of {step.path} reaches outside them. "
+            f"Target the whole projection instead: {step.path!r} with rank {_effective(step)[0]} and alpha {_effective(step)[1]:g}."
+        )
+    return up
+
+
+def _config(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
+    """adapter_config.json: what identifies the adapter, and entries that differ from PEFT's defaults."""
+    ranks = {step.path: _effective(step)[0] for step in plan.steps}
+    alphas = {step.path: _effective(step)[1] for step in plan.steps}
+    rank, alpha = (Counter(values.values()).most_common(1)[0][0] if values else 8 for values in (ranks, alphas))
+    arguments = plan.steps[0].arguments if plan.steps else None
+    optional = {
+        "base_model_name_or_path": spec.source,
+        "rank_pattern": {_exactly(path): value for path, value in ranks.items() if value != rank},
+        "alpha_pattern": {_exactly(path): value for path, value in alphas.items() if value != alpha},
+        "fan_in_fan_out": any(step.kind == "conv1d" for step in plan.steps),
+        "modules_to_save": list(plan.head),
+        "bias": plan.bias if plan.bias != "none" else None,
+        "use_rslora": arguments and arguments.rank_stabilized,
+        "lora_dropout": arguments and arguments.dropout,
+    }
+    required = {"peft_type": "LORA", "task_type": TASK_TYPES[spec.task], "r": rank, "lora_alpha": alpha, "target_modules": _target_modules(plan, spec)}
+    return required | {key: value for key, value in optional.items() if value}
+
+
+def _exactly(path: str) -> str:
+    """A PEFT pattern (regular expression, matched at the end of dotted paths) for this one path."""
+    return f"^{re.escape(path)}"
+
+
+def _target_modules(plan: Plan, spec: ModelSpec) -> list[str] | str:
+    """The planned paths; as one regular expression when PEFT, which matches lists by dotted suffix, would find further modules."""
+    paths = [step.path for step in plan.steps]
+    others = {module.path for module in spec.modules} - set(paths)
+    if any(other.endswith(f".{path}") for other in others for path in paths):
+        return "|".join(re.escape(path) for path in paths)
+    return paths or NO_TARGETS
+
+
+def _config_problems(config: Mapping[str, Any], plan: Plan) -> list[str]:
+    """Settings under which PEFT would compute something else than the plan."""
+    problems = []
+    if config.get("peft_type") != "LORA":
+        problems.append(f"peft_type must be 'LORA'; received {config.get('peft_type')!r}")
+    if config.get("init_lora_weights", True) not in PLAIN_INITIALISATIONS:
+        problems.append(f"init_lora_weights {config['init_lora_weights']!r} changes the base model; convert it to plain LoRA with PEFT first")
+    problems += [f"{key} = {value!r} is not supported" for key, value in config.items() if value and key not in READ_ENTRIES | OTHER_ENTRIES]
+    for step in plan.steps:
+        rank = _lookup(config, "rank_pattern", step.path, config.get("r", 8))
+        alpha = _lookup(config, "alpha_pattern", step.path, config.get("lora_alpha", 8))
+        if not all(isinstance(value, (int, float)) and value > 0 for value in (rank, alpha)):
+            problems.append(f"{step.path}: rank and alpha must be positive numbers; received {rank!r} and {alpha!r}")
+            continue
+        scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        planned_rank, planned = _effective(step)[0], step.arguments.scaling
+        if rank != planned_rank or not math.isclose(scaling, planned, rel_tol=1e-6):
+            problems.append(f"{step.path}: the adapter has rank {rank} and scale {scaling:g}, the plan rank {planned_rank} and scale {planned:g}")
+    return problems
+
+
+def _lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> Any:
+    """Value of the first pattern of ``entry`` that matches ``path``, by PEFT's rule."""
+    return next((value for key, value in (config.get(entry) or {}).items() if re.match(rf"(.*\.)?({key})$", path)), default)
+
+
+def _differences(expected: Mapping[str, tuple[int, ...]], received: Mapping[str, np.ndarray]) -> list[str]:
+    """Missing, unexpected and wrongly shaped names."""
+    missing = [f"missing: {name} {expected[name]}" for name in sorted(expected.keys() - received.keys())]
+    unexpected = [f"unexpected: {name} {tuple(received[name].shape)}" for name in sorted(received.keys() - expected.keys())]
+    shapes = [(name, tuple(received[name].shape)) for name in sorted(expected.keys() & received.keys())]
+    return (
+        missing + unexpected + [f"shape: {name} must be {tuple(expected[name])}; received {shape}" for name, shape in shapes if shape != tuple(expected[name])]
+    )
+
+
+def _refuse(what: str, problems: list[str]) -> None:
+    if problems:
+        raise InputError(
+            f"The plan and {what} must agree; they differ in:\n  " + "\n  ".join(problems) + "\nUse the configuration that the adapter was trained with."
+        )

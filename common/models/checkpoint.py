@@ -1,0 +1,135 @@
+"""Reading and writing Hugging Face checkpoints as NumPy arrays under canonical names; strict in both directions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.data.sources import resolve_folder
+from common.errors import InputError
+from common.files import load_arrays, save_arrays, write_json
+from common.models.specs import ModelSpec
+
+__all__ = ["canonical_names", "fingerprint", "locate", "read_checkpoint", "read_config", "save_pretrained"]
+
+_BUFFERS = re.compile(r"(position_ids|\.attn\.bias|\.attn\.masked_bias)$")  # constants that old checkpoints stored beside the weights
+
+
+def locate(source: str) -> Path:
+    """The local folder of ``source``: a folder, ``python:PACKAGE/FOLDER``, or a hub id, whose configuration and weights are downloaded.
+
+    Raises:
+        InputError: no such folder here and the hub cannot provide it.
+    """
+    folder = resolve_folder(source)
+    if folder is not None:
+        return folder
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=["config.json", "*.safetensors", "*.safetensors.index.json"]))
+    except Exception as error:  # the hub client raises many kinds: offline, unknown id, gated, time-out
+        raise InputError(
+            f"model.source must be a local folder, python:PACKAGE/FOLDER or a hub id that can be downloaded; {source!r} is no folder here and the hub "
+            f"answered: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}. Download it elsewhere and give the folder with --model."
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read ``config.json``.
+
+    Raises:
+        InputError: it is missing, not JSON, or names no ``model_type``.
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        raise InputError(
+            f"A model folder must hold config.json; {folder} does not. Give a hub id, a folder written by save_pretrained, or python:PACKAGE/FOLDER."
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}.") from error
+    if "model_type" not in config:
+        raise InputError(f'{path} names no "model_type", so the architecture is unknown. Add it, for example "model_type": "bert".')
+    return config
+
+
+def read_checkpoint(folder: Path) -> dict[str, np.ndarray]:
+    """Read ``model.safetensors``, or the shards that ``model.safetensors.index.json`` lists, as they are named in the file."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        arrays: dict[str, np.ndarray] = {}
+        for shard in shards:
+            arrays |= load_arrays(folder / shard)[0]
+        return arrays
+    if not (folder / "model.safetensors").is_file() and (folder / "pytorch_model.bin").is_file():
+        raise InputError(
+            f"Weights must be safetensors; {folder} holds only pytorch_model.bin (a pickle, which can run code when loaded). "
+            "Convert it once with transformers: AutoModel.from_pretrained(folder).save_pretrained(folder)."
+        )
+    return load_arrays(folder / "model.safetensors")[0]
+
+
+def canonical_names(
+    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], prefix: str, head: tuple[str, ...], tied: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """Rename checkpoint keys to the model's canonical names and keep what the model has.
+
+    Accepts keys with or without the base prefix (``bert.``), and the old ``gamma``/``beta`` of layer norms. Other tasks' heads are left out; a head of
+    another shape (a different number of labels) too, so that a new one is drawn.
+
+    Raises:
+        InputError: a key inside the base model is unknown, missing or of another shape; all of them are listed.
+    """
+    found: dict[str, np.ndarray] = {}
+    problems: list[str] = []
+    for key, value in arrays.items():
+        name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", key))
+        if name not in shapes and f"{prefix}.{name}" in shapes:
+            name = f"{prefix}.{name}"
+        in_head = name.rsplit(".", 1)[0] in head
+        if name in shapes and value.shape == tuple(shapes[name]):
+            found[name] = np.ascontiguousarray(value, dtype=np.float32)
+        elif name in shapes and not in_head:
+            problems.append(f"{key}: shape {value.shape}, expected {tuple(shapes[name])}")
+        elif name.startswith(f"{prefix}.") and not _BUFFERS.search(name) and name.rsplit(".", 1)[0] not in tied:
+            problems.append(f"{key}: not part of the model")
+    problems += [f"{name}: missing" for name in shapes if name not in found and name.rsplit(".", 1)[0] not in head]
+    if problems:
+        listed = "\n  ".join(problems[:20]) + ("" if len(problems) <= 20 else f"\n  and {len(problems) - 20} more")
+        raise InputError(
+            f"Every base parameter must be in the checkpoint with its shape; {len(problems)} are not:\n  {listed}\nCheck that config.json and the weights belong together."
+        )
+    return found
+
+
+def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 over names, shapes and bytes, in name order: equal weights, equal fingerprint, whatever file they came from."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name}{arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name], dtype="<f4").data)
+    return digest.hexdigest()
+
+
+def save_pretrained(folder: Path, spec: ModelSpec, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word.
+
+    Raises:
+        InputError: ``arrays`` are not exactly the parameters of ``spec``.
+    """
+    expected = {name for module in spec.modules for name in module.shapes()}
+    if set(arrays) != expected:
+        raise InputError(
+            f"A checkpoint holds exactly the model's parameters; missing {sorted(expected - set(arrays))[:5]}, unexpected {sorted(set(arrays) - expected)[:5]}."
+        )
+    save_arrays(Path(folder) / "model.safetensors", arrays, {"format": "pt"})
+    write_json(Path(folder) / "config.json", {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"})
