@@ -1,0 +1,172 @@
+"""What a well-typed configuration must also satisfy: ranges of single fields, and rules between fields.
+
+A rule sees its fields only if all of them had the right type, so that one mistake is reported once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["EXCLUSIVE", "METRICS_BY_TASK", "check"]
+
+Problem = tuple[str, str]  # dotted path, message
+
+#: Pairs of which one is given; an override (or a file) that gives one displaces the other's value from the layer below.
+EXCLUSIVE = (("optimization", "warmup_steps", "warmup_ratio"), ("training", "evaluate_every_steps", "evaluate_every_epochs"))
+_SCORES = ("accuracy", "matthews_correlation", "precision_macro", "precision_weighted", "recall_macro", "recall_weighted", "f1_macro", "f1_weighted")
+METRICS_BY_TASK = {"sequence-classification": ("loss", *_SCORES), "language-modeling": ("loss", "perplexity")}
+_SPLITS = ("train", "validation", "test")
+
+_POSITIVE = ("must be greater than 0", lambda x: x > 0)
+_NOT_NEGATIVE = ("must be 0 or more", lambda x: x >= 0)
+_PROBABILITY = ("must be at least 0 and less than 1", lambda x: 0 <= x < 1)
+_SEED = ("must be between 0 and 4294967295", lambda x: 0 <= x < 2**32)
+_NAME = ("must be a plain folder name: letters, digits, dot, dash, underscore", lambda x: re.fullmatch(r"[\w][\w.+ -]*(?<! )", x) is not None)
+RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "name": _NAME,
+    "seed": _SEED,
+    "model.dropout": _PROBABILITY,
+    "data.max_length": ("must be 2 or more", lambda x: x >= 2),
+    "data.length_multiple": _POSITIVE,
+    "adaptation.rank": _POSITIVE,
+    "adaptation.alpha": _POSITIVE,
+    "adaptation.dropout": _PROBABILITY,
+    "optimization.learning_rate": _POSITIVE,
+    "optimization.final_learning_rate": _NOT_NEGATIVE,
+    "optimization.power": _POSITIVE,
+    "optimization.warmup_steps": _NOT_NEGATIVE,
+    "optimization.warmup_ratio": ("must be between 0 and 1", lambda x: 0 <= x <= 1),
+    "optimization.weight_decay": _NOT_NEGATIVE,
+    "optimization.beta1": _PROBABILITY,
+    "optimization.beta2": _PROBABILITY,
+    "optimization.epsilon": _POSITIVE,
+    "optimization.max_grad_norm": _POSITIVE,
+    "training.global_batch_size": _POSITIVE,
+    "training.micro_batch_size": _POSITIVE,
+    "training.epochs": _POSITIVE,
+    "training.max_steps": _POSITIVE,
+    "training.evaluate_every_steps": _POSITIVE,
+    "training.evaluate_every_epochs": _POSITIVE,
+    "training.evaluation_batch_size": _POSITIVE,
+    "training.patience": _POSITIVE,
+    "training.log_every_steps": _POSITIVE,
+}
+_RULES: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = []
+
+
+def check(values: dict[str, Any]) -> list[Problem]:
+    """Every broken range and rule among ``values`` (dotted path to well-typed value)."""
+    problems = []
+    for path, (text, holds) in RANGES.items():
+        value = values.get(path)
+        if value is not None and not holds(value):
+            problems.append((path, f"{text}; received {value!r}"))
+    bad = {path for path, _ in problems}
+    for paths, rule in _RULES:
+        if all(path in values and path not in bad for path in paths):
+            problems.extend(rule(*(values[path] for path in paths)))
+    return problems
+
+
+def _rule(*paths: str):
+    def register(function: Callable[..., Iterator[Problem]]):
+        _RULES.append((paths, function))
+        return function
+
+    return register
+
+
+@_rule("data.name")
+def _data_name(name):
+    if not name:
+        yield "data.name", "must be given: a registered data set, or files for your own"
+
+
+@_rule("data.name", "data.files")
+def _files(name, files):
+    if name == "files" and not {"train", "validation"} <= files.keys():
+        yield "data.files", f"must name at least a train and a validation file when data.name is files; received {sorted(files)}"
+    if name not in (None, "files") and files:
+        yield "data.files", f"belongs to data.name: files; received data.name: {name}; remove one"
+
+
+@_rule("data.files")
+def _file_splits(files):
+    yield from _only_splits("data.files", files)
+
+
+@_rule("data.max_examples")
+def _max_examples(limits):
+    yield from _only_splits("data.max_examples", limits)
+    for split, limit in limits.items():
+        if limit < 1:
+            yield f"data.max_examples.{split}", f"must be greater than 0; received {limit}"
+
+
+def _only_splits(path, mapping):
+    for split in mapping:
+        if split not in _SPLITS:
+            yield f"{path}.{split}", f"is no split; known: {', '.join(_SPLITS)}"
+
+
+@_rule("model.source", "model.tokenizer", "model.config")
+def _from_scratch(source, tokenizer, config):
+    if source is None and "model_type" not in config:
+        yield "model.source", "is null: a model built from scratch needs model.config with model_type and sizes; or name a checkpoint with --model SOURCE"
+    if source is None and tokenizer is None:
+        yield "model.tokenizer", "must be given when model.source is null, for example bpe:8192"
+
+
+@_rule("adaptation.method", "adaptation.rank", "adaptation.alpha", "adaptation.targets")
+def _lora(method, rank, alpha, targets):
+    if method == "lora":
+        for name, value in (("rank", rank), ("alpha", alpha), ("targets", targets)):
+            if not value:
+                yield f"adaptation.{name}", "must be given for method lora; it has no default"
+
+
+@_rule("adaptation.targets")
+def _targets(targets):
+    for index, target in enumerate(targets):
+        for name in ("rank", "alpha"):
+            value = getattr(target, name)
+            if value is not None and not value > 0:
+                yield f"adaptation.targets.{index}.{name}", f"must be greater than 0; received {value!r}"
+
+
+@_rule("adaptation.method", "model.task")
+def _head(method, task):
+    if method == "head" and task == "language-modeling":
+        yield "adaptation.method", "head trains the classification head alone and needs model.task: sequence-classification; use lora or full"
+
+
+@_rule("training.global_batch_size")
+def _batch_size(size):
+    if size is None:
+        yield "training.global_batch_size", "must be given; it has no default"
+
+
+@_rule("training.global_batch_size", "training.micro_batch_size")
+def _micro_batch(size, micro):
+    if size is not None and micro is not None and size % micro:
+        yield "training.micro_batch_size", f"must divide training.global_batch_size = {size}; received {micro}"
+
+
+@_rule("optimization.warmup_steps", "optimization.warmup_ratio")
+def _warmup(steps, ratio):
+    if steps is not None and ratio is not None:
+        yield "optimization.warmup_ratio", f"and warmup_steps exclude each other; received {ratio} and {steps}; set one to null"
+
+
+@_rule("training.evaluate_every_steps", "training.evaluate_every_epochs")
+def _evaluation(steps, epochs):
+    if (steps is None) == (epochs is None):
+        yield "training.evaluate_every_steps", f"and evaluate_every_epochs: exactly one must be given; received {steps} and {epochs}"
+
+
+@_rule("training.metric", "model.task")
+def _metric(metric, task):
+    if metric not in METRICS_BY_TASK[task]:
+        yield "training.metric", f"must be one of {', '.join(METRICS_BY_TASK[task])} for task {task}; received {metric!r}"
