@@ -21,7 +21,7 @@ import numpy as np
 
 from common.errors import InputError, nearest
 
-__all__ = ["BACKENDS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load"]
+__all__ = ["BACKENDS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load", "scored"]
 
 IGNORE = -100
 Array = np.ndarray
@@ -87,6 +87,14 @@ class Engine(Protocol):
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
+
+
+def scored(micro_batches: Sequence[Batch]) -> int:
+    """Number of scored labels of an optimizer step, by which its loss and gradients are divided."""
+    count = sum(int((batch["labels"] != IGNORE).sum()) for batch in micro_batches)
+    if count == 0:
+        raise InputError("An optimizer step needs at least one scored label; every label of this one is ignored.")
+    return count
 
 
 def available() -> dict[str, bool]:

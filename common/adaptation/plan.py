@@ -69,6 +69,10 @@ class Plan:
         adapters = {name: shape for step in self.steps for name, shape in step.shapes().items()}
         return adapters | self.trained
 
+    def decayed(self, name: str) -> bool:
+        """Whether weight decay applies: to matrices, not to biases and norms (which are the vectors)."""
+        return len(self.shapes()[name]) > 1
+
     def counts(self) -> dict[str, int]:
         """Trained scalars by component: lora_A, lora_B, head, bias, other, total."""
         counts = dict.fromkeys(("lora_A", "lora_B", "head", "bias", "other"), 0)

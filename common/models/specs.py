@@ -16,7 +16,7 @@ class ModuleSpec:
     """One module that owns parameters.
 
     ``kind``: ``linear`` stores its weight ``(out, in)``, ``conv1d`` (GPT-2) ``(in, out)``, ``embedding`` ``(in, out)`` = (rows, width),
-    ``layernorm`` ``(out,)``. ``slices`` names the parts of a fused projection as half-open ranges of its output features.
+    ``layernorm`` ``(out,)``, ``other`` lists its ``parameters``. ``slices`` names the parts of a fused projection as half-open ranges of its output features.
     """
 
     path: str
@@ -26,9 +26,12 @@ class ModuleSpec:
     bias: bool = True
     slices: tuple[tuple[str, int, int], ...] = ()
     tied_to: str | None = None  #: path of the module whose weight this one shares (the language-model head)
+    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: a module read off a network, by name and shape
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Parameter name to shape; a tied weight is listed by its owner only."""
+        if self.kind == "other":
+            return {f"{self.path}.{name}": shape for name, shape in self.parameters}
         weight = {
             "linear": (self.out_features, self.in_features),
             "conv1d": (self.in_features, self.out_features),

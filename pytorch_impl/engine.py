@@ -1,0 +1,118 @@
+"""The engine: training steps, evaluation and state of one adapted model on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.adaptation.plan import Plan
+from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
+from common.errors import InputError
+from pytorch_impl import device as devices
+from pytorch_impl import functional as F
+from pytorch_impl.models import family
+from pytorch_impl.optimizer import AdamW
+from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """Implements `common.backend.Engine` for a model that was built and rewritten for ``plan``.
+
+    fp32 computes in float32 throughout; bf16 keeps float32 parameters and computes the matrix products in bfloat16 (autocast).
+
+    Raises:
+        InputError: the device has no such arithmetic.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings):
+        self.model, self.plan, self.settings = model, plan, settings
+        found = parameters(model)
+        self._parameters = {name: found[name] for name in plan.shapes()}
+        self.device = str(next(model.parameters()).device)
+        if not devices.supports(self.device, settings.dtype):
+            raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
+        self._optimizer = AdamW(self._parameters, frozenset(filter(plan.decayed, plan.shapes())), settings)
+        self._logits = torch.compile(family(model.family).logits) if settings.compile else family(model.family).logits
+        self._steps = 0
+
+    def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
+        """One optimizer step; see the protocol. Dropout masks depend on (seed, step), so a resumed run repeats them."""
+        count = scored(micro_batches)
+        torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        for batch in micro_batches:
+            loss_sum, _ = self._loss(batch)
+            (loss_sum / count).backward()
+            total += loss_sum.detach()
+        norm = self._optimizer.step(learning_rate)
+        self._steps += 1
+        return StepHandle(total, norm, count)
+
+    def fetch(self, handles: Sequence[StepHandle]) -> list[tuple[float, float]]:
+        """One transfer for all handles."""
+        if not handles:
+            return []
+        stacked = torch.stack([torch.stack([handle.loss_sum.float(), handle.grad_norm.float()]) for handle in handles])
+        return [(loss, norm) for loss, norm in stacked.tolist()]
+
+    @torch.no_grad()
+    def eval_step(self, batch: Batch) -> EvalResult:
+        """Loss over one batch, and the class logits for classification."""
+        self.model.eval()
+        loss_sum, logits = self._loss(batch)
+        classes = logits.float().cpu().numpy() if logits.dim() == 2 else None
+        return EvalResult(loss_sum.item(), int((batch["labels"] >= 0).sum()), classes)
+
+    @torch.no_grad()
+    def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
+        """Language-model logits ``(batch, vocabulary)`` at one position per row."""
+        self.model.eval()
+        with self._autocast():
+            logits = family(self.model.family).logits(self.model, self._inputs(batch), torch.from_numpy(positions).to(self.device).long())
+        return logits.float().cpu().numpy()
+
+    def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
+        """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
+        self.model.eval()
+        count = scored(micro_batches)
+        for batch in micro_batches:
+            (self._loss(batch)[0] / count).backward()
+        arrays = {name: parameter.grad.float().cpu().numpy().copy() for name, parameter in self._parameters.items()}
+        for parameter in self._parameters.values():
+            parameter.grad = None
+        return arrays
+
+    def trainable(self) -> dict[str, np.ndarray]:
+        """Every trained array by canonical name."""
+        return read_parameters(self.model, self.plan.shapes())
+
+    def load_trainable(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Strict inverse of ``trainable``."""
+        write_parameters(self.model, self.plan.shapes(), arrays)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Optimizer state by canonical name."""
+        return self._optimizer.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Strict inverse of ``state``."""
+        self._optimizer.load_state(arrays)
+        self._steps = int(arrays["step"])
+
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs = self._inputs(batch)
+        with self._autocast():
+            logits = self._logits(self.model, inputs)
+        return F.cross_entropy_sum(logits, inputs["labels"]), logits
+
+    def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
+        return {name: torch.from_numpy(array).to(self.device, non_blocking=True).long() for name, array in batch.items()}
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.settings.dtype == "bf16")
