@@ -35,7 +35,7 @@ NO_TARGETS = "dummy-target-modules"  # PEFT's own word for an adapter that only 
 READ_ENTRIES = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights"}
 OTHER_ENTRIES = {
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias", "fan_in_fan_out", "task_type"),
-    *("base_model_name_or_path", "revision", "inference_mode", "lora_dropout", "auto_mapping", "peft_version", "ensure_weight_tying"),
+    *("base_model_name_or_path", "revision", "inference_mode", "lora_dropout", "auto_mapping", "peft_version"),
     *("megatron_core", "qalora_group_size"),  # settings of features whose own switch is checked
 }
 PLAIN_INITIALISATIONS = (True, False, "gaussian")  # others start from a changed base model, or from a nonzero update
@@ -209,7 +209,7 @@ def _config_problems(config: Mapping[str, Any], plan: Plan) -> list[str]:
     if config.get("peft_type") != "LORA":
         problems.append(f"peft_type must be 'LORA'; received {config.get('peft_type')!r}")
     if config.get("init_lora_weights", True) not in PLAIN_INITIALISATIONS:
-        problems.append(f"init_lora_weights {config['init_lora_weights']!r} changes the base model; convert it to plain LoRA with PEFT first")
+        problems.append(f"init_lora_weights {config['init_lora_weights']!r} may start from a changed base model; convert it to plain LoRA with PEFT first")
     problems += [f"{key} = {value!r} is not supported" for key, value in config.items() if value and key not in READ_ENTRIES | OTHER_ENTRIES]
     for step in plan.steps:
         rank = _lookup(config, "rank_pattern", step.path, config.get("r", 8))
@@ -226,7 +226,10 @@ def _config_problems(config: Mapping[str, Any], plan: Plan) -> list[str]:
 
 def _lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> Any:
     """Value of the first pattern of ``entry`` that matches ``path``, by PEFT's rule."""
-    return next((value for key, value in (config.get(entry) or {}).items() if re.match(rf"(.*\.)?({key})$", path)), default)
+    try:
+        return next((value for key, value in (config.get(entry) or {}).items() if re.match(rf"(.*\.)?({key})$", path)), default)
+    except (AttributeError, re.error) as error:
+        raise InputError(f"{entry} of {CONFIG_NAME} must map regular expressions to numbers; received {config[entry]!r}: {error}.") from error
 
 
 def _differences(expected: Mapping[str, tuple[int, ...]], received: Mapping[str, np.ndarray]) -> list[str]:
