@@ -1,0 +1,108 @@
+"""The few HTML elements that every page shares. Text is escaped unless it is already ``Html``."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+__all__ = ["Html", "byte_size", "details", "duration", "escape", "figure", "legend", "measure", "note", "page", "section", "table", "tiles"]
+
+
+NONE = "\u2013"  # an en dash
+
+
+class Html(str):
+    """Markup that is ready to stand in a page."""
+
+
+def escape(value: Any) -> Html:
+    """``value`` as markup: unchanged if it is markup already, otherwise its escaped text; None is a dash."""
+    return value if isinstance(value, Html) else Html(html.escape(NONE if value is None else str(value)))
+
+
+def measure(value: Any) -> str:
+    """A number as people read it: counts with thousands separators, small figures in scientific notation, others to four significant digits."""
+    if value is None or isinstance(value, bool | str):
+        return NONE if value is None else str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value == 0 or 1e-3 <= abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:,.2f}" if 10 <= abs(value) < 1e7 else f"{value:.2e}"
+
+
+def byte_size(count: float | None) -> str:
+    """Bytes in binary units."""
+    if count is None:
+        return NONE
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.2f} GiB"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in the unit that suits them."""
+    if seconds is None:
+        return NONE
+    if seconds < 1:
+        return f"{1000 * seconds:.1f} ms"
+    return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], roles: Sequence[str] = ()) -> Html:
+    """A table whose first column names the row; ``roles`` (``a``, ``b`` or empty) colours the heading of each column."""
+    headings = zip_longest(head, roles[: len(head)], fillvalue="")
+    top = "".join(f'<th scope="col" class="{role}">{escape(cell)}</th>' for cell, role in headings)
+    body = "".join(f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>" for row in rows)
+    return Html(f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def tiles(items: Iterable[tuple[str, Any, Any]]) -> Html:
+    """Headline figures: (what, value, remark)."""
+    cells = (f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd><dd>{escape(remark)}</dd></div>" for what, value, remark in items)
+    return Html(f'<dl class="tiles">{"".join(cells)}</dl>')
+
+
+def legend(entries: Iterable[tuple[str, str]]) -> Html:
+    """Colour keys: (role, label)."""
+    return Html('<p class="legend">' + " ".join(f'<span class="{role}">{escape(label)}</span>' for role, label in entries) + "</p>")
+
+
+def figure(title: str, drawing: Html, caption: Any = "") -> Html:
+    """A drawing under its title."""
+    below = f"<p>{escape(caption)}</p>" if caption else ""
+    return Html(f"<figure><figcaption><h3>{escape(title)}</h3>{below}</figcaption>{drawing}</figure>")
+
+
+def note(text: Any) -> Html:
+    """One paragraph."""
+    return Html(f"<p>{escape(text)}</p>")
+
+
+def details(summary: str, *parts: Html) -> Html:
+    """Content that is folded away until asked for."""
+    return Html(f"<details><summary>{escape(summary)}</summary>{''.join(parts)}</details>")
+
+
+def section(title: str, *parts: Html, css: str = "") -> Html:
+    """A titled part of the page; ``css`` names a class for the parts' container."""
+    body = "".join(parts)
+    return Html(f"<section><h2>{escape(title)}</h2>{f'<div class={css!r}>{body}</div>' if css else body}</section>")
+
+
+def page(title: str, lead: Any, *sections: Html) -> str:
+    """A complete document that loads nothing from anywhere."""
+    from common import __version__
+    from common.report.style import STYLE
+
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE}</style></head>\n'
+        f'<body><main><header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n'
+        + "\n".join(sections)
+        + f"\n<footer>Written by twinlora {escape(__version__)}.</footer></main></body></html>\n"
+    )

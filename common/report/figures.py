@@ -1,0 +1,74 @@
+"""Line charts as inline SVG that follows the page's colours, light or dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from common.report.elements import Html, escape
+from common.report.runs import smooth
+
+__all__ = ["Line", "line_chart", "smoothed"]
+
+# Matplotlib needs real colours; these stand for the page's CSS variables and are replaced in the finished SVG.
+COLOURS = {"a": "#a10001", "b": "#a10002", "ink": "#a10003", "rule": "#a10004"}
+STYLES = {  # two runs that agree lie on each other: the first is drawn wide and pale so that the second shows on top of it
+    "a": {"linewidth": 4.2, "alpha": 0.55},
+    "b": {"linewidth": 1.3, "alpha": 1.0},
+    "ink": {"linewidth": 1.3, "alpha": 1.0},
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: ``x`` and ``y`` of equal length, coloured by its role (``a``, ``b`` or ``ink``)."""
+
+    role: str
+    x: np.ndarray
+    y: np.ndarray
+    faint: bool = False
+    points: bool = False  #: markers instead of a line
+
+
+def smoothed(line: Line) -> list[Line]:
+    """The raw curve, faint, under its exponential moving average over a twentieth of its length; short curves stay as they are."""
+    span = len(line.y) // 20
+    return [line] if span < 2 else [replace(line, faint=True), replace(line, y=smooth(line.y, span))]
+
+
+def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = False, x_label: str = "step") -> Html:
+    """Draw the lines over common axes; on a logarithmic axis points that are not positive are left out."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8.5, "axes.linewidth": 0.6}):
+        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        for line in lines:
+            style = {"linewidth": 0.7, "alpha": 0.35} if line.faint else STYLES[line.role]
+            marks = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markeredgewidth": 0} if line.points else {}
+            keep = line.y > 0 if log else np.isfinite(line.y)
+            axes.plot(line.x[keep], line.y[keep], color=COLOURS[line.role], solid_capstyle="round", **(style | marks))
+        axes.set_yscale("log" if log else "linear")
+        axes.set_xlabel(x_label, color=COLOURS["ink"])
+        axes.set_ylabel(y_label, color=COLOURS["ink"])
+        axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.5)
+        axes.tick_params(which="both", length=0, colors=COLOURS["ink"])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(COLOURS["rule"])
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return _inline(buffer.getvalue(), title)
+
+
+def _inline(svg: str, title: str) -> Html:
+    """The drawing alone, sized by the page, with the page's colours, and readable by a screen reader."""
+    for name, colour in COLOURS.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    body = svg[svg.index("<svg") :]
+    view = re.search(r'viewBox="[^"]+"', body)[0]
+    return Html(f'<svg {view} role="img" aria-label="{escape(title)}">{body[body.index(">") + 1 :]}')

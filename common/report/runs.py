@@ -1,0 +1,152 @@
+"""Reading a finished run directory, and the numbers that a report compares."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+
+__all__ = ["Run", "common_steps", "flatten", "labels", "read_run", "relative_difference", "smooth"]
+
+SUMMARY_KEYS = ("name", "backend", "device", "seed", "status", "model", "method", "data", "steps", "epochs", "best_step", "validation", "test", "before")
+SUMMARY_KEYS += ("trainable", "adapter_bytes", "seconds", "seconds_per_step", "peak_memory_bytes", "versions", "hardware", "settings")
+STEP_KEYS = ("step", "loss", "learning_rate", "seconds")
+BACKEND_TITLES = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its summary, its training curve (float64 arrays of equal length, by ascending step) and its evaluations in order."""
+
+    path: Path
+    summary: Mapping[str, Any]
+    step: np.ndarray
+    loss: np.ndarray
+    learning_rate: np.ndarray
+    seconds: np.ndarray
+    evaluations: tuple[Mapping[str, Any], ...]
+
+    @property
+    def backend(self) -> str:
+        """The framework's name as its authors write it."""
+        return BACKEND_TITLES.get(self.summary["backend"], str(self.summary["backend"]))
+
+    def step_seconds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and the mean duration of a step since the previous logged one."""
+        return self.step[1:], np.diff(self.seconds) / np.diff(self.step)
+
+
+def read_run(path: Path) -> Run:
+    """Read ``summary.json`` and ``metrics.jsonl`` of a run directory.
+
+    Raises:
+        InputError: a file is missing or malformed, or the run has not finished or has no training step.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise InputError(f"A run directory was expected at {path}; there is none. Give the directory that `twinlora train` printed.")
+    summary = _summary(path / "summary.json")
+    # A resumed run repeats the steps after its checkpoint: the later record is the one that counts.
+    steps: dict[float, tuple[float, ...]] = {}
+    evaluations = []
+    for place, record in _records(path / "metrics.jsonl"):
+        if record.get("event") == "step":
+            values = tuple(_finite(place, record, key) for key in STEP_KEYS)
+            steps[values[0]] = values
+        elif record.get("event") == "evaluation":
+            evaluations.append(record)
+    if not steps:
+        raise InputError(f"A report needs at least one training step; {path / 'metrics.jsonl'} has none. Train the run first.")
+    return Run(path, summary, *np.array([steps[step] for step in sorted(steps)]).T, tuple(evaluations))
+
+
+def _summary(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise InputError(f"A finished run has a summary.json; there is none at {file}. Let the run finish, or continue it with --resume.")
+    try:
+        summary = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} must hold JSON; {error}. Run the training again.") from error
+    missing = [key for key in SUMMARY_KEYS if not isinstance(summary, dict) or key not in summary]
+    if missing:
+        raise InputError(f"{file} lacks {', '.join(missing)}. Give a run directory written by this version of twinlora.")
+    if summary["status"] not in ("finished", "stopped_early"):
+        raise InputError(f"A report needs a finished run; the status in {file} is {summary['status']!r}. Continue it with --resume or train again.")
+    return summary
+
+
+def _records(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not file.is_file():
+        raise InputError(f"A run has a metrics.jsonl; there is none at {file}. Give the directory that `twinlora train` printed.")
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{file}, line {number}: one JSON object a line was expected; {error}. The file may be cut off; train again.") from error
+        if not isinstance(record, dict):
+            raise InputError(f"{file}, line {number}: a JSON object was expected; received {line[:80]!r}.")
+        yield f"{file}, line {number}", record
+
+
+def _finite(place: str, record: Mapping[str, Any], key: str) -> float:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{place}: a step needs a finite number for {key}; received {value!r}. Train the run again.")
+    return float(value)
+
+
+def labels(runs: Sequence[Run]) -> list[str]:
+    """The shortest kind of name that tells the runs apart: backend, name, name and seed, path, position."""
+    kinds = (
+        [run.backend for run in runs],
+        [str(run.summary["name"]) for run in runs],
+        [f"{run.summary['name']}, seed {run.summary['seed']}" for run in runs],
+        [str(run.path) for run in runs],
+    )
+    return next((kind for kind in kinds if len(set(kind)) == len(runs)), [f"run {number}" for number in range(1, len(runs) + 1)])
+
+
+def common_steps(a: Run, b: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps that both runs logged, and the loss of each run there.
+
+    Raises:
+        InputError: there is no such step.
+    """
+    steps, in_a, in_b = np.intersect1d(a.step, b.step, return_indices=True)
+    if not len(steps):
+        raise InputError(f"Two curves are compared on the steps that both logged; {a.path} and {b.path} share none. Log both every step.")
+    return steps, a.loss[in_a], b.loss[in_b]
+
+
+def relative_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """|a - b| / max(|a|, |b|), elementwise; 0 where both are 0."""
+    scale = np.maximum(np.abs(a), np.abs(b))
+    return np.divide(np.abs(a - b), scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+def smooth(values: np.ndarray, span: int) -> np.ndarray:
+    """Exponential moving average with weight 2 / (span + 1), corrected for its start as in Adam."""
+    decay = 1 - 2 / (span + 1)
+    average, result = 0.0, np.empty(len(values))
+    for index, value in enumerate(values):
+        average = decay * average + (1 - decay) * value
+        result[index] = average / (1 - decay ** (index + 1))
+    return result
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as dotted names; lists and empty mappings stay values."""
+    flat = {}
+    for key, value in settings.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat

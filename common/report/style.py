@@ -1,0 +1,50 @@
+"""The style sheet of every page."""
+
+__all__ = ["STYLE"]
+
+STYLE = """
+:root { color-scheme: light dark; --paper: #fbfaf8; --card: #ffffff; --ink: #23211f; --soft: #6b6660; --rule: #e4e0da; --a: #d2691e; --b: #1b6a86; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #171615; --card: #201f1d; --ink: #eceae6; --soft: #a29c94; --rule: #37342f; --a: #f39a5b; --b: #74c7e3; }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
+main { max-width: 66rem; margin: 0 auto; padding: 2.5rem 1.25rem 3rem; }
+h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; letter-spacing: -0.015em; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2.6rem 0 0.8rem; }
+h3 { font-size: 0.95rem; margin: 0; }
+p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
+.lead { color: var(--soft); font-size: 1.05rem; margin: 0.5rem 0 1.6rem; }
+.legend span { white-space: nowrap; margin-right: 1.2rem; }
+.legend span::before { content: ""; display: inline-block; width: 1.4em; margin-right: 0.5em; border-radius: 1em; vertical-align: middle; }
+.legend .a::before { background: var(--a); height: 0.4em; }
+.legend .b::before { background: var(--b); height: 0.15em; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 11rem), 1fr)); gap: 0.75rem; margin: 0; }
+.tiles > div, figure, .card { background: var(--card); border: 1px solid var(--rule); border-radius: 0.6rem; padding: 0.9rem 1rem; margin: 0; min-width: 0; }
+.tiles dt { color: var(--soft); font-size: 0.85rem; line-height: 1.3; }
+.tiles dd { margin: 0; color: var(--soft); font-size: 0.85rem; line-height: 1.35; }
+.tiles dt + dd { color: var(--ink); font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -0.02em; margin: 0.15rem 0; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0.75rem; }
+figcaption p { color: var(--soft); font-size: 0.85rem; margin: 0.1rem 0 0.5rem; }
+svg { display: block; width: 100%; height: auto; }
+svg text { font-family: inherit !important; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: 0.38rem 0.75rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
+th { font-weight: 500; }
+thead th { color: var(--soft); font-size: 0.85rem; }
+tr > :first-child { text-align: left; padding-left: 0; }
+tr > :last-child { padding-right: 0; }
+.a { color: var(--a); }
+.b { color: var(--b); }
+thead .a, thead .b { color: var(--soft); }
+thead .a::before, thead .b::before { content: "●"; margin-right: 0.4em; color: var(--a); }
+thead .b::before { color: var(--b); }
+.legend .a, .legend .b { color: inherit; }
+details { margin: 0.8rem 0; }
+summary { cursor: pointer; color: var(--soft); }
+blockquote { margin: 0.4rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; font-family: Georgia, "Noto Serif", serif; line-height: 1.5; }
+blockquote b { color: var(--soft); font-weight: 400; }
+footer { color: var(--soft); font-size: 0.85rem; margin-top: 3rem; }
+@media print { :root { --paper: #ffffff; } section { break-inside: avoid; } }
+"""
