@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# GPT-2 from scratch on WikiText-2 (language modelling), in PyTorch. Options: bash scripts/pytorch/gpt2_wikitext2.sh --help
+exec bash "$(dirname "${BASH_SOURCE[0]}")/../train.sh" pytorch gpt2_wikitext2 "$@"

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Every test, fast and slow: sets up .venv if needed. Arguments go to pytest, for example: bash scripts/test.sh -m "not slow" tests/common
+set -euo pipefail
+# shellcheck source=scripts/setup.sh
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+cd "$ROOT"
+# Two workers with one thread each: frameworks that take all cores at once slow one another down.
+export OMP_NUM_THREADS=1
+exec "$VENV/bin/python" -m pytest -n 2 --dist loadfile "$@"
