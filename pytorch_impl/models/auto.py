@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
-from transformers.pytorch_utils import Conv1D
+
 
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.models.checkpoint import fingerprint
 from common.models.specs import ModelSpec, ModuleSpec
 from common.random import normal
+from pytorch_impl.modules import Conv1D, Embedding, Linear
 
 __all__ = ["build", "describe", "hidden_states", "logits"]
 
@@ -77,11 +78,11 @@ def _module(path: str, module: nn.Module, owners: dict[int, str]) -> ModuleSpec:
     bias = getattr(module, "bias", None) is not None
     owner = owners.setdefault(id(weight), path) if weight is not None else path
     tied = owner if owner != path else None
-    if isinstance(module, nn.Linear):
+    if isinstance(module, Linear):
         return ModuleSpec(path, "linear", module.in_features, module.out_features, bias, tied_to=tied)
     if isinstance(module, Conv1D):
         return ModuleSpec(path, "conv1d", weight.shape[0], weight.shape[1], bias, tied_to=tied)
-    if isinstance(module, nn.Embedding):
+    if isinstance(module, Embedding):
         return ModuleSpec(path, "embedding", module.num_embeddings, module.embedding_dim, False, tied_to=tied)
     own = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters(recurse=False))
     return ModuleSpec(path, "other", 0, 0, False, parameters=own)

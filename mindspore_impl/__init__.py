@@ -1,0 +1,25 @@
+"""Mirrors pytorch_impl; differs: settings that MindSpore reads once are made before it is imported."""
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+
+from common.errors import InputError
+
+if int(version("numpy").partition(".")[0]) >= 2:
+    raise InputError(
+        f"MindSpore {version('mindspore')} was built for NumPy 1 and its first operation fails under NumPy 2; numpy {version('numpy')} is installed. "
+        "Run: pip install 'numpy<2'."
+    )
+if not list(Path("/dev").glob("davinci[0-9]*")):
+    # On a CPU MindSpore's host threads and OpenMP spin against each other; blocking launches were 1.6 times faster in graph mode.
+    os.environ.setdefault("MS_DEV_HOST_BLOCKING_RUN", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GLOG_v", "3")  # errors only: its warnings concern MindSpore itself
+
+from mindspore_impl import device
+from mindspore_impl.engine import Engine
+from mindspore_impl.models import build_model, describe
+from mindspore_impl.rewrite import merge, rewrite, set_enabled, unmerge
+
+__all__ = ["Engine", "build_model", "describe", "device", "merge", "rewrite", "set_enabled", "unmerge"]

@@ -1,0 +1,140 @@
+"""Mirrors pytorch_impl.engine; differs: forward and backward are one compiled graph per batch shape (`ms.jit`), or PyNative by a switch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from common.adaptation.plan import Plan
+from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
+from common.errors import InputError
+from mindspore_impl import device as devices
+from mindspore_impl import functional as F
+from mindspore_impl.models import family
+from mindspore_impl.optimizer import AdamW
+from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_parameters
+
+__all__ = ["Engine"]
+
+_NAMES = ("input_ids", "attention_mask", "labels", "token_type_ids")  # a tuple crosses into a graph as inputs, a dict as constants
+
+
+class Engine:
+    """Implements `common.backend.Engine` for a model that was built and rewritten for ``plan``.
+
+    Graphs are compiled once per batch shape, for training and evaluation apart; that is the default since it is the faster choice on the CPU.
+
+    Raises:
+        InputError: the arithmetic is not available.
+    """
+
+    def __init__(self, model: nn.Cell, plan: Plan, settings: EngineSettings):
+        self.model, self.plan, self.settings = model, plan, settings
+        found = parameters(model)
+        self._parameters = {name: found[name] for name in plan.shapes()}
+        self.device = model.device
+        if not devices.supports(self.device, settings.dtype):
+            raise InputError(f"training.dtype {settings.dtype} is not available in the MindSpore half: MindSpore's CPU kernels lack it. Use fp32.")
+        self._optimizer = AdamW(self._parameters, frozenset(filter(plan.decayed, plan.shapes())), settings)
+        self._differentiate, self._evaluate, self._logits = _functions(model, ms.ParameterTuple(self._parameters.values()))
+        self._functions: dict[tuple, Callable] = {}  # by purpose and by which adapters are active, which graphs hold as constants
+        self._steps = 0
+        ms.set_seed(settings.seed % 2**32)
+
+    def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
+        """One optimizer step; see the protocol."""
+        count = scored(micro_batches)
+        self.model.set_train(True)
+        total, gradients = self._accumulate(micro_batches, count)
+        norm = self._optimizer.step(gradients, learning_rate)
+        self._steps += 1
+        return StepHandle(total, norm, count)
+
+    def fetch(self, handles: Sequence[StepHandle]) -> list[tuple[float, float]]:
+        """Read the results of all handles."""
+        return [(float(handle.loss_sum.asnumpy()), float(handle.grad_norm.asnumpy())) for handle in handles]
+
+    def eval_step(self, batch: Batch) -> EvalResult:
+        """Loss over one batch, and the class logits for classification."""
+        self.model.set_train(False)
+        loss_sum, logits = self._function("evaluate", self._evaluate)(self._inputs(batch))
+        classes = logits.asnumpy().astype(np.float32) if logits.ndim == 2 else None
+        return EvalResult(float(loss_sum.asnumpy()), int((batch["labels"] >= 0).sum()), classes)
+
+    def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
+        """Language-model logits ``(batch, vocabulary)`` at one position per row."""
+        self.model.set_train(False)
+        return self._function("logits", self._logits)(self._inputs(batch), Tensor(positions.astype(np.int32))).asnumpy()
+
+    def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
+        """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
+        self.model.set_train(False)
+        _, gradients = self._accumulate(micro_batches, scored(micro_batches))
+        return {name: gradient.asnumpy().copy() for name, gradient in zip(self._parameters, gradients, strict=True)}
+
+    def trainable(self) -> dict[str, np.ndarray]:
+        """Every trained array by canonical name."""
+        return read_parameters(self.model, self.plan.shapes())
+
+    def load_trainable(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Strict inverse of ``trainable``."""
+        write_parameters(self.model, self.plan.shapes(), arrays)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Optimizer state by canonical name."""
+        return self._optimizer.state()
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Strict inverse of ``state``."""
+        self._optimizer.load_state(arrays)
+        self._steps = int(arrays["step"])
+
+    def _accumulate(self, micro_batches: Sequence[Batch], count: int) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Sum of the losses, and gradient of their mean over ``count`` labels."""
+        scale = Tensor(1.0 / count, ms.float32)
+        total, gradients = None, None
+        function = self._function("train" if self.model.training else "gradients", self._differentiate)
+        for batch in micro_batches:
+            (_, loss_sum), part = function(self._inputs(batch), scale)
+            total = loss_sum if total is None else total + loss_sum
+            gradients = part if gradients is None else tuple(map(ops.add, gradients, part))
+        return total, gradients
+
+    def _function(self, purpose: str, function: Callable) -> Callable:
+        if self.settings.compile is False:
+            return function
+        key = (purpose, tuple(layer.active for layer in adapters(self.model).values()))
+        return self._functions.setdefault(key, ms.jit(function))
+
+    def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        return tuple(Tensor(batch[name]) for name in _NAMES if name in batch)
+
+
+def _named(arrays: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    inputs = {"input_ids": arrays[0], "attention_mask": arrays[1], "labels": arrays[2]}
+    if len(arrays) == 4:
+        inputs["token_type_ids"] = arrays[3]
+    return inputs
+
+
+def _functions(model: nn.Cell, weights: ms.ParameterTuple) -> tuple[Callable, Callable, Callable]:
+    """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's ``self``."""
+    forward = family(model.family).logits
+
+    def scaled_loss(arrays, scale):
+        inputs = _named(arrays)
+        loss_sum = F.cross_entropy_sum(forward(model, inputs), inputs["labels"])
+        return loss_sum * scale, loss_sum
+
+    def evaluate(arrays):
+        inputs = _named(arrays)
+        logits = forward(model, inputs)
+        return F.cross_entropy_sum(logits, inputs["labels"]), logits
+
+    def logits_at(arrays, positions):
+        return forward(model, _named(arrays), positions)
+
+    return ms.value_and_grad(scaled_loss, None, weights, has_aux=True), evaluate, logits_at

@@ -1,0 +1,107 @@
+"""Mirrors pytorch_impl.models.bert; differs: native cells that load the same Hugging Face weights.
+
+Hidden states stay two-dimensional, ``(batch * seq, hidden)``, between the layers: one plain matrix product per projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+
+from common.errors import InputError
+from mindspore_impl import functional as F
+from mindspore_impl.attention import attend, padding_mask
+from mindspore_impl.modules import Dropout, Embedding, LayerNorm, Linear
+
+__all__ = ["build", "hidden_states", "logits"]
+
+_ACTIVATIONS = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
+
+
+class BertLayer(nn.Cell):
+    """Self-attention and feed-forward with post-norm residuals."""
+
+    def __init__(self, path: str, config: Mapping[str, Any]):
+        super().__init__(auto_prefix=False)
+        hidden, inner, eps = config["hidden_size"], config["intermediate_size"], config["layer_norm_eps"]
+        self.heads, self.attention_dropout = config["num_attention_heads"], config["attention_probs_dropout_prob"]
+        self.activation, self.approximate = _ACTIVATIONS[config["hidden_act"]]
+        self.query = Linear(f"{path}.attention.self.query", hidden, hidden)
+        self.key = Linear(f"{path}.attention.self.key", hidden, hidden)
+        self.value = Linear(f"{path}.attention.self.value", hidden, hidden)
+        self.attention_output = Linear(f"{path}.attention.output.dense", hidden, hidden)
+        self.attention_norm = LayerNorm(f"{path}.attention.output.LayerNorm", hidden, eps)
+        self.intermediate = Linear(f"{path}.intermediate.dense", hidden, inner)
+        self.output = Linear(f"{path}.output.dense", inner, hidden)
+        self.output_norm = LayerNorm(f"{path}.output.LayerNorm", hidden, eps)
+        self.dropout = Dropout(config["hidden_dropout_prob"])
+
+    def construct(self, x, mask):
+        mixed = attend(self.query(x), self.key(x), self.value(x), mask, self.heads, self.attention_dropout, self.training)
+        x = self.attention_norm(x + self.dropout(self.attention_output(mixed)))
+        inner = self.intermediate(x)
+        inner = F.relu(inner) if self.activation == "relu" else F.gelu(inner, self.approximate)
+        return self.output_norm(x + self.dropout(self.output(inner)))
+
+
+class BertForSequenceClassification(nn.Cell):
+    """Encoder, pooler and classifier."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        super().__init__(auto_prefix=False)
+        hidden, table = config["hidden_size"], "bert.embeddings"
+        self.word = Embedding(f"{table}.word_embeddings", config["vocab_size"], hidden)
+        self.position = Embedding(f"{table}.position_embeddings", config["max_position_embeddings"], hidden)
+        self.token_type = Embedding(f"{table}.token_type_embeddings", config["type_vocab_size"], hidden)
+        self.norm = LayerNorm(f"{table}.LayerNorm", hidden, config["layer_norm_eps"])
+        self.dropout = Dropout(config["hidden_dropout_prob"])
+        self.layers = nn.CellList([BertLayer(f"bert.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])], auto_prefix=False)
+        self.pooler = Linear("bert.pooler.dense", hidden, hidden)
+        classifier_dropout = config["classifier_dropout"]
+        self.classifier_dropout = Dropout(config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout)
+        self.classifier = Linear("classifier", hidden, config["num_labels"])
+
+    def embed(self, input_ids, token_type_ids):
+        """``(batch * seq, hidden)``."""
+        batch, length = input_ids.shape
+        positions = self.position(ops.arange(length).astype(ms.int32))  # (seq, hidden)
+        x = self.word(input_ids) + self.token_type(token_type_ids) + positions
+        return self.dropout(self.norm(ops.reshape(x, (batch * length, -1))))
+
+    def construct(self, input_ids, attention_mask, token_type_ids):
+        x = self.embed(input_ids, token_type_ids)
+        mask = padding_mask(attention_mask)
+        for layer in self.layers:
+            x = layer(x, mask)
+        first = ops.reshape(x, (*input_ids.shape, -1))[:, 0]  # (batch, hidden)
+        return self.classifier(self.classifier_dropout(F.tanh(self.pooler(first))))
+
+
+def build(config: Mapping[str, Any], task: str) -> nn.Cell:
+    """The network, its parameters zero, to be filled by the caller.
+
+    Raises:
+        InputError: the configuration asks for an activation or a position embedding that the cells do not have.
+    """
+    if config["hidden_act"] not in _ACTIVATIONS:
+        raise InputError(f"The MindSpore BERT has the activations {', '.join(_ACTIVATIONS)}; config.json says {config['hidden_act']!r}. Use --backend pytorch.")
+    if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
+        raise InputError("The MindSpore BERT is an encoder with absolute positions; config.json asks for something else. Use --backend pytorch.")
+    return BertForSequenceClassification(config)
+
+
+def logits(model: nn.Cell, batch: Mapping[str, Tensor], positions: Tensor | None = None) -> Tensor:
+    """Class logits ``(batch, labels)``."""
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+
+
+def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
+    """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
+    states = [model.embed(batch["input_ids"], batch["token_type_ids"])]
+    mask = padding_mask(batch["attention_mask"])
+    for layer in model.layers:
+        states.append(layer(states[-1], mask))
+    return [ops.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]

@@ -1,0 +1,119 @@
+"""Mirrors pytorch_impl.models.gpt2; differs: native cells that load the same Hugging Face weights, hidden states two-dimensional."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from common.errors import InputError
+from mindspore_impl import functional as F
+from mindspore_impl.attention import attend, padding_mask
+from mindspore_impl.modules import Conv1D, Dropout, Embedding, LayerNorm, Linear
+
+__all__ = ["build", "hidden_states", "logits"]
+
+_APPROXIMATE = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
+
+
+class GPT2Block(nn.Cell):
+    """Self-attention and feed-forward with pre-norm residuals."""
+
+    def __init__(self, path: str, config: Mapping[str, Any]):
+        super().__init__(auto_prefix=False)
+        hidden, eps = config["n_embd"], config["layer_norm_epsilon"]
+        inner = config["n_inner"] or 4 * hidden
+        self.heads, self.hidden, self.attention_dropout = config["n_head"], hidden, config["attn_pdrop"]
+        self.approximate = _APPROXIMATE[config["activation_function"]]
+        self.ln_1 = LayerNorm(f"{path}.ln_1", hidden, eps)
+        self.c_attn = Conv1D(f"{path}.attn.c_attn", hidden, 3 * hidden)
+        self.attn_proj = Conv1D(f"{path}.attn.c_proj", hidden, hidden)
+        self.ln_2 = LayerNorm(f"{path}.ln_2", hidden, eps)
+        self.c_fc = Conv1D(f"{path}.mlp.c_fc", hidden, inner)
+        self.mlp_proj = Conv1D(f"{path}.mlp.c_proj", inner, hidden)
+        self.dropout = Dropout(config["resid_pdrop"])
+
+    def construct(self, x, mask):
+        query, key, value = ops.split(self.c_attn(self.ln_1(x)), self.hidden, 1)
+        mixed = attend(query, key, value, mask, self.heads, self.attention_dropout, self.training)
+        x = x + self.dropout(self.attn_proj(mixed))
+        return x + self.dropout(self.mlp_proj(F.gelu(self.c_fc(self.ln_2(x)), self.approximate)))
+
+
+class GPT2(nn.Cell):
+    """Decoder with the tied language-model head, or with a classification head ``score``."""
+
+    def __init__(self, config: Mapping[str, Any], task: str):
+        super().__init__(auto_prefix=False)
+        hidden, positions = config["n_embd"], config["n_positions"]
+        self.wte = Embedding("transformer.wte", config["vocab_size"], hidden)
+        self.wpe = Embedding("transformer.wpe", positions, hidden)
+        self.dropout = Dropout(config["embd_pdrop"])
+        self.blocks = nn.CellList([GPT2Block(f"transformer.h.{i}", config) for i in range(config["n_layer"])], auto_prefix=False)
+        self.ln_f = LayerNorm("transformer.ln_f", hidden, config["layer_norm_epsilon"])
+        self.classifies = task == "sequence-classification"
+        self.score = Linear("score", hidden, config["num_labels"], bias=False) if self.classifies else None
+        self.tied = self.wte  # the head's weight stays the base embedding when wte is adapted
+        self.causal = Tensor(np.triu(np.full((positions, positions), -1e30, np.float32), 1))
+
+    def embed(self, input_ids):
+        """``(batch * seq, hidden)``."""
+        batch, length = input_ids.shape
+        x = self.wte(input_ids) + self.wpe(ops.arange(length).astype(ms.int32))
+        return self.dropout(ops.reshape(x, (batch * length, -1)))
+
+    def mask(self, attention_mask):
+        """Causal and padding mask, additive, ``(batch, 1, seq, seq)``."""
+        length = attention_mask.shape[1]
+        return ops.minimum(padding_mask(attention_mask), ops.stop_gradient(self.causal[:length, :length]))
+
+    def construct(self, input_ids, attention_mask, positions=None):
+        batch, length = input_ids.shape
+        x = self.embed(input_ids)
+        mask = self.mask(attention_mask)
+        for block in self.blocks:
+            x = block(x, mask)
+        x = self.ln_f(x)
+        if self.classifies:
+            positions = attention_mask.sum(-1).astype(ms.int32) - 1
+        if positions is not None:
+            x = ops.gather(x, ops.arange(batch).astype(ms.int32) * length + positions, 0)  # (batch, hidden)
+        if self.classifies:
+            return self.score(x)
+        y = F.linear(x, self.tied.weight)
+        return y if positions is not None else ops.reshape(y, (batch, length, -1))
+
+
+def build(config: Mapping[str, Any], task: str) -> nn.Cell:
+    """The network, its parameters zero, to be filled by the caller.
+
+    Raises:
+        InputError: the configuration asks for an activation or an attention variant that the cells do not have.
+    """
+    if config["activation_function"] not in _APPROXIMATE:
+        known = ", ".join(_APPROXIMATE)
+        raise InputError(f"The MindSpore GPT-2 has the activations {known}; config.json says {config['activation_function']!r}. Use --backend pytorch.")
+    for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
+        if config.get(key):
+            raise InputError(f"The MindSpore GPT-2 has no {key}; config.json asks for it. Use --backend pytorch.")
+    if not config.get("scale_attn_weights", True) or not config.get("tie_word_embeddings", True):
+        raise InputError("The MindSpore GPT-2 scales attention and ties its head to the embedding; config.json says otherwise. Use --backend pytorch.")
+    return GPT2(config, task)
+
+
+def logits(model: nn.Cell, batch: Mapping[str, Tensor], positions: Tensor | None = None) -> Tensor:
+    """``(batch, seq, vocabulary)``, ``(batch, vocabulary)`` at ``positions``, or class logits ``(batch, labels)``."""
+    return model(batch["input_ids"], batch["attention_mask"], positions)
+
+
+def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
+    """The embeddings and every layer's output, each ``(batch, seq, hidden)``; the last one after the final norm."""
+    states = [model.embed(batch["input_ids"])]
+    mask = model.mask(batch["attention_mask"])
+    for block in model.blocks:
+        states.append(block(states[-1], mask))
+    states[-1] = model.ln_f(states[-1])
+    return [ops.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]

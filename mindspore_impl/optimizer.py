@@ -1,0 +1,80 @@
+"""Mirrors pytorch_impl.optimizer; differs: MindSpore's fused Adam kernel, to which the bias-corrected epsilon is passed so that it computes torch's formula.
+
+The kernel computes p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + e); with e = eps sqrt(1 - b2^t) that is torch's m^ / (sqrt(v^) + eps).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from common.backend import EngineSettings
+from common.strict import check_arrays
+
+__all__ = ["AdamW"]
+
+_adam = ops.Adam()
+
+
+class _Update(nn.Cell):
+    """Clips and updates every parameter; compiled as one graph."""
+
+    def __init__(self, parameters: list[Parameter], decays: list[bool], settings: EngineSettings):
+        super().__init__(auto_prefix=False)
+        self.parameters = ms.ParameterTuple(parameters)
+        self.first = ms.ParameterTuple([Parameter(Tensor(np.zeros(p.shape, np.float32)), name=f"exp_avg.{p.name}", requires_grad=False) for p in parameters])
+        self.second = ms.ParameterTuple([Parameter(Tensor(np.zeros(p.shape, np.float32)), name=f"exp_avg_sq.{p.name}", requires_grad=False) for p in parameters])
+        self.decays = tuple(decays)
+        self.settings_decay, self.max_norm = settings.weight_decay, settings.max_grad_norm
+        self.beta1, self.beta2 = Tensor(settings.beta1, ms.float32), Tensor(settings.beta2, ms.float32)
+
+    def construct(self, gradients, rate, keep, power1, power2, epsilon):
+        squares = ops.zeros((), ms.float32)
+        for gradient in gradients:
+            squares = squares + (gradient * gradient).sum()
+        norm = ops.sqrt(squares)
+        factor = ops.ones((), ms.float32) if self.max_norm is None else ops.minimum(self.max_norm / (norm + 1e-6), ops.ones((), ms.float32))
+        for index in range(len(self.parameters)):
+            parameter = self.parameters[index]
+            if self.decays[index]:
+                parameter = ops.depend(parameter, ops.assign(parameter, parameter * keep))
+            done = _adam(
+                parameter, self.first[index], self.second[index], power1, power2, rate, self.beta1, self.beta2, epsilon, gradients[index] * factor
+            )
+            norm = ops.depend(norm, done)
+        return norm
+
+
+class AdamW:
+    """The optimizer of the trained parameters."""
+
+    def __init__(self, parameters: Mapping[str, Parameter], decayed: frozenset[str], settings: EngineSettings):
+        self.parameters = dict(parameters)
+        self.settings = settings
+        decays = [name in decayed and settings.weight_decay > 0.0 for name in parameters]
+        self._update = _Update(list(parameters.values()), decays, settings)
+        if settings.compile is not False:
+            self._update.construct = ms.jit(self._update.construct)
+        self._steps = 0
+
+    def step(self, gradients: tuple[Tensor, ...], learning_rate: float) -> Tensor:
+        """Clip and update; returns the gradients' global norm before clipping, a scalar on the device."""
+        self._steps += 1
+        power1, power2 = self.settings.beta1**self._steps, self.settings.beta2**self._steps
+        numbers = (learning_rate, 1.0 - learning_rate * self.settings.weight_decay, power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))
+        return self._update(gradients, *(Tensor(number, ms.float32) for number in numbers))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """``step`` (int64 scalar) and both moments of every parameter, float32."""
+        moments = {moment.name: moment.asnumpy().copy() for moment in (*self._update.first, *self._update.second)}
+        return {"step": np.asarray(self._steps, np.int64), **moments}
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Strict inverse of ``state``."""
+        check_arrays({name: array.shape for name, array in self.state().items()}, arrays)
+        for moment in (*self._update.first, *self._update.second):
+            moment.set_data(Tensor(np.array(arrays[moment.name], np.float32)))
+        self._steps = int(arrays["step"])
