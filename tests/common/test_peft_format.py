@@ -67,7 +67,7 @@ def describe(model) -> ModelSpec:
     head = tuple(module.path for module in modules if module.path in ("classifier", "score"))
     arrays = {name: parameter.detach().float().numpy() for name, parameter in model.named_parameters()}
     task = "sequence-classification" if head else "language-modeling"
-    return ModelSpec(model.config.model_type, task, model.config.to_dict(), tuple(modules), head, arrays, fingerprint="a" * 64)
+    return ModelSpec(model.config.model_type, task, model.config.to_dict(), tuple(modules), head, arrays, fingerprint="a" * 64, source="python:package/model")
 
 
 def make_plan(spec: ModelSpec, targets: dict[str, LoraArguments], bias: str = "none", method: str = "lora") -> Plan:
@@ -167,7 +167,7 @@ def test_ours_to_peft_to_ours_keeps_every_bit(case, tmp_path):
     model, spec, plan = case
     arrays = random_arrays(plan)
     save_adapter(tmp_path / "ours", plan, spec, arrays, {})
-    load_in_peft(model, tmp_path / "ours").save_pretrained(tmp_path / "peft", save_embedding_layers=False)
+    load_in_peft(model, tmp_path / "ours").save_pretrained(tmp_path / "peft")
     returned = load_adapter(tmp_path / "peft", plan, spec)
     assert list(returned) == list(plan.shapes())
     for name, array in arrays.items():
@@ -267,7 +267,7 @@ def test_equal_arrays_give_byte_equal_files(bert, tmp_path):
 
 def test_config_holds_only_entries_that_differ_from_pefts_defaults(bert):
     config, _, extras = read_adapter(bert[0])
-    assert set(config) == {"peft_type", "task_type", "r", "lora_alpha", "target_modules", "modules_to_save"}
+    assert set(config) == {"peft_type", "task_type", "r", "lora_alpha", "target_modules", "modules_to_save", "base_model_name_or_path"}
     assert extras == {"seed": "42", "backend": "pytorch", "torch": "2.13.0", "numpy": "1.26.4", "base_fingerprint": "a" * 64}
 
 
