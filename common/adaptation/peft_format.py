@@ -20,6 +20,7 @@ from common.adaptation.plan import Plan, PlanStep
 from common.errors import InputError
 from common.files import load_arrays, save_arrays, write_json
 from common.models.specs import ModelSpec
+from common.strict import check_arrays
 
 __all__ = ["WEIGHTS_NAME", "load_adapter", "read_adapter", "save_adapter"]
 
@@ -31,11 +32,11 @@ def save_adapter(folder: Path, plan: Plan, spec: ModelSpec, arrays: Mapping[str,
     """Write the trained ``arrays``, named and shaped as in ``plan.shapes()``, as float32. Equal arguments give byte-equal files.
 
     Raises:
-        InputError: the plan trains the whole model, or the arrays are not exactly those of the plan.
+        InputError: the plan trains the whole model, or the arrays are not exactly those of the plan, or not finite.
     """
     if plan.method == "full":
         raise InputError("An adapter folder holds LoRA factors, heads and biases; a fully fine-tuned model is saved as a Hugging Face checkpoint instead.")
-    _refuse(f"the arrays to be saved in {folder}", _differences(plan.shapes(), arrays))
+    check_arrays(plan.shapes(), arrays)
     wrapped = {step.path for step in plan.steps}
     tensors = {_trained_key(name, wrapped): arrays[name] for name in plan.trained}
     for step in plan.steps:
@@ -73,8 +74,8 @@ def load_adapter(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndar
     """Inverse of ``save_adapter``; also reads adapters made by PEFT. Returns float32 arrays named and shaped as in ``plan.shapes()``.
 
     Raises:
-        InputError: every missing, unexpected or wrongly shaped key, every other scale, and every setting of PEFT's that would change the mathematics,
-            listed together; or an update outside the plan's slices.
+        InputError: every missing, unexpected, wrongly shaped array, every other scale, and every setting of PEFT's that would change
+            the mathematics, listed together; or an update outside the plan's slices.
     """
     config, tensors, extras = read_adapter(folder)
     wrapped = {step.path for step in plan.steps}
@@ -86,7 +87,12 @@ def load_adapter(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndar
     fingerprint = extras.get("base_fingerprint", "")
     if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
         problems.append(f"it was trained on another base model: fingerprint {fingerprint[:16]}, the model at hand has {spec.fingerprint[:16]}")
-    _refuse(f"the adapter in {folder}", problems + _differences(expected, tensors))
+    problems += _differences(expected, tensors)
+    if problems:
+        listed = "\n  ".join(problems)
+        raise InputError(
+            f"The plan and the adapter in {folder} must agree; they differ in:\n  {listed}\nUse the configuration that the adapter was trained with."
+        )
     tensors = {key: np.asarray(array, np.float32) for key, array in tensors.items()}
     arrays = {name: tensors[_trained_key(name, wrapped)] for name in plan.trained}
     for step in plan.steps:
@@ -150,17 +156,8 @@ def _gather_blocks(step: PlanStep, whole: np.ndarray) -> np.ndarray:
 
 
 def _differences(expected: Mapping[str, tuple[int, ...]], received: Mapping[str, np.ndarray]) -> list[str]:
-    """Missing, unexpected and wrongly shaped names."""
-    missing = [f"missing: {name} {expected[name]}" for name in sorted(expected.keys() - received.keys())]
-    unexpected = [f"unexpected: {name} {tuple(received[name].shape)}" for name in sorted(received.keys() - expected.keys())]
-    shapes = [(name, tuple(received[name].shape)) for name in sorted(expected.keys() & received.keys())]
-    return (
-        missing + unexpected + [f"shape: {name} must be {tuple(expected[name])}; received {shape}" for name, shape in shapes if shape != tuple(expected[name])]
-    )
-
-
-def _refuse(what: str, problems: list[str]) -> None:
-    if problems:
-        raise InputError(
-            f"The plan and {what} must agree; they differ in:\n  " + "\n  ".join(problems) + "\nUse the configuration that the adapter was trained with."
-        )
+    """Missing, unexpected and wrongly shaped keys, all of them: they are shown together with the configuration's faults."""
+    lines = [f"{key}: missing" for key in sorted(expected.keys() - received.keys())]
+    lines += [f"{key}: unexpected" for key in sorted(received.keys() - expected.keys())]
+    shapes = {key: tuple(received[key].shape) for key in sorted(expected.keys() & received.keys())}
+    return lines + [f"{key}: shape {shape}, expected {tuple(expected[key])}" for key, shape in shapes.items() if shape != tuple(expected[key])]
