@@ -28,7 +28,9 @@ def measure(value: Any) -> str:
         return NONE if value is None else str(value)
     if isinstance(value, int):
         return f"{value:,}"
-    if value == 0 or 1e-3 <= abs(value) < 10:
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 10:
         return f"{value:.4f}"
     return f"{value:,.2f}" if 10 <= abs(value) < 1e7 else f"{value:.2e}"
 

@@ -35,7 +35,7 @@ class Line:
 
 
 def smoothed(line: Line) -> list[Line]:
-    """The raw curve, faint, under its exponential moving average over a twentieth of its length; short curves stay as they are."""
+    """The raw curve, faint, under its moving average over a twentieth of its length; short curves stay as they are."""
     span = len(line.y) // 20
     return [line] if span < 2 else [replace(line, faint=True), replace(line, y=smooth(line.y, span))]
 

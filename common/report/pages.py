@@ -25,7 +25,7 @@ def run_page(run: Path) -> Path:
     loaded = read_run(run)
     content = page(
         f"{loaded.summary['name']} in {loaded.backend}",
-        f"{sections.model_line(loaded)}, trained by {loaded.summary['method']}.",
+        sections.lead([loaded]),
         tiles(_run_tiles(loaded)),
         sections.curves([loaded]),
         _evaluations(loaded),
@@ -51,8 +51,8 @@ def compare_runs(run_a: Path, run_b: Path, out: Path) -> Path:
     a, b = read_run(run_a), read_run(run_b)
     first, second = labels([a, b])
     content = page(
-        f"{first} and {second}",
-        f"Two runs side by side: {a.path} and {b.path}.",
+        f"{a.summary['name']}: {first} and {second}" if a.summary["name"] == b.summary["name"] else f"{first} and {second}",
+        sections.lead([a, b]),
         tiles(agreement(a, b) + _pair_tiles(a, b)),
         _lengths(a, b),
         sections.curves([a, b]),

@@ -134,13 +134,9 @@ def relative_difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def smooth(values: np.ndarray, span: int) -> np.ndarray:
-    """Exponential moving average with weight 2 / (span + 1), corrected for its start as in Adam."""
-    decay = 1 - 2 / (span + 1)
-    average, result = 0.0, np.empty(len(values))
-    for index, value in enumerate(values):
-        average = decay * average + (1 - decay) * value
-        result[index] = average / (1 - decay ** (index + 1))
-    return result
+    """Centred moving average over ``span`` values (at most as many as there are), fewer at the ends; it has no lag."""
+    window = np.ones(span)
+    return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

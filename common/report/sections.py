@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from common.report.elements import Html, byte_size, details, duration, figure, legend, measure, section, table
+from common.report.elements import Html, byte_size, details, duration, escape, figure, legend, measure, section, table
 from common.report.figures import Line, line_chart, smoothed
 from common.report.runs import Run, common_steps, flatten, labels, relative_difference
 
-__all__ = ["ROLES", "curves", "difference_figure", "key", "loss_figure", "metric_rows", "metrics", "model_line", "resources", "runs_table", "settings"]
+__all__ = ["ROLES", "curves", "difference_figure", "key", "lead", "loss_figure", "metric_rows", "metrics", "model_line", "resources", "runs_table", "settings"]
 
-ROLES = ("a", "b")
+ROLES = {1: ("b",), 2: ("a", "b")}  # by number of runs; a single run is drawn thin
 COMPONENTS = ("lora_A", "lora_B", "head", "bias", "other", "total")
 
 
 def key(runs: Sequence[Run]) -> Html:
     """Which colour is which run."""
-    return legend(zip(ROLES, labels(runs), strict=False))
+    return legend(zip(ROLES[len(runs)], labels(runs), strict=True))
+
+
+def lead(runs: Sequence[Run]) -> Html:
+    """One line per run: what ran where, with which version."""
+    lines = []
+    for run, label in zip(runs, labels(runs), strict=True):
+        summary = run.summary
+        what = f"{summary['name']}, seed {summary['seed']}, {run.backend} {summary['versions'].get('framework', '')} on {_device(run)}"
+        lines.append(Html(f"<b>{escape(label)}</b> {escape(what)}"))
+    return Html("<br>".join(lines))
 
 
 def runs_table(runs: Sequence[Run]) -> Html:
@@ -36,7 +46,7 @@ def runs_table(runs: Sequence[Run]) -> Html:
         ("steps", *(f"{run.summary['steps']:,} ({measure(float(run.summary['epochs']))} epochs, {run.summary['status'].replace('_', ' ')})" for run in runs)),
         *((f"{name} version", *(run.summary["versions"].get(name) for run in runs)) for name in versions),
     ]
-    return section("Runs" if len(runs) > 1 else "Run", table(("", *labels(runs)), rows, ("", *ROLES)))
+    return section("Runs" if len(runs) > 1 else "Run", table(("", *labels(runs)), rows, ("", *ROLES[len(runs)])))
 
 
 def _device(run: Run) -> str:
@@ -59,7 +69,7 @@ def _data(run: Run) -> str:
 def loss_figure(runs: Sequence[Run]) -> Html:
     """Training loss of every run, and its validation losses as points."""
     lines = []
-    for role, run in zip(ROLES, runs, strict=False):
+    for role, run in zip(ROLES[len(runs)], runs, strict=True):
         lines += smoothed(Line(role, run.step, run.loss))
         points = [(entry["step"], entry["loss"]) for entry in run.evaluations if entry.get("split") == "validation" and entry.get("loss") is not None]
         if points:
@@ -73,7 +83,7 @@ def difference_figure(a: Run, b: Run) -> Html:
     """Relative difference of the two training losses, on a logarithmic axis."""
     steps, loss_a, loss_b = common_steps(a, b)
     difference = relative_difference(loss_a, loss_b)
-    caption = f"|a - b| / max(|a|, |b|) of the training loss at the {len(steps):,} steps that both runs logged."
+    caption = f"|a - b| / max(|a|, |b|) at {len(steps):,} common steps, logarithmic."
     if not difference.any():
         return figure("Difference of the losses", Html("<p>The two curves are equal to the last digit.</p>"), caption)
     return figure("Difference of the losses", line_chart("Relative difference of the losses by step", [Line("ink", steps, difference)], "", log=True), caption)
@@ -84,9 +94,9 @@ def curves(runs: Sequence[Run]) -> Html:
     figures = [loss_figure(runs)]
     if len(runs) == 2:
         figures.append(difference_figure(*runs))
-    rates = [Line(role, run.step, run.learning_rate) for role, run in zip(ROLES, runs, strict=False)]
+    rates = [Line(role, run.step, run.learning_rate) for role, run in zip(ROLES[len(runs)], runs, strict=True)]
     figures.append(figure("Learning rate", line_chart("Learning rate by step", rates, "")))
-    times = [Line(role, *run.step_seconds()) for role, run in zip(ROLES, runs, strict=False)]
+    times = [Line(role, *run.step_seconds()) for role, run in zip(ROLES[len(runs)], runs, strict=True)]
     if any((line.y > 0).any() for line in times):
         caption = "Seconds, logarithmic; evaluations and compilation show as peaks."
         figures.append(figure("Time per step", line_chart("Seconds per step", times, "", log=True), caption))
@@ -110,7 +120,7 @@ def _is_number(value: Any) -> bool:
 
 def metrics(runs: Sequence[Run]) -> Html:
     """The metrics of every run and, for two runs, their difference."""
-    head, roles = ("", *labels(runs)), ("", *ROLES)
+    head, roles = ("", *labels(runs)), ("", *ROLES[len(runs)])
     rows = []
     for title, values in metric_rows(runs):
         difference = [measure(values[1] - values[0]) if None not in values else None] if len(runs) == 2 else []
@@ -125,11 +135,20 @@ def resources(runs: Sequence[Run]) -> Html:
     summaries = [run.summary for run in runs]
     parts = ("total", "training", "evaluation", "compile")
     rows = [("time per step (median)", *(duration(one["seconds_per_step"]) for one in summaries))]
-    rows += [(f"time, {part}", *(duration(one["seconds"].get(part)) for one in summaries)) for part in parts]
+    rows += [(f"time, {part}", *(duration(one["seconds"].get(part)) for one in summaries)) for part in parts if _any(summaries, "seconds", part)]
     rows += [("peak memory", *(byte_size(one["peak_memory_bytes"]) for one in summaries))]
     rows += [("adapter on disk", *(byte_size(one["adapter_bytes"]) for one in summaries))]
-    rows += [(f"trainable parameters, {part}", *(measure(one["trainable"].get(part)) for one in summaries)) for part in COMPONENTS]
-    return section("Time, memory and trainable parameters", table(("", *labels(runs)), rows, ("", *ROLES)))
+    rows += [
+        (f"trainable parameters, {part}", *(measure(one["trainable"].get(part)) for one in summaries))
+        for part in COMPONENTS
+        if _any(summaries, "trainable", part)
+    ]
+    return section("Time, memory and trainable parameters", table(("", *labels(runs)), rows, ("", *ROLES[len(runs)])))
+
+
+def _any(summaries: Sequence[Mapping[str, Any]], part: str, name: str) -> bool:
+    """Whether some run has a figure above zero, so that rows of zeros are left out."""
+    return any(one[part].get(name) for one in summaries)
 
 
 def settings(runs: Sequence[Run]) -> Html:
@@ -137,7 +156,7 @@ def settings(runs: Sequence[Run]) -> Html:
     flat = [flatten(run.summary["settings"]) for run in runs]
     names = dict.fromkeys(name for one in flat for name in one)
     everything = [(name, *(one.get(name) for one in flat)) for name in names]
-    head, roles = ("", *labels(runs)), ("", *ROLES)
+    head, roles = ("", *labels(runs)), ("", *ROLES[len(runs)])
     parts = [details(f"All {len(everything)} settings", table(head, everything, roles))]
     if len(runs) == 2:
         differing = [row for row in everything if row[1] != row[2]]

@@ -14,6 +14,7 @@ h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; letter-spacing: -0
 h2 { font-size: 1.15rem; margin: 2.6rem 0 0.8rem; }
 h3 { font-size: 0.95rem; margin: 0; }
 p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
+.lead b { color: var(--ink); font-weight: 600; }
 .lead { color: var(--soft); font-size: 1.05rem; margin: 0.5rem 0 1.6rem; }
 .legend span { white-space: nowrap; margin-right: 1.2rem; }
 .legend span::before { content: ""; display: inline-block; width: 1.4em; margin-right: 0.5em; border-radius: 1em; vertical-align: middle; }
@@ -25,6 +26,7 @@ p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
 .tiles dd { margin: 0; color: var(--soft); font-size: 0.85rem; line-height: 1.35; }
 .tiles dt + dd { color: var(--ink); font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -0.02em; margin: 0.15rem 0; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0.75rem; }
+figure { display: flex; flex-direction: column; justify-content: space-between; }
 figcaption p { color: var(--soft); font-size: 0.85rem; margin: 0.1rem 0 0.5rem; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font-family: inherit !important; }
