@@ -1,1 +1,10 @@
+"""Text data: from a data set's name to batches of NumPy arrays that are the same bytes for both backends."""
 
+from common.data.batching import BatchPlan, evaluation_batches
+from common.data.encoding import Encoded, encode, encode_prompts
+from common.data.loading import TextData, load_dataset
+from common.data.registry import DATASETS
+from common.data.sources import resolve_folder
+from common.data.tokenization import load_tokenizer
+
+__all__ = ["DATASETS", "BatchPlan", "Encoded", "TextData", "encode", "encode_prompts", "evaluation_batches", "load_dataset", "load_tokenizer", "resolve_folder"]

@@ -1,0 +1,81 @@
+"""Finding the files of a registered data set in a local folder: the publishers' own names, or the layouts of the hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from common.data.readers import EXTENSIONS, Table, read_labelled_lines, read_separated, read_table, read_text
+from common.data.registry import DatasetEntry
+from common.errors import InputError
+
+__all__ = ["expected_files", "read_folder"]
+
+_STEMS = {
+    "train": ("train", "trainset"),
+    "validation": ("validation", "valid", "val", "dev", "devset"),
+    "test": ("test", "testset_w_refs"),
+}
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})")
+
+
+def expected_files(entry: DatasetEntry) -> str:
+    """The file names looked for, for messages."""
+    names = "; ".join(f"{split}: {' or '.join(_STEMS[split])}" for split in entry.splits)
+    return f"{names} (with the extension {', '.join(EXTENSIONS)}, or in shards like train-00000-of-00001.parquet)"
+
+
+def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
+    """Read every split of a data set, each from one file or from shards.
+
+    Raises:
+        InputError: the folder or the file of a published split is missing, a split's file is ambiguous, a shard is missing, or a file has a defect.
+    """
+    if not folder.is_dir():
+        raise InputError(f"The data folder {folder} does not exist. It should hold {expected_files(entry)}.")
+    found = {split: _find(entry, folder, split) for split in _STEMS}
+    for split in entry.splits:
+        if not found[split]:
+            raise InputError(f"The {split} file is missing from {folder}. The folder should hold {expected_files(entry)}.")
+    return {split: [_read(entry, path) for path in paths] for split, paths in found.items() if paths}
+
+
+def _find(entry: DatasetEntry, folder: Path, split: str) -> list[Path]:
+    """Files of one split, in shard order; the hub puts them in a subfolder of its own."""
+    for place in (folder, folder / "data", folder / "plain_text", *([folder / entry.hub_config] if entry.hub_config else [])):
+        candidates = sorted(path for path in place.glob("*") if path.suffix.lower() in EXTENSIONS and path.is_file() and _stem(path) in _STEMS[split])
+        if candidates:
+            _check_unambiguous(candidates, split)
+            return candidates
+    return []
+
+
+def _stem(path: Path) -> str:
+    shard = _SHARD.fullmatch(path.stem)
+    return shard["stem"] if shard else path.stem
+
+
+def _check_unambiguous(candidates: list[Path], split: str) -> None:
+    """One file, or every shard of one set of shards."""
+    shard = _SHARD.fullmatch(candidates[0].stem)
+    if shard:
+        count = int(shard["count"])
+        wanted = [f"{shard['stem']}-{i:05d}-of-{count:05d}{candidates[0].suffix}" for i in range(count)]
+    else:
+        wanted = [candidates[0].name]
+    names = [path.name for path in candidates]
+    if names != wanted:
+        missing = sorted(set(wanted) - set(names))
+        rule = f"is missing the shards {', '.join(missing)}" if missing else f"is ambiguous: {', '.join(names)}. Keep one"
+        raise InputError(f"The {split} split in {candidates[0].parent} {rule}.")
+
+
+def _read(entry: DatasetEntry, path: Path) -> Table:
+    if entry.separator is None or path.suffix.lower() not in (".txt", ".tsv"):
+        return read_table(path)
+    if entry.label_first:
+        first = read_text(path).split("\n", 1)[0]
+        indices = {str(index) for index in range(len(entry.label_names or ()))}
+        if entry.separator not in first and first.split(" ", 1)[0] in indices:
+            return read_labelled_lines(path)
+    return read_separated(path, entry.separator, entry.columns, known=entry.text)

