@@ -126,7 +126,7 @@ def test_an_empty_file_is_told_everything_that_must_be_given(write):
         (["training.metric=acuracy"], "training.metric must be one of"),
         (["model.task=language-modeling", "training.metric=accuracy"], "must be one of loss, perplexity"),
         (["model.task=language-modeling", "adaptation.method=head"], "use lora or full"),
-        (["data.name=files"], "data.files must name at least a train and a validation file"),
+        (["data.name=files"], "data.files must name at least a train file"),
         (["data.files={train: x}"], "belongs to data.name: files"),
         (["data.max_examples.dev=3"], "data.max_examples.dev is no split"),
         (["data.max_examples.train=0"], "must be greater than 0"),

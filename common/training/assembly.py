@@ -1,0 +1,126 @@
+"""From a configuration to everything a run needs: text, tokenizer, model, plan, encoded splits, engine."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from common.adaptation import Plan, initial_values, resolve
+from common.adaptation.peft_format import load_adapter
+from common.backend import Engine, EngineSettings
+from common.config import ExperimentConfig
+from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer
+from common.errors import InputError
+from common.models import ModelSpec, load_model_spec
+from common.training.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["Inputs", "Trained", "build_engine", "describe", "encode_split", "open_trained", "prepare", "tokenizer_of"]
+
+_POSITIONS = ("max_position_embeddings", "n_positions")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A configuration with the text, tokenizer, model and plan that it names."""
+
+    config: ExperimentConfig
+    data: TextData
+    tokenizer: PreTrainedTokenizerFast
+    spec: ModelSpec
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained run: its model, its plan and the best state of every trained array."""
+
+    run: RunDirectory
+    config: ExperimentConfig
+    summary: dict[str, Any]
+    tokenizer: PreTrainedTokenizerFast
+    spec: ModelSpec
+    plan: Plan
+    arrays: dict[str, np.ndarray]
+
+
+def prepare(config: ExperimentConfig) -> Inputs:
+    """Read everything ``config`` names and resolve the plan. Raises InputError for whatever does not fit together."""
+    data = load_dataset(config.data, config.model.task)
+    tokenizer = tokenizer_of(config, data)
+    spec, plan = describe(config, data.label_names, tokenizer)
+    return Inputs(config, data, tokenizer, spec, plan)
+
+
+def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenizerFast:
+    """The tokenizer of the configuration; ``bpe:SIZE`` is trained on the training split."""
+    train = data.splits["train"]
+    corpus = (text for column in ("prompt", "text") if column in train.column_names for text in train[column])
+    return load_tokenizer(config.model.tokenizer or config.model.source, corpus)
+
+
+def describe(config: ExperimentConfig, labels: tuple[str, ...] | None, tokenizer: PreTrainedTokenizerFast) -> tuple[ModelSpec, Plan]:
+    """The model and the plan.
+
+    Raises:
+        InputError: they do not exist or fit, or ``data.max_length`` exceeds the positions of the model.
+    """
+    spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
+    positions = next((spec.config[key] for key in _POSITIONS if key in spec.config), None)
+    if positions is not None and config.data.max_length > positions:
+        raise InputError(f"data.max_length must be at most the model's {positions} positions; received {config.data.max_length}.")
+    return spec, resolve(config.adaptation, spec)
+
+
+def encode_split(inputs: Inputs, split: str) -> Encoded:
+    """One split as token sequences."""
+    return encode(inputs.data, split, inputs.tokenizer, inputs.config.data, inputs.spec.family)
+
+
+def build_engine(
+    backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, arrays: Mapping[str, np.ndarray] | None = None
+) -> Engine:
+    """Build the model, rewrite it by the plan and wrap it in an engine; ``arrays`` are its trained values, if there are any."""
+    optimization, training = config.optimization, config.training
+    settings = EngineSettings(
+        weight_decay=optimization.weight_decay,
+        beta1=optimization.beta1,
+        beta2=optimization.beta2,
+        epsilon=optimization.epsilon,
+        max_grad_norm=optimization.max_grad_norm,
+        dtype=training.dtype,
+        compile=training.compile,
+        seed=config.seed,
+    )
+    model = backend.build_model(spec, device)
+    backend.rewrite(model, plan, initial_values(plan, config.seed))
+    engine = backend.Engine(model, plan, settings)
+    if arrays is not None:
+        engine.load_trainable(arrays)
+    return engine
+
+
+def open_trained(run: RunDirectory) -> Trained:
+    """Read a completed run back.
+
+    Raises:
+        InputError: it is no run, not complete, or its base model is not here or another one.
+    """
+    config, summary = run.read_config(), run.read_summary()
+    if summary is None or not run.complete():
+        raise InputError(f"{run.path} has not come to its end. Continue it: twinlora train with the same arguments and --resume.")
+    tokenizer = load_tokenizer(str(run.tokenizer))
+    labels = summary["data"]["labels"]
+    full = config.adaptation.method == "full"
+    if full:
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, source=str(run.best("full")), config={}))
+    spec, plan = describe(config, tuple(labels) if labels else None, tokenizer)
+    arrays = {name: spec.arrays[name] for name in plan.shapes()} if full else load_adapter(run.best("lora"), plan, spec)
+    return Trained(run, config, summary, tokenizer, spec, plan, arrays)

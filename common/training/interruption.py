@@ -1,0 +1,41 @@
+"""Ending a run between two steps instead of in the middle of one, so that the saved state is whole."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+__all__ = ["Interrupted", "Interruption"]
+
+
+class Interrupted(Exception):  # noqa: N818  (no error: somebody wished it)
+    """Somebody asked the run to end; the model stands between two steps."""
+
+
+class Interruption:
+    """While entered, Ctrl-C and SIGTERM are remembered and raised by ``check``. A second signal ends the process at once, as usual."""
+
+    def __init__(self):
+        self.requested = False
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> Interruption:
+        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers nowhere else
+            self._previous = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def check(self) -> None:
+        """Raise ``Interrupted`` if a signal came."""
+        if self.requested:
+            raise Interrupted
+
+    def _request(self, number: int, frame: object) -> None:
+        self.requested = True
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._previous:
+            signal.signal(*self._previous.popitem())

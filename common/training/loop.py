@@ -1,0 +1,179 @@
+"""The training loop, written once for both backends."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.backend import IGNORE, Batch, Engine, StepHandle
+from common.config.schema import ExperimentConfig
+from common.data import BatchPlan
+from common.errors import RunError
+from common.training.checkpoint import load_checkpoint, save_checkpoint
+from common.training.interruption import Interrupted, Interruption
+from common.training.progress import Progress
+from common.training.runlog import RunLog
+from common.training.schedule import evaluation_due, learning_rate, total_steps, warmup_steps
+from common.training.stopping import EarlyStopping
+
+__all__ = ["Trainer", "tokens_of"]
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A step whose loss may still be on the device."""
+
+    step: int
+    handle: StepHandle
+    learning_rate: float
+    tokens: int
+
+
+class Trainer:
+    """Trains ``engine`` on ``batches`` as ``config`` says; evaluates, keeps the best, stops early, checkpoints.
+
+    Losses are fetched from the device every ``log_every_steps`` only; the steps in between share the elapsed time evenly in the log.
+
+    Args:
+        evaluate: metrics of the validation split; calls its argument before every batch, which may raise to interrupt it.
+        save_best: writes the trained arrays of the best state so far.
+        checkpoint: the file of the last state.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        batches: BatchPlan,
+        evaluate: Callable[[Callable[[], None]], dict[str, float]],
+        save_best: Callable[[Mapping[str, np.ndarray]], None],
+        config: ExperimentConfig,
+        checkpoint: Path,
+        progress: Progress,
+    ):
+        self.engine, self.batches, self.evaluate, self.save_best = engine, batches, evaluate, save_best
+        self.config, self.checkpoint, self.progress = config, checkpoint, progress
+        self.total = total_steps(config.training, batches.steps_per_epoch)
+        self.warmup = warmup_steps(config.optimization, self.total)
+        self.stopping = EarlyStopping(config.training.metric, config.training.patience)
+        self.step = 0
+        self.evaluated_step = -1
+        self._elapsed = 0.0  # seconds of the run before this process
+        self._kept_lines = 0
+        self._pending: list[_Pending] = []
+
+    def resume(self) -> None:
+        """Continue from the checkpoint: the rest of the run is what it would have been without the break."""
+        progress = load_checkpoint(self.checkpoint, self.engine)
+        self.step, self.evaluated_step = progress["step"], progress["evaluated_step"]
+        self._elapsed, self._kept_lines = progress["seconds"], progress["log_lines"]
+        self.stopping.load_state(progress["stopping"])
+
+    def run(self, log: Path) -> str:
+        """Train to the end, appending to ``log``; return ``finished``, ``stopped_early``, or ``interrupted`` (the state is saved then).
+
+        Raises:
+            RunError: the loss is not finite.
+        """
+        self._started = self._group_started = time.perf_counter()
+        self._log = RunLog(log, self._kept_lines)
+        self.progress.start(self.total, self.step)
+        try:
+            with Interruption() as interruption:
+                return self._train(interruption)
+        except Interrupted:
+            self._flush()
+            self._save()
+            return "interrupted"
+        finally:
+            self.progress.close()
+            self._log.close()
+
+    def _train(self, interruption: Interruption) -> str:
+        stream = self._stream()
+        while True:
+            if self.evaluated_step != self.step and evaluation_due(self.step, self.total, self.config.training, self.batches.steps_per_epoch):
+                self._flush()
+                self._evaluate(interruption)
+            if self.step == self.total:
+                return "finished"
+            if self.stopping.exhausted:
+                return "stopped_early"
+            interruption.check()
+            self._train_step(next(stream))
+
+    def _stream(self) -> Iterator[Sequence[Batch]]:
+        """The micro-batches of every step from the present one on."""
+        epoch, done = divmod(self.step, self.batches.steps_per_epoch)
+        while True:
+            yield from self.batches.epoch(epoch, done)
+            epoch, done = epoch + 1, 0
+
+    def _train_step(self, micro_batches: Sequence[Batch]) -> None:
+        self.step += 1
+        rate = learning_rate(self.step, self.total, self.warmup, self.config.optimization)
+        handle = self.engine.train_step(micro_batches, rate)
+        self._pending.append(_Pending(self.step, handle, rate, sum(map(tokens_of, micro_batches))))
+        if self.step == 1 or self.step % self.config.training.log_every_steps == 0:  # the first alone: it holds the compilation
+            self._flush()
+
+    def _flush(self) -> None:
+        """Fetch the pending losses and log them."""
+        pending, self._pending = self._pending, []
+        values = self.engine.fetch([entry.handle for entry in pending])
+        start, now = self._group_started, time.perf_counter()
+        self._group_started = now
+        for index, (entry, (loss_sum, norm)) in enumerate(zip(pending, values, strict=True), start=1):
+            loss = loss_sum / entry.handle.count
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise RunError(
+                    f"Step {entry.step} gave loss {loss} and gradient norm {norm} at learning rate {entry.learning_rate:.3g}: training diverged. Lower "
+                    f"optimization.learning_rate, lengthen the warm-up or train in fp32.{self._best_so_far()}"
+                )
+            duration = (now - start) / len(pending)
+            seconds = self._seconds(start + index * duration)
+            event = {"event": "step", "step": entry.step, "epoch": self._epoch(entry.step), "loss": loss, "grad_norm": norm}
+            event |= {"learning_rate": entry.learning_rate, "tokens": entry.tokens, "seconds": seconds, "duration": duration}
+            self._log.write(event)
+            self.progress.step(event)
+
+    def _evaluate(self, interruption: Interruption) -> None:
+        """Score the validation split; the untrained model (step 0) is never the best."""
+        begun = time.perf_counter()
+        metrics = self.evaluate(interruption.check)
+        now = time.perf_counter()
+        best = self.step > 0 and self.stopping.update(self.step, metrics[self.config.training.metric])
+        event = {"event": "evaluation", "step": self.step, "epoch": self._epoch(self.step), "split": "validation", **metrics}
+        event |= {"best": best, "seconds": self._seconds(now), "duration": now - begun}
+        self._log.write(event)
+        self.progress.evaluation(event)
+        if best:
+            self.save_best(self.engine.trainable())
+        self.evaluated_step = self.step
+        self._save()
+        self._group_started = time.perf_counter()
+
+    def _save(self) -> None:
+        progress: dict[str, Any] = {"step": self.step, "evaluated_step": self.evaluated_step, "log_lines": self._log.lines}
+        progress |= {"seconds": self._seconds(time.perf_counter()), "stopping": self.stopping.state()}
+        save_checkpoint(self.checkpoint, self.engine, progress)
+
+    def _seconds(self, moment: float) -> float:
+        return self._elapsed + moment - self._started
+
+    def _epoch(self, step: int) -> float:
+        return step / self.batches.steps_per_epoch
+
+    def _best_so_far(self) -> str:
+        return f" The best state, of step {self.stopping.best_step}, is kept." if self.stopping.best_step is not None else ""
+
+
+def tokens_of(batch: Batch) -> int:
+    """Real tokens of a batch; rows that only fill it up do not count."""
+    real = (batch["labels"] != IGNORE).reshape(len(batch["labels"]), -1).any(axis=1)
+    return int(batch["attention_mask"][real].sum())

@@ -1,0 +1,59 @@
+"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere. Everything goes to standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = ["Progress"]
+
+_SHOWN = ("loss", "perplexity", "accuracy", "matthews_correlation", "f1_macro")
+
+
+class Progress:
+    """Shows messages, training steps and evaluations. ``stream`` is standard error unless given."""
+
+    def __init__(self, stream: Any = None):
+        from rich.console import Console
+
+        self._console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
+        self._bar: Any = None
+        self._total = 0
+        self._next_line = 0
+
+    def say(self, text: str) -> None:
+        """One line of text."""
+        self._console.print(text, markup=False)
+
+    def start(self, total: int, done: int = 0) -> None:
+        """Training of ``total`` steps begins after ``done``."""
+        self._total, self._next_line = total, done + 1
+        if not self._console.is_terminal:
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Bar(*columns, console=self._console, transient=True)
+        self._task = self._bar.add_task("training", total=total, completed=done)
+        self._bar.start()
+
+    def step(self, event: dict[str, Any]) -> None:
+        """One step was logged. Without a terminal about ten lines a run are printed."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=event["step"], description=f"loss {event['loss']:.4f}")
+        elif event["step"] >= self._next_line:
+            self._next_line = event["step"] + max(1, self._total // 10)
+            speed = f"{event['duration']:.3f} s a step"
+            self.say(f"step {event['step']}/{self._total}  loss {event['loss']:.4f}  learning rate {event['learning_rate']:.2e}  {speed}")
+
+    def evaluation(self, event: dict[str, Any]) -> None:
+        """One evaluation was logged."""
+        shown = "  ".join(f"{name} {event[name]:.4f}" for name in _SHOWN if name in event)
+        self.say(f"step {event['step']}/{self._total}  {event['split']}: {shown}{'  (best)' if event['best'] else ''}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

@@ -1,0 +1,185 @@
+"""``train``: one experiment in one backend, from its configuration to its summary and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from common import backend as backends
+from common.adaptation import coverage_table
+from common.adaptation.peft_format import load_adapter, save_adapter
+from common.backend import Engine
+from common.config import ExperimentConfig, to_plain, to_yaml
+from common.data import BatchPlan, Encoded
+from common.errors import RunError
+from common.files import load_arrays, write_atomic, write_json
+from common.models import save_pretrained
+from common.training import system
+from common.training.assembly import Inputs, build_engine, encode_split, prepare
+from common.training.evaluation import evaluate
+from common.training.loop import Trainer
+from common.training.progress import Progress
+from common.training.rundir import RunDirectory
+from common.training.runlog import durations, read_log
+
+__all__ = ["train"]
+
+_EVENT_KEYS = ("event", "step", "epoch", "split", "best", "seconds", "duration")
+
+
+def train(
+    config: ExperimentConfig,
+    backend_name: str,
+    device: str | None = None,
+    output: Path = Path("runs"),
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train ``config`` into ``output/<name>/<backend>`` and return the summary that is also written there.
+
+    Args:
+        device: cpu, cuda:0, ...; None takes the first accelerator, or the CPU.
+        resume: continue an unfinished run; where there is none, begin it; a finished one is left as it is.
+        overwrite: discard a run that is there.
+
+    Raises:
+        InputError: something given does not fit; nothing was written.
+        RunError: training diverged or was interrupted.
+    """
+    progress = progress or Progress()
+    backend = backends.load(backend_name)
+    device = backend.device.select(device)
+    run = RunDirectory(Path(output) / config.name / backend_name)
+    run.admit(config, resume, overwrite)
+    if resume and run.complete():
+        progress.say(f"{run.path} is finished already; nothing is left to do.")
+        return run.read_summary()
+    progress.say(f"{config.name} with {backend_name} on {device}: reading {config.data.name} and {config.model.source or 'a new model'}")
+    inputs = prepare(config)
+    splits = [split for split in ("train", "validation", "test") if split in inputs.data.splits and split not in inputs.data.unlabelled]
+    encoded = {split: encode_split(inputs, split) for split in splits}
+    progress.say(coverage_table(inputs.plan, inputs.spec))
+    engine = build_engine(backend, device, config, inputs.spec, inputs.plan)
+    session = _Session(run, inputs, encoded, backend_name, backend, device, engine, progress)
+    session.begin(resume)
+    return session.execute()
+
+
+class _Session:
+    """One run under way."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        inputs: Inputs,
+        encoded: dict[str, Encoded],
+        backend_name: str,
+        backend: ModuleType,
+        device: str,
+        engine: Engine,
+        progress: Progress,
+    ):
+        self.run, self.inputs, self.encoded, self.config = run, inputs, encoded, inputs.config
+        self.backend_name, self.backend, self.device, self.engine, self.progress = backend_name, backend, device, engine, progress
+        training, multiple = self.config.training, self.config.data.length_multiple
+        self.batches = BatchPlan(encoded["train"], training.global_batch_size, training.micro_batch_size, multiple, self.config.seed)
+        validate = partial(self.score, "validation")
+        self.trainer = Trainer(engine, self.batches, validate, self.save_best, self.config, run.checkpoint, progress)
+
+    def begin(self, resume: bool) -> None:
+        """Continue from the checkpoint, or clear the directory and write what a run begins with."""
+        if resume and self.run.checkpoint.is_file():
+            self.trainer.resume()
+            self.progress.say(f"Continuing after step {self.trainer.step} of {self.trainer.total}")
+            return
+        self.run.clear()
+        write_atomic(self.run.config, to_yaml(self.config))
+        self.inputs.tokenizer.save_pretrained(self.run.tokenizer)
+
+    def execute(self) -> dict[str, Any]:
+        """Train, score the best state on the test split, write summary and report."""
+        try:
+            status = self.trainer.run(self.run.metrics)
+        except RunError:
+            self._write_summary("failed", None)
+            raise
+        if status == "interrupted":
+            raise RunError(f"Interrupted after step {self.trainer.step} of {self.trainer.total}; the state is saved. Continue with --resume.")
+        test = None
+        if "test" in self.encoded:
+            self.engine.load_trainable(self._read_best())
+            self.progress.say("Scoring the best state on the test split")
+            test = self.score("test")
+        summary = self._write_summary(status, test)
+        from common.report import run_page
+
+        run_page(self.run.path)
+        return summary
+
+    def score(self, split: str, check: Any = lambda: None) -> dict[str, float]:
+        """Metrics of one split."""
+        multiple = self.config.data.length_multiple
+        return evaluate(self.engine, self.encoded[split], self.config.model.task, self.config.training.evaluation_batch_size, multiple, check)
+
+    def save_best(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write the best state so far: a checkpoint with its tokenizer for full fine-tuning, an adapter otherwise."""
+        spec, plan = self.inputs.spec, self.inputs.plan
+        folder = self.run.best(plan.method)
+        if plan.method == "full":
+            save_pretrained(folder, spec, arrays)
+            self.inputs.tokenizer.save_pretrained(folder)
+        else:
+            about = {"backend": self.backend_name, "seed": str(self.config.seed), "step": str(self.trainer.step)}
+            save_adapter(folder, plan, spec, arrays, about | system.versions(self.backend_name))
+
+    def _read_best(self) -> dict[str, np.ndarray]:
+        folder = self.run.best(self.inputs.plan.method)
+        if self.inputs.plan.method == "full":
+            return load_arrays(folder / "model.safetensors")[0]
+        return load_adapter(folder, self.inputs.plan, self.inputs.spec)
+
+    def _write_summary(self, status: str, test: dict[str, float] | None) -> dict[str, Any]:
+        steps, evaluations = read_log(self.run.metrics, "step"), read_log(self.run.metrics, "evaluation")
+        seconds, per_step = durations(steps, evaluations)
+        scores = {entry["step"]: {key: value for key, value in entry.items() if key not in _EVENT_KEYS} for entry in evaluations}
+        best_step = self.trainer.stopping.best_step
+        config, spec = self.config, self.inputs.spec
+        saved = self.run.best(config.adaptation.method).glob("*.safetensors")
+        summary = {
+            "name": config.name,
+            "backend": self.backend_name,
+            "device": self.device,
+            "seed": config.seed,
+            "status": status,
+            "model": {"source": config.model.source, "family": spec.family, "parameters": spec.parameter_count(), "fingerprint": spec.fingerprint},
+            "method": config.adaptation.method,
+            "data": {
+                "name": config.data.name,
+                "sizes": {split: len(encoded) for split, encoded in self.encoded.items()},
+                "labels": list(self.inputs.data.label_names) if self.inputs.data.label_names else None,
+            },
+            "steps": len(steps),
+            "epochs": len(steps) / self.batches.steps_per_epoch,
+            "best_step": best_step,
+            "first_loss": steps[0]["loss"] if steps else None,
+            "final_loss": steps[-1]["loss"] if steps else None,
+            "validation": scores.get(best_step),
+            "test": test,
+            "before": scores.get(0),
+            "trainable": self.inputs.plan.counts(),
+            "adapter_bytes": sum(file.stat().st_size for file in saved),
+            "seconds": seconds,
+            "seconds_per_step": per_step,
+            "peak_memory_bytes": self.backend.device.peak_memory(self.device) or system.peak_memory(),
+            "versions": system.versions(self.backend_name),
+            "hardware": system.hardware(self.backend.device.describe(self.device)),
+            "settings": to_plain(config),
+        }
+        write_json(self.run.summary, summary)
+        return summary

@@ -1,0 +1,115 @@
+"""The run directory: which file is where, and who may write into it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.config import ExperimentConfig, from_yaml, to_plain
+from common.errors import InputError
+
+__all__ = ["COMPLETE", "RunDirectory"]
+
+COMPLETE = ("finished", "stopped_early")  #: values of ``status`` of a run that came to its end
+_ENTRIES = ("config.yaml", "metrics.jsonl", "summary.json", "report.html", "adapter", "model", "checkpoint", "tokenizer")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """``runs/<name>/<backend>/``; see docs/architecture.md for what each file holds."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint" / "state.safetensors"
+
+    def best(self, method: str) -> Path:
+        """The folder of the best state: a Hugging Face checkpoint for ``full``, an adapter otherwise."""
+        return self.path / ("model" if method == "full" else "adapter")
+
+    def read_config(self) -> ExperimentConfig:
+        """The resolved configuration of the run.
+
+        Raises:
+            InputError: this is no run directory.
+        """
+        if not self.config.is_file():
+            inside = sorted(path.parent.name for path in self.path.glob("*/config.yaml"))
+            hint = f" Did you mean {self.path / inside[0]}?" if inside else " Give the directory that twinlora train printed, runs/NAME/BACKEND."
+            raise InputError(f"A run directory holds config.yaml; {self.path} does not.{hint}")
+        return from_yaml(self.config.read_text(encoding="utf-8"), str(self.config))
+
+    def read_summary(self) -> dict[str, Any] | None:
+        """``summary.json``, or None where there is none yet."""
+        if not self.summary.is_file():
+            return None
+        try:
+            return json.loads(self.summary.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{self.summary} is not JSON: {error}. Train again with --overwrite.") from error
+
+    def complete(self) -> bool:
+        """Whether the run came to its end."""
+        return (self.read_summary() or {}).get("status") in COMPLETE
+
+    def admit(self, config: ExperimentConfig, resume: bool, overwrite: bool) -> None:
+        """Decide whether ``config`` may be trained here; changes nothing.
+
+        Raises:
+            InputError: there is a run already and neither option was given, both were, or the run to be resumed has another configuration.
+        """
+        if resume and overwrite:
+            raise InputError("--resume continues the run and --overwrite discards it; give one of them.")
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"The run directory {self.path} is a file. Choose another --output or --name.")
+        if overwrite or not any((self.path / entry).exists() for entry in _ENTRIES):
+            return
+        if not resume:
+            state = "a finished run" if self.complete() else "an unfinished run (continue it with --resume)"
+            raise InputError(f"{self.path} holds {state}. Choose another --name, or discard it with --overwrite.")
+        if self.config.is_file():
+            self._check_same(config)
+
+    def clear(self) -> None:
+        """Remove what a run writes, and nothing else."""
+        for entry in _ENTRIES:
+            path = self.path / entry
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def _check_same(self, config: ExperimentConfig) -> None:
+        before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
+        moved = ("data.directory",)  # the same data may lie elsewhere
+        changed = sorted(key for key in before.keys() | now.keys() if key not in moved and before.get(key) != now.get(key))
+        if changed:
+            listed = "\n".join(f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
+            raise InputError(f"A run is resumed with the configuration it began with; {self.config} differs:\n{listed}\nUse --name for a new run.")
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {f"{prefix}{key}": item}
+    return flat
