@@ -19,7 +19,7 @@ from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_
 
 __all__ = ["Engine"]
 
-_NAMES = ("input_ids", "attention_mask", "labels", "token_type_ids")  # a tuple crosses into a graph as inputs, a dict as constants
+_NAMES = ("input_ids", "attention_mask", "labels", "token_type_ids")  # passed one by one: tuples and dicts are constants to a graph, which would be compiled at every step
 
 
 class Engine:
@@ -60,14 +60,14 @@ class Engine:
     def eval_step(self, batch: Batch) -> EvalResult:
         """Loss over one batch, and the class logits for classification."""
         self.model.set_train(False)
-        loss_sum, logits = self._function("evaluate", self._evaluate)(self._inputs(batch))
+        loss_sum, logits = self._function("evaluate", self._evaluate)(*self._inputs(batch))
         classes = logits.asnumpy().astype(np.float32) if logits.ndim == 2 else None
         return EvalResult(float(loss_sum.asnumpy()), int((batch["labels"] >= 0).sum()), classes)
 
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Language-model logits ``(batch, vocabulary)`` at one position per row."""
         self.model.set_train(False)
-        return self._function("logits", self._logits)(self._inputs(batch), Tensor(positions.astype(np.int32))).asnumpy()
+        return self._function("logits", self._logits)(Tensor(positions.astype(np.int32)), *self._inputs(batch)).asnumpy()
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
@@ -98,7 +98,7 @@ class Engine:
         total, gradients = None, None
         function = self._function("train" if self.model.training else "gradients", self._differentiate)
         for batch in micro_batches:
-            (_, loss_sum), part = function(self._inputs(batch), scale)
+            (_, loss_sum), part = function(scale, *self._inputs(batch))
             total = loss_sum if total is None else total + loss_sum
             gradients = part if gradients is None else tuple(map(ops.add, gradients, part))
         return total, gradients
@@ -124,17 +124,17 @@ def _functions(model: nn.Cell, weights: ms.ParameterTuple) -> tuple[Callable, Ca
     """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's ``self``."""
     forward = family(model.family).logits
 
-    def scaled_loss(arrays, scale):
+    def scaled_loss(scale, *arrays):
         inputs = _named(arrays)
         loss_sum = F.cross_entropy_sum(forward(model, inputs), inputs["labels"])
         return loss_sum * scale, loss_sum
 
-    def evaluate(arrays):
+    def evaluate(*arrays):
         inputs = _named(arrays)
         logits = forward(model, inputs)
         return F.cross_entropy_sum(logits, inputs["labels"]), logits
 
-    def logits_at(arrays, positions):
+    def logits_at(positions, *arrays):
         return forward(model, _named(arrays), positions)
 
     return ms.value_and_grad(scaled_loss, None, weights, has_aux=True), evaluate, logits_at

@@ -1,4 +1,4 @@
-"""Mirrors pytorch_impl.lora; differs: parameters are named canonically, and P(B) is built with MindSpore operators."""
+"""Mirrors pytorch_impl.lora; differs: parameters are named canonically."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from common.adaptation.merge import merged_weight
+from common.adaptation.merge import merged_weight, placement
 from common.adaptation.plan import PlanStep
 from common.errors import InputError
 from mindspore_impl import functional as F
@@ -23,8 +23,7 @@ class LoRALayer(nn.Cell):
         self.base_layer = base_layer
         self.step = step
         self.path = step.path
-        self.scaling, self.rank, self.dropout = step.arguments.scaling, step.arguments.rank, step.arguments.dropout
-        self.ranges, self.out_features = step.ranges, step.out_features
+        self.scaling, self.dropout = step.arguments.scaling, step.arguments.dropout
         self.active = True
         self._enabled = True
         self._kept = None  # the base weight as it was, while merged
@@ -69,6 +68,11 @@ class LoRALayer(nn.Cell):
 class LoRALinear(LoRALayer):
     """LoRA of a linear layer, in either weight layout, whole or in slices of a fused projection."""
 
+    def __init__(self, base_layer: nn.Cell, step: PlanStep, values: Mapping[str, np.ndarray]):
+        super().__init__(base_layer, step, values)
+        self.slices = len(step.ranges)
+        self.rows, self.mask = (Tensor(array) for array in placement(step)) if step.arguments.slices else (None, None)
+
     def construct(self, x):
         y = self.base_layer(x)
         if not self.active:
@@ -79,20 +83,9 @@ class LoRALinear(LoRALayer):
 
     def placed_b(self):
         """P(B), ``(out, slices * rank)``."""
-        if len(self.ranges) == 1 and self.ranges[0] == (0, self.out_features):
+        if self.rows is None:
             return self.lora_B
-        width = len(self.ranges) * self.rank
-        parts, row, end = [], 0, 0
-        for index in range(len(self.ranges)):
-            start, stop = self.ranges[index]
-            if start > end:
-                parts.append(ops.zeros((start - end, width), self.lora_B.dtype))
-            block = self.lora_B[row : row + stop - start]
-            parts.append(ops.pad(block, (index * self.rank, (len(self.ranges) - 1 - index) * self.rank)))
-            row, end = row + stop - start, stop
-        if self.out_features > end:
-            parts.append(ops.zeros((self.out_features - end, width), self.lora_B.dtype))
-        return ops.concat(parts)
+        return ops.tile(ops.gather(self.lora_B, self.rows, 0), (1, self.slices)) * self.mask
 
 
 class LoRAEmbedding(LoRALayer):

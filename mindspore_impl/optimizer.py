@@ -31,7 +31,7 @@ class _Update(nn.Cell):
         self.settings_decay, self.max_norm = settings.weight_decay, settings.max_grad_norm
         self.beta1, self.beta2 = Tensor(settings.beta1, ms.float32), Tensor(settings.beta2, ms.float32)
 
-    def construct(self, gradients, rate, keep, power1, power2, epsilon):
+    def construct(self, rate, keep, power1, power2, epsilon, *gradients):
         squares = ops.zeros((), ms.float32)
         for gradient in gradients:
             squares = squares + (gradient * gradient).sum()
@@ -65,7 +65,7 @@ class AdamW:
         self._steps += 1
         power1, power2 = self.settings.beta1**self._steps, self.settings.beta2**self._steps
         numbers = (learning_rate, 1.0 - learning_rate * self.settings.weight_decay, power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))
-        return self._update(gradients, *(Tensor(number, ms.float32) for number in numbers))
+        return self._update(*(Tensor(number, ms.float32) for number in numbers), *gradients)
 
     def state(self) -> dict[str, np.ndarray]:
         """``step`` (int64 scalar) and both moments of every parameter, float32."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.adaptation.merge import merged_weight
+from common.adaptation.merge import merged_weight, placement
 from common.adaptation.plan import PlanStep
 from common.errors import InputError
 from pytorch_impl import functional as F
@@ -72,6 +72,12 @@ class LoRALayer(nn.Module):
 class LoRALinear(LoRALayer):
     """LoRA of a linear layer, in either weight layout, whole or in slices of a fused projection. Shapes: ``(..., in)`` to ``(..., out)``."""
 
+    def __init__(self, base_layer: nn.Module, step: PlanStep, values: Mapping[str, np.ndarray]):
+        super().__init__(base_layer, step, values)
+        rows, mask = (torch.from_numpy(array).to(base_layer.weight.device) for array in placement(step)) if step.arguments.slices else (None, None)
+        self.register_buffer("rows", rows, persistent=False)
+        self.register_buffer("mask", mask, persistent=False)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """y = base(x) + P(B) (s A dropout(x))."""
         y = self.base_layer(x)
@@ -82,18 +88,10 @@ class LoRALinear(LoRALayer):
         return y + F.linear(low.to(y.dtype), self.placed_b().to(y.dtype))
 
     def placed_b(self) -> torch.Tensor:
-        """P(B), ``(out, slices * rank)``: see `common.adaptation.merge.placed_b`."""
-        ranges, rank = self.step.ranges, self.step.arguments.rank
-        if ranges == ((0, self.step.out_features),):
+        """P(B), ``(out, slices * rank)``: see `common.adaptation.merge.placement`."""
+        if self.rows is None:
             return self.lora_B
-        parts, row, end = [], 0, 0
-        for index, (start, stop) in enumerate(ranges):
-            parts.append(self.lora_B.new_zeros(start - end, len(ranges) * rank))
-            block = self.lora_B[row : row + stop - start]
-            parts.append(nn.functional.pad(block, (index * rank, (len(ranges) - 1 - index) * rank)))
-            row, end = row + stop - start, stop
-        parts.append(self.lora_B.new_zeros(self.step.out_features - end, len(ranges) * rank))
-        return torch.cat(parts)
+        return self.lora_B[self.rows].tile(1, len(self.step.ranges)) * self.mask
 
 
 class LoRAEmbedding(LoRALayer):

@@ -10,18 +10,31 @@ from common.adaptation.plan import Plan, PlanStep
 from common.errors import InputError
 from common.models.specs import ModelSpec
 
-__all__ = ["delta_weight", "merge_arrays", "merged_weight", "placed_b"]
+__all__ = ["delta_weight", "merge_arrays", "merged_weight", "placed_b", "placement"]
+
+
+def placement(step: PlanStep) -> tuple[np.ndarray, np.ndarray]:
+    """How B is spread over a fused output: P(B) = tile(B[rows], slices) * mask, ``(out, slices * rank)``.
+
+    Returns:
+        rows: int32 ``(out,)``, the row of B for each output feature (any row where the feature is not adapted).
+        mask: float32 ``(out, slices * rank)``, 1 where the feature's slice owns the column, 0 elsewhere.
+    """
+    rank = step.arguments.rank
+    rows = np.zeros(step.out_features, np.int32)
+    mask = np.zeros((step.out_features, len(step.ranges) * rank), np.float32)
+    row = 0
+    for index, (start, stop) in enumerate(step.ranges):
+        rows[start:stop] = np.arange(row, row + stop - start)
+        mask[start:stop, index * rank : (index + 1) * rank] = 1.0
+        row += stop - start
+    return rows, mask
 
 
 def placed_b(step: PlanStep, b: np.ndarray) -> np.ndarray:
-    """Spread B over the fused output: (adapted outputs, rank) becomes (out, slices * rank), zero outside each slice's rows and columns."""
-    rank = step.arguments.rank
-    placed = np.zeros((step.out_features, len(step.ranges) * rank), b.dtype)
-    row = 0
-    for index, (start, stop) in enumerate(step.ranges):
-        placed[start:stop, index * rank : (index + 1) * rank] = b[row : row + stop - start]
-        row += stop - start
-    return placed
+    """P(B): (adapted outputs, rank) to (out, slices * rank)."""
+    rows, mask = placement(step)
+    return np.tile(b[rows], (1, len(step.ranges))) * mask.astype(b.dtype)
 
 
 def delta_weight(step: PlanStep, adapter: Mapping[str, np.ndarray]) -> np.ndarray:

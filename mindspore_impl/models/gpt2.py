@@ -11,8 +11,7 @@ from mindspore import Tensor, nn, ops
 
 from common.errors import InputError
 from mindspore_impl import functional as F
-from mindspore_impl.attention import attend, padding_mask
-from mindspore_impl.modules import Conv1D, Dropout, Embedding, LayerNorm, Linear
+from mindspore_impl.modules import Conv1D, Dropout, Embedding, LayerNorm, Linear, attend, padding_mask
 
 __all__ = ["build", "hidden_states", "logits"]
 
