@@ -19,12 +19,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from common.errors import InputError, TwinloraError
+from common.files import write_atomic, write_json
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from common.errors import InputError, TwinloraError  # noqa: E402
-from common.files import write_atomic, write_json  # noqa: E402
-
 MARKERS = ("<!-- results:begin -->", "<!-- results:end -->")
 BACKENDS = {"pytorch": "PyTorch", "mindspore": "MindSpore", "peft": "PEFT + transformers"}
 HEADER = "| job | backend | metric | before | after | loss | steps | seconds | s/step | peak memory | seeds |\n|---|---|---|---|---|---|---|---|---|---|---|"

