@@ -36,6 +36,8 @@ class Table:
 
     def column(self, names: Sequence[str]) -> list[Any]:
         """The first column among the accepted ``names``."""
+        if not self.columns:
+            raise InputError(f"{self.source} is empty; at least one row with the column {' or '.join(names)} was expected.")
         for name in names:
             if name in self.columns:
                 return self.columns[name]
