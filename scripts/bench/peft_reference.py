@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import resource
+import math
 import statistics
 import sys
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dat
 from common.errors import InputError, TwinloraError
 from common.files import write_atomic, write_json
 from common.metrics import better
-from common.training.system import hardware, versions
+from common.training.system import hardware, peak_memory, versions
 
 
 def check(config: ExperimentConfig) -> None:
@@ -122,7 +123,7 @@ def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> 
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
     total = int(config.training.epochs) * plan.steps_per_epoch
-    schedule = get_linear_schedule_with_warmup(optimizer, round((settings.warmup_ratio or 0.0) * total), total)
+    schedule = get_linear_schedule_with_warmup(optimizer, math.ceil(round((settings.warmup_ratio or 0.0) * total, 6)), total)
     for epoch in range(int(config.training.epochs)):
         for (batch,) in plan.epoch(epoch):
             start = time.perf_counter()
@@ -181,9 +182,9 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
         "trainable": {"total": sum(counts.values())},
         "seconds": {"total": time.perf_counter() - began, "training": sum(durations), "evaluation": evaluating, "compile": 0.0},
         "seconds_per_step": statistics.median(durations),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "versions": versions("pytorch"),
-        "hardware": hardware(),
+        "peak_memory_bytes": peak_memory(),
+        "versions": versions("pytorch") | {"peft": metadata.version("peft")},
+        "hardware": hardware(None),
         "settings": to_plain(config),
     }
 
