@@ -140,6 +140,7 @@ DEFECTS = [
     ("sst2", "train__txt", "good\t1\n\nbad\t0\n", ["train.txt, line 2", "2 columns"]),
     ("sst2", "train__txt", "good\t1\nbad\t2\n", ["train.txt, line 2", "negative, positive", "'2'"]),
     ("sst2", "train__txt", "good\t1\nbad\t-1\n", ["train.txt, line 2", "'-1'"]),
+    ("sst2", "train__txt", "good\t-1\nbad\t-1\n", ["train.txt, line 1", "'-1'"]),
     ("sst2", "train__txt", "good\t1\n \t0\n", ["train.txt, line 2", "text"]),
     ("sst2", "train__txt", "1 good\n0 \n", ["train.txt, line 2", "text"]),
     ("sst2", "train__txt", "1 good\nbad\n", ["train.txt, line 2", "2 columns"]),
