@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common import backend as backends
 from common.adaptation import Plan, initial_values, resolve
 from common.adaptation.peft_format import load_adapter
 from common.backend import Engine, EngineSettings
@@ -22,7 +22,7 @@ from common.training.rundir import RunDirectory
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Inputs", "Trained", "build_engine", "describe", "encode_split", "open_trained", "prepare", "tokenizer_of"]
+__all__ = ["Inputs", "Trained", "build_engine", "describe", "encode_split", "load_engine", "open_trained", "prepare", "tokenizer_of"]
 
 _POSITIONS = ("max_position_embeddings", "n_positions")
 
@@ -49,6 +49,11 @@ class Trained:
     spec: ModelSpec
     plan: Plan
     arrays: dict[str, np.ndarray]
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes; None for a language model."""
+        return tuple(self.summary["data"]["labels"]) if self.summary["data"]["labels"] else None
 
 
 def prepare(config: ExperimentConfig) -> Inputs:
@@ -84,10 +89,8 @@ def encode_split(inputs: Inputs, split: str) -> Encoded:
     return encode(inputs.data, split, inputs.tokenizer, inputs.config.data, inputs.spec.family)
 
 
-def build_engine(
-    backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, arrays: Mapping[str, np.ndarray] | None = None
-) -> Engine:
-    """Build the model, rewrite it by the plan and wrap it in an engine; ``arrays`` are its trained values, if there are any."""
+def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> Engine:
+    """Build the model, rewrite it by the plan and wrap it in an engine."""
     optimization, training = config.optimization, config.training
     settings = EngineSettings(
         weight_decay=optimization.weight_decay,
@@ -101,9 +104,14 @@ def build_engine(
     )
     model = backend.build_model(spec, device)
     backend.rewrite(model, plan, initial_values(plan, config.seed))
-    engine = backend.Engine(model, plan, settings)
-    if arrays is not None:
-        engine.load_trainable(arrays)
+    return backend.Engine(model, plan, settings)
+
+
+def load_engine(trained: Trained, backend_name: str | None = None, device: str | None = None) -> Engine:
+    """An engine with the trained arrays of a run, in its own backend unless another is named."""
+    backend = backends.load(backend_name or trained.summary["backend"])
+    engine = build_engine(backend, backend.device.select(device), trained.config, trained.spec, trained.plan)
+    engine.load_trainable(trained.arrays)
     return engine
 
 

@@ -161,6 +161,7 @@ class _Session:
             "method": config.adaptation.method,
             "data": {
                 "name": config.data.name,
+                "kind": self.inputs.data.kind,
                 "sizes": {split: len(encoded) for split, encoded in self.encoded.items()},
                 "labels": list(self.inputs.data.label_names) if self.inputs.data.label_names else None,
             },

@@ -1,0 +1,94 @@
+"""``twinlora inspect``: what a training would do, without doing it and without a framework."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from common.cli import options
+
+if TYPE_CHECKING:
+    from common.adaptation import Plan
+    from common.config import ExperimentConfig
+    from common.models import ModelSpec
+    from common.training.assembly import Inputs
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declare the command."""
+    parser = subparsers.add_parser("inspect", help="show what would be trained, and for how many steps", allow_abbrev=False)
+    options.add_experiment(parser)
+    parser.add_argument("--yaml", action="store_true", help="print the resolved configuration only")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the model, the coverage table, the sizes and, where the data can be read, the steps."""
+    from common.config import to_yaml
+    from common.errors import InputError
+    from common.training.assembly import prepare
+
+    config = options.experiment(args)
+    if args.yaml:
+        print(to_yaml(config), end="")
+        return
+    try:
+        inputs = prepare(config)
+    except InputError as error:
+        _print_model(config, *_without_data(config, error))
+        print(f"data    not read: {error}")
+        return
+    _print_model(config, inputs.spec, inputs.plan)
+    _print_data(inputs)
+
+
+def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec, Plan]:
+    """The model and plan with the registered labels; ``error`` again where only the data can tell (labels, a trained tokenizer)."""
+    from common.data import DATASETS, load_tokenizer
+    from common.training.assembly import describe
+
+    source = config.model.tokenizer or config.model.source
+    entry = DATASETS.get(config.data.name)
+    if entry is None or source.startswith("bpe:") or (entry.kind == "classification") != (config.model.task == "sequence-classification"):
+        raise error
+    return describe(config, entry.label_names, load_tokenizer(source))
+
+
+def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
+    from common.adaptation import coverage_table
+
+    count = spec.parameter_count()
+    print(f"model   {config.model.source or 'new'}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32")
+    for component, size in _components(spec).items():
+        print(f"  {component:<40} {size:>12,}")
+    print(f"method  {plan.method}\n{coverage_table(plan, spec)}")
+
+
+def _components(spec: ModelSpec) -> dict[str, int]:
+    """Parameters by module, the layers taken together."""
+    counts: Counter[str] = Counter()
+    for module in spec.modules:
+        counts[re.sub(r"\.\d+\..*", ".*", module.path)] += sum(math.prod(shape) for shape in module.shapes().values())
+    return {component: count for component, count in counts.items() if count}
+
+
+def _print_data(inputs: Inputs) -> None:
+    from common.data import BatchPlan
+    from common.training.assembly import encode_split
+    from common.training.schedule import total_steps, warmup_steps
+
+    config, labels = inputs.config, inputs.data.label_names
+    print(f"data    {config.data.name}" + (f", labels {', '.join(labels)}" if labels else ""))
+    for split in inputs.data.splits:
+        encoded = encode_split(inputs, split)
+        lengths = encoded.lengths
+        print(f"  {split:<11} {len(encoded):>8,} sequences, {int(lengths.sum()):>10,} tokens, longest {int(lengths.max())}, {encoded.truncated} truncated")
+    training = config.training
+    batches = BatchPlan(encode_split(inputs, "train"), training.global_batch_size, training.micro_batch_size, config.data.length_multiple, config.seed)
+    total = total_steps(training, batches.steps_per_epoch)
+    print(f"steps   {batches.steps_per_epoch:,} an epoch, {total:,} in all, the first {warmup_steps(config.optimization, total):,} of them warm-up")

@@ -1,0 +1,32 @@
+"""``twinlora train``: fine-tune a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from common.cli import options
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declare the command."""
+    parser = subparsers.add_parser("train", help="fine-tune a model as a configuration says", allow_abbrev=False)
+    options.add_experiment(parser)
+    options.add_backend(parser, required=True)
+    parser.add_argument("--output", metavar="DIR", type=Path, default=Path("runs"), help="where run directories are made; default: runs")
+    parser.add_argument("--resume", action="store_true", help="continue an unfinished run from its last checkpoint, or begin it")
+    parser.add_argument("--overwrite", action="store_true", help="discard the run that is there")
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train, then say what came out and where it is."""
+    from common.training.run import train
+
+    summary = train(options.experiment(args), args.backend, args.device, args.output, args.resume, args.overwrite)
+    for when in ("before", "validation", "test"):
+        if summary[when]:
+            print(f"{when:<11}" + "  ".join(f"{name} {value:.4f}" for name, value in summary[when].items()))
+    print(args.output / summary["name"] / summary["backend"])

@@ -1,0 +1,60 @@
+"""The command ``twinlora``. Every module in ``common.cli.commands`` is one command: ``add_parser(subparsers)`` declares it, ``run(args)`` does it.
+
+Nothing heavy is imported here or at the top of a command's module, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import pkgutil
+import sys
+import traceback
+from collections.abc import Sequence
+
+from common import __version__
+from common.cli import commands
+from common.errors import TwinloraError
+
+__all__ = ["build_parser", "main"]
+
+_EPILOG = """exit codes: 0 done; 1 a run failed; 2 bad usage or bad input, nothing was run.
+Set TWINLORA_DEBUG=1 to see where an error came from."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every command found in ``common.cli.commands``."""
+    parser = argparse.ArgumentParser(
+        prog="twinlora",
+        description="Fine-tune GPT-2 and BERT with LoRA in PyTorch and MindSpore from one configuration.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"twinlora {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for found in pkgutil.iter_modules(commands.__path__):
+        module = importlib.import_module(f"{commands.__name__}.{found.name}")
+        module.add_parser(subparsers).set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. Errors meant for the user lose their traceback, all others keep it."""
+    args = build_parser().parse_args(argv)
+    try:
+        args.run(args)
+        sys.stdout.flush()
+    except TwinloraError as error:
+        if os.environ.get("TWINLORA_DEBUG") == "1":
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain again when it flushes standard output at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,55 @@
+"""Arguments that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.config import ExperimentConfig
+    from common.training.assembly import Trained
+
+__all__ = ["add_backend", "add_experiment", "add_run", "experiment", "trained"]
+
+
+def add_experiment(parser: argparse.ArgumentParser) -> None:
+    """CONFIG and everything that changes it."""
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped experiment such as bert_sst2")
+    parser.add_argument("--data-dir", metavar="DIR", help="read the data set from this folder instead of the Hugging Face hub")
+    parser.add_argument("--model", metavar="SOURCE", help="hub id, folder or python:PACKAGE/FOLDER; short for --set model.source=SOURCE")
+    parser.add_argument("--name", help="name of the run; default: that of the file")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting, e.g. training.epochs=1; may be repeated")
+
+
+def experiment(args: argparse.Namespace) -> ExperimentConfig:
+    """The configuration that the arguments of ``add_experiment`` describe."""
+    from common.config import load_config
+
+    overrides = list(args.set)
+    if args.data_dir is not None:
+        overrides.append(f"data.directory={json.dumps(str(Path(args.data_dir).expanduser().resolve()))}")
+    if args.model is not None:
+        overrides.append(f"model.source={json.dumps(args.model)}")
+    return load_config(args.config, overrides, args.name)
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """RUN."""
+    parser.add_argument("run_directory", metavar="RUN", type=Path, help="a run directory, runs/NAME/BACKEND")
+
+
+def add_backend(parser: argparse.ArgumentParser, required: bool) -> None:
+    """--backend and --device."""
+    default = "" if required else "; default: that of the run"
+    parser.add_argument("--backend", required=required, metavar="BACKEND", help=f"pytorch or mindspore{default}")
+    parser.add_argument("--device", help="cpu, cuda, cuda:0, ascend, ...; default: the first accelerator, or the CPU")
+
+
+def trained(args: argparse.Namespace) -> Trained:
+    """The completed run of ``add_run``."""
+    from common.training.assembly import open_trained
+    from common.training.rundir import RunDirectory
+
+    return open_trained(RunDirectory(args.run_directory))
