@@ -44,6 +44,8 @@ def load_model_spec(config: ModelConfig, labels: tuple[str, ...] | None, vocabul
     complete = complete_config(module, given, config, labels, pad_token_id)
     if folder is None and "vocab_size" not in config.config:
         complete["vocab_size"] = vocabulary
+    if folder is None and pad_token_id is not None and "eos_token_id" in module.DEFAULTS:  # a new vocabulary has one special token, for all three uses
+        complete |= {key: pad_token_id for key in ("bos_token_id", "eos_token_id") if key not in config.config}
     if vocabulary > complete["vocab_size"]:
         raise InputError(
             f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. Use the tokenizer of {config.source}, or set model.config.vocab_size."
