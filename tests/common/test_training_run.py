@@ -1,0 +1,259 @@
+"""A run trains, keeps its best state, stops when told, survives interruption to the bit, and never destroys another run. No framework is needed."""
+
+import csv
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from numpy_backend import backend as numpy_backend
+
+from common import backend as backends
+from common.config import load_config
+from common.errors import InputError, RunError
+from common.files import load_arrays
+from common.report import run_page
+from common.training.assembly import encode_split, load_engine, open_trained, prepare
+from common.training.checkpoint import load_checkpoint
+from common.training.evaluation import evaluate
+from common.training.progress import Progress
+from common.training.run import train
+from common.training.rundir import RunDirectory
+
+WORDS = {"good": ["fine", "great", "lovely", "superb"], "bad": ["awful", "dull", "poor", "weak"]}
+CONFIG = """\
+model:
+  tokenizer: bpe:300
+  config: {model_type: bert, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 1, intermediate_size: 8, initializer_range: 1.0}
+data: {name: files, text_column: text, label_column: label, max_length: 32, length_multiple: 8}
+adaptation: {method: head}
+optimization: {learning_rate: 0.3, warmup_steps: 2}
+training: {global_batch_size: 8, micro_batch_size: 4, epochs: 3, evaluate_every_steps: 4, log_every_steps: 3, metric: loss}
+"""
+
+
+class Silent(Progress):
+    def say(self, text):
+        pass
+
+
+@pytest.fixture
+def setup(tmp_path, monkeypatch):
+    """Functions ``config(*overrides)`` and ``run(config, **options)``, and the backend they use."""
+    monkeypatch.setenv("TWINLORA_CACHE", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    for split, count in (("train", 61), ("validation", 20), ("test", 20)):
+        with open(tmp_path / f"{split}.csv", "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            for _ in range(count):
+                label = random.choice(["good", "bad"])
+                writer.writerow([" ".join(random.choice(WORDS[label], random.integers(1, 6))), label])
+    (tmp_path / "trial.yaml").write_text(CONFIG)
+    files = [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation", "test")]
+    fake = numpy_backend()
+    monkeypatch.setattr(backends, "load", lambda name: fake)
+    reports = []
+    monkeypatch.setattr("common.report.run_page", reports.append)  # drawing takes longer than these runs
+
+    class Setup:
+        backend = fake
+        reported = reports
+        folder = tmp_path / "runs" / "trial" / "pytorch"
+
+        @staticmethod
+        def config(*overrides):
+            return load_config(tmp_path / "trial.yaml", [*files, *overrides])
+
+        @staticmethod
+        def run(config, **options):
+            return train(config, "pytorch", output=options.pop("output", tmp_path / "runs"), progress=Silent(), **options)
+
+    return Setup
+
+
+def events(folder, kind=None):
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line.pop("seconds"), line.pop("duration")
+    return [line for line in lines if kind in (None, line["event"])]
+
+
+def interrupt_at(setup, step, number=signal.SIGINT):
+    setup.backend.Engine.on_step = staticmethod(lambda now: os.kill(os.getpid(), number) if now == step else None)
+
+
+def test_a_run_learns_and_leaves_everything_its_contract_names(setup):
+    summary = setup.run(setup.config())
+    assert summary["status"] == "finished"
+    assert summary["validation"]["loss"] < 0.8 * summary["before"]["loss"]
+    assert summary["test"]["accuracy"] > 0.8
+    assert (summary["steps"], summary["epochs"]) == (24, 3.0)  # 61 examples in batches of 8
+    assert summary["trainable"] == {"lora_A": 0, "lora_B": 0, "head": 18, "bias": 0, "other": 0, "total": 18}
+    assert summary["data"] == {"name": "files", "kind": "classification", "sizes": {"train": 61, "validation": 20, "test": 20}, "labels": ["bad", "good"]}
+    for name in ("config.yaml", "summary.json", "adapter/adapter_model.safetensors", "tokenizer/tokenizer.json", "checkpoint/state.safetensors"):
+        assert (setup.folder / name).is_file(), name
+    assert json.loads((setup.folder / "summary.json").read_text()) == summary
+    steps, evaluations = events(setup.folder, "step"), events(setup.folder, "evaluation")
+    assert [step["step"] for step in steps] == list(range(1, 25))
+    assert [evaluation["step"] for evaluation in evaluations] == [0, 4, 8, 12, 16, 20, 24]
+    assert steps[0]["learning_rate"] == 0.0
+    assert max(step["learning_rate"] for step in steps) == pytest.approx(0.3)
+    assert setup.reported == [setup.folder]
+    assert run_page(setup.folder).is_file()
+
+
+def test_seconds_add_up(setup):
+    seconds = setup.run(setup.config())["seconds"]
+    assert 0 < seconds["training"] + seconds["evaluation"] <= seconds["total"]
+
+
+def test_losses_are_fetched_in_groups(setup, monkeypatch):
+    engines = []
+    original = setup.backend.Engine.__init__
+    monkeypatch.setattr(setup.backend.Engine, "__init__", lambda self, *args: (original(self, *args), engines.append(self))[0])
+    setup.run(setup.config("training.evaluate_every_steps=null", "training.evaluate_every_epochs=3", "training.log_every_steps=10"))
+    assert [count for count in engines[0].fetched if count] == [1, 9, 10, 4]
+
+
+@pytest.mark.parametrize(("step", "number"), [(1, signal.SIGINT), (4, signal.SIGTERM), (7, signal.SIGINT), (13, signal.SIGTERM)])
+def test_an_interrupted_run_continues_to_the_bit(setup, tmp_path, step, number):
+    whole = setup.run(setup.config(), output=tmp_path / "whole")
+    interrupt_at(setup, step, number)
+    with pytest.raises(RunError, match=f"after step {step} of 24.*--resume"):
+        setup.run(setup.config())
+    assert not (setup.folder / "summary.json").exists()
+    setup.backend.Engine.on_step = staticmethod(lambda now: None)
+    resumed = setup.run(setup.config(), resume=True)
+    assert events(setup.folder) == events(tmp_path / "whole/trial/pytorch")
+    for name in ("adapter/adapter_model.safetensors", "tokenizer/tokenizer.json"):
+        assert (setup.folder / name).read_bytes() == (tmp_path / "whole/trial/pytorch" / name).read_bytes()
+    left, right = (load_arrays(folder / "checkpoint/state.safetensors")[0] for folder in (setup.folder, tmp_path / "whole/trial/pytorch"))
+    assert left.keys() == right.keys()
+    assert all(np.array_equal(left[name], right[name]) for name in left)
+    assert resumed["test"] == whole["test"]
+
+
+def test_a_killed_run_continues_from_its_last_checkpoint_and_forgets_what_came_after(setup, tmp_path):
+    setup.run(setup.config(), output=tmp_path / "whole")
+
+    def die(now):
+        if now == 11:
+            raise SystemExit
+
+    setup.backend.Engine.on_step = staticmethod(die)
+    with pytest.raises(SystemExit):
+        setup.run(setup.config())
+    with open(setup.folder / "metrics.jsonl", "a") as file:
+        file.write('{"event": "step", "st')  # cut off in the middle of a line
+    setup.backend.Engine.on_step = staticmethod(lambda now: None)
+    setup.run(setup.config(), resume=True)
+    assert events(setup.folder) == events(tmp_path / "whole/trial/pytorch")
+
+
+def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_step(setup):
+    setup.backend.Engine.poison = 11
+    with pytest.raises(RunError, match=r"Step 11 gave loss nan .* best state, of step 8, is kept"):
+        setup.run(setup.config())
+    assert json.loads((setup.folder / "summary.json").read_text())["status"] == "failed"
+    assert events(setup.folder, "step")[-1]["step"] == 10
+    assert "NaN" not in (setup.folder / "metrics.jsonl").read_text()
+
+
+def test_training_stops_early_and_the_best_state_is_the_one_kept(setup):
+    summary = setup.run(setup.config("training.patience=2", "training.metric=accuracy", "training.epochs=40"))
+    evaluations = events(setup.folder, "evaluation")
+    best = max(evaluation["accuracy"] for evaluation in evaluations[1:])
+    first = next(evaluation["step"] for evaluation in evaluations[1:] if evaluation["accuracy"] == best)
+    assert summary["status"] == "stopped_early"
+    assert summary["best_step"] == first
+    assert summary["steps"] == first + 2 * 4
+    assert [evaluation["step"] for evaluation in evaluations if evaluation["best"]][-1] == first
+    _, metadata = load_arrays(setup.folder / "adapter/adapter_model.safetensors")
+    assert json.loads(metadata["twinlora"])["step"] == str(first)
+
+
+def test_the_test_split_is_scored_with_the_best_state_not_the_last(setup):
+    config = setup.config("training.metric=accuracy", "training.epochs=6")
+    summary = setup.run(config)
+    assert summary["best_step"] < summary["steps"]  # the accuracy ties later, and a tie is no improvement
+    trained = open_trained(RunDirectory(setup.folder))
+    engine, test = load_engine(trained), encode_split(prepare(config), "test")
+    assert evaluate(engine, test, config.model.task, 32, 8) == summary["test"]
+    load_checkpoint(setup.folder / "checkpoint/state.safetensors", engine)
+    assert evaluate(engine, test, config.model.task, 32, 8) != summary["test"]
+
+
+def test_max_steps_ends_the_schedule_there(setup):
+    summary = setup.run(setup.config("training.max_steps=6"))
+    assert summary["steps"] == 6
+    assert [round(step["learning_rate"], 4) for step in events(setup.folder, "step")] == [0.0, 0.15, 0.3, 0.225, 0.15, 0.075]
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_run_that_is_there_is_never_touched_unasked(setup):
+    setup.run(setup.config())
+    before = snapshot(setup.folder)
+    with pytest.raises(InputError, match=r"finished run.*--overwrite"):
+        setup.run(setup.config("seed=1"))
+    with pytest.raises(InputError, match=r"(?s)differs.*seed: was 42, now 1.*--name"):
+        setup.run(setup.config("seed=1"), resume=True)
+    with pytest.raises(InputError, match="one of them"):
+        setup.run(setup.config(), resume=True, overwrite=True)
+    assert setup.run(setup.config(), resume=True) == json.loads((setup.folder / "summary.json").read_text())
+    assert snapshot(setup.folder) == before
+
+
+def test_an_unfinished_run_is_not_touched_unasked_either(setup):
+    interrupt_at(setup, 5)
+    with pytest.raises(RunError):
+        setup.run(setup.config())
+    with pytest.raises(InputError, match=r"unfinished run .*--resume"):
+        setup.run(setup.config())
+
+
+def test_overwrite_removes_what_a_run_wrote_and_nothing_else(setup):
+    setup.run(setup.config())
+    (setup.folder / "notes.txt").write_text("mine")
+    (setup.folder / "model").mkdir()
+    summary = setup.run(setup.config("training.max_steps=2"), overwrite=True)
+    assert summary["steps"] == 2
+    assert len(events(setup.folder, "step")) == 2
+    assert (setup.folder / "notes.txt").read_text() == "mine"
+    assert not (setup.folder / "model").exists()
+
+
+def test_resume_begins_a_run_where_there_is_none(setup):
+    assert setup.run(setup.config("training.max_steps=2"), resume=True)["steps"] == 2
+
+
+@pytest.mark.parametrize("override", ["data.files.train=nowhere.csv", "data.max_length=1000", "model.config.hidden_sise=3"])
+def test_bad_input_writes_nothing(setup, override):
+    with pytest.raises(InputError):
+        setup.run(setup.config(override), overwrite=True)
+    assert not setup.folder.exists()
+
+
+def test_bad_input_does_not_destroy_the_run_it_would_overwrite(setup):
+    setup.run(setup.config())
+    before = snapshot(setup.folder)
+    with pytest.raises(InputError):
+        setup.run(setup.config("data.files.train=nowhere.csv"), overwrite=True)
+    assert snapshot(setup.folder) == before
+
+
+def test_a_damaged_checkpoint_is_told_and_the_run_left_alone(setup):
+    interrupt_at(setup, 5)
+    with pytest.raises(RunError):
+        setup.run(setup.config())
+    setup.backend.Engine.on_step = staticmethod(lambda now: None)
+    checkpoint = setup.folder / "checkpoint/state.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-20])
+    before = snapshot(setup.folder)
+    with pytest.raises(InputError, match="safetensors"):
+        setup.run(setup.config(), resume=True)
+    assert snapshot(setup.folder) == before
