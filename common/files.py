@@ -36,7 +36,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
     """Write ``arrays`` as one safetensors file whose bytes depend on the arrays and the metadata only, not on insertion order."""
     from safetensors.numpy import save
 
-    ordered = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}  # not ascontiguousarray, which makes scalars vectors
     write_atomic(path, save(ordered, metadata=dict(sorted(metadata.items())) if metadata else None))
 
 

@@ -26,4 +26,5 @@ def check_arrays(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, n
             problems.append(f"{name}: holds NaN or infinity")
     if problems:
         more = "" if len(problems) <= 20 else f"\n  and {len(problems) - 20} more"
-        raise InputError(f"Arrays are loaded strictly, and {len(problems)} do not fit:\n  " + "\n  ".join(problems[:20]) + more + "\nThey belong to another model or adaptation.")
+        listed = "\n  ".join(problems[:20]) + more
+        raise InputError(f"Arrays must be exactly those expected; {len(problems)} are not:\n  {listed}\nThey belong to another model or adaptation.")

@@ -19,7 +19,8 @@ from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_
 
 __all__ = ["Engine"]
 
-_NAMES = ("input_ids", "attention_mask", "labels", "token_type_ids")  # passed one by one: tuples and dicts are constants to a graph, which would be compiled at every step
+# Passed one by one: tuples and dicts are constants to a graph, which would be compiled at every step.
+_NAMES = ("input_ids", "attention_mask", "labels", "token_type_ids")
 
 
 class Engine:

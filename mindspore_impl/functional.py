@@ -12,7 +12,6 @@ from common.backend import IGNORE
 __all__ = ["cross_entropy_sum", "dropout", "embedding", "gelu", "layer_norm", "linear", "relu", "softmax", "tanh"]
 
 _matmul_t = ops.MatMul(transpose_b=True)
-_matmul = ops.MatMul()
 _bias_add = ops.BiasAdd()
 _mean = ops.ReduceMean(keep_dims=True)
 

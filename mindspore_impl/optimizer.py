@@ -19,14 +19,17 @@ __all__ = ["AdamW"]
 _adam = ops.Adam()
 
 
+def _zeros(moment: str, parameters: list[Parameter]) -> ms.ParameterTuple:
+    return ms.ParameterTuple([Parameter(Tensor(np.zeros(p.shape, np.float32)), name=f"{moment}.{p.name}", requires_grad=False) for p in parameters])
+
+
 class _Update(nn.Cell):
     """Clips and updates every parameter; compiled as one graph."""
 
     def __init__(self, parameters: list[Parameter], decays: list[bool], settings: EngineSettings):
         super().__init__(auto_prefix=False)
         self.parameters = ms.ParameterTuple(parameters)
-        self.first = ms.ParameterTuple([Parameter(Tensor(np.zeros(p.shape, np.float32)), name=f"exp_avg.{p.name}", requires_grad=False) for p in parameters])
-        self.second = ms.ParameterTuple([Parameter(Tensor(np.zeros(p.shape, np.float32)), name=f"exp_avg_sq.{p.name}", requires_grad=False) for p in parameters])
+        self.first, self.second = _zeros("exp_avg", parameters), _zeros("exp_avg_sq", parameters)
         self.decays = tuple(decays)
         self.settings_decay, self.max_norm = settings.weight_decay, settings.max_grad_norm
         self.beta1, self.beta2 = Tensor(settings.beta1, ms.float32), Tensor(settings.beta2, ms.float32)
@@ -41,9 +44,7 @@ class _Update(nn.Cell):
             parameter = self.parameters[index]
             if self.decays[index]:
                 parameter = ops.depend(parameter, ops.assign(parameter, parameter * keep))
-            done = _adam(
-                parameter, self.first[index], self.second[index], power1, power2, rate, self.beta1, self.beta2, epsilon, gradients[index] * factor
-            )
+            done = _adam(parameter, self.first[index], self.second[index], power1, power2, rate, self.beta1, self.beta2, epsilon, gradients[index] * factor)
             norm = ops.depend(norm, done)
         return norm
 

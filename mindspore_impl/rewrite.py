@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
+from common.adaptation.merge import refuse_shared
 from common.adaptation.plan import Plan
 from common.errors import InputError
 from common.strict import check_arrays
@@ -56,7 +57,9 @@ def write_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]], array
 
 def merge(model: nn.Cell) -> dict[str, float]:
     """Merge every adapter; returns the relative rounding error by module path."""
-    return {path: layer.merge() for path, layer in adapters(model).items()}
+    layers = adapters(model)
+    refuse_shared(layers, model.shared)
+    return {path: layer.merge() for path, layer in layers.items()}
 
 
 def unmerge(model: nn.Cell) -> None:

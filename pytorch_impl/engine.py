@@ -83,7 +83,8 @@ class Engine:
         count = scored(micro_batches)
         for batch in micro_batches:
             (self._loss(batch)[0] / count).backward()
-        arrays = {name: parameter.grad.float().cpu().numpy().copy() for name, parameter in self._parameters.items()}
+        found = {name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for name, parameter in self._parameters.items()}
+        arrays = {name: gradient.float().cpu().numpy().copy() for name, gradient in found.items()}
         for parameter in self._parameters.values():
             parameter.grad = None
         return arrays

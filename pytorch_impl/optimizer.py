@@ -51,7 +51,7 @@ class AdamW:
         arrays = {"step": np.int64(0)}
         for name, parameter in self.parameters.items():
             entry = self._optimizer.state.get(parameter, {})
-            arrays["step"] = np.int64(entry.get("step", torch.zeros(())).item())
+            arrays["step"] = max(arrays["step"], np.int64(entry.get("step", torch.zeros(())).item()))  # a parameter without gradient stays behind
             for moment in ("exp_avg", "exp_avg_sq"):
                 arrays[f"{moment}.{name}"] = entry.get(moment, torch.zeros_like(parameter)).float().cpu().numpy().copy()
         return {name: np.asarray(array) for name, array in arrays.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from common.adaptation.merge import refuse_shared
 from common.adaptation.plan import Plan
 from common.errors import InputError
 from common.strict import check_arrays
@@ -68,8 +69,14 @@ def write_parameters(model: nn.Module, names: Mapping[str, tuple[int, ...]], arr
 
 
 def merge(model: nn.Module) -> dict[str, float]:
-    """Merge every adapter; returns the relative rounding error by module path."""
-    return {path: layer.merge() for path, layer in adapters(model).items()}
+    """Merge every adapter; returns the relative rounding error by module path.
+
+    Raises:
+        InputError: a layer is merged already, or its weight is shared with the head; nothing was merged.
+    """
+    layers = adapters(model)
+    refuse_shared(layers, model.shared)
+    return {path: layer.merge() for path, layer in layers.items()}
 
 
 def unmerge(model: nn.Module) -> None:

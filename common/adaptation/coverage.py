@@ -54,6 +54,7 @@ def coverage_table(plan: Plan, spec: ModelSpec) -> str:
         lines.append("")
     lines += [f"{component:<12} {count:>12,}" for component, count in counts.items() if count]
     lines.append(
-        f"of the model {total:>12,} ({100 * counts['total'] / total:.3f} %); trained parameters take {plan.bytes():,} bytes in fp32, with AdamW's two moments {3 * plan.bytes():,}"
+        f"of the model {total:>12,} ({100 * counts['total'] / total:.3f} %); "
+        f"trained parameters take {plan.bytes():,} bytes in fp32, with AdamW's two moments {3 * plan.bytes():,}"
     )
     return "\n".join(lines)

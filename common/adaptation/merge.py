@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from common.adaptation.plan import Plan, PlanStep
 from common.errors import InputError
 from common.models.specs import ModelSpec
 
-__all__ = ["delta_weight", "merge_arrays", "merged_weight", "placed_b", "placement"]
+__all__ = ["delta_weight", "merge_arrays", "merged_weight", "placed_b", "placement", "refuse_shared"]
 
 
 def placement(step: PlanStep) -> tuple[np.ndarray, np.ndarray]:
@@ -55,6 +55,16 @@ def merged_weight(step: PlanStep, weight: np.ndarray, adapter: Mapping[str, np.n
     return merged, float(np.linalg.norm(merged - exact)) / norm if norm else 0.0
 
 
+def refuse_shared(paths: Iterable[str], shared: frozenset[str]) -> None:
+    """Raise InputError when one of the adapted ``paths`` is among the modules whose weight is ``shared``: merging would change the other holder too."""
+    for path in paths:
+        if path in shared:
+            raise InputError(
+                f"An adapter on {path} cannot be merged: the language-model head shares its weight and would change too. "
+                "Keep the adapter apart, or leave it out of the targets."
+            )
+
+
 def merge_arrays(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Fold a trained adapter (and trained head and biases) into the base: a plain checkpoint.
 
@@ -66,12 +76,8 @@ def merge_arrays(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray])
     """
     arrays = dict(spec.arrays) | {name: trained[name] for name in plan.trained}
     errors = {}
-    tied = {module.tied_to for module in spec.modules if module.tied_to}
+    refuse_shared((step.path for step in plan.steps), spec.shared)
     for step in plan.steps:
-        if step.path in tied:
-            raise InputError(
-                f"An adapter on {step.path} cannot be merged: the language-model head shares its weight and would change too. Keep the adapter apart, or leave it out of the targets."
-            )
         name = f"{step.path}.weight"
         arrays[name], errors[step.path] = merged_weight(step, arrays[name], trained)
     return arrays, errors

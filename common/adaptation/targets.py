@@ -62,7 +62,8 @@ def _match(config: AdaptationConfig, spec: ModelSpec) -> tuple[dict[str, PlanSte
         fresh = [module for module in modules if module.path not in steps and module.path not in excluded]
         if not fresh:
             raise InputError(
-                f"Every target pattern must add a module; {target.pattern!r} matches only modules that an earlier pattern took or that are excluded. Remove it or put it first."
+                f"Every target pattern must add a module; {target.pattern!r} matches only modules that an earlier pattern took or that are excluded. "
+                "Remove it or put it first."
             )
         for module in fresh:
             steps[module.path] = _step(module, names, target, config)
@@ -72,9 +73,10 @@ def _match(config: AdaptationConfig, spec: ModelSpec) -> tuple[dict[str, PlanSte
 
 def _parse(pattern: str) -> tuple[str, tuple[str, ...]]:
     parsed = _PATTERN.match(pattern)
-    if not parsed:
+    names = tuple(name.strip() for name in parsed["slices"].split(",")) if parsed and parsed["slices"] else ()
+    if not parsed or "" in names:
         raise InputError(f"A target is a glob on the module path, optionally followed by slices: '*.attn.c_attn[q,v]'; received {pattern!r}.")
-    return parsed["glob"], tuple(name.strip() for name in (parsed["slices"] or "").split(",") if name.strip())
+    return parsed["glob"], names
 
 
 def _step(module: ModuleSpec, names: Sequence[str], target: TargetConfig, config: AdaptationConfig) -> PlanStep:
@@ -90,7 +92,8 @@ def _step(module: ModuleSpec, names: Sequence[str], target: TargetConfig, config
     limit = min(module.in_features, *(stop - start for _, start, stop in slices)) if slices else min(module.in_features, module.out_features)
     if rank > limit:
         raise InputError(
-            f"A rank above the smaller side of the matrix adds nothing; {module.path} is {module.in_features} x {module.out_features} and rank is {rank}. Use at most {limit}."
+            f"A rank above the smaller side of the matrix adds nothing; {module.path} is {module.in_features} x {module.out_features} and rank is {rank}. "
+            f"Use at most {limit}."
         )
     return PlanStep(
         module.path, "lora", module.kind, module.in_features, module.out_features, LoraArguments(rank, alpha, config.dropout, config.rank_stabilized, slices)
@@ -104,4 +107,5 @@ def _no_match(where: str, pattern: str, candidates: Sequence[ModuleSpec], spec: 
     paths = {module.path: module for module in candidates}
     close = nearest(glob.strip("*."), {".".join(path.split(".")[-n:]) for path in paths for n in (1, 2, 3)})
     kinds = sorted({".".join(part for part in path.split(".") if not part.isdigit()) for path in paths})
-    return f"Every pattern must match a module; {where}: {pattern!r} matches none of {len(paths)}.{close} Module paths (layer numbers left out): {', '.join(kinds)}."
+    listed = f"Module paths (layer numbers left out): {', '.join(kinds)}."
+    return f"Every pattern must match a module; {where}: {pattern!r} matches none of {len(paths)}.{close} {listed}"

@@ -10,10 +10,11 @@ import numpy as np
 from common.models.specs import ModuleSpec
 from common.random import normal
 
-__all__ = ["DEFAULTS", "DROPOUTS", "PREFIX", "TASKS", "head", "initial", "modules"]
+__all__ = ["DEFAULTS", "DROPOUTS", "HEADS", "PREFIX", "TASKS", "head", "initial", "modules"]
 
 PREFIX = "bert"
 TASKS = {"sequence-classification": "BertForSequenceClassification"}
+HEADS = ("hidden_size", "num_attention_heads")  #: the configuration's names of the width and of the number of heads it is divided among
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 DEFAULTS: dict[str, Any] = {
     "model_type": "bert",

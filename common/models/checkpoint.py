@@ -15,6 +15,7 @@ from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.files import load_arrays, save_arrays, write_json
 from common.models.specs import ModelSpec
+from common.strict import check_arrays
 
 __all__ = ["canonical_names", "fingerprint", "locate", "read_checkpoint", "read_config", "save_pretrained"]
 
@@ -65,14 +66,18 @@ def read_checkpoint(folder: Path) -> dict[str, np.ndarray]:
     """Read ``model.safetensors``, or the shards that ``model.safetensors.index.json`` lists, as they are named in the file."""
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        try:
+            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f'{index} must be JSON with a "weight_map" from key to file: {type(error).__name__}: {error}. Download it again.') from error
         arrays: dict[str, np.ndarray] = {}
         for shard in shards:
             arrays |= load_arrays(folder / shard)[0]
         return arrays
-    if not (folder / "model.safetensors").is_file() and (folder / "pytorch_model.bin").is_file():
+    pickles = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
+    if pickles and not (folder / "model.safetensors").is_file():
         raise InputError(
-            f"Weights must be safetensors; {folder} holds only pytorch_model.bin (a pickle, which can run code when loaded). "
+            f"Weights must be safetensors; {folder} holds only {pickles[0]} (a pickle, which can run code when loaded). "
             "Convert it once with transformers: AutoModel.from_pretrained(folder).save_pretrained(folder)."
         )
     return load_arrays(folder / "model.safetensors")[0]
@@ -91,9 +96,10 @@ def canonical_names(
     """
     found: dict[str, np.ndarray] = {}
     problems: list[str] = []
+    roots = {name.split(".")[1] for name in shapes if name.startswith(f"{prefix}.")}
     for key, value in arrays.items():
         name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", key))
-        if name not in shapes and f"{prefix}.{name}" in shapes:
+        if name not in shapes and name.split(".")[0] in roots:
             name = f"{prefix}.{name}"
         in_head = name.rsplit(".", 1)[0] in head
         if name in shapes and value.shape == tuple(shapes[name]):
@@ -106,7 +112,8 @@ def canonical_names(
     if problems:
         listed = "\n  ".join(problems[:20]) + ("" if len(problems) <= 20 else f"\n  and {len(problems) - 20} more")
         raise InputError(
-            f"Every base parameter must be in the checkpoint with its shape; {len(problems)} are not:\n  {listed}\nCheck that config.json and the weights belong together."
+            f"Every base parameter must be in the checkpoint with its shape; {len(problems)} are not:\n  {listed}\n"
+            "Check that config.json and the weights belong together."
         )
     return found
 
@@ -124,12 +131,8 @@ def save_pretrained(folder: Path, spec: ModelSpec, arrays: Mapping[str, np.ndarr
     """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word.
 
     Raises:
-        InputError: ``arrays`` are not exactly the parameters of ``spec``.
+        InputError: ``arrays`` are not exactly the parameters of ``spec``, or not finite.
     """
-    expected = {name for module in spec.modules for name in module.shapes()}
-    if set(arrays) != expected:
-        raise InputError(
-            f"A checkpoint holds exactly the model's parameters; missing {sorted(expected - set(arrays))[:5]}, unexpected {sorted(set(arrays) - expected)[:5]}."
-        )
+    check_arrays({name: shape for module in spec.modules for name, shape in module.shapes().items()}, arrays)
     save_arrays(Path(folder) / "model.safetensors", arrays, {"format": "pt"})
     write_json(Path(folder) / "config.json", {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"})

@@ -11,10 +11,11 @@ import numpy as np
 from common.models.specs import ModuleSpec
 from common.random import normal
 
-__all__ = ["DEFAULTS", "DROPOUTS", "PREFIX", "TASKS", "head", "initial", "modules"]
+__all__ = ["DEFAULTS", "DROPOUTS", "HEADS", "PREFIX", "TASKS", "head", "initial", "modules"]
 
 PREFIX = "transformer"
 TASKS = {"language-modeling": "GPT2LMHeadModel", "sequence-classification": "GPT2ForSequenceClassification"}
+HEADS = ("n_embd", "n_head")
 DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
 DEFAULTS: dict[str, Any] = {
     "model_type": "gpt2",

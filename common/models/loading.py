@@ -46,9 +46,13 @@ def load_model_spec(config: ModelConfig, labels: tuple[str, ...] | None, vocabul
         complete["vocab_size"] = vocabulary
     if folder is None and pad_token_id is not None and "eos_token_id" in module.DEFAULTS:  # a new vocabulary has one special token, for all three uses
         complete |= {key: pad_token_id for key in ("bos_token_id", "eos_token_id") if key not in config.config}
+    width, heads = (complete[key] for key in module.HEADS)
+    if width % heads:
+        raise InputError(f"{module.HEADS[0]} must be a multiple of {module.HEADS[1]}; received {width} and {heads}. Set both in model.config.")
     if vocabulary > complete["vocab_size"]:
         raise InputError(
-            f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. Use the tokenizer of {config.source}, or set model.config.vocab_size."
+            f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. "
+            f"Use the tokenizer of {config.source}, or set model.config.vocab_size."
         )
     modules, head = module.modules(complete, config.task), module.head(config.task)
     shapes = {name: shape for spec in modules for name, shape in spec.shapes().items()}

@@ -58,6 +58,11 @@ class ModelSpec:
     source: str | None = None
     new_parameters: tuple[str, ...] = ()  #: drawn here because the checkpoint has none (a new head), by name
 
+    @property
+    def shared(self) -> frozenset[str]:
+        """Paths of the modules whose weight another module shares."""
+        return frozenset(module.tied_to for module in self.modules if module.tied_to)
+
     def parameter_count(self) -> int:
         """Number of scalars in the base model, tied weights once."""
         return sum(int(np.prod(shape)) for module in self.modules for shape in module.shapes().values())

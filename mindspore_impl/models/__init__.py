@@ -26,5 +26,5 @@ def build_model(spec: ModelSpec, device: str) -> nn.Cell:
 
     model = family(spec.family).build(spec.config, spec.task)
     write_parameters(model, {name: tuple(parameter.shape) for name, parameter in parameters(model).items()}, spec.arrays)
-    model.family, model.device = spec.family, device
+    model.family, model.shared, model.device = spec.family, spec.shared, device
     return model.set_train(False)

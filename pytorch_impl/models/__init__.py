@@ -30,5 +30,5 @@ def build_model(spec: ModelSpec, device: str) -> nn.Module:
 
     model = family(spec.family).build(spec.config, spec.task)
     write_parameters(model, {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}, spec.arrays)
-    model.family = spec.family
+    model.family, model.shared = spec.family, spec.shared
     return model.to(device).eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
-
 
 from common.config.schema import ModelConfig
 from common.errors import InputError
@@ -51,7 +51,7 @@ def describe(
     """
     if folder is None:
         raise InputError(f"A {config.config.get('model_type')} model needs model.source; only BERT and GPT-2 are built from scratch.")
-    entries = dict(config.config) | ({"pad_token_id": pad_token_id} if pad_token_id is not None else {})
+    entries = _dropout_entries(folder, config.dropout) | config.config | ({"pad_token_id": pad_token_id} if pad_token_id is not None else {})
     if labels is not None:
         entries |= {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
     try:
@@ -70,7 +70,15 @@ def describe(
     base = {name: array for name, array in arrays.items() if name not in missing}
     for name in missing & set(arrays):
         arrays[name] = np.zeros_like(arrays[name]) if name.endswith("bias") else normal(seed, name, arrays[name].shape, 0.02)
-    return ModelSpec(given["model_type"], config.task, network.config.to_dict(), modules, head, arrays, fingerprint(base), config.source, tuple(sorted(missing)))
+    complete = network.config.to_dict()
+    return ModelSpec(given["model_type"], config.task, complete, modules, head, arrays, fingerprint(base), config.source, tuple(sorted(missing)))
+
+
+def _dropout_entries(folder: Path, probability: float | None) -> dict[str, Any]:
+    """The configuration's dropout entries, whatever the family calls them, set to ``probability``; none when it is None."""
+    if probability is None:
+        return {}
+    return {key: probability for key in AutoConfig.from_pretrained(folder).to_dict() if re.search(r"(dropout|dropout_prob|_pdrop)$", key)}
 
 
 def _module(path: str, module: nn.Module, owners: dict[int, str]) -> ModuleSpec:
