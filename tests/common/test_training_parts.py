@@ -1,0 +1,193 @@
+"""The parts of the loop, each against its definition: schedules, evaluation steps, early stopping, the log, generation, interruption."""
+
+import dataclasses
+import json
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.config import OptimizationConfig, TrainingConfig, load_config
+from common.errors import InputError
+from common.training.generation import Sampling, generate
+from common.training.interruption import Interrupted, Interruption
+from common.training.loop import tokens_of
+from common.training.runlog import RunLog, durations, read_log
+from common.training.schedule import evaluation_due, learning_rate, total_steps, warmup_steps
+from common.training.stopping import EarlyStopping
+
+BASE = load_config("bert_sst2")
+
+
+def optimization(**changes) -> OptimizationConfig:
+    return dataclasses.replace(BASE.optimization, **changes)
+
+
+def training(**changes) -> TrainingConfig:
+    return dataclasses.replace(BASE.training, **changes)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("warmup", [0, 1, 7])
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine", "polynomial"])
+def test_learning_rates_are_those_of_transformers(schedule, warmup):
+    torch = pytest.importorskip("torch")
+    from transformers import get_polynomial_decay_schedule_with_warmup, get_scheduler
+
+    total, final, power = 23, (0.01 if schedule == "polynomial" else 0.0), 2.0
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    if schedule == "polynomial":
+        scheduler = get_polynomial_decay_schedule_with_warmup(optimizer, warmup, total, lr_end=final, power=power)
+    else:
+        name = "constant_with_warmup" if schedule == "constant" else schedule
+        scheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total)
+    settings = optimization(schedule=schedule, learning_rate=0.5, final_learning_rate=final, power=power)
+    for step in range(1, total + 1):
+        assert learning_rate(step, total, warmup, settings) == pytest.approx(scheduler.get_last_lr()[0], rel=1e-12, abs=1e-15)
+        optimizer.step()
+        scheduler.step()
+
+
+@given(st.integers(1, 500), st.integers(0, 600), st.sampled_from(["linear", "cosine", "polynomial"]), st.floats(0, 1), st.floats(0.1, 4), st.data())
+def test_after_warm_up_rates_fall_from_the_peak_towards_the_final_one(total, warmup, schedule, final, power, data):
+    settings = optimization(schedule=schedule, learning_rate=1.0, final_learning_rate=final, power=power)
+    step = data.draw(st.integers(1, total))
+    now, following = (learning_rate(s, total, warmup, settings) for s in (step, step + 1))
+    assert 0 <= now <= 1
+    if step > warmup:
+        assert final - 1e-12 <= following <= now + 1e-12
+    if step == warmup + 1:
+        assert now == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "per_epoch", "maximum", "steps"), [(3, 217, None, 651), (0.5, 217, None, 109), (0.1, 30, None, 3), (3, 10, 7, 7), (1, 5, 9, 5)]
+)
+def test_total_steps(epochs, per_epoch, maximum, steps):
+    assert total_steps(training(epochs=float(epochs), max_steps=maximum), per_epoch) == steps
+
+
+@pytest.mark.parametrize(("steps", "ratio", "expected"), [(None, None, 0), (5, None, 5), (None, 0.1, 66), (None, 0.0, 0), (None, 1.0, 651)])
+def test_warm_up_is_given_in_steps_or_as_a_ratio_rounded_up(steps, ratio, expected):
+    assert warmup_steps(optimization(warmup_steps=steps, warmup_ratio=ratio), 651) == expected
+
+
+@given(st.floats(0.01, 3), st.integers(1, 300), st.integers(1, 900))
+def test_evaluations_by_epochs_are_the_multiples_of_the_interval_and_start_and_end(every, per_epoch, total):
+    settings, interval = training(evaluate_every_epochs=every, evaluate_every_steps=None), every * per_epoch
+    due = {step for step in range(total + 1) if evaluation_due(step, total, settings, per_epoch)}
+    multiples = {round(k * interval) for k in range(1, math.ceil(total / interval) + 1)}
+    assert due == {0, total} | {step for step in multiples if 0 < step < total}
+
+
+def test_half_an_odd_epoch_is_not_followed_by_a_second_evaluation_a_step_later():
+    settings = training(evaluate_every_epochs=0.5, evaluate_every_steps=None)
+    assert [step for step in range(435) if evaluation_due(step, 434, settings, 217)] == [0, 108, 217, 326, 434]
+
+
+def test_a_tie_is_no_improvement():
+    stopping = EarlyStopping("accuracy", patience=2)
+    assert [stopping.update(step, value) for step, value in enumerate([0.5, 0.6, 0.6, 0.6])] == [True, True, False, False]
+    assert (stopping.best, stopping.best_step, stopping.exhausted) == (0.6, 1, True)
+
+
+def test_the_direction_follows_the_metric_and_without_patience_training_never_stops():
+    stopping = EarlyStopping("loss", patience=None)
+    assert [stopping.update(step, value) for step, value in enumerate([2.0, 1.0, 3.0, 3.0, 3.0])] == [True, True, False, False, False]
+    assert not stopping.exhausted
+
+
+def test_early_stopping_continues_from_its_state():
+    stopping, again = EarlyStopping("loss", 2), EarlyStopping("loss", 2)
+    stopping.update(1, 1.0), stopping.update(2, 1.0)
+    again.load_state(json.loads(json.dumps(stopping.state())))
+    assert not again.exhausted
+    assert not again.update(3, 1.0)
+    assert again.exhausted
+
+
+def test_the_log_keeps_the_lines_asked_for_and_refuses_what_json_lacks(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    log = RunLog(path)
+    for step in range(4):
+        log.write({"event": "step", "step": step})
+    assert len(read_log(path, "step")) == 4  # on disk before it is closed
+    log.close()
+    log = RunLog(path, keep=2)
+    log.write({"event": "evaluation", "step": 9})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        log.write({"event": "step", "loss": float("nan")})
+    log.close()
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [0, 1, 9]
+
+
+def test_compilation_is_what_the_first_step_took_beyond_the_median():
+    steps = [{"duration": 5.0, "seconds": 6.0}, {"duration": 1.0, "seconds": 7.0}, {"duration": 1.0, "seconds": 8.0}]
+    seconds, median = durations(steps, [{"duration": 1.0, "seconds": 1.0}])
+    assert (seconds, median) == ({"total": 8.0, "training": 7.0, "evaluation": 1.0, "compile": 4.0}, 1.0)
+    assert durations([], []) == ({"total": 0.0, "training": 0, "evaluation": 0, "compile": 0.0}, None)
+
+
+def test_rows_that_fill_up_a_batch_hold_no_tokens():
+    mask = np.array([[1, 1, 1, 0], [1, 0, 0, 0]])
+    assert tokens_of({"attention_mask": mask, "labels": np.array([1, -100])}) == 3
+    assert tokens_of({"attention_mask": mask, "labels": np.array([[-100, 5, 6, -100], [-100] * 4])}) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_check_and_the_second_does_not(number):
+    before = signal.getsignal(number)
+    with Interruption() as interruption:
+        interruption.check()
+        os.kill(os.getpid(), number)
+        assert signal.getsignal(number) == before  # the next one has its usual effect
+        with pytest.raises(Interrupted):
+            interruption.check()
+    assert signal.getsignal(number) == before
+
+
+class Counting:
+    """A language model over 10 tokens: after token t comes t + 1. Checks what it is given."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def logits_at(self, batch, positions):
+        rows = np.arange(len(positions))
+        self.shapes.append(batch["input_ids"].shape)
+        assert batch["input_ids"].dtype == batch["attention_mask"].dtype == np.int32
+        assert (batch["attention_mask"].sum(1) == positions + 1).all()
+        logits = np.zeros((len(positions), 10), np.float32)
+        logits[rows, (batch["input_ids"][rows, positions] + 1) % 10] = 5.0
+        return logits
+
+
+def test_greedy_generation_follows_the_model_and_stops_at_the_end_token():
+    engine = Counting()
+    assert generate(engine, [[2], [0, 6], []], 9, 16, 4, Sampling(max_new_tokens=5)) == [[3, 4, 5, 6, 7], [7, 8], [0, 1, 2, 3, 4]]
+    assert set(engine.shapes) == {(3, 4), (3, 8)}
+
+
+def test_generation_beyond_the_context_sees_the_last_tokens_only():
+    engine = Counting()
+    assert generate(engine, [[1] * 30 + [2]], 99, 6, 4, Sampling(max_new_tokens=8)) == [[3, 4, 5, 6, 7, 8, 9, 0]]
+    assert set(engine.shapes) == {(1, 6)}
+
+
+def test_sampling_repeats_for_a_seed_and_follows_the_softmax():
+    settings = Sampling(max_new_tokens=1, temperature=2.0, seed=3)
+    draws = generate(Counting(), [[4]] * 4000, 9, 16, 4, settings)
+    assert draws == generate(Counting(), [[4]] * 4000, 9, 16, 4, settings)
+    assert draws != generate(Counting(), [[4]] * 4000, 9, 16, 4, dataclasses.replace(settings, seed=4))
+    expected = math.exp(2.5) / (math.exp(2.5) + 9)
+    assert sum(draw == [5] for draw in draws) / 4000 == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("bad", [{"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"temperature": float("inf")}])
+def test_senseless_sampling_is_refused(bad):
+    with pytest.raises(InputError):
+        Sampling(**bad)
