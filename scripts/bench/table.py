@@ -128,7 +128,7 @@ def conditions(runs: list[Summary]) -> list[str]:
         versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
         hardware = run["hardware"]
         memory = f"{hardware['memory_bytes'] / 2**30:.0f} GiB"
-        machine = ", ".join(str(part) for part in (hardware["cpu"], f"{hardware['cores']} cores", memory, hardware["accelerator"]) if part)
+        machine = ", ".join(str(part) for part in (hardware["cpu"], f"{hardware['threads']} of {hardware['cores']} cores", memory, hardware["accelerator"]) if part)
         lines[f"- {BACKENDS[run['backend']]} on {run['device']}: {versions}; {machine}."] = None
     return list(lines)
 
@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> None:
     runs = read_runs(options.runs)
     block = markdown(runs)
     readme = insert((options.root / "README.md").read_text(encoding="utf-8"), block)
-    write_json(options.root / "docs" / "results.json", runs)
+    write_json(options.root / "docs" / "results.json", [run | {"settings": comparable(run["settings"])} for run in runs])
     write_atomic(
         options.root / "docs" / "results.md", f"# Measured results\n\nWritten by scripts/bench/table.py from the runs' summary.json files.\n\n{block}\n"
     )

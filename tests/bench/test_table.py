@@ -27,7 +27,7 @@ SUMMARY = {
     "seconds_per_step": 0.123,
     "peak_memory_bytes": 512 * 2**20,
     "versions": {"python": "3.11.7", "framework": "2.13.0"},
-    "hardware": {"cpu": "Some CPU", "cores": 2, "memory_bytes": 8 * 2**30, "accelerator": None},
+    "hardware": {"cpu": "Some CPU", "cores": 2, "threads": 2, "memory_bytes": 8 * 2**30, "accelerator": None},
     "settings": {"seed": 0, "data": {"name": "sst2", "directory": "/a"}, "training": {"metric": "accuracy", "compile": None}},
 }
 
