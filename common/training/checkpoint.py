@@ -29,7 +29,6 @@ def load_checkpoint(path: Path, engine: Engine) -> dict[str, Any]:
     arrays, metadata = load_arrays(path)
     if "progress" not in metadata:
         raise InputError(f"{path} is no checkpoint of a run: its metadata lacks progress. Start again with --overwrite.")
-    arrays["optimizer.step"] = arrays["optimizer.step"].reshape(())  # the file holds a scalar as one element
     for prefix, load in (("trainable.", engine.load_trainable), ("optimizer.", engine.load_state)):
         load({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
     return json.loads(metadata["progress"])
