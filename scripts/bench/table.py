@@ -128,7 +128,7 @@ def conditions(runs: list[Summary]) -> list[str]:
         versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
         hardware = run["hardware"]
         memory = f"{hardware['memory_bytes'] / 2**30:.0f} GiB"
-        machine = ", ".join(str(part) for part in (hardware["cpu"], f"{hardware['threads']} of {hardware['cores']} cores", memory, hardware["accelerator"]) if part)
+        machine = ", ".join(str(part) for part in (hardware["cpu"], f"{hardware['threads']} threads on {hardware['cores']} cores", memory, hardware["accelerator"]) if part)
         lines[f"- {BACKENDS[run['backend']]} on {run['device']}: {versions}; {machine}."] = None
     return list(lines)
 

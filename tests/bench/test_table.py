@@ -92,7 +92,7 @@ def test_the_distance_of_the_backends_and_the_conditions_are_told(checkout):
     add_run(checkout, "bert_sst2", "mindspore", 1, test={"accuracy": 0.8966, "loss": 0.3}, versions={"python": "3.11.7", "framework": "2.10.0"})
     page = write(checkout)
     assert "- bert_sst2: accuracy differs by 0.0034 at most (PyTorch against MindSpore, medians, test)." in page
-    assert "- MindSpore on cpu: python 3.11.7, framework 2.10.0; Some CPU, 2 cores, 8 GiB." in page
+    assert "- MindSpore on cpu: python 3.11.7, framework 2.10.0; Some CPU, 2 threads on 2 cores, 8 GiB." in page
 
 
 def test_runs_that_differ_in_more_than_seed_place_and_compilation_are_refused(checkout):
