@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.config.convert import INVALID, build, field_types
-from common.config.rules import EXCLUSIVE, check
+from common.config.convert import build
+from common.config.layers import Layers
+from common.config.rules import check
 from common.config.schema import ExperimentConfig
-from common.config.yaml_text import Document, dump, parse, parse_value
+from common.config.yaml_text import dump, parse
 from common.errors import InputError, nearest
 
 __all__ = ["CONFIG_DIRECTORY", "find_config", "from_yaml", "load_config", "to_plain", "to_yaml"]
@@ -72,106 +72,21 @@ def _read(file: Path) -> str:
 
 
 def _resolve(text: str, origin: str, overrides: Sequence[str], name: str | None, default_name: str | None) -> ExperimentConfig:
-    document = parse(text, origin)
-    faults = [_Fault(document.lines.get(path, line), f"line {line}: {'.'.join(path) or 'the file'} {message}") for path, line, message in document.problems]
-    tree = parse(_read(CONFIG_DIRECTORY / _DEFAULTS), _DEFAULTS).values
+    defaults = parse(_read(CONFIG_DIRECTORY / _DEFAULTS), _DEFAULTS).values
     if default_name is not None:
-        tree["name"] = default_name
-    _lay(tree, document.values)
-    origins = _apply(tree, overrides, faults)
+        defaults["name"] = default_name
+    layers = Layers(defaults, parse(text, origin), overrides)
     if name is not None:
-        tree["name"] = name
-
-    def report(path: tuple[str, ...], message: str) -> None:
-        faults.append(_located(path, message, document, origins))
-
+        layers.tree["name"] = name
     seen: dict[str, Any] = {}
-    config = build(ExperimentConfig, tree, (), report, seen)
+    config = build(ExperimentConfig, layers.tree, (), layers.report, seen)
     for path, message in check(seen):
-        report(tuple(path.split(".")), message)
-    if faults:
-        ordered = [fault.text for fault in sorted(faults, key=lambda fault: fault.order)]
-        count = "1 error" if len(ordered) == 1 else f"{len(ordered)} errors"
-        raise InputError(f"{origin}: {count} in the configuration:\n" + "\n".join(f"  {text}" for text in ordered))
-    assert config is not INVALID
+        layers.report(tuple(path.split(".")), message)
+    if layers.faults:
+        faults = [text for _, text in sorted(layers.faults, key=lambda fault: fault[0])]
+        count = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
+        raise InputError(f"{origin}: {count} in the configuration:\n" + "\n".join(f"  {text}" for text in faults))
     return config
-
-
-@dataclasses.dataclass(frozen=True)
-class _Fault:
-    order: float  #: line number; faults of overrides and of what is missing come last
-    text: str
-
-
-def _located(path: tuple[str, ...], message: str, document: Document, origins: dict[tuple[str, ...], str]) -> _Fault:
-    """The fault with the nearest place that can be named: the override, the key's line, or an enclosing key's line."""
-    dotted = ".".join(path)
-    for length in range(len(path), 0, -1):
-        if path[:length] in origins:
-            return _Fault(float("inf"), f"{origins[path[:length]]}: {dotted} {message}")
-        line = document.lines.get(path[:length])
-        if line is not None and (length == len(path) or length > 1):
-            return _Fault(line, f"line {line}: {dotted} {message}")
-    inside = next((label for key, label in origins.items() if key[: len(path)] == path), None)
-    if inside:
-        return _Fault(float("inf"), f"{inside}: {dotted} {message}")
-    return _Fault(1e9, f"{dotted} {message}")
-
-
-def _lay(tree: dict[str, Any], layer: dict[str, Any]) -> None:
-    """Lay ``layer`` over ``tree``: sections key by key, everything else whole."""
-    sections = {name for name, annotation in field_types(ExperimentConfig).items() if dataclasses.is_dataclass(annotation)}
-    for key, value in layer.items():
-        if key in sections and isinstance(value, dict):
-            _displace(tree, key, value)
-            tree[key].update(copy.deepcopy(value))
-        else:
-            tree[key] = value
-
-
-def _displace(tree: dict[str, Any], section: str, layer: dict[str, Any]) -> None:
-    for owner, *pair in EXCLUSIVE:
-        for given, other in (pair, reversed(pair)):
-            if owner == section and layer.get(given) is not None and other not in layer:
-                tree[section][other] = None
-
-
-def _apply(tree: dict[str, Any], overrides: Sequence[str], faults: list[_Fault]) -> dict[tuple[str, ...], str]:
-    """Put each override at its place in ``tree``; return where each came from, by path."""
-    origins: dict[tuple[str, ...], str] = {}
-    parsed: dict[tuple[str, ...], Any] = {}
-    for override in overrides:
-        label = f"--set {override}"
-        key, equals, text = override.partition("=")
-        path = tuple(key.strip().split("."))
-        if not equals or not all(path):
-            faults.append(_Fault(float("inf"), f"{label}: must have the form section.key=value"))
-            continue
-        try:
-            parsed[path] = parse_value(text)
-        except ValueError as error:
-            faults.append(_Fault(float("inf"), f"{label}: the value is not valid YAML: {error}"))
-            continue
-        origins[path] = label
-    by_section: dict[str, dict[str, Any]] = {}
-    for path, value in parsed.items():
-        if len(path) == 2:
-            by_section.setdefault(path[0], {})[path[1]] = value
-    for section, layer in by_section.items():
-        if isinstance(tree.get(section), dict):
-            _displace(tree, section, layer)
-    for path, value in parsed.items():
-        _put(tree, path, value, origins[path], faults)
-    return origins
-
-
-def _put(tree: dict[str, Any], path: tuple[str, ...], value: Any, label: str, faults: list[_Fault]) -> None:
-    for depth, key in enumerate(path[:-1], start=1):
-        tree = tree.setdefault(key, {})
-        if not isinstance(tree, dict):
-            faults.append(_Fault(float("inf"), f"{label}: {'.'.join(path[:depth])} has no keys of its own; set it whole"))
-            return
-    tree[path[-1]] = value
 
 
 def _listed(value: Any) -> Any:

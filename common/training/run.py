@@ -14,22 +14,20 @@ from common import backend as backends
 from common.adaptation import coverage_table
 from common.adaptation.peft_format import load_adapter, save_adapter
 from common.backend import Engine
-from common.config import ExperimentConfig, to_plain, to_yaml
+from common.config import ExperimentConfig, to_yaml
 from common.data import BatchPlan, Encoded
 from common.errors import RunError
 from common.files import load_arrays, write_atomic, write_json
 from common.models import save_pretrained
+from common.training import summary as summaries
 from common.training import system
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluate
 from common.training.loop import Trainer
 from common.training.progress import Progress
 from common.training.rundir import RunDirectory
-from common.training.runlog import durations, read_log
 
 __all__ = ["train"]
-
-_EVENT_KEYS = ("event", "step", "epoch", "split", "best", "seconds", "duration")
 
 
 def train(
@@ -107,7 +105,7 @@ class _Session:
         try:
             status = self.trainer.run(self.run.metrics)
         except RunError:
-            self._write_summary("failed", None)
+            self.summarize("failed", None)
             raise
         if status == "interrupted":
             raise RunError(f"Interrupted after step {self.trainer.step} of {self.trainer.total}; the state is saved. Continue with --resume.")
@@ -116,7 +114,7 @@ class _Session:
             self.engine.load_trainable(self._read_best())
             self.progress.say("Scoring the best state on the test split")
             test = self.score("test")
-        summary = self._write_summary(status, test)
+        summary = self.summarize(status, test)
         from common.report import run_page
 
         run_page(self.run.path)
@@ -144,43 +142,10 @@ class _Session:
             return load_arrays(folder / "model.safetensors")[0]
         return load_adapter(folder, self.inputs.plan, self.inputs.spec)
 
-    def _write_summary(self, status: str, test: dict[str, float] | None) -> dict[str, Any]:
-        steps, evaluations = read_log(self.run.metrics, "step"), read_log(self.run.metrics, "evaluation")
-        seconds, per_step = durations(steps, evaluations)
-        scores = {entry["step"]: {key: value for key, value in entry.items() if key not in _EVENT_KEYS} for entry in evaluations}
-        best_step = self.trainer.stopping.best_step
-        config, spec = self.config, self.inputs.spec
-        saved = self.run.best(config.adaptation.method).glob("*.safetensors")
-        summary = {
-            "name": config.name,
-            "backend": self.backend_name,
-            "device": self.device,
-            "seed": config.seed,
-            "status": status,
-            "model": {"source": config.model.source, "family": spec.family, "parameters": spec.parameter_count(), "fingerprint": spec.fingerprint},
-            "method": config.adaptation.method,
-            "data": {
-                "name": config.data.name,
-                "kind": self.inputs.data.kind,
-                "sizes": {split: len(encoded) for split, encoded in self.encoded.items()},
-                "labels": list(self.inputs.data.label_names) if self.inputs.data.label_names else None,
-            },
-            "steps": len(steps),
-            "epochs": len(steps) / self.batches.steps_per_epoch,
-            "best_step": best_step,
-            "first_loss": steps[0]["loss"] if steps else None,
-            "final_loss": steps[-1]["loss"] if steps else None,
-            "validation": scores.get(best_step),
-            "test": test,
-            "before": scores.get(0),
-            "trainable": self.inputs.plan.counts(),
-            "adapter_bytes": sum(file.stat().st_size for file in saved),
-            "seconds": seconds,
-            "seconds_per_step": per_step,
-            "peak_memory_bytes": self.backend.device.peak_memory(self.device) or system.peak_memory(),
-            "versions": system.versions(self.backend_name),
-            "hardware": system.hardware(self.backend.device.describe(self.device)),
-            "settings": to_plain(config),
-        }
+    def summarize(self, status: str, test: dict[str, float] | None) -> dict[str, Any]:
+        """Write ``summary.json``."""
+        sizes = {split: len(encoded) for split, encoded in self.encoded.items()}
+        summary = summaries.of_run(self.run, self.inputs, sizes, self.batches.steps_per_epoch, self.trainer.stopping.best_step)
+        summary |= summaries.of_machine(self.backend_name, self.backend, self.device) | {"status": status, "test": test}
         write_json(self.run.summary, summary)
         return summary

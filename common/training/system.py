@@ -28,7 +28,7 @@ def hardware(accelerator: str | None) -> dict[str, Any]:
     """CPU name, usable cores, threads (OMP_NUM_THREADS, or the cores), memory and the accelerator's name (None on a CPU)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    threads = int(os.environ.get("OMP_NUM_THREADS") or cores)
+    threads = int((os.environ.get("OMP_NUM_THREADS") or str(cores)).split(",")[0])  # a list says one number for each level of nesting
     return {"cpu": _cpu_name(), "cores": cores, "threads": threads, "memory_bytes": memory, "accelerator": accelerator}
 
 
