@@ -127,8 +127,8 @@ def conditions(runs: list[Summary]) -> list[str]:
     for run in runs:
         versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
         hardware = run["hardware"]
-        memory = f"{hardware['memory_bytes'] / 2**30:.0f} GiB"
-        machine = ", ".join(str(part) for part in (hardware["cpu"], f"{hardware['threads']} threads on {hardware['cores']} cores", memory, hardware["accelerator"]) if part)
+        threads, memory = f"{hardware['threads']} threads on {hardware['cores']} cores", f"{hardware['memory_bytes'] / 2**30:.0f} GiB"
+        machine = ", ".join(str(part) for part in (hardware["cpu"], threads, memory, hardware["accelerator"]) if part)
         lines[f"- {BACKENDS[run['backend']]} on {run['device']}: {versions}; {machine}."] = None
     return list(lines)
 
