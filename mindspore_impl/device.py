@@ -23,7 +23,12 @@ def select(device: str | None) -> str:
     target = _TARGETS[kind]
     if target != "CPU" and not _present(target, int(index or 0)):
         raise InputError(f"Device {device!r} is not here: mindspore {ms.__version__} sees no such {target} device. Use --device cpu.")
-    ms.set_device(target, int(index or 0)) if target != "CPU" else ms.set_device("CPU")
+    current, wanted = (ms.get_context("device_target"), ms.get_context("device_id")), (target, int(index or 0) if target != "CPU" else 0)
+    if current != wanted:  # setting it again is an error once anything was computed
+        try:
+            ms.set_device(*wanted)
+        except RuntimeError as error:
+            raise InputError(f"MindSpore keeps one device per process and has begun on {current[0]}:{current[1]}; {device!r} needs a new process.") from error
     return f"{target.lower()}:{index or 0}" if target != "CPU" else "cpu"
 
 

@@ -64,7 +64,7 @@ class AdamW:
     def step(self, gradients: tuple[Tensor, ...], learning_rate: float) -> Tensor:
         """Clip and update; returns the gradients' global norm before clipping, a scalar on the device."""
         self._steps += 1
-        power1, power2 = self.settings.beta1**self._steps, self.settings.beta2**self._steps
+        power1, power2 = (float(np.float32(beta)) ** self._steps for beta in (self.settings.beta1, self.settings.beta2))  # the kernel's betas
         numbers = (learning_rate, 1.0 - learning_rate * self.settings.weight_decay, power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))
         return self._update(*(Tensor(number, ms.float32) for number in numbers), *gradients)
 

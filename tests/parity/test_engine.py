@@ -1,0 +1,289 @@
+"""Promises that the engine of each half keeps by itself: accumulation, clipping, AdamW, state, resumption, padding, strictness."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from common.backend import IGNORE
+from common.errors import InputError
+from common.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.support import KINDS, TARGETS, assert_all_near, assert_identical, assert_near, build_engine, make_batch, plan_for, rows_of, tiny_spec, widen
+from tests.tolerances import ACCUMULATION, MOMENT, PADDING_ABS, UPDATE
+
+
+def tiny_engine(half, kind, targets=None, bias="none", **settings):
+    spec = tiny_spec(kind)
+    return build_engine(half, spec, plan_for(spec, targets or TARGETS[kind], bias=bias), **settings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_micro_batches_of_other_lengths_and_label_counts_equal_the_whole_batch(half, kind):
+    engine = tiny_engine(half, kind)
+    batch = make_batch(kind, [16, 15, 3, 5, 2, 1, 2])
+    batch["labels"][:1] = IGNORE
+    parts = [rows_of(batch, rows) for rows in (slice(0, 2), slice(2, 5), slice(5, 7))]
+    assert len({part["input_ids"].shape for part in parts}) == 3
+    assert len({int((part["labels"] != IGNORE).sum()) for part in parts}) == 3
+    assert_all_near(engine.gradients(parts), engine.gradients([batch]), ACCUMULATION)
+    whole, split = tiny_engine(half, kind), tiny_engine(half, kind)
+    reports = [one.fetch([one.train_step(given, 1e-2)])[0] for one, given in ((whole, [batch]), (split, parts))]
+    assert_near(np.array(reports[1]), np.array(reports[0]), ACCUMULATION)
+    assert_all_near(split.state(), whole.state(), MOMENT)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_that_fill_a_batch_change_neither_loss_nor_gradients(half, kind):
+    engine = tiny_engine(half, kind)
+    batch = make_batch(kind, [7, 4])
+    filled = {name: np.concatenate([array, np.zeros_like(array)]) for name, array in batch.items()}
+    filled["attention_mask"][2:, 0] = 1
+    filled["labels"][2:] = IGNORE
+    plain, padded = engine.eval_step(batch), engine.eval_step(filled)
+    assert (padded.loss_sum, padded.count) == (pytest.approx(plain.loss_sum, rel=ACCUMULATION), plain.count)
+    assert_all_near(engine.gradients([filled]), engine.gradients([batch]), ACCUMULATION)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_padding_changes_neither_logits_nor_loss(half, kind):
+    engine = tiny_engine(half, kind)
+    batch = make_batch(kind, [7, 12, 1])
+    wide = widen(batch, 32)
+    wide["input_ids"][wide["attention_mask"] == 0] = 17  # what stands in padding is never read
+    plain, padded = engine.eval_step(batch), engine.eval_step(wide)
+    assert padded.loss_sum == pytest.approx(plain.loss_sum, rel=ACCUMULATION)
+    assert padded.count == plain.count
+    last = batch["attention_mask"].sum(1).astype(np.int32) - 1
+    at = (lambda given: engine.eval_step(given).logits) if engine.plan.head else (lambda given: engine.logits_at(given, last))
+    assert_near(at(wide), at(batch), PADDING_ABS, absolute=True)
+
+
+def test_gpt2_classifies_by_the_last_real_token(half):
+    engine = tiny_engine(half, "gpt2-classifier")
+    batch = make_batch("gpt2-classifier", [5, 9])
+    before = engine.eval_step(batch).logits
+    cut = {name: array[:, :5] if array.ndim == 2 else array for name, array in batch.items()}
+    changed = {name: array.copy() for name, array in batch.items()}
+    changed["input_ids"][0, 4] += 1  # the last real token of the first row
+    assert_near(engine.eval_step(cut).logits[0], before[0], PADDING_ABS, absolute=True)
+    after = engine.eval_step(changed).logits
+    assert np.abs(after[0] - before[0]).max() > 1e-3
+    assert after[1].tobytes() == before[1].tobytes()
+
+
+def test_a_language_model_never_sees_what_follows(half):
+    engine = tiny_engine(half, "gpt2")
+    batch = make_batch("gpt2", [10, 10])
+    changed = {name: array.copy() for name, array in batch.items()}
+    changed["input_ids"][:, 6:] = 3
+    positions = np.array([5, 5], np.int32)
+    assert engine.logits_at(changed, positions).tobytes() == engine.logits_at(batch, positions).tobytes()
+    positions += 1
+    assert np.abs(engine.logits_at(changed, positions) - engine.logits_at(batch, positions)).max() > 1e-3
+
+
+def adamw(parameters, gradients, moments, step, rate, settings, decayed):
+    """One step of Loshchilov and Hutter's algorithm 2 after clipping, float64; returns parameters, moments and the norm."""
+    norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
+    factor = min(1.0, settings.max_grad_norm / (norm + 1e-6)) if settings.max_grad_norm is not None else 1.0
+    new, kept = {}, {}
+    for name, gradient in gradients.items():
+        m, v = moments.get(name, (0.0, 0.0))
+        m = settings.beta1 * m + (1 - settings.beta1) * factor * gradient
+        v = settings.beta2 * v + (1 - settings.beta2) * (factor * gradient) ** 2
+        kept[name] = m, v
+        p = parameters[name] * (1 - rate * settings.weight_decay * decayed(name))
+        new[name] = p - rate * (m / (1 - settings.beta1**step)) / (np.sqrt(v / (1 - settings.beta2**step)) + settings.epsilon)
+    return new, kept, norm
+
+
+def joined(arrays):
+    """All arrays as one vector: among them are gradients that are zero but for rounding (of key biases), which have no relative error of their own."""
+    return np.concatenate([arrays[name].ravel() for name in sorted(arrays)])
+
+
+@pytest.mark.parametrize("compiled", [False, None], ids=["uncompiled", "default"])
+@pytest.mark.parametrize("bound", [0.05, 1e3, None], ids=["clipped", "not-reached", "unbounded"])
+def test_each_update_is_that_of_adamw_on_the_clipped_gradient(half, bound, compiled):
+    """Every step starts from the engine's own parameters and gradients, so that errors do not add up and none hides."""
+    if compiled is None and bound is not None:
+        pytest.skip("one compilation is enough")
+    engine = tiny_engine(half, "bert", bias="all", weight_decay=0.3, max_grad_norm=bound, epsilon=1e-4, compile=compiled)
+    decayed = {name for name in engine.plan.shapes() if engine.plan.decayed(name)}
+    assert {name.rsplit(".", 1)[-1] for name in decayed} == {"lora_A", "lora_B", "weight"}
+    assert not any("LayerNorm" in name for name in decayed)
+    moments: dict = {}
+    for step in range(1, 9 if compiled is False else 4):
+        batch = make_batch("bert", [6, 3, 8], seed=step)
+        before = {name: array.astype(np.float64) for name, array in engine.trainable().items()}
+        gradients = {name: array.astype(np.float64) for name, array in engine.gradients([batch]).items()}
+        rate = 1e-2 * (1 + step % 2)
+        expected, moments, norm = adamw(before, gradients, moments, step, rate, engine.settings, decayed.__contains__)
+        [(_, reported)] = engine.fetch([engine.train_step([batch], rate)])
+        assert reported == pytest.approx(norm, rel=1e-5)
+        after = engine.trainable()
+        assert_near(joined({name: after[name] - before[name] for name in after}), joined({name: expected[name] - before[name] for name in after}), UPDATE)
+    assert engine.state()["step"] == step
+    for index, moment in enumerate(("exp_avg", "exp_avg_sq")):
+        expected = {f"{moment}.{name}": both[index] for name, both in moments.items()}
+        assert_near(joined({name: engine.state()[name] for name in expected}), joined(expected), MOMENT)
+
+
+@pytest.mark.needs_pytorch
+def test_twenty_steps_are_those_of_torch_adamw(half):
+    """The optimizer of each half alone against torch's, on given gradients spanning eight decades, one of them always zero."""
+    torch = pytest.importorskip("torch")
+    engine = tiny_engine(half, "bert", weight_decay=0.1, max_grad_norm=None)
+    generator = np.random.default_rng(0)
+    start = engine.trainable()
+    theirs = {name: torch.nn.Parameter(torch.from_numpy(array.copy())) for name, array in start.items()}
+    groups = [
+        {"params": [p for name, p in theirs.items() if p.dim() > 1], "weight_decay": 0.1},
+        {"params": [p for name, p in theirs.items() if p.dim() == 1], "weight_decay": 0.0},
+    ]
+    reference = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.999), eps=1e-8)
+    for _ in range(20):
+        gradients = {name: (generator.normal(size=a.shape) * 10.0 ** generator.integers(-6, 2, a.shape)).astype(np.float32) for name, a in start.items()}
+        next(iter(gradients.values()))[0] = 0.0
+        for name, parameter in theirs.items():
+            parameter.grad = torch.from_numpy(gradients[name])
+        reference.step()
+        step_with(half, engine, gradients, 3e-3)
+    after = engine.trainable()
+    assert_all_near({name: after[name] - start[name] for name in start}, {name: theirs[name].detach().numpy() - start[name] for name in start}, UPDATE)
+
+
+def step_with(half, engine, gradients, rate):
+    """One update with these gradients."""
+    if half.__name__ == "pytorch_impl":
+        import torch
+
+        for name, parameter in engine._optimizer.parameters.items():
+            parameter.grad = torch.from_numpy(gradients[name].copy())
+        engine._optimizer.step(rate)
+        return
+    import mindspore
+
+    engine._optimizer.step(tuple(mindspore.Tensor(gradients[name]) for name in engine._optimizer.parameters), rate)
+
+
+@pytest.mark.parametrize(("kind", "dropout"), [("bert", 0.0), ("gpt2", 0.0), ("bert", 0.3)])
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(half, kind, dropout, tmp_path):
+    if dropout and half.__name__ == "mindspore_impl":
+        pytest.skip("MindSpore draws dropout masks from one stream per process, which a new process starts again")
+    batches = [[make_batch(kind, [6, 3], seed=2 * i), make_batch(kind, [9], seed=2 * i + 1)] for i in range(6)]
+
+    def fresh():
+        spec = tiny_spec(kind, dropout=dropout)
+        return build_engine(half, spec, plan_for(spec, TARGETS[kind], dropout=dropout, bias="all"))
+
+    whole, first, second = fresh(), fresh(), fresh()
+    expected = [whole.train_step(step, 1e-2) for step in batches]
+    actual = [first.train_step(step, 1e-2) for step in batches[:3]]
+    save_checkpoint(tmp_path / "state.safetensors", first, {"step": 3})
+    first.train_step(batches[0], 1.0)  # the first engine goes on; the file must not follow it
+    assert load_checkpoint(tmp_path / "state.safetensors", second) == {"step": 3}
+    second.eval_step(batches[0][0])
+    actual += [second.train_step(step, 1e-2) for step in batches[3:]]
+    assert whole.fetch(expected)[3:] == second.fetch(actual)[3:]
+    assert_identical(second.trainable(), whole.trainable())
+    assert_identical(second.state(), whole.state())
+
+
+def test_state_before_the_first_step_is_zero_and_loads(half):
+    engine = tiny_engine(half, "bert")
+    state = engine.state()
+    assert state["step"] == 0
+    assert state["step"].dtype == np.int64
+    assert not any(array.any() for array in state.values())
+    other = tiny_engine(half, "bert")
+    other.load_state(state)
+    batch = make_batch("bert", [4, 2])
+    for one in (engine, other):
+        one.train_step([batch], 1e-2)
+    assert_identical(other.trainable(), engine.trainable())
+
+
+def test_what_an_engine_returns_is_a_copy(half):
+    engine = tiny_engine(half, "bert")
+    batch = make_batch("bert", [4, 2])
+    trainable, state, gradients = engine.trainable(), engine.state(), engine.gradients([batch])
+    kept = [{name: array.copy() for name, array in given.items()} for given in (trainable, state, gradients)]
+    engine.train_step([batch], 0.1)
+    for given, before in zip((trainable, state, gradients), kept, strict=True):
+        for name in given:
+            assert np.array_equal(given[name], before[name]), name
+    for array in trainable.values():
+        array.fill(7.0)
+    assert not any((array == 7.0).any() for array in engine.trainable().values())
+
+
+@pytest.mark.parametrize("fault", ["missing", "unexpected", "shape", "nan", "inf"])
+@pytest.mark.parametrize("what", ["trainable", "state"])
+def test_loading_is_strict_and_changes_nothing_when_it_refuses(half, what, fault):
+    engine = tiny_engine(half, "bert")
+    engine.train_step([make_batch("bert", [4, 2])], 1e-2)
+    before = engine.trainable() | engine.state()
+    arrays = {name: array + 1 for name, array in (engine.trainable() if what == "trainable" else engine.state()).items()}
+    name = sorted(arrays)[0 if fault in ("nan", "inf") else -1]
+    if fault == "missing":
+        del arrays[name]
+    elif fault == "unexpected":
+        name = "surplus"
+        arrays[name] = np.ones(1, np.float32)
+    elif fault == "shape":
+        arrays[name] = arrays[name][..., None]
+    else:
+        arrays[name].flat[-1] = getattr(np, fault)
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        (engine.load_trainable if what == "trainable" else engine.load_state)(arrays)
+    assert_identical(engine.trainable() | engine.state(), before)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_weights_with_nan_are_refused(half, kind):
+    spec = tiny_spec(kind)
+    name = next(iter(spec.arrays))
+    broken = spec.arrays[name].copy()
+    broken[-1, -1] = np.nan
+    with pytest.raises(InputError, match=name):
+        half.build_model(dataclasses.replace(spec, arrays={**spec.arrays, name: broken}), half.device.select("cpu"))
+    rest = {other: array for other, array in spec.arrays.items() if other != name}
+    with pytest.raises(InputError, match=f"{name}: missing"):
+        half.build_model(dataclasses.replace(spec, arrays=rest), half.device.select("cpu"))
+
+
+def test_a_step_without_scored_labels_is_refused(half):
+    engine = tiny_engine(half, "bert")
+    batch = make_batch("bert", [4, 2])
+    batch["labels"][:] = IGNORE
+    with pytest.raises(InputError, match="at least one scored label"):
+        engine.train_step([batch], 1e-2)
+    assert engine.eval_step(batch).loss_sum == 0.0
+    assert engine.eval_step(batch).count == 0
+
+
+@pytest.mark.parametrize(("method", "bias"), [("full", "none"), ("head", "none"), ("lora", "lora_only"), ("lora", "all")])
+def test_only_what_the_plan_names_is_trained(half, method, bias):
+    spec = tiny_spec("bert")
+    plan = plan_for(spec, TARGETS["bert"] if method == "lora" else (), method=method, bias=bias)
+    engine = build_engine(half, spec, plan)
+    rewrite = __import__(f"{half.__name__}.rewrite", fromlist=["x"])
+    everything = {name: tuple(p.shape) for name, p in rewrite.parameters(engine.model).items()}
+    before = rewrite.read_parameters(engine.model, everything)
+    batch = make_batch("bert", [8, 8, 8])
+    engine.train_step([batch], 1e-2)
+    after = rewrite.read_parameters(engine.model, everything)
+    changed = {name for name in everything if before[name].tobytes() != after[name].tobytes()}
+    assert changed <= set(plan.shapes())
+    unmoved = set(plan.shapes()) - changed
+    assert not unmoved, unmoved
+
+
+def test_the_learning_rate_zero_changes_nothing(half):
+    engine = tiny_engine(half, "bert", weight_decay=0.5)
+    before = engine.trainable()
+    engine.train_step([make_batch("bert", [4, 2])], 0.0)
+    assert_identical(engine.trainable(), before)
