@@ -33,7 +33,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
-    """Write ``arrays`` as one safetensors file whose bytes depend on the arrays and the metadata only, not on insertion order."""
+    """Write ``arrays`` as one safetensors file whose bytes depend on the arrays only; safetensors orders several metadata entries at random."""
     from safetensors.numpy import save
 
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}  # not ascontiguousarray, which makes scalars vectors

@@ -20,7 +20,7 @@ from common.adaptation.plan import Plan, PlanStep
 from common.errors import InputError
 from common.files import load_arrays, save_arrays, write_json
 from common.models.specs import ModelSpec
-from common.strict import check_arrays
+from common.strict import array_problems, check_arrays
 
 __all__ = ["WEIGHTS_NAME", "load_adapter", "read_adapter", "save_adapter"]
 
@@ -87,7 +87,7 @@ def load_adapter(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndar
     fingerprint = extras.get("base_fingerprint", "")
     if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
         problems.append(f"it was trained on another base model: fingerprint {fingerprint[:16]}, the model at hand has {spec.fingerprint[:16]}")
-    problems += _differences(expected, tensors)
+    problems += array_problems(expected, tensors)
     if problems:
         listed = "\n  ".join(problems)
         raise InputError(
@@ -153,11 +153,3 @@ def _gather_blocks(step: PlanStep, whole: np.ndarray) -> np.ndarray:
             f"Target the whole projection instead: {step.path!r} with rank {effective(step)[0]} and alpha {effective(step)[1]:g}."
         )
     return up
-
-
-def _differences(expected: Mapping[str, tuple[int, ...]], received: Mapping[str, np.ndarray]) -> list[str]:
-    """Missing, unexpected and wrongly shaped keys, all of them: they are shown together with the configuration's faults."""
-    lines = [f"{key}: missing" for key in sorted(expected.keys() - received.keys())]
-    lines += [f"{key}: unexpected" for key in sorted(received.keys() - expected.keys())]
-    shapes = {key: tuple(received[key].shape) for key in sorted(expected.keys() & received.keys())}
-    return lines + [f"{key}: shape {shape}, expected {tuple(expected[key])}" for key, shape in shapes.items() if shape != tuple(expected[key])]
