@@ -11,6 +11,7 @@ from common.adaptation.merge import merged_weight, placement
 from common.adaptation.plan import PlanStep
 from common.errors import InputError
 from mindspore_impl import functional as F
+from mindspore_impl.modules import assign
 
 __all__ = ["LoRAEmbedding", "LoRALayer", "LoRALinear", "wrap"]
 
@@ -53,14 +54,14 @@ class LoRALayer(nn.Cell):
         adapter = {name: getattr(self, name.rsplit(".", 1)[-1]).asnumpy() for name in self.step.shapes()}
         merged, error = merged_weight(self.step, weight, adapter)
         self._kept = weight.copy()
-        self.base_layer.weight.set_data(Tensor(merged))
+        assign(self.base_layer.weight, merged)
         self.active = False
         return error
 
     def unmerge(self) -> None:
         """Put the kept copy of the base weight back: exact, to the bit."""
         if self._kept is not None:
-            self.base_layer.weight.set_data(Tensor(self._kept))
+            assign(self.base_layer.weight, self._kept)
             self._kept = None
             self.active = self._enabled
 

@@ -91,6 +91,11 @@ class Dropout(nn.Cell):
 # What follows belongs to the native models and has no twin: on the PyTorch side it is inside `transformers`.
 
 
+def assign(parameter: Parameter, array: np.ndarray) -> None:
+    """Write ``array`` into the parameter's own memory. Compiled graphs hold on to that memory and would not see `set_data`, which replaces it."""
+    ops.assign(parameter, Tensor(np.array(array, np.float32)))
+
+
 def padding_mask(attention_mask: Tensor) -> Tensor:
     """``(batch, seq)`` of 1 and 0 to the additive float32 ``(batch, 1, 1, seq)``."""
     batch, length = attention_mask.shape

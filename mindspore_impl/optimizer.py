@@ -13,6 +13,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from common.backend import EngineSettings
 from common.strict import check_arrays
+from mindspore_impl.modules import assign
 
 __all__ = ["AdamW"]
 
@@ -77,5 +78,5 @@ class AdamW:
         """Strict inverse of ``state``."""
         check_arrays({name: array.shape for name, array in self.state().items()}, arrays)
         for moment in (*self._update.first, *self._update.second):
-            moment.set_data(Tensor(np.array(arrays[moment.name], np.float32)))
+            assign(moment, arrays[moment.name])
         self._steps = int(arrays["step"])

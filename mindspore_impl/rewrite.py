@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, nn
 
 from common.adaptation.merge import refuse_shared
 from common.adaptation.plan import Plan
 from common.errors import InputError
 from common.strict import check_arrays
 from mindspore_impl.lora import LoRALayer, wrap
+from mindspore_impl.modules import assign
 
 __all__ = ["adapters", "merge", "parameters", "read_parameters", "rewrite", "set_enabled", "unmerge", "write_parameters"]
 
@@ -52,7 +53,7 @@ def write_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]], array
     check_arrays(names, arrays)
     found = parameters(model)
     for name, array in arrays.items():
-        found[name].set_data(Tensor(np.array(array, np.float32)))
+        assign(found[name], array)
 
 
 def merge(model: nn.Cell) -> dict[str, float]:
