@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
-__all__ = ["Html", "byte_size", "details", "duration", "escape", "figure", "legend", "measure", "note", "page", "section", "table", "tiles"]
+__all__ = ["Html", "byte_size", "details", "duration", "escape", "figure", "legend", "measure", "note", "page", "passages", "section", "table", "tiles"]
 
 
 NONE = "\u2013"  # an en dash
@@ -78,6 +78,12 @@ def figure(title: str, drawing: Html, caption: Any = "") -> Html:
     """A drawing under its title."""
     below = f"<p>{escape(caption)}</p>" if caption else ""
     return Html(f"<figure><figcaption><h3>{escape(title)}</h3>{below}</figcaption>{drawing}</figure>")
+
+
+def passages(entries: Iterable[tuple[str, str, str]]) -> Html:
+    """A card of texts: (heading, how the text was begun, how it goes on)."""
+    parts = (f"<h3>{escape(heading)}</h3><blockquote><b>{escape(start)}</b>{escape(text)}</blockquote>" for heading, start, text in entries)
+    return Html(f'<div class="card">{"".join(parts)}</div>')
 
 
 def note(text: Any) -> Html:

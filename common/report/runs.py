@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
+from common.training.rundir import COMPLETE
 
-__all__ = ["Run", "common_steps", "flatten", "labels", "read_run", "relative_difference", "smooth"]
+__all__ = ["BACKEND_TITLES", "Run", "common_steps", "flatten", "labels", "read_run", "relative_difference", "smooth"]
 
 SUMMARY_KEYS = ("name", "backend", "device", "seed", "status", "model", "method", "data", "steps", "epochs", "best_step", "validation", "test", "before")
 SUMMARY_KEYS += ("trainable", "adapter_bytes", "seconds", "seconds_per_step", "peak_memory_bytes", "versions", "hardware", "settings")
-STEP_KEYS = ("step", "loss", "learning_rate", "seconds")
+STEP_KEYS = ("step", "loss", "learning_rate", "duration")
 BACKEND_TITLES = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
 
 
@@ -30,17 +31,13 @@ class Run:
     step: np.ndarray
     loss: np.ndarray
     learning_rate: np.ndarray
-    seconds: np.ndarray
+    duration: np.ndarray  #: seconds of the step, without evaluations
     evaluations: tuple[Mapping[str, Any], ...]
 
     @property
     def backend(self) -> str:
         """The framework's name as its authors write it."""
         return BACKEND_TITLES.get(self.summary["backend"], str(self.summary["backend"]))
-
-    def step_seconds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and the mean duration of a step since the previous logged one."""
-        return self.step[1:], np.diff(self.seconds) / np.diff(self.step)
 
 
 def read_run(path: Path) -> Run:
@@ -77,7 +74,7 @@ def _summary(file: Path) -> dict[str, Any]:
     missing = [key for key in SUMMARY_KEYS if not isinstance(summary, dict) or key not in summary]
     if missing:
         raise InputError(f"{file} lacks {', '.join(missing)}. Give a run directory written by this version of twinlora.")
-    if summary["status"] not in ("finished", "stopped_early"):
+    if summary["status"] not in COMPLETE:
         raise InputError(f"A report needs a finished run; the status in {file} is {summary['status']!r}. Continue it with --resume or train again.")
     return summary
 

@@ -45,8 +45,10 @@ thead .b::before { color: var(--b); }
 .legend .a, .legend .b { color: inherit; }
 details { margin: 0.8rem 0; }
 summary { cursor: pointer; color: var(--soft); }
-blockquote { margin: 0.4rem 0 0; white-space: pre-wrap; overflow-wrap: anywhere; font-family: Georgia, "Noto Serif", serif; line-height: 1.5; }
+.card h3 { color: var(--soft); font-weight: 500; font-size: 0.85rem; }
+blockquote { margin: 0.1rem 0 0.8rem; white-space: pre-wrap; overflow-wrap: anywhere; font-family: Georgia, "Noto Serif", serif; line-height: 1.5; }
 blockquote b { color: var(--soft); font-weight: 400; }
+blockquote:last-child { margin-bottom: 0; }
 footer { color: var(--soft); font-size: 0.85rem; margin-top: 3rem; }
 @media print { :root { --paper: #ffffff; } section { break-inside: avoid; } }
 """

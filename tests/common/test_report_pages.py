@@ -53,7 +53,16 @@ def write_run(folder, steps=80, noise=0.0, every=1, **changes):
         loss = (2 + 1.5 * float(np.exp(-step / 20))) * (1 + noise)
         common = {"step": step, "epoch": step / 40}
         lines.append(
-            {"event": "step", **common, "loss": loss, "grad_norm": 1.0, "learning_rate": 1e-3 * (1 - step / 100), "tokens": 512, "seconds": 0.1 * step}
+            {
+                "event": "step",
+                **common,
+                "loss": loss,
+                "grad_norm": 1.0,
+                "learning_rate": 1e-3 * (1 - step / 100),
+                "tokens": 512,
+                "seconds": 0.1 * step,
+                "duration": 0.1,
+            }
         )
         if step % 40 == 0:
             lines.append({"event": "evaluation", **common, "split": "validation", "loss": loss, "perplexity": 8.0, "best": True, "seconds": 0.1 * step})
@@ -208,7 +217,7 @@ BREAKAGES = {
     "line is a number": (lambda run: append(run, "3\n"), "line 6: a JSON object"),
     "loss is NaN": (lambda run: append(run, '{"event": "step", "step": 6, "loss": NaN}\n'), "finite number for loss; received nan"),
     "loss is text": (lambda run: append(run, '{"event": "step", "step": 6, "loss": "2"}\n'), "finite number for loss; received '2'"),
-    "no seconds": (lambda run: append(run, '{"event": "step", "step": 6, "loss": 2, "learning_rate": 0}\n'), "finite number for seconds"),
+    "no duration": (lambda run: append(run, '{"event": "step", "step": 6, "loss": 2, "learning_rate": 0}\n'), "finite number for duration"),
 }
 
 
@@ -223,7 +232,7 @@ def test_a_broken_run_is_refused_with_the_reason(tmp_path, name):
 
 def test_steps_repeated_after_a_resume_count_once_and_the_later_one_wins(tmp_path):
     run = write_run(tmp_path / "run", steps=5)
-    append(run, '{"event": "step", "step": 4, "loss": 7.5, "learning_rate": 0.1, "seconds": 9}\n')
+    append(run, '{"event": "step", "step": 4, "loss": 7.5, "learning_rate": 0.1, "duration": 9}\n')
     loaded = read_run(run)
     assert loaded.step.tolist() == [1, 2, 3, 4, 5]
     assert loaded.loss[3] == 7.5
