@@ -50,7 +50,7 @@ class Engine:
             loss_sum, _ = self._loss(batch)
             (loss_sum / count).backward()
             total += loss_sum.detach()
-        norm = self._optimizer.step(learning_rate)
+        norm = self._optimizer.step(tuple(parameter.grad for parameter in self._parameters.values()), learning_rate)
         self._steps += 1
         return StepHandle(total, norm, count)
 

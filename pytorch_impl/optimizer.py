@@ -36,8 +36,14 @@ class AdamW:
         ]
         self._optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
 
-    def step(self, learning_rate: float) -> torch.Tensor:
-        """Clip, update, clear the gradients; returns their global norm before clipping, a scalar on the device."""
+    def step(self, gradients: tuple[torch.Tensor | None, ...], learning_rate: float) -> torch.Tensor:
+        """Clip and update; returns the gradients' global norm before clipping, a scalar on the device.
+
+        Args:
+            gradients: one per parameter, in their order; None leaves the parameter as it is.
+        """
+        for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
+            parameter.grad = gradient
         bound = self.settings.max_grad_norm if self.settings.max_grad_norm is not None else float("inf")
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), bound)
         for group in self._optimizer.param_groups:

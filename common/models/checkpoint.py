@@ -57,7 +57,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}.") from error
-    if "model_type" not in config:
+    if not isinstance(config, dict) or "model_type" not in config:
         raise InputError(f'{path} names no "model_type", so the architecture is unknown. Add it, for example "model_type": "bert".')
     return config
 

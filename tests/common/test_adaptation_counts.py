@@ -1,0 +1,186 @@
+"""Counts before anything is built, starting values, and merging arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.adaptation import LoraArguments, PlanStep, initial_values, merge_arrays
+from common.adaptation.merge import merged_weight, placement
+from common.models import bert, gpt2
+from common.models.specs import ModelSpec
+from common.random import normal, uniform
+from tests.support import assert_identical, nonzero_values, plan_for, tiny_spec
+
+HEAD = 4614  # 6 labels of 768, with biases
+
+
+def published(family, task, labels=6) -> ModelSpec:
+    """The shapes of BERT-base or GPT-2 small, without arrays: nothing is built."""
+    config = {**family.DEFAULTS, "num_labels": labels}
+    return ModelSpec(config["model_type"], task, config, family.modules(config, task), family.head(task), {})
+
+
+BASE = published(bert, "sequence-classification")
+
+
+@pytest.mark.parametrize(("rank", "adapters"), [(2, 73_728), (8, 294_912), (32, 1_179_648)])
+def test_query_and_value_of_bert_base(rank, adapters):
+    counts = plan_for(BASE, ["*.query", "*.value"], rank=rank).counts()
+    assert counts["lora_A"] + counts["lora_B"] == adapters
+    assert counts["head"] == HEAD
+    assert counts["total"] == adapters + HEAD
+
+
+def test_every_dense_layer_of_bert_base_with_the_pooler():
+    counts = plan_for(BASE, ["*.query", "*.key", "*.value", "*.dense"], rank=8).counts()
+    assert (counts["total"], counts["head"]) == (1_339_392 + HEAD, HEAD)
+
+
+def test_published_sizes_of_the_models():
+    assert BASE.parameter_count() == 109_482_240 + HEAD
+    assert published(gpt2, "language-modeling").parameter_count() == 124_439_808
+
+
+@pytest.mark.parametrize(("rank", "adapters"), [(4, 147_456), (8, 294_912)])
+def test_query_and_value_of_the_fused_projection_of_gpt2_small(rank, adapters):
+    plan = plan_for(published(gpt2, "language-modeling"), ["*.c_attn[q,v]"], rank=rank)
+    assert plan.counts()["total"] == adapters
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize(
+    ("targets", "theirs", "rank"),
+    [(["*.query", "*.value"], ["query", "value"], 2), (["*.query", "*.key", "*.value", "*.dense"], ["query", "key", "value", "dense"], 8)],
+)
+def test_peft_counts_the_same(targets, theirs, rank):
+    torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
+    with torch.device("meta"):
+        model = transformers.BertForSequenceClassification(transformers.BertConfig(num_labels=6))
+        adapted = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", r=rank, target_modules=theirs))
+    trainable, total = adapted.get_nb_trainable_parameters()
+    plan = plan_for(BASE, targets, rank=rank)
+    assert trainable == plan.counts()["total"]
+    assert total > trainable
+
+
+def test_starting_values_are_kaiming_uniform_and_zero():
+    spec = tiny_spec("bert", hidden_size=256, num_attention_heads=4)
+    plan = plan_for(spec, ["*.query", "*.word_embeddings"], rank=8)
+    values = initial_values(plan, 3)
+    assert {name: array.shape for name, array in values.items()} == {name: shape for step in plan.steps for name, shape in step.shapes().items()}
+    for name, array in values.items():
+        assert array.dtype == np.float32
+        if name.endswith("lora_A"):
+            bound = 1 / np.sqrt(256)
+            assert np.abs(array).max() <= bound
+            assert np.abs(array).max() > 0.99 * bound
+            assert array.std() == pytest.approx(bound / np.sqrt(3), rel=0.05)
+            assert abs(array.mean()) < 0.1 * bound
+        elif name.endswith("lora_embedding_B"):
+            assert array.std() == pytest.approx(1.0, rel=0.1)
+        else:
+            assert not array.any()
+
+
+def test_starting_values_depend_on_seed_and_path_and_on_nothing_else():
+    spec = tiny_spec("bert")
+    both = initial_values(plan_for(spec, ["*.query", "*.value"]), 0)
+    turned = initial_values(plan_for(spec, ["*.value", "*.query"]), 0)
+    assert_identical(turned, both)
+    alone = initial_values(plan_for(spec, ["*.0.*.value"]), 0)
+    assert_identical(alone, {name: both[name] for name in alone})
+    other = initial_values(plan_for(spec, ["*.query", "*.value"]), 1)
+    drawn = [name for name in both if name.endswith("lora_A")]
+    assert all(not np.array_equal(both[name], other[name]) for name in drawn)
+    assert len({both[name].tobytes() for name in drawn}) == len(drawn)
+
+
+def test_random_arrays_are_these_on_every_host():
+    """Pinned values: a change of the generator would change every experiment."""
+    assert uniform(42, "layer.lora_A", (2, 2), 1.0).tolist() == [[-0.3612452745437622, -0.039969682693481445], [0.12017858028411865, -0.05850529670715332]]
+    assert normal(42, "layer.weight", (3,), 0.02) == pytest.approx([0.0199820045, -0.0069383201, -0.0266844705], rel=1e-6)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**63), st.text(max_size=20), st.integers(1, 50), st.floats(1e-3, 10.0))
+def test_uniform_draws_stay_in_bounds_and_repeat(seed, name, size, bound):
+    drawn = uniform(seed, name, (size,), bound)
+    assert np.abs(drawn).max() <= np.float32(bound)
+    assert np.array_equal(drawn, uniform(seed, name, (size,), bound))
+    assert np.array_equal(drawn[:1], uniform(seed, name, (1,), bound))
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 1), min_size=4, max_size=12).filter(lambda cuts: 1 in cuts),
+    st.integers(1, 3),
+    st.sampled_from(["linear", "conv1d"]),
+    st.booleans(),
+    st.integers(0, 2**31),
+)
+def test_merged_weights_hold_each_slice_where_it_belongs_and_leave_the_rest(marks, rank, kind, stabilised, seed):
+    """Any set of ranges, against a loop over the slices."""
+    edges = [i for i in range(len(marks) + 1) if (marks[i] if i < len(marks) else 0) != (marks[i - 1] if i else 0)]
+    slices = tuple((f"s{i}", start, stop) for i, (start, stop) in enumerate(zip(edges[::2], edges[1::2], strict=True)))
+    out = len(marks)
+    step = PlanStep("m", "lora", kind, 5, out, LoraArguments(rank, 3.0, 0.0, stabilised, slices))
+    generator = np.random.default_rng(seed)
+    adapter = {name: generator.normal(size=shape).astype(np.float32) for name, shape in step.shapes().items()}
+    weight = generator.normal(size=(out, 5)).astype(np.float32)
+    expected, row = weight.astype(np.float64), 0
+    scaling = 3.0 / (np.sqrt(rank) if stabilised else rank)
+    for index, (_, start, stop) in enumerate(slices):
+        a, b = adapter["m.lora_A"][index * rank : (index + 1) * rank], adapter["m.lora_B"][row : row + stop - start]
+        expected[start:stop] += scaling * b.astype(np.float64) @ a.astype(np.float64)
+        row += stop - start
+    merged, error = merged_weight(step, weight if kind == "linear" else weight.T, adapter)
+    merged = merged if kind == "linear" else merged.T
+    assert merged.dtype == np.float32
+    assert np.abs(merged - expected).max() <= 6e-8 * np.abs(expected).max() * 1.01
+    outside = np.array(marks) == 0
+    assert np.array_equal(merged[outside], weight[outside])
+    assert 0 <= error <= 6e-8
+    rows, mask = placement(step)
+    assert rows.max(initial=0) < row
+    assert mask.sum() == row * rank
+
+
+def test_the_reported_error_is_that_of_the_rounding():
+    step = PlanStep("m", "lora", "linear", 2, 2, LoraArguments(1, 1.0))
+    adapter = {"m.lora_A": np.float32([[1, 0]]), "m.lora_B": np.float32([[1], [0]])}
+    exact, error = merged_weight(step, np.float32([[1, 0], [0, 1]]), adapter)
+    assert (exact.tolist(), error) == ([[2, 0], [0, 1]], 0.0)
+    lost, error = merged_weight(step, np.float32([[1e9, 0], [0, 0]]), adapter)
+    assert lost[0, 0] == np.float32(1e9)
+    assert error == pytest.approx(1e-9, rel=1e-6)
+    assert merged_weight(step, np.zeros((2, 2), np.float32), {name: 0 * array for name, array in adapter.items()})[1] == 0.0
+
+
+def test_merged_arrays_are_a_whole_model_with_the_trained_head_and_biases():
+    spec = tiny_spec("bert")
+    plan = plan_for(spec, ["*.query"], bias="lora_only")
+    trained = nonzero_values(plan) | {name: np.full(shape, 9.0, np.float32) for name, shape in plan.trained.items()}
+    before = {name: array.copy() for name, array in spec.arrays.items()}
+    arrays, errors = merge_arrays(plan, spec, trained)
+    assert set(arrays) == set(spec.arrays)
+    changed = {name for name in arrays if not np.array_equal(arrays[name], spec.arrays[name])}
+    assert changed == set(plan.trained) | {f"{step.path}.weight" for step in plan.steps}
+    assert set(errors) == {step.path for step in plan.steps}
+    assert_identical(spec.arrays, before)
+    full = plan_for(spec, (), method="full")
+    new = {name: array + 1 for name, array in spec.arrays.items()}
+    assert_identical(merge_arrays(full, spec, new)[0], new)
+
+
+def test_kinds_that_share_nothing_may_be_merged():
+    spec = tiny_spec("gpt2-classifier")
+    plan = plan_for(spec, ["*.wte"])
+    trained = nonzero_values(plan) | {name: spec.arrays[name] for name in plan.trained}
+    assert set(merge_arrays(plan, spec, trained)[1]) == {"transformer.wte"}
+    assert dataclasses.replace(spec).shared == frozenset()
+    assert tiny_spec("gpt2").shared == {"transformer.wte"}
