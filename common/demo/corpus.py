@@ -51,14 +51,11 @@ def gather() -> tuple[Domain, Domain]:
     return _split("docstrings", _docstrings(Path(sysconfig.get_path("stdlib"))), seen), reference
 
 
-def write_domain(domain: Domain, folder: Path) -> dict[str, str]:
-    """Write ``train.txt`` and ``validation.txt``, one paragraph a line, and return split to path, as ``data.files`` wants it."""
-    paths = {}
+def write_domain(domain: Domain, folder: Path) -> Path:
+    """Write ``train.txt`` and ``validation.txt``, one paragraph a line, into a folder of the domain's name, and return that folder."""
     for split in ("train", "validation"):
-        path = folder / domain.name / f"{split}.txt"
-        write_atomic(path, "".join(paragraph + "\n" for paragraph in getattr(domain, split)))
-        paths[split] = str(path)
-    return paths
+        write_atomic(folder / domain.name / f"{split}.txt", "".join(paragraph + "\n" for paragraph in getattr(domain, split)))
+    return folder / domain.name
 
 
 def paragraphs(text: str) -> list[str]:
@@ -113,7 +110,7 @@ def _docstrings_of(path: Path) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old code has invalid escape sequences
             tree = ast.parse(path.read_bytes())
-    except SyntaxError:  # the library holds templates and files of old encodings on purpose
+    except (SyntaxError, ValueError):  # the library holds templates and files of old encodings on purpose
         return []
     nodes = (node for node in ast.walk(tree) if isinstance(node, DOCUMENTED))
     return [text for text in map(ast.get_docstring, nodes) if text]
