@@ -25,6 +25,7 @@ TINY = {
     },
     "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS},
 }
+ONE_LAYER = {"bert": {"num_hidden_layers": 1}, "gpt2": {"n_layer": 1}}  #: entries for tests of which each compiles graphs
 CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
 KINDS = {"bert": ("bert", CLASSIFICATION), "gpt2": ("gpt2", LANGUAGE), "gpt2-classifier": ("gpt2", CLASSIFICATION)}
 TARGETS = {"bert": ("*.query", "*.value"), "gpt2": ("*.attn.c_attn[q,v]",), "gpt2-classifier": ("*.attn.c_attn[q,v]",)}

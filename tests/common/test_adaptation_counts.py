@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,10 +60,9 @@ def test_peft_counts_the_same(targets, theirs, rank):
     with torch.device("meta"):
         model = transformers.BertForSequenceClassification(transformers.BertConfig(num_labels=6))
         adapted = peft.get_peft_model(model, peft.LoraConfig(task_type="SEQ_CLS", r=rank, target_modules=theirs))
-    trainable, total = adapted.get_nb_trainable_parameters()
+    trainable, _ = adapted.get_nb_trainable_parameters()
     plan = plan_for(BASE, targets, rank=rank)
     assert trainable == plan.counts()["total"]
-    assert total > trainable
 
 
 def test_starting_values_are_kaiming_uniform_and_zero():
@@ -177,10 +174,10 @@ def test_merged_arrays_are_a_whole_model_with_the_trained_head_and_biases():
     assert_identical(merge_arrays(full, spec, new)[0], new)
 
 
-def test_kinds_that_share_nothing_may_be_merged():
+def test_an_embedding_that_no_head_shares_may_be_merged():
     spec = tiny_spec("gpt2-classifier")
     plan = plan_for(spec, ["*.wte"])
     trained = nonzero_values(plan) | {name: spec.arrays[name] for name in plan.trained}
     assert set(merge_arrays(plan, spec, trained)[1]) == {"transformer.wte"}
-    assert dataclasses.replace(spec).shared == frozenset()
+    assert spec.shared == frozenset()
     assert tiny_spec("gpt2").shared == {"transformer.wte"}

@@ -55,11 +55,11 @@ def test_pretrained_encoder_gives_the_logits_of_transformers(half, minilm_folder
 @pytest.fixture(scope="module")
 def twelve_layers(tmp_path_factory):
     """A GPT-2 small of random weights with a short vocabulary, a batch, and the logits of `transformers`."""
-    config = model_config("gpt2", n_embd=768, n_layer=12, n_head=12, n_positions=64, vocab_size=2000, initializer_range=0.04)
-    spec = load_model_spec(config, None, 2000, 0, 0)
+    config = model_config("gpt2", n_embd=768, n_layer=12, n_head=12, n_positions=64, vocab_size=500, initializer_range=0.04)
+    spec = load_model_spec(config, None, 500, 0, 0)
     folder = tmp_path_factory.mktemp("gpt2")
     save_pretrained(folder, spec, spec.arrays)
-    batch = make_batch("gpt2", [33, 7, 1, 20], vocabulary=2000)
+    batch = make_batch("gpt2", [33, 7, 1, 20], vocabulary=500)
     return spec, batch, reference(folder, "language-modeling", batch)
 
 

@@ -63,14 +63,14 @@ def test_gradients_of_full_fine_tuning_agree(kind):
 
 @pytest.mark.slow
 def test_fifty_losses_of_a_pretrained_encoder_on_real_sentences_agree(minilm_folder, shared_data):
-    config = DataConfig("sst2", str(shared_data("sst2-sentences")), {}, None, None, None, 64, 16, {"train": 400})
+    config = DataConfig("sst2", str(shared_data("sst2-sentences")), {}, None, None, None, 32, 32, {"train": 80})
     data = load_dataset(config, "sequence-classification")
     tokenizer = load_tokenizer(str(minilm_folder))
     encoded = encode(data, "train", tokenizer, config, "bert")
     spec = load_model_spec(ModelConfig(str(minilm_folder), "sequence-classification", None, 0.0, {}), data.label_names, len(tokenizer), 0, 0)
     plan = plan_for(spec, ("*.query", "*.value"), rank=8, alpha=16)
-    batches = BatchPlan(encoded, 8, 8, 16, 0)
-    steps = [step for epoch in range(2) for step in batches.epoch(epoch)][:50]
+    batches = BatchPlan(encoded, 8, 8, 32, 0)
+    steps = [step for epoch in range(5) for step in batches.epoch(epoch)]
     first = both(spec, plan, nonzero_values(plan))
     expected, actual = (engine.gradients(steps[0]) for engine in first)
     assert len(expected) == 6 * 2 * 2 + 2
