@@ -95,7 +95,7 @@ def _samples(demonstration: Demonstration) -> Html:
     explanation = (
         "Sampled at temperature 0.5 with the same random numbers. A model of this size, trained for about a minute, imitates the tone and little more."
     )
-    return section("What it writes", note(explanation), Html(f'<div class="grid">{"".join(cards)}</div>'))
+    return section("What it writes", note(explanation), Html(f'<div class="grid thirds">{"".join(cards)}</div>'))
 
 
 def _peft_differences(demonstration: Demonstration) -> tuple[float, float, float]:

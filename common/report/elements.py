@@ -64,9 +64,10 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], roles: Sequence[st
 
 
 def tiles(items: Iterable[tuple[str, Any, Any]]) -> Html:
-    """Headline figures: (what, value, remark)."""
+    """Headline figures: (what, value, remark), in rows of four or of three."""
+    items = list(items)
     cells = (f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd><dd>{escape(remark)}</dd></div>" for what, value, remark in items)
-    return Html(f'<dl class="tiles">{"".join(cells)}</dl>')
+    return Html(f'<dl class="{"tiles" if len(items) % 4 == 0 else "tiles thirds"}">{"".join(cells)}</dl>')
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> Html:

@@ -97,7 +97,7 @@ def curves(runs: Sequence[Run]) -> Html:
     rates = [Line(role, run.step, run.learning_rate) for role, run in zip(ROLES[len(runs)], runs, strict=True)]
     figures.append(figure("Learning rate", line_chart("Learning rate by step", rates, "")))
     times = [Line(role, run.step, run.duration) for role, run in zip(ROLES[len(runs)], runs, strict=True)]
-    caption = "Seconds, logarithmic, without evaluations. The first step includes compilation."
+    caption = "Seconds, logarithmic. The first step includes compilation."
     figures.append(figure("Time per step", line_chart("Seconds per step", times, "", log=True), caption))
     return section("Curves", key(runs), Html(f'<div class="grid">{"".join(figures)}</div>'))
 

@@ -26,6 +26,7 @@ p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
 .tiles dd { margin: 0; color: var(--soft); font-size: 0.85rem; line-height: 1.35; }
 .tiles dt + dd { color: var(--ink); font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -0.02em; margin: 0.15rem 0; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0.75rem; }
+.tiles.thirds, .grid.thirds { grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); }
 figure { display: flex; flex-direction: column; justify-content: space-between; }
 figcaption p { color: var(--soft); font-size: 0.85rem; margin: 0.1rem 0 0.5rem; }
 svg { display: block; width: 100%; height: auto; }
