@@ -19,7 +19,13 @@ LOSS = 1e-4  #: relative, each step; see tests/tolerances.py for what it is made
 def runs(tmp_path_factory, shared_data, minilm_folder) -> dict[str, Path]:
     """SST-2 with the pretrained MiniLM, cut short, dropout off; trained once by each half through the command line."""
     root = tmp_path_factory.mktemp("runs")
-    cuts = ["data.max_examples={train: 192, validation: 64, test: 64}", "model.dropout=0.0", "training.epochs=1", "training.evaluate_every_epochs=0.5"]
+    cuts = [
+        "data.max_examples={train: 192, validation: 64, test: 64}",
+        "model.dropout=0.0",
+        "adaptation.dropout=0.0",
+        "training.epochs=1",
+        "training.evaluate_every_epochs=0.5",
+    ]
     options = [part for cut in cuts for part in ("--set", cut)]
     places = ["--data-dir", str(shared_data("sst2-sentences")), "--model", str(minilm_folder), "--output", str(root)]
     for half in ("pytorch", "mindspore"):
