@@ -1,0 +1,140 @@
+"""One row of the mapping, and the calls by which it is tried. Data only: readable, searchable and scannable without a framework."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from common.api_mapping.arrays import Array, draw
+
+__all__ = ["Case", "Row", "alias", "arrays_of", "case", "cotangents", "draw_all", "fill", "forward_only"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call: what is passed, in torch's order and with torch's argument names. Arrays stand for tensors, also inside lists and tuples.
+
+    Of a module, ``arguments`` are the inputs and ``setup`` the constructor's; of an optimizer, ``setup`` are the constructor's and there is no input.
+    """
+
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    gradient: bool = True  #: False where torch's gradient is not defined or not part of the contract
+    setup: Mapping[str, Any] = field(default_factory=dict)
+    training: bool = False  #: mode of a module
+
+    def __str__(self) -> str:
+        given = [_show(value) for value in self.arguments] + [f"{name}={_show(value)}" for name, value in self.keywords.items()]
+        built = ", ".join(f"{name}={_show(value)}" for name, value in self.setup.items())
+        return (f"[{built}] " if built else "") + ", ".join(given) + (" (training)" if self.training else "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What replaces one torch call, and how that is tried."""
+
+    name: str  #: torch's name: ``torch.var``, ``torch.Tensor.view``, ``torch.nn.functional.gelu``, ``torch.nn.Linear``, ``torch.optim.Adam``
+    targets: tuple[
+        str, ...
+    ]  #: candidates in order of preference: ``mint.var``, ``ops.var``, ``Tensor.view``, or ``shim.var``, the adapter in `mindspore_impl.functional`
+    cases: tuple[Case, ...]
+    tolerance: str = "rounding"  #: a class of `common.api_mapping.tolerance`
+    adaptation: str = ""  #: what the adapter changes; empty where there is none
+    note: str = ""  #: what a porter should know
+    legacy: str = ""  #: target of the 2022 mapping table, for MindSpore 1.7
+    legacy_call: str = ""  #: the same as a lambda over the case's arguments; empty: called with the very same arguments
+    stochastic: bool = False  #: distributions are compared
+    limits: Mapping[str, str] = field(default_factory=dict)  #: part of a case's text -> why MindSpore refuses such a call; it must refuse, never be wrong
+
+    @property
+    def kind(self) -> str:
+        """function, method, module or optimizer."""
+        parent, _, leaf = self.name.rpartition(".")
+        if parent == "torch.Tensor":
+            return "method"
+        if parent == "torch.optim":
+            return "optimizer"
+        return "module" if parent == "torch.nn" and leaf[0].isupper() else "function"
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the call changes its first tensor, which is then compared as well."""
+        return self.name.endswith("_") and not self.name.endswith("__")
+
+    @property
+    def section(self) -> str:
+        """torch, torch.Tensor, torch.nn, torch.nn.functional, ..."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def shim(self) -> str | None:
+        """The adapter among the targets."""
+        return next((target for target in self.targets if target.startswith("shim.")), None)
+
+    def limit(self, case: Case) -> str | None:
+        """Why MindSpore refuses ``case``, if that is known."""
+        return next((why for part, why in self.limits.items() if part in str(case)), None)
+
+    def digest(self) -> str:
+        """Changes whenever the row or its cases do."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+
+def alias(row: Row, name: str, **changed: Any) -> Row:
+    """The same row under another of torch's names; it has no target in the 2022 table unless given one."""
+    return replace(row, name=name, **{"legacy": "", "legacy_call": "", **changed})
+
+
+def case(*arguments: Any, gradient: bool = True, **keywords: Any) -> Case:
+    """A call with these arguments."""
+    return Case(arguments, keywords, gradient)
+
+
+def forward_only(*arguments: Any, **keywords: Any) -> Case:
+    """A call of which no gradient is compared."""
+    return Case(arguments, keywords, False)
+
+
+def arrays_of(value: Any) -> Iterator[Array]:
+    """Every array in a case or an argument, in order."""
+    if isinstance(value, Case):
+        yield from arrays_of((value.arguments, value.keywords))
+    elif isinstance(value, Array):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from arrays_of(item)
+    elif isinstance(value, Mapping):
+        yield from arrays_of(tuple(value.values()))
+
+
+def draw_all(row: Row, case: Case) -> list[np.ndarray]:
+    """The case's inputs, in the order of `arrays_of`."""
+    return [draw(array, f"{row.name}|{case}|{position}") for position, array in enumerate(arrays_of(case))]
+
+
+def cotangents(row: Row, case: Case, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+    """What each differentiable output's gradient is multiplied by, float32."""
+    return [draw(Array("normal", shape), f"{row.name}|{case}|cotangent {number}") for number, shape in enumerate(shapes)]
+
+
+def fill(value: Any, tensors: Iterator[Any], convert: Callable[[Any], Any]) -> Any:
+    """``value`` with every array replaced by the next of ``tensors`` and everything else by ``convert`` of it."""
+    if isinstance(value, Array):
+        return next(tensors)
+    if isinstance(value, list | tuple):
+        return type(value)(fill(item, tensors, convert) for item in value)
+    if isinstance(value, Mapping):
+        return {name: fill(item, tensors, convert) for name, item in value.items()}
+    return convert(value)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        inner = ", ".join(map(_show, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner})"
+    return str(value) if isinstance(value, Array) else f"{value}"

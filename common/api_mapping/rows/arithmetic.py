@@ -1,0 +1,250 @@
+"""Elementwise functions of two or more tensors, and comparisons."""
+
+from __future__ import annotations
+
+from common.api_mapping.arrays import boolean, integers, normal, strided, uniform, values, wide
+from common.api_mapping.grids import INFINITE, TIES, binary, comparison
+from common.api_mapping.row import alias, case, forward_only
+from common.api_mapping.rows.pointwise import float_row, plain
+
+BITWISE = (
+    forward_only(integers(3, 4), integers(3, 4)),
+    forward_only(integers(3, 4, dtype="int32"), integers(4, dtype="int32")),
+    forward_only(boolean(3, 4), boolean(3, 4)),
+    forward_only(strided(integers(3, 4)), integers(3, 1)),
+    forward_only(integers(3, 4), 6),
+    forward_only(integers(0, 4), integers(4)),
+)
+SHIFTS = (
+    forward_only(integers(3, 4), integers(3, 4, low=0, high=5)),
+    forward_only(integers(3, 4, dtype="int32"), integers(4, low=0, high=5, dtype="int32")),
+    forward_only(integers(3, 4), 2),
+)
+LOGICAL = (*BITWISE[:4], BITWISE[5], forward_only(normal(3, 4), boolean(3, 4)), forward_only(TIES, TIES))
+WEAK = (  # a 0-d tensor does not widen one with axes
+    forward_only(uniform(3, 4, low=1, high=3), uniform(low=1, high=3, dtype="float64")),
+    forward_only(integers(low=1, dtype="int64"), integers(3, 4, low=1, dtype="int32")),
+    forward_only(uniform(3, 4, low=1, high=3), uniform(3, 4, low=1, high=3, dtype="float64")),
+    forward_only(integers(3, 4, low=1), uniform(low=1, high=3)),
+)
+ALPHA = (
+    case(normal(3, 4), normal(3, 4), alpha=2),
+    case(normal(3, 4), normal(4), alpha=0.5),
+    forward_only(integers(3, 4), integers(3, 4), alpha=3),
+    case(normal(3, 4), 1.5, alpha=2),
+    case(normal(3, 4, dtype="float64"), normal(4, dtype="float64"), alpha=0.3),
+)
+ROUNDED = tuple(
+    forward_only(x, y, rounding_mode=mode)
+    for mode in ("floor", "trunc")
+    for x, y in (
+        (wide(4, 5), uniform(4, 5, low=1, high=3)),
+        (integers(3, 4, low=-9, high=10), integers(3, 4, low=1, high=4)),
+        (integers(3, 4, low=-9, high=10), -3),
+        (wide(4, 5), -2.5),
+    )
+)
+QUOTIENTS = (
+    forward_only(wide(4, 5), wide(4, 5)),
+    forward_only(wide(4, 5), 3.0),
+    forward_only(wide(4, 5), -2.5),
+    forward_only(strided(wide(4, 5)), uniform(1, 5, low=0.5, high=3.0)),
+    forward_only(integers(3, 4, low=-9, high=10), integers(3, 4, low=1, high=4)),
+    forward_only(integers(3, 4, low=-9, high=10), -4),
+    forward_only(integers(3, 4, low=-9, high=10, dtype="int32"), integers(4, low=1, high=4, dtype="int32")),
+    forward_only(integers(3, 4, low=-9, high=10), uniform(3, 4, low=1, high=3)),
+    forward_only(normal(0, 3), normal(3)),
+    *WEAK,
+)
+SPECIAL_QUOTIENTS = (
+    forward_only(values(5.0, -5.0, 5.0, -5.0), values(float("inf"), float("inf"), float("-inf"), float("-inf"))),
+    forward_only(values(5.0, 0.0, float("inf"), float("nan")), values(0.0, 0.0, 2.0, 2.0)),
+)
+EXTREMA = (*binary(numbers=False), *WEAK, case(TIES, values(2.0, -1.0, 0.0, 0.0)))
+
+
+def legacy(primitive: str) -> dict[str, str]:
+    """The 2022 target, a primitive to be made and called."""
+    return {"legacy": f"ops.{primitive}", "legacy_call": f"lambda input, other: ops.{primitive}()(input, other)"}
+
+
+_ADD = float_row(
+    "add", (*binary(), *ALPHA, *WEAK), "rounding", "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors", **legacy("Add")
+)
+_SUB = float_row("sub", (*binary(), *ALPHA, *WEAK), "rounding", "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors")
+_MUL = float_row("mul", binary(), "rounding", "Python numbers keep their digits beside float64 tensors", **legacy("Mul"))
+_DIV = float_row("div", (*binary(low=0.5), *ROUNDED, *SPECIAL_QUOTIENTS), "rounding", "whole numbers give float32, rounding_mode")
+_REMAINDER = float_row(
+    "remainder",
+    (*QUOTIENTS, *SPECIAL_QUOTIENTS, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
+    "transcendental",
+    "the sign of the divisor",
+)
+_POW = float_row(
+    "pow",
+    (
+        *binary(low=0.2),
+        *WEAK,
+        case(normal(3, 4), 2),
+        case(normal(3, 4), 3.0),
+        case(wide(4, 5), 2.0),
+        case(uniform(3, 4, low=0.1, high=4.0), 0.5),
+        case(uniform(3, 4, low=0.5, high=4.0), -1.5),
+        case(2.0, normal(3, 4)),
+        forward_only(2, integers(3, 4, low=0, high=9)),
+        forward_only(integers(3, 4), 3),
+        forward_only(values(0.0, 0.0, -2.0, -8.0, 1.0), values(0.0, 2.0, 3.0, -1.0, float("nan"))),
+    ),
+    "exponential",
+    "Python numbers keep their digits beside float64 tensors",
+    **legacy("Pow"),
+)
+_GE = plain("ge", comparison(), "exact", **legacy("GreaterEqual"))
+_GT = plain("gt", comparison(), "exact", **legacy("Greater"))
+_LE = plain("le", comparison(), "exact")
+_LT = plain("lt", comparison(), "exact")
+_NE = plain("ne", comparison(), "exact", **legacy("NotEqual"))
+_EQ = plain("eq", comparison(), "exact")
+
+ROWS = (
+    _ADD,
+    _SUB,
+    alias(_SUB, "torch.subtract"),
+    _MUL,
+    alias(_MUL, "torch.multiply"),
+    _DIV,
+    alias(_DIV, "torch.divide"),
+    alias(_DIV, "torch.true_divide", cases=tuple(c for c in _DIV.cases if "rounding_mode" not in c.keywords)),
+    float_row("rsub", ALPHA, "rounding", "other - alpha input"),
+    float_row(
+        "floor_divide", (*QUOTIENTS, *SPECIAL_QUOTIENTS), "exact", "rounds down", **legacy("FloorDiv"), note="torch truncated before 1.13; both round down now."
+    ),
+    _REMAINDER,
+    float_row(
+        "fmod",
+        (*QUOTIENTS, *SPECIAL_QUOTIENTS, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
+        "transcendental",
+        "the sign of the dividend; a finite number modulo infinity is itself",
+        **legacy("Mod"),
+    ),
+    _POW,
+    plain(
+        "float_power",
+        (forward_only(normal(3, 4), 2), forward_only(integers(3, 4, low=1), 2), forward_only(uniform(3, 4, low=0.2, high=3), uniform(4, low=-1, high=2))),
+        "exponential",
+    ),
+    float_row(
+        "atan2",
+        (*binary(infinite=False, numbers=False), forward_only(values(0.0, -0.0, 0.0, -0.0), values(1.0, 1.0, -1.0, -1.0))),
+        "transcendental",
+        "promotion",
+        **legacy("Atan2"),
+    ),
+    float_row("maximum", EXTREMA, "exact", "ties share the gradient, NaN spreads"),
+    float_row("minimum", EXTREMA, "exact", "ties share the gradient, NaN spreads"),
+    plain("fmax", (*binary(numbers=False),), "exact"),
+    float_row("fmin", (*binary(numbers=False),), "exact", "NaN yields to a number"),
+    plain("hypot", binary(numbers=False, whole=False, mixed=False, infinite=False), "rounding"),
+    float_row("logaddexp", binary(numbers=False, whole=False, mixed=False), "exponential", "stable for far apart inputs"),
+    float_row("logaddexp2", binary(numbers=False, whole=False, mixed=False), "exponential", "stable for far apart inputs"),
+    float_row(
+        "copysign",
+        (
+            forward_only(normal(3, 4), normal(3, 4)),
+            case(normal(3, 4), normal(4, fixed=True)),
+            forward_only(normal(3, 4), -1.0),
+            forward_only(normal(3), values(0.0, -0.0, -2.0)),
+        ),
+        "exact",
+        "-0 is negative",
+    ),
+    float_row(
+        "xlogy",
+        (*binary(low=0.1, infinite=False), forward_only(values(0.0, 0.0, 2.0, float("nan")), values(0.0, 3.0, 0.0, 1.0))),
+        "transcendental",
+        "0 log 0 is 0",
+    ),
+    plain(
+        "heaviside",
+        (forward_only(normal(3, 4), normal(4)), forward_only(values(0.0, -1.0, 2.0), values(0.5, 0.5, 0.5)), forward_only(integers(3, 4), integers(3, 4))),
+        "exact",
+    ),
+    plain("ldexp", (case(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), integers(4))), "exponential"),
+    plain(
+        "lerp",
+        (case(normal(3, 4), normal(3, 4), 0.3), case(normal(3, 4), normal(4), weight=0.7), case(normal(3, 4), normal(3, 4), normal(3, 4))),
+        "reduction",
+    ),
+    plain(
+        "addcmul",
+        (
+            case(normal(3, 4), normal(3, 4), normal(3, 4)),
+            case(normal(3, 4), normal(3, 1), normal(1, 4), value=0.5),
+            case(strided(normal(3, 4)), normal(3, 4), normal(4), value=-2),
+        ),
+        "reduction",
+    ),
+    plain(
+        "addcdiv",
+        (case(normal(3, 4), normal(3, 4), uniform(3, 4, low=0.5, high=3)), case(normal(3, 4), normal(3, 1), uniform(1, 4, low=0.5, high=3), value=0.5)),
+        "reduction",
+    ),
+    plain("bitwise_and", BITWISE, "exact", **legacy("BitwiseAnd")),
+    plain("bitwise_or", BITWISE, "exact", **legacy("BitwiseOr")),
+    plain("bitwise_xor", BITWISE, "exact"),
+    plain("bitwise_left_shift", SHIFTS, "exact"),
+    plain("bitwise_right_shift", SHIFTS, "exact"),
+    plain("logical_and", LOGICAL, "exact"),
+    plain("logical_or", LOGICAL, "exact"),
+    plain("logical_xor", LOGICAL, "exact"),
+    _GE,
+    alias(_GE, "torch.greater_equal"),
+    _GT,
+    alias(_GT, "torch.greater"),
+    _LE,
+    alias(_LE, "torch.less_equal"),
+    _LT,
+    alias(_LT, "torch.less"),
+    _NE,
+    alias(_NE, "torch.not_equal"),
+    _EQ,
+    plain(
+        "isclose",
+        (
+            forward_only(normal(3, 4), normal(3, 4)),
+            forward_only(TIES, TIES),
+            forward_only(TIES, TIES, rtol=0.0, atol=0.5),
+            forward_only(INFINITE, INFINITE),
+            forward_only(INFINITE, INFINITE, equal_nan=True),
+        ),
+        "exact",
+    ),
+    plain(
+        "allclose",
+        (
+            forward_only(normal(3, 4), normal(3, 4)),
+            forward_only(TIES, TIES),
+            forward_only(INFINITE, INFINITE, equal_nan=True),
+            forward_only(INFINITE, INFINITE),
+        ),
+        "exact",
+    ),
+    float_row(
+        "equal",
+        (forward_only(normal(3, 4), normal(3, 4)), forward_only(TIES, TIES), forward_only(TIES, normal(3)), forward_only(integers(3, 4), integers(3, 4))),
+        "exact",
+        "returns a Python bool, False for other shapes; not for graphs",
+    ),
+    float_row(
+        "dist",
+        (
+            case(normal(3, 4), normal(3, 4)),
+            case(normal(3, 4), normal(4), p=1),
+            case(normal(3, 4), normal(3, 4), 3.0),
+            case(normal(3, 4, dtype="float64"), normal(3, 4, dtype="float64"), 3),
+            forward_only(normal(3, 4), normal(3, 4), float("inf")),
+        ),
+        "reduction",
+        "the p-norm of the difference",
+    ),
+)

@@ -1,0 +1,167 @@
+"""Elementwise functions of one tensor."""
+
+from __future__ import annotations
+
+from common.api_mapping.arrays import boolean, integers, normal, strided, uniform, values, wide
+from common.api_mapping.grids import EDGES, INFINITE, unary
+from common.api_mapping.row import Case, Row, alias, case, forward_only
+
+PROMOTES = "whole numbers become float32"
+SINGLE = {"float64": "the float64 kernel is accurate to float32 only, so the adapter refuses it"}
+EXTREMES = values(88.0, -88.0, 100.0, -100.0, -104.0, 0.0, -0.0, float("inf"), float("-inf"), float("nan"))
+NONZERO = values(1e-30, -1e-30, 1e-6, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0)
+POSITIVE = values(1e-30, 1e-6, 0.5, 1.0, 2.0, 1e6, 1e30)
+HALVES = values(0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.0, -0.0, 2.4999998, 8388609.0)
+
+
+def float_row(name: str, cases: tuple[Case, ...], tolerance: str = "transcendental", adaptation: str = "", **rest) -> Row:
+    """A row whose candidates carry torch's name, with an adapter."""
+    targets = rest.pop("targets", (f"mint.{name}", f"ops.{name}", f"shim.{name}"))
+    return Row(f"torch.{name}", targets, cases, tolerance, adaptation, **rest)
+
+
+def plain(name: str, cases: tuple[Case, ...], tolerance: str = "exact", **rest) -> Row:
+    """The same without an adapter."""
+    return Row(f"torch.{name}", (f"mint.{name}", f"ops.{name}"), cases, tolerance, **rest)
+
+
+TESTS = (
+    forward_only(INFINITE),
+    forward_only(EDGES),
+    forward_only(normal(3, 4)),
+    forward_only(strided(normal(3, 4))),
+    forward_only(normal(0, 3)),
+    forward_only(normal()),
+    forward_only(integers(3, 4)),
+)
+BITS = (
+    forward_only(integers(3, 4)),
+    forward_only(integers(3, 4, dtype="int32")),
+    forward_only(boolean(3, 4)),
+    forward_only(strided(integers(3, 4))),
+    forward_only(integers(0, 3)),
+    forward_only(integers()),
+)
+CLAMP = (
+    case(normal(3, 4), -0.5, 0.5),
+    case(normal(3, 4), min=-0.5),
+    case(strided(normal(3, 4)), max=0.5),
+    case(normal(3, 4), min=0.5, max=-0.5),
+    case(normal(3, 4), normal(3, 4, fixed=True), None),
+    case(normal(3, 4), min=uniform(4, low=-1, high=0, fixed=True), max=uniform(3, 1, low=0, high=1, fixed=True)),
+    case(normal(), 0.0),
+    case(normal(3, 4, dtype="float64"), 0.3, max=0.7),
+    forward_only(INFINITE, -1.0, 1.0),
+    forward_only(integers(3, 4), -2, 2),
+    forward_only(integers(3, 4, dtype="int32"), min=0),
+    forward_only(normal(0, 3), 0.0, 1.0),
+)
+
+_ACOS = float_row("acos", unary(domain=(-0.95, 0.95), edges=None), adaptation=PROMOTES, legacy="ops.ACos", legacy_call="lambda input: ops.ACos()(input)")
+_ASIN = float_row("asin", unary(domain=(-0.95, 0.95), edges=None), adaptation=PROMOTES, legacy="ops.Asin", legacy_call="lambda input: ops.Asin()(input)")
+_ATAN = float_row("atan", unary(), adaptation=PROMOTES, legacy="ops.Atan", legacy_call="lambda input: ops.Atan()(input)")
+_ABS = plain("abs", unary(), legacy="ops.Abs", legacy_call="lambda input: ops.Abs()(input)")
+_NEG = plain("neg", unary(), legacy="ops.Neg", legacy_call="lambda input: ops.Neg()(input)")
+_CLAMP = float_row("clamp", CLAMP, "exact", "gradient 1 at a bound, bounds may be tensors, NaN stays NaN")
+_TRUNC = plain("trunc", unary(), "exact")
+
+ROWS = (
+    _ABS,
+    alias(_ABS, "torch.absolute"),
+    _NEG,
+    alias(_NEG, "torch.negative"),
+    _ACOS,
+    alias(_ACOS, "torch.arccos"),
+    _ASIN,
+    alias(_ASIN, "torch.arcsin"),
+    _ATAN,
+    alias(_ATAN, "torch.arctan"),
+    float_row("acosh", unary(domain=(1.1, 5.0), edges=None), adaptation=PROMOTES),
+    float_row("asinh", unary(), adaptation=PROMOTES),
+    float_row("atanh", unary(domain=(-0.9, 0.9), edges=None, infinite=False), adaptation=PROMOTES),
+    float_row("cos", unary(), adaptation=PROMOTES),
+    float_row("sin", unary(), adaptation=PROMOTES),
+    float_row("tan", unary(domain=(-1.4, 1.4)), adaptation=PROMOTES),
+    float_row("cosh", unary(domain=(-5.0, 5.0), infinite=False), "exponential", PROMOTES),
+    float_row("sinh", unary(domain=(-5.0, 5.0), infinite=False), "exponential", PROMOTES),
+    float_row(
+        "tanh",
+        unary(),
+        adaptation="computed in float64: the float32 kernel is off by up to 1e-4 for |x| > 3 and leaves [-1, 1]",
+        legacy="ops.Tanh",
+        legacy_call="lambda input: ops.Tanh()(input)",
+    ),
+    float_row("exp", (*unary(infinite=False), forward_only(EXTREMES)), "exponential", PROMOTES),
+    plain("exp2", (*unary(infinite=False), forward_only(EXTREMES)), "exponential"),
+    float_row("expm1", (*unary(infinite=False), forward_only(EXTREMES)), "exponential", PROMOTES),
+    float_row("log", unary(domain=(0.05, 20.0), edges=POSITIVE), adaptation=PROMOTES),
+    float_row("log2", unary(domain=(0.05, 20.0), edges=POSITIVE), adaptation=PROMOTES),
+    float_row("log10", unary(domain=(0.05, 20.0), edges=POSITIVE), adaptation=PROMOTES),
+    float_row("log1p", unary(domain=(-0.9, 20.0), edges=None), adaptation=PROMOTES),
+    plain("sqrt", unary(domain=(0.0, 20.0), edges=POSITIVE), "rounding"),
+    float_row("rsqrt", unary(domain=(0.05, 20.0), edges=values(1e-6, 0.5, 1.0, 2.0, 1e6)), "rounding", PROMOTES),
+    plain("reciprocal", unary(edges=values(1e-6, 0.5, -0.5, 1.0, 2.0, -1e6)), "rounding"),
+    plain("square", unary(), "rounding"),
+    float_row("erf", unary(), adaptation=PROMOTES),
+    float_row("erfc", unary(domain=(-4.0, 4.0)), adaptation=PROMOTES),
+    plain("erfinv", unary(domain=(-0.95, 0.95), whole=False, infinite=False), "transcendental"),
+    float_row("lgamma", unary(domain=(0.1, 20.0), edges=None, infinite=False), adaptation=PROMOTES, limits=SINGLE, note="The gradient is digamma."),
+    float_row("digamma", unary(domain=(0.6, 20.0), edges=None, infinite=False), adaptation=PROMOTES, limits=SINGLE),
+    plain(
+        "logit",
+        (*unary(domain=(0.05, 0.95), edges=None, whole=False), case(uniform(3, 4, low=0.0, high=1.0), eps=0.1), case(uniform(3, 4, low=0.0, high=1.0), 1e-6)),
+        "transcendental",
+    ),
+    float_row("deg2rad", unary(), "rounding", PROMOTES),
+    float_row("rad2deg", unary(), "rounding", PROMOTES),
+    plain("ceil", unary(whole=False)),
+    plain("floor", unary(whole=False), legacy="ops.Floor", legacy_call="lambda input: ops.Floor()(input)"),
+    float_row(
+        "round",
+        (*unary(), forward_only(HALVES), case(normal(3, 4), decimals=2), forward_only(values(123.0, 155.0, -165.0), decimals=-1)),
+        "rounding",
+        "halves go to even, `decimals`",
+    ),
+    _TRUNC,
+    alias(_TRUNC, "torch.fix"),
+    plain("frac", unary(whole=False, infinite=False), "rounding"),
+    float_row("sign", (*unary(), forward_only(boolean(3, 4))), "exact", "NaN gives 0, booleans stay"),
+    _CLAMP,
+    alias(_CLAMP, "torch.clip"),
+    float_row(
+        "clamp_min",
+        (case(normal(3, 4), 0.1), case(strided(normal(3, 4)), min=0.0), forward_only(INFINITE, 0.0), forward_only(integers(3, 4), 1)),
+        "exact",
+        "one-sided clamp",
+    ),
+    float_row(
+        "clamp_max",
+        (case(normal(3, 4), 0.1), case(strided(normal(3, 4)), max=0.0), forward_only(INFINITE, 0.0), forward_only(integers(3, 4), 1)),
+        "exact",
+        "one-sided clamp",
+    ),
+    plain("isnan", TESTS),
+    float_row("isinf", TESTS, "exact", "whole numbers are never infinite"),
+    plain("isfinite", TESTS, "exact"),
+    float_row("isneginf", TESTS, "exact", "has no kernel of its own"),
+    float_row("isposinf", TESTS, "exact", "has no kernel of its own"),
+    float_row("signbit", TESTS, "exact", "-0 is negative"),
+    float_row(
+        "nan_to_num",
+        (
+            forward_only(INFINITE),
+            forward_only(INFINITE, nan=3.0),
+            forward_only(INFINITE, 1.0, 2.0, -2.0),
+            case(normal(3, 4)),
+            case(strided(wide(4, 4))),
+            forward_only(integers(3, 4)),
+            forward_only(normal(0, 3)),
+        ),
+        "exact",
+        "infinities become the dtype's largest values",
+    ),
+    plain("logical_not", (*BITS, forward_only(normal(3, 4)), forward_only(EDGES)), "exact"),
+    float_row("bitwise_not", BITS, "exact", "-1 - x, and not x for booleans"),
+    plain("sinc", unary(), "transcendental"),
+    plain("positive", unary(), "exact"),
+)

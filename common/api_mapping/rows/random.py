@@ -1,0 +1,45 @@
+"""Random tensors: distributions, shapes and dtypes are compared, since the generators differ."""
+
+from __future__ import annotations
+
+from common.api_mapping.arrays import DType, integers, normal, uniform, values
+from common.api_mapping.row import Row, forward_only
+from common.api_mapping.rows.pointwise import float_row, plain
+
+FLOAT64, INT32 = DType("float64"), DType("int32")
+SIZE = (200, 100)
+WEIGHTS = values(0.1, 0.2, 0.3, 0.4, fixed=True)
+
+
+def random_row(name: str, cases, adaptation: str = "", **rest) -> Row:
+    """A row of which distributions are compared."""
+    return (float_row if adaptation else plain)(name, cases, "exact", stochastic=True, adaptation=adaptation, **rest)
+
+
+ROWS = (
+    random_row("rand", (forward_only(*SIZE), forward_only(SIZE), forward_only(20000, dtype=FLOAT64), forward_only(0, 3))),
+    random_row("randn", (forward_only(*SIZE), forward_only(SIZE), forward_only(20000, dtype=FLOAT64))),
+    random_row("rand_like", (forward_only(normal(*SIZE)), forward_only(normal(*SIZE), dtype=FLOAT64))),
+    random_row("randn_like", (forward_only(normal(*SIZE)), forward_only(normal(*SIZE), dtype=FLOAT64))),
+    random_row("randint", (forward_only(5, SIZE), forward_only(-3, 9, SIZE), forward_only(low=0, high=2, size=SIZE, dtype=INT32)), "one or two bounds; int64"),
+    random_row("randint_like", (forward_only(integers(*SIZE), 5), forward_only(normal(*SIZE), -3, 4)), "the dtype of the input"),
+    random_row("randperm", (forward_only(20000), forward_only(1))),
+    random_row("bernoulli", (forward_only(uniform(*SIZE, low=0, high=1)), forward_only(normal(*SIZE), p=0.3))),
+    random_row(
+        "normal",
+        (forward_only(1.0, 2.0, SIZE), forward_only(normal(*SIZE)), forward_only(normal(*SIZE), 0.5), forward_only(0.0, uniform(*SIZE, low=0.5, high=2))),
+        "tensors or numbers",
+    ),
+    random_row(
+        "multinomial",
+        (
+            forward_only(WEIGHTS, 20000, replacement=True),
+            forward_only(WEIGHTS, 1),
+            forward_only(values(0.5, 0.5, 0.2, 0.8, shape=(2, 2), fixed=True), 5000, True),
+            forward_only(WEIGHTS, 4),
+        ),
+        "without replacement unless told otherwise; int64",
+        legacy="ops.multinomial",
+    ),
+    random_row("poisson", (forward_only(uniform(*SIZE, low=0.5, high=4)),), "one draw per rate", legacy="ops.poisson"),
+)

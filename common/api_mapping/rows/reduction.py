@@ -1,0 +1,233 @@
+"""Reductions, cumulative functions and statistics."""
+
+from __future__ import annotations
+
+from common.api_mapping.arrays import DType, boolean, integers, normal, permutation, strided, uniform, values, wide
+from common.api_mapping.grids import INFINITE, TIES, reduction
+from common.api_mapping.row import case, forward_only
+from common.api_mapping.rows.pointwise import float_row, plain
+
+FLOAT64, INT64, FLOAT32 = DType("float64"), DType("int64"), DType("float32")
+SPREAD = (
+    *(c for c in reduction(whole=False, infinite=False, empty=False) if "0-d" not in str(c)),
+    case(normal(3, 4), unbiased=False),
+    case(normal(3, 4), 1, False),
+    case(normal(3, 4), dim=1, correction=2),
+    case(normal(2, 3, 4), dim=(0, 1), correction=0, keepdim=True),
+)
+EXTREMES = (
+    forward_only(normal(3, 4)),
+    case(permutation(3, 4, dtype="float32")),
+    case(permutation(3, 4, dtype="float32"), 1),
+    case(normal(3, 4), dim=0),
+    case(normal(2, 3, 4), dim=-2, keepdim=True),
+    case(strided(normal(3, 4)), -1, True),
+    forward_only(TIES, 1),
+    forward_only(integers(3, 4)),
+    forward_only(integers(3, 4), dim=0),
+    forward_only(integers(3, 4, dtype="int32"), 1),
+    forward_only(normal()),
+    forward_only(INFINITE),
+    forward_only(INFINITE, 0),
+)
+PAIRED = (case(normal(3, 4), normal(3, 4)), case(normal(3, 4), normal(4)))
+AXES = (
+    case(normal(3, 4), 1),
+    case(normal(3, 4), dim=0),
+    case(normal(2, 3, 4), dim=(0, 2)),
+    case(normal(2, 3, 4), dim=(-1,), keepdim=True),
+    case(TIES, 1),
+    forward_only(integers(3, 4), 1),
+    case(normal(3, 4), ()),
+)
+PLACES = (
+    forward_only(normal(3, 4)),
+    forward_only(TIES),
+    forward_only(TIES, 1),
+    forward_only(normal(2, 3, 4), dim=-2, keepdim=True),
+    forward_only(strided(normal(3, 4)), dim=0),
+    forward_only(integers(3, 4), 1),
+    forward_only(integers(3, 4, dtype="int32"), dim=-1),
+    forward_only(normal()),
+    forward_only(values(1.0, float("nan"), 3.0), 0),
+)
+LOGIC = (
+    forward_only(boolean(3, 4)),
+    forward_only(boolean(3, 4), 1),
+    forward_only(boolean(2, 3, 4), dim=-2, keepdim=True),
+    forward_only(boolean(0, 3)),
+    forward_only(integers(3, 4, low=-1, high=2), dim=0),
+    forward_only(INFINITE),
+    forward_only(strided(boolean(3, 4)), 0),
+)
+CUMULATIVE = (
+    case(normal(3, 4), 0),
+    case(normal(2, 3, 4), dim=-1),
+    case(strided(normal(3, 4)), dim=1),
+    case(wide(4, 5), dim=0),
+    forward_only(integers(3, 4), 1),
+    forward_only(boolean(3, 4), 1),
+    forward_only(normal(0, 3), 1),
+    case(normal(3, 4), 1, dtype=FLOAT64),
+)
+RUNNING = (
+    case(permutation(3, 5, dtype="float32"), 1),
+    case(normal(3, 4), dim=0),
+    forward_only(TIES, 1),
+    forward_only(integers(3, 4), -1),
+    forward_only(strided(normal(3, 4)), 0),
+)
+MIDDLE = (
+    case(permutation(3, 5, dtype="float32")),
+    case(permutation(3, 4, dtype="float32"), 1),
+    case(permutation(3, 5, dtype="float32"), dim=-1, keepdim=True),
+    forward_only(integers(3, 5)),
+    forward_only(values(3.0, float("nan"), 1.0)),
+)
+NORMS = (
+    case(normal(3, 4)),
+    case(normal(3, 4), 2),
+    case(normal(3, 4), p=1),
+    case(normal(3, 4), p=3, dim=1),
+    case(normal(3, 4), 2, 0, True),
+    case(normal(2, 3, 4), p=2, dim=(1, 2)),
+    case(wide(4, 5), "fro"),
+    case(normal(3, 4), 0.5, 1),
+    forward_only(normal(3, 4), float("inf"), 1),
+    forward_only(normal(3, 4), float("-inf")),
+    forward_only(normal(3, 4), 0),
+    case(strided(normal(3, 4)), dim=1),
+    case(normal(4), dtype=FLOAT64),
+    case(normal(3, 4, dtype="float64"), p=3, dim=1),
+)
+DTYPES = (forward_only(integers(3, 4), dtype=FLOAT32), case(normal(3, 4), 1, dtype=FLOAT64), forward_only(normal(3, 4), dtype=FLOAT64))
+
+ROWS = (
+    float_row("sum", (*reduction(), *DTYPES, case(normal(3, 4), ())), "reduction", "0 for nothing, where the kernel returns what happens to be in memory"),
+    float_row("mean", (*reduction(whole=False), *DTYPES[:2]), "reduction", "the mean of nothing is NaN"),
+    plain(
+        "prod",
+        (*reduction(several=False, infinite=False), case(values(2.0, 0.0, 3.0)), case(values(0.0, 0.0, 3.0)), case(normal(3, 4), 1, dtype=FLOAT64)),
+        "reduction",
+    ),
+    float_row(
+        "nansum",
+        (case(normal(3, 4)), case(normal(3, 4), 1), forward_only(values(1.0, float("nan"), 3.0)), forward_only(integers(3, 4))),
+        "reduction",
+        "MindSpore's own does not compile in graph mode",
+        targets=("shim.nansum", "mint.nansum", "ops.nansum"),
+    ),
+    float_row(
+        "nanmean",
+        (case(normal(3, 4)), case(normal(3, 4), dim=1), forward_only(values(1.0, float("nan"), 3.0)), forward_only(values(float("nan")))),
+        "reduction",
+        "NaN is left out",
+    ),
+    plain("amax", AXES, "exact"),
+    plain("amin", AXES, "exact"),
+    float_row(
+        "aminmax",
+        (case(normal(3, 4)), case(normal(3, 4), dim=1), case(normal(3, 4), dim=0, keepdim=True), forward_only(integers(3, 4))),
+        "exact",
+        "smallest and largest",
+    ),
+    float_row("max", (*EXTREMES, *PAIRED), "exact", "one value without dim, (values, int64 indices) with it, NaN spreads"),
+    float_row(
+        "min",
+        (*EXTREMES, *PAIRED),
+        "exact",
+        "one value without dim, (values, int64 indices) with it, NaN spreads",
+        legacy="ops.ArgMinWithValue",
+        legacy_call="lambda input, dim=0, keepdim=False: ops.ArgMinWithValue(dim, keepdim)(input)",
+    ),
+    float_row(
+        "argmax",
+        PLACES,
+        "exact",
+        "int64, the first of equals, NaN is largest",
+        legacy="ops.Argmax",
+        legacy_call="lambda input, dim=-1, keepdim=False: ops.Argmax(dim)(input)",
+    ),
+    float_row(
+        "argmin",
+        PLACES,
+        "exact",
+        "int64, the first of equals, NaN is smallest",
+        legacy="ops.Argmin",
+        legacy_call="lambda input, dim=-1, keepdim=False: ops.Argmin(dim)(input)",
+    ),
+    plain("all", LOGIC, "exact"),
+    float_row("any", LOGIC, "exact", "numbers count as true unless 0"),
+    float_row("count_nonzero", (*LOGIC[:2], forward_only(INFINITE), forward_only(integers(2, 3, 4, low=-1, high=2), dim=(0, 2))), "exact", "int64"),
+    float_row("std", SPREAD, "reduction", "unbiased unless told otherwise"),
+    float_row(
+        "var",
+        SPREAD,
+        "reduction",
+        "unbiased unless told otherwise",
+        legacy="Tensor.var",
+        legacy_call="lambda input, dim=None, *a, **k: input.var(dim, *a, **k)",
+    ),
+    float_row("std_mean", SPREAD, "reduction", "unbiased unless told otherwise"),
+    float_row("var_mean", SPREAD, "reduction", "unbiased unless told otherwise"),
+    float_row("median", MIDDLE, "exact", "the lower of two middle values, one value without dim, NaN spreads"),
+    plain(
+        "logsumexp",
+        (case(normal(3, 4), 1), case(wide(4, 5), dim=0, keepdim=True), case(normal(2, 3, 4), (0, 2)), case(wide(3, 4), -1), forward_only(INFINITE, 0)),
+        "exponential",
+    ),
+    float_row("cumsum", (*CUMULATIVE, case(normal(), 0)), "reduction", "whole numbers sum to int64, booleans too"),
+    plain("cumprod", (*CUMULATIVE[:3], *CUMULATIVE[4:]), "reduction"),
+    float_row("cummax", RUNNING, "exact", "(values, int64 indices), the last of equals"),
+    float_row("cummin", RUNNING, "exact", "(values, int64 indices), the last of equals"),
+    float_row("logcumsumexp", (case(normal(3, 4), 0), case(wide(4, 5), dim=1)), "exponential", "stable"),
+    float_row(
+        "norm",
+        NORMS,
+        "reduction",
+        "any p, one value by default",
+        legacy="ops.LpNorm",
+        legacy_call="lambda input, p=2, dim=None, keepdim=False: ops.LpNorm(list(range(input.ndim)) if dim is None else dim, p, keepdim)(input)",
+    ),
+    float_row(
+        "quantile",
+        (
+            case(permutation(3, 5, dtype="float32"), 0.3),
+            case(permutation(3, 5, dtype="float32"), 0.5, dim=1),
+            case(permutation(5, dtype="float32"), values(0.1, 0.9, fixed=True), keepdim=True),
+        ),
+        "reduction",
+        "linear interpolation between order statistics",
+    ),
+    float_row(
+        "diff",
+        (case(normal(3, 5)), case(normal(3, 5), n=2), case(normal(3, 5), dim=0), forward_only(integers(5))),
+        "rounding",
+        "MindSpore's own does not compile in graph mode",
+        targets=("shim.diff", "mint.diff", "ops.diff"),
+    ),
+    float_row(
+        "bincount",
+        (
+            forward_only(integers(9, low=0, high=5)),
+            forward_only(integers(9, low=0, high=5, dtype="int32"), minlength=8),
+            forward_only(integers(6, low=0, high=5), uniform(6, low=0, high=1)),
+        ),
+        "reduction",
+        "int64 counts",
+        legacy="numpy.bincount",
+    ),
+    plain(
+        "histc",
+        (
+            forward_only(uniform(20, low=-2, high=2), bins=4, min=-2, max=2),
+            forward_only(uniform(20, low=-2, high=2), 5, -1, 1),
+            forward_only(uniform(20, low=0, high=9)),
+            forward_only(values(1.0, 2.0, 2.0, 3.0), 3),
+        ),
+        "exact",
+        legacy="ops.HistogramFixedWidth",
+        legacy_call="lambda input, bins=100, min=0, max=0: ops.HistogramFixedWidth(bins)(input, Tensor([min, max], ms.float32))",
+    ),
+    plain("cov", (case(normal(3, 6)), case(normal(3, 6), correction=0)), "reduction"),
+)

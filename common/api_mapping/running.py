@@ -1,0 +1,171 @@
+"""Runs rows on the device at hand for the command line: verification, probing, and the document that a verification leaves behind."""
+
+from __future__ import annotations
+
+import datetime
+import importlib
+import math
+import platform
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from common import backend as backends
+from common.api_mapping import lock
+from common.api_mapping.probe import probe
+from common.api_mapping.row import Row
+from common.api_mapping.rows import digest, find, registry
+from common.api_mapping.verify import Failure, Outcome, RowResult, reason, verify
+from common.errors import InputError
+
+__all__ = ["MODES", "Halves", "document", "entry", "open_halves", "probe_rows", "selected", "unprobed", "verify_rows"]
+
+MODES = ("pynative", "graph", "both")
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Both halves' `mapping` modules, and where MindSpore computes."""
+
+    torch: ModuleType
+    mindspore: ModuleType
+    device: str
+    version: str
+
+    @property
+    def locked(self) -> dict[str, Any]:
+        """The lock file's rows for the device."""
+        return lock.load(self.device, self.version)
+
+
+def open_halves(device: str | None) -> Halves:
+    """Import both frameworks and select MindSpore's device.
+
+    Raises:
+        InputError: one of them is not installed, or the device is not here.
+    """
+    absent = [name for name, there in backends.available().items() if not there]
+    if absent:
+        packages = " and ".join(backends.BACKENDS[name] for name in absent)
+        raise InputError(
+            f"Rows are run in both frameworks, PyTorch being the reference; not installed here: {packages}. "
+            f"Install with: pip install 'twinlora[{','.join(absent)}]'. `twinlora map list`, show, export and scan need neither."
+        )
+    half = backends.load("mindspore")  # first: it makes settings that both read
+    selected = half.device.select(device)
+    other = backends.load("pytorch")
+    version = half.device.versions()["mindspore"]
+    return Halves(*(importlib.import_module(f"{package.__name__}.mapping") for package in (other, half)), selected, version)
+
+
+def selected(names: Sequence[str]) -> list[Row]:
+    """The rows of these names, in the registry's order; all for none. A name is one that `find` knows, or a pattern such as ``torch.nn.*``.
+
+    Raises:
+        InputError: a name or pattern fits no row.
+    """
+    from fnmatch import fnmatchcase
+
+    if not names:
+        return list(registry().values())
+    wanted: set[str] = set()
+    for name in names:
+        if not any(sign in name for sign in "*?["):
+            wanted.add(find(name).name)
+            continue
+        matched = {row for row in registry() if fnmatchcase(row, name) or fnmatchcase(row, f"torch.{name}")}
+        if not matched:
+            raise InputError(f"The pattern {name!r} fits no row of the mapping. `twinlora map list` shows all names.")
+        wanted |= matched
+    return [row for name, row in registry().items() if name in wanted]
+
+
+def verify_rows(rows: Iterable[Row], halves: Halves, mode: str) -> Iterator[tuple[Row, RowResult, RowResult | None]]:
+    """Yield each row with its result and, in mode ``both``, that of the compiled calls.
+
+    In mode ``graph`` a row that fails is tried in PyNative as well, so that it is known whether it works in one mode only; that result comes last then.
+    """
+    locked = halves.locked
+    for row in rows:
+        result = _verified(row, halves, locked, mode == "graph")
+        again = mode == "both" or (mode == "graph" and result.verdict == "failed")
+        yield row, result, _verified(row, halves, locked, mode == "both") if again else None
+
+
+def _verified(row: Row, halves: Halves, locked: dict[str, Any], graph: bool) -> RowResult:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice about single calls
+            [result] = verify([row], halves.torch, halves.mindspore, locked, graph)
+    except Exception as error:  # torch refuses a call, or the results cannot be compared: that row fails, and the others are still run
+        return RowResult(row.name, "failed", Outcome(row.shim or "none", len(row.cases), failures=[Failure("", f"cannot be compared: {reason(error)}")]))
+    return result
+
+
+def probe_rows(rows: Iterable[Row], halves: Halves, path: Path, say: Callable[[str, dict[str, Any]], None]) -> int:
+    """Probe rows and write each to the lock file at once, so that what was found stays if a kernel takes the process down; returns the number of rows."""
+    count = 0
+    for name, found in probe(rows, halves.torch, halves.mindspore):
+        lock.save(path, halves.device, halves.version, {name: found})
+        say(name, found)
+        count += 1
+    return count
+
+
+def document(halves: Halves, mode: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The whole of a verification as plain data."""
+    versions = {"python": platform.python_version()} | {package: metadata.version(package) for package in ("numpy", "torch", "mindspore")}
+    head = {"schema": 1, "versions": versions, "device": halves.device, "date": datetime.date.today().isoformat()}
+    return head | {"registry": digest(), "mode": mode, "rows": entries}
+
+
+def entry(row: Row, result: RowResult, locked: dict[str, Any], compiled: RowResult | None = None) -> dict[str, Any]:
+    """One row of the document."""
+    outcome, chosen = result.outcome, locked.get(row.name, {})
+    candidates = {name: said for name in row.targets if (said := _said(name, chosen))}
+    found: dict[str, Any] = {"verdict": result.verdict, "target": outcome.target, "cases": outcome.cases, "digest": row.digest()}
+    found["refused"] = _plain(outcome.refused)
+    found |= {name: _number(getattr(outcome, name)) for name in ("error", "torch_error", "gradient_error", "torch_gradient_error")}
+    found |= {
+        "worst": outcome.worst or ("()" if max(outcome.error, outcome.gradient_error) > 0 else ""),
+        "failures": _plain(outcome.failures),
+        "candidates": candidates,
+        "legacy": _legacy(result),
+    }
+    if compiled is not None:
+        found["compiled"] = {"verdict": compiled.verdict, "failures": _plain(compiled.outcome.failures)}
+    return found
+
+
+def unprobed(rows: Iterable[Row], locked: dict[str, Any]) -> list[str]:
+    """Names of the rows that were not probed with the candidates they have now."""
+    return [row.name for row in rows if any(_said(target, locked.get(row.name, {})) is None for target in row.targets if target != row.shim)]
+
+
+def _said(target: str, chosen: dict[str, Any]) -> str | None:
+    """What the lock says of a candidate: ``passed``, why it was rejected, or None where it does not say."""
+    if target in chosen.get("rejected", {}):
+        return chosen["rejected"][target]
+    return "passed" if target in chosen.get("passed", ()) or target == chosen.get("target") else None
+
+
+def _legacy(result: RowResult) -> dict[str, Any] | None:
+    if result.legacy is None:
+        return None
+    outcome: Outcome = result.legacy
+    first = f"{outcome.failures[0].case}: {outcome.failures[0].message}".strip(": ") if outcome.failures else ""
+    failed = f"{len(outcome.failures)} of {outcome.cases} calls"
+    return {"target": outcome.target, "verdict": result.legacy_verdict, "failed": failed if outcome.failures else "", "first": first}
+
+
+def _plain(failures: Sequence[Failure]) -> list[dict[str, str]]:
+    return [{"case": failure.case, "message": failure.message} for failure in failures]
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity."""
+    return float(f"{value:.3g}") if math.isfinite(value) else None

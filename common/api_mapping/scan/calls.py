@@ -1,0 +1,141 @@
+"""Finds where a program uses torch: calls, base classes, references, types, and what may be methods of tensors."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from common.api_mapping.scan.names import METHODS
+from common.api_mapping.scan.receivers import LAYER, TENSOR, foreign, kind_of, plausible
+from common.api_mapping.scan.scopes import Scope, dotted, walk
+from common.api_mapping.scan.sources import Source, Unit
+from common.api_mapping.scan.structure import LAYER_METHODS, advice
+
+__all__ = ["CALLS", "Use", "uses"]
+
+CALLS = ("call", "method")
+
+
+@dataclass(frozen=True)
+class Use:
+    """One place where torch is used."""
+
+    name: str  #: dotted: ``torch.nn.functional.softmax``, ``torch.Tensor.view``, ``torch.nn.Module.eval``
+    kind: str  #: call, method, base (of a class), reference (handed on, not called), name (a type, dtype or constant) or definition (of forward)
+    node: ast.AST
+    scope: Scope
+    unit: Unit
+    by_name: bool = False  #: a method of an object of unknown kind
+    guessed: bool = False  #: a name that came from an import of everything
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Line and column, from 1; of a method those of its name, which may stand lines below the object."""
+        node = self.node.func if isinstance(self.node, ast.Call) else self.node
+        if self.kind == "method":
+            return node.end_lineno, max(1, self.unit.column(node.end_lineno, node.end_col_offset) - len(node.attr))
+        return node.lineno, self.unit.column(node.lineno, node.col_offset) + (4 if self.kind == "definition" else 0)
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """Line and column behind its last character."""
+        if self.kind == "definition":
+            return self.start[0], self.start[1] + len(self.node.name)
+        node = self.node.func if isinstance(self.node, ast.Call) else self.node
+        return node.end_lineno, self.unit.column(node.end_lineno, node.end_col_offset)
+
+
+def uses(source: Source) -> list[Use]:
+    """Every use of torch in a file, in the order of its text. The cells of a notebook share their names."""
+    module = Scope("module")
+    nodes = [(node, scope, place, unit) for unit in source.units for node, scope, place in walk(unit.tree, module)]
+    called = {id(node.func): node for node, *_ in nodes if isinstance(node, ast.Call)}
+    inner: set[int] = set()
+    found = []
+    for node, scope, place, unit in nodes:
+        if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner:
+            inner |= set(_links(node))
+            use = _reference(node, scope, place, unit, called.get(id(node)))
+            if use is None and id(node) in called and isinstance(node, ast.Attribute) and module.torch:
+                use = _method(called[id(node)], scope, unit)
+        elif isinstance(node, ast.FunctionDef) and module.torch and _is_forward(node, scope):
+            use = Use("torch.nn.Module.forward", "definition", node, scope, unit)
+        else:
+            continue
+        if use:
+            found.append(use)
+    return sorted(found, key=lambda use: (use.unit.cell or 0, *use.start))
+
+
+def _links(node: ast.AST) -> Iterator[int]:
+    """The parts of a chain of attributes, which are no uses of their own."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+        yield id(node)
+
+
+def _reference(node: ast.expr, scope: Scope, place: str, unit: Unit, call: ast.Call | None) -> Use | None:
+    if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+        return None
+    resolved = dotted(node, scope)
+    if resolved is None:
+        return None
+    name, how = resolved
+    if call is not None:
+        return Use(name, "call", call, scope, unit, guessed=how == "guessed")
+    if how == "assigned" and isinstance(node, ast.Name):
+        return None  # told where it was assigned
+    kind = "base" if place == "base" else "name" if place == "annotation" or (place != "decorator" and advice(name)) else "reference"
+    return Use(name, kind, node, scope, unit, guessed=how == "guessed")
+
+
+def _method(call: ast.Call, scope: Scope, unit: Unit) -> Use | None:
+    name, receiver = call.func.attr, call.func.value
+    if name not in METHODS and name not in LAYER_METHODS:
+        return None
+    if _is_self(receiver):
+        if name in LAYER_METHODS and _is_layer(scope.enclosing("class"), name):
+            return Use(f"torch.nn.Module.{name}", "method", call, scope, unit)
+        return None
+    if foreign(receiver, scope):
+        return None
+    kind = kind_of(receiver, scope)
+    if name in LAYER_METHODS and (kind == LAYER or (kind is None and LAYER_METHODS[name][1] and _like_a_layers(call, name))):
+        return Use(f"torch.nn.Module.{name}", "method", call, scope, unit, by_name=kind != LAYER)
+    if name in METHODS and plausible(call, name, kind):
+        return Use(f"torch.Tensor.{name}", "method", call, scope, unit, by_name=kind != TENSOR)
+    return None
+
+
+def _is_self(node: ast.AST) -> bool:
+    """``self``, ``cls`` or ``super()``."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "super"
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def _is_layer(scope: Scope | None, name: str) -> bool:
+    """Whether a class can be a layer that inherits ``name``: it has a base and does not define that itself."""
+    return scope is not None and bool(scope.node.bases) and name not in scope.names and "torch.autograd.Function" not in _bases(scope)
+
+
+def _bases(scope: Scope) -> set[str]:
+    return {found[0] for base in scope.node.bases if (found := dotted(base, scope.parent or scope))}
+
+
+def _is_forward(node: ast.FunctionDef, scope: Scope) -> bool:
+    if node.name != "forward" or scope.kind != "class" or not scope.node.bases or node.decorator_list:
+        return False
+    return "torch.autograd.Function" not in _bases(scope)
+
+
+def _like_a_layers(call: ast.Call, name: str) -> bool:
+    """Whether the arguments are those of a layer's method: ``model.train()``, not ``trainer.train(data)``."""
+    receiver = getattr(call.func.value, "attr", getattr(call.func.value, "id", "")).lower()
+    if name == "eval":
+        return not call.args and not call.keywords
+    if name == "train":
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
+        return "trainer" not in receiver and len(given) <= 1 and all(isinstance(item, ast.Constant) for item in given)
+    return True

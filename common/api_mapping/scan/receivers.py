@@ -1,0 +1,183 @@
+"""What a method is called on. A tensor is rarely declared, so a method is known by its name; here other objects with methods of that name are told apart."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import sys
+
+from common.api_mapping.scan.names import METHODS
+from common.api_mapping.scan.scopes import Binding, Scope, dotted
+from common.api_mapping.scan.structure import advice
+
+__all__ = ["LAYER", "PLAIN", "TENSOR", "foreign", "kind_of", "plausible"]
+
+PLAIN = "plain"  # no tensor: strings, numbers, containers, arrays, modules and what they return
+TENSOR = "tensor"
+LAYER = "layer"
+
+_LITERALS = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
+_PLAIN_MODULES = {*sys.stdlib_module_names, "numpy", "pandas", "scipy", "sklearn", "matplotlib", "seaborn", "PIL", "tqdm", "yaml", "datasets", "rich", "cv2"}
+_PLAIN_TYPES = {"str", "int", "float", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "complex", "List", "Dict", "Set", "Tuple", "Sequence"}
+_PLAIN_TYPES |= {"Iterable", "Iterator", "Mapping", "MutableMapping", "OrderedDict", "Callable", "Path", "ndarray", "DataFrame", "Series", "defaultdict"}
+_UNDECIDED_BUILTINS = {"getattr", "next", "sum", "max", "min", "abs", "super", "vars", "eval", "round"}
+_PLAIN_RESULTS = {"item", "tolist", "numpy", "size", "dim", "numel", "join", "format", "strip", "lower", "upper", "replace", "encode", "decode", "keys"}
+_PLAIN_RESULTS |= {"items", "startswith", "endswith", "read", "readline", "readlines", "splitlines", "rsplit", "title", "count", "stride", "is_floating_point"}
+_SHARED = {"add", "index", "indices", "sort", "split", "values", "expand", "log", "put", "sub", "resize"}  # with str, list, dict, Path, Logger, Image
+_WITHOUT_ARGUMENTS = {"log", "exp", "sqrt", "floor", "ceil", "abs", "neg", "sin", "cos", "item", "dim", "detach", "t", "float", "double", "half", "numel"}
+_SAME = {"data", "grad", "T", "mT", "H", "mH", "real", "imag"}  # attributes of a tensor that are tensors
+_FUNCTIONS_OF_TENSORS = ("torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.fft")
+_DEPTH = 30
+
+
+def kind_of(node: ast.AST | None, scope: Scope, depth: int = 0) -> str | None:
+    """``plain``, ``tensor``, ``layer`` or None, where nothing is known."""
+    if node is None or depth > _DEPTH:
+        return None
+    known = scope.module.kinds
+    if id(node) not in known:
+        known[id(node)] = None  # an answer for whoever asks meanwhile: x = x + 1
+        known[id(node)] = _kind(node, scope, depth)
+    return known[id(node)]
+
+
+def _kind(node: ast.AST, scope: Scope, depth: int) -> str | None:
+    if isinstance(node, _LITERALS):
+        return PLAIN
+    if isinstance(node, ast.Name):
+        return _of_name(node, scope, depth)
+    if isinstance(node, ast.Call):
+        return _of_call(node, scope, depth)
+    if isinstance(node, ast.Attribute):
+        if node.attr in ("shape", "dtype", "device", "ndim"):
+            return PLAIN
+        return kind_of(node.value, scope, depth + 1) if node.attr in _SAME else None
+    if isinstance(node, ast.Subscript):
+        return TENSOR if kind_of(node.value, scope, depth + 1) == TENSOR else None
+    if isinstance(node, ast.BinOp):
+        sides = {kind_of(node.left, scope, depth + 1), kind_of(node.right, scope, depth + 1)}
+        return TENSOR if TENSOR in sides else PLAIN if sides == {PLAIN} or _is_text(node.left) else None
+    if isinstance(node, ast.IfExp):
+        return _agreed({kind_of(node.body, scope, depth + 1), kind_of(node.orelse, scope, depth + 1)})
+    if isinstance(node, ast.UnaryOp):
+        return kind_of(node.operand, scope, depth + 1)
+    if isinstance(node, ast.NamedExpr):
+        return kind_of(node.value, scope, depth + 1)
+    return None
+
+
+def plausible(call: ast.Call, name: str, kind: str | None) -> bool:
+    """Whether ``x.name(...)`` can be the method of a tensor, for an ``x`` of that kind."""
+    if kind == TENSOR:
+        return True
+    if kind is not None:
+        return False
+    positional, keywords = call.args, {keyword.arg for keyword in call.keywords}
+    if name in _WITHOUT_ARGUMENTS and positional:
+        return False
+    if name not in _SHARED or name == "log":
+        return True
+    if name == "split":
+        return bool(keywords & {"dim", "split_size", "split_size_or_sections"}) or (
+            bool(positional) and not any(map(_is_text, positional)) and not keywords & {"sep", "maxsplit"} and not _named_like_text(positional[0])
+        )
+    if name == "sort":
+        return bool(positional or keywords) and not keywords & {"key", "reverse"}
+    if name == "expand":
+        return bool(positional) and not any(map(_is_text, positional))
+    return name in ("add", "sub") and bool(keywords & {"alpha", "other"})
+
+
+def foreign(node: ast.AST, scope: Scope) -> bool:
+    """Whether an object is reached through something that was imported, so that its attributes are functions of another module: ``np.linalg``."""
+    return _root(node, scope) is not None
+
+
+def _of_name(node: ast.Name, scope: Scope, depth: int) -> str | None:
+    known = scope.find(node.id)
+    if known is None:
+        return None
+    bindings, owner = known
+    return _agreed({_of_binding(binding, owner, depth) for binding in bindings})
+
+
+def _of_binding(binding: Binding, owner: Scope, depth: int) -> str | None:
+    if binding.kind in ("foreign", "torch", "class", "function"):
+        return PLAIN  # what is called on it are functions, not methods of a value
+    if binding.kind == "annotation":
+        return _of_annotation(binding.node, owner.parent or owner)
+    return kind_of(binding.node, owner, depth + 1) if binding.kind == "expression" else None
+
+
+def _of_annotation(node: ast.AST, scope: Scope, depth: int = 0) -> str | None:
+    """Only what the annotation says outright; of ``X | None`` and ``Optional[X]`` it is X."""
+    if depth > _DEPTH:
+        return None
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        try:
+            node = ast.parse(node.value.strip(), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        kinds = {_of_annotation(side, scope, depth + 1) for side in (node.left, node.right) if not (isinstance(side, ast.Constant) and side.value is None)}
+        return _agreed(kinds)
+    if isinstance(node, ast.Subscript):
+        leaf = getattr(node.value, "attr", getattr(node.value, "id", ""))
+        return _of_annotation(node.slice, scope, depth + 1) if leaf == "Optional" else PLAIN if leaf in _PLAIN_TYPES else None
+    found = dotted(node, scope)
+    if found:
+        leaf = found[0].rpartition(".")[2]
+        return TENSOR if leaf.endswith("Tensor") or leaf == "Parameter" else LAYER if found[0].startswith("torch.nn.") and leaf[:1].isupper() else PLAIN
+    return PLAIN if getattr(node, "attr", getattr(node, "id", "")) in _PLAIN_TYPES else None
+
+
+def _of_call(node: ast.Call, scope: Scope, depth: int) -> str | None:
+    found = dotted(node.func, scope)
+    if found:
+        section, _, leaf = found[0].rpartition(".")
+        if section == "torch.nn" and leaf[:1].isupper():
+            return TENSOR if leaf in ("Parameter", "Buffer") else LAYER
+        if section in _FUNCTIONS_OF_TENSORS and leaf[:1].islower() and advice(found[0]) is None:
+            return None if leaf in ("load", "max", "min", "sort", "topk", "unique", "split", "chunk", "unbind") else TENSOR
+        return TENSOR if section == "torch" and leaf.endswith("Tensor") else None
+    if isinstance(node.func, ast.Name):
+        known = scope.find(node.func.id)
+        if known is None:
+            return PLAIN if hasattr(builtins, node.func.id) and node.func.id not in _UNDECIDED_BUILTINS else None
+        return PLAIN if _root(node.func, scope) in _PLAIN_MODULES else None
+    if not isinstance(node.func, ast.Attribute):
+        return None
+    root = _root(node.func, scope)
+    if root == "copy":
+        return kind_of(node.args[0], scope, depth + 1) if node.args else None
+    if root:
+        return PLAIN if root in _PLAIN_MODULES else None
+    name = node.func.attr
+    if name in _PLAIN_RESULTS:
+        return PLAIN
+    receiver = kind_of(node.func.value, scope, depth + 1)
+    if receiver == PLAIN:
+        return None if name in ("get", "pop", "setdefault", "values") else PLAIN
+    if name in METHODS and (receiver == TENSOR or name not in _SHARED | {"to", "float", "half", "type", "cuda", "cpu", "max", "min", "split", "unbind"}):
+        return TENSOR if name not in ("split", "chunk", "unbind", "sort", "topk") else None
+    return receiver if receiver == LAYER and name in ("to", "eval", "train", "cuda", "cpu") else None
+
+
+def _root(node: ast.AST, scope: Scope) -> str | None:
+    """Top-level name of the module that a chain of attributes begins with."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    known = scope.find(node.id) if isinstance(node, ast.Name) else None
+    return next((binding.text.partition(".")[0] or "." for binding in known[0] if binding.kind == "foreign"), None) if known else None
+
+
+def _agreed(kinds: set[str | None]) -> str | None:
+    return next(iter(kinds)) if len(kinds) == 1 else TENSOR if TENSOR in kinds else None
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+
+
+def _named_like_text(node: ast.AST) -> bool:
+    return any(part in getattr(node, "id", getattr(node, "attr", "")).lower() for part in ("sep", "delim", "char"))

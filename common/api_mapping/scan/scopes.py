@@ -1,0 +1,230 @@
+"""What the names of a program stand for: scopes, and what is bound in them. Read off the source, without following the order of execution."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from common.api_mapping.scan.names import FUNCTIONS, LAYERS, METHODS
+
+__all__ = ["Binding", "Scope", "dotted", "walk"]
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_STARS = {"torch.nn": LAYERS, "torch.nn.functional": FUNCTIONS, "torch.Tensor": METHODS}
+_LONGEST = 200  # characters of a dotted name
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One thing that a name is bound to."""
+
+    kind: str  #: torch (text is a dotted name), foreign (text is a module), expression, annotation, class, function or other
+    text: str = ""
+    node: Any = None
+
+
+@dataclass
+class Scope:
+    """A module, class, function or comprehension."""
+
+    kind: str
+    parent: Scope | None = None
+    node: Any = None  #: of a class or function
+    names: dict[str, list[Binding]] = field(default_factory=dict)
+    stars: list[str] = field(default_factory=list)  #: torch modules of which everything was imported
+    globals: set[str] = field(default_factory=set)
+    torch: bool = False  #: of a module: whether torch is imported anywhere in it
+    resolved: dict[str, Any] = field(default_factory=dict)  #: torch names of this scope's names, so far as they were asked for
+    kinds: dict[int, Any] = field(default_factory=dict)  #: of a module: what is known of its expressions
+
+    def bind(self, name: str, binding: Binding) -> None:
+        """Add what ``name`` stands for."""
+        scope = self.module if name in self.globals else self
+        scope.names.setdefault(name, []).append(binding)
+
+    @property
+    def module(self) -> Scope:
+        """The outermost scope."""
+        scope = self
+        while scope.parent:
+            scope = scope.parent
+        return scope
+
+    def find(self, name: str) -> tuple[list[Binding], Scope] | None:
+        """The bindings of ``name`` as seen from here, and their scope. Functions do not see the names of the class they stand in."""
+        scope: Scope | None = self
+        while scope:
+            if name in scope.names and (scope is self or scope.kind != "class"):
+                return scope.names[name], scope
+            scope = scope.parent
+        return None
+
+    def enclosing(self, kind: str) -> Scope | None:
+        """The next scope outwards of that kind."""
+        scope: Scope | None = self
+        while scope and scope.kind != kind:
+            scope = scope.parent
+        return scope
+
+
+def dotted(node: ast.AST, scope: Scope) -> tuple[str, str] | None:
+    """The dotted torch name that a name or a chain of attributes stands for, and how that is known: imported, assigned, or guessed (imported by ``*``).
+
+    To be asked after the whole file was walked: a function sees names that are bound below it.
+    """
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    found = _name(node.id, scope) if isinstance(node, ast.Name) else None
+    if found is None:
+        return None
+    text = ".".join([found[0], *reversed(parts)])
+    return (text, found[1]) if len(text) <= _LONGEST else None  # x = x.T again and again
+
+
+def _name(name: str, scope: Scope) -> tuple[str, str] | None:
+    known = scope.find(name)
+    if known is None:
+        stars = () if hasattr(builtins, name) else scope.module.stars
+        return next(((f"{star}.{name}", "guessed") for star in stars if name in _STARS.get(star, ())), None)
+    bindings, owner = known
+    if name not in owner.resolved:
+        owner.resolved[name] = None  # an answer for whoever asks while it is looked for: x = x.T
+        owner.resolved[name] = _resolve(bindings, owner)
+    return owner.resolved[name]
+
+
+def _resolve(bindings: list[Binding], owner: Scope) -> tuple[str, str] | None:
+    """One import of torch is enough: ``try: import torch`` is followed by ``except ImportError: torch = None``."""
+    imported = next((binding for binding in bindings if binding.kind == "torch"), None)
+    if imported:
+        return imported.text, "imported"
+    aliases = (dotted(binding.node, owner) for binding in bindings if binding.kind == "expression" and isinstance(binding.node, ast.Attribute | ast.Name))
+    found = next((alias for alias in aliases if alias), None)
+    return found and (found[0], "guessed" if found[1] == "guessed" else "assigned")
+
+
+def walk(tree: ast.Module, module: Scope) -> Iterator[tuple[ast.AST, Scope, str]]:
+    """Every node with its scope, and whether it stands in a decorator, a base or an annotation; bindings are entered on the way.
+
+    Without recursion, since expressions may be nested deeply.
+    """
+    waiting: list[tuple[ast.AST, Scope, str]] = [(tree, module, "")]
+    while waiting:
+        node, scope, place = waiting.pop()
+        _bind(node, scope)
+        yield node, scope, place
+        waiting.extend(reversed(list(_children(node, scope, place))))
+
+
+def _children(node: ast.AST, scope: Scope, place: str) -> Iterator[tuple[ast.AST, Scope, str]]:
+    if isinstance(node, _FUNCTIONS):
+        inner = Scope("function", scope, node)
+        _parameters(node.args, inner)
+        arguments = node.args
+        yield from ((item, scope, "decorator") for item in getattr(node, "decorator_list", ()))
+        yield from ((item, scope, "") for item in (*arguments.defaults, *arguments.kw_defaults) if item is not None)
+        yield from ((item.annotation, scope, "annotation") for item in _all(arguments) if item.annotation is not None)
+        if getattr(node, "returns", None) is not None:
+            yield node.returns, scope, "annotation"
+        body = node.body if isinstance(node.body, list) else [node.body]
+        yield from ((item, inner, "") for item in body)
+    elif isinstance(node, ast.ClassDef):
+        inner = Scope("class", scope, node)
+        yield from ((item, scope, "decorator") for item in node.decorator_list)
+        yield from ((item, scope, "base") for item in node.bases)
+        yield from ((item.value, scope, "") for item in node.keywords)
+        yield from ((item, inner, "") for item in node.body)
+    elif isinstance(node, _COMPREHENSIONS):
+        inner = Scope("comprehension", scope, node)
+        yield from ((item, inner, "") for item in ast.iter_child_nodes(node))
+    elif isinstance(node, ast.AnnAssign):
+        yield node.annotation, scope, "annotation"
+        yield from ((item, scope, "") for item in (node.target, node.value) if item is not None)
+    else:
+        yield from ((item, scope, place if isinstance(node, ast.expr) else "") for item in ast.iter_child_nodes(node))
+
+
+def _all(arguments: ast.arguments) -> list[ast.arg]:
+    several = [arguments.vararg, arguments.kwarg]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *(item for item in several if item)]
+
+
+def _parameters(arguments: ast.arguments, scope: Scope) -> None:
+    for item in _all(arguments):
+        starred = item is arguments.vararg or item is arguments.kwarg
+        scope.bind(item.arg, Binding("annotation", node=item.annotation) if item.annotation is not None and not starred else Binding("other"))
+
+
+def _bind(node: ast.AST, scope: Scope) -> None:
+    """Enter what ``node`` binds in ``scope``."""
+    if isinstance(node, ast.Import):
+        for item in node.names:
+            root = item.name.partition(".")[0]
+            _import(item.asname or root, item.name if item.asname else root, scope)
+    elif isinstance(node, ast.ImportFrom):
+        for item in node.names:
+            if item.name == "*":
+                if node.level == 0 and _is_torch(node.module or ""):
+                    scope.module.torch = True
+                    scope.module.stars.append(node.module or "")
+            elif node.level:
+                scope.bind(item.asname or item.name, Binding("foreign", "." * node.level + (node.module or "")))
+            else:
+                _import(item.asname or item.name, f"{node.module}.{item.name}", scope)
+    elif isinstance(node, ast.Global):
+        scope.globals.update(node.names)
+    elif isinstance(node, ast.ClassDef):
+        scope.bind(node.name, Binding("class", node=node))
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        scope.bind(node.name, Binding("function"))
+    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+        scope.bind(node.name, Binding("other"))
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            _assign(target, node.value, scope)
+    elif isinstance(node, ast.AnnAssign):
+        if isinstance(node.target, ast.Name):
+            scope.bind(node.target.id, Binding("annotation", node=node.annotation))
+            if node.value is not None:
+                _assign(node.target, node.value, scope)
+    elif isinstance(node, ast.NamedExpr):
+        outer = scope
+        while outer.kind == "comprehension" and outer.parent:
+            outer = outer.parent
+        _assign(node.target, node.value, outer)
+    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
+        _assign(node.target, None, scope)
+    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+        _assign(node.optional_vars, None, scope)
+
+
+def _import(name: str, module: str, scope: Scope) -> None:
+    if _is_torch(module):
+        scope.module.torch = True
+        scope.bind(name, Binding("torch", module))
+    else:
+        scope.bind(name, Binding("foreign", module))
+
+
+def _is_torch(module: str) -> bool:
+    return module == "torch" or module.startswith("torch.")
+
+
+def _assign(target: ast.expr, value: ast.expr | None, scope: Scope) -> None:
+    """Bind the names of a target; the parts of ``a, b = x, y`` each to its own value."""
+    if isinstance(target, ast.Name):
+        scope.bind(target.id, Binding("other") if value is None else Binding("expression", node=value))
+    elif isinstance(target, ast.Starred):
+        _assign(target.value, None, scope)
+    elif isinstance(target, ast.Tuple | ast.List):
+        parts: list[ast.expr | None] = [None] * len(target.elts)
+        if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(parts) and not any(isinstance(item, ast.Starred) for item in value.elts):
+            parts = list(value.elts)
+        for item, part in zip(target.elts, parts, strict=True):
+            _assign(item, part, scope)

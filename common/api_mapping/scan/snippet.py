@@ -1,0 +1,141 @@
+"""A torch call as it is to be written for MindSpore."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from common.api_mapping.row import Row
+from common.api_mapping.scan.calls import Use
+from common.api_mapping.scan.knowledge import Entry
+from common.api_mapping.scan.scopes import dotted
+from common.api_mapping.snippets import adapter_module
+
+__all__ = ["KEYWORDS", "left_out", "rewrite", "spelled", "untried"]
+
+#: Arguments of many torch calls that MindSpore's calls lack.
+KEYWORDS = {
+    "device": "leave out device=",
+    "layout": "leave out layout=",
+    "pin_memory": "leave out pin_memory=",
+    "memory_format": "leave out memory_format=",
+    "non_blocking": "leave out non_blocking=",
+    "out": "no out=: assign the result",
+    "requires_grad": "no requires_grad=: make it a mindspore.Parameter",
+}
+_LARGEST, _LONGEST = 150, 240  # nodes of a call that is written out, and its characters
+_HALF = Path(__file__).resolve().parents[3] / "mindspore_impl"
+
+
+def _tried(row: Row) -> set[str]:
+    return {name for case in row.cases for name in (*case.keywords, *case.setup)}
+
+
+def _given(use: Use) -> list[str]:
+    return [keyword.arg for keyword in use.node.keywords if keyword.arg] if isinstance(use.node, ast.Call) else []
+
+
+def left_out(use: Use, row: Row) -> list[str]:
+    """Keywords of this call that have to go."""
+    return [name for name in _given(use) if name in KEYWORDS and name not in _tried(row)]
+
+
+def untried(use: Use, row: Row) -> list[str]:
+    """Keywords of this call that stand in no call that was verified."""
+    return [name for name in _given(use) if name not in KEYWORDS and name not in _tried(row)]
+
+
+def spelled(entry: Entry) -> tuple[str, str]:
+    """How the target is written, and the import that it needs."""
+    target, row = entry.target, entry.row
+    if entry.advice:
+        head = target = entry.advice.target
+        return target, f"import {head.partition('.')[0]}" if "." in head else ""
+    if row is None or not target:
+        return "", ""
+    head, _, leaf = target.removeprefix("mindspore.").partition(".")
+    if head in ("mint", "ops", "nn", "numpy"):
+        return f"{head}.{leaf}", f"from mindspore import {head}"
+    if head != "shim":
+        return (f"mindspore.{head}.{leaf}" if leaf else f"mindspore.{head}"), "import mindspore"
+    section, _, name = row.name.rpartition(".")
+    if section in ("torch", "torch.nn.functional"):
+        return f"F.{name}", "from mindspore_impl import functional as F"
+    module = section.removeprefix("torch.")
+    if module in ("nn", "optim") and (_HALF / f"{module}.py").is_file():
+        return f"{module}.{name}", f"from mindspore_impl import {module}"
+    try:
+        parent, _, file = adapter_module(target).rpartition(".")
+    except LookupError:
+        return "", ""
+    return f"{file}.{leaf.rpartition('.')[2]}", f"from {parent} import {file}"
+
+
+def rewrite(use: Use, entry: Entry, find: Callable[[str], Entry]) -> tuple[str, tuple[str, ...]]:
+    """The call for MindSpore, and the imports it needs; calls and dtypes among its arguments are rewritten too, where ``find`` knows them."""
+    written, needed = spelled(entry)
+    if not written:
+        return "", ()
+    imports = {needed} if needed else set()
+    if not isinstance(use.node, ast.Call):
+        return written, tuple(imports)
+    if sum(1 for _ in islice(ast.walk(use.node), _LARGEST + 1)) > _LARGEST:
+        return f"{written}(...)", tuple(sorted(imports))
+    try:
+        text = ast.unparse(_Writer(use, find, imports).top(use, entry)).replace("\n", " ")
+    except RecursionError:
+        text = f"{written}(...)"
+    return (text if len(text) <= _LONGEST else f"{written}(...)"), tuple(sorted(imports))
+
+
+class _Writer(ast.NodeTransformer):
+    """Puts MindSpore's names in the place of torch's."""
+
+    def __init__(self, use: Use, find: Callable[[str], Entry], imports: set[str]):
+        self.scope, self.find, self.imports = use.scope, find, imports
+
+    def top(self, use: Use, entry: Entry) -> ast.expr:
+        """The whole call."""
+        return self._call(copy.deepcopy(use.node), entry, use.kind == "method")
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        resolved = dotted(node.func, self.scope)
+        entry = self.find(resolved[0]) if resolved else None
+        return self._call(node, entry, False) if entry and entry.row else self.generic_visit(node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        resolved = dotted(node, self.scope)
+        written, needed = spelled(self.find(resolved[0])) if resolved else ("", "")
+        if not written:
+            return self.generic_visit(node)
+        self.imports.add(needed)
+        return ast.Name(written)
+
+    def _call(self, node: ast.Call, entry: Entry, method: bool) -> ast.expr:
+        written, needed = spelled(entry)
+        if not written:
+            return self.generic_visit(node)
+        node.args = [self.visit(item) for item in node.args]
+        if entry.row:
+            tried = _tried(entry.row)
+            node.keywords = [item for item in node.keywords if item.arg not in KEYWORDS or item.arg in tried]
+        for item in node.keywords:
+            item.value = self.visit(item.value)
+        of_tensor = entry.target.startswith("Tensor.")
+        if method:
+            receiver = self.visit(node.func.value)
+            if of_tensor:
+                node.func = ast.Attribute(receiver, entry.target.rpartition(".")[2], ast.Load())
+                return node
+            node.args.insert(0, receiver)
+        elif of_tensor and node.args and not isinstance(node.args[0], ast.Starred):
+            receiver = node.args.pop(0)
+            node.func = ast.Attribute(receiver, entry.target.rpartition(".")[2], ast.Load())
+            return node
+        if needed:
+            self.imports.add(needed)
+        node.func = ast.Name(written)
+        return node

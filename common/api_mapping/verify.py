@@ -1,0 +1,164 @@
+"""Runs rows in both frameworks and says, case by case, how MindSpore's answer compares with torch's. Nothing that was not run is a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from common.api_mapping.distribution import compare_distributions
+from common.api_mapping.row import Case, Row, draw_all
+from common.api_mapping.tolerance import Comparison, Result, compare
+
+__all__ = ["Failure", "Outcome", "Reference", "RowResult", "reason", "references", "try_target", "verify"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What torch gives for one case, in float32 and in float64."""
+
+    expected: Result
+    exact: Result
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case in which a target does not do what torch does."""
+
+    case: str
+    message: str
+
+
+@dataclass
+class Outcome:
+    """One target over all cases of a row."""
+
+    target: str
+    cases: int = 0
+    refused: list[Failure] = field(default_factory=list)  #: calls that the row says MindSpore refuses, with the error
+    failures: list[Failure] = field(default_factory=list)
+    identical: bool = True
+    error: float = 0.0
+    torch_error: float = 0.0
+    gradient_error: float = 0.0
+    torch_gradient_error: float = 0.0
+    worst: str = ""  #: the case of the largest error
+
+    @property
+    def passed(self) -> bool:
+        """Whether at least one case was run and none failed."""
+        return self.cases > len(self.refused) and not self.failures
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """The verdict on one row, for the target that the shim uses on this device."""
+
+    name: str
+    verdict: str  #: exact, rounding, adapted, stochastic, unsupported here or failed
+    outcome: Outcome
+    legacy: Outcome | None = None
+    legacy_verdict: str = ""
+
+
+def references(row: Row, torch_half: ModuleType) -> dict[int, Reference]:
+    """Torch's results for every case, by the case's number."""
+    function = torch_half.resolve(row.name)
+    found = {}
+    for number, case in enumerate(row.cases):
+        arrays = draw_all(row, case)
+        found[number] = Reference(torch_half.run(function, row, case, arrays), torch_half.run(function, row, case, arrays, double=True))
+    return found
+
+
+def try_target(row: Row, target: str, function: Callable[..., Any], half: ModuleType, known: Mapping[int, Reference], graph: bool = False) -> Outcome:
+    """Run ``function`` over the row's cases and compare."""
+    outcome = Outcome(target)
+    for number, case in enumerate(row.cases):
+        outcome.cases += 1
+        limit = row.limit(case)
+        try:
+            found = half.run(function, row, case, draw_all(row, case), graph=graph)
+        except Exception as error:  # whatever a kernel raises is the finding
+            (outcome.refused if limit else outcome.failures).append(Failure(str(case), reason(error)))
+            continue
+        if limit and not graph:
+            outcome.failures.append(Failure(str(case), f"runs, although the row says: {limit}"))
+            continue
+        compared = _compare(row, case, found, known[number])
+        if compared.problem:
+            outcome.failures.append(Failure(str(case), compared.problem))
+        _note(outcome, case, compared)
+    return outcome
+
+
+def verify(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType, chosen: Mapping[str, Any], graph: bool = False) -> Iterator[RowResult]:
+    """Verify rows one after the other.
+
+    Args:
+        torch_half, half: `pytorch_impl.mapping` and `mindspore_impl.mapping`.
+        chosen: entries of the lock file by row name: ``target`` and ``passed``, the candidates that were right.
+        graph: compile every call.
+    """
+    for row in rows:
+        known = references(row, torch_half)
+        entry = chosen.get(row.name, {})
+        target = row.shim or entry.get("target")
+        if target is None:
+            yield RowResult(row.name, "unsupported here", Outcome("none"), *_legacy(row, half, known))
+            continue
+        target = entry.get("target") or target
+        try:
+            function = half.resolve(target)
+        except (AttributeError, ImportError) as error:
+            yield RowResult(row.name, "failed", Outcome(target, failures=[Failure("", reason(error))]), *_legacy(row, half, known))
+            continue
+        outcome = try_target(row, target, function, half, known, graph)
+        yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, half, known))
+
+
+def reason(error: Exception) -> str:
+    """The sentence of an error that says something: MindSpore wraps it in rules and call stacks."""
+    lines = [line.strip(" -\t") for line in str(error).splitlines()]
+    told = next((line for line in lines if line), "")
+    return f"{type(error).__name__}: {told[:160]}"
+
+
+def _compare(row: Row, case: Case, found: Result, known: Reference) -> Comparison:
+    return compare_distributions(found, known.expected) if row.stochastic else compare(found, known.expected, known.exact, row.tolerance)
+
+
+def _note(outcome: Outcome, case: Case, compared: Comparison) -> None:
+    if max(compared.error, compared.gradient_error) > max(outcome.error, outcome.gradient_error):
+        outcome.worst = str(case)
+    outcome.identical &= compared.identical
+    for name in ("error", "torch_error", "gradient_error", "torch_gradient_error"):
+        setattr(outcome, name, max(getattr(outcome, name), getattr(compared, name)))
+
+
+def _verdict(row: Row, outcome: Outcome, entry: Mapping[str, Any]) -> str:
+    if not outcome.passed:
+        return "failed"
+    if outcome.target.startswith("shim.") and not entry.get("passed"):
+        return "adapted"
+    if row.stochastic:
+        return "stochastic"
+    return "exact" if outcome.identical else "rounding"
+
+
+def _legacy(row: Row, half: ModuleType, known: Mapping[int, Reference]) -> tuple[Outcome | None, str]:
+    """What the 2022 table's target does with the same calls."""
+    if not row.legacy:
+        return None, ""
+    try:
+        function = half.resolve(row.legacy) if not row.legacy_call else half.expression(row.legacy_call)
+    except (AttributeError, ImportError) as error:
+        return Outcome(row.legacy, failures=[Failure("", reason(error))]), "absent"
+    outcome = try_target(row, row.legacy, function, half, known)
+    if outcome.passed:
+        return outcome, "stochastic" if row.stochastic else "exact" if outcome.identical else "rounding"
+    refused = [failure for failure in outcome.failures if failure.message.partition(":")[0].endswith(("Error", "Exception"))]
+    if len(refused) < len(outcome.failures):
+        return outcome, "wrong as documented"
+    return outcome, "unsupported here" if len(refused) == outcome.cases else "refuses some calls"

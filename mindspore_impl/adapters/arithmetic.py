@@ -1,0 +1,179 @@
+"""Elementwise functions of two tensors or of a tensor and a number."""
+
+from __future__ import annotations
+
+import math
+
+import mindspore as ms
+from mindspore import Tensor, mint, ops
+
+from mindspore_impl.adapters.pointwise import floating, number, promoted, signbit
+
+__all__ = [
+    "add", "atan2", "copysign", "dist", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum", "mul", "pow",
+    "remainder", "rsub", "sub", "xlogy",
+]  # fmt: skip
+
+
+def _is_whole(value) -> bool:
+    return not value.is_floating_point() if isinstance(value, Tensor) else isinstance(value, int)
+
+
+def _like(value, tensor: Tensor) -> Tensor:
+    return value if isinstance(value, Tensor) else ops.zeros_like(tensor) + number(value, tensor)
+
+
+def add(input: Tensor, other, *, alpha=1) -> Tensor:
+    """input + alpha other."""
+    input, other = promoted(input, other)
+    return mint.add(input, other * number(alpha, input)) if isinstance(alpha, float) else mint.add(input, other, alpha=alpha)
+
+
+def sub(input: Tensor, other, *, alpha=1) -> Tensor:
+    """input - alpha other."""
+    input, other = promoted(input, other)
+    return mint.sub(input, other * number(alpha, input)) if isinstance(alpha, float) else mint.sub(input, other, alpha=alpha)
+
+
+def mul(input: Tensor, other) -> Tensor:
+    """input other."""
+    return mint.mul(input, number(other, input))
+
+
+def pow(input, exponent) -> Tensor:
+    """input ^ exponent; either may be a number."""
+    return mint.pow(*promoted(input, exponent))
+
+
+def atan2(input: Tensor, other: Tensor) -> Tensor:
+    """Angle of the point (other, input)."""
+    input, other = promoted(input, other)
+    return ops.atan2(floating(input), floating(other))
+
+
+def copysign(input: Tensor, other) -> Tensor:
+    """|input| with the sign of ``other``, where -0 is negative."""
+    size = ops.abs(floating(input))
+    return ops.where(signbit(_like(other, size)), -size, size)
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """p-norm of input - other."""
+    size = ops.abs(input - other)
+    if p == float("inf"):
+        return ops.amax(size)
+    power = number(p * 1.0, size)
+    return ops.sqrt((size * size).sum()) if p == 2 else ops.pow(ops.pow(size, power).sum(), 1.0 / power)
+
+
+def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other, where dividing by -0 gives the other infinity; ``rounding_mode`` floor or trunc."""
+    other = number(other, input)
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode == "trunc":
+        if _is_whole(input) and _is_whole(other):
+            return ops.div(input.astype(ms.float64), other, rounding_mode="trunc").astype(input.dtype)
+        return ops.trunc(input / other)
+    quotient = ops.div(input, other)
+    if isinstance(other, Tensor) and other.is_floating_point():
+        quotient = ops.where(other == 0, input * ops.reciprocal(other), quotient)
+    return quotient
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether shapes and all elements are equal."""
+    return input.shape == other.shape and bool(ops.equal(input, other).all())
+
+
+def _fmod(x: Tensor, y: Tensor) -> Tensor:
+    """In float64, where the quotient of float32 numbers is exact enough."""
+    left = x - ops.trunc(x / y) * y
+    return ops.where(ops.logical_and(ops.isinf(y), ops.isfinite(x)), x, left)
+
+
+def _doubles(input: Tensor, other) -> tuple[Tensor, Tensor]:
+    return input.astype(ms.float64), _like(other, input.astype(ms.float64)).astype(ms.float64)
+
+
+def _result_dtype(input: Tensor, other):
+    return floating(input).dtype if not _is_whole(other) or not _is_whole(input) else input.dtype
+
+
+def floor_divide(input: Tensor, other) -> Tensor:
+    """Quotient rounded down, as Python's ``//``."""
+    input, other = promoted(input, other)
+    if _is_whole(input) and _is_whole(other):
+        return ops.floor_divide(input, other)
+    x, y = _doubles(input, other)
+    left = _fmod(x, y)
+    quotient = (x - left) / y - ops.logical_and(left != 0, (left < 0) != (y < 0)).astype(ms.float64)
+    return ops.where(y == 0, x * ops.reciprocal(y), ops.floor(quotient + 0.25)).astype(_result_dtype(input, other))
+
+
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller, or the number where one is NaN."""
+    return -ops.fmax(-input, -other)
+
+
+def fmod(input: Tensor, other) -> Tensor:
+    """Remainder with the sign of ``input``, through float64."""
+    input, other = promoted(input, other)
+    return _fmod(*_doubles(input, other)).astype(_result_dtype(input, other))
+
+
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """log(exp(input) + exp(other)), through float64: near 0 the float32 exponential is too coarse."""
+    x, y = input.astype(ms.float64), other.astype(ms.float64)
+    larger = maximum(x, y)
+    return ops.where(ops.isinf(larger), larger, larger + ops.log1p(ops.exp(-ops.abs(x - y)))).astype(input.dtype)
+
+
+def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
+    """log2(2^input + 2^other)."""
+    return logaddexp(input * math.log(2.0), other * math.log(2.0)) / math.log(2.0)
+
+
+def _with_nan(input: Tensor, other: Tensor, chosen: Tensor) -> Tensor:
+    """``chosen``, or the NaN of either."""
+    chosen = ops.where(ops.isnan(other), other, chosen) if other.is_floating_point() else chosen
+    return ops.where(ops.isnan(input), input, chosen) if input.is_floating_point() else chosen
+
+
+def maximum(input: Tensor, other: Tensor) -> Tensor:
+    """The larger; NaN spreads, empty tensors are allowed."""
+    input, other = promoted(input, other)
+    if 0 in input.shape or 0 in other.shape:
+        return input + other
+    return _with_nan(input, other, ops.maximum(input, other))
+
+
+def minimum(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller; NaN spreads, empty tensors are allowed."""
+    input, other = promoted(input, other)
+    if 0 in input.shape or 0 in other.shape:
+        return input + other
+    return _with_nan(input, other, ops.minimum(input, other))
+
+
+def remainder(input: Tensor, other) -> Tensor:
+    """Remainder with the sign of ``other``, as Python's ``%``, through float64."""
+    input, other = promoted(input, other)
+    x, y = _doubles(input, other)
+    left = _fmod(x, y)
+    return ops.where(ops.logical_and(left != 0, (left < 0) != (y < 0)), left + y, left).astype(_result_dtype(input, other))
+
+
+def rsub(input: Tensor, other, *, alpha=1) -> Tensor:
+    """other - alpha input."""
+    input, other = promoted(input, other)
+    return other - input * number(alpha, input)
+
+
+def xlogy(input: Tensor, other) -> Tensor:
+    """input log(other), 0 where input is 0."""
+    input, other = promoted(input, other)
+    x = floating(input)
+    y = _like(number(other, x), x)
+    nothing = ops.logical_and(x == 0, y == y)  # y is no NaN
+    return ops.where(nothing, ops.zeros_like(x), x * ops.log(floating(y)))

@@ -1,0 +1,197 @@
+"""Convolution, padding, resizing and rearranging."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from mindspore import Tensor, ops
+
+__all__ = ["channel_shuffle", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "fold", "interpolate", "pad", "unfold"]
+
+
+@ops.constexpr
+def _each(value: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    """One value for each axis."""
+    return (value,) * count if isinstance(value, int | float) else tuple(value) * (count // len(value))
+
+
+@ops.constexpr
+def _edges(padding: str | int | tuple[int, ...], kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[int, ...]:
+    """Zeros before and after each axis."""
+    if padding == "valid":
+        return (0,) * (2 * len(kernel))
+    if padding == "same":
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return tuple(n for total in totals for n in (total // 2, total - total // 2))
+    each = (padding,) * len(kernel) if isinstance(padding, int) else padding
+    return tuple(n for n in each for _ in range(2))
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: str | int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution of ``(N, C, H, W)`` or ``(C, H, W)``; padding comes before dilation and is a number, one for each axis, ``same`` or ``valid``."""
+    images = input if input.ndim == 4 else ops.expand_dims(input, 0)
+    kernel, dilation = weight.shape[2:], _each(dilation, 2)
+    edges = _edges(padding, kernel, dilation)
+    operator = ops.Conv2D(weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=_each(stride, 2), dilation=dilation, group=groups)
+    y = operator(images, weight)
+    y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
+    return y if input.ndim == 4 else ops.squeeze(y, 0)
+
+
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: str | int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Convolution of ``(N, C, L)`` or ``(C, L)``, as one of height 1."""
+    line = padding if isinstance(padding, str) else (0, _each(padding, 1)[0])
+    y = conv2d(ops.expand_dims(input, -2), ops.expand_dims(weight, -2), bias, (1, _each(stride, 1)[0]), line, (1, _each(dilation, 1)[0]), groups)
+    return ops.squeeze(y, -2)
+
+
+def conv_transpose2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    output_padding: int | tuple[int, ...] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """Transposed convolution of ``(N, C, H, W)`` or ``(C, H, W)``, weight ``(in, out / groups, kH, kW)``."""
+    images = input if input.ndim == 4 else ops.expand_dims(input, 0)
+    stride, padding, extra, dilation, kernel = _each(stride, 2), _each(padding, 2), _each(output_padding, 2), _each(dilation, 2), weight.shape[2:]
+    height, width = ((images.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + extra[i] + 1 for i in range(2))
+    edges = _edges(padding, kernel, dilation)
+    operator = ops.Conv2DTranspose(weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=stride, dilation=dilation, group=groups)
+    y = operator(images, weight, (images.shape[0], weight.shape[1] * groups, height, width))
+    y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
+    return y if input.ndim == 4 else ops.squeeze(y, 0)
+
+
+def conv_transpose1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    output_padding: int | tuple[int, ...] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """Transposed convolution of ``(N, C, L)`` or ``(C, L)``, as one of height 1."""
+    numbers = ((1, _each(stride, 1)[0]), (0, _each(padding, 1)[0]), (0, _each(output_padding, 1)[0]), groups, (1, _each(dilation, 1)[0]))
+    return ops.squeeze(conv_transpose2d(ops.expand_dims(input, -2), ops.expand_dims(weight, -2), bias, *numbers), -2)
+
+
+def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Pad or cut the last axes, the last one first; cutting by a negative number is done here, since MindSpore's pads read wrong values then."""
+    for i in range(len(pad) // 2):
+        before, after = max(-pad[2 * i], 0), max(-pad[2 * i + 1], 0)
+        if before or after:
+            axis = input.ndim - 1 - i
+            input = ops.gather(input, ops.arange(before, input.shape[axis] - after), axis)  # a copy, not a view
+    return ops.pad(input, tuple([max(n, 0) for n in pad]), mode, value)
+
+
+def unfold(
+    input: Tensor,
+    kernel_size: int | tuple[int, ...],
+    dilation: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    stride: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """The windows of ``(N, C, H, W)`` or ``(C, H, W)`` as columns."""
+    images = input if input.ndim == 4 else ops.expand_dims(input, 0)
+    y = ops.unfold(images, _each(kernel_size, 2), _each(dilation, 2), _each(padding, 2), _each(stride, 2))
+    return y if input.ndim == 4 else ops.squeeze(y, 0)
+
+
+def fold(
+    input: Tensor,
+    output_size: int | tuple[int, ...],
+    kernel_size: int | tuple[int, ...],
+    dilation: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    stride: int | tuple[int, ...] = 1,
+) -> Tensor:
+    """The sum of the columns at their windows' places: a transposed convolution with the unit filters."""
+    size, kernel, dilation, padding, stride = (_each(value, 2) for value in (output_size, kernel_size, dilation, padding, stride))
+    rows, columns = ((size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2))
+    area = kernel[0] * kernel[1]
+    channels = input.shape[-2] // area
+    unit = ops.reshape(ops.eye(area, area, input.dtype), (area, 1, *kernel))
+    operator = ops.Conv2DTranspose(area, kernel, pad_mode="pad", pad=_edges(padding, kernel, dilation), stride=stride, dilation=dilation)
+    y = operator(ops.reshape(input, (-1, area, rows, columns)), unit, (math.prod(input.shape[:-2]) * channels, 1, *size))
+    return ops.reshape(y, (*input.shape[:-2], channels, *size))
+
+
+def channel_shuffle(input: Tensor, groups: int) -> Tensor:
+    """Channels of ``groups`` groups in turn."""
+    shape = input.shape
+    return ops.reshape(ops.swapaxes(ops.reshape(input, (shape[0], groups, -1, *shape[2:])), 1, 2), shape)
+
+
+@ops.constexpr
+def _taps(size: int, out: int, scale: float | None, mode: str, align_corners: bool) -> tuple[tuple[Tensor, Tensor | None], ...]:
+    """Which positions each output mixes, and with what weights; without weights it is a copy."""
+    step = size / out if scale is None else 1.0 / scale
+    places = np.arange(out)
+    if mode in ("nearest", "nearest-exact"):
+        source = np.float32(step) * (places + (0.5 if mode == "nearest-exact" else 0.0)).astype(np.float32)
+        return ((Tensor(np.minimum(np.floor(source), size - 1).astype(np.int32)), None),)
+    source = places * ((size - 1) / max(out - 1, 1)) if align_corners else (places + 0.5) * step - 0.5
+    if mode == "bicubic":
+        low = np.floor(source)
+        t, a = source - low, -0.75
+        near, far = (lambda d: ((a + 2) * d - (a + 3)) * d * d + 1), (lambda d: ((a * d - 5 * a) * d + 8 * a) * d - 4 * a)
+        weights = (far(t + 1), near(t), near(1 - t), far(2 - t))
+        indices = [low + i for i in (-1, 0, 1, 2)]
+    else:
+        source = np.maximum(source, 0.0)
+        low = np.floor(source)
+        weights, indices = (1 - (source - low), source - low), [low, low + 1]
+    clipped = [np.clip(index, 0, size - 1).astype(np.int32) for index in indices]
+    return tuple((Tensor(index), Tensor(weight)) for index, weight in zip(clipped, weights, strict=True))
+
+
+def interpolate(
+    input: Tensor,
+    size: int | tuple[int, ...] | None = None,
+    scale_factor: float | tuple[float, ...] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Tensor:
+    """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear or bicubic."""
+    if antialias or mode == "area":
+        raise ValueError("antialias and mode area are not available.")
+    count = input.ndim - 2
+    factors = None if scale_factor is None else _each(scale_factor, count)
+    sizes = _each(size, count) if factors is None else tuple(math.floor(input.shape[2 + i] * factors[i]) for i in range(count))
+    y = input
+    for i in range(count):
+        scale = None if factors is None or recompute_scale_factor else factors[i]
+        shape = (-1,) + (1,) * (count - 1 - i)
+        total = None
+        for index, weight in _taps(input.shape[2 + i], sizes[i], scale, mode, bool(align_corners)):
+            part = ops.gather(y, index, 2 + i)
+            part = part if weight is None else part * ops.reshape(weight.astype(y.dtype), shape)
+            total = part if total is None else total + part
+        y = total
+    return y

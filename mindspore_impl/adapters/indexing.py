@@ -1,0 +1,154 @@
+"""Choosing, placing, searching and sorting. Values are gathered by the indices found, which gives them a gradient."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import Tensor, mint, ops
+
+from mindspore_impl.adapters.pointwise import number, promoted
+
+__all__ = [
+    "argsort", "bucketize", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "nonzero", "scatter", "scatter_add",
+    "searchsorted", "sort", "take", "take_along_dim", "topk", "unique", "where",
+]  # fmt: skip
+
+
+def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
+    """Order of the elements, int64. NaN counts as largest: the kernel leaves it anywhere, so it is sorted as infinity and then moved to its end."""
+    if input.ndim == 0:
+        return ops.zeros((), ms.int64)
+    if not input.is_floating_point() or 0 in input.shape:
+        return ops.sort(input, dim, descending)[1].astype(ms.int64)
+    nans = ops.isnan(input)
+    order = ops.sort(ops.where(nans, ops.zeros_like(input) + float("inf"), input), dim, descending)[1].astype(ms.int64)
+    last = ops.gather_elements(nans.astype(ms.int64), dim, order)
+    size = input.shape[dim]
+    place = ops.reshape(ops.arange(size), tuple([size if axis == dim % input.ndim else 1 for axis in range(input.ndim)]))
+    key = place + (1 - last if descending else last) * size
+    return ops.gather_elements(order, dim, ops.sort(key.astype(ms.float32), dim)[1].astype(ms.int64))
+
+
+def sort(input: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
+    """(values, indices)."""
+    order = argsort(input, dim, descending)
+    return input if input.ndim == 0 else ops.gather_elements(input, dim, order), order
+
+
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
+    """(values, indices) of the ``k`` largest or smallest."""
+    if k == 0:  # the kernel takes 1 and more
+        order = mint.narrow(argsort(input, dim), dim, 0, 0)
+        return mint.narrow(input, dim, 0, 0), order
+    order = ops.topk(input, k, dim, largest, sorted)[1].astype(ms.int64)
+    return ops.gather_elements(input, dim, order), order
+
+
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """(value, index) of the ``k``-th smallest, from 1."""
+    index = mint.narrow(argsort(input, dim), dim, k - 1, 1)
+    value = ops.gather_elements(input, dim, index)
+    return (value, index) if keepdim else (ops.squeeze(value, dim), ops.squeeze(index, dim))
+
+
+def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False):
+    """Ascending; with the place of every element and how often each occurs. Sizes depend on the values, so not for graphs."""
+    flat = ops.reshape(input, (-1,))
+    ordered, order = sort(flat)
+    values, inverse, counts = mint.unique_consecutive(ordered, return_inverse=True, return_counts=True)
+    found = (values,)
+    if return_inverse:
+        found = (*found, ops.reshape(ops.gather_elements(inverse.astype(ms.int64), 0, argsort(order)), input.shape))
+    if return_counts:
+        found = (*found, counts.astype(ms.int64))
+    return found if len(found) > 1 else values
+
+
+def _spread(index: Tensor, dim: int, shape) -> Tensor:
+    """A vector of places along ``dim``, repeated over the other axes of ``shape``."""
+    dim = dim % len(shape)
+    return mint.broadcast_to(ops.reshape(index, tuple([-1 if axis == dim else 1 for axis in range(len(shape))])), shape)
+
+
+def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
+    """``src``, a tensor or a number, put at ``index``. Written with sums, of which every part has a gradient."""
+    part = src if isinstance(src, Tensor) else ops.zeros(index.shape, input.dtype) + number(src, input)
+    part = part.astype(input.dtype)
+    kept = ops.tensor_scatter_elements(input, index, ops.zeros_like(part), dim)
+    return ops.tensor_scatter_elements(kept, index, part, dim, "add")
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """``src`` added at ``index``."""
+    return ops.tensor_scatter_elements(input, index, src, dim, "add")
+
+
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
+    """alpha source added at places along ``dim``."""
+    return scatter_add(input, dim, _spread(index, dim, source.shape), source * alpha)
+
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """``source`` put at places along ``dim``."""
+    return scatter(input, dim, _spread(index, dim, source.shape), source)
+
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
+    """A number put at places along ``dim``."""
+    dim = dim % input.ndim
+    shape = (*input.shape[:dim], index.shape[0], *input.shape[dim + 1 :])
+    return scatter(input, dim, _spread(index, dim, shape), value)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The places ``index`` of one axis; none are cut out, since the gradient's kernel wants some."""
+    return mint.narrow(input, dim, 0, 0) if 0 in index.shape else ops.gather(input, index, dim)
+
+
+def isin(elements: Tensor, test_elements: Tensor, *, invert: bool = False) -> Tensor:
+    """Which elements are among the others."""
+    found = (ops.expand_dims(elements, -1) == ops.reshape(test_elements, (-1,))).astype(ms.int32).sum(-1) > 0
+    return ops.logical_not(found) if invert else found
+
+
+def masked_fill(input: Tensor, mask: Tensor, value) -> Tensor:
+    """``value`` where the mask is true; a Python number takes the tensor's dtype, also a whole one among floats."""
+    return ops.masked_fill(input, mask, value if isinstance(value, Tensor) else Tensor(value, input.dtype))
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False):
+    """Places of what is not 0, one in a row, or one tensor for each axis. Sizes depend on the values, so not for graphs."""
+    places = ops.nonzero(input).astype(ms.int64)
+    return tuple(ops.unbind(places, 1)) if as_tuple else places
+
+
+def searchsorted(sorted_sequence: Tensor, input, *, right: bool = False) -> Tensor:
+    """Where the values would go, int64; a number gives a tensor without axes."""
+    values = input if isinstance(input, Tensor) else ops.zeros((), sorted_sequence.dtype) + input
+    return ops.searchsorted(sorted_sequence, values, right=right).astype(ms.int64)
+
+
+def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
+    """Which interval each element is in, int64."""
+    return searchsorted(boundaries, input, right=right)
+
+
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """Elements of the flattened tensor; negative places count from the end."""
+    flat = ops.reshape(input, (-1,))
+    return ops.gather(flat, ops.where(index < 0, index + flat.shape[0], index), 0)
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """gather with broadcast; flattens without ``dim``."""
+    if dim is None:
+        return ops.gather(ops.reshape(input, (-1,)), ops.reshape(indices, (-1,)), 0)
+    dim = dim % input.ndim
+    pairs = list(zip(input.shape, indices.shape))  # noqa: B905  (graphs know no strict)
+    source = tuple([a if axis == dim else max(a, b) for axis, (a, b) in enumerate(pairs)])
+    places = tuple([b if axis == dim else max(a, b) for axis, (a, b) in enumerate(pairs)])
+    return ops.gather_elements(mint.broadcast_to(input, source), dim, mint.broadcast_to(indices, places))
+
+
+def where(condition: Tensor, input, other) -> Tensor:
+    """``input`` where the condition is true, else ``other``, in the dtype that torch chooses."""
+    return mint.where(condition, *promoted(input, other))

@@ -1,0 +1,177 @@
+"""Losses. What follows the deprecated arguments size_average and reduce in torch is taken by keyword only."""
+
+from __future__ import annotations
+
+import math
+
+from mindspore import Tensor, ops
+
+from mindspore_impl.adapters.activation import fine, softplus
+from mindspore_impl.adapters.arithmetic import number
+from mindspore_impl.adapters.network import pairwise_distance
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+]
+
+
+_TWO_PI, _HALF_LOG_2PI = 2.0 * math.pi, 0.5 * math.log(2.0 * math.pi)  # here, since graphs compute with numbers in float32
+
+
+def _reduced(loss: Tensor, reduction: str) -> Tensor:
+    if reduction == "none":
+        return loss
+    return loss.sum() if reduction == "sum" else loss.sum() / loss.size
+
+
+def _positive(x: Tensor) -> Tensor:
+    """max(x, 0), where NaN stays NaN and the gradient at 0 is 1."""
+    return ops.where(x < 0, ops.zeros_like(x), x)
+
+
+def _log(x: Tensor) -> Tensor:
+    return ops.log(fine(x)).astype(x.dtype)
+
+
+def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """(input - target)^2 in the inputs' dtype: MindSpore's computes in float32."""
+    difference = input - target
+    return _reduced(difference * difference, reduction)
+
+
+def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """|input - target| in the inputs' dtype: MindSpore's computes in float32."""
+    return _reduced(ops.abs(input - target), reduction)
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """Squares up to ``delta``, absolute values above, times delta; in the inputs' dtype."""
+    distance, edge = ops.abs(input - target), number(delta, input)
+    return _reduced(ops.where(distance < edge, distance * distance * 0.5, (distance - edge * 0.5) * edge), reduction)
+
+
+def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
+    """Squares below ``beta``, absolute values above."""
+    distance = ops.abs(input - target)
+    if beta == 0.0:
+        return _reduced(distance, reduction)
+    edge = number(beta, input)
+    return _reduced(ops.where(distance < edge, distance * distance * 0.5 / edge, distance - edge * 0.5), reduction)
+
+
+def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+    """Cross entropy of probabilities; logarithms are at least -100."""
+    x = fine(input)
+    yes, no = ops.log(x), ops.log1p(-x)
+    floor = ops.full_like(x, -100.0)
+    yes, no = ops.where(yes < -100.0, floor, yes), ops.where(no < -100.0, floor, no)
+    loss = -(target * yes + (1.0 - target) * no).astype(input.dtype)
+    return _reduced(loss if weight is None else loss * weight, reduction)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None
+) -> Tensor:
+    """Cross entropy of sigmoid(input), in any dtype."""
+    rare = softplus(-input, 1.0, 30.0)
+    loss = (1.0 - target) * input + (rare if pos_weight is None else (1.0 + (pos_weight - 1.0) * target) * rare)
+    return _reduced(loss if weight is None else loss * weight, reduction)
+
+
+def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
+    """target (log target - input), 0 where target is 0."""
+    if log_target:
+        loss = ops.exp(fine(target)).astype(target.dtype) * (target - input)
+    else:
+        some = target != 0
+        loss = ops.where(some, target * _log(ops.where(some, target, ops.ones_like(target))), target) - target * input
+    return loss.sum() / input.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
+
+
+def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean") -> Tensor:
+    """1 - cos where target is 1, and what cos exceeds ``margin`` by where it is -1."""
+    tiny = number(1e-12, input1)
+    first, second = (input1 * input1).sum(-1) + tiny, (input2 * input2).sum(-1) + tiny
+    cosine = (input1 * input2).sum(-1) / ops.sqrt(first * second)
+    zero = ops.zeros_like(cosine)
+    return _reduced(ops.where(target == 1, 1.0 - cosine, zero) + ops.where(target == -1, _positive(cosine - number(margin, cosine)), zero), reduction)
+
+
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean") -> Tensor:
+    """How far the wanted order is missed."""
+    return _reduced(_positive(target * (input2 - input1) + number(margin, input1)), reduction)
+
+
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean") -> Tensor:
+    """input where target is 1, and what it lacks to ``margin`` where target is -1."""
+    zero = ops.zeros_like(input)
+    return _reduced(ops.where(target == 1, zero, _positive(number(margin, input) - input)) + ops.where(target == -1, zero, input), reduction)
+
+
+def triplet_margin_loss(
+    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean"
+) -> Tensor:
+    """How much nearer the positive should be than the negative; ``swap`` lets the positive be the anchor where that is harder."""
+    far = pairwise_distance(anchor, negative, p, eps)
+    if swap:
+        other = pairwise_distance(positive, negative, p, eps)
+        far = ops.where(other < far, other, far)
+    return _reduced(_positive(pairwise_distance(anchor, positive, p, eps) - far + number(margin, far)), reduction)
+
+
+def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
+    """log(1 + exp(-target input))."""
+    return _reduced(softplus(-target * input, 1.0, 30.0), reduction)
+
+
+def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+    """Mean over the other classes of how far they come within ``margin`` of the target's score."""
+    classes = input.shape[-1]
+    index = ops.expand_dims(target, -1)
+    gap = _positive(number(margin, input) - ops.gather_elements(input, input.ndim - 1, index) + input)
+    gap = gap if p == 1 else gap * gap
+    if weight is not None:
+        gap = gap * ops.gather(weight, index, 0)
+    return _reduced(ops.where(ops.arange(classes) == index, ops.zeros_like(gap), gap).sum(-1) / classes, reduction)
+
+
+def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+    """Binary cross entropy of sigmoid(input), averaged over the last axis; in the inputs' dtype."""
+    loss = binary_cross_entropy_with_logits(input, target, weight, reduction="none")
+    return _reduced(loss.sum(-1) / input.shape[-1], reduction)
+
+
+def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Tensor:
+    """-log of the normal density, the variance being at least ``eps``."""
+    if not isinstance(var, Tensor):
+        var = ops.full_like(input, var)
+    elif var.ndim == input.ndim - 1:
+        var = ops.expand_dims(var, -1)
+    var = var + ops.stop_gradient(_positive(number(eps, var) - var))
+    loss = (_log(var) + (input - target) * (input - target) / var) * 0.5
+    return _reduced(loss + number(_HALF_LOG_2PI, loss) if full else loss, reduction)
+
+
+def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean") -> Tensor:
+    """-log of the Poisson probability, without the target's factorial unless ``full`` (Stirling)."""
+    loss = ops.exp(fine(input)).astype(input.dtype) - target * input if log_input else input - target * _log(input + number(eps, input))
+    if full:
+        many = target > 1
+        count = ops.where(many, target, ops.ones_like(target))
+        loss = loss + ops.where(many, count * _log(count) - count + _log(count * number(_TWO_PI, count)) * 0.5, ops.zeros_like(target))
+    return _reduced(loss, reduction)

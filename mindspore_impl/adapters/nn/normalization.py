@@ -1,0 +1,134 @@
+"""Normalization layers."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn, ops
+
+from mindspore_impl.adapters.nn.base import Wrapper, constant, function, several
+
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+
+_mean = ops.ReduceMean(keep_dims=True)
+
+
+class LayerNorm(nn.Cell):
+    """Layer norm over the last axes; the parameters are called weight and bias, where nn.LayerNorm calls them gamma and beta."""
+
+    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True):
+        super().__init__()
+        self.normalized_shape, self.eps = several(normalized_shape, 1), eps
+        self.axes = tuple(range(-len(self.normalized_shape), 0))
+        self.weight = constant(1.0, *self.normalized_shape) if elementwise_affine else None
+        self.bias = constant(0.0, *self.normalized_shape) if elementwise_affine and bias else None
+
+    def construct(self, input: Tensor) -> Tensor:
+        centred = input - _mean(input, self.axes)
+        y = centred / ops.sqrt(_mean(centred * centred, self.axes) + self.eps)
+        if self.weight is not None:
+            y = y * self.weight
+        return y if self.bias is None else y + self.bias
+
+
+class RMSNorm(nn.Cell):
+    """Division by the root of the mean square over the last axes."""
+
+    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float | None = None, elementwise_affine: bool = True):
+        super().__init__()
+        self.normalized_shape, self.eps, self.function = several(normalized_shape, 1), eps, function("rms_norm")
+        self.weight = constant(1.0, *self.normalized_shape) if elementwise_affine else None
+
+    def construct(self, input: Tensor) -> Tensor:
+        return self.function(input, self.normalized_shape, self.weight, self.eps)
+
+
+class GroupNorm(nn.Cell):
+    """Normalization over groups of channels; the parameters are called weight and bias."""
+
+    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+        super().__init__()
+        self.num_groups, self.eps, self.function = num_groups, eps, function("group_norm")
+        self.weight = constant(1.0, num_channels) if affine else None
+        self.bias = constant(0.0, num_channels) if affine else None
+
+    def construct(self, input: Tensor) -> Tensor:
+        return self.function(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class LocalResponseNorm(Wrapper):
+    """By the squares in neighbouring channels."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0):
+        super().__init__("local_response_norm", size=size, alpha=alpha, beta=beta, k=k)
+
+
+class _Norm(nn.Cell):
+    """Statistics are kept with torch's momentum, which is one minus MindSpore's, and with the unbiased variance."""
+
+    dimensions: tuple[int, ...] = ()
+
+    def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool):
+        super().__init__()
+        self.eps, self.momentum, self.track_running_stats = eps, momentum, track_running_stats
+        self.weight = constant(1.0, num_features) if affine else None
+        self.bias = constant(0.0, num_features) if affine else None
+        self.running_mean = constant(0.0, num_features, trained=False) if track_running_stats else None
+        self.running_var = constant(1.0, num_features, trained=False) if track_running_stats else None
+        self.num_batches_tracked = Parameter(Tensor(0, ms.int64), requires_grad=False) if track_running_stats else None
+
+    def construct(self, input: Tensor) -> Tensor:
+        if input.ndim not in self.dimensions:
+            raise ValueError(f"expected an input with {self.dimensions} axes, got {input.ndim}")
+        return self.normalize(input)
+
+
+class _BatchNorm(_Norm):
+    """Batch norm (Ioffe and Szegedy 2015)."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True):
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        self.function = function("batch_norm")
+
+    def normalize(self, input: Tensor) -> Tensor:
+        momentum, fresh = self.momentum, self.training or not self.track_running_stats
+        if self.training and self.track_running_stats:
+            count = ops.assign(self.num_batches_tracked, self.num_batches_tracked + 1)
+            input = ops.depend(input, count)
+            momentum = 1.0 / count.astype(ms.float32) if momentum is None else momentum
+        return self.function(input, self.running_mean, self.running_var, self.weight, self.bias, fresh, momentum, self.eps)
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch norm of ``(N, C)`` or ``(N, C, L)``."""
+
+    dimensions = (2, 3)
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch norm of ``(N, C, H, W)``."""
+
+    dimensions = (4,)
+
+
+class _InstanceNorm(_Norm):
+    """Normalization of each channel of each example; no parameters and no statistics unless asked for."""
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False, track_running_stats: bool = False):
+        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        self.function = function("instance_norm")
+
+    def normalize(self, input: Tensor) -> Tensor:
+        fresh = self.training or not self.track_running_stats
+        return self.function(input, self.running_mean, self.running_var, self.weight, self.bias, fresh, self.momentum, self.eps)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Of ``(N, C, L)``."""
+
+    dimensions = (3,)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Of ``(N, C, H, W)``."""
+
+    dimensions = (4,)

@@ -1,0 +1,79 @@
+"""Pooling, with or without the batch axis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mindspore_impl.adapters.nn.base import Wrapper
+
+__all__ = ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d"]
+
+
+class MaxPool2d(Wrapper):
+    """Largest of each window; nn.MaxPool2d moves by 1 unless told otherwise."""
+
+    name = "max_pool2d"
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, return_indices: bool = False, ceil_mode: bool = False):
+        keywords = {"padding": padding, "dilation": dilation, "ceil_mode": ceil_mode, "return_indices": return_indices}
+        super().__init__(self.name, kernel_size=kernel_size, stride=stride, **keywords)
+
+
+class MaxPool1d(MaxPool2d):
+    """Largest of each window along the last axis."""
+
+    name = "max_pool1d"
+
+
+class AvgPool1d(Wrapper):
+    """Mean of each window along the last axis."""
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True):
+        keywords = {"padding": padding, "ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
+        super().__init__("avg_pool1d", kernel_size=kernel_size, stride=stride, **keywords)
+
+
+class AvgPool2d(Wrapper):
+    """Mean of each window."""
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ):
+        keywords = {"padding": padding, "ceil_mode": ceil_mode, "count_include_pad": count_include_pad, "divisor_override": divisor_override}
+        super().__init__("avg_pool2d", kernel_size=kernel_size, stride=stride, **keywords)
+
+
+class AdaptiveAvgPool2d(Wrapper):
+    """Means over windows that share the input among ``output_size``; None keeps a size."""
+
+    name = "adaptive_avg_pool2d"
+
+    def __init__(self, output_size: Any):
+        super().__init__(self.name, output_size=output_size)
+
+
+class AdaptiveAvgPool1d(AdaptiveAvgPool2d):
+    """Means along the last axis; nn.AdaptiveAvgPool1d wants a length that the output size divides."""
+
+    name = "adaptive_avg_pool1d"
+
+
+class AdaptiveMaxPool2d(Wrapper):
+    """Largest values over windows that share the input among ``output_size``."""
+
+    name = "adaptive_max_pool2d"
+
+    def __init__(self, output_size: Any, return_indices: bool = False):
+        super().__init__(self.name, output_size=output_size, return_indices=return_indices)
+
+
+class AdaptiveMaxPool1d(AdaptiveMaxPool2d):
+    """Largest values along the last axis; nn.AdaptiveMaxPool1d wants a length that the output size divides."""
+
+    name = "adaptive_max_pool1d"

@@ -1,0 +1,148 @@
+"""Normalization."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import Tensor, ops
+
+from mindspore_impl.adapters.arithmetic import number
+
+__all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
+
+_mean = ops.ReduceMean(keep_dims=True)
+_INFINITY = float("inf")
+
+
+def _normalized(x: Tensor, eps: float) -> Tensor:
+    """(x - mean) / sqrt(var + eps) over the last axis."""
+    centred = x - _mean(x, -1)
+    return centred * ops.rsqrt(_mean(centred * centred, -1) + number(eps, x))
+
+
+def layer_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """Layer norm (Ba et al. 2016) over the last axes, of which there are as many as ``normalized_shape`` has sizes."""
+    axes = len(normalized_shape)
+    y = _normalized(_joined(input, axes), eps)
+    if axes > 1:
+        y = ops.reshape(y, input.shape)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+    """input / root mean square over the last axes; eps is that of the dtype unless given."""
+    x = _joined(input, len(normalized_shape))
+    eps = number(_epsilon(input.dtype) if eps is None else eps, input)
+    y = ops.reshape(x * ops.rsqrt(_mean(x * x, -1) + eps), input.shape)
+    return y if weight is None else y * weight
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalize each channel (axis 1) by the batch's statistics, which then enter the running ones, or by the running ones."""
+    others = (0, *range(2, input.ndim))
+    if training:
+        mean = input.mean(others, keep_dims=True)
+        centred = input - mean
+        var = (centred * centred).mean(others, keep_dims=True)
+        if running_mean is not None:
+            count = input.size // input.shape[1]
+            _follow(running_mean, mean, momentum)
+            _follow(running_var, var * count / (count - 1), momentum)
+    else:
+        centred = input - _channels(running_mean, input.ndim)
+        var = _channels(running_var, input.ndim)
+    return _scaled(centred * ops.rsqrt(var + number(eps, input)), weight, bias)
+
+
+def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """Normalize each group of channels of each sample; eps in the input's dtype."""
+    groups = ops.reshape(input, (input.shape[0], num_groups, -1))
+    return _scaled(ops.reshape(_normalized(groups, eps), input.shape), weight, bias)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalize each channel of each sample by its own statistics, of which the batch's mean then enters the running ones, or by the running ones."""
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    x = ops.reshape(input, (*input.shape[:2], -1))
+    if running_mean is not None:
+        mean = _mean(x, -1)
+        centred = x - mean
+        _follow(running_mean, mean.mean(0), momentum)
+        _follow(running_var, (centred * centred).sum(-1).mean(0) / (x.shape[-1] - 1), momentum)
+    return _scaled(ops.reshape(_normalized(x, eps), input.shape), weight, bias)
+
+
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """input / (k + alpha mean of the squares in ``size`` neighbouring channels)^beta, channels beyond the edge counting as 0."""
+    width = input.shape[1]
+    squares = input * input
+    before, after = (ops.zeros((input.shape[0], n, *input.shape[2:]), input.dtype) for n in (max(size // 2, 1), max((size - 1) // 2, 1)))
+    padded = ops.concat([before, squares, after], 1)
+    first = max(size // 2, 1) - size // 2
+    total = padded[:, first : first + width]
+    for i in range(1, size):
+        total = total + padded[:, first + i : first + i + width]
+    return input / (total * number(alpha, input) / size + number(k, input)) ** number(beta, input)
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """input / max(p-norm over ``dim``, eps)."""
+    length = vector_norm(input, p, dim, True)
+    return input / ops.where(length > number(eps, length), length, ops.full_like(length, eps))
+
+
+def vector_norm(x: Tensor, p: float, dim: int, keepdim: bool) -> Tensor:
+    """(sum |x|^p)^(1/p) over ``dim``, whose gradient at 0 is 0."""
+    if p == _INFINITY:
+        return ops.abs(x).max(axis=dim, keepdims=keepdim)
+    if p == 1:
+        return ops.abs(x).sum(dim, keepdims=keepdim)
+    total = (x * x if p == 2 else ops.abs(x) ** number(p, x)).sum(dim, keepdims=keepdim)
+    some = total != 0
+    root = ops.where(some, total, ops.ones_like(total))
+    return ops.where(some, ops.sqrt(root) if p == 2 else root ** (number(1.0, x) / number(p, x)), total)
+
+
+@ops.constexpr
+def _epsilon(dtype: ms.Type) -> float:
+    return {"Float16": 2.0**-10, "BFloat16": 2.0**-7, "Float64": 2.0**-52}.get(str(dtype), 2.0**-23)
+
+
+def _joined(x: Tensor, count: int) -> Tensor:
+    """The last ``count`` axes as one."""
+    return x if count == 1 else ops.reshape(x, (*x.shape[: x.ndim - count], -1))
+
+
+def _channels(x: Tensor, ndim: int) -> Tensor:
+    return ops.reshape(x, (1, -1) + (1,) * (ndim - 2))
+
+
+def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    if weight is not None:
+        x = x * _channels(weight, x.ndim)
+    return x if bias is None else x + _channels(bias, x.ndim)
+
+
+def _follow(running: Tensor, value: Tensor, momentum: float) -> None:
+    share = number(momentum, running)
+    ops.assign(running, ops.stop_gradient(running * (1.0 - share) + ops.reshape(value, running.shape) * share))

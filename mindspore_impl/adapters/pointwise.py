@@ -1,0 +1,279 @@
+"""Elementwise functions of one tensor. Torch computes whole numbers as float32 here, MindSpore's kernels refuse them."""
+
+from __future__ import annotations
+
+import math
+
+import mindspore as ms
+from mindspore import Tensor, ops
+
+__all__ = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atanh",
+    "bitwise_not",
+    "clamp",
+    "clamp_max",
+    "clamp_min",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "digamma",
+    "erf",
+    "erfc",
+    "exp",
+    "expm1",
+    "floating",
+    "isinf",
+    "isneginf",
+    "isposinf",
+    "lgamma",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "nan_to_num",
+    "rad2deg",
+    "round",
+    "rsqrt",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "tan",
+]  # fmt: skip
+
+_DEGREE, _RADIAN = math.pi / 180.0, 180.0 / math.pi  # graphs divide Python numbers in float32
+WIDEST = (ms.float64, ms.float32, ms.bfloat16, ms.float16, ms.int64, ms.int32, ms.int16, ms.int8, ms.uint8, ms.bool_)
+_LARGEST = {ms.float16: 65504.0, ms.bfloat16: 3.3895313892515355e38, ms.float32: 3.4028234663852886e38, ms.float64: 1.7976931348623157e308}
+
+
+def floating(input: Tensor) -> Tensor:
+    """``input``, or its float32 form if it holds whole numbers or booleans."""
+    return input if input.is_floating_point() else input.astype(ms.float32)
+
+
+def number(value, tensor: Tensor):
+    """``value``, in float64 beside a float64 tensor: the framework rounds a Python number to float32 first."""
+    return Tensor(value, ms.float64) if isinstance(value, float) and isinstance(tensor, Tensor) and tensor.dtype == ms.float64 else value
+
+
+def _kind(tensor: Tensor) -> int:
+    return 2 if tensor.is_floating_point() else 0 if tensor.dtype == ms.bool_ else 1
+
+
+def promoted(first, second):
+    """Both in one dtype as torch chooses it: a 0-d tensor beside one with axes counts only if it is of a higher kind. Numbers stay, see `number`."""
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        return number(first, second), number(second, first)
+    if first.dtype == second.dtype:
+        return first, second
+    wanted = [dtype for dtype in WIDEST if dtype in (first.dtype, second.dtype)][0]  # noqa: RUF015, graphs have no next()
+    if (first.ndim == 0) != (second.ndim == 0):
+        full, scalar = (second, first) if first.ndim == 0 else (first, second)
+        wanted = full.dtype if _kind(full) >= _kind(scalar) else scalar.dtype
+    return first.astype(wanted), second.astype(wanted)
+
+
+def _only_single(name: str, input: Tensor) -> None:
+    if input.dtype == ms.float64:
+        raise TypeError(f"MindSpore's {name} and its gradient are accurate to float32 only, whatever the dtype; received float64. Cast to float32.")
+
+
+def acos(input: Tensor) -> Tensor:
+    """Inverse cosine."""
+    return ops.acos(floating(input))
+
+
+def acosh(input: Tensor) -> Tensor:
+    """Inverse hyperbolic cosine."""
+    return ops.acosh(floating(input))
+
+
+def asin(input: Tensor) -> Tensor:
+    """Inverse sine."""
+    return ops.asin(floating(input))
+
+
+def asinh(input: Tensor) -> Tensor:
+    """Inverse hyperbolic sine."""
+    return ops.asinh(floating(input))
+
+
+def atan(input: Tensor) -> Tensor:
+    """Inverse tangent."""
+    return ops.atan(floating(input))
+
+
+def atanh(input: Tensor) -> Tensor:
+    """Inverse hyperbolic tangent."""
+    return ops.atanh(floating(input))
+
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """-1 - input; the negation of booleans."""
+    return ops.logical_not(input) if input.dtype == ms.bool_ else -1 - input
+
+
+def clamp(input: Tensor, min=None, max=None) -> Tensor:
+    """Within [min, max], where NaN stays NaN; where they cross, max counts."""
+    clamped = input
+    if min is not None:
+        low = number(min, clamped)
+        clamped = ops.where(clamped < low, ops.zeros_like(clamped) + low, clamped)
+    if max is not None:
+        high = number(max, clamped)
+        clamped = ops.where(clamped > high, ops.zeros_like(clamped) + high, clamped)
+    return clamped.astype(input.dtype) if isinstance(min, int) and isinstance(max, int) else clamped
+
+
+def clamp_max(input: Tensor, max) -> Tensor:
+    """At most ``max``."""
+    return clamp(input, None, max)
+
+
+def clamp_min(input: Tensor, min) -> Tensor:
+    """At least ``min``."""
+    return clamp(input, min, None)
+
+
+def cos(input: Tensor) -> Tensor:
+    """Cosine of radians."""
+    return ops.cos(floating(input))
+
+
+def cosh(input: Tensor) -> Tensor:
+    """Hyperbolic cosine."""
+    return ops.cosh(floating(input))
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees to radians."""
+    x = floating(input)
+    return x * Tensor(_DEGREE, x.dtype)
+
+
+def digamma(input: Tensor) -> Tensor:
+    """Derivative of lgamma."""
+    _only_single("digamma", input)
+    return floating(input) if 0 in input.shape else ops.digamma(floating(input))
+
+
+def erf(input: Tensor) -> Tensor:
+    """Error function."""
+    return ops.erf(floating(input))
+
+
+def erfc(input: Tensor) -> Tensor:
+    """1 - erf, accurate in its tail."""
+    return ops.erfc(floating(input))
+
+
+def exp(input: Tensor) -> Tensor:
+    """Exponential."""
+    return ops.exp(floating(input))
+
+
+def expm1(input: Tensor) -> Tensor:
+    """exp - 1 through float64: the float32 kernel subtracts and loses what is small."""
+    x = floating(input)
+    return ops.expm1(x.astype(ms.float64)).astype(x.dtype)
+
+
+def isinf(input: Tensor) -> Tensor:
+    """Whether infinite."""
+    return ops.isinf(input) if input.is_floating_point() else ops.zeros_like(input).astype(ms.bool_)
+
+
+def isneginf(input: Tensor) -> Tensor:
+    """Whether minus infinity."""
+    return ops.logical_and(isinf(input), input < 0)
+
+
+def isposinf(input: Tensor) -> Tensor:
+    """Whether plus infinity."""
+    return ops.logical_and(isinf(input), input > 0)
+
+
+def lgamma(input: Tensor) -> Tensor:
+    """Logarithm of the absolute value of the gamma function."""
+    _only_single("lgamma", input)
+    return ops.lgamma(floating(input))
+
+
+def log(input: Tensor) -> Tensor:
+    """Natural logarithm."""
+    return ops.log(floating(input))
+
+
+def log10(input: Tensor) -> Tensor:
+    """Decimal logarithm."""
+    return ops.log10(floating(input))
+
+
+def log1p(input: Tensor) -> Tensor:
+    """log(1 + input), accurate near 0."""
+    return ops.log1p(floating(input))
+
+
+def log2(input: Tensor) -> Tensor:
+    """Binary logarithm."""
+    return ops.log2(floating(input))
+
+
+def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """Replaces NaN and infinities, by default with the dtype's largest values; whole numbers have none."""
+    if not input.is_floating_point():
+        return input
+    largest = _LARGEST[input.dtype]
+    high, low = largest if posinf is None else posinf, -largest if neginf is None else neginf
+    finite = ops.where(ops.isnan(input), Tensor(nan, input.dtype), input)
+    finite = ops.where(finite == float("inf"), Tensor(high, input.dtype), finite)
+    return ops.where(finite == float("-inf"), Tensor(low, input.dtype), finite)
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians to degrees."""
+    x = floating(input)
+    return x * Tensor(_RADIAN, x.dtype)
+
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """To the nearest, halves to even, with ``decimals`` places."""
+    if decimals == 0:
+        return ops.round(input)
+    factor = 10.0 ** abs(decimals)
+    return ops.round(input * factor) / factor if decimals > 0 else ops.round(input / factor) * factor
+
+
+def rsqrt(input: Tensor) -> Tensor:
+    """1 / sqrt(input)."""
+    return ops.rsqrt(floating(input))
+
+
+def sign(input: Tensor) -> Tensor:
+    """-1, 0 or 1; booleans stay."""
+    return input if input.dtype == ms.bool_ else ops.sign(input)
+
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether the sign bit is set, also that of -0 (whose angle is -pi)."""
+    return input < 0 if not input.is_floating_point() else ops.atan2(input, ops.zeros_like(input) - 1.0) < 0
+
+
+def sin(input: Tensor) -> Tensor:
+    """Sine of radians."""
+    return ops.sin(floating(input))
+
+
+def sinh(input: Tensor) -> Tensor:
+    """Hyperbolic sine."""
+    return ops.sinh(floating(input))
+
+
+def tan(input: Tensor) -> Tensor:
+    """Tangent of radians."""
+    return ops.tan(floating(input))

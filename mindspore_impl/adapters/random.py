@@ -1,0 +1,42 @@
+"""Random tensors. The generators differ from torch's, the distributions do not."""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import Tensor, ops
+
+__all__ = ["multinomial", "normal", "poisson", "randint", "randint_like"]
+
+
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
+    """Without replacement unless told otherwise; int64."""
+    return ops.multinomial(input, num_samples, replacement).astype(ms.int64)
+
+
+def normal(mean=0.0, std=1.0, size=None) -> Tensor:
+    """Means and deviations as numbers or tensors."""
+    shape = size if size is not None else mean.shape if isinstance(mean, Tensor) else std.shape
+    return ops.standard_normal(shape) * std + mean
+
+
+def poisson(input: Tensor) -> Tensor:
+    """One draw for each rate."""
+    return ops.random_poisson(Tensor([1], ms.int32), input, dtype=ms.float32)[0].astype(input.dtype)
+
+
+def _bounds(low, high):
+    return (0, low) if high is None else (low, high)
+
+
+def randint(low, high=None, size=None, *, dtype=None) -> Tensor:
+    """randint(high, size) or randint(low, high, size); int64."""
+    if size is None:
+        size, high = high, None
+    low, high = _bounds(low, high)
+    return ops.randint(low, high, tuple(size)).astype(ms.int64 if dtype is None else dtype)
+
+
+def randint_like(input: Tensor, low, high=None) -> Tensor:
+    """The shape and dtype of ``input``."""
+    low, high = _bounds(low, high)
+    return ops.randint(low, high, input.shape).astype(input.dtype)

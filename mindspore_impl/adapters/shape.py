@@ -1,0 +1,114 @@
+"""Joining, splitting, moving and repeating."""
+
+from __future__ import annotations
+
+import numpy as np
+from mindspore import Tensor, mint, ops
+
+from mindspore_impl.adapters.pointwise import WIDEST
+
+__all__ = ["broadcast_tensors", "cat", "diag", "flip", "repeat_interleave", "roll", "rot90", "select", "squeeze", "stack", "t", "tensor_split", "unflatten"]
+
+
+def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Every tensor in the common shape."""
+    shape = np.broadcast_shapes(*[tensor.shape for tensor in tensors])
+    return tuple([mint.broadcast_to(tensor, shape) for tensor in tensors])
+
+
+def _alike(tensors) -> tuple[Tensor, ...]:
+    """The tensors in the widest of their dtypes: the kernels take one."""
+    held = [tensor.dtype for tensor in tensors]
+    wanted = [dtype for dtype in WIDEST if dtype in held][0]  # noqa: RUF015, graphs have no next()
+    return tuple([tensor if tensor.dtype == wanted else tensor.astype(wanted) for tensor in tensors])
+
+
+def cat(tensors, dim: int = 0) -> Tensor:
+    """Joined along ``dim``, in the widest dtype; the kernel takes no result without elements."""
+    tensors = _alike(tensors)
+    filled = tuple([tensor for tensor in tensors if 0 not in tensor.shape])
+    if filled:
+        return mint.cat(filled, dim)
+    shape = list(tensors[0].shape)
+    shape[dim] = sum([tensor.shape[dim] for tensor in tensors])
+    return ops.zeros(tuple(shape), tensors[0].dtype)
+
+
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """A matrix with this diagonal, or the diagonal of a matrix."""
+    return ops.diag_embed(input, diagonal) if input.ndim == 1 else ops.diagonal(input, diagonal)
+
+
+def flip(input: Tensor, dims) -> Tensor:
+    """Axes reversed. An empty tensor is returned as it is: now and then the kernel ends the whole process over one."""
+    return mint.flip(input, dims) if input.size else input
+
+
+def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:
+    """Each element several times in a row; a tensor of repeats makes the size depend on values, which graphs cannot hold."""
+    if dim is None:
+        input, dim = ops.reshape(input, (-1,)), 0
+    if isinstance(repeats, Tensor):
+        places = np.repeat(np.arange(input.shape[dim]), repeats.asnumpy())
+        return ops.gather(input, Tensor(places.astype(np.int32)), dim)
+    return ops.repeat_interleave(input, repeats, dim)
+
+
+def roll(input: Tensor, shifts, dims=None) -> Tensor:
+    """What leaves at one end comes back at the other."""
+    if dims is None:
+        return ops.reshape(_rolled(ops.reshape(input, (-1,)), shifts, 0), input.shape)
+    return _rolled(input, shifts, dims)
+
+
+def _rolled(input: Tensor, shifts, dims) -> Tensor:
+    pairs = ((shifts, dims),) if isinstance(dims, int) else tuple(zip(shifts, dims))  # noqa: B905  (graphs know no strict)
+    for shift, dim in pairs:
+        size = input.shape[dim]
+        cut = -shift % size
+        if cut != 0:
+            input = mint.cat((mint.narrow(input, dim, cut, size - cut), mint.narrow(input, dim, 0, cut)), dim)
+    return input
+
+
+def rot90(input: Tensor, k: int = 1, dims=(0, 1)) -> Tensor:
+    """Turned by 90 degrees ``k`` times."""
+    return ops.rot90(input, k, list(dims))
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """One place of an axis, which goes away."""
+    return ops.squeeze(mint.narrow(input, dim, index % input.shape[dim], 1), dim)
+
+
+def squeeze(input: Tensor, dim=None) -> Tensor:
+    """Without the axes of size 1, or those among ``dim``."""
+    if dim is None:
+        return ops.squeeze(input)
+    axes = [axis % input.ndim for axis in ((dim,) if isinstance(dim, int) else dim)] if input.ndim else []
+    return ops.reshape(input, tuple([size for axis, size in enumerate(input.shape) if size != 1 or axis not in axes]))
+
+
+def stack(tensors, dim: int = 0) -> Tensor:
+    """Joined along a new axis, in the widest dtype; without elements there is nothing to join, and the gradient's kernel fails."""
+    tensors, shape = _alike(tensors), tensors[0].shape
+    if 0 not in shape:
+        return ops.stack(tensors, dim)
+    axis = dim % (len(shape) + 1)
+    return ops.zeros((*shape[:axis], len(tensors), *shape[axis:]), tensors[0].dtype)
+
+
+def t(input: Tensor) -> Tensor:
+    """A matrix transposed, anything smaller as it is."""
+    return mint.transpose(input, 0, 1) if input.ndim == 2 else input
+
+
+def tensor_split(input: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts as equal as can be, or cut at the given places."""
+    return ops.tensor_split(input, indices_or_sections, dim)
+
+
+def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
+    """One axis split into several."""
+    dim = dim % input.ndim
+    return ops.reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))

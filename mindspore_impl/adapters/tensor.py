@@ -1,0 +1,177 @@
+"""Methods of torch's tensors as functions of the tensor.
+
+MindSpore's own in-place methods either lack a kernel on the CPU or return the result and leave the tensor as it was. These write into it; a graph cannot.
+"""
+
+from __future__ import annotations
+
+import mindspore as ms
+from mindspore import Tensor, mint, ops
+
+from mindspore_impl.adapters.arithmetic import add, div, mul, sub
+from mindspore_impl.adapters.creation import tensor
+from mindspore_impl.adapters.indexing import index_fill, masked_fill, scatter
+from mindspore_impl.adapters.pointwise import clamp, exp
+
+__all__ = [
+    "add_", "clamp_", "copy_", "detach", "div_", "element_size", "exp_", "expand", "fill_", "index_fill_", "masked_fill_", "mul_", "nelement", "new_full",
+    "new_ones", "new_tensor", "new_zeros", "relu_", "repeat", "reshape_as", "scatter_", "size", "sub_", "to", "type", "unfold", "zero_",
+]  # fmt: skip
+
+
+def _sizes(size) -> tuple[int, ...]:
+    return tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
+
+
+def _write(input: Tensor, value: Tensor) -> Tensor:
+    """``value`` in the shape and dtype of ``input``, written into it."""
+    input.assign_value(mint.broadcast_to(value, input.shape).astype(input.dtype))
+    return input
+
+
+def add_(input: Tensor, other, *, alpha=1) -> Tensor:
+    """Adds alpha other."""
+    return _write(input, add(input, other, alpha=alpha))
+
+
+def sub_(input: Tensor, other, *, alpha=1) -> Tensor:
+    """Takes alpha other off."""
+    return _write(input, sub(input, other, alpha=alpha))
+
+
+def mul_(input: Tensor, other) -> Tensor:
+    """Multiplies."""
+    return _write(input, mul(input, other))
+
+
+def div_(input: Tensor, other) -> Tensor:
+    """Divides."""
+    return _write(input, div(input, other))
+
+
+def exp_(input: Tensor) -> Tensor:
+    """Exponential."""
+    return _write(input, exp(input))
+
+
+def relu_(input: Tensor) -> Tensor:
+    """max(input, 0)."""
+    return _write(input, clamp(input, 0))
+
+
+def clamp_(input: Tensor, min=None, max=None) -> Tensor:
+    """Within [min, max]."""
+    return _write(input, clamp(input, min, max))
+
+
+def copy_(input: Tensor, src: Tensor) -> Tensor:
+    """The values of ``src``."""
+    return _write(input, src)
+
+
+def fill_(input: Tensor, value) -> Tensor:
+    """One number everywhere."""
+    return _write(input, ops.zeros_like(input) + value)
+
+
+def zero_(input: Tensor) -> Tensor:
+    """0 everywhere."""
+    return _write(input, ops.zeros_like(input))
+
+
+def masked_fill_(input: Tensor, mask: Tensor, value) -> Tensor:
+    """A number where the mask is true."""
+    return _write(input, masked_fill(input, mask, value))
+
+
+def scatter_(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
+    """``src``, a tensor or a number, at ``index``."""
+    return _write(input, scatter(input, dim, index, src))
+
+
+def index_fill_(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
+    """A number at places along ``dim``."""
+    return _write(input, index_fill(input, dim, index, value))
+
+
+def detach(input: Tensor) -> Tensor:
+    """The same values, without a gradient."""
+    return ops.stop_gradient(input)
+
+
+def element_size(input: Tensor) -> int:
+    """Bytes of one element."""
+    return input.itemsize
+
+
+def nelement(input: Tensor) -> int:
+    """Number of elements."""
+    return ops.numel(input)
+
+
+def expand(input: Tensor, *sizes) -> Tensor:
+    """Broadcast; -1 keeps a size."""
+    return mint.broadcast_to(input, _sizes(sizes))
+
+
+def repeat(input: Tensor, *repeats) -> Tensor:
+    """Copies side by side, which torch.tile makes too."""
+    return mint.tile(input, _sizes(repeats))
+
+
+def reshape_as(input: Tensor, other: Tensor) -> Tensor:
+    """The shape of ``other``."""
+    return ops.reshape(input, other.shape)
+
+
+def size(input: Tensor, dim: int | None = None):
+    """The shape, or one size. MindSpore's ``Tensor.size`` is the number of elements."""
+    return input.shape if dim is None else input.shape[dim]
+
+
+def to(input: Tensor, dtype) -> Tensor:
+    """Another dtype. Devices are not for tensors to choose: a process has one."""
+    return input.astype(dtype)
+
+
+def type(input: Tensor, dtype) -> Tensor:
+    """Another dtype."""
+    return input.astype(dtype)
+
+
+def new_full(input: Tensor, size, fill_value) -> Tensor:
+    """One number everywhere, in the dtype of ``input``."""
+    return ops.zeros(tuple(size), input.dtype) + ms.Tensor(fill_value, input.dtype)
+
+
+def new_zeros(input: Tensor, *size, dtype=None) -> Tensor:
+    """Zeros in the dtype of ``input``."""
+    return ops.zeros(_sizes(size), input.dtype if dtype is None else dtype)
+
+
+def new_ones(input: Tensor, *size, dtype=None) -> Tensor:
+    """Ones in the dtype of ``input``."""
+    return ops.ones(_sizes(size), input.dtype if dtype is None else dtype)
+
+
+def new_tensor(input: Tensor, data) -> Tensor:
+    """Python values in the dtype of ``input``, not for graphs."""
+    return tensor(data, dtype=input.dtype)
+
+
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows along an axis, each laid out along a new last axis."""
+    count = (input.shape[dimension] - size) // step + 1
+    windows = [mint.transpose(mint.narrow(input, dimension, place * step, size), dimension, -1) for place in range(count)]
+    stacked = ops.stack(windows, dimension) if input.ndim > 1 else ops.stack(windows, 0)
+    return _window_axes(stacked, input.ndim, dimension)
+
+
+def _window_axes(stacked: Tensor, ndim: int, dimension: int) -> Tensor:
+    """(.., windows, .., the axis that stood last, .., size) in the order torch gives."""
+    if ndim == 1 or dimension % ndim == ndim - 1:
+        return stacked
+    order = list(range(ndim + 1))
+    moved = order.pop(dimension + 1)
+    order.insert(ndim - 1, moved)
+    return mint.permute(stacked, tuple(order))

@@ -1,0 +1,103 @@
+"""Runs one case of the API mapping in this framework and returns plain arrays: values, arrangement and gradients."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+
+from common.api_mapping import record as recorder
+from common.api_mapping.arrays import DType, Host
+from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
+from common.api_mapping.tolerance import Result, arrangement, frozen
+from pytorch_impl.mapping_objects import build, optimize, state
+
+__all__ = ["expression", "record", "resolve", "run"]
+
+
+def resolve(target: str) -> Callable[..., Any]:
+    """The function or class of a dotted name.
+
+    Raises:
+        AttributeError: this framework has no such name.
+    """
+    found: Any = torch
+    for part in target.removeprefix("torch.").split("."):
+        if not hasattr(found, part) and hasattr(found, "__path__"):
+            importlib.import_module(f"{found.__name__}.{part}")
+        found = getattr(found, part)
+    return found
+
+
+def expression(text: str) -> Callable[..., Any]:
+    """The function that a lambda's text describes, written with this framework's own names."""
+    return eval(text, {"torch": torch, "np": np})
+
+
+def record() -> AbstractContextManager[recorder.Log]:
+    """Note every call of a mapped function of `functional` and `fused` while the block runs: which rows, how often, with which arguments and targets."""
+    from pytorch_impl import functional, fused  # which import this module
+
+    return recorder.record(functional, fused)
+
+
+def run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool = False, graph: bool = False) -> Result:
+    """Call ``function`` with the case's arguments, the tensors taken from ``arrays``.
+
+    Args:
+        double: compute in float64, for reference.
+        graph: compile the call; MindSpore only.
+
+    Returns:
+        Outputs, and the vector-Jacobian products of fixed random cotangents with respect to every differentiable input. A module has more of both, and
+        an optimizer other outputs: see `common.api_mapping.modules`.
+    """
+    torch.manual_seed(0)
+    if row.kind == "optimizer":
+        return optimize(function, row, case, double, graph)
+    parameters, buffers, described = [], [], ""
+    if row.kind == "module":
+        function = build(function, row, case, double)
+        parameters, buffers, described = state(function)
+    specs = list(arrays_of(case))
+    tensors = [_tensor(array, spec.transposed, double) for array, spec in zip(arrays, specs, strict=True)]
+    wanted = [tensor.requires_grad_() for tensor, spec in zip(tensors, specs, strict=True) if case.gradient and spec.differentiable]
+    arguments, keywords = fill((case.arguments, dict(case.keywords)), iter(tensors), lambda value: _convert(value, double))
+    found = function(*arguments, **keywords)
+    if row.in_place:
+        found = (found, tensors[0])
+    leaves, layout = arrangement(found, torch.Tensor)
+    outputs, layout = tuple(_plain(leaf) for leaf in (*leaves, *buffers)), layout + described
+    wanted += parameters if case.gradient else []
+    if not wanted:
+        return Result(outputs, layout)
+    active = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.requires_grad]
+    sent = [torch.from_numpy(array).to(leaf.dtype) for array, leaf in zip(cotangents(row, case, [tuple(a.shape) for a in active]), active, strict=True)]
+    products = torch.autograd.grad(active, wanted, sent, allow_unused=True) if active else [None] * len(wanted)
+    return Result(outputs, layout, tuple(_plain(torch.zeros_like(x) if g is None else g) for g, x in zip(products, wanted, strict=True)))
+
+
+def _tensor(array: np.ndarray, transposed: bool, double: bool) -> torch.Tensor:
+    array = array.astype(np.float64) if double and array.dtype == np.float32 else array
+    if transposed:
+        return torch.from_numpy(np.ascontiguousarray(array.swapaxes(-1, -2))).transpose(-1, -2)
+    return torch.from_numpy(np.array(array))
+
+
+def _convert(value: Any, double: bool) -> Any:
+    if isinstance(value, Host):
+        return value.array()
+    if isinstance(value, DType):
+        return torch.float64 if double and value.name == "float32" else getattr(torch, value.name)
+    return copy.copy(value)
+
+
+def _plain(leaf: Any) -> Any:
+    if isinstance(leaf, torch.Tensor):
+        return leaf.detach().cpu().numpy().copy()
+    return str(leaf).removeprefix("torch.") if isinstance(leaf, torch.dtype) else frozen(leaf)

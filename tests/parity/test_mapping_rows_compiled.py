@@ -1,0 +1,48 @@
+"""`twinlora map verify --mode graph` over a few rows of every file; apart from test_mapping_rows.py so that two workers share the time."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.api_mapping.running import selected
+from tests.parity.mapped import FILES, troubles
+
+pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
+
+COMPILED = {
+    "activation": ["nn.functional.relu", "nn.functional.gelu", "nn.functional.log_softmax", "nn.functional.leaky_relu"],
+    "arithmetic": ["torch.add", "torch.floor_divide", "torch.eq", "torch.maximum"],
+    "convolution": ["nn.functional.conv1d", "nn.functional.conv2d"],
+    "creation": ["torch.zeros_like", "torch.full", "torch.clone"],
+    "indexing": ["torch.gather", "torch.where", "torch.index_select", "torch.topk"],
+    "linalg": ["torch.matmul", "torch.bmm", "linalg.norm"],
+    "loss": ["nn.functional.mse_loss", "nn.functional.kl_div"],
+    "network": ["nn.functional.linear", "nn.functional.embedding", "nn.functional.dropout"],
+    "normalization": ["nn.functional.rms_norm", "nn.functional.layer_norm"],
+    "pointwise": ["torch.exp", "torch.clamp", "torch.erf", "torch.nan_to_num"],
+    "pooling": ["nn.functional.avg_pool1d"],
+    "random": ["torch.rand"],
+    "reduction": ["torch.var", "torch.argmax", "torch.cumsum", "torch.mean"],
+    "shape": ["torch.cat", "torch.transpose", "torch.stack", "torch.reshape"],
+    "special": ["special.expit", "special.log1p"],
+    "tensor": ["Tensor.view", "Tensor.masked_fill", "Tensor.to", "Tensor.mean"],
+    "module_functions": ["nn.GELU", "nn.MSELoss"],
+    "modules": ["nn.Linear", "nn.Embedding", "nn.LayerNorm", "nn.GRUCell"],
+    "optimizers": ["optim.SGD", "optim.AdamW"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _shipped_lock_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("file", COMPILED)
+def test_compiled_calls_are_as_in_torch(file):
+    rows = selected(COMPILED[file])
+    assert {row.name for row in rows} <= {row.name for row in FILES[file]}
+    assert troubles(rows, "graph") == []
+
+
+def test_every_file_has_compiled_rows():
+    assert set(COMPILED) == set(FILES)
