@@ -19,7 +19,8 @@ os.environ.setdefault("GLOG_v", "3")  # errors only: its warnings concern MindSp
 
 from mindspore_impl import device
 from mindspore_impl.engine import Engine
+from mindspore_impl.exchange import peft_logits
 from mindspore_impl.models import build_model, describe
 from mindspore_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
-__all__ = ["Engine", "build_model", "describe", "device", "merge", "rewrite", "set_enabled", "unmerge"]
+__all__ = ["Engine", "build_model", "describe", "device", "merge", "peft_logits", "rewrite", "set_enabled", "unmerge"]

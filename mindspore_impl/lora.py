@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn
 
 from common.adaptation.merge import merged_weight, placement
 from common.adaptation.plan import PlanStep
@@ -86,7 +86,7 @@ class LoRALinear(LoRALayer):
         """P(B), ``(out, slices * rank)``."""
         if self.rows is None:
             return self.lora_B
-        return ops.tile(ops.gather(self.lora_B, self.rows, 0), (1, self.slices)) * self.mask
+        return F.tile(F.index_select(self.lora_B, 0, self.rows), (1, self.slices)) * self.mask
 
 
 class LoRAEmbedding(LoRALayer):
@@ -96,7 +96,7 @@ class LoRAEmbedding(LoRALayer):
         y = self.base_layer(ids)
         if not self.active:
             return y
-        low = F.embedding(ids, ops.transpose(self.lora_embedding_A, (1, 0))) * self.scaling
+        low = F.embedding(ids, F.transpose(self.lora_embedding_A, 0, 1)) * self.scaling
         return y + F.linear(low, self.lora_embedding_B)
 
 

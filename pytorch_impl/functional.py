@@ -1,14 +1,17 @@
-"""The operators the models and layers are made of, by torch's names. `mindspore_impl.functional` offers the same with the same semantics."""
+"""The functions of `torch` and `torch.nn.functional` that the mapping has a row for, in one namespace; `mindspore_impl.functional` offers the same ones."""
 
-from torch import tanh
-from torch.nn.functional import dropout, embedding, gelu, layer_norm, linear, relu, softmax
-
-__all__ = ["cross_entropy_sum", "dropout", "embedding", "gelu", "layer_norm", "linear", "relu", "softmax", "tanh"]
+from __future__ import annotations
 
 import torch
-import torch.nn.functional
 
+from common.api_mapping.binding import bind, names
 from common.backend import IGNORE
+from pytorch_impl.mapping import resolve
+
+_ROWS = names("torch", "torch.nn.functional")
+globals().update(bind(_ROWS, {row.name: {"target": row.name} for row in _ROWS.values()}, resolve))
+
+__all__ = [*_ROWS, "cross_entropy_sum"]
 
 
 def cross_entropy_sum(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

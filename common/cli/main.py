@@ -1,4 +1,5 @@
-"""The command ``twinlora``. Every module in ``common.cli.commands`` is one command: ``add_parser(subparsers)`` declares it, ``run(args)`` does it.
+"""The command ``twinlora``. Every module in ``common.cli.commands`` is one command: ``add_parser(subparsers)`` declares it, ``run(args)`` does it;
+it may return an exit code.
 
 Nothing heavy is imported here or at the top of a command's module, so that ``--help`` answers at once.
 """
@@ -43,8 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors meant for the user lose their traceback, all others keep it."""
     args = build_parser().parse_args(argv)
+    code: int | None = 0
     try:
-        args.run(args)
+        code = args.run(args)
         sys.stdout.flush()
     except TwinloraError as error:
         if os.environ.get("TWINLORA_DEBUG") == "1":
@@ -57,4 +59,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 1
-    return 0
+    return code or 0

@@ -15,8 +15,8 @@ __all__ = ["Steps", "write_adapted", "write_base"]
 class Steps:
     """Optimizer steps of each run. The numbers are fixed, not the time, so that everyone who runs the demonstration sees the same result."""
 
-    base: int = 300
-    adapted: int = 150
+    base: int = 900
+    adapted: int = 240
 
 
 BASE = """\
@@ -27,7 +27,7 @@ model:
   task: language-modeling
   tokenizer: bpe:4096
   dropout: 0.0
-  config: {{model_type: gpt2, n_layer: 4, n_head: 6, n_embd: 192, n_positions: 128}}
+  config: {{model_type: gpt2, n_layer: 2, n_head: 4, n_embd: 128, n_positions: 128}}
 data:
   name: files
   directory: {directory}
@@ -37,8 +37,7 @@ data:
 adaptation:
   method: full
 optimization:
-  learning_rate: 2.0e-3
-  schedule: cosine
+  learning_rate: 3.0e-3
   warmup_ratio: 0.05
   weight_decay: 0.1
   beta2: 0.95

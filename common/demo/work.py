@@ -79,24 +79,14 @@ def peft_missing() -> list[str]:
 
 
 def peft_logits(run: Path) -> PeftLogits:
-    """Load the adapter of ``run`` with PEFT into the base model that ``transformers`` loads, and compute the held-out logits."""
-    import peft
-    import torch
-    from transformers import GPT2LMHeadModel
-
+    """Have PEFT load the adapter of ``run`` into the base model that ``transformers`` loads, and compute the held-out logits."""
+    from common import backend
     from common.training.rundir import RunDirectory
 
     directory = RunDirectory(run)
     config = directory.read_config()
     batch, last = held_out_batch(config, _tokenizer(directory))
-    model = peft.PeftModel.from_pretrained(GPT2LMHeadModel.from_pretrained(config.model.source), str(directory.best("lora"))).eval()
-    inputs = {name: torch.from_numpy(batch[name]).long() for name in ("input_ids", "attention_mask")}
-    rows = torch.arange(len(last))
-    with torch.no_grad():
-        adapted = model(**inputs).logits[rows, torch.from_numpy(last).long()].numpy()
-        with model.disable_adapter():
-            base = model(**inputs).logits[rows, torch.from_numpy(last).long()].numpy()
-    return PeftLogits(adapted, base, peft.__version__)
+    return PeftLogits(*backend.load("pytorch").peft_logits(config.model.source, directory.best("lora"), batch, last))
 
 
 def held_out_batch(config: Any, tokenizer: Any) -> tuple[Any, np.ndarray]:

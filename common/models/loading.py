@@ -70,6 +70,7 @@ def complete_config(
     unknown = [key for key in config.config if key not in family.DEFAULTS and key not in given]
     if unknown:
         raise InputError(f"model.config.{unknown[0]} is not an entry of a {family.DEFAULTS['model_type']} configuration.{nearest(unknown[0], family.DEFAULTS)}")
+    _check_types(family, {**given, **config.config})
     complete = {**family.DEFAULTS, **given, **config.config, "architectures": [family.TASKS[config.task]]}
     if config.dropout is not None:
         complete |= dict.fromkeys(family.DROPOUTS, config.dropout)
@@ -82,6 +83,22 @@ def complete_config(
             "label2id": {name: i for i, name in enumerate(labels)},
         }
     return complete
+
+
+def _check_types(family: ModuleType, entries: Mapping[str, Any]) -> None:
+    """An entry must be of the kind that the family's default has; null is left to whoever reads it."""
+    problems = []
+    for name, default in family.DEFAULTS.items():
+        value = entries.get(name)
+        if value is None or default is None:
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        right = {int: number and isinstance(value, int) and value >= 0, float: number and value >= 0, str: isinstance(value, str)}.get(type(default), True)
+        if not right:
+            kind = {int: "a whole number of at least 0", float: "a number of at least 0", str: "a name"}[type(default)]
+            problems.append(f"model.config.{name} must be {kind}; received {value!r}")
+    if problems:
+        raise InputError("; ".join(problems) + ". Correct it in the experiment file, or in the model's config.json.")
 
 
 def _draw(family: ModuleType, modules: tuple[ModuleSpec, ...], config: Mapping[str, Any], seed: int, loaded: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, nn
 
 from common.errors import InputError
 from mindspore_impl import functional as F
+from mindspore_impl import fused
 from mindspore_impl.modules import Dropout, Embedding, LayerNorm, Linear, attend, padding_mask
 
 __all__ = ["build", "hidden_states", "logits"]
@@ -42,7 +43,7 @@ class BertLayer(nn.Cell):
         mixed = attend(self.query(x), self.key(x), self.value(x), mask, self.heads, self.attention_dropout, self.training)
         x = self.attention_norm(x + self.dropout(self.attention_output(mixed)))
         inner = self.intermediate(x)
-        inner = F.relu(inner) if self.activation == "relu" else F.gelu(inner, self.approximate)
+        inner = F.relu(inner) if self.activation == "relu" else fused.gelu(inner, self.approximate)
         return self.output_norm(x + self.dropout(self.output(inner)))
 
 
@@ -66,16 +67,16 @@ class BertForSequenceClassification(nn.Cell):
     def embed(self, input_ids, token_type_ids):
         """``(batch * seq, hidden)``."""
         batch, length = input_ids.shape
-        positions = self.position(ops.arange(length).astype(ms.int32))  # (seq, hidden)
+        positions = self.position(F.arange(length).astype(ms.int32))  # (seq, hidden)
         x = self.word(input_ids) + self.token_type(token_type_ids) + positions
-        return self.dropout(self.norm(ops.reshape(x, (batch * length, -1))))
+        return self.dropout(self.norm(F.reshape(x, (batch * length, -1))))
 
     def construct(self, input_ids, attention_mask, token_type_ids):
         x = self.embed(input_ids, token_type_ids)
         mask = padding_mask(attention_mask)
         for layer in self.layers:
             x = layer(x, mask)
-        first = ops.reshape(x, (*input_ids.shape, -1))[:, 0]  # (batch, hidden)
+        first = F.reshape(x, (*input_ids.shape, -1))[:, 0]  # (batch, hidden)
         return self.classifier(self.classifier_dropout(F.tanh(self.pooler(first))))
 
 
@@ -103,4 +104,4 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     mask = padding_mask(batch["attention_mask"])
     for layer in model.layers:
         states.append(layer(states[-1], mask))
-    return [ops.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]
+    return [F.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]

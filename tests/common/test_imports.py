@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pkgutil
 import subprocess
@@ -39,6 +40,17 @@ def test_no_module_of_the_shared_half_imports_a_framework():
     modules = modules_of("common")
     assert len(modules) > 40
     assert imported("import " + ", ".join(modules), FRAMEWORKS) == set()
+
+
+def test_no_line_of_the_shared_half_imports_a_framework_or_a_half():
+    """Inside functions neither, which importing the modules does not show."""
+    forbidden = {*FRAMEWORKS, "peft", "pytorch_impl", "mindspore_impl"}
+    found = []
+    for path in sorted((ROOT / "common").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            found += [f"{path.relative_to(ROOT)}:{node.lineno} {name}" for name in names if name.partition(".")[0] in forbidden]
+    assert found == []
 
 
 @pytest.mark.needs_mindspore
