@@ -13,6 +13,7 @@ from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
 from common.errors import InputError
 from mindspore_impl import device as devices
 from mindspore_impl import functional as F
+from mindspore_impl.dropout import connect
 from mindspore_impl.models import family
 from mindspore_impl.optimizer import AdamW
 from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_parameters
@@ -42,8 +43,8 @@ class Engine:
         self._optimizer = AdamW(self._parameters, frozenset(filter(plan.decayed, plan.shapes())), settings)
         self._differentiate, self._evaluate, self._logits = _functions(model, ms.ParameterTuple(self._parameters.values()))
         self._functions: dict[tuple, Callable] = {}  # by purpose and by which adapters are active, which graphs hold as constants
+        self._dropout = connect(model)
         self._steps = 0
-        ms.set_seed(settings.seed % 2**32)
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol."""
@@ -98,7 +99,8 @@ class Engine:
         scale = Tensor(1.0 / count, ms.float32)
         total, gradients = None, None
         function = self._function("train" if self.model.training else "gradients", self._differentiate)
-        for batch in micro_batches:
+        for number, batch in enumerate(micro_batches):
+            self._dropout.set(self.settings.seed, self._steps, number)
             (_, loss_sum), part = function(scale, *self._inputs(batch))
             total = loss_sum if total is None else total + loss_sum
             gradients = part if gradients is None else tuple(map(ops.add, gradients, part))

@@ -11,6 +11,7 @@ from common.adaptation.merge import merged_weight, placement
 from common.adaptation.plan import PlanStep
 from common.errors import InputError
 from mindspore_impl import functional as F
+from mindspore_impl.dropout import Dropout
 from mindspore_impl.modules import assign
 
 __all__ = ["LoRAEmbedding", "LoRALayer", "LoRALinear", "wrap"]
@@ -24,7 +25,7 @@ class LoRALayer(nn.Cell):
         self.base_layer = base_layer
         self.step = step
         self.path = step.path
-        self.scaling, self.dropout = step.arguments.scaling, step.arguments.dropout
+        self.scaling = step.arguments.scaling
         self.active = True
         self._enabled = True
         self._kept = None  # the base weight as it was, while merged
@@ -71,6 +72,7 @@ class LoRALinear(LoRALayer):
 
     def __init__(self, base_layer: nn.Cell, step: PlanStep, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, step, values)
+        self.dropout = Dropout(f"{step.path}.lora_dropout", step.arguments.dropout)
         self.slices = len(step.ranges)
         self.rows, self.mask = (Tensor(array) for array in placement(step)) if step.arguments.slices else (None, None)
 
@@ -78,8 +80,7 @@ class LoRALinear(LoRALayer):
         y = self.base_layer(x)
         if not self.active:
             return y
-        x = F.dropout(x, self.dropout, self.training)
-        low = F.linear(x, self.lora_A) * self.scaling  # (..., slices * rank)
+        low = F.linear(self.dropout(x), self.lora_A) * self.scaling  # (..., slices * rank)
         return y + F.linear(low, self.placed_b())
 
     def placed_b(self):

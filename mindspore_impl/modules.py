@@ -14,7 +14,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore_impl import functional as F
 from mindspore_impl import fused
 
-__all__ = ["Conv1D", "Dropout", "Embedding", "LayerNorm", "Linear"]
+__all__ = ["Conv1D", "Embedding", "LayerNorm", "Linear"]
 
 _matmul = ops.MatMul()
 _bias_add = ops.BiasAdd()
@@ -78,17 +78,6 @@ class LayerNorm(nn.Cell):
         return fused.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
 
 
-class Dropout(nn.Cell):
-    """Dropout while training."""
-
-    def __init__(self, p: float):
-        super().__init__(auto_prefix=False)
-        self.p = p
-
-    def construct(self, x):
-        return F.dropout(x, self.p, self.training)
-
-
 # What follows belongs to the native models and has no twin: on the PyTorch side it is inside `transformers`.
 
 
@@ -103,7 +92,7 @@ def padding_mask(attention_mask: Tensor) -> Tensor:
     return ops.stop_gradient(F.reshape((1.0 - attention_mask.astype(ms.float32)) * _NEGATIVE, (batch, 1, 1, length)))
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, dropout: float, training: bool) -> Tensor:
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, dropout: nn.Cell) -> Tensor:
     """softmax(q k^T / sqrt(d) + mask) v (Vaswani et al. 2017, eq. 1), per head.
 
     Args:
@@ -120,5 +109,5 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, 
     query, key, value = (ops.transpose(F.reshape(x, (batch, length, heads, width)), (0, 2, 1, 3)) for x in (query, key, value))
     # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but -infinity: here are none.
     probabilities = ops.softmax(_scores(query * (1.0 / math.sqrt(width)), key) + mask, -1)  # (batch, heads, seq, seq)
-    mixed = _mix(F.dropout(probabilities, dropout, training), value)  # (batch, heads, seq, width)
+    mixed = _mix(dropout(probabilities), value)  # (batch, heads, seq, width)
     return F.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (batch * length, hidden))

@@ -11,6 +11,7 @@ from common.adaptation.merge import refuse_shared
 from common.adaptation.plan import Plan
 from common.errors import InputError
 from common.strict import check_arrays
+from mindspore_impl.dropout import DropoutKey
 from mindspore_impl.lora import LoRALayer, wrap
 from mindspore_impl.modules import assign
 
@@ -36,8 +37,8 @@ def adapters(model: nn.Cell) -> dict[str, LoRALayer]:
 
 
 def parameters(model: nn.Cell) -> dict[str, Parameter]:
-    """Every parameter by canonical name. Tied weights appear once."""
-    return {parameter.name: parameter for parameter in model.get_parameters()}
+    """Every parameter by canonical name, without the key of the dropout masks. Tied weights appear once."""
+    return {parameter.name: parameter for parameter in model.get_parameters() if parameter.name != DropoutKey.NAME}
 
 
 def read_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
 from common.errors import InputError
 from pytorch_impl import device as devices
 from pytorch_impl import functional as F
+from pytorch_impl.dropout import connect
 from pytorch_impl.models import family
 from pytorch_impl.optimizer import AdamW
 from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
@@ -38,15 +39,17 @@ class Engine:
             raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
         self._optimizer = AdamW(self._parameters, frozenset(filter(plan.decayed, plan.shapes())), settings)
         self._logits = torch.compile(family(model.family).logits) if settings.compile else family(model.family).logits
+        self._dropout = connect(model)
         self._steps = 0
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
-        """One optimizer step; see the protocol. Dropout masks depend on (seed, step), so a resumed run repeats them."""
+        """One optimizer step; see the protocol. Dropout masks are those of `common.dropout`."""
         count = scored(micro_batches)
-        torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)
+        torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
         self.model.train()
         total = torch.zeros((), device=self.device)
-        for batch in micro_batches:
+        for number, batch in enumerate(micro_batches):
+            self._dropout.set(self.settings.seed, self._steps, number)
             loss_sum, _ = self._loss(batch)
             (loss_sum / count).backward()
             total += loss_sum.detach()

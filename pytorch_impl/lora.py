@@ -20,6 +20,7 @@ from common.adaptation.merge import merged_weight, placement
 from common.adaptation.plan import PlanStep
 from common.errors import InputError
 from pytorch_impl import functional as F
+from pytorch_impl.dropout import Dropout
 
 __all__ = ["LoRAEmbedding", "LoRALayer", "LoRALinear", "wrap"]
 
@@ -74,6 +75,7 @@ class LoRALinear(LoRALayer):
 
     def __init__(self, base_layer: nn.Module, step: PlanStep, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, step, values)
+        self.dropout = Dropout(f"{step.path}.lora_dropout", step.arguments.dropout)
         rows, mask = (torch.from_numpy(array).to(base_layer.weight.device) for array in placement(step)) if step.arguments.slices else (None, None)
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("mask", mask, persistent=False)
@@ -83,8 +85,7 @@ class LoRALinear(LoRALayer):
         y = self.base_layer(x)
         if not self.active:
             return y
-        x = F.dropout(x, self.step.arguments.dropout, self.training)
-        low = F.linear(x, self.lora_A) * self.step.arguments.scaling  # (..., slices * rank)
+        low = F.linear(self.dropout(x), self.lora_A) * self.step.arguments.scaling  # (..., slices * rank)
         return y + F.linear(low.to(y.dtype), self.placed_b().to(y.dtype))
 
     def placed_b(self) -> torch.Tensor:

@@ -14,7 +14,8 @@ from mindspore import Tensor, nn
 from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
-from mindspore_impl.modules import Dropout, Embedding, LayerNorm, Linear, attend, padding_mask
+from mindspore_impl.dropout import Dropout
+from mindspore_impl.modules import Embedding, LayerNorm, Linear, attend, padding_mask
 
 __all__ = ["build", "hidden_states", "logits"]
 
@@ -27,7 +28,7 @@ class BertLayer(nn.Cell):
     def __init__(self, path: str, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, inner, eps = config["hidden_size"], config["intermediate_size"], config["layer_norm_eps"]
-        self.heads, self.attention_dropout = config["num_attention_heads"], config["attention_probs_dropout_prob"]
+        self.heads = config["num_attention_heads"]
         self.activation, self.approximate = _ACTIVATIONS[config["hidden_act"]]
         self.query = Linear(f"{path}.attention.self.query", hidden, hidden)
         self.key = Linear(f"{path}.attention.self.key", hidden, hidden)
@@ -37,11 +38,13 @@ class BertLayer(nn.Cell):
         self.intermediate = Linear(f"{path}.intermediate.dense", hidden, inner)
         self.output = Linear(f"{path}.output.dense", inner, hidden)
         self.output_norm = LayerNorm(f"{path}.output.LayerNorm", hidden, eps)
-        self.dropout = Dropout(config["hidden_dropout_prob"])
+        self.probabilities = Dropout(f"{path}.attention.self.probabilities", config["attention_probs_dropout_prob"])
+        self.attention_dropout = Dropout(f"{path}.attention.output.dropout", config["hidden_dropout_prob"])
+        self.dropout = Dropout(f"{path}.output.dropout", config["hidden_dropout_prob"])
 
     def construct(self, x, mask):
-        mixed = attend(self.query(x), self.key(x), self.value(x), mask, self.heads, self.attention_dropout, self.training)
-        x = self.attention_norm(x + self.dropout(self.attention_output(mixed)))
+        mixed = attend(self.query(x), self.key(x), self.value(x), mask, self.heads, self.probabilities)
+        x = self.attention_norm(x + self.attention_dropout(self.attention_output(mixed)))
         inner = self.intermediate(x)
         inner = F.relu(inner) if self.activation == "relu" else fused.gelu(inner, self.approximate)
         return self.output_norm(x + self.dropout(self.output(inner)))
@@ -57,11 +60,11 @@ class BertForSequenceClassification(nn.Cell):
         self.position = Embedding(f"{table}.position_embeddings", config["max_position_embeddings"], hidden)
         self.token_type = Embedding(f"{table}.token_type_embeddings", config["type_vocab_size"], hidden)
         self.norm = LayerNorm(f"{table}.LayerNorm", hidden, config["layer_norm_eps"])
-        self.dropout = Dropout(config["hidden_dropout_prob"])
+        self.dropout = Dropout(f"{table}.dropout", config["hidden_dropout_prob"])
         self.layers = nn.CellList([BertLayer(f"bert.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])], auto_prefix=False)
         self.pooler = Linear("bert.pooler.dense", hidden, hidden)
         classifier_dropout = config["classifier_dropout"]
-        self.classifier_dropout = Dropout(config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout)
+        self.classifier_dropout = Dropout("dropout", config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout)
         self.classifier = Linear("classifier", hidden, config["num_labels"])
 
     def embed(self, input_ids, token_type_ids):

@@ -12,7 +12,8 @@ from mindspore import Tensor, nn, ops
 from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
-from mindspore_impl.modules import Conv1D, Dropout, Embedding, LayerNorm, Linear, attend, padding_mask
+from mindspore_impl.dropout import Dropout
+from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, attend, padding_mask
 
 __all__ = ["build", "hidden_states", "logits"]
 
@@ -26,7 +27,7 @@ class GPT2Block(nn.Cell):
         super().__init__(auto_prefix=False)
         hidden, eps = config["n_embd"], config["layer_norm_epsilon"]
         inner = config["n_inner"] or 4 * hidden
-        self.heads, self.hidden, self.attention_dropout = config["n_head"], hidden, config["attn_pdrop"]
+        self.heads, self.hidden = config["n_head"], hidden
         self.approximate = _APPROXIMATE[config["activation_function"]]
         self.ln_1 = LayerNorm(f"{path}.ln_1", hidden, eps)
         self.c_attn = Conv1D(f"{path}.attn.c_attn", hidden, 3 * hidden)
@@ -34,14 +35,16 @@ class GPT2Block(nn.Cell):
         self.ln_2 = LayerNorm(f"{path}.ln_2", hidden, eps)
         self.c_fc = Conv1D(f"{path}.mlp.c_fc", hidden, inner)
         self.mlp_proj = Conv1D(f"{path}.mlp.c_proj", inner, hidden)
-        self.dropout = Dropout(config["resid_pdrop"])
+        self.probabilities = Dropout(f"{path}.attn.probabilities", config["attn_pdrop"])
+        self.attn_dropout = Dropout(f"{path}.attn.resid_dropout", config["resid_pdrop"])
+        self.mlp_dropout = Dropout(f"{path}.mlp.dropout", config["resid_pdrop"])
 
     def construct(self, x, mask):
         # F.split gives views, of which the products that follow are slower: 4 % of a training step on the CPU.
         query, key, value = ops.split(self.c_attn(self.ln_1(x)), self.hidden, 1)
-        mixed = attend(query, key, value, mask, self.heads, self.attention_dropout, self.training)
-        x = x + self.dropout(self.attn_proj(mixed))
-        return x + self.dropout(self.mlp_proj(fused.gelu(self.c_fc(self.ln_2(x)), self.approximate)))
+        mixed = attend(query, key, value, mask, self.heads, self.probabilities)
+        x = x + self.attn_dropout(self.attn_proj(mixed))
+        return x + self.mlp_dropout(self.mlp_proj(fused.gelu(self.c_fc(self.ln_2(x)), self.approximate)))
 
 
 class GPT2(nn.Cell):
@@ -52,7 +55,7 @@ class GPT2(nn.Cell):
         hidden, positions = config["n_embd"], config["n_positions"]
         self.wte = Embedding("transformer.wte", config["vocab_size"], hidden)
         self.wpe = Embedding("transformer.wpe", positions, hidden)
-        self.dropout = Dropout(config["embd_pdrop"])
+        self.dropout = Dropout("transformer.drop", config["embd_pdrop"])
         self.blocks = nn.CellList([GPT2Block(f"transformer.h.{i}", config) for i in range(config["n_layer"])], auto_prefix=False)
         self.ln_f = LayerNorm("transformer.ln_f", hidden, config["layer_norm_epsilon"])
         self.classifies = task == "sequence-classification"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from common.errors import InputError
 from common.models.checkpoint import fingerprint
 from common.models.specs import ModelSpec, ModuleSpec
 from common.random import normal
+from pytorch_impl.dropout import DROPOUT_ENTRY
 from pytorch_impl.modules import Conv1D, Embedding, Linear
 
 __all__ = ["build", "describe", "hidden_states", "logits"]
@@ -78,7 +78,7 @@ def _dropout_entries(folder: Path, probability: float | None) -> dict[str, Any]:
     """The configuration's dropout entries, whatever the family calls them, set to ``probability``; none when it is None."""
     if probability is None:
         return {}
-    return {key: probability for key in AutoConfig.from_pretrained(folder).to_dict() if re.search(r"(dropout|dropout_prob|_pdrop)$", key)}
+    return {key: probability for key in AutoConfig.from_pretrained(folder).to_dict() if DROPOUT_ENTRY.search(key)}
 
 
 def _module(path: str, module: nn.Module, owners: dict[int, str]) -> ModuleSpec:

@@ -1,0 +1,63 @@
+"""Mirrors pytorch_impl.dropout; differs: the native cells are made with `Dropout`, and the key is a parameter, which compiled graphs read anew at every call."""
+
+from __future__ import annotations
+
+import math
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from common.dropout import counters, limit, step_key
+
+__all__ = ["Dropout", "DropoutKey", "connect"]
+
+
+@ops.constexpr
+def _counters(path: str, axis: str, count: int) -> Tensor:
+    return Tensor(counters(path, axis, count))
+
+
+class DropoutKey:
+    """The key of the step that is being computed, shared by every dropout of a model."""
+
+    NAME = "dropout_key"
+
+    def __init__(self, device: str):
+        self.value = Parameter(Tensor(np.zeros(1, np.int32)), name=self.NAME, requires_grad=False)
+
+    def set(self, seed: int, step: int, micro_batch: int) -> None:
+        """Begin a micro-batch."""
+        ops.assign(self.value, Tensor(np.array([step_key(seed, step, micro_batch)], np.int32)))
+
+
+class Dropout(nn.Cell):
+    """y = x m / (1 - p) while training, with the mask m of the module's path and of the key; x otherwise. ``(..., width)`` to the same."""
+
+    def __init__(self, path: str, p: float):
+        super().__init__(auto_prefix=False)
+        self.path, self.p = path, p
+        self.least, self.scale = Tensor(limit(p), ms.int32), 1.0 / (1.0 - p)
+        self.one = Tensor(1, ms.int32)
+        self.key = None
+
+    def construct(self, x):
+        if not self.training or self.p == 0.0:
+            return x
+        width = x.shape[-1]
+        rows = self._words("rows", math.prod(x.shape[:-1]))
+        kept = ops.reshape(rows, (-1, 1)) * self._words("columns", width) >= self.least
+        return x * ops.reshape(kept.astype(x.dtype) * self.scale, x.shape)  # cheaper than a selection
+
+    def _words(self, axis, count):
+        """The counters of an axis under the key, odd."""
+        return ops.bitwise_or(ops.bitwise_xor(_counters(self.path, axis, count), self.key), self.one)
+
+
+def connect(model: nn.Cell) -> DropoutKey:
+    """Give every dropout of ``model`` one key, and return it."""
+    key = DropoutKey(model.device)
+    for _, cell in model.cells_and_names():
+        if isinstance(cell, Dropout):
+            cell.key = key.value
+    return key
