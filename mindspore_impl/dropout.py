@@ -1,4 +1,4 @@
-"""Mirrors pytorch_impl.dropout; differs: the native cells are made with `Dropout`, and the key is a parameter, which compiled graphs read anew at every call."""
+"""Mirrors pytorch_impl.dropout; differs: the native cells are made with `Dropout`, and the key is a parameter, which graphs read anew at every call."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def sites(half, kind):
     spec = tiny_spec(kind, dropout=0.2, **ONE_LAYER[KINDS[kind][0]])
     engine = build_engine(load(half), spec, plan_for(spec, TARGETS[kind], dropout=0.2))
     model = engine.model
-    found = [module for module in (model.modules() if half == "pytorch" else (cell for _, cell in model.cells_and_names()))]
+    found = list(model.modules()) if half == "pytorch" else [cell for _, cell in model.cells_and_names()]
     engine.train_step([make_batch(kind, [3, 5])], 1e-3)
     return {module.path for module in found if type(module).__name__ == "Dropout" and module.p > 0}
 
