@@ -38,7 +38,7 @@ class EngineSettings:
     beta2: float
     epsilon: float
     max_grad_norm: float | None
-    dtype: str  #: fp32 or bf16
+    dtype: str  #: fp32 or bf16; fp64 for references, in PyTorch
     compile: bool | None
     seed: int  #: of the dropout masks
 

@@ -26,8 +26,8 @@ def select(device: str | None) -> str:
 
 
 def supports(device: str, dtype: str) -> bool:
-    """Whether the device computes in ``dtype`` (fp32, bf16)."""
-    return dtype == "fp32" or device == "cpu" or torch.cuda.is_bf16_supported()
+    """Whether the device computes in ``dtype`` (fp32, fp64, bf16)."""
+    return dtype in ("fp32", "fp64") or device == "cpu" or torch.cuda.is_bf16_supported()
 
 
 def describe(device: str) -> str | None:

@@ -24,13 +24,16 @@ __all__ = ["Engine"]
 class Engine:
     """Implements `common.backend.Engine` for a model that was built and rewritten for ``plan``.
 
-    fp32 computes in float32 throughout; bf16 keeps float32 parameters and computes the matrix products in bfloat16 (autocast).
+    fp32 computes in float32 throughout, fp64 in float64 (for references); bf16 keeps float32 parameters and
+    computes the matrix products in bfloat16 (autocast).
 
     Raises:
         InputError: the device has no such arithmetic.
     """
 
     def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings):
+        if settings.dtype == "fp64":
+            model.double()
         self.model, self.plan, self.settings = model, plan, settings
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
@@ -47,7 +50,7 @@ class Engine:
         count = scored(micro_batches)
         torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
         self.model.train()
-        total = torch.zeros((), device=self.device)
+        total = torch.zeros((), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32)
         for number, batch in enumerate(micro_batches):
             self._dropout.set(self.settings.seed, self._steps, number)
             loss_sum, _ = self._loss(batch)
@@ -61,7 +64,7 @@ class Engine:
         """One transfer for all handles."""
         if not handles:
             return []
-        stacked = torch.stack([torch.stack([handle.loss_sum.float(), handle.grad_norm.float()]) for handle in handles])
+        stacked = torch.stack([torch.stack([handle.loss_sum.double(), handle.grad_norm.double()]) for handle in handles])
         return [(loss, norm) for loss, norm in stacked.tolist()]
 
     @torch.no_grad()
@@ -81,13 +84,13 @@ class Engine:
         return logits.float().cpu().numpy()
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
-        """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
+        """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an update."""
         self.model.eval()
         count = scored(micro_batches)
         for batch in micro_batches:
             (self._loss(batch)[0] / count).backward()
         found = {name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for name, parameter in self._parameters.items()}
-        arrays = {name: gradient.float().cpu().numpy().copy() for name, gradient in found.items()}
+        arrays = {name: _at_least_float32(gradient).cpu().numpy().copy() for name, gradient in found.items()}
         for parameter in self._parameters.values():
             parameter.grad = None
         return arrays
@@ -120,3 +123,7 @@ class Engine:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.settings.dtype == "bf16")
+
+
+def _at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

@@ -15,10 +15,11 @@ __all__ = [*_ROWS, "cross_entropy_sum"]
 
 
 def cross_entropy_sum(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Sum over the scored labels of -log softmax(logits)[label], in float32.
+    """Sum over the scored labels of -log softmax(logits)[label], in float32 at least.
 
     Args:
         logits: ``(..., classes)``.
         labels: ``(...)`` integers; ``IGNORE`` (-100) is not scored.
     """
-    return torch.nn.functional.cross_entropy(logits.float().flatten(0, -2), labels.flatten(), ignore_index=IGNORE, reduction="sum")
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    return torch.nn.functional.cross_entropy(logits.flatten(0, -2), labels.flatten(), ignore_index=IGNORE, reduction="sum")

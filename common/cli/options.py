@@ -7,25 +7,37 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common.errors import InputError
+
 if TYPE_CHECKING:
     from common.config import ExperimentConfig
     from common.training.assembly import Trained
 
-__all__ = ["add_backend", "add_experiment", "add_run", "experiment", "trained"]
+__all__ = ["add_backend", "add_experiment", "add_run", "add_suite", "compiled", "experiment", "trained"]
 
 
-def add_experiment(parser: argparse.ArgumentParser) -> None:
+def add_experiment(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """CONFIG and everything that changes it."""
-    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or the name of a shipped experiment such as bert_sst2")
+    text = "a YAML file, or the name of a shipped experiment such as bert_sst2"
+    parser.add_argument("config", metavar="CONFIG", nargs=None if required else "?", help=text if required else f"{text}; default: small networks")
     parser.add_argument("--data-dir", metavar="DIR", help="read the data set from this folder instead of the Hugging Face hub")
     parser.add_argument("--model", metavar="SOURCE", help="hub id, folder or python:PACKAGE/FOLDER; short for --set model.source=SOURCE")
     parser.add_argument("--name", help="name of the run; default: that of the file")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting, e.g. training.epochs=1; may be repeated")
 
 
-def experiment(args: argparse.Namespace) -> ExperimentConfig:
-    """The configuration that the arguments of ``add_experiment`` describe."""
+def experiment(args: argparse.Namespace) -> ExperimentConfig | None:
+    """The configuration that the arguments of ``add_experiment`` describe; None where CONFIG was left out.
+
+    Raises:
+        InputError: the configuration is wrong, or something changes one that was not given.
+    """
     from common.config import load_config
+
+    if args.config is None:
+        if args.data_dir or args.model or args.name or args.set:
+            raise InputError("--data-dir, --model, --name and --set change a configuration; none was given. Name one, for example bert_sst2.")
+        return None
 
     overrides = list(args.set)
     if args.data_dir is not None:
@@ -33,6 +45,27 @@ def experiment(args: argparse.Namespace) -> ExperimentConfig:
     if args.model is not None:
         overrides.append(f"model.source={json.dumps(args.model)}")
     return load_config(args.config, overrides, args.name)
+
+
+def add_suite(parser: argparse.ArgumentParser) -> None:
+    """What a suite computes and how."""
+    parser.add_argument("--only", metavar="PATTERN", help="only cases whose id fits, such as 'torch.tanh' or 'models/bert/*'")
+    parser.add_argument("--steps", metavar="N", type=int, help="of the suite training; default: 30")
+    parser.add_argument("--log", metavar="FILE", type=Path, help="of the suite recorded: what `twinlora map record --json` wrote")
+    parser.add_argument("--plain", action="store_true", help="single operators by MindSpore's own call instead of the adapter that corrects it")
+    parser.add_argument("--mode", help="compiled or interpreted, of training steps; default: what training uses")
+
+
+def compiled(args: argparse.Namespace) -> bool | None:
+    """``--mode`` as the engine takes it.
+
+    Raises:
+        InputError: it is neither of the two.
+    """
+    known = {None: None, "compiled": True, "interpreted": False}
+    if args.mode not in known:
+        raise InputError(f"--mode must be compiled or interpreted; received {args.mode!r}.")
+    return known[args.mode]
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

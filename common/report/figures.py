@@ -40,7 +40,7 @@ def smoothed(line: Line) -> list[Line]:
     return [line] if span < 2 else [replace(line, faint=True), replace(line, y=smooth(line.y, span))]
 
 
-def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = False) -> Html:
+def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = False, x_label: str = "step") -> Html:
     """Draw the lines over common axes; on a logarithmic axis points that are not positive are left out."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -54,8 +54,8 @@ def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = Fals
             keep = line.y > 0 if log else np.isfinite(line.y)
             axes.plot(line.x[keep], line.y[keep], color=COLOURS[line.role], solid_capstyle="round", **(style | marks))
         axes.set_yscale("log" if log else "linear")
-        axes.xaxis.get_major_locator().set_params(integer=True)  # steps
-        axes.set_xlabel("step", color=COLOURS["ink"])
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlabel(x_label, color=COLOURS["ink"])
         axes.set_ylabel(y_label, color=COLOURS["ink"])
         axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.5)
         axes.tick_params(which="both", length=0, colors=COLOURS["ink"])

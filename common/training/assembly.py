@@ -22,7 +22,7 @@ from common.training.rundir import RunDirectory
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Inputs", "Trained", "build_engine", "describe", "encode_split", "load_engine", "open_trained", "prepare", "tokenizer_of"]
+__all__ = ["Inputs", "Trained", "build_engine", "describe", "encode_split", "engine_settings", "load_engine", "open_trained", "prepare", "tokenizer_of"]
 
 _POSITIONS = ("max_position_embeddings", "n_positions")
 
@@ -89,10 +89,10 @@ def encode_split(inputs: Inputs, split: str) -> Encoded:
     return encode(inputs.data, split, inputs.tokenizer, inputs.config.data, inputs.spec.family)
 
 
-def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> Engine:
-    """Build the model, rewrite it by the plan and wrap it in an engine."""
+def engine_settings(config: ExperimentConfig) -> EngineSettings:
+    """What the engine must know of the configuration."""
     optimization, training = config.optimization, config.training
-    settings = EngineSettings(
+    return EngineSettings(
         weight_decay=optimization.weight_decay,
         beta1=optimization.beta1,
         beta2=optimization.beta2,
@@ -102,9 +102,13 @@ def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spe
         compile=training.compile,
         seed=config.seed,
     )
+
+
+def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> Engine:
+    """Build the model, rewrite it by the plan and wrap it in an engine."""
     model = backend.build_model(spec, device)
     backend.rewrite(model, plan, initial_values(plan, config.seed))
-    return backend.Engine(model, plan, settings)
+    return backend.Engine(model, plan, engine_settings(config))
 
 
 def load_engine(trained: Trained, backend_name: str | None = None, device: str | None = None) -> Engine:

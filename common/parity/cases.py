@@ -1,0 +1,95 @@
+"""Cases: what is computed, from which inputs, under which name. Nothing here computes; the halves do."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from common.api_mapping import lock
+
+__all__ = ["Arrays", "Case", "Host", "Suite", "UnsupportedError", "array_hash"]
+
+Arrays = dict[str, np.ndarray]
+
+
+class UnsupportedError(Exception):
+    """The case cannot be computed here, for a reason that is known beforehand and is no fault."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a trace is made."""
+
+    backend: str
+    half: ModuleType
+    device: str
+    dtype: str = "float32"  #: float64 for a reference
+    compile: bool | None = None  #: of training steps: None is the half's own choice
+    plain: bool = False  #: single operators by the framework's own call, not by the shim's
+
+    @cached_property
+    def mapping(self) -> ModuleType:
+        """The half's runner of mapping rows."""
+        return importlib.import_module(f"{self.half.__name__}.mapping")
+
+    @cached_property
+    def locked(self) -> dict[str, Any]:
+        """What was verified on this device, row by row."""
+        [version] = self.half.device.versions().values()
+        return lock.load(self.device.partition(":")[0], version)
+
+    @cached_property
+    def parity(self) -> ModuleType:
+        """The half's layers and forward passes."""
+        return importlib.import_module(f"{self.half.__name__}.parity")
+
+    @property
+    def double(self) -> bool:
+        """Whether a float64 reference is being made."""
+        return self.dtype == "float64"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One computation. ``compute`` returns tensors by name, whose first part is their role (`common.parity.limits`), and plain values as text."""
+
+    id: str  #: ``level/...``, a logical name that does not depend on what ran before
+    kind: str  #: of the limits: ``op CLASS``, ``layer``, ``attention``, ``model``, ``training``; ``stochastic``
+    inputs: Callable[[], Arrays] = field(repr=False)  #: drawn anew on every host, or read from the user's files; never shipped
+    compute: Callable[[Host, Arrays], tuple[Arrays, dict[str, str]]] = field(repr=False)
+    title: str = ""
+    definition: str = ""  #: everything besides the inputs that decides what is computed
+    limits: str = ""  #: why a backend refuses the case, where that is known and no fault
+
+    @property
+    def level(self) -> str:
+        """ops, layers, models, training or recorded."""
+        return self.id.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Cases in order."""
+
+    name: str
+    cases: tuple[Case, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Changes whenever a case does, apart from its inputs, which have hashes of their own."""
+        text = repr([(case.id, case.kind, case.title, case.definition, case.limits) for case in self.cases])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def array_hash(array: np.ndarray) -> str:
+    """sha256 over dtype, shape and bytes."""
+    array = np.asarray(array, order="C")
+    head = f"{array.dtype.str.lstrip('<=|')}{array.shape}".encode()
+    return hashlib.sha256(head + array.tobytes()).hexdigest()

@@ -1,0 +1,73 @@
+"""Making a trace: every case of a suite on one host, whatever it raises."""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common import __version__
+from common.api_mapping.verify import reason
+from common.parity.cases import Arrays, Case, Host, Suite, UnsupportedError, array_hash
+from common.parity.trace import statistics, write_trace
+
+__all__ = ["producer", "record"]
+
+
+def record(
+    suite: Suite, host: Host, directory: Path, stats_only: bool = False, say: Callable[[Case, dict[str, Any]], None] | None = None
+) -> list[dict[str, Any]]:
+    """Compute every case and write the trace into ``directory``; returns the manifest's entries.
+
+    A case that raises is part of the trace with the status ``error``, or ``unsupported`` where that is known beforehand.
+    """
+    entries, tensors = [], {}
+    for case in suite.cases:
+        entry, arrays = _one(case, host)
+        entries.append(entry)
+        tensors[case.id] = arrays
+        if say:
+            say(case, entry)
+    described = {"name": suite.name, "sha256": suite.digest(), "options": dict(suite.options)}
+    write_trace(directory, producer(host) | {"stats_only": stats_only}, described, entries, None if stats_only else tensors)
+    return entries
+
+
+def producer(host: Host) -> dict[str, Any]:
+    """Who makes the trace."""
+    [(framework, version)] = host.half.device.versions().items()
+    packages = {"python": platform.python_version(), "numpy": np.__version__, "twinlora": __version__}
+    found = {"backend": host.backend, "framework": framework, "version": version, "device": host.device, "device_name": host.half.device.describe(host.device)}
+    mode = {None: "default", True: "compiled", False: "interpreted"}[host.compile]
+    return found | {"dtype": host.dtype, "mode": mode, "plain": host.plain, "flags": host.parity.flags(), "packages": packages}
+
+
+def _one(case: Case, host: Host) -> tuple[dict[str, Any], Arrays]:
+    inputs = case.inputs()
+    hashes = {name: array_hash(array) for name, array in inputs.items()}
+    entry: dict[str, Any] = {"id": case.id, "kind": case.kind, "title": case.title, "inputs": hashes, "status": "ok", "message": "", "plain": {}, "tensors": []}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a framework's advice about single calls
+            arrays, entry["plain"] = case.compute(host, inputs)
+    except UnsupportedError as error:
+        return entry | {"status": "unsupported", "message": str(error)}, {}
+    except Exception as error:  # whatever a kernel raises is the finding
+        known = case.limits and host.backend == "mindspore"
+        return entry | {"status": "unsupported" if known else "error", "message": f"{case.limits}: {reason(error)}" if known else reason(error)}, {}
+    arrays = {name: _storable(np.asarray(array, order="C")) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        figures = {"dtype": str(array.dtype), "shape": list(array.shape), "sha256": array_hash(array), "stats": statistics(array)}
+        entry["tensors"].append({"name": name, **figures})
+    return entry, arrays
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    """Complex numbers as pairs, which safetensors has a place for."""
+    if array.dtype.kind != "c":
+        return array
+    return np.stack([array.real, array.imag], axis=-1)

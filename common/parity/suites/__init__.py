@@ -1,0 +1,43 @@
+"""The suites by name. Each is built from its options alone, so that every host builds the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from common.errors import InputError, nearest
+from common.parity.cases import Suite
+from common.parity.suites import layers, models, ops, recorded, training
+
+__all__ = ["LEVELS", "SUITES", "build"]
+
+LEVELS = ("ops", "layers", "models", "training")
+SUITES: Mapping[str, Callable[[Mapping[str, Any]], tuple]] = {
+    "ops": ops.cases,
+    "layers": layers.cases,
+    "models": models.cases,
+    "training": training.cases,
+    "recorded": recorded.cases,
+}
+
+
+def build(name: str, options: Mapping[str, Any]) -> Suite:
+    """The suite called ``name``; ``all`` is the four levels one after the other.
+
+    Args:
+        options: ``only`` (a pattern of case ids), ``config`` (an `ExperimentConfig`, for models and training), ``steps``, ``log`` (for recorded).
+
+    Raises:
+        InputError: no such suite, or ``only`` fits no case of it.
+    """
+    if name != "all" and name not in SUITES:
+        raise InputError(f"The suite must be one of {', '.join(SUITES)} or all; received {name!r}.{nearest(name, SUITES)}")
+    cases = tuple(case for level in (LEVELS if name == "all" else (name,)) for case in SUITES[level](options))
+    only = options.get("only")
+    if only:
+        cases = tuple(case for case in cases if fnmatchcase(case.id, only) or fnmatchcase(case.id, f"*/{only}") or fnmatchcase(case.id, f"*/{only}/*"))
+        if not cases:
+            raise InputError(f"The pattern {only!r} fits no case of the suite {name}. Case ids are like 'ops/torch.tanh/00' or 'models/bert'.")
+    shown = {key: value for key, value in options.items() if isinstance(value, str | int) and value}
+    return Suite(name, cases, shown)

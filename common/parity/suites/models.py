@@ -1,0 +1,36 @@
+"""Whole models: every hidden state, logits, loss, and the gradient of every trained parameter by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from common.parity.cases import Arrays, Case, Host
+from common.parity.suites.subjects import KINDS, Subject, drawn, of_experiment
+
+__all__ = ["cases"]
+
+
+def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
+    """BERT, GPT-2 and GPT-2 with a classification head, adapted and fully trained; with ``config`` the user's model on its first batch instead."""
+    config = options.get("config")
+    if config is not None:
+        return (_case(config.name, lambda: of_experiment(config, 1, dropout=False, published_start=False)),)
+    return tuple(_case(f"{kind}/{method}", lambda kind=kind, method=method: drawn(kind, method)) for kind in KINDS for method in ("lora", "full"))
+
+
+def _case(name: str, make: Callable[[], Subject]) -> Case:
+    subject = cache(make)
+
+    def compute(host: Host, arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
+        model, engine = subject().engine(host)
+        batch = subject().steps[0][0]
+        found = host.parity.forward(model, batch)
+        result = engine.eval_step(batch)
+        found["loss"] = np.array(result.loss_sum / result.count, np.float64 if host.double else np.float32)
+        return found | {f"gradient/{name}": gradient for name, gradient in engine.gradients([batch]).items()}, {}
+
+    return Case(f"models/{name}", "model", lambda: subject().inputs(), compute, definition="hidden states, logits, loss, gradients")

@@ -1,0 +1,56 @@
+"""Training: the loss and gradient norm of every step, every trained tensor after each of the first steps and after the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from common.parity.cases import Arrays, Case, Host
+from common.parity.suites.subjects import KINDS, Subject, drawn, of_experiment
+
+__all__ = ["cases"]
+
+STEPS = 30  #: of the small networks
+WATCHED = 3  #: steps after which every trained tensor is kept
+FIRST = 50  #: steps of which the losses are held to the stricter limit
+
+
+def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
+    """Small networks with dropout off and on; with ``config`` the user's experiment, off and, where it has any, on."""
+    config, steps = options.get("config"), int(options.get("steps") or STEPS)
+    if config is None:
+        rates = {kind: (lambda step: 1e-2) for kind in KINDS}
+        return tuple(
+            _case(f"{kind}/{'dropout' if p else 'plain'}", lambda kind=kind, p=p: drawn(kind, steps=steps, dropout=p), rates[kind])
+            for kind in ("bert", "gpt2")
+            for p in (0.0, 0.1)
+        )
+    from common.training.schedule import learning_rate, warmup_steps
+
+    def rate(step: int) -> float:
+        return learning_rate(step, steps, warmup_steps(config.optimization, steps), config.optimization)
+
+    modes = {"plain": False, "dropout": True}
+    return tuple(_case(f"{config.name}/{name}", lambda on=on: of_experiment(config, steps, dropout=on), rate) for name, on in modes.items())
+
+
+def _case(name: str, make: Callable[[], Subject], rate: Callable[[int], float]) -> Case:
+    subject = cache(make)
+
+    def compute(host: Host, arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
+        model, engine = subject().engine(host)
+        found: Arrays = {}
+        handles = []
+        for number, micro_batches in enumerate(subject().steps, start=1):
+            handles.append(engine.train_step(micro_batches, rate(number)))
+            if number <= WATCHED or number == len(subject().steps):
+                role = f"parameter/step {number}" if number <= WATCHED else "final"
+                found |= {f"{role}/{name}": array for name, array in host.parity.trained(model, subject().plan.shapes()).items()}
+        dtype = np.float64 if host.double else np.float32
+        losses, norms = np.array([(loss / handle.count, norm) for (loss, norm), handle in zip(engine.fetch(handles), handles, strict=True)], dtype).T
+        return {"first": losses[:FIRST], "loss": losses, "norm": norms, **found}, {}
+
+    return Case(f"training/{name}", "training", lambda: subject().inputs(), compute, definition=f"AdamW, watched {WATCHED}")

@@ -1,0 +1,103 @@
+"""Golden traces: ``manifest.json`` (who computed what, from which inputs, with which result in figures) and ``tensors.safetensors`` (the results).
+
+Inputs are not part of a trace: every host draws them from counters, or reads them from the user's files, and their hashes must agree.
+Reading and comparing traces needs NumPy and safetensors only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+from common.files import load_arrays, save_arrays, write_json
+from common.parity.cases import Arrays, array_hash
+
+__all__ = ["SCHEMA", "Trace", "read_trace", "statistics", "write_trace"]
+
+SCHEMA = "twinlora-trace/1"
+_SEPARATOR = "::"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One trace as it lies in a folder. ``tensors`` is None where only figures were kept."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    tensors: Arrays | None
+
+    @property
+    def cases(self) -> dict[str, Mapping[str, Any]]:
+        """Manifest entries by case id, in the suite's order."""
+        return {case["id"]: case for case in self.manifest["cases"]}
+
+    @property
+    def label(self) -> str:
+        """Who made it: framework, device, dtype."""
+        producer = self.manifest["producer"]
+        return f"{producer['framework']} {producer['version']} on {producer['device_name'] or producer['device']}, {producer['dtype']}"
+
+    def tensor(self, case: str, name: str) -> np.ndarray | None:
+        """One array; None where the trace has none."""
+        return (self.tensors or {}).get(case + _SEPARATOR + name)
+
+
+def statistics(array: np.ndarray) -> dict[str, Any]:
+    """Figures of one array, over its finite elements; enough to see a gross difference without the array."""
+    values = np.asarray(array).astype(np.float64).ravel()
+    finite = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        figures = {"min": finite.min(), "max": finite.max(), "mean": finite.mean(), "l2": np.linalg.norm(finite)} if finite.size else {}
+    figures = {name: float(value) for name, value in figures.items() if np.isfinite(value)}
+    counts = {"nan": int(np.isnan(values).sum()), "inf": int(np.isinf(values).sum())}
+    return {name: figures.get(name) for name in ("min", "max", "mean", "l2")} | counts
+
+
+def write_trace(
+    directory: Path, producer: Mapping[str, Any], suite: Mapping[str, Any], entries: list[dict[str, Any]], tensors: Mapping[str, Arrays] | None
+) -> None:
+    """Write a trace; the manifest last, so that a folder with one is whole.
+
+    Args:
+        tensors: case id to results; None writes the manifest alone.
+    """
+    (directory / "manifest.json").unlink(missing_ok=True)
+    if tensors is not None:
+        flat = {case + _SEPARATOR + name: array for case, arrays in tensors.items() for name, array in arrays.items()}
+        save_arrays(directory / "tensors.safetensors", flat)
+    write_json(directory / "manifest.json", {"schema": SCHEMA, "producer": dict(producer), "suite": dict(suite), "cases": entries})
+
+
+def read_trace(path: Path) -> Trace:
+    """Read a trace folder, or a manifest alone, and check that tensors and manifest belong together.
+
+    Raises:
+        InputError: there is none, it is of another schema, or the tensors are not those of the manifest.
+    """
+    path = Path(path)
+    file = path / "manifest.json" if path.is_dir() else path
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"A trace is a folder with a manifest.json that `twinlora trace record` wrote; {path} is none ({error}).") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
+        raise InputError(f"{file} must have the schema {SCHEMA!r}; it has {found!r}. Record it again with this version of twinlora.")
+    stored = file.parent / "tensors.safetensors"
+    tensors = load_arrays(stored)[0] if path.is_dir() and stored.is_file() and not manifest["producer"]["stats_only"] else None
+    if tensors is not None:
+        _check(manifest, tensors, stored)
+    return Trace(path, manifest, tensors)
+
+
+def _check(manifest: Mapping[str, Any], tensors: Arrays, stored: Path) -> None:
+    declared = {case["id"] + _SEPARATOR + tensor["name"]: tensor["sha256"] for case in manifest["cases"] for tensor in case["tensors"]}
+    wrong = sorted(declared.keys() ^ tensors.keys()) or [name for name, expected in declared.items() if array_hash(tensors[name]) != expected]
+    if wrong:
+        raise InputError(f"{stored} is not what its manifest.json says: {wrong[0]} is missing or changed. Copy the folder again, or record it again.")

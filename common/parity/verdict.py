@@ -1,0 +1,118 @@
+"""The verdict on one tensor, by the double-benchmark method of `common.parity.limits`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from common.parity.limits import Limit, limit_of
+from common.parity.metrics import Metrics, measure, special_values
+
+__all__ = ["FAIL", "NOT_COMPARABLE", "PASS", "ROUNDING", "VERDICTS", "TensorResult", "judge", "judge_statistics"]
+
+PASS, ROUNDING, NOT_COMPARABLE, FAIL = VERDICTS = ("pass", "rounding", "not comparable", "fail")  # the least worrying first
+
+
+@dataclass(frozen=True)
+class TensorResult:
+    """One tensor of a case. Errors are those that decide: of the maximum, or of the norm where the limit says so."""
+
+    name: str
+    verdict: str
+    message: str = ""
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    test_error: float = 0.0  #: against the reference, or against the baseline where there is no reference
+    baseline_error: float | None = None
+    cap: float = 0.0
+    difference: Metrics | None = None  #: test against baseline
+    position: tuple[int, ...] = ()  #: of the worst element
+    values: tuple[float | None, ...] = ()  #: there: baseline, test, reference
+
+
+def judge(name: str, kind: str, baseline: np.ndarray, test: np.ndarray, reference: np.ndarray | None, peers: float = 0.0) -> TensorResult:
+    """Compare two results, by ``reference`` (float64) where there is one.
+
+    Args:
+        peers: size of the largest tensor of the same role in the case; a tensor whose norm is below a ten-thousandth of it, such as a gradient that is zero
+            in exact arithmetic, is judged by that size instead of its own.
+    """
+    known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
+    if baseline.dtype != test.dtype:
+        return TensorResult(name, FAIL, f"dtype {test.dtype}, baseline {baseline.dtype}", **known)
+    if baseline.shape != test.shape:
+        return TensorResult(name, FAIL, f"shape {list(test.shape)}, baseline {list(baseline.shape)}", **known)
+    limit = limit_of(kind, name.partition("/")[0], str(test.dtype))
+    if limit.exact or not np.issubdtype(test.dtype, np.inexact):
+        return _exact(name, baseline, test, known)
+    if (where := special_values(test, baseline)) is not None:
+        message = f"NaN or infinity on one side at {list(where)}: {test[where]!s}, baseline {baseline[where]!s}"
+        return TensorResult(name, FAIL, message, **known, position=where, values=_values(where, baseline, test, reference))
+    if limit.scale == "norm" and peers:
+        limit = replace(limit, small=max(limit.small, 1e-4 * peers / np.sqrt(max(test.size, 1))))
+    exact = reference if reference is not None and reference.shape == test.shape else None
+    difference = measure(test, baseline, limit)
+    of_test = difference if exact is None else measure(test, exact, limit)
+    of_baseline = None if exact is None else measure(baseline, exact, limit)
+    verdict, message = _verdict(limit, of_test, of_baseline)
+    error, other = _decisive(limit, of_test), None if of_baseline is None else _decisive(limit, of_baseline)
+    where = of_test.position
+    return TensorResult(name, verdict, message, **known, test_error=error, baseline_error=other, cap=limit.cap, difference=difference, position=where,
+                        values=_values(where, baseline, test, exact))  # fmt: skip
+
+
+def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[str, Any]) -> TensorResult:
+    """Compare two tensors of which at least one is known by its figures alone. Equal hashes are equal bits; otherwise only gross differences show."""
+    known = {"shape": tuple(test["shape"]), "dtype": test["dtype"]}
+    if (baseline["dtype"], baseline["shape"]) != (test["dtype"], test["shape"]):
+        return TensorResult(name, FAIL, f"{test['dtype']} {test['shape']}, baseline {baseline['dtype']} {baseline['shape']}", **known)
+    if baseline["sha256"] == test["sha256"]:
+        return TensorResult(name, PASS, "equal bits", **known)
+    limit = limit_of(kind, name.partition("/")[0], test["dtype"])
+    ours, theirs = test["stats"], baseline["stats"]
+    if (ours["nan"], ours["inf"]) != (theirs["nan"], theirs["inf"]) or (ours["l2"] is None) != (theirs["l2"] is None):
+        return TensorResult(name, FAIL, f"{ours['nan']} NaN and {ours['inf']} infinities, baseline {theirs['nan']} and {theirs['inf']}", **known)
+    if limit.exact:
+        return TensorResult(name, FAIL, "other bits where equal ones are due", **known)
+    scale = max(abs(theirs["min"] or 0.0), abs(theirs["max"] or 0.0), limit.small)
+    gaps = [abs(ours[key] - theirs[key]) / scale for key in ("min", "max", "mean")] + [abs(ours["l2"] - theirs["l2"]) / max(theirs["l2"], scale)]
+    error = float(max(gaps)) if scale else 0.0
+    verdict = FAIL if error > limit.cap else ROUNDING
+    return TensorResult(name, verdict, "by figures alone: no tensors on one side", **known, test_error=error, cap=limit.cap)
+
+
+def _verdict(limit: Limit, test: Metrics, baseline: Metrics | None) -> tuple[str, str]:
+    floor = limit.floor
+    by_norm = limit.scale == "norm"
+    allowed_rms = limit.ratio_rms * max(floor if baseline is None else baseline.rms_rel, floor)
+    allowed = limit.ratio * max(floor if baseline is None else baseline.max_rel, floor)
+    error = _decisive(limit, test)
+    if test.rms_rel <= allowed_rms and (by_norm or test.max_rel <= allowed):
+        return PASS, ""
+    if error <= limit.cap:
+        return ROUNDING, limit.why
+    other = None if baseline is None else _decisive(limit, baseline)
+    if other is not None and error <= 2.0 * other:
+        return ROUNDING, f"ill-conditioned: the baseline itself is off by {other:.2g}"
+    times = f", {error / other:,.0f} times the baseline's {other:.2g}" if other else ""
+    return FAIL, f"error {error:.3g} exceeds {limit.cap:.2g}{times}"
+
+
+def _decisive(limit: Limit, metrics: Metrics) -> float:
+    return metrics.rms_rel if limit.scale == "norm" else metrics.max_rel
+
+
+def _exact(name: str, baseline: np.ndarray, test: np.ndarray, known: dict[str, Any]) -> TensorResult:
+    wrong = ~((baseline == test) | ((baseline != baseline) & (test != test)))
+    if not wrong.any():
+        return TensorResult(name, PASS, **known)
+    where = tuple(int(i) for i in np.argwhere(wrong)[0])
+    message = f"{int(wrong.sum())} of {wrong.size} elements are not equal; the first at {list(where)}: {test[where]!s}, baseline {baseline[where]!s}"
+    return TensorResult(name, FAIL, message, **known, position=where, values=_values(where, baseline, test, None))
+
+
+def _values(where: tuple[int, ...], *arrays: np.ndarray | None) -> tuple[float | None, ...]:
+    found = [None if array is None or array.size == 0 else float(array[where]) for array in arrays]
+    return tuple(value if value is None or np.isfinite(value) else None for value in found)

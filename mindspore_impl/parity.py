@@ -1,0 +1,110 @@
+"""Mirrors pytorch_impl.parity; differs: gradients come from a transformed function, and float64 is left to the twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from common.api_mapping.arrays import draw, normal
+from common.backend import Batch
+from common.errors import InputError
+from mindspore_impl import functional as F
+from mindspore_impl import fused
+from mindspore_impl.lora import wrap
+from mindspore_impl.models import family
+from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, attend, padding_mask
+from mindspore_impl.rewrite import read_parameters
+
+__all__ = ["flags", "forward", "layer", "trained"]
+
+
+def flags() -> dict[str, Any]:
+    """Settings that change results."""
+    return {"deterministic": ms.get_context("deterministic"), "mode": "graph" if ms.get_context("mode") == ms.GRAPH_MODE else "pynative"}
+
+
+def forward(model: nn.Cell, batch: Batch) -> dict[str, np.ndarray]:
+    """Every hidden state ``hidden/NN`` and the ``logits``, in evaluation mode, in PyNative."""
+    model.set_train(False)
+    inputs = {name: Tensor(array) for name, array in batch.items()}
+    states = family(model.family).hidden_states(model, inputs)
+    logits = family(model.family).logits(model, inputs)
+    return {f"hidden/{number:02d}": state.asnumpy() for number, state in enumerate(states)} | {"logits": logits.asnumpy()}
+
+
+def trained(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Copies of the named parameters in the dtype they have."""
+    return read_parameters(model, names)
+
+
+def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any], key: str, double: bool = False) -> dict[str, np.ndarray]:
+    """Run one layer of `common.parity.suites.layers`."""
+    if double:
+        raise InputError("The MindSpore half computes in float32; a float64 reference is computed with --backend pytorch.")
+    tensors = {name: Tensor(np.array(array)) for name, array in arrays.items()}
+    function, parameters = _BUILDERS[kind](tensors, options)
+    inputs = [name for name, tensor in tensors.items() if tensor.dtype == ms.float32 and name not in parameters]
+    shape = function(*(tensors[name] for name in inputs)).shape
+    cotangents = Tensor(draw(normal(*shape), f"{key}|cotangent"))
+
+    def product(*given):
+        y = function(*given)
+        return (y * cotangents).sum(), y
+
+    weights = ms.ParameterTuple(parameters.values()) if parameters else None
+    positions = tuple(range(len(inputs))) or None
+    (_, y), found = ms.value_and_grad(product, positions, weights, has_aux=True)(*(tensors[name] for name in inputs))
+    by_input, by_weight = found if positions and weights else ((found, ()) if positions else ((), found))
+    by_input = by_input if isinstance(by_input, tuple) else (by_input,)
+    gradients = zip([*inputs, *parameters], [*by_input, *by_weight], strict=True)
+    return {"output": y.asnumpy(), **{f"gradient/{name}": gradient.asnumpy() for name, gradient in gradients}}
+
+
+def _parameter(name: str, tensor: Tensor) -> Parameter:
+    return Parameter(tensor.copy(), name=name)
+
+
+def _lora(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    step = options["step"]
+    base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](step.path, step.in_features, step.out_features)
+    names = [name for name in tensors if name.startswith("lora_")]
+    cell = wrap(base, step, {f"{step.path}.{name}": tensors[name].asnumpy() for name in names})
+    for name in ("weight", "bias"):
+        if name in tensors:
+            ops.assign(getattr(base, name), tensors[name])
+            getattr(base, name).requires_grad = True
+    parameters = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {name: getattr(cell, name) for name in names}
+    return (lambda: cell(tensors["x"])) if step.kind == "embedding" else (lambda x: cell(x)), parameters
+
+
+def _attention(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    length = tensors["attention_mask"].shape[1]
+    mask = padding_mask(tensors["attention_mask"])
+    if options["causal"]:
+        mask = F.minimum(mask, Tensor(np.triu(np.full((length, length), -1e30, np.float32), 1)))
+    return lambda query, key, value: attend(query, key, value, mask, options["heads"], nn.Identity()), {}
+
+
+def _layer_norm(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    cell = LayerNorm("layer", tensors["x"].shape[-1], options["eps"])
+    cell.weight, cell.bias = (_parameter(f"layer.{name}", tensors[name]) for name in ("weight", "bias"))
+    return lambda x: cell(x), {"weight": cell.weight, "bias": cell.bias}
+
+
+def _embedding(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    return lambda weight: F.embedding(tensors["x"], weight), {}
+
+
+def _gelu(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    return lambda x: fused.gelu(x, approximate=options["approximate"]), {}
+
+
+def _loss(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    return lambda x: F.cross_entropy_sum(x, tensors["labels"]), {}
+
+
+_BUILDERS = {"lora": _lora, "attention": _attention, "layer_norm": _layer_norm, "embedding": _embedding, "gelu": _gelu, "loss": _loss}

@@ -1,0 +1,117 @@
+"""What a golden trace needs of this half: single layers, forward passes with every hidden state, and the flags that decide how numbers come about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.api_mapping.arrays import draw, normal
+from common.backend import Batch
+from pytorch_impl import functional as F
+from pytorch_impl import fused
+from pytorch_impl.lora import wrap
+from pytorch_impl.models import family
+from pytorch_impl.modules import Conv1D, Embedding, LayerNorm, Linear
+from pytorch_impl.rewrite import parameters
+
+__all__ = ["flags", "forward", "layer", "trained"]
+
+
+def flags() -> dict[str, Any]:
+    """Settings that change results: determinism, reduced-precision products, threads."""
+    return {
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def forward(model: nn.Module, batch: Batch) -> dict[str, np.ndarray]:
+    """Every hidden state ``hidden/NN`` ``(batch, seq, hidden)`` and the ``logits``, in evaluation mode."""
+    model.eval()
+    inputs = {name: torch.from_numpy(array).to(next(model.parameters()).device).long() for name, array in batch.items()}
+    with torch.no_grad():
+        states = family(model.family).hidden_states(model, inputs)
+        logits = family(model.family).logits(model, inputs)
+    return {f"hidden/{number:02d}": state.cpu().numpy() for number, state in enumerate(states)} | {"logits": logits.cpu().numpy()}
+
+
+def trained(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Copies of the named parameters in the dtype they have."""
+    found = parameters(model)
+    return {name: found[name].detach().cpu().numpy().copy() for name in names}
+
+
+def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any], key: str, double: bool = False) -> dict[str, np.ndarray]:
+    """Run one layer of `common.parity.suites.layers`.
+
+    Args:
+        key: of the random cotangents.
+        double: compute in float64.
+
+    Returns:
+        ``output``, and ``gradient/NAME`` of the sum of the output times the cotangents by every float input and every parameter.
+    """
+    tensors = {name: torch.from_numpy(np.array(array, np.float64 if double and array.dtype == np.float32 else array.dtype)) for name, array in arrays.items()}
+    for tensor in tensors.values():
+        tensor.requires_grad_(tensor.is_floating_point())
+    function, held = _BUILDERS[kind](tensors, options)
+    y = function()
+    cotangents = torch.from_numpy(draw(normal(*y.shape), f"{key}|cotangent")).to(y.dtype)
+    wanted = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad and name not in held} | held
+    gradients = torch.autograd.grad(y, list(wanted.values()), cotangents)
+    found = {f"gradient/{name}": gradient.numpy() for name, gradient in zip(wanted, gradients, strict=True)}
+    return {"output": y.detach().numpy(), **found}
+
+
+def _lora(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+    step = options["step"]
+    sizes = (step.in_features, step.out_features)
+    base = {"linear": lambda: Linear(*sizes), "conv1d": lambda: Conv1D(*sizes[::-1]), "embedding": lambda: Embedding(*sizes)}[step.kind]()
+    names = [name for name in tensors if name.startswith("lora_")]
+    module = wrap(base, step, {f"{step.path}.{name}": tensors[name].detach().numpy() for name in names})
+    module.to(tensors["weight"].dtype)
+    held = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {name: getattr(module, name) for name in names}
+    for name, parameter in held.items():
+        parameter.data = tensors[name].detach()
+    return lambda: module(tensors["x"]), held
+
+
+def _attention(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+    batch, length = tensors["attention_mask"].shape
+    heads = options["heads"]
+    allowed = tensors["attention_mask"].bool()[:, None, None, :]
+    if options["causal"]:
+        allowed = allowed & torch.ones(length, length, dtype=torch.bool).tril()
+
+    def attend() -> torch.Tensor:
+        split = (tensors[name].view(batch, length, heads, -1).transpose(1, 2) for name in ("query", "key", "value"))
+        return nn.functional.scaled_dot_product_attention(*split, attn_mask=allowed).transpose(1, 2).reshape(batch * length, -1)
+
+    return attend, {}
+
+
+def _layer_norm(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+    module = LayerNorm(tensors["x"].shape[-1], options["eps"])
+    module.weight.data, module.bias.data = tensors["weight"].detach(), tensors["bias"].detach()
+    return lambda: module(tensors["x"]), {"weight": module.weight, "bias": module.bias}
+
+
+def _embedding(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+    return lambda: F.embedding(tensors["x"], tensors["weight"]), {}
+
+
+def _gelu(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+    return lambda: fused.gelu(tensors["x"], approximate=options["approximate"]), {}
+
+
+def _loss(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+    return lambda: F.cross_entropy_sum(tensors["x"], tensors["labels"].long()), {}
+
+
+_BUILDERS = {"lora": _lora, "attention": _attention, "layer_norm": _layer_norm, "embedding": _embedding, "gelu": _gelu, "loss": _loss}
