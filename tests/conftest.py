@@ -22,6 +22,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     item.add_marker(pytest.mark.skip(reason=f"{BACKENDS[backend]} is not installed"))
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With both frameworks installed no test may be skipped for want of one: such a skip would be a promise that nobody checks."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = list(reporter.stats.get("skipped", ())) if reporter else []
+    missing = [str(report.longrepr) for report in skipped if any(f"{name} is not installed" in str(report.longrepr) for name in BACKENDS.values())]
+    missing += [
+        str(report.longrepr) for report in skipped if "could not import 'torch'" in str(report.longrepr) or "could not import 'mind" in str(report.longrepr)
+    ]
+    if missing and all(available().values()):
+        reporter.write_line(f"{len(missing)} tests were skipped although both frameworks are installed: {missing[0]}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
     """Tests neither read nor fill the user's cache."""

@@ -140,3 +140,10 @@ def assert_identical(actual: Mapping[str, np.ndarray], expected: Mapping[str, np
         first, second = np.asarray(actual[name]), np.asarray(expected[name])
         assert np.isfinite(first).all(), f"{name} is not finite"
         assert (first.dtype, first.shape, first.tobytes()) == (second.dtype, second.shape, second.tobytes()), f"{name} differs"
+
+
+def shared_experiment(name: str, model: Any, data: Any, *overrides: str) -> Any:
+    """A shipped experiment on local files."""
+    from common.config import load_config
+
+    return load_config(name, [f"model.source={model}", f"data.directory={data}", *overrides])

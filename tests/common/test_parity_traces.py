@@ -1,0 +1,309 @@
+"""Traces and their comparison, without any framework: every planted defect is found and named, and nothing that was not computed passes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.cli.main import main
+from common.errors import InputError
+from common.parity.cases import Case, Suite, array_hash
+from common.parity.compare import compare
+from common.parity.limits import LIMITS, Limit
+from common.parity.metrics import measure, ulp_distance
+from common.parity.page import comparison_page
+from common.parity.recording import record
+from common.parity.text import to_markdown, to_text
+from common.parity.trace import read_trace, statistics
+
+NAMES = [f"hidden/{number:02d}" for number in range(4)] + ["logits", "loss", "gradient/a.lora_A", "gradient/a.lora_B"]
+PRODUCER_FLAGS = {"deterministic": True}
+
+
+class FakeHalf:
+    """As much of a backend as recording asks for."""
+
+    class device:  # noqa: N801
+        @staticmethod
+        def versions():
+            return {"numpy": "1"}
+
+        @staticmethod
+        def describe(device):
+            return None
+
+
+class FakeHost:
+    backend, half, device, dtype, compile, plain = "fake", FakeHalf, "cpu", "float32", None, False
+
+    class parity:  # noqa: N801
+        @staticmethod
+        def flags():
+            return PRODUCER_FLAGS
+
+
+def values(noise: float = 0.0, seed: int = 0, dtype=np.float32) -> dict[str, np.ndarray]:
+    """Results of one case, off by ``noise`` in a random direction."""
+    exact, random = np.random.default_rng(7), np.random.default_rng(seed)
+    found = {}
+    for name in NAMES:
+        shape = () if name == "loss" else (4, 6)
+        array = exact.normal(size=shape) + 2.0
+        found[name] = np.asarray(array + noise * random.normal(size=shape)).astype(dtype)
+    return found
+
+
+def make(path, results, kind="model", inputs=None, name="models/fake", **options):
+    """Record a suite of one case per entry of ``results`` (or of one case)."""
+    results = results if isinstance(results, dict) and all(isinstance(v, dict) or callable(v) for v in results.values()) else {name: results}
+
+    def compute(result):
+        return lambda host, arrays: (result() if callable(result) else result, {})
+
+    given = {"x": np.arange(3, dtype=np.float32)} if inputs is None else inputs
+    cases = tuple(Case(case, kind, lambda: given, compute(result)) for case, result in results.items())
+    record(Suite("fake", cases), FakeHost(), path, **options)
+    return read_trace(path)
+
+
+@pytest.fixture
+def traces(tmp_path):
+    """Baseline and test, both as near to the reference as float32 allows."""
+
+    def build(change=lambda arrays: arrays, kind="model"):
+        return (
+            make(tmp_path / "baseline", values(1e-7, 1), kind),
+            make(tmp_path / "test", change(values(1e-7, 2)), kind),
+            make(tmp_path / "reference", values(dtype=np.float64), kind),
+        )
+
+    return build
+
+
+def changed(name, function):
+    return lambda arrays: arrays | {name: function(arrays[name].copy())}
+
+
+def put(array, index, value):
+    array[index] = value
+    return array
+
+
+def swap_elements(array):
+    array[0, 0], array[3, 5] = array[3, 5], array[0, 0]
+    return array
+
+
+DEFECTS = {
+    "one element perturbed": (changed("hidden/02", lambda a: put(a, (1, 2), a[1, 2] + 1e-3)), "hidden/02", "exceeds"),
+    "two elements exchanged": (changed("logits", swap_elements), "logits", "exceeds"),
+    "a sign flipped": (changed("logits", lambda a: put(a, (0, 1), -a[0, 1])), "logits", "exceeds"),
+    "a NaN": (changed("hidden/01", lambda a: put(a, (2, 3), np.nan)), "hidden/01", "NaN or infinity on one side at [2, 3]"),
+    "an infinity": (changed("hidden/01", lambda a: put(a, (2, 3), np.inf)), "hidden/01", "NaN or infinity on one side"),
+    "a gradient scaled": (changed("gradient/a.lora_B", lambda a: a * np.float32(1.001)), "gradient/a.lora_B", "exceeds"),
+    "two layers swapped": (lambda a: a | {"hidden/01": a["hidden/02"], "hidden/02": a["hidden/01"]}, "hidden/01", "exceeds"),
+    "another dtype": (changed("logits", lambda a: a.astype(np.float64)), "logits", "dtype float64, baseline float32"),
+    "another shape": (changed("logits", lambda a: a[:, :5]), "logits", "shape [4, 5], baseline [4, 6]"),
+    "a key dropped": (lambda a: {name: array for name, array in a.items() if name != "gradient/a.lora_A"}, "gradient/a.lora_A", "missing in the test"),
+    "a key added": (lambda a: a | {"hidden/99": a["logits"]}, "hidden/99", "missing in the baseline"),
+}
+
+
+def test_two_computations_as_near_to_the_reference_pass(traces):
+    found = compare(*traces())
+    assert (found.counts, found.exit_code) == ({"pass": 1, "rounding": 0, "not comparable": 0, "fail": 0}, 0)
+    assert len(found.cases[0].tensors) == len(NAMES)
+
+
+@pytest.mark.parametrize("defect", DEFECTS)
+def test_every_planted_defect_fails_and_is_named(traces, defect):
+    change, tensor, message = DEFECTS[defect]
+    found = compare(*traces(change))
+    assert found.exit_code == 1
+    assert tensor in found.first_failure.message
+    assert message in found.first_failure.message
+    assert tensor in to_text(found)
+    assert tensor in to_markdown(found)
+
+
+def test_a_nan_on_both_sides_at_the_same_place_does_not_hide_what_is_beside_it(tmp_path):
+    def with_nan(noise, seed, dtype=np.float32):
+        return changed("logits", lambda a: put(a, (0, 0), np.nan))(values(noise, seed, dtype))
+
+    pair = make(tmp_path / "a", with_nan(1e-7, 1)), make(tmp_path / "b", with_nan(1e-7, 2)), make(tmp_path / "r", with_nan(0.0, 0, np.float64))
+    assert compare(*pair).exit_code == 0
+    worse = changed("logits", lambda a: put(a, (1, 1), a[1, 1] + 1e-3))(with_nan(1e-7, 2))
+    assert compare(pair[0], make(tmp_path / "c", worse), pair[2]).exit_code == 1
+
+
+def test_an_error_that_the_baseline_has_too_is_ill_conditioned_and_without_a_reference_a_failure(tmp_path):
+    baseline, test = make(tmp_path / "a", values(1e-4, 1)), make(tmp_path / "b", values(1e-4, 2))
+    reference = make(tmp_path / "r", values(dtype=np.float64))
+    assert compare(baseline, test, reference).exit_code == 0
+    direct = compare(baseline, test)
+    assert direct.exit_code == 1
+    assert "Record the suite in float64" in to_text(direct)
+
+
+def test_a_larger_error_within_the_cap_is_a_rounding_that_says_why(traces):
+    found = compare(*traces(lambda arrays: arrays | {name: array for name, array in values(6e-6, 5).items() if name.startswith("hidden/")}))
+    assert found.counts["rounding"] == 1
+    assert LIMITS["model", "hidden"].why in to_text(found)
+    assert found.exit_code == 0
+
+
+@pytest.mark.parametrize("dropped", [0, 1])
+def test_a_missing_case_is_not_comparable_and_never_a_pass(tmp_path, dropped):
+    folders = [make(tmp_path / side, {"models/one": values(1e-7, seed), "models/two": values(1e-7, seed)}) for seed, side in enumerate(("a", "b"))]
+    manifest = json.loads((folders[dropped].path / "manifest.json").read_text())
+    manifest["cases"] = manifest["cases"][:1]
+    (folders[dropped].path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="missing or changed"):
+        read_trace(folders[dropped].path)
+    folders[dropped] = read_trace(folders[dropped].path / "manifest.json")
+    found = compare(*folders)
+    assert [case.verdict for case in found.cases][1] == "not comparable"
+    assert "missing in the" in found.cases[1].message
+    assert found.exit_code == 2
+
+
+def test_a_case_that_raised_is_an_error_and_not_a_pass(tmp_path):
+    def fails():
+        raise ValueError("no such kernel")
+
+    found = compare(make(tmp_path / "a", {"ops/x/00": values(1e-7, 1)}, "layer"), make(tmp_path / "b", {"ops/x/00": fails}, "layer"))
+    assert (found.cases[0].verdict, found.exit_code) == ("not comparable", 2)
+    assert "no such kernel" in to_text(found)
+
+
+def test_other_inputs_are_refused(tmp_path):
+    first = make(tmp_path / "a", values())
+    second = make(tmp_path / "b", values(), inputs={"x": np.arange(3, dtype=np.float32) + 1})
+    with pytest.raises(InputError, match="another 'x'"):
+        compare(first, second)
+
+
+def test_other_suites_are_refused(tmp_path):
+    with pytest.raises(InputError, match="different ones"):
+        compare(make(tmp_path / "a", values()), make(tmp_path / "b", values(), name="models/other"))
+
+
+def test_figures_alone_find_gross_differences_and_equal_bits(tmp_path):
+    full, small = make(tmp_path / "a", values(1e-7, 1)), make(tmp_path / "b", values(1e-7, 2), stats_only=True)
+    assert not (small.path / "tensors.safetensors").exists()
+    assert compare(full, small).counts["rounding"] == 1
+    assert compare(full, make(tmp_path / "same", values(1e-7, 1), stats_only=True)).counts["pass"] == 1
+    wrong = make(tmp_path / "c", DEFECTS["a gradient scaled"][0](values(1e-7, 2)), stats_only=True)
+    assert "gradient/a.lora_B" in compare(full, wrong).first_failure.message
+
+
+def test_whole_numbers_and_truth_values_must_be_equal(tmp_path):
+    def result(flag):
+        return {"output/0": np.array([1, 2, 3]), "output/1": np.array([True, flag])}
+
+    same = compare(make(tmp_path / "a", result(True), "op rounding"), make(tmp_path / "b", result(True), "op rounding"))
+    other = compare(make(tmp_path / "a", result(True), "op rounding"), make(tmp_path / "b", result(False), "op rounding"))
+    assert (same.exit_code, other.exit_code) == (0, 1)
+    assert "output/1: 1 of 2 elements are not equal; the first at [1]" in other.first_failure.message
+
+
+def test_a_gradient_that_is_zero_in_exact_arithmetic_is_judged_by_the_size_of_the_others(tmp_path):
+    def result(noise, seed):
+        tiny = np.random.default_rng(seed).normal(size=(4, 6)) * noise
+        return values(1e-7, seed) | {"gradient/a.lora_A": tiny.astype(np.float32)}
+
+    reference = make(tmp_path / "r", values(dtype=np.float64) | {"gradient/a.lora_A": np.zeros((4, 6))})
+    assert compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "b", result(1e-10, 2)), reference).exit_code == 0
+    assert compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "c", result(1e-3, 2)), reference).exit_code == 1
+
+
+def test_a_trace_whose_tensors_were_changed_is_refused(tmp_path):
+    from common.files import load_arrays, save_arrays
+
+    trace = make(tmp_path / "a", values())
+    arrays, _ = load_arrays(trace.path / "tensors.safetensors")
+    arrays["models/fake::logits"][0, 0] += 1
+    save_arrays(trace.path / "tensors.safetensors", arrays)
+    with pytest.raises(InputError, match="missing or changed"):
+        read_trace(trace.path)
+
+
+def test_the_page_shows_the_failing_element_with_all_three_values(traces):
+    trio = traces(DEFECTS["one element perturbed"][0])
+    html = comparison_page(compare(*trio), *trio)
+    expected = trio[1].tensor("models/fake", "hidden/02")[1, 2]
+    for text in ("First failure", "hidden/02", "[1, 2]", f"{expected:.9g}", "Error growth", "Heat map"):
+        assert text in html
+    assert "http" not in html.replace("http://www.w3.org", "")
+
+
+def test_the_command_compares_in_a_process_that_can_import_no_framework(tmp_path, traces):
+    baseline, test, reference = traces(DEFECTS["a NaN"][0])
+    program = (
+        "import sys\nfor name in ('torch', 'mindspore', 'transformers', 'datasets'): sys.modules[name] = None\n"
+        "from common.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+    )
+    files = [tmp_path / name for name in ("r.html", "r.md", "r.json")]
+    outputs = [str(x) for pair in zip(("--html", "--markdown", "--json"), files, strict=True) for x in pair]
+    command = [sys.executable, "-c", program, "trace", "compare", str(baseline.path), str(test.path), "--reference", str(reference.path), *outputs]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "hidden/01: NaN or infinity on one side at [2, 3]" in done.stdout
+    assert json.loads(files[2].read_text())["counts"]["fail"] == 1
+    assert all(file.stat().st_size > 200 for file in files)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trace", "compare", "nowhere", "nowhere"], "A trace is a folder with a manifest.json"),
+        (["trace", "record", "opps", "--backend", "pytorch", "-o", "out"], "Nearest: ops"),
+        (["trace", "record", "layers", "--backend", "pytorch", "--dtype", "float16", "-o", "out"], "--dtype must be one of"),
+        (["trace", "record", "layers", "--backend", "pytorch", "--only", "nothing", "-o", "out"], "fits no case"),
+        (["trace", "record", "layers", "--backend", "pytorch", "--set", "a=b", "-o", "out"], "none was given"),
+        (["trace", "record", "recorded", "--backend", "pytorch", "-o", "out"], "twinlora map record"),
+    ],
+)
+@pytest.mark.needs_pytorch
+def test_wrong_use_is_told_with_exit_code_2_and_writes_nothing(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.floats(min_value=-(2.0**100), max_value=2.0**100, width=32), st.integers(0, 50))
+def test_ulp_distance_counts_representable_values(start, count):
+    end = np.float32(start)
+    for _ in range(count):
+        end = np.nextafter(end, np.float32(np.inf))
+    assert ulp_distance(np.array([start], np.float32), np.array([end], np.float32))[0] == count
+
+
+def test_zero_and_minus_zero_are_no_distance_apart():
+    assert ulp_distance(np.array([0.0], np.float32), np.array([-0.0], np.float32))[0] == 0
+
+
+def test_metrics_of_a_known_difference():
+    reference = np.array([1.0, -2.0, 4.0, np.nan])
+    found = measure(np.array([1.5, -2.0, 4.0, np.nan]), reference, Limit(1.0, "", "tensor"))
+    assert (found.max_abs, found.max_rel, found.position) == (0.5, 0.125, (0,))
+    assert found.rms_rel == pytest.approx(0.5 / np.sqrt(21.0))
+    assert (found.close, found.bias) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+
+
+def test_statistics_are_finite_whatever_the_array_holds():
+    found = statistics(np.array([np.nan, np.inf, 1e308, 1e308]))
+    assert (found["nan"], found["inf"], found["max"], found["l2"]) == (1, 1, 1e308, None)
+    assert statistics(np.array([]))["min"] is None
+
+
+def test_hashes_tell_dtype_and_shape_apart():
+    arrays = [np.zeros(4, np.float32), np.zeros(4, np.int32), np.zeros((2, 2), np.float32), np.zeros(4, np.float32) * -1]
+    assert len({array_hash(array) for array in arrays}) == 4

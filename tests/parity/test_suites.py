@@ -1,0 +1,183 @@
+"""The suites in both halves: they agree, they notice, and hosts that never meet can compare them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from common import backend as backends
+from common.cli.main import main
+from common.files import load_arrays
+from common.parity.cases import Host
+from common.parity.compare import compare
+from common.parity.recording import record
+from common.parity.suites import build
+from common.parity.trace import read_trace, write_trace
+from tests.support import shared_experiment
+
+pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
+HOSTS = {"baseline": ("pytorch", "float32"), "test": ("mindspore", "float32"), "reference": ("pytorch", "float64")}
+
+
+def record_all(folder, suite, options=None, names=HOSTS, **flags):
+    """Traces of both halves and the reference, in this process and without compilation."""
+    for name in names:
+        backend, dtype = HOSTS[name]
+        half = backends.load(backend)
+        host = Host(backend, half, half.device.select("cpu"), dtype, compile=False, **(flags if backend == "mindspore" else {}))
+        record(build(suite, options or {}), host, folder / name)
+    return [read_trace(folder / name) for name in HOSTS]
+
+
+@pytest.fixture(scope="module")
+def layers(tmp_path_factory):
+    return record_all(tmp_path_factory.mktemp("layers"), "layers")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    return record_all(tmp_path_factory.mktemp("models"), "models")
+
+
+def verdicts(comparison):
+    return {case.id: (case.verdict, case.message) for case in comparison.cases if case.verdict not in ("pass", "rounding")}
+
+
+def test_every_layer_agrees(layers):
+    found = compare(*layers)
+    assert verdicts(found) == {}
+    assert len(found.cases) >= 20
+
+
+def test_every_model_agrees_in_every_hidden_state_and_gradient(models):
+    found = compare(*models)
+    assert verdicts(found) == {}
+    tensors = {tensor.name for case in found.cases if case.id == "models/bert/full" for tensor in case.tensors}
+    assert {"hidden/00", "hidden/04", "logits", "loss", "gradient/bert.embeddings.word_embeddings.weight", "gradient/classifier.bias"} <= tensors
+
+
+@pytest.mark.slow
+def test_training_agrees_with_dropout_off_and_on(tmp_path):
+    found = compare(*record_all(tmp_path, "training", {"steps": 10}))
+    assert verdicts(found) == {}
+    assert {case.id for case in found.cases} == {f"training/{kind}/{mode}" for kind in ("bert", "gpt2") for mode in ("plain", "dropout")}
+
+
+PLANTED = {
+    "one element": (lambda t, n: t.__setitem__(n, bump(t[n])), "models/bert/lora::hidden/02"),
+    "layers swapped": (lambda t, n: swap(t, n, n.replace("hidden/01", "hidden/02")), "models/gpt2/lora::hidden/01"),
+    "a scaled gradient": (lambda t, n: t.__setitem__(n, t[n] * np.float32(1.0001)), "models/gpt2/full::gradient/transformer.h.2.mlp.c_fc.weight"),
+    "a flipped sign": (lambda t, n: t.__setitem__(n, -t[n]), "models/bert/full::gradient/classifier.bias"),
+}
+
+
+def bump(array):
+    array = array.copy()
+    array[tuple(size // 2 for size in array.shape)] += np.float32(1e-3) * np.abs(array).max()
+    return array
+
+
+def swap(tensors, first, second):
+    tensors[first], tensors[second] = tensors[second], tensors[first]
+
+
+@pytest.mark.parametrize("defect", PLANTED)
+def test_a_defect_planted_in_a_real_trace_is_found_and_nothing_else_is(models, tmp_path, defect):
+    change, target = PLANTED[defect]
+    baseline, test, reference = models
+    tensors, _ = load_arrays(test.path / "tensors.safetensors")
+    change(tensors, target)
+    case, _, name = target.partition("::")
+    from common.parity.cases import array_hash
+    from common.parity.trace import statistics
+
+    grouped: dict[str, dict] = {entry["id"]: {} for entry in test.manifest["cases"]}
+    for key, array in tensors.items():
+        grouped[key.partition("::")[0]][key.partition("::")[2]] = array
+    entries = json.loads(json.dumps(test.manifest["cases"]))
+    for entry in entries:
+        for tensor in entry["tensors"]:
+            array = grouped[entry["id"]][tensor["name"]]
+            tensor |= {"sha256": array_hash(array), "stats": statistics(array)}
+    write_trace(tmp_path, test.manifest["producer"], test.manifest["suite"], entries, grouped)
+    found = compare(baseline, read_trace(tmp_path), reference)
+    assert {one.id for one in found.cases if one.verdict == "fail"} == {case}
+    assert name in found.first_failure.message
+
+
+def test_the_coarse_tanh_of_mindspore_is_flagged_and_the_shims_is_not(tmp_path):
+    options = {"only": "torch.tanh"}
+    plain = compare(*record_all(tmp_path / "plain", "ops", options, plain=True))
+    failed = [case for case in plain.cases if case.verdict == "fail"]
+    assert any("[-20, 20)" in case.title and "exceeds" in case.message for case in failed), "the float32 kernel is off by up to 1e-4 for |x| > 3"
+    assert compare(*record_all(tmp_path / "shim", "ops", options)).exit_code == 0
+
+
+def test_rows_of_many_families_agree(tmp_path):
+    for row in ("torch.matmul", "torch.nn.functional.softmax", "torch.nn.LSTM", "torch.optim.AdamW", "torch.nn.functional.dropout", "torch.linalg.det"):
+        found = compare(*record_all(tmp_path / row, "ops", {"only": row}))
+        assert verdicts(found) == {}, row
+
+
+def test_a_recorded_run_becomes_a_suite(tmp_path):
+    calls = [
+        {"torch": "torch.nn.functional.linear", "arguments": ["float32 5x4", "float32 3x4"], "keywords": {}, "count": 2},
+        {"torch": "torch.nn.functional.embedding", "arguments": ["int32 2x3", "float32 7x4"], "keywords": {}, "count": 1},
+        {"torch": "torch.permute", "arguments": ["float32 2x3x4", "(0, 2, 1)"], "keywords": {}, "count": 1},
+    ]
+    log = tmp_path / "calls.json"
+    log.write_text(json.dumps({"schema": 1, "rows": {}, "calls": calls}))
+    found = compare(*record_all(tmp_path, "recorded", {"log": log}))
+    assert [case.id for case in found.cases] == [
+        "recorded/torch.nn.functional.linear/00",
+        "recorded/torch.nn.functional.embedding/00",
+        "recorded/torch.permute/00",
+    ]
+    assert found.exit_code == 0
+
+
+@pytest.mark.slow
+def test_two_processes_that_lack_each_others_framework_make_traces_that_a_third_without_either_compares(tmp_path):
+    program = "import sys\nfor name in {hidden!r}: sys.modules[name] = None\nfrom common.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+
+    def run(hidden, *arguments):
+        return subprocess.run([sys.executable, "-c", program.format(hidden=hidden), *arguments], capture_output=True, text=True, check=False)
+
+    suite = ["trace", "record", "layers", "--device", "cpu", "-o"]
+    done = [
+        run(["mindspore"], *suite, str(tmp_path / "torch"), "--backend", "pytorch"),
+        run(["mindspore"], *suite, str(tmp_path / "exact"), "--backend", "pytorch", "--dtype", "float64"),
+        run(["torch"], *suite, str(tmp_path / "mindspore"), "--backend", "mindspore"),
+    ]
+    done.append(run(["torch", "mindspore"], "trace", "compare", *(str(tmp_path / n) for n in ("torch", "mindspore")), "--reference", str(tmp_path / "exact")))
+    assert [one.returncode for one in done] == [0, 0, 0, 0], [one.stderr for one in done]
+    assert "Both compute the same thing" in done[-1].stdout
+    refused = run(["mindspore"], "parity", "layers", "-o", str(tmp_path / "p"))
+    assert refused.returncode == 2
+    assert "not installed here: mindspore" in refused.stderr
+
+
+@pytest.mark.slow
+def test_the_command_proves_the_layers_and_writes_its_reports(tmp_path, capfd):
+    assert main(["parity", "layers", "--device", "cpu", "--torch-device", "cpu", "-o", str(tmp_path)]) == 0
+    assert "0 raised an error" in capfd.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"baseline", "test", "reference", "report.html", "report.md", "report.json"}
+
+
+@pytest.mark.slow
+def test_a_pretrained_encoder_agrees_on_real_sentences(tmp_path, minilm_folder, shared_data):
+    """Logits within 1e-5, every LoRA gradient within 1e-5 of its norm."""
+    config = shared_experiment("bert_sst2", minilm_folder, shared_data("sst2-sentences"))
+    traces = record_all(tmp_path, "models", {"config": config})
+    found = compare(*traces)
+    assert verdicts(found) == {}
+    [case] = found.cases
+    first, second = (trace.tensor(case.id, "logits") for trace in traces[:2])
+    assert np.abs(first - second).max() <= 1e-5
+    gradients = [tensor for tensor in case.tensors if tensor.name.startswith("gradient/")]
+    assert len(gradients) == 6 * 2 * 2 + 2
+    assert all(tensor.difference.rms_rel <= 1e-5 for tensor in gradients)
