@@ -14,6 +14,7 @@ from common import __version__
 from common.api_mapping.verify import reason
 from common.parity.cases import Arrays, Case, Host, Suite, UnsupportedError, array_hash
 from common.parity.trace import statistics, write_trace
+from common.training.system import hardware
 
 __all__ = ["producer", "record"]
 
@@ -41,9 +42,17 @@ def producer(host: Host) -> dict[str, Any]:
     """Who makes the trace."""
     [(framework, version)] = host.half.device.versions().items()
     packages = {"python": platform.python_version(), "numpy": np.__version__, "twinlora": __version__}
-    found = {"backend": host.backend, "framework": framework, "version": version, "device": host.device, "device_name": host.half.device.describe(host.device)}
+    accelerator = host.half.device.describe(host.device)
+    found = {"backend": host.backend, "framework": framework, "version": version, "device": host.device, "device_name": accelerator}
     mode = {None: "default", True: "compiled", False: "interpreted"}[host.compile]
-    return found | {"dtype": host.dtype, "mode": mode, "plain": host.plain, "flags": host.parity.flags(), "packages": packages}
+    return found | {
+        "dtype": host.dtype,
+        "mode": mode,
+        "plain": host.plain,
+        "flags": host.parity.flags(),
+        "packages": packages,
+        "hardware": hardware(accelerator),
+    }
 
 
 def _one(case: Case, host: Host) -> tuple[dict[str, Any], Arrays]:
