@@ -72,7 +72,8 @@ def section(found: dict[str, dict[str, np.ndarray]], traces: dict[str, Trace]) -
     length = len(next(iter(next(iter(found.values())).values())))
     steps = [step for step in STEPS if step < length] + [length]
     lines = ["## Drift over a real training", "", f"![Largest relative distance of the losses up to each of {length} steps](images/drift.svg)", ""]
-    lines += [f"| run | distance of | {' | '.join(f'{step} step{"s" * (step > 1)}' for step in steps)} | median |", "|---|---|" + "---:|" * (len(steps) + 1)]
+    heads = " | ".join("1 step" if step == 1 else f"{step} steps" for step in steps)
+    lines += [f"| run | distance of | {heads} | median |", "|---|---|" + "---:|" * (len(steps) + 1)]
     for case, pairs in found.items():
         for pair, values in pairs.items():
             largest = [f"{values[:step].max():.1e}" for step in steps]
