@@ -41,6 +41,7 @@ class EngineSettings:
     dtype: str  #: fp32 or bf16; fp64 for references, in PyTorch
     compile: bool | None
     seed: int  #: of the dropout masks
+    head_factor: float = 1.0  #: by which the task head's learning rate is larger
 
 
 @dataclass(frozen=True)

@@ -27,15 +27,15 @@ def _zeros(moment: str, parameters: list[Parameter]) -> ms.ParameterTuple:
 class _Update(nn.Cell):
     """Clips and updates every parameter; compiled as one graph."""
 
-    def __init__(self, parameters: list[Parameter], decays: list[bool], settings: EngineSettings):
+    def __init__(self, parameters: list[Parameter], decays: list[bool], faster: list[bool], settings: EngineSettings):
         super().__init__(auto_prefix=False)
         self.parameters = ms.ParameterTuple(parameters)
         self.first, self.second = _zeros("exp_avg", parameters), _zeros("exp_avg_sq", parameters)
-        self.decays = tuple(decays)
+        self.decays, self.faster = tuple(decays), tuple(faster)
         self.settings_decay, self.max_norm = settings.weight_decay, settings.max_grad_norm
         self.beta1, self.beta2 = Tensor(settings.beta1, ms.float32), Tensor(settings.beta2, ms.float32)
 
-    def construct(self, rate, keep, power1, power2, epsilon, *gradients):
+    def construct(self, rate, head_rate, keep, head_keep, power1, power2, epsilon, *gradients):
         squares = ops.zeros((), ms.float32)
         for gradient in gradients:
             squares = squares + (gradient * gradient).sum()
@@ -44,8 +44,9 @@ class _Update(nn.Cell):
         for index in range(len(self.parameters)):
             parameter = self.parameters[index]
             if self.decays[index]:
-                parameter = ops.depend(parameter, ops.assign(parameter, parameter * keep))
-            done = _adam(parameter, self.first[index], self.second[index], power1, power2, rate, self.beta1, self.beta2, epsilon, gradients[index] * factor)
+                parameter = ops.depend(parameter, ops.assign(parameter, parameter * (head_keep if self.faster[index] else keep)))
+            own_rate = head_rate if self.faster[index] else rate
+            done = _adam(parameter, self.first[index], self.second[index], power1, power2, own_rate, self.beta1, self.beta2, epsilon, gradients[index] * factor)
             norm = ops.depend(norm, done)
         return norm
 
@@ -53,11 +54,11 @@ class _Update(nn.Cell):
 class AdamW:
     """The optimizer of the trained parameters."""
 
-    def __init__(self, parameters: Mapping[str, Parameter], decayed: frozenset[str], settings: EngineSettings):
+    def __init__(self, parameters: Mapping[str, Parameter], decayed: frozenset[str], head: frozenset[str], settings: EngineSettings):
         self.parameters = dict(parameters)
         self.settings = settings
         decays = [name in decayed and settings.weight_decay > 0.0 for name in parameters]
-        self._update = _Update(list(parameters.values()), decays, settings)
+        self._update = _Update(list(parameters.values()), decays, [name in head for name in parameters], settings)
         if settings.compile is not False:
             self._update.construct = ms.jit(self._update.construct)
         self._steps = 0
@@ -66,7 +67,9 @@ class AdamW:
         """Clip and update; returns the gradients' global norm before clipping, a scalar on the device."""
         self._steps += 1
         power1, power2 = (float(np.float32(beta)) ** self._steps for beta in (self.settings.beta1, self.settings.beta2))  # the kernel's betas
-        numbers = (learning_rate, 1.0 - learning_rate * self.settings.weight_decay, power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))
+        rates = (learning_rate, learning_rate * self.settings.head_factor)
+        keeps = (1.0 - rate * self.settings.weight_decay for rate in rates)
+        numbers = (*rates, *keeps, power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))
         return self._update(*(Tensor(number, ms.float32) for number in numbers), *gradients)
 
     def state(self) -> dict[str, np.ndarray]:

@@ -40,7 +40,7 @@ class Engine:
         self.device = str(next(model.parameters()).device)
         if not devices.supports(self.device, settings.dtype):
             raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
-        self._optimizer = AdamW(self._parameters, frozenset(filter(plan.decayed, plan.shapes())), settings)
+        self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
         self._logits = torch.compile(family(model.family).logits) if settings.compile else family(model.family).logits
         self._dropout = connect(model)
         self._steps = 0

@@ -25,16 +25,20 @@ class AdamW:
     Args:
         parameters: canonical name to parameter.
         decayed: names that weight decay applies to.
+        head: names whose lr is larger by ``settings.head_factor``.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], decayed: frozenset[str], settings: EngineSettings):
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decayed: frozenset[str], head: frozenset[str], settings: EngineSettings):
         self.parameters = dict(parameters)
         self.settings = settings
         groups = [
-            {"params": [p for name, p in parameters.items() if name in decayed], "weight_decay": settings.weight_decay},
-            {"params": [p for name, p in parameters.items() if name not in decayed], "weight_decay": 0.0},
+            {"params": [p for name, p in parameters.items() if (name in decayed, name in head) == (decays, faster)], "weight_decay": decay, "factor": factor}
+            for decays, decay in ((True, settings.weight_decay), (False, 0.0))
+            for faster, factor in ((False, 1.0), (True, settings.head_factor))
         ]
-        self._optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
+        self._optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]], lr=0.0, betas=(settings.beta1, settings.beta2), eps=settings.epsilon
+        )
 
     def step(self, gradients: tuple[torch.Tensor | None, ...], learning_rate: float) -> torch.Tensor:
         """Clip and update; returns the gradients' global norm before clipping, a scalar on the device.
@@ -47,7 +51,7 @@ class AdamW:
         bound = self.settings.max_grad_norm if self.settings.max_grad_norm is not None else float("inf")
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), bound)
         for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["factor"]
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return norm

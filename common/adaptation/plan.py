@@ -73,6 +73,10 @@ class Plan:
         """Whether weight decay applies: to matrices, not to biases and norms (which are the vectors)."""
         return len(self.shapes()[name]) > 1
 
+    def in_head(self, name: str) -> bool:
+        """Whether a trained parameter belongs to the task head."""
+        return name.rpartition(".")[0] in self.head
+
     def counts(self) -> dict[str, int]:
         """Trained scalars by component: lora_A, lora_B, head, bias, other, total."""
         counts = dict.fromkeys(("lora_A", "lora_B", "head", "bias", "other"), 0)
@@ -82,7 +86,7 @@ class Plan:
                 component = "lora_A"
             elif leaf.endswith("_B"):
                 component = "lora_B"
-            elif name.rsplit(".", 1)[0] in self.head:
+            elif self.in_head(name):
                 component = "head"
             else:
                 component = "bias" if leaf == "bias" and self.method != "full" else "other"

@@ -35,6 +35,7 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "adaptation.alpha": _POSITIVE,
     "adaptation.dropout": _PROBABILITY,
     "optimization.learning_rate": _POSITIVE,
+    "optimization.head_learning_rate": _POSITIVE,
     "optimization.final_learning_rate": _NOT_NEGATIVE,
     "optimization.power": _POSITIVE,
     "optimization.warmup_steps": _NOT_NEGATIVE,

@@ -66,6 +66,7 @@ class OptimizationConfig:
     """AdamW with decoupled decay (none on biases and norms) and a learning-rate schedule."""
 
     learning_rate: float
+    head_learning_rate: float | None  #: of the task head, which starts from nothing; follows the schedule in proportion; null: learning_rate
     final_learning_rate: float  #: what linear, cosine and polynomial schedules end at
     schedule: Literal["constant", "linear", "cosine", "polynomial"]
     power: float  #: of the polynomial schedule

@@ -116,10 +116,12 @@ def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> 
     from transformers import get_linear_schedule_with_warmup
 
     settings = config.optimization
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    trained = list(named.values())
+    rates = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
+        {"params": [parameter], "weight_decay": settings.weight_decay if parameter.ndim > 1 else 0.0, "lr": rates["modules_to_save" in name]}
+        for name, parameter in named.items()
     ]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
     total = int(config.training.epochs) * plan.steps_per_epoch

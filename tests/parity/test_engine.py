@@ -292,3 +292,20 @@ def test_the_learning_rate_zero_changes_nothing(half):
     before = engine.trainable()
     engine.train_step([make_batch("bert", [4, 2])], 0.0)
     assert_identical(engine.trainable(), before)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2-classifier"])
+def test_the_heads_learning_rate_is_its_own(half, kind):
+    """A step of AdamW from zero moments moves every element by the rate: the head by the factor more, with its decay, and all else as before."""
+    batch = make_batch(kind, [9, 3, 16])
+    changes = []
+    for factor in (1.0, 20.0):
+        engine = tiny_engine(half, kind, head_factor=factor, weight_decay=0.5, max_grad_norm=None)
+        before = engine.trainable()
+        engine.train_step([batch], 1e-2)
+        changes.append({name: array - before[name] for name, array in engine.trainable().items()})
+    heads = {name for name in changes[0] if name.startswith(("classifier.", "score."))}
+    assert heads
+    assert heads < set(changes[0])
+    for name in changes[0]:
+        assert_near(changes[1][name], changes[0][name] * (20.0 if name in heads else 1.0), UPDATE, what=name)
