@@ -12,7 +12,6 @@ from common.adaptation.plan import Plan
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
 from common.errors import InputError
 from mindspore_impl import device as devices
-from mindspore_impl import functional as F
 from mindspore_impl.dropout import connect
 from mindspore_impl.models import family
 from mindspore_impl.optimizer import AdamW
@@ -62,8 +61,8 @@ class Engine:
     def eval_step(self, batch: Batch) -> EvalResult:
         """Loss over one batch, and the class logits for classification."""
         self.model.set_train(False)
-        loss_sum, logits = self._function("evaluate", self._evaluate)(*self._inputs(batch))
-        classes = logits.asnumpy().astype(np.float32) if logits.ndim == 2 else None
+        loss_sum, *logits = self._function("evaluate", self._evaluate)(*self._inputs(batch))
+        classes = logits[0].asnumpy().astype(np.float32) if logits else None
         return EvalResult(float(loss_sum.asnumpy()), int((batch["labels"] >= 0).sum()), classes)
 
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
@@ -125,17 +124,14 @@ def _named(arrays: tuple[Tensor, ...]) -> dict[str, Tensor]:
 
 def _functions(model: nn.Cell, weights: ms.ParameterTuple) -> tuple[Callable, Callable, Callable]:
     """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's ``self``."""
-    forward = family(model.family).logits
+    forward, summed = family(model.family).logits, family(model.family).loss_sum
 
     def scaled_loss(scale, *arrays):
-        inputs = _named(arrays)
-        loss_sum = F.cross_entropy_sum(forward(model, inputs), inputs["labels"])
+        loss_sum = summed(model, _named(arrays))[0]
         return loss_sum * scale, loss_sum
 
     def evaluate(*arrays):
-        inputs = _named(arrays)
-        logits = forward(model, inputs)
-        return F.cross_entropy_sum(logits, inputs["labels"]), logits
+        return summed(model, _named(arrays), False)
 
     def logits_at(positions, *arrays):
         return forward(model, _named(arrays), positions)

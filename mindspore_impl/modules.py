@@ -60,6 +60,7 @@ class Embedding(nn.Cell):
         super().__init__(auto_prefix=False)
         self.path = path
         self.weight = _parameter(f"{path}.weight", rows, width)
+        self.trained = False  # whether the weight gets a gradient, which graphs cannot ask the parameter itself
 
     def construct(self, ids):
         return F.embedding(ids, self.weight)

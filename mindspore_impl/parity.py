@@ -15,6 +15,7 @@ from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
 from mindspore_impl.lora import wrap
+from mindspore_impl.loss import token_loss_sum
 from mindspore_impl.models import family
 from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, attend, padding_mask
 from mindspore_impl.rewrite import read_parameters
@@ -47,7 +48,7 @@ def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any
         raise InputError("The MindSpore half computes in float32; a float64 reference is computed with --backend pytorch.")
     tensors = {name: Tensor(np.array(array)) for name, array in arrays.items()}
     function, parameters = _BUILDERS[kind](tensors, options)
-    inputs = [name for name, tensor in tensors.items() if tensor.dtype == ms.float32 and name not in parameters]
+    inputs = [name for name, tensor in tensors.items() if tensor.dtype == ms.float32 and name not in (*parameters, *options.get("fixed", ()))]
     shape = function(*(tensors[name] for name in inputs)).shape
     cotangents = Tensor(draw(normal(*shape), f"{key}|cotangent"))
 
@@ -107,4 +108,17 @@ def _loss(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Calla
     return lambda x: F.cross_entropy_sum(x, tensors["labels"]), {}
 
 
-_BUILDERS = {"lora": _lora, "attention": _attention, "layer_norm": _layer_norm, "embedding": _embedding, "gelu": _gelu, "loss": _loss}
+def _token_loss(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    weight = Parameter(tensors["weight"], name="weight", requires_grad=False)
+    return lambda x: token_loss_sum(x, weight, tensors["labels"]), {}
+
+
+_BUILDERS = {
+    "token_loss": _token_loss,
+    "lora": _lora,
+    "attention": _attention,
+    "layer_norm": _layer_norm,
+    "embedding": _embedding,
+    "gelu": _gelu,
+    "loss": _loss,
+}

@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.strict import check_arrays
 from mindspore_impl.dropout import DropoutKey
 from mindspore_impl.lora import LoRALayer, wrap
-from mindspore_impl.modules import assign
+from mindspore_impl.modules import Embedding, assign
 
 __all__ = ["adapters", "merge", "parameters", "read_parameters", "rewrite", "set_enabled", "unmerge", "write_parameters"]
 
@@ -29,6 +29,9 @@ def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> Non
     trained = plan.shapes()
     for name, parameter in parameters(model).items():
         parameter.requires_grad = name in trained
+    for _, cell in model.cells_and_names():
+        if isinstance(cell, Embedding):
+            cell.trained = cell.weight.requires_grad
 
 
 def adapters(model: nn.Cell) -> dict[str, LoRALayer]:

@@ -12,7 +12,6 @@ from common.adaptation.plan import Plan
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
 from common.errors import InputError
 from pytorch_impl import device as devices
-from pytorch_impl import functional as F
 from pytorch_impl.dropout import connect
 from pytorch_impl.models import family
 from pytorch_impl.optimizer import AdamW
@@ -41,7 +40,7 @@ class Engine:
         if not devices.supports(self.device, settings.dtype):
             raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
         self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
-        self._logits = torch.compile(family(model.family).logits) if settings.compile else family(model.family).logits
+        self._loss_sum = torch.compile(family(model.family).loss_sum) if settings.compile else family(model.family).loss_sum
         self._dropout = connect(model)
         self._steps = 0
 
@@ -53,7 +52,7 @@ class Engine:
         total = torch.zeros((), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32)
         for number, batch in enumerate(micro_batches):
             self._dropout.set(self.settings.seed, self._steps, number)
-            loss_sum, _ = self._loss(batch)
+            loss_sum = self._loss(batch)[0]
             (loss_sum / count).backward()
             total += loss_sum.detach()
         norm = self._optimizer.step(tuple(parameter.grad for parameter in self._parameters.values()), learning_rate)
@@ -71,8 +70,8 @@ class Engine:
     def eval_step(self, batch: Batch) -> EvalResult:
         """Loss over one batch, and the class logits for classification."""
         self.model.eval()
-        loss_sum, logits = self._loss(batch)
-        classes = logits.float().cpu().numpy() if logits.dim() == 2 else None
+        loss_sum, *logits = self._loss(batch, differentiable=False)
+        classes = logits[0].float().cpu().numpy() if logits else None
         return EvalResult(loss_sum.item(), int((batch["labels"] >= 0).sum()), classes)
 
     @torch.no_grad()
@@ -112,11 +111,9 @@ class Engine:
         self._optimizer.load_state(arrays)
         self._steps = int(arrays["step"])
 
-    def _loss(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs = self._inputs(batch)
+    def _loss(self, batch: Batch, differentiable: bool = True) -> tuple[torch.Tensor, ...]:
         with self._autocast():
-            logits = self._logits(self.model, inputs)
-        return F.cross_entropy_sum(logits, inputs["labels"]), logits
+            return self._loss_sum(self.model, self._inputs(batch), differentiable)
 
     def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
         return {name: torch.from_numpy(array).to(self.device, non_blocking=True).long() for name, array in batch.items()}

@@ -14,6 +14,7 @@ from common.backend import Batch
 from pytorch_impl import functional as F
 from pytorch_impl import fused
 from pytorch_impl.lora import wrap
+from pytorch_impl.loss import token_loss_sum
 from pytorch_impl.models import family
 from pytorch_impl.modules import Conv1D, Embedding, LayerNorm, Linear
 from pytorch_impl.rewrite import parameters
@@ -58,8 +59,8 @@ def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any
         ``output``, and ``gradient/NAME`` of the sum of the output times the cotangents by every float input and every parameter.
     """
     tensors = {name: torch.from_numpy(np.array(array, np.float64 if double and array.dtype == np.float32 else array.dtype)) for name, array in arrays.items()}
-    for tensor in tensors.values():
-        tensor.requires_grad_(tensor.is_floating_point())
+    for name, tensor in tensors.items():
+        tensor.requires_grad_(tensor.is_floating_point() and name not in options.get("fixed", ()))
     function, held = _BUILDERS[kind](tensors, options)
     y = function()
     cotangents = torch.from_numpy(draw(normal(*y.shape), f"{key}|cotangent")).to(y.dtype)
@@ -114,4 +115,16 @@ def _loss(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple
     return lambda: F.cross_entropy_sum(tensors["x"], tensors["labels"].long()), {}
 
 
-_BUILDERS = {"lora": _lora, "attention": _attention, "layer_norm": _layer_norm, "embedding": _embedding, "gelu": _gelu, "loss": _loss}
+def _token_loss(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+    return lambda: token_loss_sum(tensors["x"], tensors["weight"], tensors["labels"].long()), {}
+
+
+_BUILDERS = {
+    "token_loss": _token_loss,
+    "lora": _lora,
+    "attention": _attention,
+    "layer_norm": _layer_norm,
+    "embedding": _embedding,
+    "gelu": _gelu,
+    "loss": _loss,
+}

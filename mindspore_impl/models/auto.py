@@ -11,7 +11,7 @@ from mindspore import Tensor, nn
 from common.config.schema import ModelConfig
 from common.errors import InputError
 
-__all__ = ["build", "describe", "hidden_states", "logits"]
+__all__ = ["build", "describe", "hidden_states", "logits", "loss_sum"]
 
 
 def _refuse(model_type: str | None) -> NoReturn:
@@ -24,6 +24,11 @@ def build(config: Mapping[str, Any], task: str) -> nn.Cell:
 
 
 def logits(model: nn.Cell, batch: Mapping[str, Tensor], positions: Tensor | None = None) -> Tensor:
+    """Refused."""
+    _refuse(model.family)
+
+
+def loss_sum(model: nn.Cell, batch: Mapping[str, Tensor], differentiable: bool = True) -> tuple[Tensor, ...]:
     """Refused."""
     _refuse(model.family)
 

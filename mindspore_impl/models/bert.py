@@ -17,7 +17,7 @@ from mindspore_impl import fused
 from mindspore_impl.dropout import Dropout
 from mindspore_impl.modules import Embedding, LayerNorm, Linear, attend, padding_mask
 
-__all__ = ["build", "hidden_states", "logits"]
+__all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
 _ACTIVATIONS = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
 
@@ -108,3 +108,9 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     for layer in model.layers:
         states.append(layer(states[-1], mask))
     return [F.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]
+
+
+def loss_sum(model: nn.Cell, batch: Mapping[str, Tensor], differentiable: bool = True) -> tuple[Tensor, ...]:
+    """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``."""
+    found = logits(model, batch)
+    return F.cross_entropy_sum(found, batch["labels"]), found

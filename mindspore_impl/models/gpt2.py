@@ -13,9 +13,10 @@ from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
 from mindspore_impl.dropout import Dropout
+from mindspore_impl.loss import token_loss_sum
 from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, attend, padding_mask
 
-__all__ = ["build", "hidden_states", "logits"]
+__all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
 _APPROXIMATE = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
 
@@ -74,13 +75,17 @@ class GPT2(nn.Cell):
         length = attention_mask.shape[1]
         return F.minimum(padding_mask(attention_mask), ops.stop_gradient(self.causal[:length, :length]))
 
-    def construct(self, input_ids, attention_mask, positions=None):
-        batch, length = input_ids.shape
+    def states(self, input_ids, attention_mask):
+        """The hidden states after the final norm, ``(batch * seq, hidden)``."""
         x = self.embed(input_ids)
         mask = self.mask(attention_mask)
         for block in self.blocks:
             x = block(x, mask)
-        x = self.ln_f(x)
+        return self.ln_f(x)
+
+    def construct(self, input_ids, attention_mask, positions=None):
+        batch, length = input_ids.shape
+        x = self.states(input_ids, attention_mask)
         if self.classifies:
             positions = attention_mask.sum(-1).astype(ms.int32) - 1
         if positions is not None:
@@ -121,3 +126,13 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
         states.append(block(states[-1], mask))
     states[-1] = model.ln_f(states[-1])
     return [F.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]
+
+
+def loss_sum(model: nn.Cell, batch: Mapping[str, Tensor], differentiable: bool = True) -> tuple[Tensor, ...]:
+    """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``; of a language model, which forms no logits, the sum alone."""
+    if model.classifies:
+        found = logits(model, batch)
+        return F.cross_entropy_sum(found, batch["labels"]), found
+    hidden = model.states(batch["input_ids"], batch["attention_mask"])
+    by_hand = differentiable and not model.tied.trained
+    return (token_loss_sum(hidden, model.tied.weight, F.reshape(batch["labels"], (-1,)), by_hand),)

@@ -16,7 +16,7 @@ _FAMILIES: dict[str, ModuleType] = {"bert": bert, "gpt2": gpt2}
 
 
 def family(name: str) -> ModuleType:
-    """The module that builds and runs a family: ``build``, ``logits``, ``hidden_states``."""
+    """The module that builds and runs a family: ``build``, ``logits``, ``loss_sum``, ``hidden_states``."""
     return _FAMILIES.get(name, auto)
 
 

@@ -16,10 +16,11 @@ from common.errors import InputError
 from common.models.checkpoint import fingerprint
 from common.models.specs import ModelSpec, ModuleSpec
 from common.random import normal
+from pytorch_impl import functional as F
 from pytorch_impl.dropout import DROPOUT_ENTRY
 from pytorch_impl.modules import Conv1D, Embedding, Linear
 
-__all__ = ["build", "describe", "hidden_states", "logits"]
+__all__ = ["build", "describe", "hidden_states", "logits", "loss_sum"]
 
 _TASKS = {"sequence-classification": AutoModelForSequenceClassification, "language-modeling": AutoModelForCausalLM}
 
@@ -39,6 +40,13 @@ def logits(model: nn.Module, batch: Mapping[str, torch.Tensor], positions: torch
 def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """Whatever the network calls its hidden states, each ``(batch, seq, hidden)``."""
     return list(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True).hidden_states)
+
+
+def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True) -> tuple[torch.Tensor, ...]:
+    """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``; of a language model the sum alone."""
+    found = logits(model, batch)
+    total = F.cross_entropy_sum(found, batch["labels"])
+    return (total, found) if found.dim() == 2 else (total,)
 
 
 def describe(

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForSequenceClassification
 
-__all__ = ["build", "hidden_states", "logits"]
+from pytorch_impl import functional as F
+
+__all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
 
 def build(config: Mapping[str, Any], task: str) -> nn.Module:
@@ -26,3 +28,9 @@ def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[t
     """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
     inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}
     return list(model.bert(**inputs, output_hidden_states=True).hidden_states)
+
+
+def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True) -> tuple[torch.Tensor, ...]:
+    """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``."""
+    found = logits(model, batch)
+    return F.cross_entropy_sum(found, batch["labels"]), found

@@ -9,7 +9,10 @@ import torch
 from torch import nn
 from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel
 
-__all__ = ["build", "hidden_states", "logits"]
+from pytorch_impl import functional as F
+from pytorch_impl.loss import token_loss_sum
+
+__all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
 
 def build(config: Mapping[str, Any], task: str) -> nn.Module:
@@ -35,3 +38,16 @@ def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[t
     """The embeddings and every layer's output, each ``(batch, seq, hidden)``; the last one after the final norm."""
     inputs = {key: batch[key] for key in ("input_ids", "attention_mask")}
     return list(model.transformer(**inputs, use_cache=False, output_hidden_states=True).hidden_states)
+
+
+def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True) -> tuple[torch.Tensor, ...]:
+    """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``; of a language model, which forms no logits, the sum alone.
+
+    Args:
+        differentiable: False where no gradient will be asked for.
+    """
+    if hasattr(model, "score"):
+        found = logits(model, batch)
+        return F.cross_entropy_sum(found, batch["labels"]), found
+    hidden = model.transformer(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).last_hidden_state
+    return (token_loss_sum(hidden.flatten(0, 1), model.lm_head.weight, batch["labels"].flatten(), differentiable),)

@@ -64,6 +64,7 @@ def _others() -> list[Case]:
         _case("gelu-tanh/wide", "gelu", {"x": uniform(TOKENS, hidden, low=-12.0, high=12.0)}, approximate="tanh"),
         _case("loss/classes", "loss", {"x": normal(6, 5)}, {"labels": labels}),
         _case("loss/large-logits", "loss", {"x": uniform(6, 5, low=-80.0, high=80.0)}, {"labels": labels}),
+        _case("loss/vocabulary", "token_loss", {"x": normal(6, hidden), "weight": normal(211, hidden)}, {"labels": labels * 50}, fixed=("weight",)),
         _case("loss/tokens", "loss", {"x": normal(2, 3, 5)}, {"labels": labels.reshape(2, 3)}),
     ]
 
@@ -77,4 +78,4 @@ def _case(name: str, layer: str, drawn: Mapping[str, Any], given: Arrays | None 
             raise UnsupportedError("a float64 reference is computed in PyTorch")
         return host.parity.layer(layer, arrays, options, f"layers/{name}", host.double), {}
 
-    return Case(f"layers/{name}", "attention" if layer in ("attention", "loss") else "layer", inputs, compute, definition=repr((layer, options)))
+    return Case(f"layers/{name}", "attention" if layer in ("attention", "loss", "token_loss") else "layer", inputs, compute, definition=repr((layer, options)))

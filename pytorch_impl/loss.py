@@ -1,0 +1,61 @@
+"""The language model's loss without its logits: cross-entropy of hidden W^T, in pieces, at the scored positions alone.
+
+With h the hidden state of a position, W the head's weight ``(vocabulary, hidden)`` and y its label, loss = logsumexp(W h) - w_y h, and
+
+    d loss / d h = softmax(W h) W - w_y.
+
+The gradient is formed together with the loss, piece by piece, so that neither logits nor their gradient ever exist for more than a piece of the positions.
+A frozen W gets no gradient and costs none.
+"""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["PIECE", "token_loss_sum"]
+
+PIECE = 2**24  #: logits that exist at once, 64 MiB in float32
+
+
+def token_loss_sum(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, differentiable: bool = True) -> torch.Tensor:
+    """Sum of the cross-entropy over the scored labels, in float32 at least.
+
+    Args:
+        hidden: ``(tokens, hidden)``.
+        weight: ``(vocabulary, hidden)``.
+        labels: ``(tokens,)`` integers; negative ones are not scored.
+        differentiable: form the gradient as well; False where none will be asked for.
+    """
+    return _TokenLoss.apply(hidden, weight, labels, differentiable)
+
+
+class _TokenLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden, weight, labels, differentiable):
+        wanted = [differentiable and needed for needed in ctx.needs_input_grad[:2]]
+        scored = (labels >= 0).nonzero().squeeze(1)
+        total = torch.zeros((), device=hidden.device, dtype=torch.promote_types(hidden.dtype, torch.float32))
+        by_hidden = torch.zeros_like(hidden) if wanted[0] else None
+        by_weight = torch.zeros_like(weight) if wanted[1] else None
+        for rows in scored.split(max(1, PIECE // len(weight))):
+            states, targets = hidden[rows], labels[rows]
+            logits = torch.mm(states, weight.T).to(total.dtype)  # (piece, vocabulary)
+            lse = torch.logsumexp(logits, 1, keepdim=True)
+            total += (lse.squeeze(1) - logits.gather(1, targets[:, None]).squeeze(1)).sum()
+            if any(wanted):
+                shares = logits.sub_(lse).exp_()
+                if wanted[0]:
+                    by_hidden[rows] = (torch.mm(shares.to(weight.dtype), weight) - weight[targets]).to(hidden.dtype)
+                if wanted[1]:
+                    shares.scatter_add_(1, targets[:, None], shares.new_full((len(rows), 1), -1.0))
+                    by_weight += torch.mm(shares.to(states.dtype).T, states).to(weight.dtype)
+        ctx.save_for_backward(*(gradient for gradient in (by_hidden, by_weight) if gradient is not None))
+        ctx.wanted = wanted
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, upstream):
+        kept = iter(ctx.saved_tensors)
+        by_hidden, by_weight = (next(kept) * upstream if wanted else None for wanted in ctx.wanted)
+        return by_hidden, by_weight, None, None
