@@ -40,7 +40,7 @@ _token_loss = _TokenLoss()
 
 
 def token_loss_sum(hidden: Tensor, weight: Tensor, labels: Tensor, differentiable: bool = True) -> Tensor:
-    """Sum of the cross-entropy over the scored labels, in float32. Not ``differentiable`` is the plain way, through which autograd still finds every gradient."""
+    """Sum of the cross-entropy over the scored labels, in float32. Not ``differentiable`` is the plain way, through which autograd finds every gradient."""
     if differentiable:
         return _token_loss(hidden, weight, labels)[0]
     piece = max(1, PIECE // weight.shape[0])

@@ -97,18 +97,18 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, 
     """softmax(q k^T / sqrt(d) + mask) v (Vaswani et al. 2017, eq. 1), per head.
 
     Args:
-        query, key, value: ``(batch * seq, hidden)``.
+        query: ``(batch * queries, hidden)``; queries is seq, or fewer.
+        key, value: ``(batch * seq, hidden)``.
         mask: additive, broadcastable to ``(batch, heads, seq, seq)``; its first and last sizes are batch and seq.
 
     Returns:
-        ``(batch * seq, hidden)``.
+        ``(batch * queries, hidden)``.
     """
-    batch, length = mask.shape[0], mask.shape[-1]
-    hidden = query.shape[-1]
+    batch, hidden = mask.shape[0], query.shape[-1]
     width = hidden // heads
     # ops.transpose copies; the views of F.permute and F.transpose make the products slower: half a training step on the CPU.
-    query, key, value = (ops.transpose(F.reshape(x, (batch, length, heads, width)), (0, 2, 1, 3)) for x in (query, key, value))
+    query, key, value = (ops.transpose(F.reshape(x, (batch, -1, heads, width)), (0, 2, 1, 3)) for x in (query, key, value))
     # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but -infinity: here are none.
-    probabilities = ops.softmax(_scores(query * (1.0 / math.sqrt(width)), key) + mask, -1)  # (batch, heads, seq, seq)
-    mixed = _mix(dropout(probabilities), value)  # (batch, heads, seq, width)
-    return F.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (batch * length, hidden))
+    probabilities = ops.softmax(_scores(query * (1.0 / math.sqrt(width)), key) + mask, -1)  # (batch, heads, queries, seq)
+    mixed = _mix(dropout(probabilities), value)  # (batch, heads, queries, width)
+    return F.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, hidden))

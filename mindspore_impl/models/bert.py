@@ -42,9 +42,10 @@ class BertLayer(nn.Cell):
         self.attention_dropout = Dropout(f"{path}.attention.output.dropout", config["hidden_dropout_prob"])
         self.dropout = Dropout(f"{path}.output.dropout", config["hidden_dropout_prob"])
 
-    def construct(self, x, mask):
-        mixed = attend(self.query(x), self.key(x), self.value(x), mask, self.heads, self.probabilities)
-        x = self.attention_norm(x + self.attention_dropout(self.attention_output(mixed)))
+    def construct(self, x, mask, first=None):
+        """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as ``first``: the others are left out."""
+        mixed = attend(self.query(x if first is None else first), self.key(x), self.value(x), mask, self.heads, self.probabilities)
+        x = self.attention_norm((x if first is None else first) + self.attention_dropout(self.attention_output(mixed)))
         inner = self.intermediate(x)
         inner = F.relu(inner) if self.activation == "relu" else fused.gelu(inner, self.approximate)
         return self.output_norm(x + self.dropout(self.output(inner)))
@@ -77,9 +78,11 @@ class BertForSequenceClassification(nn.Cell):
     def construct(self, input_ids, attention_mask, token_type_ids):
         x = self.embed(input_ids, token_type_ids)
         mask = padding_mask(attention_mask)
-        for layer in self.layers:
-            x = layer(x, mask)
+        last = len(self.layers) - 1
+        for index in range(last):  # a slice would be a new list of cells, which renames their parameters
+            x = self.layers[index](x, mask)
         first = F.reshape(x, (*input_ids.shape, -1))[:, 0]  # (batch, hidden)
+        first = self.layers[last](x, mask, first)
         return self.classifier(self.classifier_dropout(F.tanh(self.pooler(first))))
 
 

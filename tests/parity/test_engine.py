@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from common.backend import IGNORE
+from common.backend import IGNORE, load
 from common.errors import InputError
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.support import (
@@ -24,7 +24,7 @@ from tests.support import (
     tiny_spec,
     widen,
 )
-from tests.tolerances import ACCUMULATION, MOMENT, PADDING_ABS, UPDATE
+from tests.tolerances import ACCUMULATION, ACCUMULATION_DOUBLE, MOMENT, PADDING_ABS, UPDATE
 
 
 def tiny_engine(half, kind, targets=None, bias="none", **settings):
@@ -45,6 +45,15 @@ def test_micro_batches_of_other_lengths_and_label_counts_equal_the_whole_batch(h
     reports = [one.fetch([one.train_step(given, 1e-2)])[0] for one, given in ((whole, [batch]), (split, parts))]
     assert_near(np.array(reports[1]), np.array(reports[0]), ACCUMULATION)
     assert_all_near(split.state(), whole.state(), MOMENT)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_float64_micro_batches_equal_the_whole_batch_to_its_rounding(kind):
+    engine = tiny_engine(load("pytorch"), kind, dtype="fp64")
+    batch = make_batch(kind, [16, 15, 3, 5, 2, 1, 2])
+    parts = [rows_of(batch, rows) for rows in (slice(0, 2), slice(2, 5), slice(5, 7))]
+    assert_all_near(engine.gradients(parts), engine.gradients([batch]), ACCUMULATION_DOUBLE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
