@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from common.distributed import Group
 from common.errors import InputError, nearest
 
 __all__ = ["BACKENDS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load", "scored"]
@@ -63,7 +64,12 @@ class EvalResult:
 
 
 class Engine(Protocol):
-    """Runs one adapted model: training steps, evaluation, state. Built as ``Engine(model, plan, settings)``."""
+    """Runs one adapted model: training steps, evaluation, state. Built as ``Engine(model, plan, settings, group)``.
+
+    Of a training step it computes the micro-batches that fall to its process (`common.distributed.share`); the other methods compute what they are given.
+    """
+
+    group: Group
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """Accumulate the micro-batches, weighted by their scored labels, clip and update once."""

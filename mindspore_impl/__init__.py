@@ -17,10 +17,10 @@ if not list(Path("/dev").glob("davinci[0-9]*")):
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GLOG_v", "3")  # errors only: its warnings concern MindSpore itself
 
-from mindspore_impl import device
+from mindspore_impl import device, distributed
 from mindspore_impl.engine import Engine
 from mindspore_impl.exchange import peft_logits
 from mindspore_impl.models import build_model, describe
 from mindspore_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
-__all__ = ["Engine", "build_model", "describe", "device", "merge", "peft_logits", "rewrite", "set_enabled", "unmerge"]
+__all__ = ["Engine", "build_model", "describe", "device", "distributed", "merge", "peft_logits", "rewrite", "set_enabled", "unmerge"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import mindspore as ms
 import numpy as np
@@ -10,6 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from common.adaptation.plan import Plan
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
+from common.distributed import ALONE, Group, share
 from common.errors import InputError
 from mindspore_impl import device as devices
 from mindspore_impl.dropout import connect
@@ -32,8 +33,8 @@ class Engine:
         InputError: the arithmetic is not available.
     """
 
-    def __init__(self, model: nn.Cell, plan: Plan, settings: EngineSettings):
-        self.model, self.plan, self.settings = model, plan, settings
+    def __init__(self, model: nn.Cell, plan: Plan, settings: EngineSettings, group: Group = ALONE):
+        self.model, self.plan, self.settings, self.group = model, plan, settings, group
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
         self.device = model.device
@@ -49,7 +50,11 @@ class Engine:
         """One optimizer step; see the protocol."""
         count = scored(micro_batches)
         self.model.set_train(True)
-        total, gradients = self._accumulate(micro_batches, count)
+        total, gradients = self._accumulate(share(micro_batches, self.group), count)
+        if self.group.size > 1:
+            if gradients is None:  # the last step of an epoch may have fewer micro-batches than there are processes
+                total, gradients = ops.zeros((), ms.float32), tuple(ops.zeros(p.shape, ms.float32) for p in self._parameters.values())
+            total, *gradients = self.group.sum([total, *gradients])
         norm = self._optimizer.step(gradients, learning_rate)
         self._steps += 1
         return StepHandle(total, norm, count)
@@ -73,7 +78,7 @@ class Engine:
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
         self.model.set_train(False)
-        _, gradients = self._accumulate(micro_batches, scored(micro_batches))
+        _, gradients = self._accumulate(enumerate(micro_batches), scored(micro_batches))
         return {name: gradient.asnumpy().copy() for name, gradient in zip(self._parameters, gradients, strict=True)}
 
     def trainable(self) -> dict[str, np.ndarray]:
@@ -93,12 +98,12 @@ class Engine:
         self._optimizer.load_state(arrays)
         self._steps = int(arrays["step"])
 
-    def _accumulate(self, micro_batches: Sequence[Batch], count: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Sum of the losses, and gradient of their mean over ``count`` labels."""
+    def _accumulate(self, numbered: Iterable[tuple[int, Batch]], count: int) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+        """Sum of the losses, and gradient of their mean over ``count`` labels; None without a micro-batch."""
         scale = Tensor(1.0 / count, ms.float32)
         total, gradients = None, None
         function = self._function("train" if self.model.training else "gradients", self._differentiate)
-        for number, batch in enumerate(micro_batches):
+        for number, batch in numbered:
             self._dropout.set(self.settings.seed, self._steps, number)
             (_, loss_sum), part = function(scale, *self._inputs(batch))
             total = loss_sum if total is None else total + loss_sum

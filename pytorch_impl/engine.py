@@ -10,6 +10,7 @@ from torch import nn
 
 from common.adaptation.plan import Plan
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
+from common.distributed import ALONE, Group, share
 from common.errors import InputError
 from pytorch_impl import device as devices
 from pytorch_impl.dropout import connect
@@ -30,10 +31,10 @@ class Engine:
         InputError: the device has no such arithmetic.
     """
 
-    def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings):
+    def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings, group: Group = ALONE):
         if settings.dtype == "fp64":
             model.double()
-        self.model, self.plan, self.settings = model, plan, settings
+        self.model, self.plan, self.settings, self.group = model, plan, settings, group
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
         self.device = str(next(model.parameters()).device)
@@ -50,12 +51,16 @@ class Engine:
         torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
         self.model.train()
         total = torch.zeros((), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32)
-        for number, batch in enumerate(micro_batches):
+        for number, batch in share(micro_batches, self.group):
             self._dropout.set(self.settings.seed, self._steps, number)
             loss_sum = self._loss(batch)[0]
             (loss_sum / count).backward()
             total += loss_sum.detach()
-        norm = self._optimizer.step(tuple(parameter.grad for parameter in self._parameters.values()), learning_rate)
+        gradients = tuple(parameter.grad for parameter in self._parameters.values())
+        if self.group.size > 1:
+            given = zip(gradients, self._parameters.values(), strict=True)
+            total, *gradients = self.group.sum([total, *(torch.zeros_like(parameter) if gradient is None else gradient for gradient, parameter in given)])
+        norm = self._optimizer.step(gradients, learning_rate)
         self._steps += 1
         return StepHandle(total, norm, count)
 

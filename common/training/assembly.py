@@ -15,6 +15,7 @@ from common.adaptation.peft_format import load_adapter
 from common.backend import Engine, EngineSettings
 from common.config import ExperimentConfig
 from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer
+from common.distributed import ALONE, Group
 from common.errors import InputError
 from common.models import ModelSpec, load_model_spec
 from common.training.rundir import RunDirectory
@@ -105,11 +106,11 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
     )
 
 
-def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> Engine:
+def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, group: Group = ALONE) -> Engine:
     """Build the model, rewrite it by the plan and wrap it in an engine."""
     model = backend.build_model(spec, device)
     backend.rewrite(model, plan, initial_values(plan, config.seed))
-    return backend.Engine(model, plan, engine_settings(config))
+    return backend.Engine(model, plan, engine_settings(config), group)
 
 
 def load_engine(trained: Trained, backend_name: str | None = None, device: str | None = None) -> Engine:

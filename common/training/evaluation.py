@@ -8,6 +8,7 @@ import numpy as np
 
 from common.backend import Engine
 from common.data import Encoded, evaluation_batches
+from common.distributed import share, sum_exactly
 from common.metrics import classification_metrics, language_metrics
 
 __all__ = ["class_logits", "evaluate"]
@@ -22,23 +23,26 @@ def evaluate(engine: Engine, encoded: Encoded, task: str, batch_size: int, lengt
     if task == "sequence-classification":
         logits, labels = class_logits(engine, encoded, batch_size, length_multiple, check)
         return classification_metrics(logits, labels)
-    loss_sum, count = 0.0, 0
-    for _, batch in evaluation_batches(encoded, batch_size, length_multiple):
+    sums = np.zeros(2)
+    for _, (_, batch) in share(evaluation_batches(encoded, batch_size, length_multiple), engine.group):
         check()
         result = engine.eval_step(batch)
-        loss_sum, count = loss_sum + result.loss_sum, count + result.count
-    return language_metrics(loss_sum, count)
+        sums += result.loss_sum, result.count
+    loss_sum, count = sum_exactly(engine.group, sums)
+    return language_metrics(float(loss_sum), round(count))
 
 
 def class_logits(
     engine: Engine, encoded: Encoded, batch_size: int, length_multiple: int, check: Callable[[], None] = lambda: None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits ``(examples, labels)`` and labels ``(examples,)`` in the order of the split."""
-    rows, order, labels = [], [], []
-    for indices, batch in evaluation_batches(encoded, batch_size, length_multiple):
+    labels, logits = np.zeros(len(encoded), np.int32), None
+    for number, (indices, batch) in enumerate(evaluation_batches(encoded, batch_size, length_multiple)):
         check()
-        rows.append(engine.eval_step(batch).logits[: len(indices)])
-        order.append(indices)
-        labels.append(batch["labels"][: len(indices)])
-    back = np.argsort(np.concatenate(order))
-    return np.concatenate(rows)[back], np.concatenate(labels)[back]
+        labels[indices] = batch["labels"][: len(indices)]
+        own = number % engine.group.size == engine.group.rank
+        if own or logits is None:  # the first one tells the number of classes
+            found = engine.eval_step(batch).logits[: len(indices)]
+            logits = np.zeros((len(encoded), found.shape[1]), np.float32) if logits is None else logits
+            logits[indices] = found if own else 0.0
+    return engine.group.sum_array(logits), labels

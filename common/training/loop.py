@@ -104,8 +104,16 @@ class Trainer:
                 return "finished"
             if self.stopping.exhausted:
                 return "stopped_early"
-            interruption.check()
+            self._check(interruption)
             self._train_step(next(stream))
+
+    def _check(self, interruption: Interruption) -> None:
+        """End between two steps if that was asked for; all processes of a job after the same step, about which they speak when losses are fetched anyway."""
+        group = self.engine.group
+        if group.size == 1:
+            interruption.check()
+        elif self.step % self.config.training.log_every_steps == 0 and group.sum_array(np.array([interruption.requested], np.float32))[0] > 0:
+            raise Interrupted
 
     def _stream(self) -> Iterator[Sequence[Batch]]:
         """The micro-batches of every step from the present one on."""
@@ -145,7 +153,7 @@ class Trainer:
     def _evaluate(self, interruption: Interruption) -> None:
         """Score the validation split; the untrained model (step 0) is never the best."""
         begun = time.perf_counter()
-        metrics = self.evaluate(interruption.check)
+        metrics = self.evaluate(interruption.check if self.engine.group.size == 1 else lambda: None)
         now = time.perf_counter()
         best = self.step > 0 and self.stopping.update(self.step, metrics[self.config.training.metric])
         event = {"event": "evaluation", "step": self.step, "epoch": self._epoch(self.step), "split": "validation", **metrics}

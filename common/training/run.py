@@ -16,11 +16,12 @@ from common.adaptation.peft_format import load_adapter, save_adapter
 from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
 from common.data import BatchPlan, Encoded
+from common.distributed import Group, micro_batch_size
 from common.errors import RunError
 from common.files import load_arrays, write_atomic, write_json
 from common.models import save_pretrained
+from common.training import processes, system
 from common.training import summary as summaries
-from common.training import system
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluate
 from common.training.loop import Trainer
@@ -38,8 +39,10 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train ``config`` into ``output/<name>/<backend>`` and return the summary that is also written there.
+
+    Started by torchrun or msrun, it trains together with the other processes; all but the first return None.
 
     Args:
         device: cpu, cuda:0, ...; None takes the first accelerator, or the CPU.
@@ -50,20 +53,31 @@ def train(
         InputError: something given does not fit; nothing was written.
         RunError: training diverged or was interrupted.
     """
-    progress = progress or Progress()
     backend = backends.load(backend_name)
-    device = backend.device.select(device)
     run = RunDirectory(Path(output) / config.name / backend_name)
-    run.admit(config, resume, overwrite)
+    device, group = processes.join(backend, device)
+    if group is None:
+        return None
+    if group.rank == 0:
+        run.admit(config, resume, overwrite)
+    progress = (progress or Progress()) if group.rank == 0 else processes.Silent()
     if resume and run.complete():
         progress.say(f"{run.path} is finished already; nothing is left to do.")
-        return run.read_summary()
+        return run.read_summary() if group.rank == 0 else None
+    with processes.own_directory(run, group, resume) as own:
+        summary = _train(config, backend_name, backend, device, group, own, resume, progress)
+    return summary if group.rank == 0 else None
+
+
+def _train(
+    config: ExperimentConfig, backend_name: str, backend: ModuleType, device: str, group: Group, run: RunDirectory, resume: bool, progress: Progress
+) -> dict[str, Any]:
     progress.say(f"{config.name} with {backend_name} on {device}: reading {config.data.name} and {config.model.source or 'a new model'}")
     inputs = prepare(config)
     splits = [split for split in ("train", "validation", "test") if split in inputs.data.splits and split not in inputs.data.unlabelled]
     encoded = {split: encode_split(inputs, split) for split in splits}
     progress.say(coverage_table(inputs.plan, inputs.spec))
-    engine = build_engine(backend, device, config, inputs.spec, inputs.plan)
+    engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group)
     session = _Session(run, inputs, encoded, backend_name, backend, device, engine, progress)
     session.begin(resume)
     return session.execute()
@@ -86,7 +100,8 @@ class _Session:
         self.run, self.inputs, self.encoded, self.config = run, inputs, encoded, inputs.config
         self.backend_name, self.backend, self.device, self.engine, self.progress = backend_name, backend, device, engine, progress
         training, multiple = self.config.training, self.config.data.length_multiple
-        self.batches = BatchPlan(encoded["train"], training.global_batch_size, training.micro_batch_size, multiple, self.config.seed)
+        micro_batch = micro_batch_size(training.global_batch_size, training.micro_batch_size, engine.group)
+        self.batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, self.config.seed)
         validate = partial(self.score, "validation")
         self.trainer = Trainer(engine, self.batches, validate, self.save_best, self.config, run.checkpoint, progress)
 

@@ -10,15 +10,17 @@ from types import SimpleNamespace
 import numpy as np
 
 from common.backend import IGNORE, EvalResult, StepHandle, scored
+from common.distributed import ALONE
 
 
 class Engine:
     """Implements `common.backend.Engine` with SGD with momentum."""
 
+    group = ALONE
     poison: int | None = None  #: the step whose loss becomes NaN
     on_step = staticmethod(lambda step: None)
 
-    def __init__(self, model, plan, settings):
+    def __init__(self, model, plan, settings, group=ALONE):
         self.embeddings = model.arrays["bert.embeddings.word_embeddings.weight"].astype(np.float64)
         self.settings, self.names = settings, tuple(plan.trained)
         self.values = {name: model.arrays[name].copy() for name in self.names}
@@ -88,4 +90,6 @@ class Engine:
 def backend():
     """A package-like object with what `common` expects of a backend."""
     device = SimpleNamespace(select=lambda name: name or "cpu", describe=lambda name: None, peak_memory=lambda name: None)
-    return SimpleNamespace(Engine=type("Engine", (Engine,), {}), build_model=lambda spec, device: spec, rewrite=lambda model, plan, values: None, device=device)
+    return SimpleNamespace(
+        distributed=None, Engine=type("Engine", (Engine,), {}), build_model=lambda spec, device: spec, rewrite=lambda model, plan, values: None, device=device
+    )

@@ -26,6 +26,8 @@ def run(args: argparse.Namespace) -> None:
     from common.training.run import train
 
     summary = train(options.experiment(args), args.backend, args.device, args.output, args.resume, args.overwrite)
+    if summary is None:  # one of several processes, of which the first speaks
+        return
     for when in ("before", "validation", "test"):
         if summary[when]:
             print(f"{when:<11}" + "  ".join(f"{name} {value:.4f}" for name, value in summary[when].items()))

@@ -1,0 +1,78 @@
+"""Data-parallel training: what the processes of a job share, and how the work is divided. A half implements `Group` on its framework's collectives.
+
+Every process goes through the same steps in the same order and knows the whole plan of batches; it computes its own micro-batches of each step, the
+gradients are summed, and all update alike. Masks of dropout belong to the micro-batch, not to the process, so that two processes with b sequences each
+compute what one computes with two micro-batches of b.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from common.errors import InputError
+
+__all__ = ["ALONE", "Group", "micro_batch_size", "share", "sum_exactly"]
+
+Item = TypeVar("Item")
+
+
+class Group(Protocol):
+    """The processes of a job."""
+
+    rank: int
+    size: int
+
+    def sum(self, tensors: Sequence[Any]) -> Sequence[Any]:
+        """Each of the framework's float tensors, summed over the processes, as one message."""
+
+    def sum_array(self, array: np.ndarray) -> np.ndarray:
+        """A float32 array, summed over the processes."""
+
+
+class _Alone:
+    rank, size = 0, 1
+
+    def sum(self, tensors: Sequence[Any]) -> Sequence[Any]:
+        return tensors
+
+    def sum_array(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+
+ALONE: Group = _Alone()  #: the group of a single process
+
+
+def share(items: Iterable[Item], group: Group) -> Iterator[tuple[int, Item]]:
+    """What this process computes of ``items``, with their numbers: every ``group.size``-th, so that nothing is computed twice or left out."""
+    return ((number, item) for number, item in enumerate(items) if number % group.size == group.rank)
+
+
+def sum_exactly(group: Group, array: np.ndarray) -> np.ndarray:
+    """A float64 array summed over the processes to about 48 bits: devices add in float32, so every process fills rows of its own and the host adds them."""
+    if group.size == 1:
+        return array
+    array = np.asarray(array, np.float64)
+    rows = np.zeros((group.size, 2, *array.shape), np.float32)
+    rows[group.rank, 0] = array
+    rows[group.rank, 1] = array - rows[group.rank, 0]
+    return group.sum_array(rows).astype(np.float64).sum((0, 1))
+
+
+def micro_batch_size(global_batch_size: int, given: int | None, group: Group) -> int:
+    """Sequences that a process computes at once: as given, or the global batch over all processes.
+
+    Raises:
+        InputError: the micro-batches of a step cannot be dealt out evenly.
+    """
+    if given is None and global_batch_size % group.size == 0:
+        return global_batch_size // group.size
+    if given is None or global_batch_size % (given * group.size):
+        said = "is not set" if given is None else f"is {given}"
+        raise InputError(
+            f"Every process computes equally many micro-batches of a step: training.global_batch_size must be a multiple of micro_batch_size x processes. "
+            f"It is {global_batch_size}, micro_batch_size {said}, and there are {group.size} processes."
+        )
+    return given
