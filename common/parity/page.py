@@ -94,7 +94,7 @@ def _heat_map(level: str, cases: list[CaseResult]) -> Html:
     rows = []
     for case in chosen:
         worst = case.worst
-        errors = (_tinted(worst.test_error, worst.cap), _tinted(worst.baseline_error, worst.cap), measure(worst.cap))
+        errors = (_tinted(worst.test_error, worst.cap), _tinted(worst.baseline_error, worst.cap), _unbroken(measure(worst.cap)))
         between = [_metric(worst, name) for name, _ in _METRICS]
         rows.append([Html(f"{escape(case.id)} <small>{escape(case.title[:48])} {escape(worst.name)}</small>"), case.verdict, *errors, *between])
     left = f" {len(cases) - len(chosen):,} more cases use less of theirs." if len(cases) > len(chosen) else ""
@@ -111,7 +111,7 @@ def _metric(tensor: TensorResult, name: str) -> str | Html:
     value = getattr(tensor.difference, name)
     if name in ("max_rel", "rms_rel"):
         return _tinted(value, tensor.cap)
-    return measure(1.0 - value if name == "cosine" else value)
+    return _unbroken(measure(1.0 - value if name == "cosine" else value))
 
 
 def _tinted(value: float | None, cap: float) -> Html:
@@ -121,6 +121,10 @@ def _tinted(value: float | None, cap: float) -> Html:
     over = cap and value > cap
     colour = f"color-mix(in srgb, var(--{'a' if over else 'b'}) {70 * share:.0f}%, transparent)"
     return Html(f'<span style="background:{colour};padding:0 .35em;border-radius:.25em;white-space:nowrap">{escape(measure(value))}</span>')
+
+
+def _unbroken(text: str) -> Html:
+    return Html(f'<span style="white-space:nowrap">{escape(text)}</span>')
 
 
 def _drill_down(cases: Iterable[CaseResult]) -> Html:
@@ -137,6 +141,6 @@ def _tensor_table(tensors: Iterable[TensorResult]) -> Html:
     rows = []
     for tensor in tensors:
         values = [None if value is None else f"{value:.9g}" for value in (*tensor.values, None, None, None)[:3]]
-        errors = (_tinted(tensor.test_error, tensor.cap), _tinted(tensor.baseline_error, tensor.cap), measure(tensor.cap))
+        errors = (_tinted(tensor.test_error, tensor.cap), _tinted(tensor.baseline_error, tensor.cap), _unbroken(measure(tensor.cap)))
         rows.append([tensor.name, tensor.verdict, *errors, str(list(tensor.position)), *values])
     return table(head, rows) if rows else Html("")
