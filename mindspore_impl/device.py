@@ -8,15 +8,20 @@ import mindspore as ms
 
 from common.errors import InputError, nearest
 
-__all__ = ["describe", "peak_memory", "select", "supports", "versions"]
+__all__ = ["describe", "peak_memory", "preferred", "select", "supports", "versions"]
 
 _TARGETS = {"cpu": "CPU", "gpu": "GPU", "cuda": "GPU", "ascend": "Ascend", "npu": "Ascend"}
+
+
+def preferred() -> str:
+    """The kind of device that is used where none is named: an accelerator that this build supports and sees, or the CPU."""
+    return "ascend" if _present("Ascend") else "gpu" if _present("GPU") else "cpu"
 
 
 def select(device: str | None) -> str:
     """Return the device to use and make it MindSpore's; the default is an accelerator this build supports and sees, or the CPU."""
     if device is None:
-        device = "ascend" if _present("Ascend") else "gpu" if _present("GPU") else "cpu"
+        device = preferred()
     kind, _, index = device.partition(":")
     if kind not in _TARGETS or (index and not index.isdigit()):
         raise InputError(f"The device of the MindSpore half is cpu, gpu or ascend, with :INDEX; received {device!r}.{nearest(device, _TARGETS)}")

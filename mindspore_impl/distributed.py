@@ -8,13 +8,15 @@ import numpy as np
 from mindspore import Tensor, communication, ops
 
 from common.launch.topology import Topology
+from mindspore_impl.device import preferred
 
 __all__ = ["Group", "join", "local_device"]
 
 
 def local_device(topology: Topology) -> str | None:
-    """None: msrun and the rank table give every process its card."""
-    return None
+    """The device of a process that shares its node with others."""
+    kind = preferred()
+    return None if kind == "cpu" else f"{kind}:{topology.local_rank}"
 
 
 def join(topology: Topology, device: str) -> Group:

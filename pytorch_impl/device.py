@@ -6,7 +6,12 @@ import torch
 
 from common.errors import InputError, nearest
 
-__all__ = ["describe", "peak_memory", "select", "supports", "versions"]
+__all__ = ["describe", "peak_memory", "preferred", "select", "supports", "versions"]
+
+
+def preferred() -> str:
+    """The kind of device that is used where none is named: an accelerator, or the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def select(device: str | None) -> str:
@@ -16,7 +21,7 @@ def select(device: str | None) -> str:
         InputError: the device is unknown or not here.
     """
     if device is None:
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
+        device = preferred()
     kind, _, index = device.replace("gpu", "cuda").partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
         raise InputError(f"The device of the PyTorch half is cpu, cuda or cuda:INDEX; received {device!r}.{nearest(device, ('cpu', 'cuda'))}")

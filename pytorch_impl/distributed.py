@@ -9,13 +9,15 @@ import torch
 import torch.distributed as dist
 
 from common.launch.topology import Topology
+from pytorch_impl.device import preferred
 
 __all__ = ["Group", "join", "local_device"]
 
 
 def local_device(topology: Topology) -> str | None:
     """The device of a process that shares its node with others; None leaves the choice to `device.select`."""
-    return f"cuda:{topology.local_rank}" if torch.cuda.is_available() else None
+    kind = preferred()
+    return None if kind == "cpu" else f"{kind}:{topology.local_rank}"
 
 
 def join(topology: Topology, device: str) -> Group:

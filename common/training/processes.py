@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,7 +48,7 @@ def join(backend: ModuleType, device: str | None, environ: Mapping[str, str] = o
         return backend.device.select(device), ALONE
     for name in topology.unset:
         os.environ.pop(name, None)
-    if device in (None, "cuda", "gpu"):  # without a number: the card that is this process's own
+    if device in (None, "cuda", "gpu", "ascend", "npu"):  # without a number: the card that is this process's own
         device = backend.distributed.local_device(topology) or device
     device = backend.device.select(device)
     group = backend.distributed.join(topology, device)
@@ -67,6 +66,6 @@ def own_directory(run: RunDirectory, group: Group, resume: bool) -> Iterator[Run
         return
     with tempfile.TemporaryDirectory(prefix="twinlora-process-") as folder:
         own = RunDirectory(Path(folder) / run.path.name)
-        if resume and run.path.is_dir():
-            shutil.copytree(run.path, own.path)
+        if resume:
+            run.copy_to(own)
         yield own

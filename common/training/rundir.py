@@ -99,6 +99,16 @@ class RunDirectory:
             else:
                 path.unlink(missing_ok=True)
 
+    def copy_to(self, other: RunDirectory) -> None:
+        """Copy what a run wrote, and nothing else that lies here."""
+        other.path.mkdir(parents=True, exist_ok=True)
+        for entry in _ENTRIES:
+            source = self.path / entry
+            if source.is_dir():
+                shutil.copytree(source, other.path / entry)
+            elif source.is_file():
+                shutil.copy2(source, other.path / entry)
+
     def _check_same(self, config: ExperimentConfig) -> None:
         before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
         moved = ("data.directory",)  # the same data may lie elsewhere
