@@ -27,7 +27,9 @@ COMPILED = {
     "special": ["special.expit", "special.log1p"],
     "tensor": ["Tensor.view", "Tensor.masked_fill", "Tensor.to", "Tensor.mean"],
     "module_functions": ["nn.GELU", "nn.MSELoss"],
-    "modules": ["nn.Linear", "nn.Embedding", "nn.LayerNorm", "nn.GRUCell"],
+    "module_sequences": ["nn.GRUCell"],
+    "module_windows": ["nn.Conv1d", "nn.AvgPool1d"],
+    "modules": ["nn.Linear", "nn.Embedding", "nn.LayerNorm"],
     "optimizers": ["optim.SGD", "optim.AdamW"],
 }
 
