@@ -16,7 +16,7 @@ from common.launch.topology import READ
 HERE = Path(__file__).parent
 
 # Writes what twinlora train writes, and keeps its promises: --resume continues after the last checkpoint, only the first of several processes writes, and
-# msrun's scheduler trains nothing.
+# msrun's scheduler trains nothing. STUB_CRASH is for the first process, as a launcher that loses another one may stop the first before it has written anything.
 STUB = """
 import json, os, sys, time
 from pathlib import Path
@@ -43,7 +43,7 @@ def main(arguments):
         with open(run / "metrics.jsonl", "a") as log:
             log.write(json.dumps({"step": step}) + "\\n")
         time.sleep(float(os.environ.get("STUB_SECONDS", 0)))
-        if os.environ.get("STUB_CRASH") == str(step):
+        if rank == "0" and os.environ.get("STUB_CRASH") == str(step):
             print("out of memory", file=sys.stderr)
             return 7
     (run / "summary.json").write_text(json.dumps({"status": "finished"}))
