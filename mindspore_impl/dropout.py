@@ -13,6 +13,9 @@ from common.dropout import counters, limit, step_key
 __all__ = ["Dropout", "DropoutKey", "connect"]
 
 
+_product = ops.MatMul()
+
+
 @ops.constexpr
 def _counters(path: str, axis: str, count: int) -> Tensor:
     return Tensor(counters(path, axis, count))
@@ -39,15 +42,21 @@ class Dropout(nn.Cell):
         self.path, self.p = path, p
         self.least, self.scale = Tensor(limit(p), ms.int32), 1.0 / (1.0 - p)
         self.one = Tensor(1, ms.int32)
+        self.on_cpu = ms.get_context("device_target") == "CPU"
         self.key = None
 
     def construct(self, x):
+        factors = self.factors(x.shape)
+        return x if factors is None else x * factors
+
+    def factors(self, shape):
+        """What an input of ``shape`` is multiplied by, float32: 0 or 1 / (1 - p); None where nothing is dropped."""
         if not self.training or self.p == 0.0:
-            return x
-        width = x.shape[-1]
-        rows = self._words("rows", math.prod(x.shape[:-1]))
-        kept = ops.reshape(rows, (-1, 1)) * self._words("columns", width) >= self.least
-        return x * ops.reshape(kept.astype(x.dtype) * self.scale, x.shape)  # cheaper than a selection
+            return None
+        rows, columns = ops.reshape(self._words("rows", math.prod(shape[:-1])), (-1, 1)), ops.reshape(self._words("columns", shape[-1]), (1, -1))
+        products = _product(rows, columns) if self.on_cpu else rows * columns  # wrap in either way; a broadcast keeps memory on the CPU, see `fused`
+        kept = products >= self.least
+        return ops.reshape(kept.astype(ms.float32) * self.scale, shape)
 
     def _words(self, axis, count):
         """The counters of an axis under the key, odd."""

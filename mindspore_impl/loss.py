@@ -8,6 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from mindspore_impl import functional as F
+from mindspore_impl.fused import spread
 
 __all__ = ["PIECE", "token_loss_sum"]
 
@@ -54,12 +55,13 @@ def token_loss_sum(hidden: Tensor, weight: Tensor, labels: Tensor, differentiabl
 def _piece(states, weight, labels):
     """Loss of some positions, and its gradient by their states."""
     logits = _logits(states, weight)
-    lifted = logits - _max(logits, 1)
+    lifted = logits - spread(_max(logits, 1), logits.shape[1])
     powers = ops.exp(lifted)
     sums = _sum(powers, 1)  # (piece, 1)
     scored = (labels >= 0).astype(ms.float32)
     targets = labels * (labels >= 0).astype(labels.dtype)  # ops.zeros_like here leaves the gradient without its own function of that name
     of_label = ops.gather_elements(lifted, 1, ops.reshape(targets, (-1, 1)))
     loss = (ops.reshape(ops.log(sums) - of_label, (-1,)) * scored).sum()
-    gradient = (_mix(powers, weight) / sums - ops.gather(weight, targets, 0)) * ops.reshape(scored, (-1, 1))
+    width = weight.shape[1]
+    gradient = (_mix(powers, weight) / spread(sums, width) - ops.gather(weight, targets, 0)) * spread(ops.reshape(scored, (-1, 1)), width)
     return loss, gradient

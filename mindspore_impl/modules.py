@@ -5,8 +5,6 @@ Parameters are named canonically when they are made and cells never prefix them,
 
 from __future__ import annotations
 
-import math
-
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
@@ -18,8 +16,6 @@ __all__ = ["Conv1D", "Embedding", "LayerNorm", "Linear"]
 
 _matmul = ops.MatMul()
 _bias_add = ops.BiasAdd()
-_scores = ops.BatchMatMul(transpose_b=True)  # the product with a transpose is one operator, which F.matmul of F.transpose is not
-_mix = ops.BatchMatMul()
 _NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
 
 
@@ -87,28 +83,8 @@ def assign(parameter: Parameter, array: np.ndarray) -> None:
     ops.assign(parameter, Tensor(np.array(array, np.float32)))
 
 
-def padding_mask(attention_mask: Tensor) -> Tensor:
-    """``(batch, seq)`` of 1 and 0 to the additive float32 ``(batch, 1, 1, seq)``."""
+def padding_mask(attention_mask: Tensor, heads: int) -> Tensor:
+    """``(batch, seq)`` of 1 and 0 to the additive float32 ``(batch, heads, 1, seq)``."""
     batch, length = attention_mask.shape
-    return ops.stop_gradient(F.reshape((1.0 - attention_mask.astype(ms.float32)) * _NEGATIVE, (batch, 1, 1, length)))
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, heads: int, dropout: nn.Cell) -> Tensor:
-    """softmax(q k^T / sqrt(d) + mask) v (Vaswani et al. 2017, eq. 1), per head.
-
-    Args:
-        query: ``(batch * queries, hidden)``; queries is seq, or fewer.
-        key, value: ``(batch * seq, hidden)``.
-        mask: additive, broadcastable to ``(batch, heads, seq, seq)``; its first and last sizes are batch and seq.
-
-    Returns:
-        ``(batch * queries, hidden)``.
-    """
-    batch, hidden = mask.shape[0], query.shape[-1]
-    width = hidden // heads
-    # ops.transpose copies; the views of F.permute and F.transpose make the products slower: half a training step on the CPU.
-    query, key, value = (ops.transpose(F.reshape(x, (batch, -1, heads, width)), (0, 2, 1, 3)) for x in (query, key, value))
-    # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but -infinity: here are none.
-    probabilities = ops.softmax(_scores(query * (1.0 / math.sqrt(width)), key) + mask, -1)  # (batch, heads, queries, seq)
-    mixed = _mix(dropout(probabilities), value)  # (batch, heads, queries, width)
-    return F.reshape(ops.transpose(mixed, (0, 2, 1, 3)), (-1, hidden))
+    mask = F.reshape((1.0 - attention_mask.astype(ms.float32)) * _NEGATIVE, (batch, 1, 1, length))
+    return ops.stop_gradient(ops.tile(mask, (1, heads, 1, 1)))

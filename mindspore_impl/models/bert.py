@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import mindspore as ms
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 
 from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
 from mindspore_impl.dropout import Dropout
-from mindspore_impl.modules import Embedding, LayerNorm, Linear, attend, padding_mask
+from mindspore_impl.modules import Embedding, LayerNorm, Linear, padding_mask
 
 __all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
@@ -28,7 +28,6 @@ class BertLayer(nn.Cell):
     def __init__(self, path: str, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, inner, eps = config["hidden_size"], config["intermediate_size"], config["layer_norm_eps"]
-        self.heads = config["num_attention_heads"]
         self.activation, self.approximate = _ACTIVATIONS[config["hidden_act"]]
         self.query = Linear(f"{path}.attention.self.query", hidden, hidden)
         self.key = Linear(f"{path}.attention.self.key", hidden, hidden)
@@ -44,7 +43,8 @@ class BertLayer(nn.Cell):
 
     def construct(self, x, mask, first=None):
         """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as ``first``: the others are left out."""
-        mixed = attend(self.query(x if first is None else first), self.key(x), self.value(x), mask, self.heads, self.probabilities)
+        factors = self.probabilities.factors(mask.shape)
+        mixed = fused.attention(self.query(x if first is None else first), self.key(x), self.value(x), mask, factors)
         x = self.attention_norm((x if first is None else first) + self.attention_dropout(self.attention_output(mixed)))
         inner = self.intermediate(x)
         inner = F.relu(inner) if self.activation == "relu" else fused.gelu(inner, self.approximate)
@@ -57,6 +57,7 @@ class BertForSequenceClassification(nn.Cell):
     def __init__(self, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, table = config["hidden_size"], "bert.embeddings"
+        self.heads = config["num_attention_heads"]
         self.word = Embedding(f"{table}.word_embeddings", config["vocab_size"], hidden)
         self.position = Embedding(f"{table}.position_embeddings", config["max_position_embeddings"], hidden)
         self.token_type = Embedding(f"{table}.token_type_embeddings", config["type_vocab_size"], hidden)
@@ -71,18 +72,19 @@ class BertForSequenceClassification(nn.Cell):
     def embed(self, input_ids, token_type_ids):
         """``(batch * seq, hidden)``."""
         batch, length = input_ids.shape
-        positions = self.position(F.arange(length).astype(ms.int32))  # (seq, hidden)
-        x = self.word(input_ids) + self.token_type(token_type_ids) + positions
-        return self.dropout(self.norm(F.reshape(x, (batch * length, -1))))
+        positions = ops.tile(self.position(F.arange(length).astype(ms.int32)), (batch, 1))  # (batch * seq, hidden)
+        x = self.word(F.reshape(input_ids, (-1,))) + self.token_type(F.reshape(token_type_ids, (-1,))) + positions
+        return self.dropout(self.norm(x))
 
     def construct(self, input_ids, attention_mask, token_type_ids):
         x = self.embed(input_ids, token_type_ids)
-        mask = padding_mask(attention_mask)
+        of_one = padding_mask(attention_mask, self.heads)  # (batch, heads, 1, seq)
+        mask = ops.tile(of_one, (1, 1, input_ids.shape[1], 1))
         last = len(self.layers) - 1
         for index in range(last):  # a slice would be a new list of cells, which renames their parameters
             x = self.layers[index](x, mask)
         first = F.reshape(x, (*input_ids.shape, -1))[:, 0]  # (batch, hidden)
-        first = self.layers[last](x, mask, first)
+        first = self.layers[last](x, of_one, first)
         return self.classifier(self.classifier_dropout(F.tanh(self.pooler(first))))
 
 
@@ -107,7 +109,7 @@ def logits(model: nn.Cell, batch: Mapping[str, Tensor], positions: Tensor | None
 def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
     states = [model.embed(batch["input_ids"], batch["token_type_ids"])]
-    mask = padding_mask(batch["attention_mask"])
+    mask = ops.tile(padding_mask(batch["attention_mask"], model.heads), (1, 1, batch["input_ids"].shape[1], 1))
     for layer in model.layers:
         states.append(layer(states[-1], mask))
     return [F.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]

@@ -14,7 +14,7 @@ from mindspore_impl import functional as F
 from mindspore_impl import fused
 from mindspore_impl.dropout import Dropout
 from mindspore_impl.loss import token_loss_sum
-from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, attend, padding_mask
+from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, padding_mask
 
 __all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
@@ -28,7 +28,7 @@ class GPT2Block(nn.Cell):
         super().__init__(auto_prefix=False)
         hidden, eps = config["n_embd"], config["layer_norm_epsilon"]
         inner = config["n_inner"] or 4 * hidden
-        self.heads, self.hidden = config["n_head"], hidden
+        self.hidden = hidden
         self.approximate = _APPROXIMATE[config["activation_function"]]
         self.ln_1 = LayerNorm(f"{path}.ln_1", hidden, eps)
         self.c_attn = Conv1D(f"{path}.attn.c_attn", hidden, 3 * hidden)
@@ -43,7 +43,7 @@ class GPT2Block(nn.Cell):
     def construct(self, x, mask):
         # F.split gives views, of which the products that follow are slower: 4 % of a training step on the CPU.
         query, key, value = ops.split(self.c_attn(self.ln_1(x)), self.hidden, 1)
-        mixed = attend(query, key, value, mask, self.heads, self.probabilities)
+        mixed = fused.attention(query, key, value, mask, self.probabilities.factors(mask.shape))
         x = x + self.attn_dropout(self.attn_proj(mixed))
         return x + self.mlp_dropout(self.mlp_proj(fused.gelu(self.c_fc(self.ln_2(x)), self.approximate)))
 
@@ -54,6 +54,7 @@ class GPT2(nn.Cell):
     def __init__(self, config: Mapping[str, Any], task: str):
         super().__init__(auto_prefix=False)
         hidden, positions = config["n_embd"], config["n_positions"]
+        self.heads = config["n_head"]
         self.wte = Embedding("transformer.wte", config["vocab_size"], hidden)
         self.wpe = Embedding("transformer.wpe", positions, hidden)
         self.dropout = Dropout("transformer.drop", config["embd_pdrop"])
@@ -67,13 +68,14 @@ class GPT2(nn.Cell):
     def embed(self, input_ids):
         """``(batch * seq, hidden)``."""
         batch, length = input_ids.shape
-        x = self.wte(input_ids) + self.wpe(F.arange(length).astype(ms.int32))
-        return self.dropout(F.reshape(x, (batch * length, -1)))
+        x = self.wte(F.reshape(input_ids, (-1,))) + ops.tile(self.wpe(F.arange(length).astype(ms.int32)), (batch, 1))
+        return self.dropout(x)
 
     def mask(self, attention_mask):
-        """Causal and padding mask, additive, ``(batch, 1, seq, seq)``."""
-        length = attention_mask.shape[1]
-        return F.minimum(padding_mask(attention_mask), ops.stop_gradient(self.causal[:length, :length]))
+        """Causal and padding mask, additive, ``(batch, heads, seq, seq)``."""
+        batch, length = attention_mask.shape
+        causal = ops.tile(F.reshape(self.causal[:length, :length], (1, 1, length, length)), (batch, self.heads, 1, 1))
+        return ops.stop_gradient(F.minimum(ops.tile(padding_mask(attention_mask, self.heads), (1, 1, length, 1)), causal))
 
     def states(self, input_ids, attention_mask):
         """The hidden states after the final norm, ``(batch * seq, hidden)``."""
