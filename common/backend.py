@@ -22,11 +22,20 @@ import numpy as np
 from common.distributed import Group
 from common.errors import InputError, nearest
 
-__all__ = ["BACKENDS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load", "scored"]
+__all__ = ["BACKENDS", "FAST_PATHS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load", "scored"]
 
 IGNORE = -100
 Array = np.ndarray
 Batch = Mapping[str, np.ndarray]
+#: ways of computing the same faster or in less memory, all of which are used unless ``training.plain`` names them
+FAST_PATHS = {
+    "lora": "a projection and its update as one node, which keeps the input alone (PyTorch)",
+    "attention": "a backward pass by hand, which computes the probabilities again (PyTorch, with dropout) or keeps them (MindSpore)",
+    "last_layer": "BERT's last layer for the classified position alone (whose dropout masks are others then)",
+    "loss": "the language model's loss in pieces, without its logits",
+    "fused": "GELU and layer norm with a backward pass by hand (MindSpore)",
+    "weights": "in bf16, frozen weights kept in bfloat16 instead of being cast in every pass (PyTorch)",
+}
 BACKENDS = {"pytorch": "torch", "mindspore": "mindspore"}  #: backend name to the framework it needs
 
 
@@ -43,6 +52,7 @@ class EngineSettings:
     compile: bool | None
     seed: int  #: of the dropout masks
     head_factor: float = 1.0  #: by which the task head's learning rate is larger
+    plain: tuple[str, ...] = ()  #: `FAST_PATHS` that are switched off
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,10 @@ class Dropout(nn.Cell):
         self.key = None
 
     def construct(self, x):
-        factors = self.factors(x.shape)
+        factors = self.mask(x.shape)
         return x if factors is None else x * factors
 
-    def factors(self, shape):
+    def mask(self, shape):
         """What an input of ``shape`` is multiplied by, float32: 0 or 1 / (1 - p); None where nothing is dropped."""
         if not self.training or self.p == 0.0:
             return None

@@ -4,28 +4,25 @@
 called more than once in a compiled forward pass and the gradient is taken outside of it. `mindspore_impl.functional` has the same functions without.
 
 Nothing here broadcasts. A CPU kernel of a graph keeps 16 bytes for each element of a broadcast's result as long as the graph lives (2 GiB for six layers at
-16 x 128), and a transpose 8; both are several times slower than a copy to the full shape (`spread`) or a gather of rows (`split_heads`).
+16 x 128), and a transpose 8; both are several times slower than a copy to the full shape (`spread`) or a gather of rows (`attention.split_heads`).
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 from mindspore import Tensor, nn, ops
 
 from common.api_mapping.binding import names
 
-__all__ = ["attention", "gelu", "layer_norm", "spread"]
+__all__ = ["gelu", "layer_norm"]
 
 _ROWS = {name: row for name, row in names("torch.nn.functional").items() if name in __all__}
-_mean, _sum = ops.ReduceMean(keep_dims=True), ops.ReduceSum(keep_dims=True)
-_product, _left, _right = ops.BatchMatMul(), ops.BatchMatMul(transpose_a=True), ops.BatchMatMul(transpose_b=True)
-_bias_add, _tile, _zeros = ops.BiasAdd(), ops.Tile(), ops.ZerosLike()
+_mean, _bias_add, _tile = ops.ReduceMean(keep_dims=True), ops.BiasAdd(), ops.Tile()
 
 
 def spread(column: Tensor, width: int) -> Tensor:
-    """``(rows, 1)`` to ``(rows, width)``."""
+    """``(rows, 1)`` to ``(rows, width)``. It has no twin: torch's kernels broadcast."""
     return _tile(column, (1, width))
 
 
@@ -60,56 +57,6 @@ class _Normalize(nn.Cell):
         return ((g - normal * spread(_mean(g * normal, -1), width) - spread(_mean(g, -1), width)) * spread(scale, width),)
 
 
-@ops.constexpr
-def _rows(batch: int, length: int, heads: int) -> Tensor:
-    """Where the rows of (batch, heads, length) are in (batch, length, heads). The way back is the same with length and heads exchanged."""
-    return Tensor(np.arange(batch * length * heads, dtype=np.int32).reshape(batch, length, heads).transpose(0, 2, 1).reshape(-1))
-
-
-def _split_heads(x: Tensor, batch: int, heads: int) -> Tensor:
-    """``(batch * length, hidden)`` to ``(batch, heads, length, width)``: rows of width are gathered, where a transpose would do it slower."""
-    length, width = x.shape[0] // batch, x.shape[1] // heads
-    return ops.reshape(ops.gather(ops.reshape(x, (-1, width)), _rows(batch, length, heads), 0), (batch, heads, length, width))
-
-
-def _join_heads(x: Tensor) -> Tensor:
-    """Inverse of `_split_heads`."""
-    batch, heads, length, width = x.shape
-    return ops.reshape(ops.gather(ops.reshape(x, (-1, width)), _rows(batch, heads, length), 0), (batch * length, heads * width))
-
-
-class _Attention(nn.Cell):
-    """softmax(q k^T / sqrt(width) + mask) v; the factors of a dropout multiply the probabilities."""
-
-    def __init__(self, dropped: bool):
-        super().__init__()
-        self.dropped = dropped
-
-    def construct(self, query, key, value, mask, factors):
-        batch, heads = mask.shape[:2]
-        q = _split_heads(query * (1.0 / math.sqrt(query.shape[1] // heads)), batch, heads)
-        k, v = _split_heads(key, batch, heads), _split_heads(value, batch, heads)
-        probabilities = ops.softmax(_right(q, k) + mask, -1)  # (batch, heads, queries, seq)
-        mixed = _product(probabilities * factors if self.dropped else probabilities, v)
-        return _join_heads(mixed), q, k, v, probabilities, mixed
-
-    def bprop(self, query, key, value, mask, factors, out, dout):
-        _, q, k, v, probabilities, mixed = out
-        batch, heads = mask.shape[:2]
-        g = _split_heads(dout[0], batch, heads)
-        by_probabilities = _right(g, v)
-        dropped = probabilities
-        if self.dropped:
-            by_probabilities, dropped = by_probabilities * factors, probabilities * factors
-        inner = spread(ops.reshape(_sum(g * mixed, -1), (-1, 1)), k.shape[2])  # the sum over the keys of probability times its gradient
-        by_scores = probabilities * (by_probabilities - ops.reshape(inner, probabilities.shape))
-        by_query = _product(by_scores, k) * (1.0 / math.sqrt(k.shape[3]))
-        return _join_heads(by_query), _join_heads(_left(by_scores, q)), _join_heads(_left(dropped, g)), _zeros(mask), _zeros(factors)
-
-
-_attention, _dropped_attention = _Attention(False), _Attention(True)
-
-
 _gelu_erf = _Gelu()
 
 
@@ -123,20 +70,3 @@ def layer_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor,
     rows = ops.reshape(input, (-1, input.shape[-1]))
     scaled = _Normalize(eps)(rows)[0] * _tile(ops.reshape(weight, (1, -1)), (rows.shape[0], 1))
     return ops.reshape(_bias_add(scaled, bias), input.shape)
-
-
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, factors: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(d) + mask) v (Vaswani et al. 2017, eq. 1), per head.
-
-    Args:
-        query: ``(batch * queries, hidden)``; queries is seq, or fewer.
-        key, value: ``(batch * seq, hidden)``.
-        mask: additive, ``(batch, heads, queries, seq)``; gets no gradient.
-        factors: of a dropout of the probabilities, of the mask's shape.
-
-    Returns:
-        ``(batch * queries, hidden)``.
-    """
-    if factors is None:
-        return _attention(query, key, value, mask, mask)[0]
-    return _dropped_attention(query, key, value, mask, factors)[0]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import torch
 from torch import nn
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import eager_mask
 
 from common.dropout import counters, limit, step_key
 
 __all__ = ["Dropout", "DropoutKey", "connect"]
 
 DROPOUT_ENTRY = re.compile(r"(dropout|dropout_prob|_pdrop)$")  #: of a configuration of `transformers`, in whatever family
-_ATTENTION = "twinlora"
+ATTENTION = "twinlora"  #: the name under which `transformers` knows `pytorch_impl.attention`
 
 
 class DropoutKey:
@@ -27,6 +25,22 @@ class DropoutKey:
     def set(self, seed: int, step: int, micro_batch: int) -> None:
         """Begin a micro-batch."""
         self.value.fill_(step_key(seed, step, micro_batch))
+
+
+class Mask:
+    """The mask of one dropout at one step, for a table of rows: multiplies by 0 or by 1 / (1 - p). It is computed where it is applied and never kept."""
+
+    def __init__(self, rows: torch.Tensor, columns: torch.Tensor, p: float):
+        self._rows, self._columns, self._p = rows, columns, p
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """``x``, whose last axis is that of the columns, masked and scaled."""
+        return x * ((self._rows[:, None] * self._columns >= limit(self._p)).to(x.dtype) * (1.0 / (1.0 - self._p))).view(x.shape)
+
+    def rows(self, part: slice, shape: tuple[int, ...]) -> Mask:
+        """The mask of ``x[part]``, the first axes of ``x`` being ``shape[:-1]``."""
+        each = math.prod(shape[1:-1])
+        return Mask(self._rows[part.start * each : part.stop * each], self._columns, self._p)
 
 
 class Dropout(nn.Module):
@@ -43,13 +57,16 @@ class Dropout(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The masked and scaled ``x``. Raises RuntimeError while training before `connect`."""
+        mask = self.mask(x.shape)
+        return x if mask is None else _Masked.apply(x, mask)
+
+    def mask(self, shape: tuple[int, ...]) -> Mask | None:
+        """The mask of an input of ``shape``; None where nothing is dropped."""
         if not self.training or self.p == 0.0:
-            return x
+            return None
         if self.key is None:
             raise RuntimeError(f"The dropout {self.path} has no key yet. Train through an Engine, or call dropout.connect(model) first.")
-        width = x.shape[-1]
-        rows, columns = self._words("rows", x.numel() // width), self._words("columns", width)
-        return _Masked.apply(x, rows[:, None], columns, limit(self.p), 1.0 / (1.0 - self.p))
+        return Mask(self._words("rows", math.prod(shape[:-1])), self._words("columns", shape[-1]), self.p)
 
     def _words(self, axis: str, count: int) -> torch.Tensor:
         known = self._counters.get(axis)
@@ -60,18 +77,13 @@ class Dropout(nn.Module):
 
 class _Masked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, rows, columns, least, scale):
-        ctx.save_for_backward(rows, columns)
-        ctx.least, ctx.scale = least, scale
-        return _mask(x, rows, columns, least, scale)
+    def forward(ctx, x, mask):
+        ctx.mask = mask
+        return mask(x)
 
     @staticmethod
     def backward(ctx, gradient):
-        return _mask(gradient, *ctx.saved_tensors, ctx.least, ctx.scale), None, None, None, None
-
-
-def _mask(x: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, least: int, scale: float) -> torch.Tensor:
-    return x * ((rows * columns >= least).to(x.dtype) * scale).view(x.shape)
+        return ctx.mask(gradient), None
 
 
 def connect(model: nn.Module) -> DropoutKey:
@@ -87,23 +99,5 @@ def connect(model: nn.Module) -> DropoutKey:
         if isinstance(module, Dropout):
             module.key = key
     if any(value for name, value in model.config.to_dict().items() if DROPOUT_ENTRY.search(name)):
-        model.set_attn_implementation(_ATTENTION)
+        model.set_attn_implementation(ATTENTION)
     return key
-
-
-def _attend(module, query, key, value, attention_mask, scaling=None, dropout=0.0, position_bias=None, **options):
-    """softmax(q k^T s + mask) v with counted dropout of the probabilities; without dropout, what torch does itself. All ``(batch, heads, seq, width)``."""
-    if dropout == 0.0 or not module.training:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, position_bias=position_bias, **options)
-    groups = query.shape[1] // key.shape[1]
-    key, value = (x.repeat_interleave(groups, 1) if groups > 1 else x for x in (key, value))
-    scores = torch.matmul(query, key.transpose(2, 3)) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    for added in (position_bias, attention_mask):
-        scores = scores if added is None else scores + added
-    module.probabilities.p = dropout
-    mixed = torch.matmul(module.probabilities(torch.softmax(scores, -1)), value)  # of probabilities (batch, heads, seq, seq)
-    return mixed.transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register(_ATTENTION, _attend)
-AttentionMaskInterface.register(_ATTENTION, eager_mask)

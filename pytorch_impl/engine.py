@@ -15,6 +15,7 @@ from common.errors import InputError
 from pytorch_impl import device as devices
 from pytorch_impl.dropout import connect
 from pytorch_impl.models import family
+from pytorch_impl.modules import Conv1D, Embedding, Linear
 from pytorch_impl.optimizer import AdamW
 from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
 
@@ -24,8 +25,8 @@ __all__ = ["Engine"]
 class Engine:
     """Implements `common.backend.Engine` for a model that was built and rewritten for ``plan``.
 
-    fp32 computes in float32 throughout, fp64 in float64 (for references); bf16 keeps float32 parameters and
-    computes the matrix products in bfloat16 (autocast).
+    fp32 computes in float32 throughout, fp64 in float64 (for references); bf16 computes the matrix products in bfloat16 (autocast), keeps
+    frozen weights of these in bfloat16 and everything else, all that is trained above all, in float32.
 
     Raises:
         InputError: the device has no such arithmetic.
@@ -41,6 +42,10 @@ class Engine:
         if not devices.supports(self.device, settings.dtype):
             raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
         self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
+        for module in model.modules():
+            module.plain = settings.plain
+        if settings.dtype == "bf16" and "weights" not in settings.plain:
+            _keep_in_bfloat16(model)
         self._loss_sum = torch.compile(family(model.family).loss_sum) if settings.compile else family(model.family).loss_sum
         self._dropout = connect(model)
         self._steps = 0
@@ -125,6 +130,14 @@ class Engine:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.settings.dtype == "bf16")
+
+
+def _keep_in_bfloat16(model: nn.Module) -> None:
+    """The frozen weights of matrix products, which autocast would cast in every pass; not of a head that is tied to an embedding."""
+    tables = [module.weight for module in model.modules() if isinstance(module, Embedding)]
+    for module in model.modules():
+        if isinstance(module, (Linear, Conv1D)) and not module.weight.requires_grad and all(module.weight is not table for table in tables):
+            module.weight.data = module.weight.data.bfloat16()
 
 
 def _at_least_float32(tensor: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ share one product with the stacked A and one product with P(B); with a single sl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from common.adaptation.plan import PlanStep
 from common.errors import InputError
 from pytorch_impl import functional as F
 from pytorch_impl.dropout import Dropout
+from pytorch_impl.modules import Conv1D, Linear
 
 __all__ = ["LoRAEmbedding", "LoRALayer", "LoRALinear", "wrap"]
 
@@ -70,8 +71,42 @@ class LoRALayer(nn.Module):
             self._kept = None
 
 
+class _Projection(torch.autograd.Function):
+    """The whole layer as one node: x is kept once and as it is, the update is added in the matrix product, and dropout's mask is computed again."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, a, b, scaling, dropped):
+        kind = x.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        rows = x.reshape(-1, x.shape[-1]).to(dtype)  # (tokens, in)
+        weight = weight.to(dtype)
+        y = torch.mm(rows, weight.T) if bias is None else torch.addmm(bias.to(dtype), rows, weight.T)
+        low = torch.mm(rows if dropped is None else dropped(rows), a.to(dtype).T).mul_(scaling)  # (tokens, slices * rank)
+        ctx.save_for_backward(rows, weight, a, b, low)
+        ctx.scaling, ctx.dropped, ctx.dtype = scaling, dropped, x.dtype
+        return y.addmm_(low, b.to(dtype).T).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        rows, weight, a, b, low = ctx.saved_tensors
+        g = gradient.reshape(-1, gradient.shape[-1])
+        by_low = torch.mm(g, b.to(g.dtype)).mul_(ctx.scaling)
+        by_a = torch.mm(by_low.T, rows if ctx.dropped is None else ctx.dropped(rows)).to(a.dtype)
+        by_b = torch.mm(g.T, low).to(b.dtype)
+        by_bias = g.sum(0) if ctx.needs_input_grad[2] else None
+        by_x = None
+        if ctx.needs_input_grad[0]:
+            by_x = torch.mm(g, weight)
+            by_x = by_x.addmm_(by_low, a.to(g.dtype)) if ctx.dropped is None else by_x.add_(ctx.dropped(torch.mm(by_low, a.to(g.dtype))))
+            by_x = by_x.view(*gradient.shape[:-1], -1).to(ctx.dtype)
+        return by_x, None, by_bias, by_a, by_b, None, None
+
+
 class LoRALinear(LoRALayer):
     """LoRA of a linear layer, in either weight layout, whole or in slices of a fused projection. Shapes: ``(..., in)`` to ``(..., out)``."""
+
+    plain: Collection[str] = ()  #: fast paths that are switched off, see `common.backend.FAST_PATHS`
 
     def __init__(self, base_layer: nn.Module, step: PlanStep, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, step, values)
@@ -82,7 +117,11 @@ class LoRALinear(LoRALayer):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """y = base(x) + P(B) (s A dropout(x))."""
-        y = self.base_layer(x)
+        base = self.base_layer
+        if self.active and "lora" not in self.plain and type(base) in (Linear, Conv1D) and not base.weight.requires_grad:
+            weight = base.weight.T if self.step.kind == "conv1d" else base.weight
+            return _Projection.apply(x, weight, base.bias, self.lora_A, self.placed_b(), self.step.arguments.scaling, self.dropout.mask(x.shape))
+        y = base(x)
         if not self.active:
             return y
         low = F.linear(self.dropout(x), self.lora_A) * self.step.arguments.scaling  # (..., slices * rank)

@@ -37,6 +37,9 @@ class _TokenLoss(torch.autograd.Function):
         total = torch.zeros((), device=hidden.device, dtype=torch.promote_types(hidden.dtype, torch.float32))
         by_hidden = torch.zeros_like(hidden) if wanted[0] else None
         by_weight = torch.zeros_like(weight) if wanted[1] else None
+        kind = hidden.device.type
+        if torch.is_autocast_enabled(kind):  # cast once instead of for every piece
+            weight = weight.to(torch.get_autocast_dtype(kind))
         for rows in scored.split(max(1, PIECE // len(weight))):
             states, targets = hidden[rows], labels[rows]
             logits = torch.mm(states, weight.T).to(total.dtype)  # (piece, vocabulary)
@@ -48,7 +51,7 @@ class _TokenLoss(torch.autograd.Function):
                     by_hidden[rows] = (torch.mm(shares.to(weight.dtype), weight) - weight[targets]).to(hidden.dtype)
                 if wanted[1]:
                     shares.scatter_add_(1, targets[:, None], shares.new_full((len(rows), 1), -1.0))
-                    by_weight += torch.mm(shares.to(states.dtype).T, states).to(weight.dtype)
+                    by_weight += torch.mm(shares.to(states.dtype).T, states).to(by_weight.dtype)
         ctx.save_for_backward(*(gradient for gradient in (by_hidden, by_weight) if gradient is not None))
         ctx.wanted = wanted
         return total

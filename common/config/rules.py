@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from common.backend import FAST_PATHS
+from common.errors import nearest
 from common.metrics import METRICS
 
 __all__ = ["EXCLUSIVE", "METRICS_BY_TASK", "check"]
@@ -154,6 +156,13 @@ def _batch_size(size):
 def _micro_batch(size, micro):
     if size is not None and micro is not None and size % micro:
         yield "training.micro_batch_size", f"must divide training.global_batch_size = {size}; received {micro}"
+
+
+@_rule("training.plain")
+def _plain(names):
+    for index, name in enumerate(names):
+        if name not in FAST_PATHS:
+            yield f"training.plain.{index}", f"must be one of {', '.join(FAST_PATHS)}; received {name!r}.{nearest(name, FAST_PATHS)}"
 
 
 @_rule("optimization.warmup_steps", "optimization.warmup_ratio")

@@ -95,6 +95,7 @@ class TrainingConfig:
     log_every_steps: int
     dtype: Literal["fp32", "bf16"]
     compile: bool | None  #: null: the faster choice of the backend; true: ms.jit / torch.compile; false: eager / PyNative
+    plain: tuple[str, ...]  #: fast paths to switch off, of `common.backend.FAST_PATHS`
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mindspore import Tensor, nn, ops
 from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
+from mindspore_impl.attention import attention, join_heads, split_heads
 from mindspore_impl.dropout import Dropout
 from mindspore_impl.modules import Embedding, LayerNorm, Linear, padding_mask
 
@@ -28,6 +29,7 @@ class BertLayer(nn.Cell):
     def __init__(self, path: str, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, inner, eps = config["hidden_size"], config["intermediate_size"], config["layer_norm_eps"]
+        self.scale, self.plain = (hidden // config["num_attention_heads"]) ** -0.5, ()
         self.activation, self.approximate = _ACTIVATIONS[config["hidden_act"]]
         self.query = Linear(f"{path}.attention.self.query", hidden, hidden)
         self.key = Linear(f"{path}.attention.self.key", hidden, hidden)
@@ -43,11 +45,18 @@ class BertLayer(nn.Cell):
 
     def construct(self, x, mask, first=None):
         """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as ``first``: the others are left out."""
-        factors = self.probabilities.factors(mask.shape)
-        mixed = fused.attention(self.query(x if first is None else first), self.key(x), self.value(x), mask, factors)
+        batch, heads = mask.shape[:2]
+        query, key, value = self.query(x if first is None else first), self.key(x), self.value(x)
+        query, key, value = split_heads(query, batch, heads), split_heads(key, batch, heads), split_heads(value, batch, heads)
+        mixed = join_heads(attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain))
         x = self.attention_norm((x if first is None else first) + self.attention_dropout(self.attention_output(mixed)))
         inner = self.intermediate(x)
-        inner = F.relu(inner) if self.activation == "relu" else fused.gelu(inner, self.approximate)
+        if self.activation == "relu":
+            inner = F.relu(inner)
+        elif "fused" in self.plain:
+            inner = F.gelu(inner, self.approximate)
+        else:
+            inner = fused.gelu(inner, self.approximate)
         return self.output_norm(x + self.dropout(self.output(inner)))
 
 
@@ -57,7 +66,7 @@ class BertForSequenceClassification(nn.Cell):
     def __init__(self, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, table = config["hidden_size"], "bert.embeddings"
-        self.heads = config["num_attention_heads"]
+        self.heads, self.plain = config["num_attention_heads"], ()
         self.word = Embedding(f"{table}.word_embeddings", config["vocab_size"], hidden)
         self.position = Embedding(f"{table}.position_embeddings", config["max_position_embeddings"], hidden)
         self.token_type = Embedding(f"{table}.token_type_embeddings", config["type_vocab_size"], hidden)
@@ -83,8 +92,10 @@ class BertForSequenceClassification(nn.Cell):
         last = len(self.layers) - 1
         for index in range(last):  # a slice would be a new list of cells, which renames their parameters
             x = self.layers[index](x, mask)
-        first = F.reshape(x, (*input_ids.shape, -1))[:, 0]  # (batch, hidden)
-        first = self.layers[last](x, of_one, first)
+        if "last_layer" in self.plain:
+            first = F.reshape(self.layers[last](x, mask), (*input_ids.shape, -1))[:, 0]
+        else:
+            first = self.layers[last](x, of_one, F.reshape(x, (*input_ids.shape, -1))[:, 0])  # (batch, hidden)
         return self.classifier(self.classifier_dropout(F.tanh(self.pooler(first))))
 
 

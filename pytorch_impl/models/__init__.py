@@ -7,6 +7,7 @@ from types import ModuleType
 from torch import nn
 
 from common.models.specs import ModelSpec
+from pytorch_impl import attention as attention  # registers itself with transformers, whose networks these are
 from pytorch_impl.models import auto, bert, gpt2
 from pytorch_impl.models.auto import describe
 

@@ -23,6 +23,8 @@ def build(config: Mapping[str, Any], task: str) -> nn.Module:
 
 def logits(model: nn.Module, batch: Mapping[str, torch.Tensor], positions: torch.Tensor | None = None) -> torch.Tensor:
     """Class logits ``(batch, labels)``. Only the first position is classified, so the last layer computes its queries and all that follows for it alone."""
+    if "last_layer" in getattr(model, "plain", ()):
+        return model(**{key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}).logits
     hidden = model.bert.embeddings(input_ids=batch["input_ids"], token_type_ids=batch["token_type_ids"])  # (batch, seq, hidden)
     mask = create_bidirectional_mask(config=model.config, inputs_embeds=hidden, attention_mask=batch["attention_mask"])
     *layers, last = model.bert.encoder.layer

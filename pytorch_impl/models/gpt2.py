@@ -49,5 +49,7 @@ def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable
     if hasattr(model, "score"):
         found = logits(model, batch)
         return F.cross_entropy_sum(found, batch["labels"]), found
+    if "loss" in getattr(model, "plain", ()):
+        return (F.cross_entropy_sum(logits(model, batch).flatten(0, 1), batch["labels"].flatten()),)
     hidden = model.transformer(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).last_hidden_state
     return (token_loss_sum(hidden.flatten(0, 1), model.lm_head.weight, batch["labels"].flatten(), differentiable),)

@@ -1,0 +1,87 @@
+"""Mirrors pytorch_impl.attention; differs: the probabilities are kept for a backward pass written by hand, and heads are split here.
+
+Like `fused` it is only for steps that are compiled together with their gradient, or not at all; the composed way, `by_hand` False, is for any.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from mindspore_impl.dropout import Dropout
+from mindspore_impl.fused import spread
+
+__all__ = ["attention"]
+
+_product, _left, _right = ops.BatchMatMul(), ops.BatchMatMul(transpose_a=True), ops.BatchMatMul(transpose_b=True)
+_sum, _zeros, _tile = ops.ReduceSum(keep_dims=True), ops.ZerosLike(), ops.Tile()
+
+
+class _Attention(nn.Cell):
+    def __init__(self, scale: float, dropped: bool):
+        super().__init__()
+        self.scale, self.dropped = scale, dropped
+
+    def construct(self, query, key, value, mask, factors):
+        scaled = query * self.scale
+        probabilities = ops.softmax(_right(scaled, key) + mask, -1)  # (batch, heads, queries, seq)
+        mixed = _product(probabilities * factors if self.dropped else probabilities, value)
+        return mixed, scaled, probabilities
+
+    def bprop(self, query, key, value, mask, factors, out, dout):
+        mixed, scaled, probabilities = out
+        g = dout[0]
+        by_probabilities = _right(g, value)
+        dropped = probabilities
+        if self.dropped:
+            by_probabilities, dropped = by_probabilities * factors, probabilities * factors
+        inner = spread(ops.reshape(_sum(g * mixed, -1), (-1, 1)), key.shape[2])  # the sum over the keys of probability times its gradient
+        by_scores = probabilities * (by_probabilities - ops.reshape(inner, probabilities.shape))
+        return _product(by_scores, key) * self.scale, _left(by_scores, scaled), _left(dropped, g), _zeros(mask), _zeros(factors)
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, dropout: Dropout, by_hand: bool = True) -> Tensor:
+    """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``."""
+    factors = dropout.mask(mask.shape)
+    if by_hand:
+        return _Attention(scale, factors is not None)(query, key, value, mask, mask if factors is None else factors)[0]
+    # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but -infinity: here are none.
+    probabilities = ops.softmax(_right(query * scale, key) + mask, -1)
+    return _product(probabilities if factors is None else probabilities * factors, value)
+
+
+# What follows has no twin: on the PyTorch side it is inside `transformers`.
+
+
+@ops.constexpr
+def _exchanged(batch: int, first: int, second: int) -> Tensor:
+    """Where the rows of (batch, second, first) are in (batch, first, second)."""
+    return Tensor(np.arange(batch * first * second, dtype=np.int32).reshape(batch, first, second).transpose(0, 2, 1).reshape(-1))
+
+
+class _Exchange(nn.Cell):
+    """Rows of (batch, first, second) in the order (batch, second, first): a gather, in both directions."""
+
+    def __init__(self, batch: int, first: int, second: int):
+        super().__init__()
+        self.sizes = (batch, first, second)
+
+    def construct(self, rows):
+        batch, first, second = self.sizes
+        return ops.gather(rows, _exchanged(batch, first, second), 0)
+
+    def bprop(self, rows, out, dout):
+        batch, first, second = self.sizes
+        return (ops.gather(dout, _exchanged(batch, second, first), 0),)
+
+
+def split_heads(x: Tensor, batch: int, heads: int) -> Tensor:
+    """``(batch * length, hidden)`` to ``(batch, heads, length, width)``."""
+    length, width = x.shape[0] // batch, x.shape[1] // heads
+    return ops.reshape(_Exchange(batch, length, heads)(ops.reshape(x, (-1, width))), (batch, heads, length, width))
+
+
+def join_heads(x: Tensor) -> Tensor:
+    """Inverse of `split_heads`."""
+    batch, heads, length, width = x.shape
+    return ops.reshape(_Exchange(batch, heads, length)(ops.reshape(x, (-1, width))), (batch * length, heads * width))

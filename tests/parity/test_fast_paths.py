@@ -1,0 +1,103 @@
+"""Every fast path computes what the plain way computes, with dropout on; and each can be switched off alone."""
+
+import numpy as np
+import pytest
+
+from common.adaptation import initial_values
+from common.backend import FAST_PATHS, load
+from tests.support import KINDS, TARGETS, assert_all_near, assert_near, build_engine, make_batch, plan_for, tiny_spec
+from tests.tolerances import ACCUMULATION, STEP_LOSS
+
+BACKENDS = [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
+EVERYTHING = tuple(FAST_PATHS)
+
+
+def run(half, kind, plain, dropout, **settings):
+    """Gradients of the first batch without dropout, and losses and norms of four steps."""
+    spec = tiny_spec(kind, dropout=dropout)
+    plan = plan_for(spec, TARGETS[kind], rank=4, dropout=dropout, bias="lora_only")
+    engine = build_engine(load(half), spec, plan, initial_values(plan, 0), plain=plain, **settings)
+    gradients = engine.gradients([make_batch(kind, [9, 3, 16], seed=0)])
+    handles = [engine.train_step([make_batch(kind, [9, 3, 16], seed=i), make_batch(kind, [4, 16, 2], seed=50 + i)], 1e-2) for i in range(4)]
+    return gradients, np.array(engine.fetch(handles))
+
+
+def dropout_for(kind, plain):
+    """Masks belong to rows and columns, of which the whole last layer has others than the classified position alone."""
+    return 0.0 if kind == "bert" and "last_layer" in plain else 0.2
+
+
+@pytest.mark.parametrize("half", BACKENDS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("plain", [*((name,) for name in FAST_PATHS), EVERYTHING], ids=lambda plain: plain[0] if len(plain) == 1 else "everything")
+def test_a_fast_path_changes_nothing(half, kind, plain):
+    (fast, fast_steps), (slow, slow_steps) = (run(half, kind, names, dropout_for(kind, plain)) for names in ((), plain))
+    assert_all_near(*({name: array for name, array in found.items() if array.any()} for found in (fast, slow)), ACCUMULATION)
+    assert_near(fast_steps, slow_steps, STEP_LOSS)
+
+
+@pytest.mark.needs_mindspore
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_the_plain_way_is_a_graph_too(kind):
+    (fast, fast_steps), (slow, slow_steps) = (run("mindspore", kind, names, dropout_for(kind, EVERYTHING), compile=True) for names in ((), EVERYTHING))
+    assert_all_near(*({name: array for name, array in found.items() if array.any()} for found in (fast, slow)), ACCUMULATION)
+    assert_near(fast_steps, slow_steps, STEP_LOSS)
+
+
+@pytest.mark.needs_pytorch
+def test_nothing_of_the_size_of_the_probabilities_is_kept():
+    """Attention with dropout keeps what it is given; the plain way keeps the probabilities, dropped and not."""
+    import torch
+
+    from pytorch_impl.attention import attention
+    from pytorch_impl.dropout import Dropout, DropoutKey
+
+    dropout = Dropout("layer", 0.1).train()
+    dropout.key = DropoutKey("cpu")
+    query, key, value = (torch.randn(2, 4, 64, 8, requires_grad=True) for _ in range(3))
+    kept = {}
+    for by_hand in (True, False):
+        sizes = {}
+
+        def pack(tensor, sizes=sizes):
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            mixed = attention(query, key, value, None, 8**-0.5, dropout, by_hand)
+        kept[by_hand] = max(sizes.values())
+        mixed.sum().backward()
+    assert kept[True] <= query.numel()
+    assert kept[False] >= 2 * 4 * 64 * 64
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("shape", ["vector", "full", "none"])
+def test_attention_by_hand_has_the_right_gradients(dropout, shape):
+    """Against autograd in float64 through the composed form, in pieces of one and of several rows."""
+    import torch
+
+    from pytorch_impl import attention as module
+    from pytorch_impl.dropout import Dropout, DropoutKey
+
+    layer = Dropout("layer", dropout).train()
+    layer.key = DropoutKey("cpu")
+    layer.key.set(3, 1, 0)
+    generator = torch.Generator().manual_seed(0)
+    query = torch.randn(3, 2, 5, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    key, value = (torch.randn(3, 2, 7, 4, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    mask = {"none": None, "vector": torch.zeros(3, 1, 1, 7).double(), "full": torch.randn(1, 2, 5, 7, generator=generator).double()}[shape]
+    if shape == "vector":
+        mask[1, :, :, 4:] = -1e30
+    upstream = torch.randn(3, 2, 5, 4, generator=generator, dtype=torch.float64)
+    found = {}
+    for piece in (1, 10**6):
+        for by_hand in (True, False):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(module, "PIECE", piece)
+                mixed = module.attention(query, key, value, mask, 0.5, layer, by_hand)
+            found[piece, by_hand] = [mixed, *torch.autograd.grad(mixed, (query, key, value), upstream)]
+    for piece in (1, 10**6):
+        for ours, theirs in zip(found[piece, True], found[piece, False], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
