@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from common.config import load_config
 from common.files import load_arrays
 from common.training.progress import Progress
 from common.training.run import train
+from tests.support import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """\
@@ -41,12 +41,6 @@ def overrides(tmp_path):
         (tmp_path / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
     (tmp_path / "trial.yaml").write_text(CONFIG)
     return [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation")]
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
 
 
 def command(folder, backend, output, overrides, processes="2"):

@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from common.launch.processes import ROOT
-from common.launch.spawning import exit_code
+from common.launch.spawning import exit_code, exits
+from tests.support import free_port
 
 DATA, MODEL, OUT = "obs://bucket/data", "obs://bucket/model/", "obs://bucket/out"
 REMOTE = ("--data_url", DATA, "--model_url", MODEL, "--train_url", OUT)
@@ -36,12 +36,6 @@ def works_in(cwd, folder):
         return str(cwd.readlink()).startswith(f"{folder}/")
     except OSError:
         return False
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def wait_until(condition):
@@ -241,8 +235,9 @@ def test_the_exit_code_of_several_processes(tmp_path):
         for moment, (name, code) in enumerate(codes.items()):
             (tmp_path / name).write_text(str(code))
             os.utime(tmp_path / name, (moment, moment))
-        return tmp_path
+        return exits(tmp_path)
 
+    assert report(rank_1=7, rank_0=9) == [("rank 1", 7), ("rank 0", 9)]
     assert exit_code(0, report(rank_0=0, rank_1=0), 2) == 0
     assert exit_code(1, report(rank_1=7, rank_0=9), 2) == 7
     assert exit_code(1, report(rank_0=0, rank_1=0), 2) == 1
