@@ -22,7 +22,7 @@ import numpy as np
 from common.distributed import Group
 from common.errors import InputError, nearest
 
-__all__ = ["BACKENDS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load", "scored"]
+__all__ = ["BACKENDS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load", "scored", "unscored"]
 
 IGNORE = -100
 Array = np.ndarray
@@ -43,6 +43,7 @@ class EngineSettings:
     compile: bool | None
     seed: int  #: of the dropout masks
     head_factor: float = 1.0  #: by which the task head's learning rate is larger
+    shard: bool = False  #: divide the frozen parameters among the processes
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,11 @@ def scored(micro_batches: Sequence[Batch]) -> int:
     if count == 0:
         raise InputError("An optimizer step needs at least one scored label; every label of this one is ignored.")
     return count
+
+
+def unscored(batch: Batch) -> Batch:
+    """The same batch without a scored label: its loss and gradients are 0."""
+    return {**batch, "labels": np.full_like(batch["labels"], IGNORE)}
 
 
 def available() -> dict[str, bool]:

@@ -156,6 +156,14 @@ def _micro_batch(size, micro):
         yield "training.micro_batch_size", f"must divide training.global_batch_size = {size}; received {micro}"
 
 
+@_rule("training.shard", "training.compile", "adaptation.method")
+def _shard(shard, compiled, method):
+    if shard and method == "full":
+        yield "training.shard", "divides frozen weights, and adaptation.method: full trains them all; use lora or head, or set it to false"
+    if shard and compiled:
+        yield "training.shard", "gathers the weights layer by layer, and training.compile: true makes one graph of all; set one of them to false"
+
+
 @_rule("optimization.warmup_steps", "optimization.warmup_ratio")
 def _warmup(steps, ratio):
     if steps is not None and ratio is not None:

@@ -77,6 +77,24 @@ def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides
         np.testing.assert_allclose(arrays[1][name], array, rtol=0, atol=1e-6 * max(np.abs(array).max(), 1e-3), err_msg=name)
 
 
+@pytest.mark.slow
+@pytest.mark.needs_pytorch
+def test_two_processes_that_divide_the_weights_end_in_the_same_bytes(tmp_path, overrides):
+    """As two that hold all of them, through the script: with a process without work in the last step of an epoch, and in the last round of an evaluation."""
+    given = [*overrides, "training.evaluation_batch_size=7", "model.config.num_hidden_layers=3"]
+    runs = {}
+    for shard in ("false", "true"):
+        job = command(tmp_path, "pytorch", shard, [*given, f"training.shard={shard}"])
+        done = subprocess.run(job, capture_output=True, text=True, env=environment(), timeout=240, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        runs[shard] = tmp_path / shard / "trial/pytorch"
+    kept = ("event", "step", "loss", "grad_norm", "accuracy")
+    logged = [[{name: event.get(name) for name in kept} for event in events(run)] for run in runs.values()]
+    assert logged[0] == logged[1]
+    assert len(logged[0]) == 12 + 4
+    assert len({(run / "adapter/adapter_model.safetensors").read_bytes() for run in runs.values()}) == 1
+
+
 def workers(output):
     """Process id by rank of a running job."""
     found = {}
