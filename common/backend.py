@@ -22,7 +22,21 @@ import numpy as np
 from common.distributed import Group
 from common.errors import InputError, nearest
 
-__all__ = ["BACKENDS", "FAST_PATHS", "IGNORE", "Array", "Batch", "Engine", "EngineSettings", "EvalResult", "StepHandle", "available", "load", "scored"]
+__all__ = [
+    "BACKENDS",
+    "FAST_PATHS",
+    "IGNORE",
+    "Array",
+    "Batch",
+    "Engine",
+    "EngineSettings",
+    "EvalResult",
+    "StepHandle",
+    "available",
+    "load",
+    "scored",
+    "unscored",
+]
 
 IGNORE = -100
 Array = np.ndarray
@@ -53,6 +67,7 @@ class EngineSettings:
     seed: int  #: of the dropout masks
     head_factor: float = 1.0  #: by which the task head's learning rate is larger
     plain: tuple[str, ...] = ()  #: `FAST_PATHS` that are switched off
+    shard: bool = False  #: divide the frozen parameters among the processes
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,11 @@ def scored(micro_batches: Sequence[Batch]) -> int:
     if count == 0:
         raise InputError("An optimizer step needs at least one scored label; every label of this one is ignored.")
     return count
+
+
+def unscored(batch: Batch) -> Batch:
+    """The same batch without a scored label: its loss and gradients are 0."""
+    return {**batch, "labels": np.full_like(batch["labels"], IGNORE)}
 
 
 def available() -> dict[str, bool]:

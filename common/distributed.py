@@ -3,11 +3,14 @@
 Every process goes through the same steps in the same order and knows the whole plan of batches; it computes its own micro-batches of each step, the
 gradients are summed, and all update alike. Masks of dropout belong to the micro-batch, not to the process, so that two processes with b sequences each
 compute what one computes with two micro-batches of b.
+
+A process holds the whole model, or its share of the frozen weights (`Group.shard`), of which a layer is gathered while it is computed. Then everybody
+is needed for every pass, so that all compute equally many batches: `share` with ``idle``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -31,6 +34,16 @@ class Group(Protocol):
     def sum_array(self, array: np.ndarray) -> np.ndarray:
         """A float32 array, summed over the processes."""
 
+    def shard(self, model: Any, trained: Iterable[Any], *functions: Callable) -> tuple[Callable, ...]:
+        """Divide all parameters of ``model`` but the ``trained`` ones among the processes.
+
+        Returns:
+            The ``functions``, whose first argument is the model, so that they find its parameters; all processes must call them alike.
+
+        Raises:
+            InputError: this half cannot.
+        """
+
 
 class _Alone:
     rank, size = 0, 1
@@ -41,13 +54,26 @@ class _Alone:
     def sum_array(self, array: np.ndarray) -> np.ndarray:
         return array
 
+    def shard(self, model: Any, trained: Iterable[Any], *functions: Callable) -> tuple[Callable, ...]:
+        return functions
+
 
 ALONE: Group = _Alone()  #: the group of a single process
 
 
-def share(items: Iterable[Item], group: Group) -> Iterator[tuple[int, Item]]:
-    """What this process computes of ``items``, with their numbers: every ``group.size``-th, so that nothing is computed twice or left out."""
-    return ((number, item) for number, item in enumerate(items) if number % group.size == group.rank)
+def share(items: Iterable[Item], group: Group, idle: Callable[[Item], Item] | None = None) -> Iterator[tuple[int, Item]]:
+    """What this process computes of ``items``, with their numbers: every ``group.size``-th, so that nothing is computed twice or left out.
+
+    Args:
+        idle: makes of an item one that counts for nothing. Where it is given, every process gets equally many items: whoever would be without one
+            in the last round gets the last one made idle.
+    """
+    number, item = -1, None
+    for number, item in enumerate(items):
+        if number % group.size == group.rank:
+            yield number, item
+    if idle is not None and group.rank > number % group.size and number >= 0:
+        yield number, idle(item)
 
 
 def sum_exactly(group: Group, array: np.ndarray) -> np.ndarray:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from mindspore import Tensor, communication, ops
+from mindspore import Parameter, Tensor, communication, nn, ops
 
+from common.errors import InputError
 from common.launch.topology import Topology
 from mindspore_impl.device import preferred
 
@@ -44,3 +45,7 @@ class Group:
     def sum_array(self, array: np.ndarray) -> np.ndarray:
         """A float32 array, summed over the processes."""
         return self._sum(Tensor(np.array(array, np.float32))).asnumpy()
+
+    def shard(self, model: nn.Cell, trained: Iterable[Parameter], *functions: Callable) -> tuple[Callable, ...]:
+        """Raises InputError: this half cannot divide weights among processes."""
+        raise InputError("training.shard is true, and only the PyTorch half divides weights among processes. Set it to false, or train with --backend pytorch.")

@@ -43,6 +43,8 @@ class Engine:
         for _, cell in model.cells_and_names():
             cell.plain = settings.plain
         self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
+        if settings.shard:
+            group.shard(model, self._parameters.values())
         self._differentiate, self._evaluate, self._logits = _functions(model, ms.ParameterTuple(self._parameters.values()))
         self._functions: dict[tuple, Callable] = {}  # by purpose and by which adapters are active, which graphs hold as constants
         self._dropout = connect(model)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from inspect import signature
+from types import MethodType
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 
+from common.errors import InputError
 from common.launch.topology import Topology
 from pytorch_impl.device import preferred
 
@@ -48,3 +54,39 @@ class Group:
         tensor = torch.from_numpy(np.array(array, np.float32)).to(self._device)
         dist.all_reduce(tensor)
         return tensor.cpu().numpy()
+
+    def shard(self, model: nn.Module, trained: Iterable[nn.Parameter], *functions: Callable) -> tuple[Callable, ...]:
+        """Divide the frozen parameters among the processes, each in rows; what is trained stays whole in all of them, and its gradients are summed as ever.
+
+        Every transformer layer is gathered while it is computed, forward and backward, and what lies outside of the layers during the whole pass
+        (`torch.distributed.fsdp.fully_shard`). The ``model`` may be on the CPU: what this process holds of it is moved to its device.
+        """
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method  # half a second to import, and few runs need it
+
+        if "ignored_params" not in signature(fully_shard).parameters:
+            raise InputError(f"training.shard needs a torch whose fully_shard takes ignored_params; {torch.__version__} is older. Upgrade it, or set false.")
+        whole = set(trained)
+        for parameter in whole:
+            parameter.data = parameter.data.to(self._device)
+        mesh = init_device_mesh(self._device.partition(":")[0], (self.size,))
+        for module in (*_layers(model), model):
+            fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
+        model.compute = MethodType(_compute, model)  # the functions call parts of the model, past the hooks of its own forward
+        register_fsdp_forward_method(model, "compute")
+        return tuple(partial(_in_model, function) for function in functions)
+
+
+def _layers(model: nn.Module) -> Iterator[nn.Module]:
+    """The layers that are gathered one by one. The last one of BERT is computed in parts (`models.bert`), so that it is gathered with the rest."""
+    lists = {path: module for path, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    for path, layers in lists.items():
+        if not any(path.startswith(f"{outer}.") for outer in lists):
+            yield from layers[:-1] if model.family == "bert" else layers
+
+
+def _compute(model: nn.Module, function: Callable, *given: object) -> object:
+    return function(model, *given)
+
+
+def _in_model(function: Callable, model: nn.Module, *given: object) -> object:
+    return model.compute(function, *given)

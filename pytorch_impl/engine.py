@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from common.adaptation.plan import Plan
-from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
+from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored, unscored
 from common.distributed import ALONE, Group, share
 from common.errors import InputError
 from pytorch_impl import device as devices
@@ -35,18 +35,21 @@ class Engine:
     def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings, group: Group = ALONE):
         if settings.dtype == "fp64":
             model.double()
+        for module in model.modules():
+            module.plain = settings.plain
+        if settings.dtype == "bf16" and not settings.shard and "weights" not in settings.plain:
+            _keep_in_bfloat16(model)
         self.model, self.plan, self.settings, self.group = model, plan, settings, group
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
+        loss_sum, self._logits = family(model.family).loss_sum, family(model.family).logits
+        if settings.shard:
+            loss_sum, self._logits = group.shard(model, self._parameters.values(), loss_sum, self._logits)
         self.device = str(next(model.parameters()).device)
         if not devices.supports(self.device, settings.dtype):
             raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
         self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
-        for module in model.modules():
-            module.plain = settings.plain
-        if settings.dtype == "bf16" and "weights" not in settings.plain:
-            _keep_in_bfloat16(model)
-        self._loss_sum = torch.compile(family(model.family).loss_sum) if settings.compile else family(model.family).loss_sum
+        self._loss_sum = torch.compile(loss_sum) if settings.compile else loss_sum
         self._dropout = connect(model)
         self._steps = 0
 
@@ -56,7 +59,7 @@ class Engine:
         torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
         self.model.train()
         total = torch.zeros((), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32)
-        for number, batch in share(micro_batches, self.group):
+        for number, batch in share(micro_batches, self.group, unscored if self.settings.shard else None):
             self._dropout.set(self.settings.seed, self._steps, number)
             loss_sum = self._loss(batch)[0]
             (loss_sum / count).backward()
@@ -89,7 +92,7 @@ class Engine:
         """Language-model logits ``(batch, vocabulary)`` at one position per row."""
         self.model.eval()
         with self._autocast():
-            logits = family(self.model.family).logits(self.model, self._inputs(batch), torch.from_numpy(positions).to(self.device).long())
+            logits = self._logits(self.model, self._inputs(batch), torch.from_numpy(positions).to(self.device).long())
         return logits.float().cpu().numpy()
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:

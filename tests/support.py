@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,13 @@ ONE_LAYER = {"bert": {"num_hidden_layers": 1}, "gpt2": {"n_layer": 1}}  #: entri
 CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
 KINDS = {"bert": ("bert", CLASSIFICATION), "gpt2": ("gpt2", LANGUAGE), "gpt2-classifier": ("gpt2", CLASSIFICATION)}
 TARGETS = {"bert": ("*.query", "*.value"), "gpt2": ("*.attn.c_attn[q,v]",), "gpt2-classifier": ("*.attn.c_attn[q,v]",)}
+
+
+def free_port() -> str:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
 
 
 def model_config(kind: str, source: str | None = None, dropout: float | None = 0.0, **entries: Any) -> ModelConfig:

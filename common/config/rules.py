@@ -165,6 +165,14 @@ def _plain(names):
             yield f"training.plain.{index}", f"must be one of {', '.join(FAST_PATHS)}; received {name!r}.{nearest(name, FAST_PATHS)}"
 
 
+@_rule("training.shard", "training.compile", "adaptation.method")
+def _shard(shard, compiled, method):
+    if shard and method == "full":
+        yield "training.shard", "divides frozen weights, and adaptation.method: full trains them all; use lora or head, or set it to false"
+    if shard and compiled:
+        yield "training.shard", "gathers the weights layer by layer, and training.compile: true makes one graph of all; set one of them to false"
+
+
 @_rule("optimization.warmup_steps", "optimization.warmup_ratio")
 def _warmup(steps, ratio):
     if steps is not None and ratio is not None:

@@ -96,6 +96,7 @@ class TrainingConfig:
     dtype: Literal["fp32", "bf16"]
     compile: bool | None  #: null: the faster choice of the backend; true: ms.jit / torch.compile; false: eager / PyNative
     plain: tuple[str, ...]  #: fast paths to switch off, of `common.backend.FAST_PATHS`
+    shard: bool  #: divide the frozen weights among the processes, for models that one device does not hold; PyTorch only
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from common.launch.leader import job_directory, once_per_node, publish
 from common.launch.output import Output
 from common.launch.processes import ROOT, Log, python_command, run_logged
 from common.launch.rank_table import wait_for_rank_table
-from common.launch.spawning import exit_code, launcher
+from common.launch.spawning import exit_code, exits, launcher
 from common.launch.staging import download, is_remote
 from common.launch.topology import READ, Topology, find_topology
 
@@ -130,7 +130,12 @@ class _Job:
         command, environ, stop = launcher(self.args, self.topology, self.arguments, self.environ, self.directory, self.output.folder)
         self.log.say(f"Starting {self.topology.devices_per_node} processes: {' '.join(command)}")
         code = run_logged(command, self.log, environ, Path.cwd(), stop=stop, **self._meanwhile())  # the arguments may hold relative paths
-        return exit_code(code, self.reports, self.topology.devices_per_node)
+        reported = exits(self.reports)
+        if code or any(failure for _, failure in reported):
+            killed = self.topology.devices_per_node - len(reported)
+            said = [f"{name}: {failure}" for name, failure in reported] + [f"killed before they could say theirs: {killed}"] * (killed > 0)
+            self.log.say(f"Exit codes of the processes, the first to end first: {', '.join(said)}")
+        return exit_code(code, reported, self.topology.devices_per_node)
 
     def _train(self, device: str | None) -> int:
         """Run the training; in several processes it is for the training to see to it that one of them writes."""

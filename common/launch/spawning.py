@@ -13,7 +13,7 @@ from common.launch.arguments import Arguments, split
 from common.launch.processes import ROOT
 from common.launch.topology import Topology
 
-__all__ = ["exit_code", "launcher"]
+__all__ = ["exit_code", "exits", "launcher"]
 
 
 def launcher(
@@ -44,11 +44,16 @@ def launcher(
     return [sys.executable, "-m", "mindspore.parallel.cluster.run", *counts, *cluster, *logs, *boot], {**environ, "PATH": path}, signal.SIGINT
 
 
-def exit_code(code: int, reports: Path, processes: int) -> int:
+def exits(reports: Path) -> list[tuple[str, int]]:
+    """Name and exit code of every process that reported one, the first to end first."""
+    reported = sorted((path.stat().st_mtime_ns, path.name.replace("_", " "), int(path.read_text(encoding="utf-8"))) for path in reports.glob("rank_*"))
+    return [(name, code) for _, name, code in reported]
+
+
+def exit_code(code: int, reported: Sequence[tuple[str, int]], processes: int) -> int:
     """The exit code of the process that failed first, which the launcher replaces by its own ``code``.
 
     A launcher that was stopped says 0 all the same: without a report from each of its ``processes`` that is no success.
     """
-    reported = sorted((path.stat().st_mtime_ns, int(path.read_text(encoding="utf-8"))) for path in reports.glob("rank_*"))
     first = next((failure for _, failure in reported if failure), code)
     return first if first or len(reported) == processes else 1

@@ -104,12 +104,13 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
         plain=training.plain,
         seed=config.seed,
         head_factor=(optimization.head_learning_rate or optimization.learning_rate) / optimization.learning_rate,
+        shard=training.shard,
     )
 
 
 def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, group: Group = ALONE) -> Engine:
-    """Build the model, rewrite it by the plan and wrap it in an engine."""
-    model = backend.build_model(spec, device)
+    """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an accelerator: it is built on the CPU."""
+    model = backend.build_model(spec, "cpu" if config.training.shard and group.size > 1 else device)
     backend.rewrite(model, plan, initial_values(plan, config.seed))
     return backend.Engine(model, plan, engine_settings(config), group)
 

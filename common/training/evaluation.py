@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from common.backend import Engine
+from common.backend import Batch, Engine, unscored
 from common.data import Encoded, evaluation_batches
 from common.distributed import share, sum_exactly
 from common.metrics import classification_metrics, language_metrics
@@ -24,7 +24,7 @@ def evaluate(engine: Engine, encoded: Encoded, task: str, batch_size: int, lengt
         logits, labels = class_logits(engine, encoded, batch_size, length_multiple, check)
         return classification_metrics(logits, labels)
     sums = np.zeros(2)
-    for _, (_, batch) in share(evaluation_batches(encoded, batch_size, length_multiple), engine.group):
+    for _, (_, batch) in share(evaluation_batches(encoded, batch_size, length_multiple), engine.group, _idle):
         check()
         result = engine.eval_step(batch)
         sums += result.loss_sum, result.count
@@ -36,13 +36,16 @@ def class_logits(
     engine: Engine, encoded: Encoded, batch_size: int, length_multiple: int, check: Callable[[], None] = lambda: None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits ``(examples, labels)`` and labels ``(examples,)`` in the order of the split."""
-    labels, logits = np.zeros(len(encoded), np.int32), None
-    for number, (indices, batch) in enumerate(evaluation_batches(encoded, batch_size, length_multiple)):
+    logits = None
+    for _, (indices, batch) in share(evaluation_batches(encoded, batch_size, length_multiple), engine.group, _idle):
         check()
-        labels[indices] = batch["labels"][: len(indices)]
-        own = number % engine.group.size == engine.group.rank
-        if own or logits is None:  # the first one tells the number of classes
-            found = engine.eval_step(batch).logits[: len(indices)]
-            logits = np.zeros((len(encoded), found.shape[1]), np.float32) if logits is None else logits
-            logits[indices] = found if own else 0.0
-    return engine.group.sum_array(logits), labels
+        found = engine.eval_step(batch).logits[: len(indices)]
+        logits = np.zeros((len(encoded), found.shape[1]), np.float32) if logits is None else logits
+        logits[indices] = found
+    return engine.group.sum_array(logits), encoded.labels
+
+
+def _idle(numbered: tuple[np.ndarray, Batch]) -> tuple[np.ndarray, Batch]:
+    """Of no example. Every process needs a batch, since it tells the number of classes, and since all may have to gather the weights together."""
+    indices, batch = numbered
+    return indices[:0], unscored(batch)

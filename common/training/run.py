@@ -77,6 +77,8 @@ def _train(
     splits = [split for split in ("train", "validation", "test") if split in inputs.data.splits and split not in inputs.data.unlabelled]
     encoded = {split: encode_split(inputs, split) for split in splits}
     progress.say(coverage_table(inputs.plan, inputs.spec))
+    if config.training.shard and group.size == 1:
+        progress.say("training.shard divides the frozen weights among several processes; this one is alone and holds them all.")
     engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group)
     session = _Session(run, inputs, encoded, backend_name, backend, device, engine, progress)
     session.begin(resume)

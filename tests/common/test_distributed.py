@@ -31,8 +31,16 @@ def test_every_item_is_computed_by_exactly_one_process(items, size):
     assert sorted(dealt) == list(range(items))
 
 
+@given(st.integers(0, 40), st.integers(1, 9))
+def test_with_idle_items_every_process_computes_equally_many(items, size):
+    dealt = [list(share(range(items), Pretend(rank, size), lambda item: -item - 1)) for rank in range(size)]
+    assert {len(one) for one in dealt} == {-(-items // size)}
+    assert sorted(item for one in dealt for _, item in one if item >= 0) == list(range(items))
+    assert all(item == -items and number == items - 1 and place == len(one) - 1 for one in dealt for place, (number, item) in enumerate(one) if item < 0)
+
+
 def test_a_single_process_computes_everything():
-    assert list(share("ab", ALONE)) == [(0, "a"), (1, "b")]
+    assert list(share("ab", ALONE)) == list(share("ab", ALONE, str.upper)) == [(0, "a"), (1, "b")]
 
 
 def test_sums_keep_more_than_float32_has():

@@ -137,6 +137,8 @@ def test_an_empty_file_is_told_everything_that_must_be_given(write):
         (["seed=4294967296"], "seed must be between"),
         (["seed.x=1"], "seed has no keys of its own"),
         (["training.evaluate_every_epochs=null"], "exactly one must be given; received None and None"),
+        (["training.shard=true", "adaptation.method=full"], "training.shard divides frozen weights, and adaptation.method: full trains them all"),
+        (["training.shard=true", "training.compile=true"], "training.shard gathers the weights layer by layer"),
         (["noequals"], "must have the form"),
         (["a..b=1"], "must have the form"),
         (["seed=[1"], "not valid YAML"),

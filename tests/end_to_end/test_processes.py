@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from common.config import load_config
 from common.files import load_arrays
 from common.training.progress import Progress
 from common.training.run import train
+from tests.support import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """\
@@ -41,12 +41,6 @@ def overrides(tmp_path):
         (tmp_path / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
     (tmp_path / "trial.yaml").write_text(CONFIG)
     return [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation")]
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
 
 
 def command(folder, backend, output, overrides, processes="2"):
@@ -81,6 +75,24 @@ def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides
     assert arrays[0].keys() == arrays[1].keys()
     for name, array in arrays[0].items():
         np.testing.assert_allclose(arrays[1][name], array, rtol=0, atol=1e-6 * max(np.abs(array).max(), 1e-3), err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.needs_pytorch
+def test_two_processes_that_divide_the_weights_end_in_the_same_bytes(tmp_path, overrides):
+    """As two that hold all of them, through the script: with a process without work in the last step of an epoch, and in the last round of an evaluation."""
+    given = [*overrides, "training.evaluation_batch_size=7", "model.config.num_hidden_layers=3"]
+    runs = {}
+    for shard in ("false", "true"):
+        job = command(tmp_path, "pytorch", shard, [*given, f"training.shard={shard}"])
+        done = subprocess.run(job, capture_output=True, text=True, env=environment(), timeout=240, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        runs[shard] = tmp_path / shard / "trial/pytorch"
+    kept = ("event", "step", "loss", "grad_norm", "accuracy")
+    logged = [[{name: event.get(name) for name in kept} for event in events(run)] for run in runs.values()]
+    assert logged[0] == logged[1]
+    assert len(logged[0]) == 12 + 4
+    assert len({(run / "adapter/adapter_model.safetensors").read_bytes() for run in runs.values()}) == 1
 
 
 def workers(output):

@@ -89,10 +89,10 @@ class Cluster:
             [*boot, *fixed, *arguments], env=self.environ | environ, cwd=self.scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    def run(self, *arguments: str, code: Path | None = None, **environ: str) -> tuple[int, str]:
-        """Exit code and output of one boot file."""
+    def run(self, *arguments: str, code: Path | None = None, limit: float = 60, **environ: str) -> tuple[int, str]:
+        """Exit code and output of one boot file, which ends within ``limit`` seconds."""
         process = self.start(*arguments, code=code, **environ)
-        output = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=limit)[0]
         return process.returncode, output
 
     def run_node(self, ranks: int, *arguments: str, **environ: str) -> list[tuple[int, str]]:

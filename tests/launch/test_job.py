@@ -1,5 +1,9 @@
-"""A whole job with the real training, from a bucket to a bucket: killed half-way, restarted in a new container, it ends in the bytes of an unbroken one."""
+"""Whole jobs with the real training, from a bucket to a bucket: killed half-way, restarted in a new container, they end in the bytes of an unbroken one.
 
+One of a single process, and one of two processes that the boot file starts with torchrun or msrun, as in a custom image.
+"""
+
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +17,7 @@ from common.config import load_config
 from common.launch.processes import ROOT
 from common.models import save_pretrained
 from common.training.assembly import prepare
+from tests.support import free_port
 
 CONFIG = """\
 model:
@@ -41,25 +46,45 @@ def bucket(cluster):
     return cluster
 
 
-def arguments(out):
+def arguments(out, backend="pytorch"):
     places = {"config": "trial.yaml", "data_url": "texts/", "model_url": "tiny", "train_url": out}
     given = (f"--{name}=obs://bucket/{place}" for name, place in places.items())
-    return (*given, "--device=cpu", "--model.config={}")  # the staged model brings its own
+    return (*given, "--backend", backend, "--device=cpu", "--model.config={}")  # the staged model brings its own
 
 
 def lines(path: Path):
     return path.read_text().splitlines() if path.exists() else []
 
 
-def kill_the_training(boot, metrics):
-    """End it as the kernel would, without a word, once it is some steps beyond a checkpoint."""
-    deadline = time.monotonic() + 30
+def kill_the_training(boot, metrics, training):
+    """End a process as the kernel would, without a word, once the run is some steps beyond a checkpoint."""
+    deadline = time.monotonic() + 60
     while sum('"step"' in line for path in metrics() for line in lines(path)) < KILLED_AFTER + 3:
         assert time.monotonic() < deadline
-        assert boot.poll() is None
+        assert boot.poll() is None, boot.communicate()[0]
         time.sleep(0.005)
-    [training] = Path(f"/proc/{boot.pid}/task/{boot.pid}/children").read_text().split()
-    os.kill(int(training), signal.SIGKILL)
+    [process] = training()
+    os.kill(process, signal.SIGKILL)
+
+
+def working_in(folder):
+    """The processes whose working directory is ``folder``."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == folder:
+                found.append(int(process.name))
+    return found
+
+
+def assert_continued_to_the_same_end(whole, broken):
+    """Files, adapter to the byte, and every logged loss."""
+    assert {"adapter", "metrics.jsonl", "summary.json", "env.json", "logs"} <= {path.name for path in broken.iterdir()}
+    assert json.loads((broken / "summary.json").read_text())["status"] == "finished"
+    assert (whole / "adapter/adapter_model.safetensors").read_bytes() == (broken / "adapter/adapter_model.safetensors").read_bytes()
+    steps = [[(event["event"], event["step"], event["loss"]) for event in map(json.loads, lines(run / "metrics.jsonl"))] for run in (whole, broken)]
+    assert steps[0] == steps[1]
+    assert len(steps[0]) > STEPS
 
 
 @pytest.mark.slow
@@ -67,7 +92,9 @@ def kill_the_training(boot, metrics):
 def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
     unbroken = bucket.start(*arguments("whole"), code=ROOT, MA_VJ_NAME="job-0")
     boot = bucket.start(*arguments("broken"), code=ROOT)
-    kill_the_training(boot, lambda: list(bucket.scratch.glob("*-job-1-*/output/trial-pytorch/metrics.jsonl")))
+    children = Path(f"/proc/{boot.pid}/task/{boot.pid}/children")
+    metrics = "*-job-1-*/output/trial-pytorch/metrics.jsonl"
+    kill_the_training(boot, lambda: bucket.scratch.glob(metrics), lambda: map(int, children.read_text().split()))
     outputs = [process.communicate(timeout=60)[0] for process in (unbroken, boot)]
     assert [unbroken.returncode, boot.returncode] == [0, 128 + signal.SIGKILL], outputs
     whole, broken = (bucket.bucket / out / "trial-pytorch" for out in ("whole", "broken"))
@@ -78,9 +105,35 @@ def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
     code, output = bucket.run(*arguments("broken"), code=ROOT, MA_VJ_NAME="job-2")
     assert code == 0, output
     assert "Continuing after step " in output
-    assert {"adapter", "metrics.jsonl", "summary.json", "env.json", "logs"} <= {path.name for path in broken.iterdir()}
-    assert json.loads((broken / "summary.json").read_text())["status"] == "finished"
-    assert (whole / "adapter/adapter_model.safetensors").read_bytes() == (broken / "adapter/adapter_model.safetensors").read_bytes()
-    steps = [[(event["event"], event["step"], event["loss"]) for event in map(json.loads, lines(run / "metrics.jsonl"))] for run in (whole, broken)]
-    assert steps[0] == steps[1]
-    assert len(steps[0]) > STEPS
+    assert_continued_to_the_same_end(whole, broken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same_bytes(bucket, backend):
+    """The second process is killed: the job ends, the first one's output is brought home, and a log says who was lost."""
+
+    def image(job):
+        return {"MA_NUM_GPUS": "2", "MA_VJ_NAME": job, "MASTER_PORT": free_port(), "code": ROOT}
+
+    boot = bucket.start(*arguments("broken", backend), **image("job-1"))
+    job = bucket.scratch / f"twinlora-{os.getuid()}-job-1-trial-{backend}"
+    kill_the_training(boot, lambda: [job / f"output/trial-{backend}/metrics.jsonl"], lambda: working_in(job / "rank_1"))
+    code, said = bucket.run(*arguments("whole", backend), limit=180, **image("job-0"))  # meanwhile: msrun takes half a minute to give up
+    assert code == 0, said
+    said = boot.communicate(timeout=120)[0]
+    assert boot.returncode == 128 + signal.SIGKILL, said
+    assert not [process for rank in (0, 1) for process in working_in(job / f"rank_{rank}")]
+    whole, broken = (bucket.bucket / out / f"trial-{backend}" for out in ("whole", "broken"))
+    assert (broken / "checkpoint/state.safetensors").is_file()
+    assert not (broken / "summary.json").exists()
+    assert KILLED_AFTER <= len(lines(broken / "metrics.jsonl")) < STEPS
+    logs = {path.name.split(".")[0]: path.read_text() for path in (broken / "logs").iterdir()}
+    assert "the first to end first: rank 1: 137" in logs["node_0"]
+    assert "exit code 137" in logs["rank_1"]
+
+    bucket.forget_scratch()
+    code, said = bucket.run(*arguments("broken", backend), limit=180, **image("job-2"))
+    assert code == 0, said
+    assert "Continuing after step " in said
+    assert_continued_to_the_same_end(whole, broken)

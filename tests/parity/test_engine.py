@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from common.backend import IGNORE, load
+from common.backend import IGNORE, load, unscored
 from common.errors import InputError
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.support import (
@@ -267,6 +267,15 @@ def test_weights_with_nan_are_refused(half, kind):
     rest = {other: array for other, array in spec.arrays.items() if other != name}
     with pytest.raises(InputError, match=f"{name}: missing"):
         half.build_model(dataclasses.replace(spec, arrays=rest), half.device.select("cpu"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_without_scored_labels_evaluates_to_nothing(half, kind):
+    """What a process computes that is left without a batch in the last round of an evaluation."""
+    engine, batch = tiny_engine(half, kind), make_batch(kind, [4, 2])
+    result = engine.eval_step(unscored(batch))
+    assert (result.loss_sum, result.count) == (0.0, 0)
+    assert result.logits is None or np.array_equal(result.logits, engine.eval_step(batch).logits)
 
 
 def test_a_step_without_scored_labels_is_refused(half):
