@@ -1,0 +1,42 @@
+"""The kinds of measurement by name, and what is printed of each."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from common.bench.settings import Settings
+from common.errors import InputError
+
+__all__ = ["measure"]
+
+
+def measure(kind: str, args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """Run the measurement ``kind``; returns its results and the lines that say them.
+
+    Raises:
+        InputError: a number is below 1.
+    """
+    for name in ("threads", "rounds", "steps"):
+        if (getattr(args, name, 1) or 1) < 1:
+            raise InputError(f"--{name} must be at least 1; received {getattr(args, name)}.")
+    return _KINDS[kind](args, settings)
+
+
+def ratio_lines(results: dict[str, Any]) -> list[str]:
+    """One line for each pair, and one of secondary interest for each subject."""
+    lines = [
+        f"{pair:<32} {found['median']:.3f}  (quartiles {found['lower_quartile']:.3f} to {found['upper_quartile']:.3f}, of the sums {found['of_sums']:.3f})"
+        for pair, found in results["ratios"].items()
+    ]
+    return lines + [f"{name:<32} {found['median']:.4f} s" for name, found in results["seconds_per_step"].items()]
+
+
+def _step(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.step import measure_steps
+
+    results = measure_steps(args.case, args.subjects.split(","), settings, args.steps, args.warmup, args.limit)
+    return results, ratio_lines(results)
+
+
+_KINDS = {"step": _step}
