@@ -39,4 +39,14 @@ def _step(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any],
     return results, ratio_lines(results)
 
 
-_KINDS = {"step": _step}
+def _memory(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.memory import measure_memory
+
+    results = measure_memory(args.case, args.subjects.split(","), settings, args.saved)
+    lines = [f"{name:<16}" + "  ".join(f"{key} {value / 2**20:,.0f} MiB" for key, value in found.items() if isinstance(value, int) and key != "rounds")
+             for name, found in results["subjects"].items()]  # fmt: skip
+    lines += [f"{pair:<24}" + "  ".join(f"{key} {value:.3f}" for key, value in found.items()) for pair, found in results["ratios"].items()]
+    return results, lines
+
+
+_KINDS = {"step": _step, "memory": _memory}

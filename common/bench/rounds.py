@@ -48,7 +48,7 @@ def check_losses(losses: Mapping[str, float]) -> None:
     Raises:
         RunError: two losses differ by more than TOLERANCE.
     """
-    low, high = min(losses.values()), max(losses.values())
-    if not high - low <= TOLERANCE * abs(high):
+    values = np.array(list(losses.values()))
+    if not np.ptp(values) <= TOLERANCE * np.abs(values).max():  # NaN neither
         listed = ", ".join(f"{name} {value:.6f}" for name, value in losses.items())
         raise RunError(f"Subjects may only be compared where their first losses agree within {TOLERANCE:g}; received {listed}. They compute different things.")

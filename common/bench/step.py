@@ -14,6 +14,8 @@ from common.errors import InputError
 
 __all__ = ["measure_steps", "pairs", "start"]
 
+_REPEATS = 3  #: of each product in a round, of which the fastest counts
+
 
 def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     """What is compared: each of our halves with every peer, and MindSpore with PyTorch."""
@@ -33,7 +35,7 @@ def start(stack: ExitStack, names: Sequence[str], settings: Settings, request: d
     workers = {name: stack.enter_context(begin(name, settings)) for name in names}
     built = {}
     for name, worker in workers.items():
-        built[name] = worker.ask("build", **request)
+        built[name] = worker.ask("build", **request) | worker.ask("check")
         say(f"{name}: loss {built[name]['check_loss']:.6f} before training{'; ' + built[name]['note'] if built[name]['note'] else ''}")
     check_losses({name: answer["check_loss"] for name, answer in built.items()})
     return workers, built
@@ -55,7 +57,7 @@ def measure_steps(
         limited = [name for name in names if name in OURS and limit]
         for name in limited:
             built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
-            measure[f"limit of {name}"] = lambda worker=workers[name]: worker.ask("limit")["seconds"]
+            measure[f"limit of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)["seconds"]
         samples = alternate(measure, settings.rounds, say)
     compared = pairs(names) + [(name, f"limit of {name}") for name in limited]
     seconds = {name: {"median": median(values), "samples": values} for name, values in samples.items()}

@@ -25,6 +25,8 @@ _FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "bench"
 class Subject(Protocol):
     """A model under training. Peers export ``build(name, case, device) -> Subject``."""
 
+    device: str
+    model: Any  #: the framework's module
     note: str  #: what it computes differently from the others; empty: nothing
 
     def step(self, batch: Batch) -> Any:
@@ -46,6 +48,7 @@ class Own:
         self.backend = backends.load(name)
         self.device = self.backend.device.select(device)
         self.engine = build_engine(self.backend, self.device, case.config, case.spec, case.plan)
+        self.model = self.engine.model
         self._rate = case.config.optimization.learning_rate
 
     def step(self, batch: Batch) -> Any:

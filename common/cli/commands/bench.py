@@ -10,6 +10,7 @@ __all__ = ["add_parser", "run"]
 
 _KINDS = {
     "step": "training steps of several subjects in turn, and the time of their unavoidable matrix products",
+    "memory": "peak memory of a training step, and what autograd keeps for the backward pass",
 }
 
 
@@ -32,6 +33,8 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
     if kind in ("step", "memory"):
         parser.add_argument("--case", default="minilm-16x128", help="default: minilm-16x128; a wrong one lists all")
         parser.add_argument("--subjects", default="pytorch,mindspore,peft", help="separated by commas: pytorch, mindspore, peft, peft-compile, mindpet")
+    if kind == "memory":
+        parser.add_argument("--saved", choices=("too", "only"), help="count what is kept for the backward pass; only: run no whole step")
     if kind == "step":
         parser.add_argument("--steps", type=int, default=5, help="in a round; default: 5")
         parser.add_argument("--warmup", type=int, default=3, help="steps before the first round; default: 3")
