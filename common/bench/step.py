@@ -53,10 +53,13 @@ def measure_steps(
         workers, built = start(stack, names, settings, settings.request(case, size=size))
         for name, worker in workers.items():
             built[name]["warm"] = worker.ask("warm", total=count * settings.rounds, count=warmup)
+        for name, worker in workers.items():
+            built[name]["idle_share"] = worker.idle_share()
         measure = {name: lambda worker=worker: worker.ask("steps", count=count)["seconds"] for name, worker in workers.items()}
         limited = [name for name in names if name in OURS and limit]
         for name in limited:
             built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
+            say(f"{name}: {built[name]['limit']['flops'] / 1e9:.1f} GFLOP in the unavoidable products of a step")
             measure[f"limit of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)["seconds"]
         samples = alternate(measure, settings.rounds, say)
     compared = pairs(names) + [(name, f"limit of {name}") for name in limited]

@@ -7,8 +7,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from common.errors import InputError, RunError
 
@@ -48,10 +51,13 @@ class Worker:
         self._process.stdout.close()
         self._stderr.close()
 
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
+    def idle_share(self, seconds: float = 1.0) -> float:
+        """Processor time that the process takes while nothing is asked of it, as a share of one core; it would be taken from the others."""
+        process = psutil.Process(self._process.pid)
+        before = process.cpu_times()
+        time.sleep(seconds)
+        after = process.cpu_times()
+        return (after.user + after.system - before.user - before.system) / seconds
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
         """Send a request and wait for its answer.
