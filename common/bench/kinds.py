@@ -49,4 +49,21 @@ def _memory(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any
     return results, lines
 
 
-_KINDS = {"step": _step, "memory": _memory}
+def _job(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.job import measure_jobs
+
+    results = measure_jobs(args.subjects.split(","), settings, args.steps)
+    marks = {name: " (extrapolated)" if runs[-1]["extrapolated"] else "" for name, runs in results["subjects"].items()}
+    lines = [f"{pair:<32} {found['median']:.3f}" for pair, found in results["ratios"].items()]
+    return results, lines + [f"{name:<20} {runs[-1]['seconds']:.1f} s{marks[name]}" for name, runs in results["subjects"].items()]
+
+
+def _startup(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.startup import measure_startup
+
+    results = measure_startup(settings)
+    lines = [f"{name:<28} {found['median']:.3f} s" for name, found in results["seconds"].items()]
+    return results, [*lines, *(f"{name} loads {', '.join(found) or 'no framework'}" for name, found in results["loaded"].items())]
+
+
+_KINDS = {"step": _step, "memory": _memory, "job": _job, "startup": _startup}

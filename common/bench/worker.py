@@ -38,7 +38,11 @@ class Session:
         """Build the case and the subject; nothing is computed."""
         self.case = load_case(request, bucketed=self.name in subjects.OURS)
         self.subject = subjects.build(self.name, self.case, request.get("device"))
+        variables = dict(os.environ)
         self._framework = importlib.import_module(f"{subjects.framework_of(self.name)}_impl.measuring")
+        if self.name not in subjects.OURS:  # a peer runs with the framework's own settings, not with those that our half makes
+            os.environ.clear()
+            os.environ.update(variables)
         return {"note": self.subject.note}
 
     def check(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,12 @@ mindpet is no dependency. Install it apart and name the folder, for example:
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from types import ModuleType
 from typing import Any
 
 import mindspore as ms
@@ -124,18 +127,27 @@ def build(name: str, case: Case, device: str | None) -> MindPet:
 
 def _dense(case: Case) -> Any:
     """Makes a layer of the path: LoRADense where a target fits, nn.Dense elsewhere."""
-    try:
-        from mindpet.delta.lora import LoRADense
-    except ImportError as error:
-        raise InputError(f"The peer mindpet needs mindpet 1.0.4, which is not importable ({error}). {__doc__.partition('. ')[2]}") from error
+    layer = _lora_dense()
     adaptation = case.config.adaptation
 
     def dense(path: str, inputs: int, outputs: int) -> nn.Cell:
         if not any(fnmatchcase(path, target.pattern) for target in adaptation.targets):
             return nn.Dense(inputs, outputs)
-        return LoRADense(inputs, outputs, adaptation.rank, adaptation.alpha, adaptation.dropout, compute_dtype=ms.float32)
+        return layer(inputs, outputs, adaptation.rank, adaptation.alpha, adaptation.dropout, compute_dtype=ms.float32)
 
     return dense
+
+
+def _lora_dense() -> Any:
+    """mindpet's layer itself. Its packages' ``__init__`` import commands and adapters that need mindformers; they are passed over."""
+    found = importlib.util.find_spec("mindpet")
+    if found is None:
+        raise InputError(f"The peer mindpet needs mindpet 1.0.4, which is not installed. {__doc__.partition('. ')[2]}")
+    [folder] = found.submodule_search_locations
+    for name, path in (("mindpet", folder), ("mindpet.delta", f"{folder}/delta")):
+        package = sys.modules.setdefault(name, ModuleType(name))
+        package.__path__ = [path]
+    return importlib.import_module("mindpet.delta.lora").LoRADense
 
 
 def _load(model: nn.Cell, spec: ModelSpec) -> None:

@@ -11,6 +11,8 @@ __all__ = ["add_parser", "run"]
 _KINDS = {
     "step": "training steps of several subjects in turn, and the time of their unavoidable matrix products",
     "memory": "peak memory of a training step, and what autograd keeps for the backward pass",
+    "job": "one epoch on Emotion, from the command to its end, tokenisation and evaluation included",
+    "startup": "time to the help text, to each framework, and to the first finished step",
 }
 
 
@@ -33,6 +35,9 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
     if kind in ("step", "memory"):
         parser.add_argument("--case", default="minilm-16x128", help="default: minilm-16x128; a wrong one lists all")
         parser.add_argument("--subjects", default="pytorch,mindspore,peft", help="separated by commas: pytorch, mindspore, peft, peft-compile, mindpet")
+    if kind == "job":
+        parser.add_argument("--subjects", default="pytorch,mindspore,trainer-512,trainer-dynamic", help="separated by commas; default: all")
+        parser.add_argument("--steps", type=int, help="of the epoch; the rest is extrapolated and marked so; default: the whole epoch")
     if kind == "memory":
         parser.add_argument("--saved", choices=("too", "only"), help="count what is kept for the backward pass; only: run no whole step")
     if kind == "step":
