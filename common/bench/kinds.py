@@ -17,9 +17,10 @@ def measure(kind: str, args: argparse.Namespace, settings: Settings) -> tuple[di
     Raises:
         InputError: a number is below 1.
     """
-    for name in ("threads", "rounds", "steps"):
-        if (getattr(args, name, 1) or 1) < 1:
-            raise InputError(f"--{name} must be at least 1; received {getattr(args, name)}.")
+    for name in ("threads", "rounds", "steps", "warmup", "layers"):
+        value = getattr(args, name, None)
+        if value is not None and value < (name != "warmup"):
+            raise InputError(f"--{name} must be at least {int(name != 'warmup')}; received {value}.")
     return _KINDS[kind](args, settings)
 
 
@@ -66,4 +67,22 @@ def _startup(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, An
     return results, [*lines, *(f"{name} loads {', '.join(found) or 'no framework'}" for name, found in results["loaded"].items())]
 
 
-_KINDS = {"step": _step, "memory": _memory, "job": _job, "startup": _startup}
+def _growth(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.growth import measure_growth
+
+    results = measure_growth(args.subjects.split(","), settings, args.steps, args.quick)
+    lines = [
+        f"{name:<24} time ~ n^{curve['exponents']['seconds']:.2f}  memory ~ n^{curve['exponents']['memory']:.2f}" for name, curve in results["curves"].items()
+    ]
+    return results, lines
+
+
+def _merge(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.merge import measure_merge
+
+    results = measure_merge(settings, args.layers)
+    lines = [f"{name:<8} {found['seconds']:.2f} s, {found['fraction']:.2f} of a copy's bandwidth" for name, found in results["operations"].items()]
+    return results, lines
+
+
+_KINDS = {"step": _step, "memory": _memory, "job": _job, "startup": _startup, "growth": _growth, "merge": _merge}

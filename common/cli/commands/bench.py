@@ -13,6 +13,8 @@ _KINDS = {
     "memory": "peak memory of a training step, and what autograd keeps for the backward pass",
     "job": "one epoch on Emotion, from the command to its end, tokenisation and evaluation included",
     "startup": "time to the help text, to each framework, and to the first finished step",
+    "growth": "step time and memory by length, batch, rank and number of adapted matrices, with fitted exponents",
+    "merge": "merging and loading an adapter of a model of 1.5 billion parameters, against the memory's bandwidth",
 }
 
 
@@ -35,6 +37,12 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
     if kind in ("step", "memory"):
         parser.add_argument("--case", default="minilm-16x128", help="default: minilm-16x128; a wrong one lists all")
         parser.add_argument("--subjects", default="pytorch,mindspore,peft", help="separated by commas: pytorch, mindspore, peft, peft-compile, mindpet")
+    if kind == "growth":
+        parser.add_argument("--subjects", default="pytorch,mindspore", help="separated by commas; default: pytorch,mindspore")
+        parser.add_argument("--steps", type=int, default=3, help="in a round; default: 3")
+        parser.add_argument("--quick", action="store_true", help="two points of each axis")
+    if kind == "merge":
+        parser.add_argument("--layers", type=int, help="for a trial; default: all 48")
     if kind == "job":
         parser.add_argument("--subjects", default="pytorch,mindspore,trainer-512,trainer-dynamic", help="separated by commas; default: all")
         parser.add_argument("--steps", type=int, help="of the epoch; the rest is extrapolated and marked so; default: the whole epoch")
