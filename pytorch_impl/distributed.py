@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from inspect import signature
@@ -33,7 +34,14 @@ def join(topology: Topology, device: str) -> Group:
     address = f"tcp://{topology.master_address}:{topology.master_port}"
     store = "env://" if topology.mode == "torchrun" else address
     dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", init_method=store, rank=topology.rank, world_size=topology.world_size)
+    atexit.register(_leave)
     return Group(device)
+
+
+def _leave() -> None:
+    """Join Gloo's threads; one that still runs when the process ends would end it with SIGABRT, after all was done."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class Group:

@@ -66,12 +66,15 @@ class Trainer:
         self._elapsed = 0.0  # seconds of the run before this process
         self._kept_lines = 0
         self._pending: list[_Pending] = []
+        self.data_seconds = 0.0  #: that steps waited for their batches
+        self.shapes: set[tuple[int, ...]] = set()  #: of the batches so far in this process, for each of which a graph is compiled
 
     def resume(self) -> None:
         """Continue from the checkpoint: the rest of the run is what it would have been without the break."""
         progress = load_checkpoint(self.checkpoint, self.engine)
         self.step, self.evaluated_step = progress["step"], progress["evaluated_step"]
         self._elapsed, self._kept_lines = progress["seconds"], progress["log_lines"]
+        self.data_seconds = progress.get("data_seconds", 0.0)
         self.stopping.load_state(progress["stopping"])
 
     def run(self, log: Path) -> str:
@@ -105,7 +108,11 @@ class Trainer:
             if self.stopping.exhausted:
                 return "stopped_early"
             self._check(interruption)
-            self._train_step(next(stream))
+            begun = time.perf_counter()
+            micro_batches = next(stream)
+            self.data_seconds += time.perf_counter() - begun
+            self.shapes.update(batch["input_ids"].shape for batch in micro_batches)
+            self._train_step(micro_batches)
 
     def _check(self, interruption: Interruption) -> None:
         """End between two steps if that was asked for; all processes of a job after the same step, about which they speak when losses are fetched anyway."""
@@ -168,7 +175,7 @@ class Trainer:
 
     def _save(self) -> None:
         progress: dict[str, Any] = {"step": self.step, "evaluated_step": self.evaluated_step, "log_lines": self._log.lines}
-        progress |= {"seconds": self._seconds(time.perf_counter()), "stopping": self.stopping.state()}
+        progress |= {"seconds": self._seconds(time.perf_counter()), "data_seconds": self.data_seconds, "stopping": self.stopping.state()}
         save_checkpoint(self.checkpoint, self.engine, progress)
 
     def _seconds(self, moment: float) -> float:

@@ -25,6 +25,7 @@ import torch
 
 from common.backend import Batch
 from common.config import ExperimentConfig, load_config, to_plain, to_yaml
+from common.config.schema import OptimizationConfig
 from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dataset, load_tokenizer, resolve_folder
 from common.errors import InputError, TwinloraError
 from common.files import write_atomic, write_json
@@ -61,7 +62,6 @@ def check(config: ExperimentConfig) -> None:
 
 def build(config: ExperimentConfig, labels: tuple[str, ...]) -> torch.nn.Module:
     """The pretrained transformers model with PEFT's LoRA on the planned targets and a new head."""
-    from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     torch.manual_seed(config.seed)
@@ -69,23 +69,40 @@ def build(config: ExperimentConfig, labels: tuple[str, ...]) -> torch.nn.Module:
     settings = AutoConfig.from_pretrained(source, num_labels=len(labels))
     if config.model.dropout is not None:
         settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = settings.classifier_dropout = config.model.dropout
-    model = AutoModelForSequenceClassification.from_pretrained(source, config=settings)
+    return adapted(AutoModelForSequenceClassification.from_pretrained(source, config=settings), config)
+
+
+def adapted(model: torch.nn.Module, config: ExperimentConfig) -> torch.nn.Module:
+    """A transformers model under PEFT's LoRA. Of a fused projection PEFT adapts all slices: those that a target names are ignored."""
+    from peft import LoraConfig, TaskType, get_peft_model
+
     adaptation = config.adaptation
     lora = LoraConfig(
-        task_type="SEQ_CLS",
+        task_type=TaskType.SEQ_CLS if config.model.task == "sequence-classification" else TaskType.CAUSAL_LM,
         r=adaptation.rank,
         lora_alpha=adaptation.alpha,
         lora_dropout=adaptation.dropout,
         use_rslora=adaptation.rank_stabilized,
         bias=adaptation.bias,
-        target_modules="|".join(fnmatch.translate(target.pattern) for target in adaptation.targets),
+        fan_in_fan_out=model.config.model_type == "gpt2",
+        target_modules="|".join(fnmatch.translate(target.pattern.partition("[")[0]) for target in adaptation.targets),
     )
     return get_peft_model(model, lora)
 
 
+def weight_decay_groups(model: torch.nn.Module, settings: OptimizationConfig) -> list[dict[str, Any]]:
+    """The trained parameters with their learning rates; matrices decay, vectors do not."""
+    rates = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
+    return [
+        {"params": [parameter], "weight_decay": settings.weight_decay if parameter.ndim > 1 else 0.0, "lr": rates["modules_to_save" in name]}
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    ]
+
+
 def tensors(batch: Batch) -> dict[str, torch.Tensor]:
     """The batch as int64 tensors, without the rows that only fill it up."""
-    real = batch["labels"] >= 0
+    real = (batch["labels"] >= 0).reshape(len(batch["labels"]), -1).any(1)
     return {name: torch.from_numpy(array[real]).long() for name, array in batch.items()}
 
 
@@ -116,13 +133,8 @@ def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> 
     from transformers import get_linear_schedule_with_warmup
 
     settings = config.optimization
-    named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    trained = list(named.values())
-    rates = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
-    groups = [
-        {"params": [parameter], "weight_decay": settings.weight_decay if parameter.ndim > 1 else 0.0, "lr": rates["modules_to_save" in name]}
-        for name, parameter in named.items()
-    ]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = weight_decay_groups(model, settings)
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
     total = int(config.training.epochs) * plan.steps_per_epoch
     schedule = get_linear_schedule_with_warmup(optimizer, math.ceil(round((settings.warmup_ratio or 0.0) * total, 6)), total)

@@ -14,6 +14,7 @@ from common.training.generation import Sampling, generate
 from tests.support import TARGETS, assert_identical, free_port, make_batch, nonzero_values, plan_for, settings, tiny_spec
 
 half = pytest.importorskip("pytorch_impl")
+dist = pytest.importorskip("torch.distributed")
 adapters = pytest.importorskip("pytorch_impl.rewrite").adapters
 pytestmark = pytest.mark.needs_pytorch
 FOUR_LAYERS = {"bert": {"num_hidden_layers": 4}, "gpt2": {"n_layer": 4}}
@@ -66,6 +67,7 @@ def work(rank, port, kind):
     assert {name for name, parameter in shared.model.named_parameters() if hasattr(parameter, "to_local")} == {
         name for name, parameter in shared.model.named_parameters() if not parameter.requires_grad
     }
+    dist.destroy_process_group()  # at the end of a process that multiprocessing started, nothing registered with atexit runs
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "gpt2-classifier", "other"])

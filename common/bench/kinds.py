@@ -1,0 +1,88 @@
+"""The kinds of measurement by name, and what is printed of each."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from common.bench.settings import Settings
+from common.errors import InputError
+
+__all__ = ["measure"]
+
+
+def measure(kind: str, args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    """Run the measurement ``kind``; returns its results and the lines that say them.
+
+    Raises:
+        InputError: a number is below 1.
+    """
+    for name in ("threads", "rounds", "steps", "warmup", "layers"):
+        value = getattr(args, name, None)
+        if value is not None and value < (name != "warmup"):
+            raise InputError(f"--{name} must be at least {int(name != 'warmup')}; received {value}.")
+    return _KINDS[kind](args, settings)
+
+
+def ratio_lines(results: dict[str, Any]) -> list[str]:
+    """One line for each pair, and one of secondary interest for each subject."""
+    lines = [
+        f"{pair:<32} {found['median']:.3f}  (quartiles {found['lower_quartile']:.3f} to {found['upper_quartile']:.3f}, of the sums {found['of_sums']:.3f})"
+        for pair, found in results["ratios"].items()
+    ]
+    return lines + [f"{name:<32} {found['median']:.4f} s" for name, found in results["seconds_per_step"].items()]
+
+
+def _step(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.step import measure_steps
+
+    results = measure_steps(args.case, args.subjects.split(","), settings, args.steps, args.warmup, args.limit)
+    return results, ratio_lines(results)
+
+
+def _memory(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.memory import measure_memory
+
+    results = measure_memory(args.case, args.subjects.split(","), settings, args.saved)
+    lines = [f"{name:<16}" + "  ".join(f"{key} {value / 2**20:,.0f} MiB" for key, value in found.items() if isinstance(value, int) and key != "rounds")
+             for name, found in results["subjects"].items()]  # fmt: skip
+    lines += [f"{pair:<24}" + "  ".join(f"{key} {value:.3f}" for key, value in found.items()) for pair, found in results["ratios"].items()]
+    return results, lines
+
+
+def _job(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.job import measure_jobs
+
+    results = measure_jobs(args.subjects.split(","), settings, args.steps)
+    marks = {name: " (extrapolated)" if runs[-1]["extrapolated"] else "" for name, runs in results["subjects"].items()}
+    lines = [f"{pair:<32} {found['median']:.3f}" for pair, found in results["ratios"].items()]
+    return results, lines + [f"{name:<20} {runs[-1]['seconds']:.1f} s{marks[name]}" for name, runs in results["subjects"].items()]
+
+
+def _startup(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.startup import measure_startup
+
+    results = measure_startup(settings)
+    lines = [f"{name:<28} {found['median']:.3f} s" for name, found in results["seconds"].items()]
+    return results, [*lines, *(f"{name} loads {', '.join(found) or 'no framework'}" for name, found in results["loaded"].items())]
+
+
+def _growth(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.growth import measure_growth
+
+    results = measure_growth(args.subjects.split(","), settings, args.steps, args.quick)
+    lines = [
+        f"{name:<24} time ~ n^{curve['exponents']['seconds']:.2f}  memory ~ n^{curve['exponents']['memory']:.2f}" for name, curve in results["curves"].items()
+    ]
+    return results, lines
+
+
+def _merge(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.merge import measure_merge
+
+    results = measure_merge(settings, args.layers)
+    lines = [f"{name:<8} {found['seconds']:.2f} s, {found['fraction']:.2f} of a copy's bandwidth" for name, found in results["operations"].items()]
+    return results, lines
+
+
+_KINDS = {"step": _step, "memory": _memory, "job": _job, "startup": _startup, "growth": _growth, "merge": _merge}

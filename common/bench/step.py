@@ -1,0 +1,67 @@
+"""Training steps of several subjects, in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from common.bench.rounds import alternate, check_losses, median, ratios
+from common.bench.settings import Settings, begin, say
+from common.bench.subjects import OURS
+from common.bench.workers import Worker
+from common.errors import InputError
+
+__all__ = ["measure_steps", "pairs", "start"]
+
+_REPEATS = 3  #: of each product in a round, of which the fastest counts
+
+
+def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """What is compared: each of our halves with every peer, and MindSpore with PyTorch."""
+    found = [(ours, peer) for ours in names if ours in OURS for peer in names if peer not in OURS]
+    return found + ([("mindspore", "pytorch")] if {"mindspore", "pytorch"} <= set(names) else [])
+
+
+def start(stack: ExitStack, names: Sequence[str], settings: Settings, request: dict[str, Any]) -> tuple[dict[str, Worker], dict[str, Any]]:
+    """Start and build every subject, one after the other; returns the workers and what they said of themselves.
+
+    Raises:
+        InputError: a subject is named twice.
+        RunError: they do not compute the same.
+    """
+    if len(set(names)) != len(names) or not names:
+        raise InputError(f"Every subject is measured once; received {', '.join(names) or 'none'}. Name each of them once with --subjects.")
+    workers = {name: stack.enter_context(begin(name, settings)) for name in names}
+    built = {}
+    for name, worker in workers.items():
+        built[name] = worker.ask("build", **request) | worker.ask("check")
+        say(f"{name}: loss {built[name]['check_loss']:.6f} before training{'; ' + built[name]['note'] if built[name]['note'] else ''}")
+    check_losses({name: answer["check_loss"] for name, answer in built.items()})
+    return workers, built
+
+
+def measure_steps(
+    case: str, names: Sequence[str], settings: Settings, count: int, warmup: int, limit: bool, size: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """``settings.rounds`` rounds of ``count`` steps of every subject, in turn, and of the limit of our halves' frameworks.
+
+    Returns:
+        For each subject the samples (seconds a step) and its notes, and for each pair the ratios.
+    """
+    with ExitStack() as stack:
+        workers, built = start(stack, names, settings, settings.request(case, size=size))
+        for name, worker in workers.items():
+            built[name]["warm"] = worker.ask("warm", total=count * settings.rounds, count=warmup)
+        for name, worker in workers.items():
+            built[name]["idle_share"] = worker.idle_share()
+        measure = {name: lambda worker=worker: worker.ask("steps", count=count)["seconds"] for name, worker in workers.items()}
+        limited = [name for name in names if name in OURS and limit]
+        for name in limited:
+            built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
+            say(f"{name}: {built[name]['limit']['flops'] / 1e9:.1f} GFLOP in the unavoidable products of a step")
+            measure[f"limit of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)["seconds"]
+        samples = alternate(measure, settings.rounds, say)
+    compared = pairs(names) + [(name, f"limit of {name}") for name in limited]
+    seconds = {name: {"median": median(values), "samples": values} for name, values in samples.items()}
+    return {"case": case, "steps_per_round": count, "warmup": warmup, "subjects": built, "seconds_per_step": seconds, "ratios": ratios(samples, compared)}

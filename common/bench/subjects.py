@@ -1,0 +1,84 @@
+"""Subjects: what a worker process trains. Ours are the engines of `twinlora train`; peers stand in ``scripts/bench`` of a checkout."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from common import backend as backends
+from common.backend import Batch
+from common.bench.cases import Case
+from common.errors import InputError, nearest
+from common.training.assembly import build_engine
+
+__all__ = ["OURS", "PEERS", "SUBJECTS", "Subject", "build", "framework_of"]
+
+OURS = ("pytorch", "mindspore")
+PEERS = {"peft": "peft_peer", "peft-compile": "peft_peer", "mindpet": "mindpet_peer"}  #: peer to its module
+SUBJECTS = (*OURS, *PEERS)
+_FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "bench"
+
+
+class Subject(Protocol):
+    """A model under training. Peers export ``build(name, case, device) -> Subject``."""
+
+    device: str
+    model: Any  #: the framework's module
+    note: str  #: what it computes differently from the others; empty: nothing
+
+    def step(self, batch: Batch) -> Any:
+        """One optimizer step; returns what ``losses`` reads, without waiting for the device."""
+
+    def losses(self, handles: Sequence[Any]) -> list[float]:
+        """Mean losses of the steps; waits for the device."""
+
+    def check_loss(self, batch: Batch) -> float:
+        """Mean loss without dropout and without an update."""
+
+
+class Own:
+    """One of our halves, built as `twinlora train` builds it."""
+
+    note = ""
+
+    def __init__(self, name: str, case: Case, device: str | None):
+        self.backend = backends.load(name)
+        self.device = self.backend.device.select(device)
+        self.engine = build_engine(self.backend, self.device, case.config, case.spec, case.plan)
+        self.model = self.engine.model
+        self._rate = case.config.optimization.learning_rate
+
+    def step(self, batch: Batch) -> Any:
+        return self.engine.train_step([batch], self._rate)
+
+    def losses(self, handles: Sequence[Any]) -> list[float]:
+        return [total / handle.count for (total, _), handle in zip(self.engine.fetch(handles), handles, strict=True)]
+
+    def check_loss(self, batch: Batch) -> float:
+        result = self.engine.eval_step(batch)
+        return result.loss_sum / result.count
+
+
+def framework_of(name: str) -> str:
+    """The half whose framework a subject runs in.
+
+    Raises:
+        InputError: there is no such subject.
+    """
+    if name not in SUBJECTS:
+        raise InputError(f"A subject is one of {', '.join(SUBJECTS)}; received {name!r}.{nearest(name, SUBJECTS)}")
+    return "mindspore" if name in ("mindspore", "mindpet") else "pytorch"
+
+
+def build(name: str, case: Case, device: str | None) -> Subject:
+    """Build the subject ``name``. Raises InputError where it is unknown or its packages or file are missing."""
+    framework_of(name)
+    if name in OURS:
+        return Own(name, case, device)
+    if not (_FOLDER / f"{PEERS[name]}.py").is_file():
+        raise InputError(f"Subject {name} is part of the source tree, in {_FOLDER}, which is not here. Run from a checkout.")
+    sys.path.insert(0, str(_FOLDER))
+    return importlib.import_module(PEERS[name]).build(name, case, device)

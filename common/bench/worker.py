@@ -1,0 +1,122 @@
+"""The process of one subject: reads requests and writes answers as JSON, one a line. ``python -m common.bench.worker SUBJECT THREADS``.
+
+Between requests it blocks in a read, so that it takes nothing from the subject that is measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from itertools import cycle, islice
+from typing import Any
+
+from common.backend import IGNORE
+from common.bench import subjects
+from common.bench.cases import Case, load_case
+from common.bench.memory import Meter
+from common.bench.products import Product, flops, step_products
+from common.errors import TwinloraError
+
+__all__ = ["Session", "main"]
+
+
+class Session:
+    """What a worker has built, and what it can be asked; every public method answers the request of its name."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.case: Case
+        self.subject: subjects.Subject
+
+    def build(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the case and the subject; nothing is computed."""
+        self.case = load_case(request, bucketed=self.name in subjects.OURS)
+        self.subject = subjects.build(self.name, self.case, request.get("device"))
+        variables = dict(os.environ)
+        self._framework = importlib.import_module(f"{subjects.framework_of(self.name)}_impl.measuring")
+        if self.name not in subjects.OURS:  # a peer runs with the framework's own settings, not with those that our half makes
+            os.environ.clear()
+            os.environ.update(variables)
+        return {"note": self.subject.note}
+
+    def check(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The loss before training, without dropout."""
+        return {"check_loss": self.subject.check_loss(self.case.check)}
+
+    def warm(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One step of each shape of the ``total`` batches to come, and ``count`` more."""
+        batches = list(islice(cycle(self.case.batches), request["total"]))
+        begun = time.perf_counter()
+        shapes = {batch["input_ids"].shape: batch for batch in batches}
+        losses = self.subject.losses([self.subject.step(batch) for batch in (*shapes.values(), *batches[: request["count"]])])
+        self._stream = cycle(self.case.batches)
+        return {"losses": losses, "shapes": len(shapes), "seconds": time.perf_counter() - begun}
+
+    def steps(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Seconds of a step, over the next ``count``; the losses are read after the last."""
+        batches = list(islice(self._stream, request["count"]))
+        begun = time.perf_counter()
+        losses = self.subject.losses([self.subject.step(batch) for batch in batches])
+        return {"seconds": (time.perf_counter() - begun) / len(batches), "loss": losses[-1]}
+
+    def count_products(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The unavoidable products of the ``total`` batches to come, for ``limit``."""
+        batches = list(islice(cycle(self.case.batches), request["total"]))
+        kinds = Counter((batch["input_ids"].shape, int((batch["labels"] != IGNORE).sum())) for batch in batches)
+        example = {(batch["input_ids"].shape, int((batch["labels"] != IGNORE).sum())): batch for batch in batches}
+        self._products: Counter[Product] = Counter()
+        for kind, times in kinds.items():
+            for product, number in step_products(self.case.spec, self.case.plan, example[kind]).items():
+                self._products[product] += number * times
+        self._batches = len(batches)
+        listed = [[*dataclasses.astuple(product), times / len(batches)] for product, times in sorted(self._products.items())]
+        return {"flops": flops(self._products) / len(batches), "products": listed}
+
+    def limit(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Seconds that the products of a step take alone, on average over the batches of ``count_products``, each the best of ``repeats``."""
+        dtype, device = self.case.config.training.dtype, self.subject.device
+        seconds = {product: self._framework.product_seconds(dataclasses.astuple(product), request["repeats"], dtype, device) for product in self._products}
+        return {"seconds": sum(seconds[product] * times for product, times in self._products.items()) / self._batches}
+
+    def memory(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Peaks of ``count`` steps, one after the other, above what there was before the first, and in all."""
+        meter = Meter(lambda reset: self._framework.device_memory(self.subject.device, reset))
+        for batch in islice(cycle(self.case.batches), request["count"]):
+            meter.around(lambda batch=batch: self.subject.losses([self.subject.step(batch)]))
+        return meter.results()
+
+    def saved(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What the forward pass of a step keeps for its backward pass; None where that cannot be seen."""
+        return {"saved_bytes": self._framework.saved_bytes(lambda: self.subject.step(self.case.batches[0]), self.subject.model)}
+
+
+def answer(method: Callable[[Mapping[str, Any]], dict[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to one request; an error meant for the user is one."""
+    try:
+        return method(request)
+    except TwinloraError as error:
+        return {"error": str(error), "exit_code": error.exit_code}
+
+
+def main() -> None:
+    """Serve until standard input ends. Standard output is the protocol's alone: what libraries print goes to standard error."""
+    protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    name, threads = sys.argv[1], int(sys.argv[2])
+    if hasattr(os, "sched_setaffinity"):  # thread pools of a framework's own do not read OMP_NUM_THREADS
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    session = Session(name)
+    for line in sys.stdin:
+        request = json.loads(line)
+        protocol.write(json.dumps(answer(getattr(session, request["do"]), request)) + "\n")
+        protocol.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Mirrors pytorch_impl.measuring; differs: products are single operators, and what a graph keeps for its backward pass cannot be seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, ops
+
+__all__ = ["device_memory", "product_seconds", "saved_bytes"]
+
+
+def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, device: str) -> float:
+    """See the twin."""
+    batch, rows, inner, columns = sizes
+    kind = ms.bfloat16 if dtype == "bf16" else ms.float32
+    random = np.random.default_rng(0)
+    left, right = (Tensor(random.standard_normal((batch, *shape), np.float32)).astype(kind) for shape in ((rows, inner), (inner, columns)))
+    multiply, left, right = (ops.MatMul(), left[0], right[0]) if batch == 1 else (ops.BatchMatMul(), left, right)
+    best = float("inf")
+    for number in range(repeats + 1):
+        ms.runtime.synchronize()
+        begun = time.perf_counter()
+        multiply(left, right)
+        ms.runtime.synchronize()
+        best = min(best, time.perf_counter() - begun) if number else best
+    return best
+
+
+def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:
+    """See the twin."""
+    if device == "cpu":
+        return None
+    if reset:
+        ms.runtime.reset_max_memory_allocated()
+    return ms.runtime.memory_allocated(), ms.runtime.max_memory_allocated()
+
+
+def saved_bytes(step: Callable[[], Any], model: Any) -> int | None:
+    """None: the graph holds both passes."""
+    return None

@@ -1,0 +1,68 @@
+"""The peers `peft` and `peft-compile`: the transformers network under PEFT's LoRA, torch's AdamW and gradient clipping, all as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from peft_reference import adapted, tensors, weight_decay_groups
+
+from common.backend import Batch
+from common.bench.cases import Case
+from common.errors import InputError
+from pytorch_impl import device as devices
+from pytorch_impl.models import family
+
+_QKV = "PEFT adapts the whole of GPT-2's c_attn (q, k and v); ours its q and v"
+
+
+class Peft:
+    """Implements `common.bench.subjects.Subject`. The base weights are those of the case; PEFT draws its own A, and B is zero in both."""
+
+    def __init__(self, case: Case, device: str, compiled: bool):
+        config, spec = case.config, case.spec
+        network = family(spec.family).build(spec.config, spec.task)
+        missing, unexpected = network.load_state_dict({name: torch.from_numpy(array) for name, array in spec.arrays.items()}, strict=False)
+        if unexpected or any(name != "lm_head.weight" and not name.endswith("position_ids") for name in missing):
+            raise InputError(f"The peer needs the very network of the case; its arrays leave {missing} and add {unexpected}.")
+        self.note = _QKV if any("[" in target.pattern for target in config.adaptation.targets) else ""
+        self.device, self._settings = device, config.optimization
+        self._bf16 = config.training.dtype == "bf16"
+        self.plain = adapted(network, config).to(device)
+        self.model = torch.compile(self.plain) if compiled else self.plain
+        self._trained = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
+        settings = self._settings
+        groups = weight_decay_groups(self.plain, settings)
+        self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
+
+    def step(self, batch: Batch) -> torch.Tensor:
+        self.model.train()
+        loss = self.loss(batch)
+        loss.backward()
+        if self._settings.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._trained, self._settings.max_grad_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return loss.detach()
+
+    def losses(self, handles: Sequence[torch.Tensor]) -> list[float]:
+        return torch.stack(list(handles)).tolist()
+
+    @torch.no_grad()
+    def check_loss(self, batch: Batch) -> float:
+        self.plain.eval()
+        return self.loss(batch, self.plain).item()
+
+    def loss(self, batch: Batch, model: Any = None) -> torch.Tensor:
+        """Mean loss over the scored labels."""
+        inputs = {name: tensor.to(self.device, non_blocking=True) for name, tensor in tensors(batch).items()}
+        if inputs["labels"].dim() == 2:  # transformers shifts the labels itself
+            inputs["labels"] = torch.nn.functional.pad(inputs["labels"], (1, -1), value=-100)
+        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self._bf16):
+            return (model or self.model)(**inputs).loss
+
+
+def build(name: str, case: Case, device: str | None) -> Peft:
+    """The peer ``name`` on the device."""
+    return Peft(case, devices.select(device), name == "peft-compile")

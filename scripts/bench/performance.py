@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Write the tables of docs/performance.md from the measurements kept in docs/performance/*.json.
+
+    twinlora bench step --case minilm-16x128 --output runs/bench/step-minilm-16x128.json
+    python scripts/bench/performance.py --take runs/bench/*.json      copies the files, then writes
+    python scripts/bench/performance.py [--check]                     --check only says whether the page is up to date
+
+Numbers are only measured, never typed; goals stand here, above the tables that are held against them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError, TwinloraError
+from common.files import write_atomic
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = ("step", "memory", "job", "startup", "growth", "merge")
+#: the ratio that is aimed at, by kind and pair; a pair may be narrowed by a case
+GOALS: dict[tuple[str, str], float] = {
+    ("step", "pytorch/peft"): 1.0,
+    ("step", "mindspore/mindpet"): 1.0,
+    ("step", "mindspore/pytorch"): 1.0,
+    ("memory", "pytorch/peft"): 1.0,
+    ("memory", "mindspore/mindpet"): 1.0,
+    ("job", "pytorch/trainer-512"): 1.0,
+    ("job", "pytorch/trainer-dynamic"): 1.0,
+}
+
+
+def row(*cells: Any) -> str:
+    """One line of a table."""
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def table(*columns: str) -> list[str]:
+    """Head of a table; the first column is text, all others are numbers."""
+    return [row(*columns), "|---|" + "---:|" * (len(columns) - 1)]
+
+
+def goal(kind: str, pair: str) -> str:
+    """What is aimed at, or nothing."""
+    found = GOALS.get((kind, pair))
+    return f"at most {found:g}" if found is not None else ""
+
+
+def described(name: str, found: dict[str, Any]) -> str:
+    """On what and with what a file was made."""
+    machine, settings = found["hardware"], found["settings"]
+    versions = ", ".join(f"{package} {version}" for package, version in found["versions"].items())
+    changed = f"; {', '.join(settings['set'])}" if settings["set"] else ""
+    place = machine["accelerator"] or machine["cpu"]
+    return f"[{name}](performance/{name}): {place}, {machine['threads']} threads, {settings['rounds']} rounds{changed}. {versions}."
+
+
+def step(found: dict[str, Any]) -> list[str]:
+    """Ratios with quartiles; seconds of a step second."""
+    lines = [
+        f"Case {found['case']}, {found['steps_per_round']} steps a round.",
+        "",
+        *table("ratio of step times", "median", "quartiles", "of the sums", "goal"),
+    ]
+    for pair, ratio in found["ratios"].items():
+        quartiles = f"{ratio['lower_quartile']:.3f} to {ratio['upper_quartile']:.3f}"
+        lines.append(row(pair, f"{ratio['median']:.3f}", quartiles, f"{ratio['of_sums']:.3f}", goal("step", pair)))
+    lines += ["", *table("subject", "seconds a step")]
+    lines += [row(name, f"{seconds['median']:.4f}") for name, seconds in found["seconds_per_step"].items()]
+    notes = [f"{name}: {about['note']}." for name, about in found["subjects"].items() if about["note"]]
+    return lines + (["", *notes] if notes else [])
+
+
+def memory(found: dict[str, Any]) -> list[str]:
+    """MiB of each subject, and the ratios."""
+    keys = {"before": "before the step", "first": "first step above it", "later": "later steps above it", "peak": "in all", "saved_bytes": "kept for backward"}
+    lines = [f"Case {found['case']}.", "", *table("MiB", *keys.values())]
+    for name, about in found["subjects"].items():
+        lines.append(row(name, *(f"{about[key] / 2**20:,.0f}" if about.get(key) is not None else "" for key in keys)))
+    lines += ["", *table("ratio", *list(keys.values())[1:], "goal")]
+    for pair, ratio in found["ratios"].items():
+        lines.append(row(pair, *(f"{ratio[key]:.3f}" if key in ratio else "" for key in list(keys)[1:]), goal("memory", pair)))
+    return lines
+
+
+def job(found: dict[str, Any]) -> list[str]:
+    """Whole epochs; what was not run to its end says so."""
+    lines = table("job", "seconds", "measured", "steps", "waiting for data", "batch shapes", "compiling")
+    for name, runs in found["subjects"].items():
+        run = sorted(runs, key=lambda entry: entry["seconds"])[len(runs) // 2]
+        seconds = f"{run['seconds']:.0f}{' (extrapolated)' if run['extrapolated'] else ''}"
+        own = (f"{run['data_share']:.1%}", run["batch_shapes"], f"{run['compile']:.1f} s") if "data_share" in run else ("", "", "")
+        lines.append(row(name, seconds, f"{run['measured']:.0f}", run["steps"], *own))
+    lines += ["", *table("ratio of whole jobs", "median", "goal")]
+    return lines + [row(pair, f"{ratio['median']:.3f}", goal("job", pair)) for pair, ratio in found["ratios"].items()]
+
+
+def startup(found: dict[str, Any]) -> list[str]:
+    """Medians."""
+    lines = [*table("from the command to", "seconds"), *(row(name, f"{about['median']:.3f}") for name, about in found["seconds"].items())]
+    return [*lines, "", *(f"Importing the {half} half loads {', '.join(loaded)} and no other framework." for half, loaded in found["loaded"].items())]
+
+
+def growth(found: dict[str, Any]) -> list[str]:
+    """Exponents of time and memory on each axis."""
+    lines = table("backend and axis", "points", "exponent of the step time", "exponent of the memory")
+    for name, curve in found["curves"].items():
+        points = ", ".join(f"{value}: {seconds:.3f} s" for value, seconds in zip(curve["values"], curve["seconds"], strict=True))
+        lines.append(row(name, points, f"{curve['exponents']['seconds']:.2f}", f"{curve['exponents']['memory']:.2f}"))
+    return lines
+
+
+def merge(found: dict[str, Any]) -> list[str]:
+    """Time and share of the memory's bandwidth."""
+    lines = table("operation", "seconds", "GB moved", "GB/s", "share of a copy's bandwidth")
+    for name, about in found["operations"].items():
+        moved = about["bytes"] / 1e9
+        lines.append(row(name, f"{about['seconds']:.2f}", f"{moved:.2f}", f"{moved / about['seconds']:.2f}", f"{about['fraction']:.2f}"))
+    return lines
+
+
+TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {"step": step, "memory": memory, "job": job, "startup": startup, "growth": growth, "merge": merge}
+
+
+def section(kind: str, folder: Path) -> str:
+    """Every table of one kind; says so where nothing was measured."""
+    lines: list[str] = []
+    for path in sorted(folder.glob("*.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["kind"] == kind:
+            lines += [*TABLES[kind](found), "", described(path.name, found), ""]
+    return "\n".join(lines).strip() or "Not measured yet."
+
+
+def rendered(page: str, folder: Path) -> str:
+    """The page with every section between its markers replaced.
+
+    Raises:
+        InputError: a marker is missing.
+    """
+    for kind in KINDS:
+        begin, end = f"<!-- {kind}:begin -->", f"<!-- {kind}:end -->"
+        if page.count(begin) != 1 or page.count(end) != 1:
+            raise InputError(f"The page must hold {begin} and {end} once each; put them where the section belongs.")
+        before, rest = page.split(begin)
+        page = f"{before}{begin}\n{section(kind, folder)}\n{end}{rest.split(end)[1]}"
+    return page
+
+
+def take(files: list[Path], folder: Path) -> None:
+    """Keep measurements beside the page. Raises InputError for a file that is none."""
+    for file in files:
+        kind = json.loads(file.read_text(encoding="utf-8")).get("kind")
+        if kind not in TABLES:
+            raise InputError(f"{file} must be written by twinlora bench; its kind is {kind!r}.")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / file.name)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--take", nargs="+", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--check", action="store_true")
+    args = parser.parse_args()
+    document, folder = ROOT / "docs/performance.md", ROOT / "docs/performance"
+    try:
+        take(args.take, folder)
+        page = document.read_text(encoding="utf-8")
+        wanted = rendered(page, folder)
+        if args.check and wanted != page:
+            raise InputError(f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py.")
+        write_atomic(document, wanted)
+    except TwinloraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""`twinlora bench` from end to end on tiny networks, and the page made of what it writes. No time is judged."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.bench.cases import load_case
+from common.bench.growth import exponent
+from common.bench.memory import Meter
+from common.cli.main import main
+from common.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("performance", ROOT / "scripts" / "bench" / "performance.py")
+performance = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(performance)
+
+SIZES = {"model_type": "bert", "vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+TINY = ["model.source=null", "model.tokenizer=bpe:300", f"model.config={json.dumps(SIZES)}", "adaptation.rank=2"]
+
+
+def bench(kind: str, path: Path, *arguments: str) -> dict:
+    sets = [part for pair in TINY for part in ("--set", pair)]
+    assert main(["bench", kind, "--threads", "1", "--device", "cpu", "--output", str(path), *arguments, *sets]) == 0
+    return json.loads(path.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+def test_steps_of_both_halves_and_peft(tmp_path, capfd):
+    pytest.importorskip("peft")
+    names = ["pytorch", "mindspore", "peft"]
+    found = bench("step", tmp_path / "step.json", "--case", "minilm-16x32", "--rounds", "2", "--steps", "2", "--warmup", "1")
+    assert list(found["subjects"]) == names
+    assert {len(seconds["samples"]) for seconds in found["seconds_per_step"].values()} == {2}
+    assert {"pytorch/peft", "mindspore/peft", "mindspore/pytorch", "pytorch/limit of pytorch", "mindspore/limit of mindspore"} == set(found["ratios"])
+    losses = [found["subjects"][name]["warm"]["losses"] for name in names]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)  # the two halves train alike
+    assert losses[2][0] == pytest.approx(losses[0][0], rel=1e-5)  # PEFT draws its own A
+    assert losses[0][1] != losses[0][0]
+    assert found["subjects"]["pytorch"]["limit"] == found["subjects"]["mindspore"]["limit"]
+    assert "pytorch/peft" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.needs_pytorch
+def test_memory_of_the_pytorch_half(tmp_path):
+    found = bench("memory", tmp_path / "memory.json", "--case", "minilm-16x32", "--rounds", "1", "--saved", "too", "--subjects", "pytorch")
+    about = found["subjects"]["pytorch"]
+    assert about["peak"] > about["before"] > 2**24
+    states = 16 * 32 * 16 * 4  # one tensor of hidden states
+    assert 4 * states < about["saved_bytes"] < 100 * states
+
+
+def test_a_wrong_subject_or_case_is_bad_input(capsys):
+    assert main(["bench", "step", "--subjects", "peftt"]) == 2
+    assert "Nearest: peft" in capsys.readouterr().err
+    assert main(["bench", "step", "--rounds", "0"]) == 2
+    with pytest.raises(InputError, match="--case must be one of minilm-16x128"):
+        load_case({"case": "minilm"})
+    with pytest.raises(InputError, match="--data-dir"):
+        load_case({"case": "sst2"})
+
+
+def test_cases_are_the_same_in_every_process():
+    request = {"case": "minilm-16x32", "set": TINY}
+    first, second = load_case(request), load_case(request)
+    assert first.batches[0]["input_ids"].shape == (16, 32)
+    for one, other in zip(first.batches, second.batches, strict=True):
+        np.testing.assert_array_equal(one["input_ids"], other["input_ids"])
+    assert not np.array_equal(first.batches[0]["input_ids"], first.batches[1]["input_ids"])
+    for name, array in first.spec.arrays.items():
+        np.testing.assert_array_equal(array, second.spec.arrays[name])
+
+
+def test_the_meter_sees_what_a_step_takes_and_gives_back():
+    meter = Meter(lambda reset: None)
+    meter.around(lambda: np.ones(2**24).sum())  # 128 MiB
+    meter.around(lambda: None)
+    found = meter.results()
+    assert 0.95 * 2**27 <= found["first"] < 2**28  # Linux counts pages in batches
+    assert found["later"] < 2**26
+
+
+def test_exponents_come_from_the_upper_half():
+    values = [1, 2, 4, 8, 16, 32]
+    assert exponent(values, [5, 5, 5, 64, 256, 1024]) == pytest.approx(2)
+    assert exponent([2, 8], [3, 12]) == pytest.approx(1)
+
+
+def measured(kind: str, **results) -> dict:
+    settings = {"rounds": 2, "set": ["training.dtype=bf16"]}
+    return {"kind": kind, "settings": settings, "versions": {"torch": "2.0"}, "hardware": {"accelerator": None, "cpu": "a CPU", "threads": 2}, **results}
+
+
+def test_the_page_says_what_the_files_say(tmp_path):
+    ratio = {"median": 0.8764, "lower_quartile": 0.8, "upper_quartile": 0.9, "of_sums": 0.87, "rounds": [0.8, 0.9]}
+    subject = {"note": "adapts more"}
+    file = tmp_path / "step.json"
+    seconds = {"pytorch": {"median": 0.5, "samples": [0.5]}}
+    file.write_text(
+        json.dumps(measured("step", case="c", steps_per_round=3, subjects={"peft": subject}, seconds_per_step=seconds, ratios={"pytorch/peft": ratio}))
+    )
+    folder = tmp_path / "kept"
+    performance.take([file], folder)
+    page = "".join(f"# {kind}\n<!-- {kind}:begin -->\nold\n<!-- {kind}:end -->\n" for kind in performance.KINDS)
+    done = performance.rendered(page, folder)
+    assert "| pytorch/peft | 0.876 | 0.800 to 0.900 | 0.870 | at most 1 |" in done
+    assert "a CPU, 2 threads, 2 rounds; training.dtype=bf16" in done
+    assert "peft: adapts more." in done
+    assert "old" not in done
+    assert done.count("Not measured yet.") == len(performance.KINDS) - 1
+    assert performance.rendered(done, folder) == done
+    with pytest.raises(InputError, match="memory:begin"):
+        performance.rendered(page.replace("<!-- memory:begin -->", ""), folder)
+
+
+@pytest.mark.parametrize("content", ['{"kind": "speed"}', "{}"])
+def test_only_measurements_are_taken(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(InputError, match="written by twinlora bench"):
+        performance.take([tmp_path / "x.json"], tmp_path / "kept")
+
+
+def test_other_tables():
+    run = {"seconds": 90.0, "measured": 9.0, "extrapolated": True, "steps": 5, "data_share": 0.013, "batch_shapes": 4, "compile": 2.5}
+    ratio = {"median": 0.5}
+    assert "| pytorch | 90 (extrapolated) | 9 | 5 | 1.3% | 4 | 2.5 s |" in performance.job(
+        {"subjects": {"pytorch": [run]}, "ratios": {"pytorch/trainer-512": ratio}}
+    )
+    curve = {"values": [1, 2], "seconds": [0.1, 0.2], "exponents": {"seconds": 1.0, "memory": 0.5}}
+    assert "| pytorch, rank | 1: 0.100 s, 2: 0.200 s | 1.00 | 0.50 |" in performance.growth({"curves": {"pytorch, rank": curve}})
+    operation = {"seconds": 2.0, "bytes": 4e9, "fraction": 0.25}
+    assert "| merge | 2.00 | 4.00 | 2.00 | 0.25 |" in performance.merge({"operations": {"merge": operation}})
+    memory = {
+        "case": "c",
+        "subjects": {"a": {"before": 2**20, "first": 2**21, "later": 0, "peak": 2**22, "saved_bytes": None}},
+        "ratios": {"a/b": {"first": 2.0}},
+    }
+    lines = performance.memory(memory)
+    assert "| a | 1 | 2 | 0 | 4 |  |" in lines
+    assert "| a/b | 2.000 |  |  |  |  |" in lines
+    seconds = {"twinlora --help": {"median": 0.1}}
+    assert "Importing the pytorch half loads torch and no other framework." in performance.startup({"seconds": seconds, "loaded": {"pytorch": ["torch"]}})
+
+
+def test_the_page_in_the_documents_is_up_to_date():
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert performance.rendered(page, ROOT / "docs" / "performance") == page
