@@ -123,7 +123,10 @@ def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same
     assert code == 0, said
     said = boot.communicate(timeout=120)[0]
     assert boot.returncode == 128 + signal.SIGKILL, said
-    assert not [process for rank in (0, 1) for process in working_in(job / f"rank_{rank}")]
+    deadline = time.monotonic() + 40  # msrun kills the boot file of the other one, whose training waits for its lost partner for some seconds more
+    while any(working_in(job / f"rank_{rank}") for rank in (0, 1)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     whole, broken = (bucket.bucket / out / f"trial-{backend}" for out in ("whole", "broken"))
     assert (broken / "checkpoint/state.safetensors").is_file()
     assert not (broken / "summary.json").exists()
