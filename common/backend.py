@@ -46,6 +46,7 @@ FAST_PATHS = {
     "lora": "a projection and its update as one node, which keeps the input alone (PyTorch)",
     "attention": "a backward pass by hand, which computes the probabilities again (PyTorch, with dropout) or keeps them (MindSpore)",
     "last_layer": "BERT's last layer for the classified position alone (whose dropout masks are others then)",
+    "products": "float32 products of frozen layers through oneDNN on CPUs that MKL is slow on (PyTorch)",
     "loss": "the language model's loss in pieces, without its logits",
     "fused": "GELU and layer norm with a backward pass by hand (MindSpore)",
     "weights": "in bf16, frozen weights kept in bfloat16 instead of being cast in every pass (PyTorch)",

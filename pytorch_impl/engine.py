@@ -13,9 +13,9 @@ from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
 from common.distributed import ALONE, Group, share
 from common.errors import InputError
 from pytorch_impl import device as devices
-from pytorch_impl.dropout import connect
+from pytorch_impl.dropout import ATTENTION, connect
 from pytorch_impl.models import family
-from pytorch_impl.modules import Conv1D, Embedding, Linear
+from pytorch_impl.modules import Conv1D, Embedding, Linear, hasten, one_dnn
 from pytorch_impl.optimizer import AdamW
 from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
 
@@ -39,6 +39,8 @@ class Engine:
             module.plain = settings.plain
         if settings.dtype == "bf16" and not settings.shard and "weights" not in settings.plain:
             _keep_in_bfloat16(model)
+        if settings.dtype == "fp32" and not settings.compile and "products" not in settings.plain and one_dnn():
+            hasten(model)
         self.model, self.plan, self.settings, self.group = model, plan, settings, group
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
@@ -51,6 +53,8 @@ class Engine:
         self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
         self._loss_sum = torch.compile(loss_sum) if settings.compile else loss_sum
         self._dropout = connect(model)
+        if settings.dtype == "bf16" and "attention" not in settings.plain:
+            model.set_attn_implementation(ATTENTION)
         self._steps = 0
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:

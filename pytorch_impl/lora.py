@@ -21,7 +21,7 @@ from common.adaptation.plan import PlanStep
 from common.errors import InputError
 from pytorch_impl import functional as F
 from pytorch_impl.dropout import Dropout
-from pytorch_impl.modules import Conv1D, Linear
+from pytorch_impl.modules import Conv1D, Linear, product
 
 __all__ = ["LoRAEmbedding", "LoRALayer", "LoRALinear", "wrap"]
 
@@ -75,15 +75,15 @@ class _Projection(torch.autograd.Function):
     """The whole layer as one node: x is kept once and as it is, the update is added in the matrix product, and dropout's mask is computed again."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias, a, b, scaling, dropped):
+    def forward(ctx, x, weight, bias, a, b, scaling, dropped, fast):
         kind = x.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         rows = x.reshape(-1, x.shape[-1]).to(dtype)  # (tokens, in)
         weight = weight.to(dtype)
-        y = torch.mm(rows, weight.T) if bias is None else torch.addmm(bias.to(dtype), rows, weight.T)
+        y = product(rows, weight, None if bias is None else bias.to(dtype), fast)
         low = torch.mm(rows if dropped is None else dropped(rows), a.to(dtype).T).mul_(scaling)  # (tokens, slices * rank)
         ctx.save_for_backward(rows, weight, a, b, low)
-        ctx.scaling, ctx.dropped, ctx.dtype = scaling, dropped, x.dtype
+        ctx.scaling, ctx.dropped, ctx.fast, ctx.dtype = scaling, dropped, fast, x.dtype
         return y.addmm_(low, b.to(dtype).T).view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -97,10 +97,10 @@ class _Projection(torch.autograd.Function):
         by_bias = g.sum(0) if ctx.needs_input_grad[2] else None
         by_x = None
         if ctx.needs_input_grad[0]:
-            by_x = torch.mm(g, weight)
+            by_x = product(g, weight.T, fast=ctx.fast)
             by_x = by_x.addmm_(by_low, a.to(g.dtype)) if ctx.dropped is None else by_x.add_(ctx.dropped(torch.mm(by_low, a.to(g.dtype))))
             by_x = by_x.view(*gradient.shape[:-1], -1).to(ctx.dtype)
-        return by_x, None, by_bias, by_a, by_b, None, None
+        return by_x, None, by_bias, by_a, by_b, None, None, None
 
 
 class LoRALinear(LoRALayer):
@@ -120,7 +120,8 @@ class LoRALinear(LoRALayer):
         base = self.base_layer
         if self.active and "lora" not in self.plain and type(base) in (Linear, Conv1D) and not base.weight.requires_grad:
             weight = base.weight.T if self.step.kind == "conv1d" else base.weight
-            return _Projection.apply(x, weight, base.bias, self.lora_A, self.placed_b(), self.step.arguments.scaling, self.dropout.mask(x.shape))
+            scaling, mask = self.step.arguments.scaling, self.dropout.mask(x.shape)
+            return _Projection.apply(x, weight, base.bias, self.lora_A, self.placed_b(), scaling, mask, "products" not in self.plain)
         y = base(x)
         if not self.active:
             return y

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import torch
 
+from pytorch_impl.modules import product
+
 __all__ = ["PIECE", "token_loss_sum"]
 
 PIECE = 2**24  #: logits that exist at once, 64 MiB in float32
@@ -42,13 +44,13 @@ class _TokenLoss(torch.autograd.Function):
             weight = weight.to(torch.get_autocast_dtype(kind))
         for rows in scored.split(max(1, PIECE // len(weight))):
             states, targets = hidden[rows], labels[rows]
-            logits = torch.mm(states, weight.T).to(total.dtype)  # (piece, vocabulary)
+            logits = product(states.to(weight.dtype), weight).to(total.dtype)  # (piece, vocabulary)
             lse = torch.logsumexp(logits, 1, keepdim=True)
             total += (lse.squeeze(1) - logits.gather(1, targets[:, None]).squeeze(1)).sum()
             if any(wanted):
                 shares = logits.sub_(lse).exp_()
                 if wanted[0]:
-                    by_hidden[rows] = (torch.mm(shares.to(weight.dtype), weight) - weight[targets]).to(hidden.dtype)
+                    by_hidden[rows] = (product(shares.to(weight.dtype), weight.T) - weight[targets]).to(hidden.dtype)
                 if wanted[1]:
                     shares.scatter_add_(1, targets[:, None], shares.new_full((len(rows), 1), -1.0))
                     by_weight += torch.mm(shares.to(states.dtype).T, states).to(by_weight.dtype)

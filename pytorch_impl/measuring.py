@@ -9,6 +9,8 @@ from unittest.mock import patch
 
 import torch
 
+from pytorch_impl.modules import product
+
 __all__ = ["device_memory", "product_seconds", "saved_bytes"]
 
 
@@ -22,7 +24,7 @@ def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, 
     batch, rows, inner, columns = sizes
     kind = torch.bfloat16 if dtype == "bf16" else torch.float32
     left, right = torch.randn(batch, rows, inner, device=device).to(kind), torch.randn(batch, inner, columns, device=device).to(kind)
-    multiply, left, right = (torch.mm, left[0], right[0]) if batch == 1 else (torch.bmm, left, right)
+    multiply, left, right = (product, left[0], right[0].T) if batch == 1 else (torch.bmm, left, right)
     best = float("inf")
     for number in range(repeats + 1):
         _wait(device)

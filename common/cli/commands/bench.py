@@ -32,7 +32,7 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
                         help="of every subject; default: all cores")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=10, help="in which every subject has its turn; default: 10")
-    parser.add_argument("--output", metavar="FILE", type=Path, help=f"default: runs/bench/{kind}.json")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help=f"default: runs/bench/{kind}.json")
     parser.add_argument("--device", help="of every subject: cpu, cuda, ascend, ...; default: the first accelerator, or the CPU")
     if kind in ("step", "memory"):
         parser.add_argument("--case", default="minilm-16x128", help="default: minilm-16x128; a wrong one lists all")
