@@ -48,7 +48,7 @@ FAST_PATHS = {
     "last_layer": "BERT's last layer for the classified position alone (whose dropout masks are others then)",
     "products": "float32 products of frozen layers through oneDNN on CPUs that MKL is slow on (PyTorch)",
     "loss": "the language model's loss in pieces, without its logits",
-    "fused": "GELU and layer norm with a backward pass by hand (MindSpore)",
+    "fused": "GELU and layer norm with a backward pass by hand (MindSpore); GELU's tanh form as one operator (PyTorch)",
     "weights": "in bf16, frozen weights kept in bfloat16 instead of being cast in every pass (PyTorch)",
 }
 BACKENDS = {"pytorch": "torch", "mindspore": "mindspore"}  #: backend name to the framework it needs

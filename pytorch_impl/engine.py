@@ -15,7 +15,7 @@ from common.errors import InputError
 from pytorch_impl import device as devices
 from pytorch_impl.dropout import ATTENTION, connect
 from pytorch_impl.models import family
-from pytorch_impl.modules import Conv1D, Embedding, Linear, hasten, one_dnn
+from pytorch_impl.modules import Conv1D, Embedding, Linear, fuse, hasten, one_dnn
 from pytorch_impl.optimizer import AdamW
 from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
 
@@ -41,6 +41,8 @@ class Engine:
             _keep_in_bfloat16(model)
         if settings.dtype == "fp32" and not settings.compile and "products" not in settings.plain and one_dnn():
             hasten(model)
+        if "fused" not in settings.plain:
+            fuse(model)
         self.model, self.plan, self.settings, self.group = model, plan, settings, group
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Measure the kernels that the fast paths avoid, each against what is used instead; the result is taken up by scripts/bench/performance.py.
+
+    python scripts/bench/kernels.py [--threads 2] [-o runs/bench/kernels.json]
+
+torch: seconds of float32 products through MKL and through `pytorch_impl.modules.product`, of attention forward and backward in bfloat16. MindSpore: bytes that a
+compiled graph keeps, for each element of the results of 20 operators of a kind, after it has run; and seconds of one operator.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+ROWS, WIDTH, INNER, TIMES = 2048, 384, 1536, 20  #: MiniLM at 16 x 128; operators of a graph
+PRODUCTS = ((ROWS, WIDTH, WIDTH), (ROWS, WIDTH, INNER), (ROWS, INNER, WIDTH))
+
+
+def best(function: Callable[[], object], repeats: int = 10) -> float:
+    """Seconds of the fastest of some calls after one that is not counted."""
+    function()
+    times = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
+    """Seconds (or errors) of what torch would do and of what is done."""
+    import torch
+
+    from pytorch_impl.attention import attention
+    from pytorch_impl.dropout import Dropout
+    from pytorch_impl.modules import product
+
+    torch.set_num_threads(threads)
+    found = {}
+    for rows, inner, columns in PRODUCTS:
+        x, weight, bias = torch.randn(rows, inner), torch.randn(columns, inner), torch.randn(columns)
+        exact = x.double() @ weight.double().T + bias.double()
+        ways = {"before": lambda: product(x, weight, bias, fast=False), "now": lambda: product(x, weight, bias)}
+        found[f"float32 product {rows} x {inner} x {columns}"] = {name: best(way) for name, way in ways.items()} | {
+            f"error {name}": float((way() - exact).abs().max() / exact.abs().max()) for name, way in ways.items()
+        }
+
+    def passes(way):
+        query, key, value = (torch.randn(16, 128, 12, 32).bfloat16().transpose(1, 2).requires_grad_() for _ in range(3))
+        return lambda: way(query, key, value).sum().backward()
+
+    plain = passes(torch.nn.functional.scaled_dot_product_attention)
+    by_hand = passes(lambda q, k, v: attention(q, k, v, None, 32**-0.5, Dropout("none", 0.0)))
+    found["bfloat16 attention 16 x 12 x 128 x 32, both passes"] = {"before": best(plain), "now": best(by_hand)}
+    return found
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def mindspore_kernels(threads: int) -> dict[str, dict[str, float]]:
+    """Bytes kept and seconds, of the operator and of what stands for it."""
+    import mindspore_impl  # noqa: F401  # its settings, before MindSpore is imported
+    import mindspore as ms
+    from mindspore import Parameter, Tensor, ops
+
+    from mindspore_impl.attention import join_heads, split_heads
+
+    ms.runtime.set_cpu_affinity(False)
+    column = Parameter(Tensor(np.ones((ROWS, 1), np.float32)), name="column")
+    row = Parameter(Tensor(np.ones(WIDTH, np.float32)), name="row")
+    tile, bias_add = ops.Tile(), ops.BiasAdd()
+
+    def add_column(x):
+        return x + column
+
+    def add_spread_column(x):
+        return x + tile(column, (1, WIDTH))
+
+    def add_row(x):
+        return x + row
+
+    def add_bias(x):
+        return bias_add(x, row)
+
+    def transposed(x):
+        heads = ops.transpose(ops.reshape(x, (16, 128, 12, 32)), (0, 2, 1, 3)) * 1.5
+        return ops.reshape(ops.transpose(heads, (0, 2, 1, 3)), (ROWS, WIDTH))
+
+    def gathered(x):
+        return join_heads(split_heads(x, 16, 12) * 1.5)
+
+    pairs = {"add a column": (add_column, add_spread_column), "add a row": (add_row, add_bias), "split and join heads": (transposed, gathered)}
+
+    def measured(function):
+        def repeated(x):
+            for _ in range(TIMES):
+                x = function(x)
+            return x.sum()
+
+        graph, x = ms.jit(repeated), Tensor(np.ones((ROWS, WIDTH), np.float32))
+        before = resident()
+        graph(x).asnumpy()
+        kept = (resident() - before) / (TIMES * ROWS * WIDTH)
+        return kept, best(lambda: graph(x).asnumpy(), 5) / TIMES
+
+    measured(add_bias)  # the memory pool's first block
+    found = {}
+    for name, ways in pairs.items():
+        (kept, seconds), (kept_now, seconds_now) = (measured(way) for way in ways)
+        found[f"MindSpore, {name}, {ROWS} x {WIDTH}"] = {"before": seconds, "now": seconds_now, "kept before": kept, "kept now": kept_now}
+    return found
+
+
+def main() -> None:
+    from common.bench.settings import Settings, save
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("-o", "--output", type=Path, default=Path("runs/bench/kernels.json"))
+    args = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    kernels: dict[str, dict[str, float]] = {}
+    for measure in (torch_kernels, mindspore_kernels):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # one framework a process
+            kernels |= pool.submit(measure, args.threads).result()
+    for name, values in kernels.items():
+        print(f"{name:<60}", "  ".join(f"{key} {value:.3g}" for key, value in values.items()))
+    print(save("kernels", Settings(args.threads, 1, output=args.output), {"kernels": kernels}))
+
+
+if __name__ == "__main__":
+    main()
