@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +42,18 @@ def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
     """Tests neither read nor fill the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINLORA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _one_group_of_processes_at_a_time(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """Groups of training processes wait for each other: on a few cores two of them starve, and msrun takes a worker that does not answer for lost."""
+    if request.node.get_closest_marker("processes") is None:
+        yield
+        return
+    folder = tmp_path_factory.getbasetemp()
+    with (folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder).joinpath("processes.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

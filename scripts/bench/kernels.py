@@ -3,8 +3,8 @@
 
     python scripts/bench/kernels.py [--threads 2] [-o runs/bench/kernels.json]
 
-torch: seconds of float32 products through MKL and through `pytorch_impl.modules.product`, of attention forward and backward in bfloat16. MindSpore: bytes that a
-compiled graph keeps, for each element of the results of 20 operators of a kind, after it has run; and seconds of one operator.
+torch: seconds of float32 products through MKL and through `pytorch_impl.modules.product`, of attention forward and backward in bfloat16.
+MindSpore: bytes that a compiled graph keeps, for each element of the results of 20 operators of a kind, after it has run; and seconds of one operator.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -47,10 +48,9 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
     for rows, inner, columns in PRODUCTS:
         x, weight, bias = torch.randn(rows, inner), torch.randn(columns, inner), torch.randn(columns)
         exact = x.double() @ weight.double().T + bias.double()
-        ways = {"before": lambda: product(x, weight, bias, fast=False), "now": lambda: product(x, weight, bias)}
-        found[f"float32 product {rows} x {inner} x {columns}"] = {name: best(way) for name, way in ways.items()} | {
-            f"error {name}": float((way() - exact).abs().max() / exact.abs().max()) for name, way in ways.items()
-        }
+        ways = {name: partial(product, x, weight, bias, fast) for name, fast in (("before", False), ("now", True))}
+        errors = {f"error {name}": float((way() - exact).abs().max() / exact.abs().max()) for name, way in ways.items()}
+        found[f"float32 product {rows} x {inner} x {columns}"] = {name: best(way) for name, way in ways.items()} | errors
 
     def passes(way):
         query, key, value = (torch.randn(16, 128, 12, 32).bfloat16().transpose(1, 2).requires_grad_() for _ in range(3))
@@ -69,13 +69,12 @@ def resident() -> int:
 
 def mindspore_kernels(threads: int) -> dict[str, dict[str, float]]:
     """Bytes kept and seconds, of the operator and of what stands for it."""
-    import mindspore_impl  # noqa: F401  # its settings, before MindSpore is imported
     import mindspore as ms
     from mindspore import Parameter, Tensor, ops
 
+    import mindspore_impl  # noqa: F401  # its settings, before MindSpore is imported
     from mindspore_impl.attention import join_heads, split_heads
 
-    ms.runtime.set_cpu_affinity(False)
     column = Parameter(Tensor(np.ones((ROWS, 1), np.float32)), name="column")
     row = Parameter(Tensor(np.ones(WIDTH, np.float32)), name="row")
     tile, bias_add = ops.Tile(), ops.BiasAdd()

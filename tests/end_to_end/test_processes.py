@@ -59,6 +59,7 @@ def events(run):
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides, backend):
     done = subprocess.run(command(tmp_path, backend, "two", overrides), capture_output=True, text=True, env=environment(), timeout=240, check=False)
@@ -78,6 +79,7 @@ def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.needs_pytorch
 def test_two_processes_that_divide_the_weights_end_in_the_same_bytes(tmp_path, overrides):
     """As two that hold all of them, through the script: with a process without work in the last step of an epoch, and in the last round of an evaluation."""
@@ -117,6 +119,7 @@ def workers(output):
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_lost_process_ends_the_others_within_a_minute_and_is_named(tmp_path, overrides, backend):
     endless = ["training.max_steps=1000000", "training.epochs=1000000", "training.log_every_steps=1000", "training.evaluate_every_steps=1000000"]

@@ -261,6 +261,7 @@ def test_an_old_interpreter_can_say_that_it_is_old():
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("backend", [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
 def test_a_custom_image_starts_its_own_workers(cluster, backend):
     """With the real torchrun and msrun: two cards of one node, one crash, one restart."""
@@ -283,6 +284,7 @@ def test_a_custom_image_starts_its_own_workers(cluster, backend):
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.needs_mindspore
 def test_a_custom_image_that_is_stopped_leaves_no_worker_behind(cluster):
     """msrun would, on SIGTERM; and it calls being stopped a success. Relative paths mean the same to the workers."""

@@ -109,6 +109,7 @@ def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
 
 
 @pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("backend", [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
 def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same_bytes(bucket, backend):
     """The second process is killed: the job ends, the first one's output is brought home, and a log says who was lost."""

@@ -70,6 +70,7 @@ def work(rank, port, kind):
     dist.destroy_process_group()  # at the end of a process that multiprocessing started, nothing registered with atexit runs
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "gpt2-classifier", "other"])
 def test_each_of_two_processes_holds_half_and_they_compute_the_same(kind):
     """Through training steps of one to three micro-batches, evaluation, gradients and generation."""
