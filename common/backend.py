@@ -67,6 +67,7 @@ class EngineSettings:
     compile: bool | None
     seed: int  #: of the dropout masks
     head_factor: float = 1.0  #: by which the task head's learning rate is larger
+    recompute: bool = False  #: keep the inputs of layers alone, and compute the rest again in the backward pass
     plain: tuple[str, ...] = ()  #: `FAST_PATHS` that are switched off
     shard: bool = False  #: divide the frozen parameters among the processes
 

@@ -42,6 +42,8 @@ class Engine:
             raise InputError(f"training.dtype {settings.dtype} is not available in the MindSpore half: MindSpore's CPU kernels lack it. Use fp32.")
         for _, cell in model.cells_and_names():
             cell.plain = settings.plain
+        if settings.recompute:
+            raise InputError("training.recompute is for the PyTorch half: MindSpore's CPU executor keeps nearly as much with it. Set it to false.")
         self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
         if settings.shard:
             group.shard(model, self._parameters.values())

@@ -41,6 +41,12 @@ class Engine:
             _keep_in_bfloat16(model)
         if settings.dtype == "fp32" and not settings.compile and "products" not in settings.plain and one_dnn():
             hasten(model)
+        if settings.recompute:
+            if not model.supports_gradient_checkpointing:
+                raise InputError(
+                    f"training.recompute needs a model of which transformers can compute layers again; {type(model).__name__} is none. Set it to false."
+                )
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         if "fused" not in settings.plain:
             fuse(model)
         self.model, self.plan, self.settings, self.group = model, plan, settings, group

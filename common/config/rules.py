@@ -158,6 +158,13 @@ def _micro_batch(size, micro):
         yield "training.micro_batch_size", f"must divide training.global_batch_size = {size}; received {micro}"
 
 
+@_rule("training.recompute", "training.shard", "training.compile")
+def _recompute(recompute, shard, compiled):
+    for name, value in (("shard", shard), ("compile", compiled)):
+        if recompute and value:
+            yield "training.recompute", f"and training.{name} exclude each other; set one of them to false"
+
+
 @_rule("training.plain")
 def _plain(names):
     for index, name in enumerate(names):

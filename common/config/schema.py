@@ -95,6 +95,7 @@ class TrainingConfig:
     log_every_steps: int
     dtype: Literal["fp32", "bf16"]
     compile: bool | None  #: null: the faster choice of the backend; true: ms.jit / torch.compile; false: eager / PyNative
+    recompute: bool  #: keep the inputs of layers alone and compute the rest again in the backward pass (activation checkpointing); PyTorch only
     plain: tuple[str, ...]  #: fast paths to switch off, of `common.backend.FAST_PATHS`
     shard: bool  #: divide the frozen weights among the processes, for models that one device does not hold; PyTorch only
 

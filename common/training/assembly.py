@@ -101,6 +101,7 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
         max_grad_norm=optimization.max_grad_norm,
         dtype=training.dtype,
         compile=training.compile,
+        recompute=training.recompute,
         plain=training.plain,
         seed=config.seed,
         head_factor=(optimization.head_learning_rate or optimization.learning_rate) / optimization.learning_rate,

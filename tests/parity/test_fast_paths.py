@@ -101,3 +101,20 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
     for piece in (1, 10**6):
         for ours, theirs in zip(found[piece, True], found[piece, False], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("kind", KINDS)
+def test_recomputed_layers_change_no_bit_and_keep_less(kind):
+    from pytorch_impl.measuring import saved_bytes
+
+    results, kept = [], []
+    for recompute in (False, True):
+        spec = tiny_spec(kind, dropout=0.2, **({"num_hidden_layers": 4} if kind == "bert" else {"n_layer": 4}))
+        plan = plan_for(spec, TARGETS[kind], rank=4, dropout=0.2)
+        engine = build_engine(load("pytorch"), spec, plan, recompute=recompute)
+        steps = [[make_batch(kind, [30, 20, 16], seed=i)] for i in range(3)]
+        kept.append(saved_bytes(lambda engine=engine, steps=steps: engine.train_step(steps[0], 0.0), engine.model))
+        results.append(engine.fetch([engine.train_step(step, 1e-2) for step in steps]))
+    assert results[0] == results[1]
+    assert kept[1] < 0.5 * kept[0]
