@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the tables of docs/performance.md from the measurements kept in docs/performance/*.json.
+"""Write the tables of docs/performance.md, and the README's summary of them, from the measurements kept in docs/performance/*.json.
 
     twinlora bench step --case minilm-16x128 --output runs/bench/step-minilm-16x128.json
     python scripts/bench/performance.py --take runs/bench/*.json      copies the files, then writes
@@ -172,12 +172,30 @@ def rendered(page: str, folder: Path) -> str:
         InputError: a marker is missing.
     """
     for kind in KINDS:
-        begin, end = f"<!-- {kind}:begin -->", f"<!-- {kind}:end -->"
-        if page.count(begin) != 1 or page.count(end) != 1:
-            raise InputError(f"The page must hold {begin} and {end} once each; put them where the section belongs.")
-        before, rest = page.split(begin)
-        page = f"{before}{begin}\n{section(kind, folder)}\n{end}{rest.split(end)[1]}"
+        page = between(page, kind, section(kind, folder))
     return page
+
+
+def between(page: str, name: str, text: str) -> str:
+    """The page with ``text`` between the markers of a name. Raises InputError where a marker is missing."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise InputError(f"The page must hold {begin} and {end} once each; put them where the section belongs.")
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
+
+
+def summary(folder: Path) -> str:
+    """One row for each goal of which there is a measurement: the median ratio, of memory what later steps take, or what is kept for the backward pass."""
+    lines = table("measurement", "compared", "ratio", "goal")
+    for name, pair in GOALS:
+        path = folder / f"{name}.json"
+        if path.exists():
+            found = {**json.loads(path.read_text(encoding="utf-8")), "name": name}
+            ratio = found["ratios"][pair]
+            value = next(ratio[key] for key in ("median", "saved_bytes", "later") if key in ratio)
+            lines.append(row(name, pair, f"{value:.2f}", goal(found, pair)))
+    return "\n".join(lines)
 
 
 def take(files: list[Path], folder: Path) -> None:
@@ -195,14 +213,18 @@ def main() -> int:
     parser.add_argument("--take", nargs="+", type=Path, default=[], metavar="FILE")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
-    document, folder = ROOT / "docs/performance.md", ROOT / "docs/performance"
+    folder = ROOT / "docs/performance"
     try:
         take(args.take, folder)
-        page = document.read_text(encoding="utf-8")
-        wanted = rendered(page, folder)
-        if args.check and wanted != page:
-            raise InputError(f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py.")
-        write_atomic(document, wanted)
+        for document, render in (
+            (ROOT / "docs/performance.md", lambda page: rendered(page, folder)),
+            (ROOT / "README.md", lambda page: between(page, "performance", summary(folder))),
+        ):
+            page = document.read_text(encoding="utf-8")
+            wanted = render(page)
+            if args.check and wanted != page:
+                raise InputError(f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py.")
+            write_atomic(document, wanted)
     except TwinloraError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
