@@ -6,9 +6,11 @@ Every message states the rule, what was received and what to do.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from typing import NoReturn
 
-__all__ = ["InputError", "RunError", "TwinloraError", "nearest"]
+__all__ = ["InputError", "RunError", "TwinloraError", "nearest", "run_script"]
 
 
 class TwinloraError(Exception):
@@ -33,3 +35,13 @@ def nearest(word: str, known: Iterable[str], limit: int = 3) -> str:
     """Return `` Nearest: a, b.`` for the known words that resemble ``word``, or an empty string."""
     matches = difflib.get_close_matches(word, list(known), n=limit, cutoff=0.5)
     return f" Nearest: {', '.join(matches)}." if matches else ""
+
+
+def run_script(main: Callable[[], object]) -> NoReturn:
+    """End the process with what ``main`` comes to: 0, or the exit code of an error meant for the user, whose message is shown."""
+    try:
+        main()
+    except TwinloraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    sys.exit(0)

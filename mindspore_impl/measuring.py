@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
+
+from common.bench.rounds import fastest
 
 __all__ = ["device_memory", "product_seconds", "saved_bytes"]
 
@@ -20,14 +21,7 @@ def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, 
     random = np.random.default_rng(0)
     left, right = (Tensor(random.standard_normal((batch, *shape), np.float32)).astype(kind) for shape in ((rows, inner), (inner, columns)))
     multiply, left, right = (ops.MatMul(), left[0], right[0]) if batch == 1 else (ops.BatchMatMul(), left, right)
-    best = float("inf")
-    for number in range(repeats + 1):
-        ms.runtime.synchronize()
-        begun = time.perf_counter()
-        multiply(left, right)
-        ms.runtime.synchronize()
-        best = min(best, time.perf_counter() - begun) if number else best
-    return best
+    return fastest(lambda: multiply(left, right), repeats, ms.runtime.synchronize)
 
 
 def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:

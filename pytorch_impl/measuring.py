@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
 import torch
 
+from common.bench.rounds import fastest
 from pytorch_impl.modules import product
 
 __all__ = ["device_memory", "product_seconds", "saved_bytes"]
@@ -25,14 +25,7 @@ def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, 
     kind = torch.bfloat16 if dtype == "bf16" else torch.float32
     left, right = torch.randn(batch, rows, inner, device=device).to(kind), torch.randn(batch, inner, columns, device=device).to(kind)
     multiply, left, right = (product, left[0], right[0].T) if batch == 1 else (torch.bmm, left, right)
-    best = float("inf")
-    for number in range(repeats + 1):
-        _wait(device)
-        begun = time.perf_counter()
-        multiply(left, right)
-        _wait(device)
-        best = min(best, time.perf_counter() - begun) if number else best
-    return best
+    return fastest(lambda: multiply(left, right), repeats, lambda: _wait(device))
 
 
 def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:

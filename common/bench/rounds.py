@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from common.errors import RunError
 
-__all__ = ["TOLERANCE", "alternate", "check_losses", "median", "ratios"]
+__all__ = ["TOLERANCE", "alternate", "check_losses", "fastest", "median", "ratios"]
 
 TOLERANCE = 1e-3  #: relative difference of two subjects' first losses, above which they do not compute the same
 
@@ -21,6 +22,18 @@ def alternate(measure: Mapping[str, Callable[[], float]], rounds: int, tell: Cal
             samples[name].append(function())
         tell(f"round {number} of {rounds}: " + ", ".join(f"{name} {values[-1]:.4g}" for name, values in samples.items()))
     return samples
+
+
+def fastest(function: Callable[[], object], repeats: int, wait: Callable[[], None] = lambda: None) -> float:
+    """Seconds of the fastest of some calls, after one that is not counted. ``wait`` returns when the device is done."""
+    seconds = []
+    for _ in range(repeats + 1):
+        wait()
+        begun = time.perf_counter()
+        function()
+        wait()
+        seconds.append(time.perf_counter() - begun)
+    return min(seconds[1:])
 
 
 def ratios(samples: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]) -> dict[str, dict[str, float | list[float]]]:

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import argparse
 import io
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.errors import InputError, TwinloraError
+from common.errors import InputError, run_script
 from common.files import write_atomic, write_json
 from common.parity.trace import Trace, read_trace
 
@@ -102,23 +101,18 @@ def insert(path: Path, text: str) -> None:
     write_atomic(path, f"{before}{MARKERS[0]}\n{text}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}")
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("traces", type=Path, help="output folder of twinlora parity training")
     args = parser.parse_args()
-    try:
-        traces = {side: read_trace(args.traces / side) for side in SIDES}
-        found = distances(traces)
-        curves: dict[str, Any] = {case: {pair: [float(f"{value:.4g}") for value in values] for pair, values in pairs.items()} for case, pairs in found.items()}
-        producers = {side: trace.manifest["producer"] for side, trace in traces.items()}
-        write_json(ROOT / "docs/drift.json", {"schema": 1, "producers": producers, "relative distance of the loss": curves})
-        write_atomic(ROOT / "docs/images/drift.svg", drawing(found))
-        insert(ROOT / "docs/parity.md", section(found, traces))
-    except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    traces = {side: read_trace(args.traces / side) for side in SIDES}
+    found = distances(traces)
+    curves: dict[str, Any] = {case: {pair: [float(f"{value:.4g}") for value in values] for pair, values in pairs.items()} for case, pairs in found.items()}
+    producers = {side: trace.manifest["producer"] for side, trace in traces.items()}
+    write_json(ROOT / "docs/drift.json", {"schema": 1, "producers": producers, "relative distance of the loss": curves})
+    write_atomic(ROOT / "docs/images/drift.svg", drawing(found))
+    insert(ROOT / "docs/parity.md", section(found, traces))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

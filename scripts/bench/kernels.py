@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -20,19 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
+from common.bench.rounds import fastest
+
 ROWS, WIDTH, INNER, TIMES = 2048, 384, 1536, 20  #: MiniLM at 16 x 128; operators of a graph
 PRODUCTS = ((ROWS, WIDTH, WIDTH), (ROWS, WIDTH, INNER), (ROWS, INNER, WIDTH))
-
-
-def best(function: Callable[[], object], repeats: int = 10) -> float:
-    """Seconds of the fastest of some calls after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - begun)
-    return min(times)
 
 
 def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
@@ -50,7 +39,7 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
         exact = x.double() @ weight.double().T + bias.double()
         ways = {name: partial(product, x, weight, bias, fast) for name, fast in (("before", False), ("now", True))}
         errors = {f"error {name}": float((way() - exact).abs().max() / exact.abs().max()) for name, way in ways.items()}
-        found[f"float32 product {rows} x {inner} x {columns}"] = {name: best(way) for name, way in ways.items()} | errors
+        found[f"float32 product {rows} x {inner} x {columns}"] = {name: fastest(way, 10) for name, way in ways.items()} | errors
 
     def passes(way):
         query, key, value = (torch.randn(16, 128, 12, 32).bfloat16().transpose(1, 2).requires_grad_() for _ in range(3))
@@ -58,7 +47,7 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
 
     plain = passes(torch.nn.functional.scaled_dot_product_attention)
     by_hand = passes(lambda q, k, v: attention(q, k, v, None, 32**-0.5, Dropout("none", 0.0)))
-    found["bfloat16 attention 16 x 12 x 128 x 32, both passes"] = {"before": best(plain), "now": best(by_hand)}
+    found["bfloat16 attention 16 x 12 x 128 x 32, both passes"] = {"before": fastest(plain, 10), "now": fastest(by_hand, 10)}
     return found
 
 
@@ -110,7 +99,7 @@ def mindspore_kernels(threads: int) -> dict[str, dict[str, float]]:
         before = resident()
         graph(x).asnumpy()
         kept = (resident() - before) / (TIMES * ROWS * WIDTH)
-        return kept, best(lambda: graph(x).asnumpy(), 5) / TIMES
+        return kept, fastest(lambda: graph(x).asnumpy(), 5) / TIMES
 
     measured(add_bias)  # the memory pool's first block
     found = {}

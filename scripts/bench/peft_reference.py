@@ -13,7 +13,6 @@ import argparse
 import fnmatch
 import math
 import statistics
-import sys
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -27,7 +26,7 @@ from common.backend import Batch
 from common.config import ExperimentConfig, load_config, to_plain, to_yaml
 from common.config.schema import OptimizationConfig
 from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dataset, load_tokenizer, resolve_folder
-from common.errors import InputError, TwinloraError
+from common.errors import InputError, run_script
 from common.files import write_atomic, write_json
 from common.metrics import better
 from common.training.system import hardware, peak_memory, versions
@@ -223,8 +222,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_script(main)

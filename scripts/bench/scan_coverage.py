@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import sys
 from collections import Counter
 from importlib import metadata
 from pathlib import Path
 
 from common.api_mapping.scan import Report, scan
 from common.api_mapping.scan.calls import CALLS
-from common.errors import TwinloraError
+from common.errors import run_script
 from common.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +97,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TwinloraError as error:
-        sys.exit(f"scan_coverage.py: {error}")
+    run_script(main)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError, TwinloraError
+from common.errors import InputError, run_script
 from common.files import write_atomic, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,7 +173,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except TwinloraError as error:
-        sys.exit(f"table.py: {error}")
+    run_script(main)

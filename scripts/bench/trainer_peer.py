@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,7 +18,7 @@ from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, Traine
 
 from common.config import ExperimentConfig, load_config
 from common.data import load_dataset, resolve_folder
-from common.errors import TwinloraError
+from common.errors import run_script
 from common.files import write_json
 
 _SHARE = 256  #: examples that are evaluated where the epoch is cut short
@@ -89,7 +88,7 @@ def train(config: ExperimentConfig, padding: str, steps: int | None, device: str
     return {"steps": len(clock.moments), "padding": padding, "seconds_per_step": per_step, "evaluation": evaluating, "left_out": left_out}
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--padding", choices=("max_length", "group_by_length"), required=True)
@@ -100,15 +99,10 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     args = parser.parse_args()
-    try:
-        given = [f"data.directory={json.dumps(args.data_dir)}", f"model.source={json.dumps(args.model)}"]
-        config = load_config(args.config, [*given, *args.overrides])
-        write_json(args.output, train(config, args.padding, args.steps, args.device))
-    except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    given = [f"data.directory={json.dumps(args.data_dir)}", f"model.source={json.dumps(args.model)}"]
+    config = load_config(args.config, [*given, *args.overrides])
+    write_json(args.output, train(config, args.padding, args.steps, args.device))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_script(main)
