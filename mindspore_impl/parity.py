@@ -14,10 +14,12 @@ from common.backend import Batch
 from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
+from mindspore_impl.attention import attention, join_heads, split_heads
+from mindspore_impl.dropout import Dropout
 from mindspore_impl.lora import wrap
 from mindspore_impl.loss import token_loss_sum
 from mindspore_impl.models import family
-from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, attend, padding_mask
+from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, padding_mask
 from mindspore_impl.rewrite import read_parameters
 
 __all__ = ["flags", "forward", "layer", "trained"]
@@ -83,11 +85,17 @@ def _lora(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Calla
 
 
 def _attention(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
-    length = tensors["attention_mask"].shape[1]
-    mask = padding_mask(tensors["attention_mask"])
+    (batch, length), heads = tensors["attention_mask"].shape, options["heads"]
+    mask = ops.tile(padding_mask(tensors["attention_mask"], heads), (1, 1, length, 1))
     if options["causal"]:
         mask = F.minimum(mask, Tensor(np.triu(np.full((length, length), -1e30, np.float32), 1)))
-    return lambda query, key, value: attend(query, key, value, mask, options["heads"], nn.Identity()), {}
+    dropout = Dropout("none", 0.0)
+
+    def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        query, key, value = split_heads(query, batch, heads), split_heads(key, batch, heads), split_heads(value, batch, heads)
+        return join_heads(attention(query, key, value, mask, query.shape[-1] ** -0.5, dropout))
+
+    return attend, {}
 
 
 def _layer_norm(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:

@@ -56,7 +56,7 @@ def table(*columns: str) -> list[str]:
 
 def goal(found: dict[str, Any], pair: str) -> str:
     """What must be reached and what is aimed at, or nothing."""
-    bounds = GOALS.get((found["name"], pair))
+    bounds = GOALS.get((found.get("name", ""), pair))
     return f"{bounds[0]:g}, aim {bounds[1]:g}" if bounds else ""
 
 
