@@ -12,6 +12,7 @@ from typing import Any
 from common.bench.rounds import check_losses
 from common.bench.settings import Settings, begin, say
 from common.bench.step import pairs
+from common.bench.subjects import changed
 from common.errors import RunError
 
 __all__ = ["Meter", "measure_memory"]
@@ -79,13 +80,13 @@ def measure_memory(case: str, names: Sequence[str], settings: Settings, saved: s
 def _once(name: str, settings: Settings, request: dict[str, Any], saved: str | None) -> dict[str, Any]:
     with ExitStack() as stack:
         worker = stack.enter_context(begin(name, settings))
-        found = worker.ask("build", **request)
+        found = worker.ask("build", **changed(name, request))
         if saved != "only":
             found |= worker.ask("memory", count=_STEPS)
         if saved:
             found |= worker.ask("saved")
     with begin(name, settings) as untrained:  # the loss before training, which would raise the mark if it were taken before
-        untrained.ask("build", **request)
+        untrained.ask("build", **changed(name, request))
         return found | untrained.ask("check")
 
 

@@ -12,6 +12,7 @@ from common.errors import RunError
 __all__ = ["TOLERANCE", "alternate", "check_losses", "fastest", "median", "ratios"]
 
 TOLERANCE = 1e-3  #: relative difference of two subjects' first losses, above which they do not compute the same
+TOLERANCE_BF16 = 1e-2  #: where one of them computes in bfloat16
 
 
 def alternate(measure: Mapping[str, Callable[[], float]], rounds: int, tell: Callable[[str], None] = lambda text: None) -> dict[str, list[float]]:
@@ -59,9 +60,10 @@ def check_losses(losses: Mapping[str, float]) -> None:
     """Refuse to compare subjects that do not compute the same.
 
     Raises:
-        RunError: two losses differ by more than TOLERANCE.
+        RunError: two losses differ by more than that.
     """
     values = np.array(list(losses.values()))
-    if not np.ptp(values) <= TOLERANCE * np.abs(values).max():  # NaN neither
+    tolerance = TOLERANCE_BF16 if any("dtype=bf16" in name for name in losses) else TOLERANCE
+    if not np.ptp(values) <= tolerance * np.abs(values).max():  # NaN neither
         listed = ", ".join(f"{name} {value:.6f}" for name, value in losses.items())
-        raise RunError(f"Subjects may only be compared where their first losses agree within {TOLERANCE:g}; received {listed}. They compute different things.")
+        raise RunError(f"Subjects may only be compared where their first losses agree within {tolerance:g}; received {listed}. They compute different things.")

@@ -42,8 +42,9 @@ class Settings:
 
 def begin(name: str, settings: Settings) -> Worker:
     """Start a subject's process. Raises InputError where its framework is not installed."""
-    from common.bench.subjects import framework_of
+    from common.bench.subjects import framework_of, plain_name
 
+    name = plain_name(name)
     half = framework_of(name)
     if not available()[half]:
         raise InputError(f"Subject {name} needs the framework of the {half} half, which is not installed. Install it, or leave the subject out.")

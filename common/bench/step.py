@@ -8,7 +8,7 @@ from typing import Any
 
 from common.bench.rounds import alternate, check_losses, median, ratios
 from common.bench.settings import Settings, begin, say
-from common.bench.subjects import OURS
+from common.bench.subjects import changed, is_ours, plain_name
 from common.bench.workers import Worker
 from common.errors import InputError
 
@@ -18,8 +18,12 @@ _REPEATS = 3  #: of each product in a round, of which the fastest counts
 
 
 def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
-    """What is compared: each of our halves with every peer, and MindSpore with PyTorch."""
-    found = [(ours, peer) for ours in names if ours in OURS for peer in names if peer not in OURS]
+    """What is compared: each of our halves with every peer, MindSpore with PyTorch, and a half under other settings with itself."""
+    ours = [name for name in names if is_ours(name)]
+    found = [
+        (mine, peer) for mine in ours for peer in names if not is_ours(peer) and peer in (plain_name(peer), mine.replace(plain_name(mine), plain_name(peer)))
+    ]
+    found += [(name, plain_name(name)) for name in ours if name != plain_name(name) and plain_name(name) in names]
     return found + ([("mindspore", "pytorch")] if {"mindspore", "pytorch"} <= set(names) else [])
 
 
@@ -35,7 +39,7 @@ def start(stack: ExitStack, names: Sequence[str], settings: Settings, request: d
     workers = {name: stack.enter_context(begin(name, settings)) for name in names}
     built = {}
     for name, worker in workers.items():
-        built[name] = worker.ask("build", **request) | worker.ask("check")
+        built[name] = worker.ask("build", **changed(name, request)) | worker.ask("check")
         say(f"{name}: loss {built[name]['check_loss']:.6f} before training{'; ' + built[name]['note'] if built[name]['note'] else ''}")
     check_losses({name: answer["check_loss"] for name, answer in built.items()})
     return workers, built
@@ -56,7 +60,7 @@ def measure_steps(
         for name, worker in workers.items():
             built[name]["idle_share"] = worker.idle_share()
         measure = {name: lambda worker=worker: worker.ask("steps", count=count)["seconds"] for name, worker in workers.items()}
-        limited = [name for name in names if name in OURS and limit]
+        limited = [name for name in names if is_ours(name) and limit]
         for name in limited:
             built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
             say(f"{name}: {built[name]['limit']['flops'] / 1e9:.1f} GFLOP in the unavoidable products of a step")

@@ -14,12 +14,28 @@ from common.bench.cases import Case
 from common.errors import InputError, nearest
 from common.training.assembly import build_engine
 
-__all__ = ["OURS", "PEERS", "SUBJECTS", "Subject", "build", "framework_of"]
+__all__ = ["OURS", "PEERS", "SUBJECTS", "Subject", "build", "changed", "framework_of", "is_ours", "plain_name"]
 
 OURS = ("pytorch", "mindspore")
 PEERS = {"peft": "peft_peer", "peft-compile": "peft_peer", "mindpet": "mindpet_peer"}  #: peer to its module
 SUBJECTS = (*OURS, *PEERS)
 _FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "bench"
+
+
+def plain_name(name: str) -> str:
+    """The subject of ``NAME`` or ``NAME:KEY=VALUE``, which is NAME under another setting of the experiment."""
+    return name.partition(":")[0]
+
+
+def is_ours(name: str) -> bool:
+    """Whether the subject is one of our halves."""
+    return plain_name(name) in OURS
+
+
+def changed(name: str, request: dict[str, Any]) -> dict[str, Any]:
+    """The request of a case with the setting that the subject's name adds."""
+    setting = name.partition(":")[2]
+    return {**request, "set": [*request["set"], setting]} if setting else request
 
 
 class Subject(Protocol):

@@ -46,6 +46,10 @@ def test_ratios_are_those_of_neighbours():
 
 def test_pairs():
     assert step.pairs(["pytorch", "peft", "mindspore"]) == [("pytorch", "peft"), ("mindspore", "peft"), ("mindspore", "pytorch")]
+    low = "training.dtype=bf16"
+    named = [f"pytorch:{low}", "pytorch", f"peft:{low}"]
+    assert step.pairs(named) == [(f"pytorch:{low}", f"peft:{low}"), (f"pytorch:{low}", "pytorch")]
+    assert step.pairs(["pytorch:training.plain=[lora]", "peft"]) == [("pytorch:training.plain=[lora]", "peft")]
 
 
 @pytest.mark.parametrize("other", [0.7012, float("nan")])

@@ -17,6 +17,8 @@ _KINDS = {
     "merge": "merging and loading an adapter of a model of 1.5 billion parameters, against the memory's bandwidth",
 }
 
+_SUBJECTS = "separated by commas: pytorch, mindspore, peft, peft-compile, mindpet; NAME:KEY=VALUE is NAME under another setting of the experiment"
+
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
@@ -36,7 +38,7 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="of every subject: cpu, cuda, ascend, ...; default: the first accelerator, or the CPU")
     if kind in ("step", "memory"):
         parser.add_argument("--case", default="minilm-16x128", help="default: minilm-16x128; a wrong one lists all")
-        parser.add_argument("--subjects", default="pytorch,mindspore,peft", help="separated by commas: pytorch, mindspore, peft, peft-compile, mindpet")
+        parser.add_argument("--subjects", default="pytorch,mindspore,peft", help=_SUBJECTS)
     if kind == "growth":
         parser.add_argument("--subjects", default="pytorch,mindspore", help="separated by commas; default: pytorch,mindspore")
         parser.add_argument("--steps", type=int, default=3, help="in a round; default: 3")
