@@ -27,6 +27,10 @@ _BERT_BASE = '{"model_type": "bert", "vocab_size": 30522}'
 _GPT2_SMALL = '{"model_type": "gpt2", "vocab_size": 50257}'
 
 
+_BERT_BASE_CASE = (*_BERT, "model.source=null", "model.tokenizer=bpe:30522", f"model.config={_BERT_BASE}", "model.dropout=0.1", _ALL_LINEAR,
+                   "adaptation.dropout=0.1", "data.max_length=512")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Shape:
     """A case as it stands here."""
@@ -41,20 +45,7 @@ CASES = {
     "minilm-16x32": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 32)),
     "sst2": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), None),
     "gpt2-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_SMALL}", "model.dropout=0"), (4, 256)),
-    "bert-base-16x512": _Shape(
-        "bert_sst2",
-        (
-            *_BERT,
-            "model.source=null",
-            "model.tokenizer=bpe:30522",
-            f"model.config={_BERT_BASE}",
-            "model.dropout=0.1",
-            _ALL_LINEAR,
-            "adaptation.dropout=0.1",
-            "data.max_length=512",
-        ),
-        (16, 512),
-    ),
+    **{f"bert-base-{rows}x512": _Shape("bert_sst2", _BERT_BASE_CASE, (rows, 512)) for rows in (4, 16)},
 }
 
 

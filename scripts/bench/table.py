@@ -59,10 +59,13 @@ def read_runs(folder: Path) -> list[Summary]:
     return sorted(summaries, key=lambda run: (run["job"], order.index(run["backend"]), run["seed"]))
 
 
+_WAYS = ("compile", "plain", "recompute", "shard")
+
+
 def comparable(settings: Summary) -> Summary:
-    """The settings without what may differ between the runs of one job: name and seed, the place of the data, and how the step is compiled."""
+    """The settings without what may differ between the runs of one job: name and seed, the place of the data, and the way a step is computed."""
     data = {key: value for key, value in settings["data"].items() if key != "directory"}
-    training = {key: value for key, value in settings["training"].items() if key != "compile"}
+    training = {key: value for key, value in settings["training"].items() if key not in _WAYS}
     return {key: value for key, value in settings.items() if key not in ("name", "seed")} | {"data": data, "training": training}
 
 
@@ -118,6 +121,8 @@ def agreement(job: str, runs: list[Summary]) -> str | None:
     metric, split = metric_of(runs[0])
     medians = {BACKENDS[name]: statistics.median(run[split][metric] for run in group) for name, group in backends.items()}
     largest, smallest = max(medians, key=medians.get), min(medians, key=medians.get)
+    if round(medians[largest] - medians[smallest], 4) == 0:
+        return f"- {job}: {metric} is the same in {' and '.join(medians)} to four decimals (medians, {split})."
     return f"- {job}: {metric} differs by {medians[largest] - medians[smallest]:.4f} at most ({largest} against {smallest}, medians, {split})."
 
 
