@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/bench/kernels.json"))
     args = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    os.environ |= {"OMP_NUM_THREADS": str(args.threads), "GLOG_v": "3"}  # MindSpore warns of every graph
     kernels: dict[str, dict[str, float]] = {}
     for measure in (torch_kernels, mindspore_kernels):
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # one framework a process
