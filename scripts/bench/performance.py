@@ -38,8 +38,7 @@ GOALS: dict[tuple[str, str], tuple[float, float]] = {
     ("memory-gpt2-4x256", "pytorch/peft"): (0.6, 0.45),
     ("memory-minilm-16x128", "mindspore/pytorch"): (1.5, 1.1),
     ("memory-bert-base-4x512", "pytorch/peft"): (0.7, 0.55),
-    ("job", "pytorch/trainer-512"): (0.1, 0.05),
-    ("job", "mindspore/trainer-512"): (0.1, 0.05),
+    ("job-512", "pytorch/trainer-512"): (0.1, 0.05),
     ("job", "pytorch/trainer-dynamic"): (0.85, 0.7),
     ("job", "mindspore/trainer-dynamic"): (0.85, 0.7),
 }
