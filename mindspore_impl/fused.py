@@ -3,8 +3,8 @@
 **Only for steps that are compiled together with their gradient, or not at all.** MindSpore 2.10 computes wrong gradients where a cell with a `bprop` is
 called more than once in a compiled forward pass and the gradient is taken outside of it. `mindspore_impl.functional` has the same functions without.
 
-Nothing here broadcasts. A CPU kernel of a graph keeps 16 bytes for each element of a broadcast's result as long as the graph lives (2 GiB for six layers at
-16 x 128), and a transpose 8; both are several times slower than a copy to the full shape (`spread`) or a gather of rows (`attention.split_heads`).
+Nothing here broadcasts. A CPU kernel of a graph keeps 16 bytes for each element of a broadcast's result as long as the graph lives,
+and a transpose 8; both are slower (docs/performance.md, Kernels) than a copy to the full shape (`spread`) or a gather of rows (`attention.split_heads`).
 """
 
 from __future__ import annotations

@@ -36,6 +36,13 @@ def files(folder: Path):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def everything_arrives(store, patience):
+    fetch(store, patience)
+    bring(store, patience)
+    assert files(store.scratch / "job" / "data") == files(store.bucket / "data")
+    assert files(store.bucket / "out" / "run") == files(store.scratch / "run")
+
+
 def test_every_call_is_spoiled_below(store):
     """And without faults every copy is whole."""
     fetch(store, Patience())
@@ -51,11 +58,7 @@ def test_every_call_is_spoiled_below(store):
 @pytest.mark.parametrize("call", SPOILED)
 def test_a_passing_fault_costs_an_attempt_and_nothing_else(store, monkeypatch, how, call):
     monkeypatch.setenv("FAKE_FAULT", f"{how} {call}")
-    patience = Patience(20, 2, 0.01)
-    fetch(store, patience)
-    bring(store, patience)
-    assert files(store.scratch / "job" / "data") == files(store.bucket / "data")
-    assert files(store.bucket / "out" / "run") == files(store.scratch / "run")
+    everything_arrives(store, Patience(20, 2, 0.01))
     harmless = how == "half" and call <= 2  # these two have no half
     assert (len(store.calls()) > CALLS) is not harmless
 
@@ -74,11 +77,7 @@ def test_a_lasting_fault_is_an_error_and_leaves_nothing_half_done(store, monkeyp
 @pytest.mark.parametrize("call", [1, 6, 10])
 def test_a_call_that_hangs_is_ended_and_tried_again(store, monkeypatch, call):
     monkeypatch.setenv("FAKE_FAULT", f"hang {call}")
-    patience = Patience(1, 3, 0.01)
-    fetch(store, patience)
-    bring(store, patience)
-    assert files(store.scratch / "job" / "data") == files(store.bucket / "data")
-    assert files(store.bucket / "out" / "run") == files(store.scratch / "run")
+    everything_arrives(store, Patience(1, 3, 0.01))
     assert len(store.calls()) > CALLS
 
 

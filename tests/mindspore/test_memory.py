@@ -9,7 +9,7 @@ from tests.support import build_engine, make_batch, plan_for, tiny_spec
 
 pytestmark = pytest.mark.needs_mindspore
 LAYERS, HIDDEN, ROWS, LENGTH = 3, 192, 16, 128
-PER_ELEMENT = 300  #: bytes for a token's hidden value and layer: a step keeps some 30 such floats; one with broadcasts kept 600 bytes
+PER_ELEMENT = 300  #: bytes for a token's hidden value and layer: a step keeps some 30 such floats; one with broadcasts exceeds it
 
 
 def resident():
