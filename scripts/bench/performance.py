@@ -193,7 +193,8 @@ def summary(folder: Path) -> str:
             found = {**json.loads(path.read_text(encoding="utf-8")), "name": name}
             ratio = found["ratios"][pair]
             value = next(ratio[key] for key in ("median", "saved_bytes", "later") if key in ratio)
-            lines.append(row(name, pair, f"{value:.2f}", goal(found, pair)))
+            guessed = any(run["extrapolated"] for runs in found["subjects"].values() for run in runs) if found["kind"] == "job" else False
+            lines.append(row(name, pair, f"{value:.2f}{' (extrapolated)' if guessed else ''}", goal(found, pair)))
     return "\n".join(lines)
 
 
