@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import copy
+import ctypes
 import importlib
 import itertools
 import pkgutil
+import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,17 @@ def record() -> AbstractContextManager[recorder.Log]:
     return recorder.record(functional, fused)
 
 
+@contextmanager
+def _subnormals() -> Iterator[None]:
+    """Undo what kernels do to the calling thread: LpNorm's, behind `ops.norm`, leaves it taking subnormal numbers for zero, in torch and NumPy as well."""
+    try:
+        yield
+    finally:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
+
+
+@_subnormals()
 def run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool = False, graph: bool = False) -> Result:
     """Call ``function`` with the case's arguments, the tensors taken from ``arrays``."""
     ms.set_seed(0)

@@ -77,6 +77,11 @@ def options(**choices) -> st.SearchStrategy[dict]:
 # Calls, by family
 
 
+def derivable(x: Array) -> bool:
+    """Whether gradients are compared when ``x`` is broadcast: that of a 0-d tensor beside an empty one is what happens to be in memory."""
+    return x.differentiable and 0 not in x.shape
+
+
 def elementwise(kinds=ANY, bounds=None) -> st.SearchStrategy[Case]:
     return tensors(shapes(), kinds, bounds).map(lambda x: case(x, gradient=x.differentiable))
 
@@ -85,8 +90,7 @@ def elementwise(kinds=ANY, bounds=None) -> st.SearchStrategy[Case]:
 def of_two(draw, kinds=ANY, bounds=None, numbers=(2, 0.3, -1.5)) -> Case:
     x = draw(tensors(shapes(), kinds, bounds))
     y = draw(st.one_of(partner(x, kinds, bounds), st.sampled_from(numbers)) if numbers else partner(x, kinds, bounds))
-    gradient = x.differentiable and 0 not in x.shape  # that of a 0-d tensor beside an empty one is what happens to be in memory
-    return Case(*draw(st.sampled_from((((x, y), {}), ((x,), {"other": y})))), gradient=gradient)
+    return Case(*draw(st.sampled_from((((x, y), {}), ((x,), {"other": y})))), gradient=derivable(x))
 
 
 @st.composite
@@ -200,7 +204,7 @@ def selected(draw) -> Case:
 def chosen(draw) -> Case:
     x = draw(tensors(shapes(), ANY))
     condition = draw(partner(x, ("bool",)))
-    return case(condition, x, draw(st.one_of(partner(x, ANY), st.sampled_from((2, -0.5)))), gradient=x.differentiable)
+    return case(condition, x, draw(st.one_of(partner(x, ANY), st.sampled_from((2, -0.5)))), gradient=derivable(x))
 
 
 @st.composite
