@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from common.compilation import Compilations
 from common.distributed import Group
 from common.errors import InputError, nearest
 
@@ -97,6 +98,7 @@ class Engine(Protocol):
     """
 
     group: Group
+    compilations: Compilations  #: of graphs, since the engine was built
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """Accumulate the micro-batches, weighted by their scored labels, clip and update once."""

@@ -10,6 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from common.adaptation.plan import Plan
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
+from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.errors import InputError
 from mindspore_impl import device as devices
@@ -48,6 +49,8 @@ class Engine:
         if settings.shard:
             group.shard(model, self._parameters.values())
         self._differentiate, self._evaluate, self._logits = _functions(model, ms.ParameterTuple(self._parameters.values()))
+        self.compilations = Compilations()
+        self._update = self._optimizer.step if settings.compile is False else self.compilations.watch(self._optimizer.step)
         self._functions: dict[tuple, Callable] = {}  # by purpose and by which adapters are active, which graphs hold as constants
         self._dropout = connect(model)
         self._steps = 0
@@ -61,7 +64,7 @@ class Engine:
             if gradients is None:  # the last step of an epoch may have fewer micro-batches than there are processes
                 total, gradients = ops.zeros((), ms.float32), tuple(ops.zeros(p.shape, ms.float32) for p in self._parameters.values())
             total, *gradients = self.group.sum([total, *gradients])
-        norm = self._optimizer.step(gradients, learning_rate)
+        norm = self._update(gradients, learning_rate)
         self._steps += 1
         return StepHandle(total, norm, count)
 
@@ -120,7 +123,9 @@ class Engine:
         if self.settings.compile is False:
             return function
         key = (purpose, tuple(layer.active for layer in adapters(self.model).values()))
-        return self._functions.setdefault(key, ms.jit(function))
+        if key not in self._functions:
+            self._functions[key] = self.compilations.watch(ms.jit(function))
+        return self._functions[key]
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
         return tuple(Tensor(batch[name]) for name in _NAMES if name in batch)

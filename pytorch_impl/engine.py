@@ -10,6 +10,7 @@ from torch import nn
 
 from common.adaptation.plan import Plan
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored, unscored
+from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.errors import InputError
 from pytorch_impl import device as devices
@@ -59,7 +60,8 @@ class Engine:
         if not devices.supports(self.device, settings.dtype):
             raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
         self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
-        self._loss_sum = torch.compile(loss_sum) if settings.compile else loss_sum
+        self.compilations = Compilations()
+        self._loss_sum = self.compilations.watch(torch.compile(loss_sum)) if settings.compile else loss_sum
         self._dropout = connect(model)
         if settings.dtype == "bf16" and "attention" not in settings.plain:
             model.set_attn_implementation(ATTENTION)

@@ -53,7 +53,7 @@ def _memory(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any
 def _job(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
     from common.bench.job import measure_jobs
 
-    results = measure_jobs(args.subjects.split(","), settings, args.steps)
+    results = measure_jobs(args.experiment, args.subjects.split(","), settings, args.steps)
     marks = {name: " (extrapolated)" if runs[-1]["extrapolated"] else "" for name, runs in results["subjects"].items()}
     lines = [f"{pair:<32} {found['median']:.3f}" for pair, found in results["ratios"].items()]
     return results, lines + [f"{name:<20} {runs[-1]['seconds']:.1f} s{marks[name]}" for name, runs in results["subjects"].items()]

@@ -19,7 +19,7 @@ from common.training import system
 
 __all__ = ["Settings", "begin", "save", "say"]
 
-_PACKAGES = ("torch", "mindspore", "numpy", "transformers", "peft", "mindpet", "accelerate")
+_PACKAGES = ("torch", "mindspore", "numpy", "transformers", "peft", "loralib", "mindpet", "accelerate")
 
 
 @dataclass(frozen=True)

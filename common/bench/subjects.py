@@ -17,7 +17,7 @@ from common.training.assembly import build_engine
 __all__ = ["OURS", "PEERS", "SUBJECTS", "Subject", "build", "changed", "framework_of", "is_ours", "plain_name"]
 
 OURS = ("pytorch", "mindspore")
-PEERS = {"peft": "peft_peer", "peft-compile": "peft_peer", "mindpet": "mindpet_peer"}  #: peer to its module
+PEERS = {"peft": "peft_peer", "peft-compile": "peft_peer", "loralib": "loralib_peer", "mindpet": "mindpet_peer"}  #: peer to its module
 SUBJECTS = (*OURS, *PEERS)
 _FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "bench"
 

@@ -164,7 +164,8 @@ class _Session:
         sizes = {split: len(encoded) for split, encoded in self.encoded.items()}
         summary = summaries.of_run(self.run, self.inputs, sizes, self.batches.steps_per_epoch, self.trainer.stopping.best_step)
         summary |= summaries.of_machine(self.backend_name, self.backend, self.device) | {"status": status, "test": test}
-        summary["seconds"] |= {"data": self.trainer.data_seconds}
-        summary["batch_shapes"] = len(self.trainer.shapes)
+        compilations = self.trainer.engine.compilations
+        summary["seconds"] |= {"compile": compilations.seconds, "data": self.trainer.data_seconds}
+        summary |= {"batch_shapes": len(self.trainer.shapes), "compiled_graphs": compilations.count}
         write_json(self.run.summary, summary)
         return summary

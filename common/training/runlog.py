@@ -40,12 +40,8 @@ def read_log(path: Path, event: str) -> list[dict[str, Any]]:
 
 
 def durations(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]]) -> tuple[dict[str, float], float | None]:
-    """Where the seconds went, and the median of a training step (None before the first).
-
-    ``compile`` is how much longer the first step took than the median one: graph compilation and first-time allocations.
-    """
+    """Where the seconds went, and the median of a training step (None before the first)."""
     training, evaluation = (sum(event["duration"] for event in events) for events in (steps, evaluations))
     total = max((event["seconds"] for event in (*steps, *evaluations)), default=0.0)
     median = statistics.median(step["duration"] for step in steps) if steps else None
-    compilation = max(0.0, steps[0]["duration"] - median) if steps else 0.0
-    return {"total": total, "training": training, "evaluation": evaluation, "compile": compilation}, median
+    return {"total": total, "training": training, "evaluation": evaluation}, median

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,19 +17,24 @@ from pytorch_impl.models import family
 _QKV = "PEFT adapts the whole of GPT-2's c_attn (q, k and v); ours its q and v"
 
 
-class Peft:
-    """Implements `common.bench.subjects.Subject`. The base weights are those of the case; PEFT draws its own A, and B is zero in both."""
+class Transformers:
+    """Implements `common.bench.subjects.Subject`. The base weights are those of the case; the peer draws its own A, and B is zero in both.
 
-    def __init__(self, case: Case, device: str, compiled: bool):
+    Args:
+        adapt: puts the case's LoRA into the transformers network and freezes the rest.
+    """
+
+    note = ""
+
+    def __init__(self, case: Case, device: str, adapt: Callable[[torch.nn.Module, Case], torch.nn.Module], compiled: bool = False):
         config, spec = case.config, case.spec
         network = family(spec.family).build(spec.config, spec.task)
         missing, unexpected = network.load_state_dict({name: torch.from_numpy(array) for name, array in spec.arrays.items()}, strict=False)
         if unexpected or any(name != "lm_head.weight" and not name.endswith("position_ids") for name in missing):
             raise InputError(f"The peer needs the very network of the case; its arrays leave {missing} and add {unexpected}.")
-        self.note = _QKV if any("[" in target.pattern for target in config.adaptation.targets) else ""
         self.device, self._settings = device, config.optimization
         self._bf16 = config.training.dtype == "bf16"
-        self.plain = adapted(network, config).to(device)
+        self.plain = adapt(network, case).to(device)
         self.model = torch.compile(self.plain) if compiled else self.plain
         self._trained = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
         settings = self._settings
@@ -63,6 +68,8 @@ class Peft:
             return (model or self.model)(**inputs).loss
 
 
-def build(name: str, case: Case, device: str | None) -> Peft:
+def build(name: str, case: Case, device: str | None) -> Transformers:
     """The peer ``name`` on the device."""
-    return Peft(case, devices.select(device), name == "peft-compile")
+    peer = Transformers(case, devices.select(device), lambda network, case: adapted(network, case.config), name == "peft-compile")
+    peer.note = _QKV if any("[" in target.pattern for target in case.config.adaptation.targets) else ""
+    return peer

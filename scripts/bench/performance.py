@@ -99,11 +99,15 @@ def memory(found: dict[str, Any]) -> list[str]:
 
 def job(found: dict[str, Any]) -> list[str]:
     """Whole epochs; what was not run to its end says so."""
-    lines = table("job", "seconds", "measured", "steps", "waiting for data", "batch shapes", "compiling")
+    lines = [f"Experiment {found['experiment']}.", ""]
+    lines += table("job", "seconds", "measured", "steps", "waiting for data", "batch shapes", "compiled graphs", "compiling", "of what was measured")
     for name, runs in found["subjects"].items():
         run = sorted(runs, key=lambda entry: entry["seconds"])[len(runs) // 2]
         seconds = f"{run['seconds']:.0f}{' (extrapolated)' if run['extrapolated'] else ''}"
-        own = (f"{run['data_share']:.1%}", run["batch_shapes"], f"{run['compile']:.1f} s") if "data_share" in run else ("", "", "")
+        own = ("",) * 5
+        if "data_share" in run:
+            compiling = (run["compiled_graphs"], f"{run['compile']:.1f} s", f"{run['compile'] / run['measured']:.0%}")
+            own = (f"{run['data_share']:.1%}", run["batch_shapes"], *compiling)
         lines.append(row(name, seconds, f"{run['measured']:.0f}", run["steps"], *own))
     lines += ["", *table("ratio of whole jobs", "median", "goal")]
     return lines + [row(pair, f"{ratio['median']:.3f}", goal(found, pair)) for pair, ratio in found["ratios"].items()]

@@ -129,10 +129,10 @@ def test_only_measurements_are_taken(tmp_path, content):
 
 
 def test_other_tables():
-    run = {"seconds": 90.0, "measured": 9.0, "extrapolated": True, "steps": 5, "data_share": 0.013, "batch_shapes": 4, "compile": 2.5}
+    run = {"seconds": 90.0, "measured": 9.0, "extrapolated": True, "steps": 5, "data_share": 0.013, "batch_shapes": 4, "compiled_graphs": 6, "compile": 2.25}
     ratio = {"median": 0.5}
-    assert "| pytorch | 90 (extrapolated) | 9 | 5 | 1.3% | 4 | 2.5 s |" in performance.job(
-        {"subjects": {"pytorch": [run]}, "ratios": {"pytorch/trainer-512": ratio}}
+    assert "| pytorch | 90 (extrapolated) | 9 | 5 | 1.3% | 4 | 6 | 2.2 s | 25% |" in performance.job(
+        {"experiment": "e", "subjects": {"pytorch": [run]}, "ratios": {"pytorch/trainer-512": ratio}}
     )
     curve = {"values": [1, 2], "seconds": [0.1, 0.2], "exponents": {"seconds": 1.0, "memory": 0.5}}
     assert "| pytorch, rank | 1: 0.100 s, 2: 0.200 s | 1.00 | 0.50 |" in performance.growth({"curves": {"pytorch, rank": curve}})

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from common.backend import IGNORE, EvalResult, StepHandle, scored
+from common.compilation import Compilations
 from common.distributed import ALONE
 
 
@@ -25,6 +26,7 @@ class Engine:
         self.settings, self.names = settings, tuple(plan.trained)
         self.values = {name: model.arrays[name].copy() for name in self.names}
         self.momentum = {name: np.zeros_like(value) for name, value in self.values.items()}
+        self.compilations = Compilations()
         self.step = 0
         self.fetched: list[int] = []
 

@@ -63,6 +63,9 @@ def test_a_shape_is_compiled_once_whatever_the_values_rates_and_label_counts(kin
     assert_all_near(graph.trainable(), eager.trainable(), STEP_LOSS)
     assert counted(lambda: graph.eval_step(wide)) > 0
     assert counted(lambda: graph.eval_step(wide)) == 0
+    assert graph.compilations.count == 4, "two shapes in training, one in evaluation, and the optimizer"
+    assert graph.compilations.seconds > 0
+    assert eager.compilations.count == 0
 
 
 def test_switching_and_merging_take_effect_in_compiled_graphs():

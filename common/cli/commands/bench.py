@@ -11,13 +11,13 @@ __all__ = ["add_parser", "run"]
 _KINDS = {
     "step": "training steps of several subjects in turn, and the time of their unavoidable matrix products",
     "memory": "peak memory of a training step, and what autograd keeps for the backward pass",
-    "job": "one epoch on Emotion, from the command to its end, tokenisation and evaluation included",
+    "job": "one epoch of an experiment, from the command to its end, tokenisation and evaluation included",
     "startup": "time to the help text, to each framework, and to the first finished step",
     "growth": "step time and memory by length, batch, rank and number of adapted matrices, with fitted exponents",
     "merge": "merging and loading an adapter of a model of 1.5 billion parameters, against the memory's bandwidth",
 }
 
-_SUBJECTS = "separated by commas: pytorch, mindspore, peft, peft-compile, mindpet; NAME:KEY=VALUE is NAME under another setting of the experiment"
+_SUBJECTS = "separated by commas: pytorch, mindspore, peft, peft-compile, loralib, mindpet; NAME:KEY=VALUE is NAME under another setting of the experiment"
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -46,6 +46,7 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
     if kind == "merge":
         parser.add_argument("--layers", type=int, help="for a trial; default: all 48")
     if kind == "job":
+        parser.add_argument("--experiment", default="bert_emotion", help="default: bert_emotion")
         parser.add_argument("--subjects", default="pytorch,mindspore,trainer-512,trainer-dynamic", help="separated by commas; default: all")
         parser.add_argument("--steps", type=int, help="of the epoch; the rest is extrapolated and marked so; default: the whole epoch")
     if kind == "memory":
