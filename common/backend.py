@@ -45,11 +45,12 @@ Batch = Mapping[str, np.ndarray]
 #: ways of computing the same faster or in less memory, all of which are used unless ``training.plain`` names them
 FAST_PATHS = {
     "lora": "a projection and its update as one node, which keeps the input alone (PyTorch)",
-    "attention": "a backward pass by hand, which computes the probabilities again (PyTorch, with dropout) or keeps them (MindSpore)",
+    "attention": "a backward pass by hand, which keeps the probabilities or, in PyTorch where they are many, computes them again",
     "last_layer": "BERT's last layer for the classified position alone (whose dropout masks are others then)",
     "products": "float32 products of frozen layers through oneDNN on CPUs that MKL is slow on (PyTorch)",
     "loss": "the language model's loss in pieces, without its logits",
     "fused": "GELU and layer norm with a backward pass by hand (MindSpore); GELU's tanh form as one operator (PyTorch)",
+    "memory": "the process keeps what it frees instead of giving it back to the system after every step; for good, once switched on (PyTorch, CPUs)",
     "weights": "in bf16, frozen weights kept in bfloat16 instead of being cast in every pass (PyTorch)",
 }
 BACKENDS = {"pytorch": "torch", "mindspore": "mindspore"}  #: backend name to the framework it needs

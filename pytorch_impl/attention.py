@@ -1,4 +1,6 @@
-"""Attention whose probabilities are never kept: the backward pass computes them again, mask of the dropout included. Registered with `transformers`."""
+"""Attention with a backward pass by hand, registered with `transformers`: probabilities are kept where they are few, else computed again, mask of the
+dropout included.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,14 @@ import torch
 from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import eager_mask
+from transformers.masking_utils import sdpa_mask
 
-from pytorch_impl.dropout import ATTENTION, Dropout, Mask
+from pytorch_impl.dropout import ATTENTION, Dropout
 
 __all__ = ["attention"]
 
-PIECE = 2**21  #: probabilities that exist at once, 8 MiB in float32
+KEPT = 2**22  #: probabilities of a layer that are kept, 16 MiB in float32
+PIECE = 2**18  #: probabilities that are computed at once, and stay in the cache: 1 MiB
 
 
 def attention(
@@ -24,7 +27,7 @@ def attention(
         query: ``(batch, heads, queries, width)``.
         key, value: ``(batch, heads, seq, width)``.
         mask: additive, broadcastable to ``(batch, heads, queries, seq)``; gets no gradient by hand.
-        by_hand: compute the probabilities again in the backward pass, instead of keeping them.
+        by_hand: keep the probabilities if they are no more than `KEPT`; else compute them again in the backward pass, a `PIECE` at a time.
 
     Returns:
         ``(batch, heads, queries, width)``.
@@ -38,59 +41,93 @@ def attention(
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, query, key, value, mask, scale, dropped):
-        ctx.save_for_backward(query, key, value, mask)
-        ctx.scale, ctx.dropped = scale, dropped
-        mixed = torch.empty_like(query)
-        for part, _, kept in _pieces(query, key, mask, scale, dropped):
-            torch.matmul(kept.to(value.dtype), value[part], out=mixed[part])
-        return mixed
+        ctx.shape, ctx.scale, ctx.dropped = query.shape, scale, dropped
+        query, key, value = (x.reshape(-1, *x.shape[2:]) for x in (query, key, value))  # (batch * heads, seq, width)
+        ctx.parts = _parts(ctx.shape, key)
+        mixed, kept = torch.empty_like(query), []
+        for part in ctx.parts:
+            probabilities = _probabilities(query, key, mask, part, ctx)
+            torch.bmm(_drop(probabilities, part, ctx).to(value.dtype), value[part], out=mixed[part])
+            kept.append(probabilities if ctx.shape[:3].numel() * key.shape[1] <= KEPT else None)
+        ctx.save_for_backward(query, key, value, mask, *kept)
+        return mixed.view(ctx.shape)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
-        query, key, value, mask = ctx.saved_tensors
+        query, key, value, mask, *kept = ctx.saved_tensors
+        gradient = gradient.reshape(query.shape)
         by_query, by_key, by_value = (torch.empty_like(x) for x in (query, key, value))
-        for part, probabilities, kept in _pieces(query, key, mask, ctx.scale, ctx.dropped):
+        for part, probabilities in zip(ctx.parts, kept, strict=True):
             g = gradient[part]
-            torch.matmul(kept.to(g.dtype).transpose(2, 3), g, out=by_value[part])
-            by_probabilities = torch.matmul(g, value[part].transpose(2, 3)).to(probabilities.dtype)
-            if ctx.dropped is not None:
-                by_probabilities = ctx.dropped.rows(part, query.shape)(by_probabilities)
-            by_scores = torch._softmax_backward_data(by_probabilities, probabilities, -1, probabilities.dtype).mul_(ctx.scale).to(query.dtype)
-            torch.matmul(by_scores, key[part], out=by_query[part])
-            torch.matmul(by_scores.transpose(2, 3), query[part], out=by_key[part])
-        return by_query, by_key, by_value, None, None, None
+            if probabilities is None:
+                probabilities = _probabilities(query, key, mask, part, ctx)
+            torch.bmm(_drop(probabilities, part, ctx).to(g.dtype).transpose(1, 2), g, out=by_value[part])
+            by_probabilities = _drop(torch.bmm(g, value[part].transpose(1, 2)).to(probabilities.dtype), part, ctx)
+            by_scores = torch._softmax_backward_data(by_probabilities, probabilities, -1, probabilities.dtype).to(query.dtype)
+            _scaled(by_scores, key[part], ctx.scale, by_query[part])
+            _scaled(by_scores.transpose(1, 2), query[part], ctx.scale, by_key[part])
+        return *(x.view(*ctx.shape[:2], *x.shape[1:]) for x in (by_query, by_key, by_value)), None, None, None
 
 
-def _pieces(query, key, mask, scale, dropped: Mask | None):
-    """Some of the batch at a time: which, the probabilities (float32 at least), and these after the dropout."""
-    batch, heads, queries, _ = query.shape
-    size = max(1, PIECE // (heads * queries * key.shape[2]))
-    for start in range(0, batch, size):
-        part = slice(start, min(start + size, batch))
-        scores = torch.matmul(query[part], key[part].transpose(2, 3)).to(torch.promote_types(query.dtype, torch.float32)).mul_(scale)
-        if mask is not None:
-            scores += mask if mask.shape[0] == 1 else mask[part]
-        probabilities = torch.softmax(scores, -1)
-        yield part, probabilities, probabilities if dropped is None else dropped.rows(part, query.shape)(probabilities)
+def _parts(shape: torch.Size, key: torch.Tensor) -> list[slice]:
+    """Of the ``(batch * heads)``, some sequences at a time."""
+    batch, heads, queries, _ = shape
+    size = max(1, PIECE // (heads * queries * key.shape[1]))
+    return [slice(start * heads, min(start + size, batch) * heads) for start in range(0, batch, size)]
 
 
-def _attend(module: nn.Module, query, key, value, attention_mask, scaling=None, dropout=0.0, position_bias=None, **options):
+def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, part: slice, ctx) -> torch.Tensor:
+    """Of a part, ``(part, queries, seq)``, float32 at least."""
+    scores = query.new_empty(part.stop - part.start, query.shape[1], key.shape[1])
+    scores = _scaled(query[part], key[part].transpose(1, 2), ctx.scale, scores).to(torch.promote_types(query.dtype, torch.float32))
+    if mask is not None:
+        heads = ctx.shape[1]
+        scores.view(-1, heads, *scores.shape[1:]).add_(mask if mask.shape[0] == 1 else mask[part.start // heads : part.stop // heads])
+    return torch.softmax(scores, -1)
+
+
+def _scaled(left: torch.Tensor, right: torch.Tensor, scale: float, out: torch.Tensor) -> torch.Tensor:
+    return torch.baddbmm(out, left, right, beta=0, alpha=scale, out=out)
+
+
+def _drop(x: torch.Tensor, part: slice, ctx) -> torch.Tensor:
+    return x if ctx.dropped is None else ctx.dropped.rows(part, (ctx.shape[0] * ctx.shape[1], *ctx.shape[2:]))(x)
+
+
+def _attend(module: nn.Module, query, key, value, attention_mask, scaling=None, dropout=0.0, is_causal=None, position_bias=None, **options):
     """What `transformers` calls: attention with counted dropout; without dropout, what torch does itself where that is fast. All
-    ``(batch, heads, seq, width)``. On CPUs torch's backward pass in bfloat16 takes several times as long as `attention`'s.
+    ``(batch, heads, seq, width)``. On CPUs torch is slower for few probabilities, and its backward pass in bfloat16 takes several times as long.
     """
-    slow = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    count = query.shape[:3].numel() * key.shape[2] * (2 if causal else 1)  # torch's kernel leaves half of a causal mask out
+    slow = query.device.type == "cpu" and (query.dtype == torch.bfloat16 or count <= KEPT)
     if not module.training or (dropout == 0.0 and not slow):
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, position_bias=position_bias, **options)
+        given = {"scaling": scaling, "is_causal": is_causal, "position_bias": position_bias}
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **given, **options)
+    added = _additive(query, key, attention_mask, causal)
+    if position_bias is not None:
+        added = position_bias if added is None else added + position_bias
     groups = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(groups, 1) if groups > 1 else x for x in (key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     module.probabilities.p = dropout
     by_hand = position_bias is None and "attention" not in getattr(module, "plain", ())  # a position bias may be trained
-    added = [x for x in (position_bias, attention_mask) if x is not None]
-    mixed = attention(query, key, value, sum(added) if added else None, scale, module.probabilities, by_hand)
+    mixed = attention(query, key, value, added, scale, module.probabilities, by_hand)
     return mixed.transpose(1, 2).contiguous(), None
 
 
+def _additive(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, causal: bool) -> torch.Tensor | None:
+    """The mask of `sdpa_mask` as a summand: of truth values, or none, which stands for a causal one where attention is causal."""
+    if mask is None:
+        if not causal or query.shape[2] == 1:
+            return None
+        mask = torch.ones(1, 1, query.shape[2], key.shape[2], dtype=torch.bool, device=query.device).tril()
+    if mask.dtype != torch.bool:
+        return mask
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, torch.finfo(dtype).min)
+
+
 AttentionInterface.register(ATTENTION, _attend)
-AttentionMaskInterface.register(ATTENTION, eager_mask)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)

@@ -68,6 +68,7 @@ class Dropout(nn.Module):
             raise RuntimeError(f"The dropout {self.path} has no key yet. Train through an Engine, or call dropout.connect(model) first.")
         return Mask(self._words("rows", math.prod(shape[:-1])), self._words("columns", shape[-1]), self.p)
 
+    @torch.compiler.disable  # NumPy and a hash, which torch.compile cannot follow
     def _words(self, axis: str, count: int) -> torch.Tensor:
         known = self._counters.get(axis)
         if known is None or len(known) < count:

@@ -36,11 +36,12 @@ class Engine:
     def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings, group: Group = ALONE):
         if settings.dtype == "fp64":
             model.double()
+        plain = (*settings.plain, "products") if settings.compile else settings.plain  # torch.compile chooses its own
         for module in model.modules():
-            module.plain = settings.plain
+            module.plain = plain
         if settings.dtype == "bf16" and not settings.shard and "weights" not in settings.plain:
             _keep_in_bfloat16(model)
-        if settings.dtype == "fp32" and not settings.compile and "products" not in settings.plain and one_dnn():
+        if settings.dtype == "fp32" and "products" not in plain and one_dnn():
             hasten(model)
         if settings.recompute:
             if not model.supports_gradient_checkpointing:
@@ -63,8 +64,10 @@ class Engine:
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss_sum)) if settings.compile else loss_sum
         self._dropout = connect(model)
-        if settings.dtype == "bf16" and "attention" not in settings.plain:
+        if self.device == "cpu" and "attention" not in settings.plain:
             model.set_attn_implementation(ATTENTION)
+        if self.device == "cpu" and "memory" not in settings.plain:
+            devices.keep_freed_memory()
         self._steps = 0
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:

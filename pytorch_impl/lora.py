@@ -81,7 +81,7 @@ class _Projection(torch.autograd.Function):
         rows = x.reshape(-1, x.shape[-1]).to(dtype)  # (tokens, in)
         weight = weight.to(dtype)
         y = product(rows, weight, None if bias is None else bias.to(dtype), fast)
-        low = torch.mm(rows if dropped is None else dropped(rows), a.to(dtype).T).mul_(scaling)  # (tokens, slices * rank)
+        low = product(rows if dropped is None else dropped(rows), a.to(dtype), fast=fast).mul_(scaling)  # (tokens, slices * rank)
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scaling, ctx.dropped, ctx.fast, ctx.dtype = scaling, dropped, fast, x.dtype
         return y.addmm_(low, b.to(dtype).T).view(*x.shape[:-1], -1)
@@ -91,9 +91,9 @@ class _Projection(torch.autograd.Function):
     def backward(ctx, gradient):
         rows, weight, a, b, low = ctx.saved_tensors
         g = gradient.reshape(-1, gradient.shape[-1])
-        by_low = torch.mm(g, b.to(g.dtype)).mul_(ctx.scaling)
-        by_a = torch.mm(by_low.T, rows if ctx.dropped is None else ctx.dropped(rows)).to(a.dtype)
-        by_b = torch.mm(g.T, low).to(b.dtype)
+        by_low = product(g, b.to(g.dtype).T, fast=ctx.fast).mul_(ctx.scaling)
+        by_a = product(by_low.T, (rows if ctx.dropped is None else ctx.dropped(rows)).T, fast=ctx.fast).to(a.dtype)
+        by_b = product(low.T, g.T, fast=ctx.fast).T.to(b.dtype)
         by_bias = g.sum(0) if ctx.needs_input_grad[2] else None
         by_x = None
         if ctx.needs_input_grad[0]:

@@ -31,6 +31,15 @@ def token_loss_sum(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Ten
     return _TokenLoss.apply(hidden, weight, labels, differentiable)
 
 
+def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """log sum exp ``(rows, 1)`` and softmax of ``(rows, columns)``, which is written over what was given. Faster than torch.logsumexp, and more exact than
+    torch.softmax in wide rows.
+    """
+    largest = logits.amax(1, keepdim=True)
+    norm = logits.sub_(largest).exp_().sum(1, keepdim=True)
+    return largest + norm.log(), logits.div_(norm)
+
+
 class _TokenLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, labels, differentiable):
@@ -45,10 +54,10 @@ class _TokenLoss(torch.autograd.Function):
         for rows in scored.split(max(1, PIECE // len(weight))):
             states, targets = hidden[rows], labels[rows]
             logits = product(states.to(weight.dtype), weight).to(total.dtype)  # (piece, vocabulary)
-            lse = torch.logsumexp(logits, 1, keepdim=True)
-            total += (lse.squeeze(1) - logits.gather(1, targets[:, None]).squeeze(1)).sum()
+            chosen = logits.gather(1, targets[:, None])
+            lse, shares = normalize_(logits)
+            total += (lse - chosen).sum()
             if any(wanted):
-                shares = logits.sub_(lse).exp_()
                 if wanted[0]:
                     by_hidden[rows] = (product(shares.to(weight.dtype), weight.T) - weight[targets]).to(hidden.dtype)
                 if wanted[1]:

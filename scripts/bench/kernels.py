@@ -3,7 +3,7 @@
 
     python scripts/bench/kernels.py [--threads 2] [-o runs/bench/kernels.json]
 
-torch: seconds of float32 products through MKL and through `pytorch_impl.modules.product`, of attention forward and backward in bfloat16.
+torch: seconds of float32 products through MKL and through `pytorch_impl.modules.product`, of attention forward and backward, of a language model's softmax.
 MindSpore: bytes that a compiled graph keeps, for each element of the results of 20 operators of a kind, after it has run; and seconds of one operator.
 """
 
@@ -30,6 +30,7 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
 
     from pytorch_impl.attention import attention
     from pytorch_impl.dropout import Dropout
+    from pytorch_impl.loss import normalize_
     from pytorch_impl.modules import product
 
     torch.set_num_threads(threads)
@@ -41,13 +42,21 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
         errors = {f"error {name}": float((way() - exact).abs().max() / exact.abs().max()) for name, way in ways.items()}
         found[f"float32 product {rows} x {inner} x {columns}"] = {name: fastest(way, 10) for name, way in ways.items()} | errors
 
-    def passes(way):
-        query, key, value = (torch.randn(16, 128, 12, 32).bfloat16().transpose(1, 2).requires_grad_() for _ in range(3))
-        return lambda: way(query, key, value).sum().backward()
+    def passes(way, length, dtype):
+        *inputs, upstream = (torch.randn(16, length, 12, 32).to(dtype).transpose(1, 2) for _ in range(4))
+        inputs = [x.requires_grad_() for x in inputs]
+        return lambda: torch.autograd.grad(way(*inputs), inputs, upstream)
 
-    plain = passes(torch.nn.functional.scaled_dot_product_attention)
-    by_hand = passes(lambda q, k, v: attention(q, k, v, None, 32**-0.5, Dropout("none", 0.0)))
-    found["bfloat16 attention 16 x 12 x 128 x 32, both passes"] = {"before": fastest(plain, 10), "now": fastest(by_hand, 10)}
+    for name, length in (("bfloat16", 128), ("float32", 128), ("float32", 32)):
+        ways = {"before": torch.nn.functional.scaled_dot_product_attention, "now": lambda q, k, v: attention(q, k, v, None, 32**-0.5, Dropout("none", 0.0))}
+        times = {key: fastest(passes(way, length, getattr(torch, name)), 10) for key, way in ways.items()}
+        found[f"{name} attention 16 x 12 x {length} x 32, both passes"] = times
+
+    logits = torch.randn(333, 50257)
+    exact = torch.softmax(logits.double(), 1)
+    ways = {"before": lambda x: x.sub_(torch.logsumexp(x, 1, keepdim=True)).exp_(), "now": lambda x: normalize_(x)[1]}
+    errors = {f"error {name}": float((way(logits.clone()) - exact).abs().max()) for name, way in ways.items()}
+    found["log sum exp and softmax 333 x 50257"] = {name: fastest(partial(way, logits), 10) for name, way in ways.items()} | errors
     return found
 
 

@@ -45,13 +45,14 @@ def test_the_plain_way_is_a_graph_too(kind):
 
 
 @pytest.mark.needs_pytorch
-def test_nothing_of_the_size_of_the_probabilities_is_kept():
-    """Attention with dropout keeps what it is given; the plain way keeps the probabilities, dropped and not."""
+def test_nothing_of_the_size_of_the_probabilities_is_kept(monkeypatch):
+    """Attention with more probabilities than a piece keeps what it is given; the plain way keeps the probabilities, dropped and not."""
     import torch
 
-    from pytorch_impl.attention import attention
+    from pytorch_impl import attention as module
     from pytorch_impl.dropout import Dropout, DropoutKey
 
+    monkeypatch.setattr(module, "KEPT", 2 * 4 * 64 * 64 - 1)
     dropout = Dropout("layer", 0.1).train()
     dropout.key = DropoutKey("cpu")
     query, key, value = (torch.randn(2, 4, 64, 8, requires_grad=True) for _ in range(3))
@@ -64,7 +65,7 @@ def test_nothing_of_the_size_of_the_probabilities_is_kept():
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            mixed = attention(query, key, value, None, 8**-0.5, dropout, by_hand)
+            mixed = module.attention(query, key, value, None, 8**-0.5, dropout, by_hand)
         kept[by_hand] = max(sizes.values())
         mixed.sum().backward()
     assert kept[True] <= query.numel()
@@ -75,7 +76,7 @@ def test_nothing_of_the_size_of_the_probabilities_is_kept():
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("shape", ["vector", "full", "none"])
 def test_attention_by_hand_has_the_right_gradients(dropout, shape):
-    """Against autograd in float64 through the composed form, in pieces of one and of several rows."""
+    """Against autograd in float64 through the composed form, in pieces of one and of several rows, kept and computed again."""
     import torch
 
     from pytorch_impl import attention as module
@@ -92,14 +93,15 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
         mask[1, :, :, 4:] = -1e30
     upstream = torch.randn(3, 2, 5, 4, generator=generator, dtype=torch.float64)
     found = {}
-    for piece in (1, 10**6):
-        for by_hand in (True, False):
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(module, "PIECE", piece)
-                mixed = module.attention(query, key, value, mask, 0.5, layer, by_hand)
-            found[piece, by_hand] = [mixed, *torch.autograd.grad(mixed, (query, key, value), upstream)]
-    for piece in (1, 10**6):
-        for ours, theirs in zip(found[piece, True], found[piece, False], strict=True):
+    ways = [(True, piece, kept) for piece in (1, 10**6) for kept in (1, 10**6)]
+    for by_hand, piece, kept in (*ways, (False, 1, 1)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "PIECE", piece)
+            patch.setattr(module, "KEPT", kept)
+            mixed = module.attention(query, key, value, mask, 0.5, layer, by_hand)
+        found[by_hand, piece, kept] = [mixed, *torch.autograd.grad(mixed, (query, key, value), upstream)]
+    for way in ways:
+        for ours, theirs in zip(found[way], found[False, 1, 1], strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
