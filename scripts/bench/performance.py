@@ -21,7 +21,7 @@ from common.errors import InputError, run_script
 from common.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("step", "memory", "job", "startup", "growth", "merge", "kernels")
+KINDS = ("step", "memory", "job", "startup", "growth", "merge", "kernels", "profile")
 #: by measurement and pair, the ratio that must be reached and the one that is aimed at
 GOALS: dict[tuple[str, str], tuple[float, float]] = {
     ("step-minilm-16x128", "pytorch/peft"): (0.92, 0.82),
@@ -147,6 +147,16 @@ def kernels(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def profile(found: dict[str, Any]) -> list[str]:
+    """Where a step goes, beside its limit."""
+    lines = [f"Case {found['case']}, the PyTorch half.", "", *table("a step's", "ms", "share", "limit, ms")]
+    total = sum(about["seconds"] for about in found["kinds"].values())
+    for name, about in found["kinds"].items():
+        limit = f"{about['limit'] * 1e3:.1f}" if about["limit"] else ""
+        lines.append(row(name, f"{about['seconds'] * 1e3:.1f}", f"{about['seconds'] / total:.0%}", limit))
+    return lines
+
+
 TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "step": step,
     "memory": memory,
@@ -155,6 +165,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "growth": growth,
     "merge": merge,
     "kernels": kernels,
+    "profile": profile,
 }
 
 

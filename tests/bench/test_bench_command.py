@@ -136,6 +136,9 @@ def test_other_tables():
     )
     curve = {"values": [1, 2], "seconds": [0.1, 0.2], "exponents": {"seconds": 1.0, "memory": 0.5}}
     assert "| pytorch, rank | 1: 0.100 s, 2: 0.200 s | 1.00 | 0.50 |" in performance.growth({"curves": {"pytorch, rank": curve}})
+    kinds = {"GELU": {"seconds": 0.01, "limit": 0}, "products of layers": {"seconds": 0.03, "limit": 0.02}}
+    lines = performance.profile({"case": "c", "kinds": kinds})
+    assert lines[-2:] == ["| GELU | 10.0 | 25% |  |", "| products of layers | 30.0 | 75% | 20.0 |"]
     operation = {"seconds": 2.0, "bytes": 4e9, "fraction": 0.25}
     assert "| merge | 2.00 | 4.00 | 2.00 | 0.25 |" in performance.merge({"operations": {"merge": operation}})
     memory = {
