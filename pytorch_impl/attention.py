@@ -10,11 +10,13 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from common.errors import InputError
 from pytorch_impl.dropout import ATTENTION, Dropout
 
 __all__ = ["attention"]
 
 KEPT = 2**22  #: probabilities of a layer that are kept, 16 MiB in float32
+_REFUSED = ("softcap", "s_aux")  #: options of `transformers` that change the scores
 PIECE = 2**18  #: probabilities that are computed at once, and stay in the cache: 1 MiB
 
 
@@ -99,6 +101,8 @@ def _attend(module: nn.Module, query, key, value, attention_mask, scaling=None, 
     """What `transformers` calls: attention with counted dropout; without dropout, what torch does itself where that is fast. All
     ``(batch, heads, seq, width)``. On CPUs torch is slower for few probabilities, and its backward pass in bfloat16 takes several times as long.
     """
+    if unknown := [name for name in _REFUSED if options.get(name) is not None]:
+        raise InputError(f"Attention with {unknown[0]}, as {type(module).__name__} wants it, is not computed here. Use a model without it.")
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     count = query.shape[:3].numel() * key.shape[2] * (2 if causal else 1)  # torch's kernel leaves half of a causal mask out
     slow = query.device.type == "cpu" and (query.dtype == torch.bfloat16 or count <= KEPT)

@@ -64,7 +64,7 @@ class Engine:
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss_sum)) if settings.compile else loss_sum
         self._dropout = connect(model)
-        if self.device == "cpu" and "attention" not in settings.plain:
+        if self.device == "cpu" and "attention" not in settings.plain and model.config._attn_implementation == "sdpa":
             model.set_attn_implementation(ATTENTION)
         if self.device == "cpu" and "memory" not in settings.plain:
             devices.keep_freed_memory()

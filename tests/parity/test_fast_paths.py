@@ -106,6 +106,47 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
 
 
 @pytest.mark.needs_pytorch
+@pytest.mark.parametrize("seq", [4, 64])
+@pytest.mark.parametrize("masked", ["causal", "truth values", "additive", "none"])
+def test_few_probabilities_are_attended_to_as_torch_does_it(monkeypatch, seq, masked):
+    """What `transformers` calls: by hand up to a number of probabilities, by torch's kernel beyond it, whatever kind of mask it hands over."""
+    import torch
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    from pytorch_impl import attention as module
+    from pytorch_impl.dropout import Dropout
+
+    layer = torch.nn.Module().train()
+    torch.manual_seed(0)
+    layer.is_causal, layer.probabilities = masked == "causal", Dropout("layer", 0.0)
+    query, key, value = (torch.randn(2, 3, seq, 8, requires_grad=True) for _ in range(3))
+    real = torch.ones(2, 1, 1, seq, dtype=torch.bool)
+    real[1, ..., seq // 2 :] = False
+    mask = {"truth values": real.expand(2, 1, seq, seq), "additive": torch.randn(2, 1, seq, seq)}.get(masked)
+    by_hand = []
+    monkeypatch.setattr(module, "KEPT", 2 * 2 * 3 * 16 * 16)
+    monkeypatch.setattr(module, "attention", lambda *given, of=module.attention: by_hand.append(seq) or of(*given))
+    found = []
+    for attend in (module._attend, sdpa_attention_forward):
+        mixed, _ = attend(layer, query, key, value, mask, scaling=0.3)
+        found.append([mixed, *torch.autograd.grad(mixed.square().sum(), (query, key, value))])
+    assert by_hand == [4] * (seq == 4)
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.needs_pytorch
+def test_attention_with_other_scores_is_refused():
+    import torch
+
+    from common.errors import InputError
+    from pytorch_impl.attention import _attend
+
+    with pytest.raises(InputError, match="softcap"):
+        _attend(torch.nn.Module(), *(torch.zeros(1, 1, 2, 2),) * 3, None, softcap=30.0)
+
+
+@pytest.mark.needs_pytorch
 @pytest.mark.parametrize("kind", KINDS)
 def test_recomputed_layers_change_no_bit_and_keep_less(kind):
     from pytorch_impl.measuring import saved_bytes
