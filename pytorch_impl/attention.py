@@ -49,7 +49,8 @@ class _Attention(torch.autograd.Function):
         mixed, kept = torch.empty_like(query), []
         for part in ctx.parts:
             probabilities = _probabilities(query, key, mask, part, ctx)
-            torch.bmm(_drop(probabilities, part, ctx).to(value.dtype), value[part], out=mixed[part])
+            factor = _factor(probabilities, part, ctx)
+            torch.bmm((probabilities if factor is None else factor.mul_(probabilities)).to(value.dtype), value[part], out=mixed[part])
             kept.append(probabilities if ctx.shape[:3].numel() * key.shape[1] <= KEPT else None)
         ctx.save_for_backward(query, key, value, mask, *kept)
         return mixed.view(ctx.shape)
@@ -64,8 +65,11 @@ class _Attention(torch.autograd.Function):
             g = gradient[part]
             if probabilities is None:
                 probabilities = _probabilities(query, key, mask, part, ctx)
-            torch.bmm(_drop(probabilities, part, ctx).to(g.dtype).transpose(1, 2), g, out=by_value[part])
-            by_probabilities = _drop(torch.bmm(g, value[part].transpose(1, 2)).to(probabilities.dtype), part, ctx)
+            factor = _factor(probabilities, part, ctx)
+            torch.bmm((probabilities if factor is None else probabilities * factor).to(g.dtype).transpose(1, 2), g, out=by_value[part])
+            by_probabilities = torch.bmm(g, value[part].transpose(1, 2)).to(probabilities.dtype)
+            if factor is not None:
+                by_probabilities = by_probabilities.mul_(factor)
             by_scores = torch._softmax_backward_data(by_probabilities, probabilities, -1, probabilities.dtype).to(query.dtype)
             _scaled(by_scores, key[part], ctx.scale, by_query[part])
             _scaled(by_scores.transpose(1, 2), query[part], ctx.scale, by_key[part])
@@ -93,8 +97,8 @@ def _scaled(left: torch.Tensor, right: torch.Tensor, scale: float, out: torch.Te
     return torch.baddbmm(out, left, right, beta=0, alpha=scale, out=out)
 
 
-def _drop(x: torch.Tensor, part: slice, ctx) -> torch.Tensor:
-    return x if ctx.dropped is None else ctx.dropped.rows(part, (ctx.shape[0] * ctx.shape[1], *ctx.shape[2:]))(x)
+def _factor(x: torch.Tensor, part: slice, ctx) -> torch.Tensor | None:
+    return None if ctx.dropped is None else ctx.dropped.rows(part, (ctx.shape[0] * ctx.shape[1], *ctx.shape[2:])).factor(x)
 
 
 def _attend(module: nn.Module, query, key, value, attention_mask, scaling=None, dropout=0.0, is_causal=None, position_bias=None, **options):

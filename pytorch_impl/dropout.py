@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 
 import torch
 from torch import nn
@@ -35,7 +36,15 @@ class Mask:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """``x``, whose last axis is that of the columns, masked and scaled."""
-        return x * ((self._rows[:, None] * self._columns >= limit(self._p)).to(x.dtype) * (1.0 / (1.0 - self._p))).view(x.shape)
+        return self.factor(x).mul_(x)
+
+    def factor(self, x: torch.Tensor) -> torch.Tensor:
+        """What ``x`` is multiplied by: 0 or 1 / (1 - p)."""
+        kept = (self._rows[:, None] * self._columns).ge_(limit(self._p)).view(x.shape)  # in place: truth values of four bytes
+        scale = 1.0 / (1.0 - self._p)
+        if x.dtype == torch.float32:
+            return kept.mul_(struct.unpack("i", struct.pack("f", scale))[0]).view(torch.float32)  # the bits of the scale, instead of a conversion
+        return kept.to(x.dtype).mul_(scale)
 
     def rows(self, part: slice, shape: tuple[int, ...]) -> Mask:
         """The mask of ``x[part]``, the first axes of ``x`` being ``shape[:-1]``."""
