@@ -16,8 +16,8 @@ from pytorch_impl.dropout import ATTENTION, Dropout
 __all__ = ["attention"]
 
 KEPT = 2**22  #: probabilities of a layer that are kept, 16 MiB in float32
-_REFUSED = ("softcap", "s_aux")  #: options of `transformers` that change the scores
 PIECE = 2**18  #: probabilities that are computed at once, and stay in the cache: 1 MiB
+_REFUSED = ("softcap", "s_aux")  #: options of `transformers` that change the scores
 
 
 def attention(
