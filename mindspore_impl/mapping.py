@@ -69,9 +69,13 @@ def _subnormals() -> Iterator[None]:
             ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
 
 
-@_subnormals()
 def run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool = False, graph: bool = False) -> Result:
     """Call ``function`` with the case's arguments, the tensors taken from ``arrays``."""
+    with _subnormals():
+        return _run(function, row, case, arrays, double, graph)
+
+
+def _run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool, graph: bool) -> Result:
     ms.set_seed(0)
     if row.kind == "optimizer":
         return optimize(function, row, case, double, graph)

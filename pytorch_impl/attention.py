@@ -110,7 +110,8 @@ def _attend(module: nn.Module, query, key, value, attention_mask, scaling=None, 
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     count = query.shape[:3].numel() * key.shape[2] * (2 if causal else 1)  # torch's kernel leaves half of a causal mask out
     slow = query.device.type == "cpu" and (query.dtype == torch.bfloat16 or count <= KEPT)
-    if not module.training or (dropout == 0.0 and not slow):
+    dropout = dropout if module.training else 0.0
+    if dropout == 0.0 and not (slow and torch.is_grad_enabled()):
         given = {"scaling": scaling, "is_causal": is_causal, "position_bias": position_bias}
         return sdpa_attention_forward(module, query, key, value, attention_mask, **given, **options)
     added = _additive(query, key, attention_mask, causal)

@@ -9,7 +9,7 @@ import torch
 
 from common.errors import InputError, nearest
 
-__all__ = ["describe", "keep_freed_memory", "peak_memory", "preferred", "select", "supports", "versions"]
+__all__ = ["describe", "peak_memory", "preferred", "select", "supports", "versions"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
@@ -36,7 +36,10 @@ def select(device: str | None) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees, blocks up to 32 MiB: glibc gives it back to the system after every step, which zeroes each page of it anew."""
+    """Let this process keep what it frees, blocks up to 32 MiB: glibc gives it back to the system after every step, which zeroes each page of it anew.
+
+    It has no twin: MindSpore has a pool of its own.
+    """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that it takes
         libc.mallopt(_M_TRIM_THRESHOLD, -1)

@@ -36,12 +36,11 @@ class Engine:
     def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings, group: Group = ALONE):
         if settings.dtype == "fp64":
             model.double()
-        plain = (*settings.plain, "products") if settings.compile else settings.plain  # torch.compile chooses its own
         for module in model.modules():
-            module.plain = plain
+            module.plain = settings.plain
         if settings.dtype == "bf16" and not settings.shard and "weights" not in settings.plain:
             _keep_in_bfloat16(model)
-        if settings.dtype == "fp32" and "products" not in plain and one_dnn():
+        if settings.dtype == "fp32" and not settings.compile and "products" not in settings.plain and one_dnn():
             hasten(model)
         if settings.recompute:
             if not model.supports_gradient_checkpointing:

@@ -30,7 +30,7 @@ def one_dnn() -> bool:
 
 def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, fast: bool = True) -> torch.Tensor:
     """x W^T + b for ``(tokens, in)`` and W ``(out, in)``, of any strides, by the faster library; autograd does not see it."""
-    if fast and x.dtype == torch.float32 and x.device.type == "cpu" and one_dnn():
+    if fast and not torch.compiler.is_compiling() and x.dtype == torch.float32 and x.device.type == "cpu" and one_dnn():
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return torch.mm(x, weight.T) if bias is None else torch.addmm(bias, x, weight.T)
 
