@@ -26,9 +26,9 @@ model:
   config: {model_type: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, max_position_embeddings: 32}
 data: {name: files, text_column: text, label_column: label, max_length: 16, files: {train: train.csv, validation: validation.csv}}
 adaptation: {rank: 2, alpha: 4, dropout: 0.1, targets: ["*.query"]}
-training: {global_batch_size: 4, epochs: 20, evaluate_every_steps: 10, log_every_steps: 1}
+training: {global_batch_size: 4, epochs: 60, evaluate_every_steps: 10, log_every_steps: 1}
 """
-STEPS, KILLED_AFTER = 100, 15
+STEPS, KILLED_AFTER = 300, 15
 
 
 @pytest.fixture
