@@ -7,7 +7,7 @@ from mindspore import Tensor, mint, ops
 from mindspore_impl.adapters.algebra import chain_matmul
 from mindspore_impl.adapters.reduction import norm as _norm
 
-__all__ = ["cholesky", "inv", "multi_dot", "solve", "vecdot", "vector_norm"]
+__all__ = ["cholesky", "inv", "multi_dot", "norm", "solve", "vecdot", "vector_norm"]
 
 
 def cholesky(input: Tensor) -> Tensor:
@@ -30,6 +30,17 @@ def inv(A: Tensor) -> Tensor:
 def multi_dot(tensors) -> Tensor:
     """Product from left to right."""
     return chain_matmul(*tensors)
+
+
+def norm(A: Tensor, ord=None, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
+    """Of a vector where one axis or no order is given, over everything or over ``dim``; else of a matrix."""
+    x = A if dtype is None else A.astype(dtype)
+    axes = tuple(range(x.ndim)) if dim is None else dim
+    if ord is None:
+        return _norm(x, 2, axes, keepdim)
+    if isinstance(axes, int) or len(axes) == 1:
+        return _norm(x, ord, axes, keepdim)
+    return ops.matrix_norm(x, ord, axes, keepdim)
 
 
 def solve(A: Tensor, B: Tensor) -> Tensor:

@@ -25,3 +25,12 @@ def test_a_call_whose_kernel_takes_subnormal_numbers_for_zero_leaves_the_thread_
         pytest.skip("this MindSpore's norm does no such thing")
     mapping.run(function, Row("torch.norm", ("ops.norm",), (tried,)), tried, [array])
     assert subnormals_are_numbers()
+
+
+def test_norms_of_the_mapped_functions_leave_the_thread_as_it_was():
+    from mindspore_impl import functional, linalg
+
+    x = mapping.Tensor(np.arange(12, dtype=np.float32).reshape(3, 4))
+    for norm in (linalg.norm, linalg.vector_norm, functional.norm):
+        norm(x, 2, 0)
+        assert subnormals_are_numbers()
