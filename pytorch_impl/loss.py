@@ -32,8 +32,8 @@ def token_loss_sum(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Ten
 
 
 def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """log sum exp ``(rows, 1)`` and softmax of ``(rows, columns)``, which is written over what was given. Faster than torch.logsumexp, and more exact than
-    torch.softmax in wide rows.
+    """log sum exp ``(rows, 1)`` and softmax of ``(rows, columns)``, which is written over what was given: faster than torch.logsumexp, and more exact than
+    torch.softmax in wide rows (docs/performance.md, Kernels).
     """
     largest = logits.amax(1, keepdim=True)
     norm = logits.sub_(largest).exp_().sum(1, keepdim=True)
