@@ -18,33 +18,35 @@ _sum, _zeros, _tile = ops.ReduceSum(keep_dims=True), ops.ZerosLike(), ops.Tile()
 
 
 class _Attention(nn.Cell):
-    def __init__(self, scale: float, dropped: bool):
-        super().__init__()
-        self.scale, self.dropped = scale, dropped
+    def __init__(self, scale: float, dropout: Dropout):
+        super().__init__(auto_prefix=False)
+        self.scale, self.dropout, self.dropped = scale, dropout, dropout.training and dropout.p > 0.0
 
-    def construct(self, query, key, value, mask, factors):
+    def construct(self, query, key, value, mask, dropout_key):
         scaled = query * self.scale
         probabilities = ops.softmax(_right(scaled, key) + mask, -1)  # (batch, heads, queries, seq)
-        mixed = _product(probabilities * factors if self.dropped else probabilities, value)
-        return mixed, scaled, probabilities
+        dropped, factors = probabilities, mask
+        if self.dropped:
+            factors = self.dropout.factors(mask.shape, dropout_key)
+            dropped = probabilities * factors
+        return _product(dropped, value), scaled, probabilities, dropped, factors
 
-    def bprop(self, query, key, value, mask, factors, out, dout):
-        mixed, scaled, probabilities = out
+    def bprop(self, query, key, value, mask, dropout_key, out, dout):
+        mixed, scaled, probabilities, dropped, factors = out
         g = dout[0]
         by_probabilities = _right(g, value)
-        dropped = probabilities
         if self.dropped:
-            by_probabilities, dropped = by_probabilities * factors, probabilities * factors
+            by_probabilities = by_probabilities * factors
         inner = spread(ops.reshape(_sum(g * mixed, -1), (-1, 1)), key.shape[2])  # the sum over the keys of probability times its gradient
         by_scores = probabilities * (by_probabilities - ops.reshape(inner, probabilities.shape))
-        return _product(by_scores, key) * self.scale, _left(by_scores, scaled), _left(dropped, g), _zeros(mask), _zeros(factors)
+        return _product(by_scores, key) * self.scale, _left(by_scores, scaled), _left(dropped, g), _zeros(mask), _zeros(dropout_key)
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, dropout: Dropout, by_hand: bool = True) -> Tensor:
     """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``."""
-    factors = dropout.mask(mask.shape)
     if by_hand:
-        return _Attention(scale, factors is not None)(query, key, value, mask, mask if factors is None else factors)[0]
+        return _Attention(scale, dropout)(query, key, value, mask, mask if dropout.key is None else dropout.key)[0]
+    factors = dropout.mask(mask.shape)
     # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but -infinity: here are none.
     probabilities = ops.softmax(_right(query * scale, key) + mask, -1)
     return _product(probabilities if factors is None else probabilities * factors, value)
