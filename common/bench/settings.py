@@ -56,7 +56,8 @@ def save(kind: str, settings: Settings, results: dict[str, Any], names: Sequence
     path = settings.output or Path("runs/bench") / f"{kind}.json"
     device = {"device": settings.device or "default", "model": settings.model, "set": list(settings.set)}
     versions = {package: metadata.version(package) for package in _PACKAGES if find_spec(package) and _distributed(package)}
-    machine = system.hardware(_accelerator()) | {"threads": settings.threads, "load_average": os.getloadavg()}
+    preloaded = [Path(library).name for library in os.environ.get("LD_PRELOAD", "").replace(" ", ":").split(":") if library]  # another allocator, say
+    machine = system.hardware(_accelerator()) | {"threads": settings.threads, "load_average": os.getloadavg(), "preloaded": preloaded}
     content = {"schema": 1, "kind": kind, "settings": device | {"threads": settings.threads, "rounds": settings.rounds, "subjects": list(names)}}
     write_json(path, content | {"versions": {"python": sys.version.split()[0]} | versions, "hardware": machine} | results)
     return path

@@ -7,7 +7,7 @@ import math
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.pointwise import floating, number, promoted, signbit
+from mindspore_impl.adapters.pointwise import floating, level, number, promoted, root, signbit
 
 __all__ = [
     "add", "atan2", "copysign", "dist", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum", "mul", "pow",
@@ -41,14 +41,18 @@ def mul(input: Tensor, other) -> Tensor:
 
 
 def pow(input, exponent) -> Tensor:
-    """input ^ exponent; either may be a number."""
-    return mint.pow(*promoted(input, exponent))
+    """input ^ exponent; either may be a number. A power of 0 has no slope, at 0 neither."""
+    base, exponent = promoted(input, exponent)
+    return mint.pow(level(base, exponent == 0) if isinstance(base, Tensor) and base.is_floating_point() else base, exponent)
 
 
 def atan2(input: Tensor, other: Tensor) -> Tensor:
-    """Angle of the point (other, input)."""
+    """Angle of the point (other, input), with the gradient 0 in the origin."""
     input, other = promoted(input, other)
-    return ops.atan2(floating(input), floating(other))
+    y, x = floating(input), floating(other)
+    origin = ops.logical_and(y == 0, x == 0)
+    one = ops.ones_like(x)
+    return ops.where(origin, ops.stop_gradient(ops.atan2(y, x)), ops.atan2(y, ops.where(origin, one, x)))
 
 
 def copysign(input: Tensor, other) -> Tensor:
@@ -63,7 +67,7 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     if p == float("inf"):
         return ops.amax(size)
     power = number(p * 1.0, size)
-    return ops.sqrt((size * size).sum()) if p == 2 else ops.pow(ops.pow(size, power).sum(), 1.0 / power)
+    return root((size * size if p == 2 else ops.pow(size, power)).sum(), p)
 
 
 def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
@@ -175,5 +179,6 @@ def xlogy(input: Tensor, other) -> Tensor:
     input, other = promoted(input, other)
     x = floating(input)
     y = _like(number(other, x), x)
-    nothing = ops.logical_and(x == 0, y == y)  # y is no NaN
-    return ops.where(nothing, ops.zeros_like(x), x * ops.log(floating(y)))
+    y = floating(y)
+    nothing = ops.logical_and(x == 0, ops.logical_or(y <= 0, y == float("inf")))  # elsewhere 0 log(y) is 0 by itself, and its slope log(y)
+    return ops.where(nothing, ops.zeros_like(x), level(x, nothing) * ops.log(y))

@@ -7,7 +7,7 @@ from mindspore import Tensor, mint, ops
 from mindspore_impl.adapters.algebra import chain_matmul
 from mindspore_impl.adapters.reduction import norm as _norm
 
-__all__ = ["cholesky", "inv", "multi_dot", "norm", "solve", "vecdot", "vector_norm"]
+__all__ = ["cholesky", "inv", "matrix_norm", "multi_dot", "norm", "solve", "vecdot", "vector_norm"]
 
 
 def cholesky(input: Tensor) -> Tensor:
@@ -27,6 +27,12 @@ def inv(A: Tensor) -> Tensor:
     return ops.inverse(A)
 
 
+def matrix_norm(A: Tensor, ord="fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype=None) -> Tensor:
+    """Of the matrices in two axes; the Frobenius norm with torch's gradient, 0, at zero."""
+    x = A if dtype is None else A.astype(dtype)
+    return _norm(x, 2, dim, keepdim) if ord == "fro" else ops.matrix_norm(x, ord, dim, keepdim)
+
+
 def multi_dot(tensors) -> Tensor:
     """Product from left to right."""
     return chain_matmul(*tensors)
@@ -40,7 +46,7 @@ def norm(A: Tensor, ord=None, dim=None, keepdim: bool = False, *, dtype=None) ->
         return _norm(x, 2, axes, keepdim)
     if isinstance(axes, int) or len(axes) == 1:
         return _norm(x, ord, axes, keepdim)
-    return ops.matrix_norm(x, ord, axes, keepdim)
+    return matrix_norm(x, ord, axes, keepdim)
 
 
 def solve(A: Tensor, B: Tensor) -> Tensor:

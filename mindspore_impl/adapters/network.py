@@ -9,7 +9,8 @@ from mindspore import Tensor, ops
 
 from mindspore_impl.adapters.activation import fine
 from mindspore_impl.adapters.arithmetic import number
-from mindspore_impl.adapters.normalization import normalize, vector_norm
+from mindspore_impl.adapters.normalization import normalize
+from mindspore_impl.adapters.reduction import norm
 
 __all__ = [
     "alpha_dropout",
@@ -171,4 +172,4 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """p-norm of x1 - x2 + eps over the last axis."""
-    return vector_norm(x1 - x2 + number(eps, x1), p, -1, keepdim)
+    return norm(x1 - x2 + number(eps, x1), p, -1, keepdim)

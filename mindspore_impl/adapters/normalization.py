@@ -6,11 +6,11 @@ import mindspore as ms
 from mindspore import Tensor, ops
 
 from mindspore_impl.adapters.arithmetic import number
+from mindspore_impl.adapters.reduction import norm
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 
 _mean = ops.ReduceMean(keep_dims=True)
-_INFINITY = float("inf")
 
 
 def _normalized(x: Tensor, eps: float) -> Tensor:
@@ -107,20 +107,8 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """input / max(p-norm over ``dim``, eps)."""
-    length = vector_norm(input, p, dim, True)
+    length = norm(input, p, dim, True)
     return input / ops.where(length > number(eps, length), length, ops.full_like(length, eps))
-
-
-def vector_norm(x: Tensor, p: float, dim: int, keepdim: bool) -> Tensor:
-    """(sum |x|^p)^(1/p) over ``dim``, whose gradient at 0 is 0."""
-    if p == _INFINITY:
-        return ops.abs(x).max(axis=dim, keepdims=keepdim)
-    if p == 1:
-        return ops.abs(x).sum(dim, keepdims=keepdim)
-    total = (x * x if p == 2 else ops.abs(x) ** number(p, x)).sum(dim, keepdims=keepdim)
-    some = total != 0
-    root = ops.where(some, total, ops.ones_like(total))
-    return ops.where(some, ops.sqrt(root) if p == 2 else root ** (number(1.0, x) / number(p, x)), total)
 
 
 @ops.constexpr

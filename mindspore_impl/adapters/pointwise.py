@@ -61,6 +61,18 @@ def number(value, tensor: Tensor):
     return Tensor(value, ms.float64) if isinstance(value, float) and isinstance(tensor, Tensor) and tensor.dtype == ms.float64 else value
 
 
+def level(x: Tensor, where) -> Tensor:
+    """``x``, which gets no gradient ``where`` torch's is 0 and the formula's undefined."""
+    return ops.where(where, ops.stop_gradient(x), x) if isinstance(where, Tensor) else ops.stop_gradient(x) if where else x
+
+
+def root(total: Tensor, p: float) -> Tensor:
+    """total^(1/p), whose gradient at 0 is 0, as that of torch's norms and deviations; a root's own is infinite there, and NaN times what is within."""
+    some = total != 0
+    inside = ops.where(some, total, ops.ones_like(total))
+    return ops.where(some, ops.sqrt(inside) if p == 2 else inside ** (number(1.0, total) / number(p * 1.0, total)), total)
+
+
 def _kind(tensor: Tensor) -> int:
     return 2 if tensor.is_floating_point() else 0 if tensor.dtype == ms.bool_ else 1
 

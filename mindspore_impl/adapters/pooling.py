@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from mindspore_impl.adapters.arithmetic import number
+from mindspore_impl.adapters.pointwise import number, root
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -191,7 +191,7 @@ def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes
 def _powers(input: Tensor, norm_type: float, kernel_size: Sizes, tables: tuple) -> Tensor:
     """torch takes a window that is cut at the edge for a whole one, whose mean is that of the part."""
     powers = input * input if norm_type == 2 else input ** number(norm_type, input)
-    return (_average(powers, tables) * _area(kernel_size, len(tables[0]))) ** (number(1.0, input) / number(norm_type, input))
+    return root(_average(powers, tables) * _area(kernel_size, len(tables[0])), norm_type)
 
 
 @ops.constexpr

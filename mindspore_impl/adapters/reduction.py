@@ -8,11 +8,11 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.adapters.arithmetic import maximum, minimum
-from mindspore_impl.adapters.pointwise import number
+from mindspore_impl.adapters.pointwise import floating, number, root
 
 __all__ = [
-    "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax", "cummin", "cumsum", "diff", "logcumsumexp", "max", "mean", "median",
-    "min", "nanmean", "nansum", "norm", "quantile", "std", "std_mean", "sum", "var", "var_mean",
+    "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp", "logsumexp",
+    "max", "mean", "median", "min", "nanmean", "nansum", "norm", "quantile", "std", "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip
 
 _NAN, _INF = float("nan"), float("inf")
@@ -112,6 +112,17 @@ def cummin(input: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return ops.gather_elements(input, dim, index), index
 
 
+def cumprod(input: Tensor, dim: int, *, dtype=None) -> Tensor:
+    """Products of all so far, in log n rounds of products, so that the gradient holds where one of them is 0."""
+    x = input.astype(dtype if dtype is not None else input.dtype if input.is_floating_point() else ms.int64)
+    size, step = x.shape[dim] if x.ndim else 1, 1
+    while step < size:
+        ones, earlier = ops.ones_like(ops.gather(x, ops.arange(step), dim)), ops.gather(x, ops.arange(size - step), dim)
+        x = x * ops.concat([ones, earlier], dim)
+        step = step * 2
+    return x
+
+
 def cumsum(input: Tensor, dim: int, *, dtype=None) -> Tensor:
     """Running sum; int64 for whole numbers and booleans."""
     wanted = dtype if dtype is not None else input.dtype if input.is_floating_point() else ms.int64
@@ -139,6 +150,15 @@ def nanmean(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     return mint.sum(kept) / mint.sum(valid) if dim is None else mint.sum(kept, dim, keepdim) / mint.sum(valid, dim, keepdim)
 
 
+def logsumexp(input: Tensor, dim, keepdim: bool = False) -> Tensor:
+    """log of the sum of exponentials; of nothing but -inf it is -inf."""
+    x = floating(input)
+    largest = ops.stop_gradient(mint.amax(x, dim, True))
+    largest = ops.where(ops.isfinite(largest), largest, ops.zeros_like(largest))
+    total = ops.log(mint.sum(ops.exp(x - largest), dim, keepdim))
+    return total + ops.reshape(largest, total.shape)
+
+
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False):
     """The lower of the middle values; (values, indices) along ``dim``. NaN spreads."""
     if dim is None:
@@ -164,7 +184,7 @@ def norm(input: Tensor, p="fro", dim=None, keepdim: bool = False, *, dtype=None)
     x = input if dtype is None else input.astype(dtype)
     axes = tuple(range(x.ndim)) if dim is None else dim
     if p == "fro" or p == 2:
-        return ops.sqrt(mint.sum(x * x, axes, keepdim))
+        return root(mint.sum(x * x, axes, keepdim), 2)
     size = ops.abs(x)
     if p == _INF:
         return mint.amax(size, axes, keepdim)
@@ -175,7 +195,11 @@ def norm(input: Tensor, p="fro", dim=None, keepdim: bool = False, *, dtype=None)
     if p == 1:
         return mint.sum(size, axes, keepdim)
     power = number(p * 1.0, x)
-    return ops.pow(mint.sum(ops.pow(size, power), axes, keepdim), 1.0 / power)
+    if p >= 1:
+        return root(mint.sum(ops.pow(size, power), axes, keepdim), p)
+    some = size != 0  # the slope of a power below 1 is infinite at 0, where torch's gradient is 0
+    powers = ops.where(some, ops.pow(ops.where(some, size, ops.ones_like(size)), power), ops.full_like(size, 0.0 if p > 0 else _INF))
+    return root(mint.sum(powers, axes, keepdim), p)
 
 
 def quantile(input: Tensor, q, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -236,7 +260,7 @@ def var(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = F
 
 def std(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None) -> Tensor:
     """Standard deviation, of the variance divided by n - 1 unless told otherwise."""
-    return ops.sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+    return root(var(input, dim, unbiased, keepdim, correction=correction), 2)
 
 
 def var_mean(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None) -> tuple[Tensor, Tensor]:
@@ -247,4 +271,4 @@ def var_mean(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: boo
 def std_mean(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean."""
     variance, centre = _spread(input, dim, unbiased, keepdim, correction)
-    return ops.sqrt(variance), centre
+    return root(variance, 2), centre

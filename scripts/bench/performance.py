@@ -66,7 +66,8 @@ def described(name: str, found: dict[str, Any]) -> str:
     versions = ", ".join(f"{package} {version}" for package, version in found["versions"].items())
     changed = f"; {', '.join(settings['set'])}" if settings["set"] else ""
     place = machine["accelerator"] or machine["cpu"]
-    return f"[{name}](performance/{name}): {place}, {machine['threads']} threads, {settings['rounds']} rounds{changed}. {versions}."
+    preloaded = "".join(f", {library} preloaded" for library in machine.get("preloaded", ()))
+    return f"[{name}](performance/{name}): {place}, {machine['threads']} threads{preloaded}, {settings['rounds']} rounds{changed}. {versions}."
 
 
 def step(found: dict[str, Any]) -> list[str]:
@@ -109,7 +110,7 @@ def job(found: dict[str, Any]) -> list[str]:
             compiling = (run["compiled_graphs"], f"{run['compile']:.1f} s", f"{run['compile'] / run['measured']:.0%}")
             own = (f"{run['data_share']:.1%}", run["batch_shapes"], *compiling)
         lines.append(row(name, seconds, f"{run['measured']:.0f}", run["steps"], *own))
-    lines += ["", *table("ratio of whole jobs", "median", "goal")]
+    lines += ["", *table("ratio of whole jobs", "median", "goal")] if found["ratios"] else []
     return lines + [row(pair, f"{ratio['median']:.3f}", goal(found, pair)) for pair, ratio in found["ratios"].items()]
 
 

@@ -12,6 +12,7 @@ import pytest
 from common.bench.cases import load_case
 from common.bench.growth import exponent
 from common.bench.memory import Meter
+from common.bench.settings import Settings, save
 from common.cli.main import main
 from common.errors import InputError
 
@@ -121,6 +122,13 @@ def test_the_page_says_what_the_files_say(tmp_path):
         performance.rendered(page.replace("<!-- memory:begin -->", ""), folder)
 
 
+def test_another_allocator_is_recorded_and_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("LD_PRELOAD", "/usr/lib/libjemalloc.so.2 libother.so")
+    found = json.loads(save("job", Settings(1, 1, output=tmp_path / "job.json"), {}).read_text())
+    assert found["hardware"]["preloaded"] == ["libjemalloc.so.2", "libother.so"]
+    assert "1 threads, libjemalloc.so.2 preloaded, libother.so preloaded, 1 rounds" in performance.described("job.json", found)
+
+
 @pytest.mark.parametrize("content", ['{"kind": "speed"}', "{}"])
 def test_only_measurements_are_taken(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
@@ -134,6 +142,7 @@ def test_other_tables():
     assert "| pytorch | 90 (extrapolated) | 9 | 5 | 1.3% | 4 | 6 | 2.2 s | 25% |" in performance.job(
         {"experiment": "e", "subjects": {"pytorch": [run]}, "ratios": {"pytorch/trainer-512": ratio}}
     )
+    assert not any("ratio" in line for line in performance.job({"experiment": "e", "subjects": {"pytorch": [run]}, "ratios": {}}))
     curve = {"values": [1, 2], "seconds": [0.1, 0.2], "exponents": {"seconds": 1.0, "memory": 0.5}}
     assert "| pytorch, rank | 1: 0.100 s, 2: 0.200 s | 1.00 | 0.50 |" in performance.growth({"curves": {"pytorch, rank": curve}})
     kinds = {"GELU": {"seconds": 0.01, "limit": 0}, "products of layers": {"seconds": 0.03, "limit": 0.02}}

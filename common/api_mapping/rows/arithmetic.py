@@ -20,6 +20,8 @@ SHIFTS = (
     forward_only(integers(3, 4, dtype="int32"), integers(4, low=0, high=5, dtype="int32")),
     forward_only(integers(3, 4), 2),
 )
+ORIGIN = (case(values(0.0, 0.0, 1.0), values(0.0, 2.0, 0.0)), forward_only(values(0.0, -0.0, 0.0, -0.0), values(-0.0, -0.0, 0.0, 0.0)))
+NO_LOG = case(values(0.0, 0.0, 2.0), values(0.0, 3.0, 1.0, fixed=True))
 LOGICAL = (*BITWISE[:4], BITWISE[5], forward_only(normal(3, 4), boolean(3, 4)), forward_only(TIES, TIES))
 WEAK = (  # a 0-d tensor does not widen one with axes
     forward_only(uniform(3, 4, low=1, high=3), uniform(low=1, high=3, dtype="float64")),
@@ -91,6 +93,8 @@ _POW = float_row(
         case(uniform(3, 4, low=0.1, high=4.0), 0.5),
         case(uniform(3, 4, low=0.5, high=4.0), -1.5),
         case(2.0, normal(3, 4)),
+        case(values(0.0, 0.0, 0.0, 3.0), values(0.0, 1.0, 2.0, 0.0)),
+        case(values(0.0, 2.0), 0.0),
         forward_only(2, integers(3, 4, low=0, high=9)),
         forward_only(integers(3, 4), 3),
         forward_only(values(0.0, 0.0, -2.0, -8.0, 1.0), values(0.0, 2.0, 3.0, -1.0, float("nan"))),
@@ -135,9 +139,9 @@ ROWS = (
     ),
     float_row(
         "atan2",
-        (*binary(infinite=False, numbers=False), forward_only(values(0.0, -0.0, 0.0, -0.0), values(1.0, 1.0, -1.0, -1.0))),
+        (*binary(infinite=False, numbers=False), forward_only(values(0.0, -0.0, 0.0, -0.0), values(1.0, 1.0, -1.0, -1.0)), *ORIGIN),
         "transcendental",
-        "promotion",
+        "promotion; the gradient in the origin is 0, where the kernel's is NaN",
         **legacy("Atan2"),
     ),
     float_row("maximum", EXTREMA, "exact", "ties share the gradient, NaN spreads"),
@@ -160,9 +164,9 @@ ROWS = (
     ),
     float_row(
         "xlogy",
-        (*binary(low=0.1, infinite=False), forward_only(values(0.0, 0.0, 2.0, float("nan")), values(0.0, 3.0, 0.0, 1.0))),
+        (*binary(low=0.1, infinite=False), forward_only(values(0.0, 0.0, 2.0, float("nan")), values(0.0, 3.0, 0.0, 1.0)), NO_LOG),
         "transcendental",
-        "0 log 0 is 0",
+        "0 log 0 is 0, and has no slope",
     ),
     plain(
         "heaviside",
@@ -243,6 +247,7 @@ ROWS = (
             case(normal(3, 4), normal(3, 4), 3.0),
             case(normal(3, 4, dtype="float64"), normal(3, 4, dtype="float64"), 3),
             forward_only(normal(3, 4), normal(3, 4), float("inf")),
+            case(values(1.0, 2.0), values(1.0, 2.0)),
         ),
         "reduction",
         "the p-norm of the difference",

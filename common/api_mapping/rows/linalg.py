@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.arrays import integers, normal, spd, strided, uniform, wide
+from common.api_mapping.arrays import integers, normal, spd, strided, uniform, values, wide
 from common.api_mapping.row import Row, case, forward_only
 from common.api_mapping.rows.pointwise import float_row, plain
 
@@ -121,6 +121,7 @@ ROWS = (
             forward_only(normal(5), float("inf")),
             case(normal(3, 4), "fro"),
             forward_only(normal(3, 4), 1),
+            case(values(0.0, 0.0, 3.0, 4.0, shape=(2, 2)), dim=1),
         ),
         adaptation="MindSpore's kernel, LpNorm, leaves the calling thread taking subnormal numbers for zero, in NumPy and torch as well",
         targets=("shim.linalg.norm", "mint.linalg.norm", "ops.norm"),
@@ -134,12 +135,20 @@ ROWS = (
             forward_only(normal(3, 4), float("inf")),
             case(normal(2, 3, 4), dim=(1, 2)),
             forward_only(normal(5), 0),
+            case(values(0.0, 0.0, 3.0, 4.0, shape=(2, 2)), dim=1),
         ),
         adaptation="any order over any axes",
     ),
     section(
         "matrix_norm",
-        (case(normal(3, 4)), forward_only(normal(3, 4), 1), forward_only(normal(3, 4), float("inf")), case(normal(2, 3, 4), "fro")),
+        (
+            case(normal(3, 4)),
+            forward_only(normal(3, 4), 1),
+            forward_only(normal(3, 4), float("inf")),
+            case(normal(2, 3, 4), "fro"),
+            case(values(0.0, 0.0, 0.0, 0.0, shape=(2, 2))),
+        ),
+        adaptation="the gradient at zero is 0, where the kernel's is NaN",
     ),
     section("det", (case(spd(3)), case(normal(4, 4))), "decomposition"),
     section("slogdet", (case(spd(3)), forward_only(normal(2, 4, 4))), "decomposition"),

@@ -114,7 +114,12 @@ ROWS = doubled(
         Row(
             f"{F}.lp_pool1d",
             ("ops.lp_pool1d", "shim.lp_pool1d"),
-            (case(normal(*LINE), 2, 3), case(normal(*LINE), 2.0, 3, 1), case(uniform(3, 10, low=0.5, high=2.0), 3.0, kernel_size=2, ceil_mode=True)),
+            (
+                case(normal(*LINE), 2, 3),
+                case(normal(*LINE), 2.0, 3, 1),
+                case(uniform(3, 10, low=0.5, high=2.0), 3.0, kernel_size=2, ceil_mode=True),
+                case(values(0.0, 0.0, 3.0, 4.0, shape=(1, 4)), 2, 2),
+            ),
             "reduction",
             "windows are gathered: ceil_mode as in torch",
         ),

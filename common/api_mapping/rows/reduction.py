@@ -14,6 +14,7 @@ SPREAD = (
     case(normal(3, 4), 1, False),
     case(normal(3, 4), dim=1, correction=2),
     case(normal(2, 3, 4), dim=(0, 1), correction=0, keepdim=True),
+    case(values(2.0, 2.0, 2.0, 1.0, 2.0, 3.0, shape=(2, 3)), dim=1),  # of equal values the gradient is 0, where a root has none
 )
 EXTREMES = (
     forward_only(normal(3, 4)),
@@ -84,6 +85,7 @@ MIDDLE = (
     forward_only(integers(3, 5)),
     forward_only(values(3.0, float("nan"), 1.0)),
 )
+ZERO_ROW = values(0.0, 0.0, 0.0, 3.0, -4.0, 2.0, shape=(2, 3))  #: its norm's gradient is 0 in torch
 NORMS = (
     case(normal(3, 4)),
     case(normal(3, 4), 2),
@@ -99,6 +101,7 @@ NORMS = (
     case(strided(normal(3, 4)), dim=1),
     case(normal(4), dtype=FLOAT64),
     case(normal(3, 4, dtype="float64"), p=3, dim=1),
+    *(case(ZERO_ROW, p=p, dim=1) for p in (2, 3, 1.5, -1)),
 )
 DTYPES = (forward_only(integers(3, 4), dtype=FLOAT32), case(normal(3, 4), 1, dtype=FLOAT64), forward_only(normal(3, 4), dtype=FLOAT64))
 
@@ -171,13 +174,22 @@ ROWS = (
     float_row("std_mean", SPREAD, "reduction", "unbiased unless told otherwise"),
     float_row("var_mean", SPREAD, "reduction", "unbiased unless told otherwise"),
     float_row("median", MIDDLE, "exact", "the lower of two middle values, one value without dim, NaN spreads"),
-    plain(
+    float_row(
         "logsumexp",
-        (case(normal(3, 4), 1), case(wide(4, 5), dim=0, keepdim=True), case(normal(2, 3, 4), (0, 2)), case(wide(3, 4), -1), forward_only(INFINITE, 0)),
+        (
+            *(case(normal(3, 4), 1), case(wide(4, 5), dim=0, keepdim=True), case(normal(2, 3, 4), (0, 2)), case(wide(3, 4), -1), forward_only(INFINITE, 0)),
+            forward_only(values(*[float("-inf")] * 3, 1.0, float("-inf"), 2.0, float("inf"), 1.0, 0.0, shape=(3, 3)), 1),
+        ),
         "exponential",
+        "of nothing but -inf it is -inf, where the kernel returns NaN",
     ),
     float_row("cumsum", (*CUMULATIVE, case(normal(), 0)), "reduction", "whole numbers sum to int64, booleans too"),
-    plain("cumprod", (*CUMULATIVE[:3], *CUMULATIVE[4:]), "reduction"),
+    float_row(
+        "cumprod",
+        (*CUMULATIVE[:3], *CUMULATIVE[4:], case(values(2.0, 0.0, 3.0, 0.0, 4.0, 0.0, 1.0, 5.0, shape=(2, 4)), 1)),
+        "reduction",
+        "products in rounds: the kernel's gradient is NaN where one of them is 0",
+    ),
     float_row("cummax", RUNNING, "exact", "(values, int64 indices), the last of equals"),
     float_row("cummin", RUNNING, "exact", "(values, int64 indices), the last of equals"),
     float_row("logcumsumexp", (case(normal(3, 4), 0), case(wide(4, 5), dim=1)), "exponential", "stable"),
