@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from mindspore_impl.dropout import Dropout
+from mindspore_impl.dropout import Dropout, factors
 from mindspore_impl.fused import spread
 
 __all__ = ["attention"]
@@ -25,18 +25,18 @@ class _Attention(nn.Cell):
     def construct(self, query, key, value, mask, dropout_key):
         scaled = query * self.scale
         probabilities = ops.softmax(_right(scaled, key) + mask, -1)  # (batch, heads, queries, seq)
-        dropped, factors = probabilities, mask
+        dropped, kept = probabilities, mask
         if self.dropped:
-            factors = self.dropout.factors(mask.shape, dropout_key)
-            dropped = probabilities * factors
-        return _product(dropped, value), scaled, probabilities, dropped, factors
+            kept = factors(self.dropout, mask.shape, dropout_key)
+            dropped = probabilities * kept
+        return _product(dropped, value), scaled, probabilities, dropped, kept
 
     def bprop(self, query, key, value, mask, dropout_key, out, dout):
-        mixed, scaled, probabilities, dropped, factors = out
+        mixed, scaled, probabilities, dropped, kept = out
         g = dout[0]
         by_probabilities = _right(g, value)
         if self.dropped:
-            by_probabilities = by_probabilities * factors
+            by_probabilities = by_probabilities * kept
         inner = spread(ops.reshape(_sum(g * mixed, -1), (-1, 1)), key.shape[2])  # the sum over the keys of probability times its gradient
         by_scores = probabilities * (by_probabilities - ops.reshape(inner, probabilities.shape))
         return _product(by_scores, key) * self.scale, _left(by_scores, scaled), _left(dropped, g), _zeros(mask), _zeros(dropout_key)
@@ -46,10 +46,10 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: fl
     """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``."""
     if by_hand:
         return _Attention(scale, dropout)(query, key, value, mask, mask if dropout.key is None else dropout.key)[0]
-    factors = dropout.mask(mask.shape)
+    kept = dropout.mask(mask.shape)
     # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but -infinity: here are none.
     probabilities = ops.softmax(_right(query * scale, key) + mask, -1)
-    return _product(probabilities if factors is None else probabilities * factors, value)
+    return _product(probabilities if kept is None else probabilities * kept, value)
 
 
 # What follows has no twin: on the PyTorch side it is inside `transformers`.

@@ -56,30 +56,32 @@ class Dropout(nn.Cell):
         """What an input of ``shape`` is multiplied by, float32: 0 or 1 / (1 - p); None where nothing is dropped."""
         if not self.training or self.p == 0.0:
             return None
-        return self.factors(shape, self.key)
+        return factors(self, shape, self.key)
 
-    def factors(self, shape, key):
-        """`mask` under the key that is given, where something is dropped."""
-        rows, columns = self._words("rows", (math.prod(shape[:-1]), 1), key), self._words("columns", (1, shape[-1]), key)
-        products = _product(rows, columns) if self.on_cpu else rows * columns  # wrap in either way; a broadcast keeps memory on the CPU, see `fused`
-        kept = products >= self.least
-        return ops.reshape(kept.astype(ms.float32) * self.scale, shape)
 
-    def _words(self, axis, shape, key):
-        """The counters of an axis under the key, odd."""
-        return ops.bitwise_or(ops.bitwise_xor(_counters(self.path, axis, shape), key), self.one)
+def factors(dropout: Dropout, shape, key):
+    """`Dropout.mask` under the key that is given, where something is dropped."""
+    rows, columns = _words(dropout, "rows", (math.prod(shape[:-1]), 1), key), _words(dropout, "columns", (1, shape[-1]), key)
+    products = _product(rows, columns) if dropout.on_cpu else rows * columns  # wrap in either way; a broadcast keeps memory on the CPU, see `fused`
+    kept = products >= dropout.least
+    return ops.reshape(kept.astype(ms.float32) * dropout.scale, shape)
+
+
+def _words(dropout: Dropout, axis, shape, key):
+    """The counters of an axis under the key, odd."""
+    return ops.bitwise_or(ops.bitwise_xor(_counters(dropout.path, axis, shape), key), dropout.one)
 
 
 class _Masked(nn.Cell):
-    """The input under the mask, which is kept. With its gradient by hand, the compiler need not derive those of all that makes a mask: 13 % of its time."""
+    """The input under the mask, which is kept. With its gradient by hand, the compiler need not derive those of all that makes a mask."""
 
     def __init__(self, dropout: Dropout):
         super().__init__(auto_prefix=False)
         self.dropout = dropout
 
     def construct(self, x, key):
-        factors = self.dropout.factors(x.shape, key)
-        return x * factors, factors
+        kept = factors(self.dropout, x.shape, key)
+        return x * kept, kept
 
     def bprop(self, x, key, out, dout):
         return dout[0] * out[1], _zeros(key)

@@ -100,7 +100,8 @@ def memory(found: dict[str, Any]) -> list[str]:
 
 def job(found: dict[str, Any]) -> list[str]:
     """Whole epochs; what was not run to its end says so."""
-    lines = [f"Experiment {found['experiment']}.", ""]
+    preloaded = "".join(f", {library} preloaded" for library in found.get("hardware", {}).get("preloaded", ()))
+    lines = [f"Experiment {found['experiment']}{preloaded}.", ""]
     lines += table("job", "seconds", "measured", "steps", "waiting for data", "batch shapes", "compiled graphs", "compiling", "of what was measured")
     for name, runs in found["subjects"].items():
         run = sorted(runs, key=lambda entry: entry["seconds"])[len(runs) // 2]
