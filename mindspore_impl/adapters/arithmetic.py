@@ -7,10 +7,10 @@ import math
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.pointwise import floating, level, number, promoted, root, signbit
+from mindspore_impl.adapters.pointwise import floating, level, number, promoted, signbit
 
 __all__ = [
-    "add", "atan2", "copysign", "dist", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum", "mul", "pow",
+    "add", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum", "mul", "pow",
     "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
 
@@ -59,15 +59,6 @@ def copysign(input: Tensor, other) -> Tensor:
     """|input| with the sign of ``other``, where -0 is negative."""
     size = ops.abs(floating(input))
     return ops.where(signbit(_like(other, size)), -size, size)
-
-
-def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """p-norm of input - other."""
-    size = ops.abs(input - other)
-    if p == float("inf"):
-        return ops.amax(size)
-    power = number(p * 1.0, size)
-    return root((size * size if p == 2 else ops.pow(size, power)).sum(), p)
 
 
 def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from mindspore_impl.adapters.arithmetic import maximum, minimum
 from mindspore_impl.adapters.pointwise import floating, number, root
 
 __all__ = [
-    "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp", "logsumexp",
+    "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diff", "dist", "logcumsumexp", "logsumexp",
     "max", "mean", "median", "min", "nanmean", "nansum", "norm", "quantile", "std", "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip
 
@@ -200,6 +200,11 @@ def norm(input: Tensor, p="fro", dim=None, keepdim: bool = False, *, dtype=None)
     some = size != 0  # the slope of a power below 1 is infinite at 0, where torch's gradient is 0
     powers = ops.where(some, ops.pow(ops.where(some, size, ops.ones_like(size)), power), ops.full_like(size, 0.0 if p > 0 else _INF))
     return root(mint.sum(powers, axes, keepdim), p)
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """p-norm of input - other."""
+    return norm(input - other, p)
 
 
 def quantile(input: Tensor, q, dim: int | None = None, keepdim: bool = False) -> Tensor:

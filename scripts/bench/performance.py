@@ -60,14 +60,18 @@ def goal(found: dict[str, Any], pair: str) -> str:
     return f"{bounds[0]:g}, aim {bounds[1]:g}" if bounds else ""
 
 
+def preloaded(found: dict[str, Any]) -> str:
+    """Libraries that were loaded before all others, another allocator for one."""
+    return "".join(f", {library} preloaded" for library in found.get("hardware", {}).get("preloaded", ()))
+
+
 def described(name: str, found: dict[str, Any]) -> str:
     """On what and with what a file was made."""
     machine, settings = found["hardware"], found["settings"]
     versions = ", ".join(f"{package} {version}" for package, version in found["versions"].items())
     changed = f"; {', '.join(settings['set'])}" if settings["set"] else ""
     place = machine["accelerator"] or machine["cpu"]
-    preloaded = "".join(f", {library} preloaded" for library in machine.get("preloaded", ()))
-    return f"[{name}](performance/{name}): {place}, {machine['threads']} threads{preloaded}, {settings['rounds']} rounds{changed}. {versions}."
+    return f"[{name}](performance/{name}): {place}, {machine['threads']} threads{preloaded(found)}, {settings['rounds']} rounds{changed}. {versions}."
 
 
 def step(found: dict[str, Any]) -> list[str]:
@@ -100,8 +104,7 @@ def memory(found: dict[str, Any]) -> list[str]:
 
 def job(found: dict[str, Any]) -> list[str]:
     """Whole epochs; what was not run to its end says so."""
-    preloaded = "".join(f", {library} preloaded" for library in found.get("hardware", {}).get("preloaded", ()))
-    lines = [f"Experiment {found['experiment']}{preloaded}.", ""]
+    lines = [f"Experiment {found['experiment']}{preloaded(found)}.", ""]
     lines += table("job", "seconds", "measured", "steps", "waiting for data", "batch shapes", "compiled graphs", "compiling", "of what was measured")
     for name, runs in found["subjects"].items():
         run = sorted(runs, key=lambda entry: entry["seconds"])[len(runs) // 2]
