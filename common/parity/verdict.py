@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.parity.limits import Limit, limit_of
+from common.parity.limits import EPSILON, Limit, limit_of
 from common.parity.metrics import Metrics, measure, special_values
 
 __all__ = ["FAIL", "NOT_COMPARABLE", "PASS", "ROUNDING", "VERDICTS", "TensorResult", "judge", "judge_statistics"]
@@ -36,8 +36,8 @@ def judge(name: str, kind: str, baseline: np.ndarray, test: np.ndarray, referenc
     """Compare two results, by ``reference`` (float64) where there is one.
 
     Args:
-        peers: size of the largest tensor of the same role in the case; a tensor whose norm is below a ten-thousandth of it, such as a gradient that is zero
-            in exact arithmetic, is judged by that size instead of its own.
+        peers: size of the largest tensor of the same role in the case; a tensor whose norm is below a ten-thousandth of it is judged by that size instead of
+            its own, and one that is zero in exact arithmetic by the size of the terms that cancel.
     """
     known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
     if baseline.dtype != test.dtype:
@@ -50,9 +50,9 @@ def judge(name: str, kind: str, baseline: np.ndarray, test: np.ndarray, referenc
     if (where := special_values(test, baseline)) is not None:
         message = f"NaN or infinity on one side at {list(where)}: {test[where]!s}, baseline {baseline[where]!s}"
         return TensorResult(name, FAIL, message, **known, position=where, values=_values(where, baseline, test, reference))
-    if limit.scale == "norm" and peers:
-        limit = replace(limit, small=max(limit.small, 1e-4 * peers / np.sqrt(max(test.size, 1))))
     exact = reference if reference is not None and reference.shape == test.shape else None
+    if limit.scale == "norm" and peers:
+        limit = replace(limit, small=max(limit.small, _smallest(exact, peers) / np.sqrt(max(test.size, 1))))
     difference = measure(test, baseline, limit)
     of_test = difference if exact is None else measure(test, exact, limit)
     of_baseline = None if exact is None else measure(baseline, exact, limit)
@@ -81,6 +81,16 @@ def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[
     error = float(max(gaps)) if scale else 0.0
     verdict = FAIL if error > limit.cap else ROUNDING
     return TensorResult(name, verdict, "by figures alone: no tensors on one side", **known, test_error=error, cap=limit.cap)
+
+
+def _smallest(reference: np.ndarray | None, peers: float) -> float:
+    """The norm below which a gradient is judged by this instead of its own, given the largest norm beside it.
+
+    What cancels exactly, as the gradient of a key's bias does (softmax does not see a shift), leaves rounding: one spacing of float64 of its terms. So a
+    reference below that spacing of its peers tells how large the terms are, and float32 leaves as much more of them as its spacing is wider.
+    """
+    terms = 0.0 if reference is None else float(np.linalg.norm(reference)) / EPSILON["float64"]
+    return max(1e-4 * peers, terms if terms <= peers else 0.0)
 
 
 def _verdict(limit: Limit, test: Metrics, baseline: Metrics | None) -> tuple[str, str]:

@@ -223,6 +223,22 @@ def test_a_gradient_that_is_zero_in_exact_arithmetic_is_judged_by_the_size_of_th
     assert compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "c", result(1e-3, 2)), reference).exit_code == 1
 
 
+def test_a_gradient_that_cancels_is_judged_by_the_terms_which_the_references_own_rounding_gives_away(tmp_path):
+    """Twelve terms of size one and their opposites: each precision leaves its own rounding of them, and a luckier baseline condemns nobody."""
+
+    def result(size, dtype=np.float32, seed=0):
+        left = np.random.default_rng(seed).normal(size=(4, 6)) * size
+        return values(1e-7 if dtype == np.float32 else 0.0, seed, dtype) | {"gradient/a.lora_A": left.astype(dtype)}
+
+    reference = make(tmp_path / "r", result(1e-17, np.float64))
+    baseline = make(tmp_path / "a", result(1e-9, seed=1))
+    assert compare(baseline, make(tmp_path / "b", result(4e-9, seed=2)), reference).exit_code == 0
+    wrong = compare(baseline, make(tmp_path / "c", result(1e-5, seed=2)), reference)
+    assert "gradient/a.lora_A" in wrong.first_failure.message
+    found = make(tmp_path / "d", result(1e-14, np.float64))  # more than rounding: a gradient in its own right
+    assert compare(baseline, make(tmp_path / "e", result(1e-7, seed=2)), found).exit_code == 1
+
+
 def test_a_trace_whose_tensors_were_changed_is_refused(tmp_path):
     from common.files import load_arrays, save_arrays
 
