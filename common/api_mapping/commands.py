@@ -35,14 +35,16 @@ def check_choice(option: str, given: str, known: Iterable[str]) -> str:
     return given
 
 
-def verify(names: list[str], device: str | None, mode: str, json_file: Path | None) -> dict[str, Any]:
+def verify(names: list[str], device: str | None, mode: str, repeat: int, json_file: Path | None) -> dict[str, Any]:
     """Verify rows and print a line for each, its failures and a summary.
 
     Raises:
-        InputError: a row, the mode or the device does not exist, or a framework is missing.
+        InputError: a row, the mode or the device does not exist, a framework is missing, or ``repeat`` is not positive.
         RunError: a row failed; everything was printed and written before.
     """
     check_choice("--mode", mode, MODES)
+    if repeat < 1:
+        raise InputError(f"--repeat must be at least 1; received {repeat}.")
     rows = selected(names)
     halves = open_halves(device)
     locked = halves.locked
@@ -53,7 +55,7 @@ def verify(names: list[str], device: str | None, mode: str, json_file: Path | No
     print(f"{'':<{width}}  {'verdict':<16}  {'target':<26}  calls  {'error of values':<23}  {'error of gradients':<23}  2022 table")
     entries: dict[str, dict[str, Any]] = {}
     one_mode = []
-    for row, result, other in verify_rows(rows, halves, mode):
+    for row, result, other in verify_rows(rows, halves, mode, repeat):
         found = entries[row.name] = entry(row, result, locked, other if mode == "both" else None)
         _print_row(width, row.name, found)
         if other is not None and (result.verdict == "failed") != (other.verdict == "failed"):

@@ -84,23 +84,23 @@ def selected(names: Sequence[str]) -> list[Row]:
     return [row for name, row in registry().items() if name in wanted]
 
 
-def verify_rows(rows: Iterable[Row], halves: Halves, mode: str) -> Iterator[tuple[Row, RowResult, RowResult | None]]:
+def verify_rows(rows: Iterable[Row], halves: Halves, mode: str, repeat: int = 1) -> Iterator[tuple[Row, RowResult, RowResult | None]]:
     """Yield each row with its result and, in mode ``both``, that of the compiled calls.
 
     In mode ``graph`` a row that fails is tried in PyNative as well, so that it is known whether it works in one mode only; that result comes last then.
     """
     locked = halves.locked
     for row in rows:
-        result = _verified(row, halves, locked, mode == "graph")
+        result = _verified(row, halves, locked, mode == "graph", repeat)
         again = mode == "both" or (mode == "graph" and result.verdict == "failed")
-        yield row, result, _verified(row, halves, locked, mode == "both") if again else None
+        yield row, result, _verified(row, halves, locked, mode == "both", repeat) if again else None
 
 
-def _verified(row: Row, halves: Halves, locked: dict[str, Any], graph: bool) -> RowResult:
+def _verified(row: Row, halves: Halves, locked: dict[str, Any], graph: bool, repeat: int) -> RowResult:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice about single calls
-            [result] = verify([row], halves.torch, halves.mindspore, locked, graph)
+            [result] = verify([row], halves.torch, halves.mindspore, locked, graph, repeat)
     except Exception as error:  # torch refuses a call, or the results cannot be compared: that row fails, and the others are still run
         return RowResult(row.name, "failed", Outcome(row.shim or "none", len(row.cases), failures=[Failure("", f"cannot be compared: {reason(error)}")]))
     return result

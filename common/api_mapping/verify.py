@@ -72,34 +72,41 @@ def references(row: Row, torch_half: ModuleType) -> dict[int, Reference]:
     return found
 
 
-def try_target(row: Row, target: str, function: Callable[..., Any], half: ModuleType, known: Mapping[int, Reference], graph: bool = False) -> Outcome:
-    """Run ``function`` over the row's cases and compare."""
+def try_target(
+    row: Row, target: str, function: Callable[..., Any], half: ModuleType, known: Mapping[int, Reference], graph: bool = False, repeat: int = 1
+) -> Outcome:
+    """Run ``function`` over the row's cases, each ``repeat`` times, and compare; a case ends with its first failure."""
     outcome = Outcome(target)
     for number, case in enumerate(row.cases):
         outcome.cases += 1
         limit = row.limit(case)
-        try:
-            found = half.run(function, row, case, draw_all(row, case), graph=graph)
-        except Exception as error:  # whatever a kernel raises is the finding
-            (outcome.refused if limit else outcome.failures).append(Failure(str(case), reason(error)))
-            continue
-        if limit and not graph:
-            outcome.failures.append(Failure(str(case), f"runs, although the row says: {limit}"))
-            continue
-        compared = _compare(row, case, found, known[number])
-        if compared.problem:
-            outcome.failures.append(Failure(str(case), compared.problem))
-        _note(outcome, case, compared)
+        for _ in range(repeat):
+            try:
+                found = half.run(function, row, case, draw_all(row, case), graph=graph)
+            except Exception as error:  # whatever a kernel raises is the finding
+                (outcome.refused if limit else outcome.failures).append(Failure(str(case), reason(error)))
+                break
+            if limit and not graph:
+                outcome.failures.append(Failure(str(case), f"runs, although the row says: {limit}"))
+                break
+            compared = _compare(row, case, found, known[number])
+            _note(outcome, case, compared)
+            if compared.problem:
+                outcome.failures.append(Failure(str(case), compared.problem))
+                break
     return outcome
 
 
-def verify(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType, chosen: Mapping[str, Any], graph: bool = False) -> Iterator[RowResult]:
+def verify(
+    rows: Iterable[Row], torch_half: ModuleType, half: ModuleType, chosen: Mapping[str, Any], graph: bool = False, repeat: int = 1
+) -> Iterator[RowResult]:
     """Verify rows one after the other.
 
     Args:
         torch_half, half: `pytorch_impl.mapping` and `mindspore_impl.mapping`.
         chosen: entries of the lock file by row name: ``target`` and ``passed``, the candidates that were right.
         graph: compile every call.
+        repeat: how often every call is made. Some kernels are wrong from a later call on, or now and then.
     """
     for row in rows:
         known = references(row, torch_half)
@@ -114,7 +121,7 @@ def verify(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType, chosen
         except (AttributeError, ImportError) as error:
             yield RowResult(row.name, "failed", Outcome(target, failures=[Failure("", reason(error))]), *_legacy(row, half, known))
             continue
-        outcome = try_target(row, target, function, half, known, graph)
+        outcome = try_target(row, target, function, half, known, graph, repeat)
         yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, half, known))
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "log1p",
     "log2",
     "log10",
+    "logit",
     "nan_to_num",
     "rad2deg",
     "round",
@@ -234,6 +235,16 @@ def log1p(input: Tensor) -> Tensor:
 def log2(input: Tensor) -> Tensor:
     """Binary logarithm."""
     return ops.log2(floating(input))
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)), of x within [eps, 1 - eps] where an eps is given; NaN and a gradient of NaN outside [0, 1] else."""
+    x = floating(input)
+    domain = ops.where((x < 0) | (x > 1), ops.full_like(x, math.nan), ops.ones_like(x))
+    x = x * domain if eps is None else clamp(x, eps, 1.0 - eps)
+    middle = (x > 0.25) & (x < 0.75)  # where the logarithms cancel, but 2 x - 1 is exact
+    inside = ops.where(middle, x, ops.full_like(x, 0.5))
+    return ops.where(middle, ops.log1p((2 * inside - 1) / (1 - inside)), ops.log(x) - ops.log1p(-x))
 
 
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:

@@ -103,6 +103,7 @@ def test_list_filters(published, capsys):
         (["export", "--format", "msprobe"], "Nearest: msprobe-yaml"),
         (["verify", "torch.nothing*"], "fits no row"),
         (["verify", "--mode", "eager"], "--mode must be one of"),
+        (["verify", "--repeat", "0"], "--repeat must be at least 1"),
     ],
 )
 def test_bad_arguments_are_one_message(published, arguments, part, capsys):
@@ -113,7 +114,7 @@ def test_bad_arguments_are_one_message(published, arguments, part, capsys):
 def test_verifying_needs_both_frameworks_and_says_which_is_missing(monkeypatch):
     monkeypatch.setattr("common.backend.available", lambda: {"pytorch": False, "mindspore": True})
     with pytest.raises(InputError, match=r"not installed here: torch\. .*twinlora\[pytorch\]"):
-        verify(["torch.abs"], None, "pynative", None)
+        verify(["torch.abs"], None, "pynative", 1, None)
 
 
 def test_rows_are_selected_by_name_and_pattern_in_the_order_of_the_registry():

@@ -211,6 +211,33 @@ def test_a_limit_excuses_an_error_and_nothing_else():
     assert "TypeError" in tried(Row("torch.abs", ("ops.matmul",), row.cases[:1]), "ops.matmul").failures[0].message
 
 
+@needs_both
+def test_a_target_that_goes_wrong_from_a_later_call_on_is_found_by_repeating():
+    from mindspore import ops
+
+    import mindspore_impl.mapping
+    import pytorch_impl.mapping
+
+    calls = []
+
+    def tiring(x):
+        calls.append(x)
+        return ops.abs(x) if len(calls) < 3 else ops.abs(x) + 1
+
+    row = Row("torch.abs", ("ops.abs",), (forward_only(normal(3)),))
+    known = references(row, pytorch_impl.mapping)
+    assert try_target(row, "planted", tiring, mindspore_impl.mapping, known).passed
+    outcome = try_target(row, "planted", tiring, mindspore_impl.mapping, known, repeat=10)
+    assert (len(outcome.failures), outcome.cases, len(calls)) == (1, 1, 3)  # the third call ends it
+
+
+@needs_both
+def test_the_gradient_of_logit_can_be_taken_again_and_again():
+    """That of MindSpore's own operator ends the process, at the latest in the twentieth call."""
+    [(_, result, _)] = verify_rows([find("torch.logit")], open_halves("cpu"), "pynative", repeat=30)
+    assert result.verdict == "adapted"
+
+
 # What counts as equal
 
 

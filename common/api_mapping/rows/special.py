@@ -31,7 +31,8 @@ def _rows() -> tuple[Row, ...]:
     for name, function in NAMES.items():
         row = known[f"torch.{function}"]
         cases = tuple(tried for tried in row.cases if not (name == "softmax" and len(tried.arguments) > 1 and not isinstance(tried.arguments[1], int)))
-        made.append(alias(row, f"torch.special.{name}", targets=(f"mint.special.{name}", *row.targets), cases=cases))
+        own = () if row.targets == (row.shim,) else (f"mint.special.{name}",)
+        made.append(alias(row, f"torch.special.{name}", targets=(*own, *row.targets), cases=cases))
     return tuple(made)
 
 

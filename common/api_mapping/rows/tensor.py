@@ -46,7 +46,8 @@ def _repeated() -> tuple[Row, ...]:
         if name == "where":  # x.where(condition, other)
             continue
         cases = tuple(tried for tried in row.cases if tried.arguments and isinstance(tried.arguments[0], Array))
-        targets = (*row.targets[:1], f"Tensor.{name}", *row.targets[1:]) if row.targets[0] == row.shim else (f"Tensor.{name}", *row.targets)
+        own = () if row.targets == (row.shim,) else (f"Tensor.{name}",)  # where nothing of MindSpore's is to be tried, its method is not either
+        targets = (*row.targets[:1], *own, *row.targets[1:]) if row.targets[0] == row.shim else (*own, *row.targets)
         made.append(dataclasses.replace(row, name=f"torch.Tensor.{name}", targets=targets, cases=cases, legacy="", legacy_call=""))
     return tuple(made)
 

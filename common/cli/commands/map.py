@@ -27,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     verify.add_argument("rows", metavar="ROW", nargs="*", help=_ROWS)
     verify.add_argument("--device", help=device)
     verify.add_argument("--mode", default="pynative", help="pynative, graph (every call compiled) or both; default: pynative")
+    verify.add_argument("--repeat", metavar="N", type=int, default=1, help="make every call N times: some kernels are wrong from a later one on; default: 1")
     verify.add_argument("--json", metavar="FILE", type=Path, help="also write everything that was found")
     probe = action("probe", _probe, "try the candidates of rows on this device and keep the first that is right")
     probe.add_argument("rows", metavar="ROW", nargs="*", help=_ROWS)
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int | None:
 def _verify(args: argparse.Namespace) -> None:
     from common.api_mapping.commands import verify
 
-    verify(args.rows, args.device, args.mode, args.json)
+    verify(args.rows, args.device, args.mode, args.repeat, args.json)
 
 
 def _probe(args: argparse.Namespace) -> None:
