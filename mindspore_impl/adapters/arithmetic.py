@@ -70,10 +70,10 @@ def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
         if _is_whole(input) and _is_whole(other):
             return ops.div(input.astype(ms.float64), other, rounding_mode="trunc").astype(input.dtype)
         return ops.trunc(input / other)
-    quotient = ops.div(input, other)
-    if isinstance(other, Tensor) and other.is_floating_point():
-        quotient = ops.where(other == 0, input * ops.reciprocal(other), quotient)
-    return quotient
+    if not isinstance(other, Tensor) or not other.is_floating_point():
+        return ops.div(input, other)
+    nothing, one = other == 0, ops.ones_like(other)  # each divisor where it is not used is 1: the gradient's infinity times 0 would be NaN
+    return ops.where(nothing, input * ops.reciprocal(ops.where(nothing, other, one)), ops.div(input, ops.where(nothing, one, other)))
 
 
 def equal(input: Tensor, other: Tensor) -> bool:

@@ -7,7 +7,7 @@ import math
 from mindspore import Tensor, ops
 
 from mindspore_impl.adapters.activation import fine, softplus
-from mindspore_impl.adapters.arithmetic import number
+from mindspore_impl.adapters.arithmetic import minimum, number
 from mindspore_impl.adapters.network import pairwise_distance
 
 __all__ = [
@@ -75,12 +75,15 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 
 
 def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
-    """Cross entropy of probabilities; logarithms are at least -100."""
+    """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at least 1e-12."""
     x = fine(input)
-    yes, no = ops.log(x), ops.log1p(-x)
-    floor = ops.full_like(x, -100.0)
+    edge = x * (1.0 - x) < 1e-12
+    inside, fixed = ops.where(edge, ops.full_like(x, 0.5), x), ops.stop_gradient(x)
+    yes, no, floor = ops.log(fixed), ops.log1p(-fixed), ops.full_like(x, -100.0)
     yes, no = ops.where(yes < -100.0, floor, yes), ops.where(no < -100.0, floor, no)
-    loss = -(target * yes + (1.0 - target) * no).astype(input.dtype)
+    slope = ops.stop_gradient((target - fixed) * 1e12)  # times 0, so that it is the gradient alone
+    at_edge = target * yes + (1.0 - target) * no + slope * (x - fixed)
+    loss = -ops.where(edge, at_edge, target * ops.log(inside) + (1.0 - target) * ops.log1p(-inside)).astype(input.dtype)
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 
@@ -129,8 +132,7 @@ def triplet_margin_loss(
     """How much nearer the positive should be than the negative; ``swap`` lets the positive be the anchor where that is harder."""
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
-        other = pairwise_distance(positive, negative, p, eps)
-        far = ops.where(other < far, other, far)
+        far = minimum(far, pairwise_distance(positive, negative, p, eps))
     return _reduced(_positive(pairwise_distance(anchor, positive, p, eps) - far + number(margin, far)), reduction)
 
 
@@ -143,7 +145,8 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     """Mean over the other classes of how far they come within ``margin`` of the target's score."""
     classes = input.shape[-1]
     index = ops.expand_dims(target, -1)
-    gap = _positive(number(margin, input) - ops.gather_elements(input, input.ndim - 1, index) + input)
+    gap = number(margin, input) - ops.gather_elements(input, input.ndim - 1, index) + input
+    gap = ops.where(gap > 0, gap, ops.zeros_like(gap))  # `_positive` has another gradient at 0
     gap = gap if p == 1 else gap * gap
     if weight is not None:
         gap = gap * ops.gather(weight, index, 0)

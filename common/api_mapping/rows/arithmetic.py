@@ -75,7 +75,12 @@ _ADD = float_row(
 )
 _SUB = float_row("sub", (*binary(), *ALPHA, *WEAK), "rounding", "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors")
 _MUL = float_row("mul", binary(), "rounding", "Python numbers keep their digits beside float64 tensors", **legacy("Mul"))
-_DIV = float_row("div", (*binary(low=0.5), *ROUNDED, *SPECIAL_QUOTIENTS), "rounding", "whole numbers give float32, rounding_mode")
+_DIV = float_row(
+    "div",
+    (*binary(low=0.5), *ROUNDED, *SPECIAL_QUOTIENTS, case(values(1.0, -2.0, 3.0), values(0.0, -0.0, 2.0))),
+    "rounding",
+    "whole numbers give float32, rounding_mode",
+)
 _REMAINDER = float_row(
     "remainder",
     (*QUOTIENTS, *SPECIAL_QUOTIENTS, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
