@@ -14,7 +14,7 @@ from common.errors import InputError
 
 __all__ = ["measure_steps", "pairs", "start"]
 
-_REPEATS = 3  #: of each product in a round, of which the fastest counts
+_REPEATS = 5  #: of each product in a round
 
 
 def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -66,6 +66,8 @@ def measure_steps(
             say(f"{name}: {built[name]['limit']['flops'] / 1e9:.1f} GFLOP in the unavoidable products of a step")
             measure[f"limit of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)["seconds"]
         samples = alternate(measure, settings.rounds, say)
+    for name in limited:  # one number for all rounds: the last, for which every round's executions count
+        samples[f"limit of {name}"] = samples[f"limit of {name}"][-1:] * settings.rounds
     compared = pairs(names) + [(name, f"limit of {name}") for name in limited]
     seconds = {name: {"median": median(values), "samples": values} for name, values in samples.items()}
     return {"case": case, "steps_per_round": count, "warmup": warmup, "subjects": built, "seconds_per_step": seconds, "ratios": ratios(samples, compared)}
