@@ -11,7 +11,7 @@ import torch
 from common.bench.rounds import fastest
 from pytorch_impl.modules import product
 
-__all__ = ["device_memory", "product_seconds", "saved_bytes"]
+__all__ = ["device_memory", "operator_seconds", "product_seconds", "saved_bytes"]
 
 
 def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, device: str) -> float:
@@ -35,6 +35,13 @@ def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:
     if reset:
         torch.cuda.reset_peak_memory_stats(device)
     return torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device)
+
+
+def operator_seconds(run: Callable[[], Any]) -> dict[str, float]:
+    """Seconds that each of the framework's operators took while ``run`` ran on the CPU, by the framework's own profiler."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        run()
+    return {event.key: event.self_cpu_time_total / 1e6 for event in profiler.key_averages()}
 
 
 def saved_bytes(step: Callable[[], Any], model: Any) -> int | None:

@@ -154,7 +154,8 @@ def kernels(found: dict[str, Any]) -> list[str]:
 
 def profile(found: dict[str, Any]) -> list[str]:
     """Where a step goes, beside its limit."""
-    lines = [f"Case {found['case']}, the PyTorch half.", "", *table("a step's", "ms", "share", "limit, ms")]
+    half = {"pytorch": "PyTorch", "mindspore": "MindSpore"}[found["backend"]]
+    lines = [f"Case {found['case']}, the {half} half.", "", *table("a step's", "ms", "share", "limit, ms")]
     total = sum(about["seconds"] for about in found["kinds"].values())
     for name, about in found["kinds"].items():
         limit = f"{about['limit'] * 1e3:.1f}" if about["limit"] else ""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +139,27 @@ def test_only_measurements_are_taken(tmp_path, content):
         performance.take([tmp_path / "x.json"], tmp_path / "kept")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("backend", "kind"),
+    [
+        pytest.param("pytorch", "GELU", marks=pytest.mark.needs_pytorch),
+        pytest.param("mindspore", "erf, of GELU", marks=pytest.mark.needs_mindspore),
+    ],
+)
+def test_a_profile_tells_kinds_of_operators_apart(backend, kind, tmp_path):
+    path = tmp_path / "profile.json"
+    command = [sys.executable, ROOT / "scripts" / "bench" / "profiles.py", "--backend", backend, "--case", "minilm-16x32", "--steps", "1", "-o", path]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    found = json.loads(path.read_text())
+    kinds = found["kinds"]
+    assert {"products of layers", "products of attention", "softmax", kind} <= set(kinds)
+    assert kinds["products of layers"]["seconds"] > kinds["everything else"]["seconds"]
+    assert [name for name, about in kinds.items() if about["limit"]] == ["products of layers", "products of attention"]
+    assert list(tmp_path.iterdir()) == [path]
+    assert "MindSpore half" in performance.profile(found)[0] or backend == "pytorch"
+
+
 def test_other_tables():
     run = {"seconds": 90.0, "measured": 9.0, "extrapolated": True, "steps": 5, "data_share": 0.013, "batch_shapes": 4, "compiled_graphs": 6, "compile": 2.25}
     ratio = {"median": 0.5}
@@ -146,7 +170,8 @@ def test_other_tables():
     curve = {"values": [1, 2], "seconds": [0.1, 0.2], "exponents": {"seconds": 1.0, "memory": 0.5}}
     assert "| pytorch, rank | 1: 0.100 s, 2: 0.200 s | 1.00 | 0.50 |" in performance.growth({"curves": {"pytorch, rank": curve}})
     kinds = {"GELU": {"seconds": 0.01, "limit": 0}, "products of layers": {"seconds": 0.03, "limit": 0.02}}
-    lines = performance.profile({"case": "c", "kinds": kinds})
+    lines = performance.profile({"backend": "mindspore", "case": "c", "kinds": kinds})
+    assert lines[0] == "Case c, the MindSpore half."
     assert lines[-2:] == ["| GELU | 10.0 | 25% |  |", "| products of layers | 30.0 | 75% | 20.0 |"]
     operation = {"seconds": 2.0, "bytes": 4e9, "fraction": 0.25}
     assert "| merge | 2.00 | 4.00 | 2.00 | 0.25 |" in performance.merge({"operations": {"merge": operation}})
