@@ -40,6 +40,12 @@ def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return largest + norm.log(), logits.div_(norm)
 
 
+def _room(count: int) -> int:
+    """``count`` and up to a sixteenth more (or 15), so that few different numbers of rows are multiplied: oneDNN keeps megabytes for each of the last 1,024."""
+    step = max(16, 1 << max(count.bit_length() - 5, 0))
+    return -(-count // step) * step
+
+
 class _TokenLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, labels, differentiable):
@@ -51,15 +57,20 @@ class _TokenLoss(torch.autograd.Function):
         kind = hidden.device.type
         if torch.is_autocast_enabled(kind):  # cast once instead of for every piece
             weight = weight.to(torch.get_autocast_dtype(kind))
-        for rows in scored.split(max(1, PIECE // len(weight))):
+        piece = max(1, PIECE // len(weight))
+        for rows in scored.split(piece):
             states, targets = hidden[rows], labels[rows]
-            logits = product(states.to(weight.dtype), weight).to(total.dtype)  # (piece, vocabulary)
+            padded = states.new_zeros(min(_room(len(rows)), piece), states.shape[1], dtype=weight.dtype)
+            padded[: len(rows)] = states
+            whole = product(padded, weight).to(total.dtype)  # (room, vocabulary)
+            logits = whole[: len(rows)]
             chosen = logits.gather(1, targets[:, None])
             lse, shares = normalize_(logits)
             total += (lse - chosen).sum()
             if any(wanted):
                 if wanted[0]:
-                    by_hidden[rows] = (product(shares.to(weight.dtype), weight.T) - weight[targets]).to(hidden.dtype)
+                    expected = product(whole.to(weight.dtype), weight.T)[: len(rows)]  # `shares` and rows of zeros
+                    by_hidden[rows] = (expected - weight[targets]).to(hidden.dtype)
                 if wanted[1]:
                     shares.scatter_add_(1, targets[:, None], shares.new_full((len(rows), 1), -1.0))
                     by_weight += torch.mm(shares.to(states.dtype).T, states).to(by_weight.dtype)
