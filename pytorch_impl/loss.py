@@ -41,7 +41,7 @@ def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _room(count: int) -> int:
-    """``count`` and up to a sixteenth more (or 15), so that few different numbers of rows are multiplied: oneDNN keeps megabytes for each of the last 1,024."""
+    """``count`` and up to a sixteenth more (or 15), so that few different numbers of rows are multiplied: oneDNN keeps memory for each of the last 1,024."""
     step = max(16, 1 << max(count.bit_length() - 5, 0))
     return -(-count // step) * step
 

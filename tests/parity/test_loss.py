@@ -114,7 +114,7 @@ def test_a_frozen_head_costs_no_gradient_and_logits_exist_in_pieces_only(monkeyp
 
 @pytest.mark.needs_pytorch
 def test_however_many_positions_are_scored_few_different_numbers_of_rows_are_multiplied(monkeypatch):
-    """For each of them oneDNN keeps megabytes: evaluating sentences of all lengths had taken 3 GiB more than it needed."""
+    """For each of them oneDNN keeps memory, so that evaluating sentences of all lengths had taken several times what it needs."""
     import torch
 
     from pytorch_impl import loss
