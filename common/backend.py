@@ -151,9 +151,13 @@ def load(name: str) -> Any:
         InputError: the name is unknown or its framework is not installed.
     """
     if name not in BACKENDS:
-        raise InputError(f"The backend must be one of {', '.join(BACKENDS)}; received {name!r}.{nearest(name, BACKENDS)}")
+        raise InputError(
+            f"The backend must be one of {', '.join(BACKENDS)}; received {name!r}.{nearest(name, BACKENDS)}"
+        )
     if not available()[name]:
         others = [other for other, there in available().items() if there]
         instead = f", or use --backend {others[0]}, which is installed here" if others else ""
-        raise InputError(f"Backend {name!r} needs {BACKENDS[name]}, which is not installed. Install it with: pip install 'twinlora[{name}]'{instead}.")
+        raise InputError(
+            f"Backend {name!r} needs {BACKENDS[name]}, which is not installed. Install it with: pip install 'twinlora[{name}]'{instead}."
+        )
     return importlib.import_module(f"{name}_impl")

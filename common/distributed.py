@@ -61,7 +61,9 @@ class _Alone:
 ALONE: Group = _Alone()  #: the group of a single process
 
 
-def share(items: Iterable[Item], group: Group, idle: Callable[[Item], Item] | None = None) -> Iterator[tuple[int, Item]]:
+def share(
+    items: Iterable[Item], group: Group, idle: Callable[[Item], Item] | None = None
+) -> Iterator[tuple[int, Item]]:
     """What this process computes of ``items``, with their numbers: every ``group.size``-th, so that nothing is computed twice or left out.
 
     Args:

@@ -48,5 +48,8 @@ def limit(p: float) -> int:
 def kept(path: str, key: int, shape: tuple[int, ...], p: float) -> np.ndarray:
     """The mask, bool of ``shape``: what the backends compute, in NumPy."""
     word = np.array(key, np.int32).view(np.uint32)
-    rows, columns = ((counters(path, *of).view(np.uint32) ^ word) | np.uint32(1) for of in (("rows", math.prod(shape[:-1])), ("columns", shape[-1])))
+    rows, columns = (
+        (counters(path, *of).view(np.uint32) ^ word) | np.uint32(1)
+        for of in (("rows", math.prod(shape[:-1])), ("columns", shape[-1]))
+    )
     return ((rows[:, None] * columns).view(np.int32) >= limit(p)).reshape(shape)

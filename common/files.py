@@ -36,7 +36,9 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
     """Write ``arrays`` as one safetensors file whose bytes depend on the arrays only; safetensors orders several metadata entries at random."""
     from safetensors.numpy import save
 
-    ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}  # not ascontiguousarray, which makes scalars vectors
+    ordered = {
+        name: np.asarray(arrays[name], order="C") for name in sorted(arrays)
+    }  # not ascontiguousarray, which makes scalars vectors
     write_atomic(path, save(ordered, metadata=dict(sorted(metadata.items())) if metadata else None))
 
 
@@ -60,7 +62,9 @@ def load_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
                 else:
                     arrays[name] = reader.get_tensor(name)
     except SafetensorError as error:
-        raise InputError(f"{path} cannot be read as a safetensors file: {error}. It may be truncated; copy or download it again.") from error
+        raise InputError(
+            f"{path} cannot be read as a safetensors file: {error}. It may be truncated; copy or download it again."
+        ) from error
     return arrays, metadata
 
 

@@ -36,18 +36,32 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or len(labels) == 0:
-        raise InputError(f"Metrics need logits (examples, classes) and labels (examples,) of at least one example; received {logits.shape} and {labels.shape}.")
+        raise InputError(
+            f"Metrics need logits (examples, classes) and labels (examples,) of at least one example; received {logits.shape} and {labels.shape}."
+        )
     if not np.isfinite(logits).all():
         bad = np.count_nonzero(~np.isfinite(logits).all(axis=1))
-        raise RunError(f"Logits must be finite; those of {bad} of {len(logits)} examples are not. Lower the learning rate or use fp32.")
+        raise RunError(
+            f"Logits must be finite; those of {bad} of {len(logits)} examples are not. Lower the learning rate or use fp32."
+        )
     classes = logits.shape[1]
     if labels.min() < 0 or labels.max() >= classes:
-        raise InputError(f"Labels must lie in 0..{classes - 1}; received {labels.min()}..{labels.max()}. Unlabelled examples cannot be scored.")
+        raise InputError(
+            f"Labels must lie in 0..{classes - 1}; received {labels.min()}..{labels.max()}. Unlabelled examples cannot be scored."
+        )
     predictions = logits.argmax(axis=1)
-    confusion = np.bincount(labels * classes + predictions, minlength=classes * classes).reshape(classes, classes).astype(np.float64)
+    confusion = (
+        np.bincount(labels * classes + predictions, minlength=classes * classes)
+        .reshape(classes, classes)
+        .astype(np.float64)
+    )
     shifted = logits - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
-    metrics = {"loss": losses.mean(), "accuracy": np.trace(confusion) / len(labels), "matthews_correlation": _matthews(confusion)}
+    metrics = {
+        "loss": losses.mean(),
+        "accuracy": np.trace(confusion) / len(labels),
+        "matthews_correlation": _matthews(confusion),
+    }
     return {name: float(value) for name, value in (metrics | _averages(confusion)).items()}
 
 
@@ -62,14 +76,18 @@ def language_metrics(loss_sum: float, count: int) -> dict[str, float]:
         raise InputError(f"Loss and perplexity need at least one scored token; received {count}.")
     loss = float(loss_sum) / count
     if not loss < math.log(np.finfo(np.float64).max):  # also false for NaN
-        raise RunError(f"The mean loss must be finite and its exponential too; it is {loss}. Lower the learning rate or use fp32.")
+        raise RunError(
+            f"The mean loss must be finite and its exponential too; it is {loss}. Lower the learning rate or use fp32."
+        )
     return {"loss": loss, "perplexity": math.exp(loss)}
 
 
 def better(metric: str, new: float, old: float | None) -> bool:
     """Whether ``new`` is strictly better than ``old``; NaN never is, and anything else is better than NaN or None."""
     if metric not in METRICS:
-        raise InputError(f"A metric must be one of {', '.join(METRICS)}; received {metric!r}.{nearest(metric, METRICS)}")
+        raise InputError(
+            f"A metric must be one of {', '.join(METRICS)}; received {metric!r}.{nearest(metric, METRICS)}"
+        )
     if math.isnan(new):
         return False
     if old is None or math.isnan(old):
@@ -88,7 +106,11 @@ def _matthews(confusion: np.ndarray) -> float:
 
 def _averages(confusion: np.ndarray) -> dict[str, float]:
     hits, support, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    scores = {"precision": _ratio(hits, predicted), "recall": _ratio(hits, support), "f1": _ratio(2 * hits, support + predicted)}
+    scores = {
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, support),
+        "f1": _ratio(2 * hits, support + predicted),
+    }
     occurring = support + predicted > 0
     averages = {}
     for name, values in scores.items():

@@ -29,4 +29,6 @@ def check_arrays(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, n
     if problems:
         more = "" if len(problems) <= 20 else f"\n  and {len(problems) - 20} more"
         listed = "\n  ".join(problems[:20])
-        raise InputError(f"Arrays must be exactly those expected; {len(problems)} are not:\n  {listed}{more}\nThey belong to another model or adaptation.")
+        raise InputError(
+            f"Arrays must be exactly those expected; {len(problems)} are not:\n  {listed}{more}\nThey belong to another model or adaptation."
+        )

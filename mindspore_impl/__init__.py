@@ -28,4 +28,15 @@ from mindspore_impl.exchange import peft_logits
 from mindspore_impl.models import build_model, describe
 from mindspore_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
-__all__ = ["Engine", "build_model", "describe", "device", "distributed", "merge", "peft_logits", "rewrite", "set_enabled", "unmerge"]
+__all__ = [
+    "Engine",
+    "build_model",
+    "describe",
+    "device",
+    "distributed",
+    "merge",
+    "peft_logits",
+    "rewrite",
+    "set_enabled",
+    "unmerge",
+]

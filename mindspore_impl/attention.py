@@ -37,12 +37,22 @@ class _Attention(nn.Cell):
         by_probabilities = _right(g, value)
         if self.dropped:
             by_probabilities = by_probabilities * kept
-        inner = spread(ops.reshape(_sum(g * mixed, -1), (-1, 1)), key.shape[2])  # the sum over the keys of probability times its gradient
+        inner = spread(
+            ops.reshape(_sum(g * mixed, -1), (-1, 1)), key.shape[2]
+        )  # the sum over the keys of probability times its gradient
         by_scores = probabilities * (by_probabilities - ops.reshape(inner, probabilities.shape))
-        return _product(by_scores, key) * self.scale, _left(by_scores, scaled), _left(dropped, g), _zeros(mask), _zeros(dropout_key)
+        return (
+            _product(by_scores, key) * self.scale,
+            _left(by_scores, scaled),
+            _left(dropped, g),
+            _zeros(mask),
+            _zeros(dropout_key),
+        )
 
 
-def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, dropout: Dropout, by_hand: bool = True) -> Tensor:
+def attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, dropout: Dropout, by_hand: bool = True
+) -> Tensor:
     """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``."""
     if by_hand:
         return _Attention(scale, dropout)(query, key, value, mask, mask if dropout.key is None else dropout.key)[0]
@@ -58,7 +68,9 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: fl
 @ops.constexpr
 def _exchanged(batch: int, first: int, second: int) -> Tensor:
     """Where the rows of (batch, second, first) are in (batch, first, second)."""
-    return Tensor(np.arange(batch * first * second, dtype=np.int32).reshape(batch, first, second).transpose(0, 2, 1).reshape(-1))
+    return Tensor(
+        np.arange(batch * first * second, dtype=np.int32).reshape(batch, first, second).transpose(0, 2, 1).reshape(-1)
+    )
 
 
 class _Exchange(nn.Cell):

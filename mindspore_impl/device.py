@@ -24,16 +24,25 @@ def select(device: str | None) -> str:
         device = preferred()
     kind, _, index = device.partition(":")
     if kind not in _TARGETS or (index and not index.isdigit()):
-        raise InputError(f"The device of the MindSpore half is cpu, gpu or ascend, with :INDEX; received {device!r}.{nearest(device, _TARGETS)}")
+        raise InputError(
+            f"The device of the MindSpore half is cpu, gpu or ascend, with :INDEX; received {device!r}.{nearest(device, _TARGETS)}"
+        )
     target = _TARGETS[kind]
     if target != "CPU" and not _present(target, int(index or 0)):
-        raise InputError(f"Device {device!r} is not here: mindspore {ms.__version__} sees no such {target} device. Use --device cpu.")
-    current, wanted = (ms.get_context("device_target"), ms.get_context("device_id")), (target, int(index or 0) if target != "CPU" else 0)
+        raise InputError(
+            f"Device {device!r} is not here: mindspore {ms.__version__} sees no such {target} device. Use --device cpu."
+        )
+    current, wanted = (
+        (ms.get_context("device_target"), ms.get_context("device_id")),
+        (target, int(index or 0) if target != "CPU" else 0),
+    )
     if current != wanted:  # setting it again is an error once anything was computed
         try:
             ms.set_device(*wanted)
         except RuntimeError as error:
-            raise InputError(f"MindSpore keeps one device per process and has begun on {current[0]}:{current[1]}; {device!r} needs a new process.") from error
+            raise InputError(
+                f"MindSpore keeps one device per process and has begun on {current[0]}:{current[1]}; {device!r} needs a new process."
+            ) from error
     return f"{target.lower()}:{index or 0}" if target != "CPU" else "cpu"
 
 

@@ -48,4 +48,6 @@ class Group:
 
     def shard(self, model: nn.Cell, trained: Iterable[Parameter], *functions: Callable) -> tuple[Callable, ...]:
         """Raises InputError: this half cannot divide weights among processes."""
-        raise InputError("training.shard is true, and only the PyTorch half divides weights among processes. Set it to false, or train with --backend pytorch.")
+        raise InputError(
+            "training.shard is true, and only the PyTorch half divides weights among processes. Set it to false, or train with --backend pytorch."
+        )

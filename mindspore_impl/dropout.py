@@ -61,8 +61,13 @@ class Dropout(nn.Cell):
 
 def factors(dropout: Dropout, shape, key):
     """`Dropout.mask` under the key that is given, where something is dropped."""
-    rows, columns = _words(dropout, "rows", (math.prod(shape[:-1]), 1), key), _words(dropout, "columns", (1, shape[-1]), key)
-    products = _product(rows, columns) if dropout.on_cpu else rows * columns  # wrap in either way; a broadcast keeps memory on the CPU, see `fused`
+    rows, columns = (
+        _words(dropout, "rows", (math.prod(shape[:-1]), 1), key),
+        _words(dropout, "columns", (1, shape[-1]), key),
+    )
+    products = (
+        _product(rows, columns) if dropout.on_cpu else rows * columns
+    )  # wrap in either way; a broadcast keeps memory on the CPU, see `fused`
     kept = products >= dropout.least
     return ops.reshape(kept.astype(ms.float32) * dropout.scale, shape)
 

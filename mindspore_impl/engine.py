@@ -40,18 +40,32 @@ class Engine:
         self._parameters = {name: found[name] for name in plan.shapes()}
         self.device = model.device
         if not devices.supports(self.device, settings.dtype):
-            raise InputError(f"training.dtype {settings.dtype} is not available in the MindSpore half: MindSpore's CPU kernels lack it. Use fp32.")
+            raise InputError(
+                f"training.dtype {settings.dtype} is not available in the MindSpore half: MindSpore's CPU kernels lack it. Use fp32."
+            )
         for _, cell in model.cells_and_names():
             cell.plain = settings.plain
         if settings.recompute:
-            raise InputError("training.recompute is for the PyTorch half: MindSpore's CPU executor keeps nearly as much with it. Set it to false.")
-        self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
+            raise InputError(
+                "training.recompute is for the PyTorch half: MindSpore's CPU executor keeps nearly as much with it. Set it to false."
+            )
+        self._optimizer = AdamW(
+            self._parameters,
+            *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)),
+            settings,
+        )
         if settings.shard:
             group.shard(model, self._parameters.values())
-        self._differentiate, self._evaluate, self._logits = _functions(model, ms.ParameterTuple(self._parameters.values()))
+        self._differentiate, self._evaluate, self._logits = _functions(
+            model, ms.ParameterTuple(self._parameters.values())
+        )
         self.compilations = Compilations()
-        self._update = self._optimizer.step if settings.compile is False else self.compilations.watch(self._optimizer.step)
-        self._functions: dict[tuple, Callable] = {}  # by purpose and by which adapters are active, which graphs hold as constants
+        self._update = (
+            self._optimizer.step if settings.compile is False else self.compilations.watch(self._optimizer.step)
+        )
+        self._functions: dict[
+            tuple, Callable
+        ] = {}  # by purpose and by which adapters are active, which graphs hold as constants
         self._dropout = connect(model)
         self._steps = 0
 
@@ -62,7 +76,10 @@ class Engine:
         total, gradients = self._accumulate(share(micro_batches, self.group), count)
         if self.group.size > 1:
             if gradients is None:  # the last step of an epoch may have fewer micro-batches than there are processes
-                total, gradients = ops.zeros((), ms.float32), tuple(ops.zeros(p.shape, ms.float32) for p in self._parameters.values())
+                total, gradients = (
+                    ops.zeros((), ms.float32),
+                    tuple(ops.zeros(p.shape, ms.float32) for p in self._parameters.values()),
+                )
             total, *gradients = self.group.sum([total, *gradients])
         norm = self._update(gradients, learning_rate)
         self._steps += 1
@@ -82,7 +99,9 @@ class Engine:
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Language-model logits ``(batch, vocabulary)`` at one position per row."""
         self.model.set_train(False)
-        return self._function("logits", self._logits)(Tensor(positions.astype(np.int32)), *self._inputs(batch)).asnumpy()
+        return self._function("logits", self._logits)(
+            Tensor(positions.astype(np.int32)), *self._inputs(batch)
+        ).asnumpy()
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
@@ -107,7 +126,9 @@ class Engine:
         self._optimizer.load_state(arrays)
         self._steps = int(arrays["step"])
 
-    def _accumulate(self, numbered: Iterable[tuple[int, Batch]], count: int) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+    def _accumulate(
+        self, numbered: Iterable[tuple[int, Batch]], count: int
+    ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
         """Sum of the losses, and gradient of their mean over ``count`` labels; None without a micro-batch."""
         scale = Tensor(1.0 / count, ms.float32)
         total, gradients = None, None

@@ -12,6 +12,10 @@ from common.errors import InputError
 __all__ = ["peft_logits"]
 
 
-def peft_logits(base_model: str, adapter: Path, batch: Batch, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+def peft_logits(
+    base_model: str, adapter: Path, batch: Batch, positions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Refused."""
-    raise InputError(f"PEFT computes in PyTorch only, so it cannot read {adapter} for the MindSpore half. Use the PyTorch half.")
+    raise InputError(
+        f"PEFT computes in PyTorch only, so it cannot read {adapter} for the MindSpore half. Use the PyTorch half."
+    )

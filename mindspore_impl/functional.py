@@ -22,4 +22,9 @@ __all__ = [*_ROWS, "cross_entropy_sum"]
 def cross_entropy_sum(logits: Tensor, labels: Tensor) -> Tensor:
     """Sum over the scored labels of -log softmax(logits)[label], in float32."""
     classes = logits.shape[-1]
-    return ms.ops.cross_entropy(ms.ops.reshape(logits, (-1, classes)).astype(ms.float32), ms.ops.reshape(labels, (-1,)), ignore_index=IGNORE, reduction="sum")
+    return ms.ops.cross_entropy(
+        ms.ops.reshape(logits, (-1, classes)).astype(ms.float32),
+        ms.ops.reshape(labels, (-1,)),
+        ignore_index=IGNORE,
+        reduction="sum",
+    )

@@ -54,7 +54,9 @@ class _Normalize(nn.Cell):
     def bprop(self, x, out, dout):
         normal, scale = out
         g, width = dout[0], x.shape[-1]
-        return ((g - normal * spread(_mean(g * normal, -1), width) - spread(_mean(g, -1), width)) * spread(scale, width),)
+        return (
+            (g - normal * spread(_mean(g * normal, -1), width) - spread(_mean(g, -1), width)) * spread(scale, width),
+        )
 
 
 _gelu_erf = _Gelu()
@@ -65,7 +67,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     return ops.gelu(input, "tanh") if approximate == "tanh" else _gelu_erf(input)[0]
 
 
-def layer_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
+def layer_norm(
+    input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor, bias: Tensor, eps: float = 1e-5
+) -> Tensor:
     """Layer norm of float32 over the last axis."""
     rows = ops.reshape(input, (-1, input.shape[-1]))
     scaled = _Normalize(eps)(rows)[0] * _tile(ops.reshape(weight, (1, -1)), (rows.shape[0], 1))

@@ -50,7 +50,9 @@ class LoRALayer(nn.Cell):
     def merge(self) -> float:
         """Fold the update into the base weight; returns the relative rounding error."""
         if self.merged:
-            raise InputError(f"{self.step.path} is merged already; merging twice would add the update twice. Call unmerge first.")
+            raise InputError(
+                f"{self.step.path} is merged already; merging twice would add the update twice. Call unmerge first."
+            )
         weight = self.base_layer.weight.asnumpy()
         adapter = {name: getattr(self, name.rsplit(".", 1)[-1]).asnumpy() for name in self.step.shapes()}
         merged, error = merged_weight(self.step, weight, adapter)

@@ -59,9 +59,13 @@ def _piece(states, weight, labels):
     powers = ops.exp(lifted)
     sums = _sum(powers, 1)  # (piece, 1)
     scored = (labels >= 0).astype(ms.float32)
-    targets = labels * (labels >= 0).astype(labels.dtype)  # ops.zeros_like here leaves the gradient without its own function of that name
+    targets = labels * (labels >= 0).astype(
+        labels.dtype
+    )  # ops.zeros_like here leaves the gradient without its own function of that name
     of_label = ops.gather_elements(lifted, 1, ops.reshape(targets, (-1, 1)))
     loss = (ops.reshape(ops.log(sums) - of_label, (-1,)) * scored).sum()
     width = weight.shape[1]
-    gradient = (_mix(powers, weight) / spread(sums, width) - ops.gather(weight, targets, 0)) * spread(ops.reshape(scored, (-1, 1)), width)
+    gradient = (_mix(powers, weight) / spread(sums, width) - ops.gather(weight, targets, 0)) * spread(
+        ops.reshape(scored, (-1, 1)), width
+    )
     return loss, gradient

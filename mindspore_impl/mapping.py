@@ -69,13 +69,22 @@ def _subnormals() -> Iterator[None]:
             ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV
 
 
-def run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool = False, graph: bool = False) -> Result:
+def run(
+    function: Callable[..., Any],
+    row: Row,
+    case: Case,
+    arrays: Sequence[np.ndarray],
+    double: bool = False,
+    graph: bool = False,
+) -> Result:
     """Call ``function`` with the case's arguments, the tensors taken from ``arrays``."""
     with _subnormals():
         return _run(function, row, case, arrays, double, graph)
 
 
-def _run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool, graph: bool) -> Result:
+def _run(
+    function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool, graph: bool
+) -> Result:
     ms.set_seed(0)
     if row.kind == "optimizer":
         return optimize(function, row, case, double, graph)
@@ -97,7 +106,11 @@ def _run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np
         return Result(outputs, layout)
     active = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.dtype in (ms.float32, ms.float64)]
     if not active:
-        return Result(outputs, layout, tuple(np.zeros_like(arrays[i]) for i in positions) + tuple(np.zeros_like(_plain(p)) for p in parameters))
+        return Result(
+            outputs,
+            layout,
+            tuple(np.zeros_like(arrays[i]) for i in positions) + tuple(np.zeros_like(_plain(p)) for p in parameters),
+        )
 
     def differentiable(*inputs):
         given = list(tensors)
@@ -106,12 +119,21 @@ def _run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np
         chosen = [arrangement(call(*given), Tensor)[0][i] for i in active]
         return tuple(chosen) if len(chosen) > 1 else chosen[0]
 
-    sent = [Tensor(array.astype(outputs[i].dtype)) for array, i in zip(cotangents(row, case, [outputs[i].shape for i in active]), active, strict=True)]
+    sent = [
+        Tensor(array.astype(outputs[i].dtype))
+        for array, i in zip(cotangents(row, case, [outputs[i].shape for i in active]), active, strict=True)
+    ]
     given = [tensors[i] for i in positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
     if not parameters:
         return Result(outputs, layout, tuple(_plain(product) for product in _vjp(differentiable)(*given)))
-    found = ops.GradOperation(get_all=bool(positions), get_by_list=True, sens_param=True)(differentiable, ms.ParameterTuple(parameters))(*given)
-    return Result(outputs, layout, tuple(_plain(product) for products in (found if positions else [found]) for product in products))
+    found = ops.GradOperation(get_all=bool(positions), get_by_list=True, sens_param=True)(
+        differentiable, ms.ParameterTuple(parameters)
+    )(*given)
+    return Result(
+        outputs,
+        layout,
+        tuple(_plain(product) for products in (found if positions else [found]) for product in products),
+    )
 
 
 @cache
@@ -147,11 +169,16 @@ def _compiled(function: Callable[..., Any], case: Case, count: int) -> Callable[
             return f"ms.{_dtype(value.name)}"
         return f"float('{value}')" if isinstance(value, float) and abs(value) == float("inf") else repr(value)
 
-    given = [text(value) for value in case.arguments] + [f"{name}={text(value)}" for name, value in case.keywords.items()]
+    given = [text(value) for value in case.arguments] + [
+        f"{name}={text(value)}" for name, value in case.keywords.items()
+    ]
     inputs = ", ".join(f"x{i}" for i in range(count))
     called, name = "function", getattr(function, "__name__", "")
     if case.arguments and isinstance(case.arguments[0], Array) and getattr(Tensor, name, None) is function:
-        called, given = f"{given[0]}.{name}", given[1:]  # graphs take Tensor.view(x) for another function, which reads strided tensors as they lie in memory
+        called, given = (
+            f"{given[0]}.{name}",
+            given[1:],
+        )  # graphs take Tensor.view(x) for another function, which reads strided tensors as they lie in memory
     source = f"def enclose(function, ms):\n    def call({inputs}):\n        return {called}({', '.join(given)})\n\n    return call\n"
     file = Path(_folder()) / f"case{next(_numbers)}.py"
     file.write_text(source, encoding="utf-8")

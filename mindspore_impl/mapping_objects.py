@@ -9,7 +9,17 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor
 
-from common.api_mapping.modules import SHAPES, STEPS, drawn_buffer, drawn_gradients, drawn_parameter, drawn_setup, drawn_start, is_statistic, members
+from common.api_mapping.modules import (
+    SHAPES,
+    STEPS,
+    drawn_buffer,
+    drawn_gradients,
+    drawn_parameter,
+    drawn_setup,
+    drawn_start,
+    is_statistic,
+    members,
+)
 from common.api_mapping.row import Case, Row, fill
 from common.api_mapping.tolerance import Result
 
@@ -31,7 +41,9 @@ def build(function: Callable[..., Any], row: Row, case: Case, double: bool = Fal
 def state(module: Any) -> tuple[list[Any], list[Any], str]:
     """A module's parameters and its statistics, each in the order of their names, and a text that names both."""
     parameters, buffers = _parameters(module), _statistics(module)
-    described = members(*({name: tuple(value.shape) for name, value in named.items()} for named in (parameters, buffers)))
+    described = members(
+        *({name: tuple(value.shape) for name, value in named.items()} for named in (parameters, buffers))
+    )
     return [parameters[name] for name in sorted(parameters)], [buffers[name] for name in sorted(buffers)], described
 
 
@@ -40,9 +52,13 @@ def optimize(function: Callable[..., Any], row: Row, case: Case, double: bool = 
     parameters = [Parameter(Tensor(array), name=f"parameter{number}") for number, array in enumerate(drawn_start(row))]
     groups = [{**group, "params": [parameters[index] for index in group["params"]]} for group in case.arguments]
     optimizer = function(groups or parameters, **case.setup)
-    order = [index for group in case.arguments for index in group["params"]] or range(len(parameters))  # gradients follow the groups
+    order = [index for group in case.arguments for index in group["params"]] or range(
+        len(parameters)
+    )  # gradients follow the groups
 
-    def step_once(*given):  # a tuple handed to a compiled function would be a constant, and be compiled anew in every step
+    def step_once(
+        *given,
+    ):  # a tuple handed to a compiled function would be a constant, and be compiled anew in every step
         return optimizer(given)
 
     step_once = ms.jit(step_once) if graph else step_once

@@ -22,7 +22,10 @@ def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, 
     batch, rows, inner, columns = sizes
     kind = ms.bfloat16 if dtype == "bf16" else ms.float32
     random = np.random.default_rng(0)
-    left, right = (Tensor(random.standard_normal((batch, *shape), np.float32)).astype(kind) for shape in ((rows, inner), (inner, columns)))
+    left, right = (
+        Tensor(random.standard_normal((batch, *shape), np.float32)).astype(kind)
+        for shape in ((rows, inner), (inner, columns))
+    )
     multiply, left, right = (ops.MatMul(), left[0], right[0]) if batch == 1 else (ops.BatchMatMul(), left, right)
 
     def product(left, right):
@@ -45,7 +48,9 @@ def operator_seconds(run: Callable[[], Any]) -> dict[str, float]:
     """See the twin. What MindSpore's profiler writes on the way goes to a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         kept = ms.profiler.tensorboard_trace_handler(folder)
-        profiler = ms.profiler.profile(activities=[ms.profiler.ProfilerActivity.CPU], on_trace_ready=kept, start_profile=False)
+        profiler = ms.profiler.profile(
+            activities=[ms.profiler.ProfilerActivity.CPU], on_trace_ready=kept, start_profile=False
+        )
         profiler.start()
         run()
         profiler.stop()

@@ -21,7 +21,12 @@ _adam = ops.Adam()
 
 
 def _zeros(moment: str, parameters: list[Parameter]) -> ms.ParameterTuple:
-    return ms.ParameterTuple([Parameter(Tensor(np.zeros(p.shape, np.float32)), name=f"{moment}.{p.name}", requires_grad=False) for p in parameters])
+    return ms.ParameterTuple(
+        [
+            Parameter(Tensor(np.zeros(p.shape, np.float32)), name=f"{moment}.{p.name}", requires_grad=False)
+            for p in parameters
+        ]
+    )
 
 
 class _Update(nn.Cell):
@@ -40,13 +45,30 @@ class _Update(nn.Cell):
         for gradient in gradients:
             squares = squares + (gradient * gradient).sum()
         norm = ops.sqrt(squares)
-        factor = ops.ones((), ms.float32) if self.max_norm is None else ops.minimum(self.max_norm / (norm + 1e-6), ops.ones((), ms.float32))
+        factor = (
+            ops.ones((), ms.float32)
+            if self.max_norm is None
+            else ops.minimum(self.max_norm / (norm + 1e-6), ops.ones((), ms.float32))
+        )
         for index in range(len(self.parameters)):
             parameter = self.parameters[index]
             if self.decays[index]:
-                parameter = ops.depend(parameter, ops.assign(parameter, parameter * (head_keep if self.faster[index] else keep)))
+                parameter = ops.depend(
+                    parameter, ops.assign(parameter, parameter * (head_keep if self.faster[index] else keep))
+                )
             own_rate = head_rate if self.faster[index] else rate
-            done = _adam(parameter, self.first[index], self.second[index], power1, power2, own_rate, self.beta1, self.beta2, epsilon, gradients[index] * factor)
+            done = _adam(
+                parameter,
+                self.first[index],
+                self.second[index],
+                power1,
+                power2,
+                own_rate,
+                self.beta1,
+                self.beta2,
+                epsilon,
+                gradients[index] * factor,
+            )
             norm = ops.depend(norm, done)
         return norm
 
@@ -54,7 +76,13 @@ class _Update(nn.Cell):
 class AdamW:
     """The optimizer of the trained parameters."""
 
-    def __init__(self, parameters: Mapping[str, Parameter], decayed: frozenset[str], head: frozenset[str], settings: EngineSettings):
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        decayed: frozenset[str],
+        head: frozenset[str],
+        settings: EngineSettings,
+    ):
         self.parameters = dict(parameters)
         self.settings = settings
         decays = [name in decayed and settings.weight_decay > 0.0 for name in parameters]
@@ -66,7 +94,9 @@ class AdamW:
     def step(self, gradients: tuple[Tensor, ...], learning_rate: float) -> Tensor:
         """Clip and update; returns the gradients' global norm before clipping, a scalar on the device."""
         self._steps += 1
-        power1, power2 = (float(np.float32(beta)) ** self._steps for beta in (self.settings.beta1, self.settings.beta2))  # the kernel's betas
+        power1, power2 = (
+            float(np.float32(beta)) ** self._steps for beta in (self.settings.beta1, self.settings.beta2)
+        )  # the kernel's betas
         rates = (learning_rate, learning_rate * self.settings.head_factor)
         keeps = (1.0 - rate * self.settings.weight_decay for rate in rates)
         numbers = (*rates, *keeps, power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))

@@ -27,7 +27,10 @@ __all__ = ["flags", "forward", "layer", "trained"]
 
 def flags() -> dict[str, Any]:
     """Settings that change results."""
-    return {"deterministic": ms.get_context("deterministic"), "mode": "graph" if ms.get_context("mode") == ms.GRAPH_MODE else "pynative"}
+    return {
+        "deterministic": ms.get_context("deterministic"),
+        "mode": "graph" if ms.get_context("mode") == ms.GRAPH_MODE else "pynative",
+    }
 
 
 def forward(model: nn.Cell, batch: Batch) -> dict[str, np.ndarray]:
@@ -36,7 +39,9 @@ def forward(model: nn.Cell, batch: Batch) -> dict[str, np.ndarray]:
     inputs = {name: Tensor(array) for name, array in batch.items()}
     states = family(model.family).hidden_states(model, inputs)
     logits = family(model.family).logits(model, inputs)
-    return {f"hidden/{number:02d}": state.asnumpy() for number, state in enumerate(states)} | {"logits": logits.asnumpy()}
+    return {f"hidden/{number:02d}": state.asnumpy() for number, state in enumerate(states)} | {
+        "logits": logits.asnumpy()
+    }
 
 
 def trained(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -44,13 +49,21 @@ def trained(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dict[str, n
     return read_parameters(model, names)
 
 
-def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any], key: str, double: bool = False) -> dict[str, np.ndarray]:
+def layer(
+    kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any], key: str, double: bool = False
+) -> dict[str, np.ndarray]:
     """Run one layer of `common.parity.suites.layers`."""
     if double:
-        raise InputError("The MindSpore half computes in float32; a float64 reference is computed with --backend pytorch.")
+        raise InputError(
+            "The MindSpore half computes in float32; a float64 reference is computed with --backend pytorch."
+        )
     tensors = {name: Tensor(np.array(array)) for name, array in arrays.items()}
     function, parameters = _BUILDERS[kind](tensors, options)
-    inputs = [name for name, tensor in tensors.items() if tensor.dtype == ms.float32 and name not in (*parameters, *options.get("fixed", ()))]
+    inputs = [
+        name
+        for name, tensor in tensors.items()
+        if tensor.dtype == ms.float32 and name not in (*parameters, *options.get("fixed", ()))
+    ]
     shape = function(*(tensors[name] for name in inputs)).shape
     cotangents = Tensor(draw(normal(*shape), f"{key}|cotangent"))
 
@@ -73,18 +86,24 @@ def _parameter(name: str, tensor: Tensor) -> Parameter:
 
 def _lora(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
     step = options["step"]
-    base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](step.path, step.in_features, step.out_features)
+    base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](
+        step.path, step.in_features, step.out_features
+    )
     names = [name for name in tensors if name.startswith("lora_")]
     cell = wrap(base, step, {f"{step.path}.{name}": tensors[name].asnumpy() for name in names})
     for name in ("weight", "bias"):
         if name in tensors:
             ops.assign(getattr(base, name), tensors[name])
             getattr(base, name).requires_grad = True
-    parameters = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {name: getattr(cell, name) for name in names}
+    parameters = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {
+        name: getattr(cell, name) for name in names
+    }
     return (lambda: cell(tensors["x"])) if step.kind == "embedding" else (lambda x: cell(x)), parameters
 
 
-def _attention(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+def _attention(
+    tensors: dict[str, Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
     (batch, length), heads = tensors["attention_mask"].shape, options["heads"]
     mask = ops.tile(padding_mask(tensors["attention_mask"], heads), (1, 1, length, 1))
     if options["causal"]:
@@ -92,19 +111,27 @@ def _attention(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[
     dropout = Dropout("none", 0.0)
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        query, key, value = split_heads(query, batch, heads), split_heads(key, batch, heads), split_heads(value, batch, heads)
+        query, key, value = (
+            split_heads(query, batch, heads),
+            split_heads(key, batch, heads),
+            split_heads(value, batch, heads),
+        )
         return join_heads(attention(query, key, value, mask, query.shape[-1] ** -0.5, dropout))
 
     return attend, {}
 
 
-def _layer_norm(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+def _layer_norm(
+    tensors: dict[str, Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
     cell = LayerNorm("layer", tensors["x"].shape[-1], options["eps"])
     cell.weight, cell.bias = (_parameter(f"layer.{name}", tensors[name]) for name in ("weight", "bias"))
     return lambda x: cell(x), {"weight": cell.weight, "bias": cell.bias}
 
 
-def _embedding(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+def _embedding(
+    tensors: dict[str, Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
     return lambda weight: F.embedding(tensors["x"], weight), {}
 
 
@@ -116,7 +143,9 @@ def _loss(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Calla
     return lambda x: F.cross_entropy_sum(x, tensors["labels"]), {}
 
 
-def _token_loss(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+def _token_loss(
+    tensors: dict[str, Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
     weight = Parameter(tensors["weight"], name="weight", requires_grad=False)
     return lambda x: token_loss_sum(x, weight, tensors["labels"]), {}
 

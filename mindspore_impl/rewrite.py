@@ -15,14 +15,30 @@ from mindspore_impl.dropout import DropoutKey
 from mindspore_impl.lora import LoRALayer, wrap
 from mindspore_impl.modules import Embedding, assign
 
-__all__ = ["adapters", "merge", "parameters", "read_parameters", "rewrite", "set_enabled", "unmerge", "write_parameters"]
+__all__ = [
+    "adapters",
+    "merge",
+    "parameters",
+    "read_parameters",
+    "rewrite",
+    "set_enabled",
+    "unmerge",
+    "write_parameters",
+]
 
 
 def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
     """Wrap the planned modules in place, and train exactly what the plan names."""
     if adapters(model):
-        raise InputError("The model is adapted already; a second adaptation would wrap the first. Build the model again.")
-    places = {child.path: (parent, name) for _, parent in model.cells_and_names() for name, child in parent.name_cells().items() if hasattr(child, "path")}
+        raise InputError(
+            "The model is adapted already; a second adaptation would wrap the first. Build the model again."
+        )
+    places = {
+        child.path: (parent, name)
+        for _, parent in model.cells_and_names()
+        for name, child in parent.name_cells().items()
+        if hasattr(child, "path")
+    }
     for step in plan.steps:
         parent, name = places[step.path]
         setattr(parent, name, wrap(getattr(parent, name), step, values))
@@ -47,7 +63,9 @@ def parameters(model: nn.Cell) -> dict[str, Parameter]:
 def read_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
     """Float32 copies of the named parameters."""
     if any(layer.merged for layer in adapters(model).values()):
-        raise InputError("Parameters are not saved while adapters are merged: loading them would add the update twice. Call unmerge first.")
+        raise InputError(
+            "Parameters are not saved while adapters are merged: loading them would add the update twice. Call unmerge first."
+        )
     found = parameters(model)
     return {name: found[name].asnumpy().astype(np.float32, copy=True) for name in names}
 

@@ -6,4 +6,15 @@ from pytorch_impl.exchange import peft_logits
 from pytorch_impl.models import build_model, describe
 from pytorch_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
-__all__ = ["Engine", "build_model", "describe", "device", "distributed", "merge", "peft_logits", "rewrite", "set_enabled", "unmerge"]
+__all__ = [
+    "Engine",
+    "build_model",
+    "describe",
+    "device",
+    "distributed",
+    "merge",
+    "peft_logits",
+    "rewrite",
+    "set_enabled",
+    "unmerge",
+]

@@ -21,7 +21,13 @@ _REFUSED = ("softcap", "s_aux")  #: options of `transformers` that change the sc
 
 
 def attention(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scale: float, dropout: Dropout, by_hand: bool = True
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scale: float,
+    dropout: Dropout,
+    by_hand: bool = True,
 ) -> torch.Tensor:
     """softmax(q k^T scale + mask) v (Vaswani et al. 2017, eq. 1), per head, with counted dropout of the probabilities.
 
@@ -50,7 +56,11 @@ class _Attention(torch.autograd.Function):
         for part in ctx.parts:
             probabilities = _probabilities(query, key, mask, part, ctx)
             factor = _factor(probabilities, part, ctx)
-            torch.bmm((probabilities if factor is None else factor.mul_(probabilities)).to(value.dtype), value[part], out=mixed[part])
+            torch.bmm(
+                (probabilities if factor is None else factor.mul_(probabilities)).to(value.dtype),
+                value[part],
+                out=mixed[part],
+            )
             kept.append(probabilities if ctx.shape[:3].numel() * key.shape[1] <= KEPT else None)
         ctx.save_for_backward(query, key, value, mask, *kept)
         return mixed.view(ctx.shape)
@@ -66,11 +76,17 @@ class _Attention(torch.autograd.Function):
             if probabilities is None:
                 probabilities = _probabilities(query, key, mask, part, ctx)
             factor = _factor(probabilities, part, ctx)
-            torch.bmm((probabilities if factor is None else probabilities * factor).to(g.dtype).transpose(1, 2), g, out=by_value[part])
+            torch.bmm(
+                (probabilities if factor is None else probabilities * factor).to(g.dtype).transpose(1, 2),
+                g,
+                out=by_value[part],
+            )
             by_probabilities = torch.bmm(g, value[part].transpose(1, 2)).to(probabilities.dtype)
             if factor is not None:
                 by_probabilities = by_probabilities.mul_(factor)
-            by_scores = torch._softmax_backward_data(by_probabilities, probabilities, -1, probabilities.dtype).to(query.dtype)
+            by_scores = torch._softmax_backward_data(by_probabilities, probabilities, -1, probabilities.dtype).to(
+                query.dtype
+            )
             _scaled(by_scores, key[part], ctx.scale, by_query[part])
             _scaled(by_scores.transpose(1, 2), query[part], ctx.scale, by_key[part])
         return *(x.view(*ctx.shape[:2], *x.shape[1:]) for x in (by_query, by_key, by_value)), None, None, None
@@ -86,10 +102,14 @@ def _parts(shape: torch.Size, key: torch.Tensor) -> list[slice]:
 def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, part: slice, ctx) -> torch.Tensor:
     """Of a part, ``(part, queries, seq)``, float32 at least."""
     scores = query.new_empty(part.stop - part.start, query.shape[1], key.shape[1])
-    scores = _scaled(query[part], key[part].transpose(1, 2), ctx.scale, scores).to(torch.promote_types(query.dtype, torch.float32))
+    scores = _scaled(query[part], key[part].transpose(1, 2), ctx.scale, scores).to(
+        torch.promote_types(query.dtype, torch.float32)
+    )
     if mask is not None:
         heads = ctx.shape[1]
-        scores.view(-1, heads, *scores.shape[1:]).add_(mask if mask.shape[0] == 1 else mask[part.start // heads : part.stop // heads])
+        scores.view(-1, heads, *scores.shape[1:]).add_(
+            mask if mask.shape[0] == 1 else mask[part.start // heads : part.stop // heads]
+        )
     return torch.softmax(scores, -1)
 
 
@@ -98,17 +118,34 @@ def _scaled(left: torch.Tensor, right: torch.Tensor, scale: float, out: torch.Te
 
 
 def _factor(x: torch.Tensor, part: slice, ctx) -> torch.Tensor | None:
-    return None if ctx.dropped is None else ctx.dropped.rows(part, (ctx.shape[0] * ctx.shape[1], *ctx.shape[2:])).factor(x)
+    return (
+        None if ctx.dropped is None else ctx.dropped.rows(part, (ctx.shape[0] * ctx.shape[1], *ctx.shape[2:])).factor(x)
+    )
 
 
-def _attend(module: nn.Module, query, key, value, attention_mask, scaling=None, dropout=0.0, is_causal=None, position_bias=None, **options):
+def _attend(
+    module: nn.Module,
+    query,
+    key,
+    value,
+    attention_mask,
+    scaling=None,
+    dropout=0.0,
+    is_causal=None,
+    position_bias=None,
+    **options,
+):
     """What `transformers` calls: attention with counted dropout; without dropout, what torch does itself where that is fast. All
     ``(batch, heads, seq, width)``. On CPUs torch is slower for few probabilities, and its backward pass in bfloat16 takes several times as long.
     """
     if unknown := [name for name in _REFUSED if options.get(name) is not None]:
-        raise InputError(f"Attention with {unknown[0]}, as {type(module).__name__} wants it, is not computed here. Use a model without it.")
+        raise InputError(
+            f"Attention with {unknown[0]}, as {type(module).__name__} wants it, is not computed here. Use a model without it."
+        )
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    count = query.shape[:3].numel() * key.shape[2] * (2 if causal else 1)  # torch's kernel leaves half of a causal mask out
+    count = (
+        query.shape[:3].numel() * key.shape[2] * (2 if causal else 1)
+    )  # torch's kernel leaves half of a causal mask out
     slow = query.device.type == "cpu" and (query.dtype == torch.bfloat16 or count <= KEPT)
     dropout = dropout if module.training else 0.0
     if dropout == 0.0 and not (slow and torch.is_grad_enabled()):
@@ -121,7 +158,9 @@ def _attend(module: nn.Module, query, key, value, attention_mask, scaling=None, 
     key, value = (x.repeat_interleave(groups, 1) if groups > 1 else x for x in (key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     module.probabilities.p = dropout
-    by_hand = position_bias is None and "attention" not in getattr(module, "plain", ())  # a position bias may be trained
+    by_hand = position_bias is None and "attention" not in getattr(
+        module, "plain", ()
+    )  # a position bias may be trained
     mixed = attention(query, key, value, added, scale, module.probabilities, by_hand)
     return mixed.transpose(1, 2).contiguous(), None
 

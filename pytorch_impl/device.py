@@ -29,9 +29,13 @@ def select(device: str | None) -> str:
         device = preferred()
     kind, _, index = device.replace("gpu", "cuda").partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
-        raise InputError(f"The device of the PyTorch half is cpu, cuda or cuda:INDEX; received {device!r}.{nearest(device, ('cpu', 'cuda'))}")
+        raise InputError(
+            f"The device of the PyTorch half is cpu, cuda or cuda:INDEX; received {device!r}.{nearest(device, ('cpu', 'cuda'))}"
+        )
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise InputError(f"Device {device!r} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices. Use --device cpu.")
+        raise InputError(
+            f"Device {device!r} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices. Use --device cpu."
+        )
     return f"cuda:{index or 0}" if kind == "cuda" else "cpu"
 
 

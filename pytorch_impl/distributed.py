@@ -33,7 +33,12 @@ def join(topology: Topology, device: str) -> Group:
         torch.cuda.set_device(device)
     address = f"tcp://{topology.master_address}:{topology.master_port}"
     store = "env://" if topology.mode == "torchrun" else address
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", init_method=store, rank=topology.rank, world_size=topology.world_size)
+    dist.init_process_group(
+        "nccl" if device.startswith("cuda") else "gloo",
+        init_method=store,
+        rank=topology.rank,
+        world_size=topology.world_size,
+    )
     atexit.register(_leave)
     return Group(device)
 
@@ -69,17 +74,24 @@ class Group:
         Every transformer layer is gathered while it is computed, forward and backward, and what lies outside of the layers during the whole pass
         (`torch.distributed.fsdp.fully_shard`). The ``model`` may be on the CPU: what this process holds of it is moved to its device.
         """
-        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method  # half a second to import, and few runs need it
+        from torch.distributed.fsdp import (
+            fully_shard,
+            register_fsdp_forward_method,
+        )  # half a second to import, and few runs need it
 
         if "ignored_params" not in signature(fully_shard).parameters:
-            raise InputError(f"training.shard needs a torch whose fully_shard takes ignored_params; {torch.__version__} is older. Upgrade it, or set false.")
+            raise InputError(
+                f"training.shard needs a torch whose fully_shard takes ignored_params; {torch.__version__} is older. Upgrade it, or set false."
+            )
         whole = set(trained)
         for parameter in whole:
             parameter.data = parameter.data.to(self._device)
         mesh = init_device_mesh(self._device.partition(":")[0], (self.size,))
         for module in (*_layers(model), model):
             fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
-        model.compute = MethodType(_compute, model)  # the functions call parts of the model, past the hooks of its own forward
+        model.compute = MethodType(
+            _compute, model
+        )  # the functions call parts of the model, past the hooks of its own forward
         register_fsdp_forward_method(model, "compute")
         return tuple(partial(_in_model, function) for function in functions)
 

@@ -13,7 +13,9 @@ from common.dropout import counters, limit, step_key
 
 __all__ = ["Dropout", "DropoutKey", "connect"]
 
-DROPOUT_ENTRY = re.compile(r"(dropout|dropout_prob|_pdrop)$")  #: of a configuration of `transformers`, in whatever family
+DROPOUT_ENTRY = re.compile(
+    r"(dropout|dropout_prob|_pdrop)$"
+)  #: of a configuration of `transformers`, in whatever family
 ATTENTION = "twinlora"  #: the name under which `transformers` knows `pytorch_impl.attention`
 
 
@@ -40,10 +42,14 @@ class Mask:
 
     def factor(self, x: torch.Tensor) -> torch.Tensor:
         """What ``x`` is multiplied by: 0 or 1 / (1 - p)."""
-        kept = (self._rows[:, None] * self._columns).ge_(limit(self._p)).view(x.shape)  # in place: truth values of four bytes
+        kept = (
+            (self._rows[:, None] * self._columns).ge_(limit(self._p)).view(x.shape)
+        )  # in place: truth values of four bytes
         scale = 1.0 / (1.0 - self._p)
         if x.dtype == torch.float32:
-            return kept.mul_(struct.unpack("i", struct.pack("f", scale))[0]).view(torch.float32)  # the bits of the scale, instead of a conversion
+            return kept.mul_(struct.unpack("i", struct.pack("f", scale))[0]).view(
+                torch.float32
+            )  # the bits of the scale, instead of a conversion
         return kept.to(x.dtype).mul_(scale)
 
     def rows(self, part: slice, shape: tuple[int, ...]) -> Mask:
@@ -74,7 +80,9 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0.0:
             return None
         if self.key is None:
-            raise RuntimeError(f"The dropout {self.path} has no key yet. Train through an Engine, or call dropout.connect(model) first.")
+            raise RuntimeError(
+                f"The dropout {self.path} has no key yet. Train through an Engine, or call dropout.connect(model) first."
+            )
         return Mask(self._words("rows", math.prod(shape[:-1])), self._words("columns", shape[-1]), self.p)
 
     @torch.compiler.disable  # NumPy and a hash, which torch.compile cannot follow
@@ -104,7 +112,9 @@ def connect(model: nn.Module) -> DropoutKey:
             parent, _, leaf = path.rpartition(".")
             setattr(model.get_submodule(parent), leaf, Dropout(path, module.p))
         elif "Attention" in type(module).__name__ and not hasattr(module, "probabilities"):
-            module.probabilities = Dropout(f"{path}.probabilities", 0.0)  # of which the probability is known when it is called
+            module.probabilities = Dropout(
+                f"{path}.probabilities", 0.0
+            )  # of which the probability is known when it is called
     for module in model.modules():
         if isinstance(module, Dropout):
             module.key = key

@@ -58,8 +58,14 @@ class Engine:
             loss_sum, self._logits = group.shard(model, self._parameters.values(), loss_sum, self._logits)
         self.device = str(next(model.parameters()).device)
         if not devices.supports(self.device, settings.dtype):
-            raise InputError(f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32.")
-        self._optimizer = AdamW(self._parameters, *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)), settings)
+            raise InputError(
+                f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32."
+            )
+        self._optimizer = AdamW(
+            self._parameters,
+            *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)),
+            settings,
+        )
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss_sum)) if settings.compile else loss_sum
         self._dropout = connect(model)
@@ -74,7 +80,9 @@ class Engine:
         count = scored(micro_batches)
         torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
         self.model.train()
-        total = torch.zeros((), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32)
+        total = torch.zeros(
+            (), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32
+        )
         for number, batch in share(micro_batches, self.group, unscored if self.settings.shard else None):
             self._dropout.set(self.settings.seed, self._steps, number)
             loss_sum = self._loss(batch)[0]
@@ -83,7 +91,12 @@ class Engine:
         gradients = tuple(parameter.grad for parameter in self._parameters.values())
         if self.group.size > 1:
             given = zip(gradients, self._parameters.values(), strict=True)
-            total, *gradients = self.group.sum([total, *(torch.zeros_like(parameter) if gradient is None else gradient for gradient, parameter in given)])
+            total, *gradients = self.group.sum(
+                [
+                    total,
+                    *(torch.zeros_like(parameter) if gradient is None else gradient for gradient, parameter in given),
+                ]
+            )
         norm = self._optimizer.step(gradients, learning_rate)
         self._steps += 1
         return StepHandle(total, norm, count)
@@ -92,7 +105,9 @@ class Engine:
         """One transfer for all handles."""
         if not handles:
             return []
-        stacked = torch.stack([torch.stack([handle.loss_sum.double(), handle.grad_norm.double()]) for handle in handles])
+        stacked = torch.stack(
+            [torch.stack([handle.loss_sum.double(), handle.grad_norm.double()]) for handle in handles]
+        )
         return [(loss, norm) for loss, norm in stacked.tolist()]
 
     @torch.no_grad()
@@ -117,7 +132,10 @@ class Engine:
         count = scored(micro_batches)
         for batch in micro_batches:
             (self._loss(batch)[0] / count).backward()
-        found = {name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for name, parameter in self._parameters.items()}
+        found = {
+            name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            for name, parameter in self._parameters.items()
+        }
         arrays = {name: _at_least_float32(gradient).cpu().numpy().copy() for name, gradient in found.items()}
         for parameter in self._parameters.values():
             parameter.grad = None
@@ -145,7 +163,9 @@ class Engine:
             return self._loss_sum(self.model, self._inputs(batch), differentiable)
 
     def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
-        return {name: torch.from_numpy(array).to(self.device, non_blocking=True).long() for name, array in batch.items()}
+        return {
+            name: torch.from_numpy(array).to(self.device, non_blocking=True).long() for name, array in batch.items()
+        }
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.settings.dtype == "bf16")
@@ -155,7 +175,11 @@ def _keep_in_bfloat16(model: nn.Module) -> None:
     """The frozen weights of matrix products, which autocast would cast in every pass; not of a head that is tied to an embedding."""
     tables = [module.weight for module in model.modules() if isinstance(module, Embedding)]
     for module in model.modules():
-        if isinstance(module, (Linear, Conv1D)) and not module.weight.requires_grad and all(module.weight is not table for table in tables):
+        if (
+            isinstance(module, (Linear, Conv1D))
+            and not module.weight.requires_grad
+            and all(module.weight is not table for table in tables)
+        ):
             module.weight.data = module.weight.data.bfloat16()
 
 

@@ -13,7 +13,9 @@ from common.backend import Batch
 __all__ = ["peft_logits"]
 
 
-def peft_logits(base_model: str, adapter: Path, batch: Batch, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+def peft_logits(
+    base_model: str, adapter: Path, batch: Batch, positions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Next-token logits of the GPT-2 that `transformers` loads from ``base_model``, with PEFT's reading of ``adapter``.
 
     Args:
@@ -27,7 +29,9 @@ def peft_logits(base_model: str, adapter: Path, batch: Batch, positions: np.ndar
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")  # PEFT asks an attribute that transformers is renaming
+    warnings.filterwarnings(
+        "ignore", category=FutureWarning, module="transformers"
+    )  # PEFT asks an attribute that transformers is renaming
     model = peft.PeftModel.from_pretrained(GPT2LMHeadModel.from_pretrained(base_model), str(adapter)).eval()
     inputs = {name: torch.from_numpy(batch[name]).long() for name in ("input_ids", "attention_mask")}
     at = torch.arange(len(positions)), torch.from_numpy(positions).long()

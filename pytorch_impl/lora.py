@@ -56,9 +56,13 @@ class LoRALayer(nn.Module):
             InputError: it is merged already.
         """
         if self.merged:
-            raise InputError(f"{self.step.path} is merged already; merging twice would add the update twice. Call unmerge first.")
+            raise InputError(
+                f"{self.step.path} is merged already; merging twice would add the update twice. Call unmerge first."
+            )
         weight = self.base_layer.weight
-        adapter = {name: getattr(self, name.rsplit(".", 1)[-1]).detach().float().cpu().numpy() for name in self.step.shapes()}
+        adapter = {
+            name: getattr(self, name.rsplit(".", 1)[-1]).detach().float().cpu().numpy() for name in self.step.shapes()
+        }
         merged, error = merged_weight(self.step, weight.detach().float().cpu().numpy(), adapter)
         self._kept = weight.detach().clone()
         weight.data.copy_(torch.from_numpy(merged))
@@ -81,7 +85,9 @@ class _Projection(torch.autograd.Function):
         rows = x.reshape(-1, x.shape[-1]).to(dtype)  # (tokens, in)
         weight = weight.to(dtype)
         y = product(rows, weight, None if bias is None else bias.to(dtype), fast)
-        low = product(rows if dropped is None else dropped(rows), a.to(dtype), fast=fast).mul_(scaling)  # (tokens, slices * rank)
+        low = product(rows if dropped is None else dropped(rows), a.to(dtype), fast=fast).mul_(
+            scaling
+        )  # (tokens, slices * rank)
         ctx.save_for_backward(rows, weight, a, b, low)
         ctx.scaling, ctx.dropped, ctx.fast, ctx.dtype = scaling, dropped, fast, x.dtype
         return y.addmm_(low, b.to(dtype).T).view(*x.shape[:-1], -1)
@@ -98,7 +104,11 @@ class _Projection(torch.autograd.Function):
         by_x = None
         if ctx.needs_input_grad[0]:
             by_x = product(g, weight.T, fast=ctx.fast)
-            by_x = by_x.addmm_(by_low, a.to(g.dtype)) if ctx.dropped is None else by_x.add_(ctx.dropped(torch.mm(by_low, a.to(g.dtype))))
+            by_x = (
+                by_x.addmm_(by_low, a.to(g.dtype))
+                if ctx.dropped is None
+                else by_x.add_(ctx.dropped(torch.mm(by_low, a.to(g.dtype))))
+            )
             by_x = by_x.view(*gradient.shape[:-1], -1).to(ctx.dtype)
         return by_x, None, by_bias, by_a, by_b, None, None, None
 
@@ -111,17 +121,28 @@ class LoRALinear(LoRALayer):
     def __init__(self, base_layer: nn.Module, step: PlanStep, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, step, values)
         self.dropout = Dropout(f"{step.path}.lora_dropout", step.arguments.dropout)
-        rows, mask = (torch.from_numpy(array).to(base_layer.weight.device) for array in placement(step)) if step.arguments.slices else (None, None)
+        rows, mask = (
+            (torch.from_numpy(array).to(base_layer.weight.device) for array in placement(step))
+            if step.arguments.slices
+            else (None, None)
+        )
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """y = base(x) + P(B) (s A dropout(x))."""
         base = self.base_layer
-        if self.active and "lora" not in self.plain and type(base) in (Linear, Conv1D) and not base.weight.requires_grad:
+        if (
+            self.active
+            and "lora" not in self.plain
+            and type(base) in (Linear, Conv1D)
+            and not base.weight.requires_grad
+        ):
             weight = base.weight.T if self.step.kind == "conv1d" else base.weight
             scaling, mask = self.step.arguments.scaling, self.dropout.mask(x.shape)
-            return _Projection.apply(x, weight, base.bias, self.lora_A, self.placed_b(), scaling, mask, "products" not in self.plain)
+            return _Projection.apply(
+                x, weight, base.bias, self.lora_A, self.placed_b(), scaling, mask, "products" not in self.plain
+            )
         y = base(x)
         if not self.active:
             return y

@@ -19,7 +19,9 @@ __all__ = ["PIECE", "token_loss_sum"]
 PIECE = 2**24  #: logits that exist at once, 64 MiB in float32
 
 
-def token_loss_sum(hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, differentiable: bool = True) -> torch.Tensor:
+def token_loss_sum(
+    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, differentiable: bool = True
+) -> torch.Tensor:
     """Sum of the cross-entropy over the scored labels, in float32 at least.
 
     Args:

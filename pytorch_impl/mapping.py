@@ -46,7 +46,14 @@ def record() -> AbstractContextManager[recorder.Log]:
     return recorder.record(functional, fused)
 
 
-def run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool = False, graph: bool = False) -> Result:
+def run(
+    function: Callable[..., Any],
+    row: Row,
+    case: Case,
+    arrays: Sequence[np.ndarray],
+    double: bool = False,
+    graph: bool = False,
+) -> Result:
     """Call ``function`` with the case's arguments, the tensors taken from ``arrays``.
 
     Args:
@@ -66,8 +73,14 @@ def run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.
         parameters, buffers, described = state(function)
     specs = list(arrays_of(case))
     tensors = [_tensor(array, spec.transposed, double) for array, spec in zip(arrays, specs, strict=True)]
-    wanted = [tensor.requires_grad_() for tensor, spec in zip(tensors, specs, strict=True) if case.gradient and spec.differentiable]
-    arguments, keywords = fill((case.arguments, dict(case.keywords)), iter(tensors), lambda value: _convert(value, double))
+    wanted = [
+        tensor.requires_grad_()
+        for tensor, spec in zip(tensors, specs, strict=True)
+        if case.gradient and spec.differentiable
+    ]
+    arguments, keywords = fill(
+        (case.arguments, dict(case.keywords)), iter(tensors), lambda value: _convert(value, double)
+    )
     found = function(*arguments, **keywords)
     if row.in_place:
         found = (found, tensors[0])
@@ -76,10 +89,19 @@ def run(function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.
     wanted += parameters if case.gradient else []
     if not wanted:
         return Result(outputs, layout)
-    active = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.requires_grad]
-    sent = [torch.from_numpy(array).to(leaf.dtype) for array, leaf in zip(cotangents(row, case, [tuple(a.shape) for a in active]), active, strict=True)]
+    active = [
+        leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.requires_grad
+    ]
+    sent = [
+        torch.from_numpy(array).to(leaf.dtype)
+        for array, leaf in zip(cotangents(row, case, [tuple(a.shape) for a in active]), active, strict=True)
+    ]
     products = torch.autograd.grad(active, wanted, sent, allow_unused=True) if active else [None] * len(wanted)
-    return Result(outputs, layout, tuple(_plain(torch.zeros_like(x) if g is None else g) for g, x in zip(products, wanted, strict=True)))
+    return Result(
+        outputs,
+        layout,
+        tuple(_plain(torch.zeros_like(x) if g is None else g) for g, x in zip(products, wanted, strict=True)),
+    )
 
 
 def _tensor(array: np.ndarray, transposed: bool, double: bool) -> torch.Tensor:

@@ -7,7 +7,17 @@ from typing import Any
 
 import torch
 
-from common.api_mapping.modules import SHAPES, STEPS, drawn_buffer, drawn_gradients, drawn_parameter, drawn_setup, drawn_start, is_statistic, members
+from common.api_mapping.modules import (
+    SHAPES,
+    STEPS,
+    drawn_buffer,
+    drawn_gradients,
+    drawn_parameter,
+    drawn_setup,
+    drawn_start,
+    is_statistic,
+    members,
+)
 from common.api_mapping.row import Case, Row, fill
 from common.api_mapping.tolerance import Result
 
@@ -31,7 +41,9 @@ def state(module: Any) -> tuple[list[Any], list[Any], str]:
     """A module's parameters and its statistics, each in the order of their names, and a text that names both."""
     parameters = dict(module.named_parameters())
     buffers = {name: buffer for name, buffer in module.named_buffers() if is_statistic(name)}
-    described = members(*({name: tuple(value.shape) for name, value in named.items()} for named in (parameters, buffers)))
+    described = members(
+        *({name: tuple(value.shape) for name, value in named.items()} for named in (parameters, buffers))
+    )
     return [parameters[name] for name in sorted(parameters)], [buffers[name] for name in sorted(buffers)], described
 
 

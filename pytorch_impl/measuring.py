@@ -23,7 +23,10 @@ def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, 
     """
     batch, rows, inner, columns = sizes
     kind = torch.bfloat16 if dtype == "bf16" else torch.float32
-    left, right = torch.randn(batch, rows, inner, device=device).to(kind), torch.randn(batch, inner, columns, device=device).to(kind)
+    left, right = (
+        torch.randn(batch, rows, inner, device=device).to(kind),
+        torch.randn(batch, inner, columns, device=device).to(kind),
+    )
     multiply, left, right = (product, left[0], right[0].T) if batch == 1 else (torch.bmm, left, right)
     return fastest(lambda: multiply(left, right), repeats, lambda: _wait(device))
 
@@ -58,7 +61,10 @@ def saved_bytes(step: Callable[[], Any], model: Any) -> int | None:
             found[storage.data_ptr()] = storage.nbytes()
         return tensor.detach()
 
-    with patch.object(torch.Tensor, "backward", _end), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with (
+        patch.object(torch.Tensor, "backward", _end),
+        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
+    ):
         try:
             step()
         except _Forward:

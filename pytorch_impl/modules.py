@@ -25,7 +25,12 @@ def one_dnn() -> bool:
     """
     cpu = Path("/proc/cpuinfo")
     foreign = cpu.exists() and "GenuineIntel" not in cpu.read_text(encoding="utf-8", errors="replace")
-    return foreign and torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return (
+        foreign
+        and torch.backends.mkl.is_available()
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
 
 
 def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, fast: bool = True) -> torch.Tensor:

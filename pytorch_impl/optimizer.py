@@ -28,16 +28,29 @@ class AdamW:
         head: names whose lr is larger by ``settings.head_factor``.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], decayed: frozenset[str], head: frozenset[str], settings: EngineSettings):
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        decayed: frozenset[str],
+        head: frozenset[str],
+        settings: EngineSettings,
+    ):
         self.parameters = dict(parameters)
         self.settings = settings
         groups = [
-            {"params": [p for name, p in parameters.items() if (name in decayed, name in head) == (decays, faster)], "weight_decay": decay, "factor": factor}
+            {
+                "params": [p for name, p in parameters.items() if (name in decayed, name in head) == (decays, faster)],
+                "weight_decay": decay,
+                "factor": factor,
+            }
             for decays, decay in ((True, settings.weight_decay), (False, 0.0))
             for faster, factor in ((False, 1.0), (True, settings.head_factor))
         ]
         self._optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]], lr=0.0, betas=(settings.beta1, settings.beta2), eps=settings.epsilon
+            [group for group in groups if group["params"]],
+            lr=0.0,
+            betas=(settings.beta1, settings.beta2),
+            eps=settings.epsilon,
         )
 
     def step(self, gradients: tuple[torch.Tensor | None, ...], learning_rate: float) -> torch.Tensor:
@@ -61,7 +74,9 @@ class AdamW:
         arrays = {"step": np.int64(0)}
         for name, parameter in self.parameters.items():
             entry = self._optimizer.state.get(parameter, {})
-            arrays["step"] = max(arrays["step"], np.int64(entry.get("step", torch.zeros(())).item()))  # a parameter without gradient stays behind
+            arrays["step"] = max(
+                arrays["step"], np.int64(entry.get("step", torch.zeros(())).item())
+            )  # a parameter without gradient stays behind
             for moment in ("exp_avg", "exp_avg_sq"):
                 arrays[f"{moment}.{name}"] = entry.get(moment, torch.zeros_like(parameter)).float().cpu().numpy().copy()
         return {name: np.asarray(array) for name, array in arrays.items()}
@@ -70,5 +85,8 @@ class AdamW:
         """Strict inverse of ``state``."""
         check_arrays({name: array.shape for name, array in self.state().items()}, arrays)
         for name, parameter in self.parameters.items():
-            moments = {m: torch.from_numpy(np.array(arrays[f"{m}.{name}"], np.float32)).to(parameter) for m in ("exp_avg", "exp_avg_sq")}
+            moments = {
+                m: torch.from_numpy(np.array(arrays[f"{m}.{name}"], np.float32)).to(parameter)
+                for m in ("exp_avg", "exp_avg_sq")
+            }
             self._optimizer.state[parameter] = {"step": torch.tensor(float(arrays["step"])), **moments}

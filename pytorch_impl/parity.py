@@ -39,7 +39,9 @@ def forward(model: nn.Module, batch: Batch) -> dict[str, np.ndarray]:
     with torch.no_grad():
         states = family(model.family).hidden_states(model, inputs)
         logits = family(model.family).logits(model, inputs)
-    return {f"hidden/{number:02d}": state.cpu().numpy() for number, state in enumerate(states)} | {"logits": logits.cpu().numpy()}
+    return {f"hidden/{number:02d}": state.cpu().numpy() for number, state in enumerate(states)} | {
+        "logits": logits.cpu().numpy()
+    }
 
 
 def trained(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -48,7 +50,9 @@ def trained(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> dict[str,
     return {name: found[name].detach().cpu().numpy().copy() for name in names}
 
 
-def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any], key: str, double: bool = False) -> dict[str, np.ndarray]:
+def layer(
+    kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any], key: str, double: bool = False
+) -> dict[str, np.ndarray]:
     """Run one layer of `common.parity.suites.layers`.
 
     Args:
@@ -58,7 +62,10 @@ def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any
     Returns:
         ``output``, and ``gradient/NAME`` of the sum of the output times the cotangents by every float input and every parameter.
     """
-    tensors = {name: torch.from_numpy(np.array(array, np.float64 if double and array.dtype == np.float32 else array.dtype)) for name, array in arrays.items()}
+    tensors = {
+        name: torch.from_numpy(np.array(array, np.float64 if double and array.dtype == np.float32 else array.dtype))
+        for name, array in arrays.items()
+    }
     for name, tensor in tensors.items():
         tensor.requires_grad_(tensor.is_floating_point() and name not in options.get("fixed", ()))
     function, held = _BUILDERS[kind](tensors, options)
@@ -70,20 +77,30 @@ def layer(kind: str, arrays: Mapping[str, np.ndarray], options: Mapping[str, Any
     return {"output": y.detach().numpy(), **found}
 
 
-def _lora(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+def _lora(
+    tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
     step = options["step"]
     sizes = (step.in_features, step.out_features)
-    base = {"linear": lambda: Linear(*sizes), "conv1d": lambda: Conv1D(*sizes[::-1]), "embedding": lambda: Embedding(*sizes)}[step.kind]()
+    base = {
+        "linear": lambda: Linear(*sizes),
+        "conv1d": lambda: Conv1D(*sizes[::-1]),
+        "embedding": lambda: Embedding(*sizes),
+    }[step.kind]()
     names = [name for name in tensors if name.startswith("lora_")]
     module = wrap(base, step, {f"{step.path}.{name}": tensors[name].detach().numpy() for name in names})
     module.to(tensors["weight"].dtype)
-    held = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {name: getattr(module, name) for name in names}
+    held = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {
+        name: getattr(module, name) for name in names
+    }
     for name, parameter in held.items():
         parameter.data = tensors[name].detach()
     return lambda: module(tensors["x"]), held
 
 
-def _attention(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+def _attention(
+    tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
     batch, length = tensors["attention_mask"].shape
     heads = options["heads"]
     allowed = tensors["attention_mask"].bool()[:, None, None, :]
@@ -92,30 +109,44 @@ def _attention(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> 
 
     def attend() -> torch.Tensor:
         split = (tensors[name].view(batch, length, heads, -1).transpose(1, 2) for name in ("query", "key", "value"))
-        return nn.functional.scaled_dot_product_attention(*split, attn_mask=allowed).transpose(1, 2).reshape(batch * length, -1)
+        return (
+            nn.functional.scaled_dot_product_attention(*split, attn_mask=allowed)
+            .transpose(1, 2)
+            .reshape(batch * length, -1)
+        )
 
     return attend, {}
 
 
-def _layer_norm(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+def _layer_norm(
+    tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
     module = LayerNorm(tensors["x"].shape[-1], options["eps"])
     module.weight.data, module.bias.data = tensors["weight"].detach(), tensors["bias"].detach()
     return lambda: module(tensors["x"]), {"weight": module.weight, "bias": module.bias}
 
 
-def _embedding(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+def _embedding(
+    tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
     return lambda: F.embedding(tensors["x"], tensors["weight"]), {}
 
 
-def _gelu(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+def _gelu(
+    tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
     return lambda: fused.gelu(tensors["x"], approximate=options["approximate"]), {}
 
 
-def _loss(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+def _loss(
+    tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
     return lambda: F.cross_entropy_sum(tensors["x"], tensors["labels"].long()), {}
 
 
-def _token_loss(tensors: dict[str, torch.Tensor], options: Mapping[str, Any]) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
+def _token_loss(
+    tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
+) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
     return lambda: token_loss_sum(tensors["x"], tensors["weight"], tensors["labels"].long()), {}
 
 

@@ -14,7 +14,16 @@ from common.errors import InputError
 from common.strict import check_arrays
 from pytorch_impl.lora import LoRALayer, wrap
 
-__all__ = ["adapters", "merge", "parameters", "read_parameters", "rewrite", "set_enabled", "unmerge", "write_parameters"]
+__all__ = [
+    "adapters",
+    "merge",
+    "parameters",
+    "read_parameters",
+    "rewrite",
+    "set_enabled",
+    "unmerge",
+    "write_parameters",
+]
 
 
 def rewrite(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
@@ -27,7 +36,9 @@ def rewrite(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> N
         InputError: the model is adapted already.
     """
     if adapters(model):
-        raise InputError("The model is adapted already; a second adaptation would wrap the first. Build the model again.")
+        raise InputError(
+            "The model is adapted already; a second adaptation would wrap the first. Build the model again."
+        )
     for step in plan.steps:
         parent_path, _, leaf = step.path.rpartition(".")
         parent = model.get_submodule(parent_path)
@@ -54,7 +65,9 @@ def read_parameters(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> d
         InputError: the model is merged, so that base weights are not what they were.
     """
     if any(layer.merged for layer in adapters(model).values()):
-        raise InputError("Parameters are not saved while adapters are merged: loading them would add the update twice. Call unmerge first.")
+        raise InputError(
+            "Parameters are not saved while adapters are merged: loading them would add the update twice. Call unmerge first."
+        )
     found = parameters(model)
     return {name: found[name].detach().float().cpu().numpy().copy() for name in names}
 

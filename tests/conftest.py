@@ -28,12 +28,20 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """With both frameworks installed no test may be skipped for want of one: such a skip would be a promise that nobody checks."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = list(reporter.stats.get("skipped", ())) if reporter else []
-    missing = [str(report.longrepr) for report in skipped if any(f"{name} is not installed" in str(report.longrepr) for name in BACKENDS.values())]
+    missing = [
+        str(report.longrepr)
+        for report in skipped
+        if any(f"{name} is not installed" in str(report.longrepr) for name in BACKENDS.values())
+    ]
     missing += [
-        str(report.longrepr) for report in skipped if "could not import 'torch'" in str(report.longrepr) or "could not import 'mind" in str(report.longrepr)
+        str(report.longrepr)
+        for report in skipped
+        if "could not import 'torch'" in str(report.longrepr) or "could not import 'mind" in str(report.longrepr)
     ]
     if missing and all(available().values()):
-        reporter.write_line(f"{len(missing)} tests were skipped although both frameworks are installed: {missing[0]}", red=True)
+        reporter.write_line(
+            f"{len(missing)} tests were skipped although both frameworks are installed: {missing[0]}", red=True
+        )
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -52,7 +60,11 @@ def _one_group_of_processes_at_a_time(request: pytest.FixtureRequest, tmp_path_f
         yield
         return
     folder = tmp_path_factory.getbasetemp()
-    with (folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder).joinpath("processes.lock").open("w") as lock:
+    with (
+        (folder.parent if os.environ.get("PYTEST_XDIST_WORKER") else folder)
+        .joinpath("processes.lock")
+        .open("w") as lock
+    ):
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -26,7 +26,10 @@ TINY = {
     },
     "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS},
 }
-ONE_LAYER = {"bert": {"num_hidden_layers": 1}, "gpt2": {"n_layer": 1}}  #: entries for tests of which each compiles graphs
+ONE_LAYER = {
+    "bert": {"num_hidden_layers": 1},
+    "gpt2": {"n_layer": 1},
+}  #: entries for tests of which each compiles graphs
 CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
 KINDS = {"bert": ("bert", CLASSIFICATION), "gpt2": ("gpt2", LANGUAGE), "gpt2-classifier": ("gpt2", CLASSIFICATION)}
 TARGETS = {"bert": ("*.query", "*.value"), "gpt2": ("*.attn.c_attn[q,v]",), "gpt2-classifier": ("*.attn.c_attn[q,v]",)}
@@ -42,7 +45,11 @@ def free_port() -> str:
 def model_config(kind: str, source: str | None = None, dropout: float | None = 0.0, **entries: Any) -> ModelConfig:
     """The model section of a tiny ``kind`` (a key of KINDS), or of ``source``."""
     family, task = KINDS[kind]
-    given = entries if source else {"model_type": family, "vocab_size": VOCABULARY, "initializer_range": 0.3, **TINY[family], **entries}
+    given = (
+        entries
+        if source
+        else {"model_type": family, "vocab_size": VOCABULARY, "initializer_range": 0.3, **TINY[family], **entries}
+    )
     return ModelConfig(source, task, None, dropout, given)
 
 
@@ -55,34 +62,63 @@ def tiny_spec(kind: str, labels: int = 3, seed: int = 0, dropout: float = 0.0, *
 
 
 def plan_for(
-    spec: ModelSpec, targets: Sequence[str | TargetConfig], rank: int = 2, alpha: float = 3.0, dropout: float = 0.0, bias: str = "none", **rest: Any
+    spec: ModelSpec,
+    targets: Sequence[str | TargetConfig],
+    rank: int = 2,
+    alpha: float = 3.0,
+    dropout: float = 0.0,
+    bias: str = "none",
+    **rest: Any,
 ) -> Plan:
     """A LoRA plan, or that of ``method``."""
     listed = tuple(target if isinstance(target, TargetConfig) else TargetConfig(target) for target in targets)
     settings = {"exclude": (), "rank_stabilized": False, "method": "lora", **rest}
-    return resolve(AdaptationConfig(targets=listed, rank=rank, alpha=alpha, dropout=dropout, bias=bias, **settings), spec)
+    return resolve(
+        AdaptationConfig(targets=listed, rank=rank, alpha=alpha, dropout=dropout, bias=bias, **settings), spec
+    )
 
 
 def nonzero_values(plan: Plan, seed: int = 0, std: float = 0.1) -> dict[str, np.ndarray]:
     """Starting values whose zero half is drawn too: with B = 0 the gradient of A is zero and proves nothing."""
     values = initial_values(plan, seed)
-    return {name: array if array.any() else normal(seed, f"nonzero.{name}", array.shape, std) for name, array in values.items()}
+    return {
+        name: array if array.any() else normal(seed, f"nonzero.{name}", array.shape, std)
+        for name, array in values.items()
+    }
 
 
 def settings(**given: Any) -> EngineSettings:
     """Engine settings; PyNative and eager unless asked otherwise, which needs no compilation."""
-    defaults = {"weight_decay": 0.01, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "max_grad_norm": 1.0, "dtype": "fp32", "compile": False, "seed": 0}
+    defaults = {
+        "weight_decay": 0.01,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "epsilon": 1e-8,
+        "max_grad_norm": 1.0,
+        "dtype": "fp32",
+        "compile": False,
+        "seed": 0,
+    }
     return EngineSettings(**{**defaults, **given})
 
 
-def build_engine(half: Any, spec: ModelSpec, plan: Plan, values: Mapping[str, np.ndarray] | None = None, **given: Any) -> Any:
+def build_engine(
+    half: Any, spec: ModelSpec, plan: Plan, values: Mapping[str, np.ndarray] | None = None, **given: Any
+) -> Any:
     """An engine of ``half`` (a backend package) on the CPU."""
     model = half.build_model(spec, half.device.select("cpu"))
     half.rewrite(model, plan, nonzero_values(plan) if values is None else values)
     return half.Engine(model, plan, settings(**given))
 
 
-def make_batch(kind: str, lengths: Sequence[int], seed: int = 0, width: int | None = None, vocabulary: int = VOCABULARY, labels: int = 3) -> Batch:
+def make_batch(
+    kind: str,
+    lengths: Sequence[int],
+    seed: int = 0,
+    width: int | None = None,
+    vocabulary: int = VOCABULARY,
+    labels: int = 3,
+) -> Batch:
     """A right-padded batch of random ids with one row per entry of ``lengths``; every class or next token is scored."""
     generator = np.random.default_rng(seed)
     family, task = KINDS[kind]
@@ -104,7 +140,9 @@ def widen(batch: Batch, width: int) -> dict[str, np.ndarray]:
     grown = {}
     for name, array in batch.items():
         extra = width - array.shape[1] if array.ndim == 2 else 0
-        grown[name] = np.pad(array, ((0, 0), (0, extra)), constant_values=fill.get(name, 0)) if array.ndim == 2 else array
+        grown[name] = (
+            np.pad(array, ((0, 0), (0, extra)), constant_values=fill.get(name, 0)) if array.ndim == 2 else array
+        )
     return grown
 
 
@@ -119,12 +157,19 @@ def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
     """Largest difference over the largest expected value; infinite where it cannot be said: other shapes, NaN, or nothing but zeros expected."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     largest = np.abs(expected).max(initial=0.0)
-    if actual.shape != expected.shape or not np.isfinite(actual).all() or not np.isfinite(expected).all() or largest == 0.0:
+    if (
+        actual.shape != expected.shape
+        or not np.isfinite(actual).all()
+        or not np.isfinite(expected).all()
+        or largest == 0.0
+    ):
         return float("inf")
     return float(np.abs(actual - expected).max()) / float(largest)
 
 
-def assert_near(actual: np.ndarray, expected: np.ndarray, tolerance: float, absolute: bool = False, what: str = "") -> None:
+def assert_near(
+    actual: np.ndarray, expected: np.ndarray, tolerance: float, absolute: bool = False, what: str = ""
+) -> None:
     """Compare values of equal shape, all finite, not all zero."""
     error = relative_error(actual, expected)
     if absolute and np.isfinite(error):
@@ -147,7 +192,9 @@ def assert_identical(actual: Mapping[str, np.ndarray], expected: Mapping[str, np
     for name in expected:
         first, second = np.asarray(actual[name]), np.asarray(expected[name])
         assert np.isfinite(first).all(), f"{name} is not finite"
-        assert (first.dtype, first.shape, first.tobytes()) == (second.dtype, second.shape, second.tobytes()), f"{name} differs"
+        assert (first.dtype, first.shape, first.tobytes()) == (second.dtype, second.shape, second.tobytes()), (
+            f"{name} differs"
+        )
 
 
 def shared_experiment(name: str, model: Any, data: Any, *overrides: str) -> Any:

@@ -13,7 +13,9 @@ OPERATOR_EXP = 2e-5  #: operators on MindSpore's float32 exp, which is coarse by
 MERGED_ABS = 1e-5  #: logits of a merged model: every weight is rounded once more
 MERGE_ROUNDING = 6e-8  #: relative error of a weight rounded once to float32
 UPDATE = 2e-5  #: change of the parameters by AdamW: the parameters, about 100 times larger, are rounded at every step
-MOMENT = 2e-5  #: AdamW's second moment: a kernel that holds beta2 in float32 weighs squares by 1 - beta2 to within 1.3e-5
+MOMENT = (
+    2e-5  #: AdamW's second moment: a kernel that holds beta2 in float32 weighs squares by 1 - beta2 to within 1.3e-5
+)
 ACCUMULATION = 5e-6  #: gradients of k micro-batches against the k-fold batch: other order of the same sums; either is 2e-6 from float64 in the last layer's
 #: queries, of which a few positions count. In float64 the two are within ACCUMULATION_DOUBLE
 ACCUMULATION_DOUBLE = 1e-13

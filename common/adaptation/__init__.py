@@ -6,4 +6,13 @@ from common.adaptation.merge import merge_arrays
 from common.adaptation.plan import LoraArguments, Plan, PlanStep
 from common.adaptation.targets import resolve
 
-__all__ = ["LoraArguments", "Plan", "PlanStep", "coverage_table", "initial_values", "merge_arrays", "partial_coverage", "resolve"]
+__all__ = [
+    "LoraArguments",
+    "Plan",
+    "PlanStep",
+    "coverage_table",
+    "initial_values",
+    "merge_arrays",
+    "partial_coverage",
+    "resolve",
+]

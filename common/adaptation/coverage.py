@@ -39,7 +39,9 @@ def partial_coverage(plan: Plan, spec: ModelSpec) -> list[str]:
     for pattern, paths in plan.pattern_paths:
         missing = sorted(every - set(_layers(paths)))
         if _layers(paths) and missing:
-            warnings.append(f"{pattern} reaches {len(every) - len(missing)} of {len(every)} layers; not {_span(missing)}.")
+            warnings.append(
+                f"{pattern} reaches {len(every) - len(missing)} of {len(every)} layers; not {_span(missing)}."
+            )
     return warnings
 
 

@@ -47,7 +47,9 @@ def factors(step: PlanStep, adapter: Mapping[str, np.ndarray]) -> tuple[np.ndarr
         return scaling * a.T, b.T  # (rows, rank) (rank, width)
     a, b = (adapter[f"{step.path}.lora_{name}"].astype(np.float64) for name in "AB")
     b = placed_b(step, b)
-    return (scaling * a.T, b.T) if step.kind == "conv1d" else (scaling * b, a)  # (in, rank) (rank, out), or (out, rank) (rank, in)
+    return (
+        (scaling * a.T, b.T) if step.kind == "conv1d" else (scaling * b, a)
+    )  # (in, rank) (rank, out), or (out, rank) (rank, in)
 
 
 def merged_weight(step: PlanStep, weight: np.ndarray, adapter: Mapping[str, np.ndarray]) -> tuple[np.ndarray, float]:
@@ -79,7 +81,9 @@ def refuse_shared(paths: Iterable[str], shared: frozenset[str]) -> None:
             )
 
 
-def merge_arrays(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def merge_arrays(
+    plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Fold a trained adapter (and trained head and biases) into the base: a plain checkpoint.
 
     Returns:

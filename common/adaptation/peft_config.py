@@ -21,7 +21,16 @@ NO_TARGETS = "dummy-target-modules"  # PEFT's own word for an adapter that only 
 # Entries that are represented by the plan, or say which modules and how training went: the keys in the file and the plan decide instead.
 READ_ENTRIES = {"peft_type", "r", "lora_alpha", "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights"}
 OTHER_ENTRIES = {
-    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save", "bias", "fan_in_fan_out", "task_type"),
+    *(
+        "target_modules",
+        "exclude_modules",
+        "layers_to_transform",
+        "layers_pattern",
+        "modules_to_save",
+        "bias",
+        "fan_in_fan_out",
+        "task_type",
+    ),
     *("base_model_name_or_path", "revision", "inference_mode", "lora_dropout", "auto_mapping", "peft_version"),
     *("megatron_core", "qalora_group_size"),  # settings of features whose own switch is checked
 }
@@ -31,7 +40,9 @@ PLAIN_INITIALISATIONS = (True, False, "gaussian")  # others start from a changed
 def effective(step: PlanStep) -> tuple[int, float]:
     """Rank and alpha of the step as PEFT sees it."""
     slices = len(step.ranges)
-    return slices * step.arguments.rank, step.arguments.alpha * (math.sqrt(slices) if step.arguments.rank_stabilized else slices)
+    return slices * step.arguments.rank, step.arguments.alpha * (
+        math.sqrt(slices) if step.arguments.rank_stabilized else slices
+    )
 
 
 def peft_config(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
@@ -50,7 +61,13 @@ def peft_config(plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         "use_rslora": arguments and arguments.rank_stabilized,
         "lora_dropout": arguments and arguments.dropout,
     }
-    required = {"peft_type": "LORA", "task_type": TASK_TYPES[spec.task], "r": rank, "lora_alpha": alpha, "target_modules": _target_modules(plan, spec)}
+    required = {
+        "peft_type": "LORA",
+        "task_type": TASK_TYPES[spec.task],
+        "r": rank,
+        "lora_alpha": alpha,
+        "target_modules": _target_modules(plan, spec),
+    }
     return required | {key: value for key, value in optional.items() if value}
 
 
@@ -74,8 +91,14 @@ def config_problems(config: Mapping[str, Any], plan: Plan) -> list[str]:
     if config.get("peft_type") != "LORA":
         problems.append(f"peft_type must be 'LORA'; received {config.get('peft_type')!r}")
     if config.get("init_lora_weights", True) not in PLAIN_INITIALISATIONS:
-        problems.append(f"init_lora_weights {config['init_lora_weights']!r} may start from a changed base model; convert it to plain LoRA with PEFT first")
-    problems += [f"{key} = {value!r} is not supported" for key, value in config.items() if value and key not in READ_ENTRIES | OTHER_ENTRIES]
+        problems.append(
+            f"init_lora_weights {config['init_lora_weights']!r} may start from a changed base model; convert it to plain LoRA with PEFT first"
+        )
+    problems += [
+        f"{key} = {value!r} is not supported"
+        for key, value in config.items()
+        if value and key not in READ_ENTRIES | OTHER_ENTRIES
+    ]
     for step in plan.steps:
         rank = _lookup(config, "rank_pattern", step.path, config.get("r", 8))
         alpha = _lookup(config, "alpha_pattern", step.path, config.get("lora_alpha", 8))
@@ -85,13 +108,19 @@ def config_problems(config: Mapping[str, Any], plan: Plan) -> list[str]:
         scaling = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
         planned_rank, planned = effective(step)[0], step.arguments.scaling
         if rank != planned_rank or not math.isclose(scaling, planned, rel_tol=1e-6):
-            problems.append(f"{step.path}: the adapter has rank {rank} and scale {scaling:g}, the plan rank {planned_rank} and scale {planned:g}")
+            problems.append(
+                f"{step.path}: the adapter has rank {rank} and scale {scaling:g}, the plan rank {planned_rank} and scale {planned:g}"
+            )
     return problems
 
 
 def _lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> Any:
     """Value of the first pattern of ``entry`` that matches ``path``, by PEFT's rule."""
     try:
-        return next((value for key, value in (config.get(entry) or {}).items() if re.match(rf"(.*\.)?({key})$", path)), default)
+        return next(
+            (value for key, value in (config.get(entry) or {}).items() if re.match(rf"(.*\.)?({key})$", path)), default
+        )
     except (AttributeError, re.error) as error:
-        raise InputError(f"{entry} of {CONFIG_NAME} must map regular expressions to numbers; received {config[entry]!r}: {error}.") from error
+        raise InputError(
+            f"{entry} of {CONFIG_NAME} must map regular expressions to numbers; received {config[entry]!r}: {error}."
+        ) from error

@@ -28,14 +28,22 @@ WEIGHTS_NAME = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 
 
-def save_adapter(folder: Path, plan: Plan, spec: ModelSpec, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+def save_adapter(
+    folder: Path,
+    plan: Plan,
+    spec: ModelSpec,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write the trained ``arrays``, named and shaped as in ``plan.shapes()``, as float32. Equal arguments give byte-equal files.
 
     Raises:
         InputError: the plan trains the whole model, or the arrays are not exactly those of the plan, or not finite.
     """
     if plan.method == "full":
-        raise InputError("An adapter folder holds LoRA factors, heads and biases; a fully fine-tuned model is saved as a Hugging Face checkpoint instead.")
+        raise InputError(
+            "An adapter folder holds LoRA factors, heads and biases; a fully fine-tuned model is saved as a Hugging Face checkpoint instead."
+        )
     check_arrays(plan.shapes(), arrays)
     wrapped = {step.path for step in plan.steps}
     tensors = {_trained_key(name, wrapped): arrays[name] for name in plan.trained}
@@ -43,7 +51,11 @@ def save_adapter(folder: Path, plan: Plan, spec: ModelSpec, arrays: Mapping[str,
         tensors |= _export(step, *(arrays[name] for name in step.shapes()))
     extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
     folder = Path(folder)
-    save_arrays(folder / WEIGHTS_NAME, {name: np.asarray(array, np.float32) for name, array in tensors.items()}, {"twinlora": json.dumps(extras)})
+    save_arrays(
+        folder / WEIGHTS_NAME,
+        {name: np.asarray(array, np.float32) for name, array in tensors.items()},
+        {"twinlora": json.dumps(extras)},
+    )
     write_json(folder / CONFIG_NAME, peft_config(plan, spec))
 
 
@@ -57,7 +69,9 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], d
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"An adapter folder holds {CONFIG_NAME} and {WEIGHTS_NAME}; {folder} has no {CONFIG_NAME}. Give the folder itself.") from None
+        raise InputError(
+            f"An adapter folder holds {CONFIG_NAME} and {WEIGHTS_NAME}; {folder} has no {CONFIG_NAME}. Give the folder itself."
+        ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} must be a JSON object; it cannot be read: {error}.") from error
     if not isinstance(config, dict):
@@ -66,7 +80,9 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], d
     try:
         extras = json.loads(metadata.get("twinlora", "{}"))
     except ValueError as error:
-        raise InputError(f"The metadata entry 'twinlora' of {Path(folder) / WEIGHTS_NAME} must be JSON: {error}.") from error
+        raise InputError(
+            f"The metadata entry 'twinlora' of {Path(folder) / WEIGHTS_NAME} must be JSON: {error}."
+        ) from error
     return config, arrays, extras
 
 
@@ -86,7 +102,9 @@ def load_adapter(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndar
     problems = config_problems(config, plan)
     fingerprint = extras.get("base_fingerprint", "")
     if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
-        problems.append(f"it was trained on another base model: fingerprint {fingerprint[:16]}, the model at hand has {spec.fingerprint[:16]}")
+        problems.append(
+            f"it was trained on another base model: fingerprint {fingerprint[:16]}, the model at hand has {spec.fingerprint[:16]}"
+        )
     problems += array_problems(expected, tensors)
     if problems:
         listed = "\n  ".join(problems)
@@ -117,7 +135,10 @@ def _shapes(step: PlanStep) -> dict[str, tuple[int, ...]]:
     """PEFT's keys and shapes of the step, A first."""
     rank, _ = effective(step)
     names = ("lora_embedding_A", "lora_embedding_B") if step.kind == "embedding" else ("lora_A.weight", "lora_B.weight")
-    return {f"{PREFIX}{step.path}.{names[0]}": (rank, step.in_features), f"{PREFIX}{step.path}.{names[1]}": (step.out_features, rank)}
+    return {
+        f"{PREFIX}{step.path}.{names[0]}": (rank, step.in_features),
+        f"{PREFIX}{step.path}.{names[1]}": (step.out_features, rank),
+    }
 
 
 def _blocks(step: PlanStep) -> list[tuple[slice, slice, slice]]:

@@ -15,8 +15,12 @@ class LoraArguments:
     rank: int
     alpha: float
     dropout: float = 0.0
-    rank_stabilized: bool = False  #: Kalajdzievski 2023: alpha / sqrt(rank) keeps the update's size independent of the rank
-    slices: tuple[tuple[str, int, int], ...] = ()  #: adapted parts of a fused projection, half-open output ranges; empty adapts all of it
+    rank_stabilized: bool = (
+        False  #: Kalajdzievski 2023: alpha / sqrt(rank) keeps the update's size independent of the rank
+    )
+    slices: tuple[
+        tuple[str, int, int], ...
+    ] = ()  #: adapted parts of a fused projection, half-open output ranges; empty adapts all of it
 
     @property
     def scaling(self) -> float:
@@ -48,9 +52,15 @@ class PlanStep:
         """
         rank = self.arguments.rank
         if self.kind == "embedding":
-            return {f"{self.path}.lora_embedding_A": (rank, self.in_features), f"{self.path}.lora_embedding_B": (self.out_features, rank)}
+            return {
+                f"{self.path}.lora_embedding_A": (rank, self.in_features),
+                f"{self.path}.lora_embedding_B": (self.out_features, rank),
+            }
         adapted = sum(stop - start for start, stop in self.ranges)
-        return {f"{self.path}.lora_A": (len(self.ranges) * rank, self.in_features), f"{self.path}.lora_B": (adapted, rank)}
+        return {
+            f"{self.path}.lora_A": (len(self.ranges) * rank, self.in_features),
+            f"{self.path}.lora_B": (adapted, rank),
+        }
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,9 @@ class Plan:
     trained: dict[str, tuple[int, ...]]  #: canonical base parameter name to shape
     head: tuple[str, ...]  #: paths of the task head's modules
     bias: str = "none"
-    pattern_paths: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: (pattern as written, matched paths), for the coverage table
+    pattern_paths: tuple[
+        tuple[str, tuple[str, ...]], ...
+    ] = ()  #: (pattern as written, matched paths), for the coverage table
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every trained parameter, adapters first, with its shape."""

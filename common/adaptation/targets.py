@@ -32,20 +32,29 @@ def resolve(config: AdaptationConfig, spec: ModelSpec) -> Plan:
         return Plan("full", (), weights, spec.head)
     if config.method == "head":
         if not head_names:
-            raise InputError(f"method: head trains the task head, and a {spec.task} model has none of its own. Use method: lora or full.")
+            raise InputError(
+                f"method: head trains the task head, and a {spec.task} model has none of its own. Use method: lora or full."
+            )
         return Plan("head", (), head_names, spec.head)
     steps, matched = _match(config, spec)
     biases = {
         name: shape
         for name, shape in weights.items()
-        if name.endswith(".bias") and (config.bias == "all" or (config.bias == "lora_only" and name[: -len(".bias")] in steps))
+        if name.endswith(".bias")
+        and (config.bias == "all" or (config.bias == "lora_only" and name[: -len(".bias")] in steps))
     }
     ordered = tuple(steps[module.path] for module in spec.modules if module.path in steps)
     return Plan("lora", ordered, head_names | biases, spec.head, config.bias, matched)
 
 
-def _match(config: AdaptationConfig, spec: ModelSpec) -> tuple[dict[str, PlanStep], tuple[tuple[str, tuple[str, ...]], ...]]:
-    candidates = [module for module in spec.modules if module.kind in _ADAPTABLE and not module.tied_to and module.path not in spec.head]
+def _match(
+    config: AdaptationConfig, spec: ModelSpec
+) -> tuple[dict[str, PlanStep], tuple[tuple[str, tuple[str, ...]], ...]]:
+    candidates = [
+        module
+        for module in spec.modules
+        if module.kind in _ADAPTABLE and not module.tied_to and module.path not in spec.head
+    ]
     excluded = set()
     for pattern in config.exclude:
         paths = [module.path for module in candidates if fnmatchcase(module.path, pattern)]
@@ -75,7 +84,9 @@ def _parse(pattern: str) -> tuple[str, tuple[str, ...]]:
     parsed = _PATTERN.match(pattern)
     names = tuple(name.strip() for name in parsed["slices"].split(",")) if parsed and parsed["slices"] else ()
     if not parsed or "" in names:
-        raise InputError(f"A target is a glob on the module path, optionally followed by slices: '*.attn.c_attn[q,v]'; received {pattern!r}.")
+        raise InputError(
+            f"A target is a glob on the module path, optionally followed by slices: '*.attn.c_attn[q,v]'; received {pattern!r}."
+        )
     return parsed["glob"], names
 
 
@@ -89,14 +100,23 @@ def _step(module: ModuleSpec, names: Sequence[str], target: TargetConfig, config
     if len(slices) == len(known):
         slices = ()  # all of it: one adapter over the whole projection, as without slices
     rank, alpha = target.rank or config.rank, target.alpha if target.alpha is not None else config.alpha
-    limit = min(module.in_features, *(stop - start for _, start, stop in slices)) if slices else min(module.in_features, module.out_features)
+    limit = (
+        min(module.in_features, *(stop - start for _, start, stop in slices))
+        if slices
+        else min(module.in_features, module.out_features)
+    )
     if rank > limit:
         raise InputError(
             f"A rank above the smaller side of the matrix adds nothing; {module.path} is {module.in_features} x {module.out_features} and rank is {rank}. "
             f"Use at most {limit}."
         )
     return PlanStep(
-        module.path, "lora", module.kind, module.in_features, module.out_features, LoraArguments(rank, alpha, config.dropout, config.rank_stabilized, slices)
+        module.path,
+        "lora",
+        module.kind,
+        module.in_features,
+        module.out_features,
+        LoraArguments(rank, alpha, config.dropout, config.rank_stabilized, slices),
     )
 
 

@@ -8,7 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Array", "DType", "Host", "boolean", "draw", "integers", "normal", "permutation", "sorted_values", "spd", "strided", "uniform", "values", "wide"]
+__all__ = [
+    "Array",
+    "DType",
+    "Host",
+    "boolean",
+    "draw",
+    "integers",
+    "normal",
+    "permutation",
+    "sorted_values",
+    "spd",
+    "strided",
+    "uniform",
+    "values",
+    "wide",
+]
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,9 @@ class Array:
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape)) if self.shape else "0-d"
-        kind = {"uniform": f"in [{self.low:g}, {self.high:g})", "integers": f"in [{self.low:g}, {self.high:g})"}.get(self.kind, self.kind)
+        kind = {"uniform": f"in [{self.low:g}, {self.high:g})", "integers": f"in [{self.low:g}, {self.high:g})"}.get(
+            self.kind, self.kind
+        )
         if self.kind == "values":
             kind = f"[{', '.join(f'{value:g}' for value in self.data[:12])}{', ...' if len(self.data) > 12 else ''}]"
         dtype = "" if self.dtype == "float32" else f"{self.dtype} "

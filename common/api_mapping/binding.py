@@ -33,6 +33,9 @@ def bind(rows: Mapping[str, Row], locked: Mapping[str, Any], resolve: Callable[[
             continue
         try:
             bound[name] = resolve(target)
-        except (AttributeError, ImportError):  # another version of the framework; whoever calls it is told that the name is missing
+        except (
+            AttributeError,
+            ImportError,
+        ):  # another version of the framework; whoever calls it is told that the name is missing
             continue
     return bound

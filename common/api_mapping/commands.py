@@ -50,9 +50,14 @@ def verify(names: list[str], device: str | None, mode: str, repeat: int, json_fi
     locked = halves.locked
     if new := unprobed(rows, locked):
         known = f"{', '.join(new[:3])}{', ...' if len(new) > 3 else ''}"
-        print(f"not probed on {halves.device} as they are: {len(new)} rows ({known}); `twinlora map probe` may find better targets.", file=sys.stderr)
+        print(
+            f"not probed on {halves.device} as they are: {len(new)} rows ({known}); `twinlora map probe` may find better targets.",
+            file=sys.stderr,
+        )
     width = max(len(row.name) for row in rows)
-    print(f"{'':<{width}}  {'verdict':<16}  {'target':<26}  calls  {'error of values':<23}  {'error of gradients':<23}  2022 table")
+    print(
+        f"{'':<{width}}  {'verdict':<16}  {'target':<26}  calls  {'error of values':<23}  {'error of gradients':<23}  2022 table"
+    )
     entries: dict[str, dict[str, Any]] = {}
     one_mode = []
     for row, result, other in verify_rows(rows, halves, mode, repeat):
@@ -67,16 +72,25 @@ def verify(names: list[str], device: str | None, mode: str, repeat: int, json_fi
     if json_file is not None:
         write_json(json_file, document(halves, mode, entries))
         print(json_file)
-    failed = [name for name, found in entries.items() if found["verdict"] == "failed" or (found.get("compiled") or {}).get("verdict") == "failed"]
+    failed = [
+        name
+        for name, found in entries.items()
+        if found["verdict"] == "failed" or (found.get("compiled") or {}).get("verdict") == "failed"
+    ]
     if failed:
-        raise RunError(f"{len(failed)} of {len(entries)} rows failed: {', '.join(failed[:8])}{', ...' if len(failed) > 8 else ''}.")
+        raise RunError(
+            f"{len(failed)} of {len(entries)} rows failed: {', '.join(failed[:8])}{', ...' if len(failed) > 8 else ''}."
+        )
     return entries
 
 
 def _print_row(width: int, name: str, found: dict[str, Any]) -> None:
     size = f"{errors(found):<23}  {errors(found, gradient=True):<23}" if found["verdict"] != "unsupported here" else ""
     old = f"  {found['legacy']['target']}: {found['legacy']['verdict']}" if found["legacy"] else ""
-    print(f"{name:<{width}}  {found['verdict']:<16}  {found['target']:<26}  {found['cases']:>5}  {size:<48}{old}".rstrip(), flush=True)
+    print(
+        f"{name:<{width}}  {found['verdict']:<16}  {found['target']:<26}  {found['cases']:>5}  {size:<48}{old}".rstrip(),
+        flush=True,
+    )
     for failure in found["failures"]:
         print(f"  {name}{'(' + failure['case'] + ')' if failure['case'] else ''}: {failure['message']}", flush=True)
 
@@ -126,7 +140,11 @@ def listing(section: str | None, verdict: str | None, legacy: bool, text: str | 
         check_choice("--section", section, sections)
     if verdict is not None:
         check_choice("--verdict", verdict, VERDICTS)
-    found = [view for view in found if section in (None, view.row.section) and verdict in (None, view.verdict) and (view.row.legacy or not legacy)]
+    found = [
+        view
+        for view in found
+        if section in (None, view.row.section) and verdict in (None, view.verdict) and (view.row.legacy or not legacy)
+    ]
     return "\n".join([*lines(found), f"{len(found)} rows"]) if found else "no row fits"
 
 
@@ -147,7 +165,9 @@ def record(config: ExperimentConfig, device: str | None, steps: int) -> Log:
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, compile=False))
     inputs = prepare(config)
     training, multiple = config.training, config.data.length_multiple
-    batches = BatchPlan(encode_split(inputs, "train"), training.global_batch_size, training.micro_batch_size, multiple, config.seed)
+    batches = BatchPlan(
+        encode_split(inputs, "train"), training.global_batch_size, training.micro_batch_size, multiple, config.seed
+    )
     engine = build_engine(half, place, config, inputs.spec, inputs.plan)
     total = total_steps(training, batches.steps_per_epoch)
     warmup = warmup_steps(config.optimization, total)
@@ -157,5 +177,8 @@ def record(config: ExperimentConfig, device: str | None, steps: int) -> Log:
             handle = engine.train_step(micro_batches, learning_rate(step, total, warmup, config.optimization))
             [(loss, _)] = engine.fetch([handle])
             losses.append(loss / handle.count)
-    print(f"{len(losses)} steps of {config.name} on {place}, {inputs.plan.method}; losses {', '.join(f'{loss:.4f}' for loss in losses)}", file=sys.stderr)
+    print(
+        f"{len(losses)} steps of {config.name} on {place}, {inputs.plan.method}; losses {', '.join(f'{loss:.4f}' for loss in losses)}",
+        file=sys.stderr,
+    )
     return log

@@ -17,7 +17,12 @@ def largest_gap(first: np.ndarray, second: np.ndarray) -> float:
     """Two-sample Kolmogorov-Smirnov statistic: the largest distance between the empirical distributions."""
     first, second = np.sort(first, axis=None), np.sort(second, axis=None)
     points = np.concatenate([first, second])
-    return float(np.abs(np.searchsorted(first, points, "right") / first.size - np.searchsorted(second, points, "right") / second.size).max())
+    return float(
+        np.abs(
+            np.searchsorted(first, points, "right") / first.size
+            - np.searchsorted(second, points, "right") / second.size
+        ).max()
+    )
 
 
 def compare_distributions(actual: Result, expected: Result) -> Comparison:
@@ -33,8 +38,14 @@ def compare_distributions(actual: Result, expected: Result) -> Comparison:
         if not np.isfinite(ours.astype(np.float64)).all():
             return Comparison(f"output {number}: holds NaN or infinity")
         # Sizes as well: zeros amid values of both signs, as dropout makes them, are split between the halves of the distribution.
-        gap, allowed = max(largest_gap(ours, theirs), largest_gap(np.abs(ours), np.abs(theirs))), FACTOR * math.sqrt(2.0 / theirs.size)
+        gap, allowed = (
+            max(largest_gap(ours, theirs), largest_gap(np.abs(ours), np.abs(theirs))),
+            FACTOR * math.sqrt(2.0 / theirs.size),
+        )
         worst = max(worst, gap)
         if gap > allowed:
-            return Comparison(f"output {number}: distributions {gap:.3f} apart, samples of one are at most {allowed:.3f} apart", error=gap)
+            return Comparison(
+                f"output {number}: distributions {gap:.3f} apart, samples of one are at most {allowed:.3f} apart",
+                error=gap,
+            )
     return Comparison(None, error=worst)

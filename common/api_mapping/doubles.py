@@ -20,8 +20,15 @@ def doubled(rows: Iterable[Row], calls: int = 2) -> tuple[Row, ...]:
 def _copies(row: Row, calls: int) -> list[Case]:
     if any(array.dtype == "float64" for case in row.cases for array in arrays_of(case)):
         return []
-    single = [case for case in row.cases if case.gradient and not row.limit(case) and any(array.dtype == "float32" for array in arrays_of(case))]
-    return [replace(case, arguments=_double(case.arguments), keywords=_double(dict(case.keywords))) for case in single[:calls]]
+    single = [
+        case
+        for case in row.cases
+        if case.gradient and not row.limit(case) and any(array.dtype == "float32" for array in arrays_of(case))
+    ]
+    return [
+        replace(case, arguments=_double(case.arguments), keywords=_double(dict(case.keywords)))
+        for case in single[:calls]
+    ]
 
 
 def _double(value: Any) -> Any:

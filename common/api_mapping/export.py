@@ -30,7 +30,14 @@ def export(format: str) -> str:
         return _page({"html": html_page, "markdown": markdown}[format], _complete(read_document()))
     found = views()
     if format == "json":
-        return json.dumps({"schema": 1, "registry": digest(), "rows": [_plain(view) for view in found]}, indent=2, ensure_ascii=False) + "\n"
+        return (
+            json.dumps(
+                {"schema": 1, "registry": digest(), "rows": [_plain(view) for view in found]},
+                indent=2,
+                ensure_ascii=False,
+            )
+            + "\n"
+        )
     return _csv(found) if format == "csv" else _msprobe(found)
 
 
@@ -54,7 +61,9 @@ def stale(folder: Path = DOCUMENT.parent) -> list[str]:
     problems = _differences(content)
     if problems:
         return problems  # the pages follow the verification
-    written = {name: (folder / name).read_text(encoding="utf-8") if (folder / name).is_file() else None for name in PAGES}
+    written = {
+        name: (folder / name).read_text(encoding="utf-8") if (folder / name).is_file() else None for name in PAGES
+    }
     return [
         f"{name} is {'missing' if text is None else 'not what twinlora map docs writes'}"
         for name, text in written.items()
@@ -71,7 +80,9 @@ def _complete(content: Mapping[str, Any] | None, path: Path = DOCUMENT) -> Mappi
     if content is None:
         raise InputError(f"The pages are made from a verification of all rows; {path} is missing. Run: {MAKE}")
     if problems := _differences(content):
-        raise InputError(f"The pages need a verification of the rows as they are; in {path} {'; '.join(problems)}. Run: {MAKE}")
+        raise InputError(
+            f"The pages need a verification of the rows as they are; in {path} {'; '.join(problems)}. Run: {MAKE}"
+        )
     return content
 
 
@@ -80,10 +91,16 @@ def _differences(content: Mapping[str, Any]) -> list[str]:
     rows, measured = registry(), content["rows"]
     kinds = {
         "not verified": [name for name in rows if name not in measured],
-        "changed since the verification": [name for name, row in rows.items() if name in measured and measured[name]["digest"] != row.digest()],
+        "changed since the verification": [
+            name for name, row in rows.items() if name in measured and measured[name]["digest"] != row.digest()
+        ],
         "verified, but no longer in the registry": [name for name in measured if name not in rows],
     }
-    found = [f"{len(names)} rows are {kind} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})" for kind, names in kinds.items() if names]
+    found = [
+        f"{len(names)} rows are {kind} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
+        for kind, names in kinds.items()
+        if names
+    ]
     if not found and content["registry"] != digest():
         found = [f"the registry's digest is {content['registry']}, of the present one {digest()}"]
     return found + (["the calls were compiled only (--mode graph)"] if content["mode"] == "graph" else [])
@@ -99,8 +116,22 @@ def _plain(view: View) -> dict[str, Any]:
         "candidates": list(row.targets),
         "targets": dict(view.targets),
     }
-    text = {"adaptation": row.adaptation, "note": row.note, "limits": dict(row.limits), "tolerance": "stochastic" if row.stochastic else row.tolerance}
-    return head | text | {"cases": [str(case) for case in row.cases], "legacy": row.legacy, "legacy_verdict": view.legacy_verdict, "measured": view.measured}
+    text = {
+        "adaptation": row.adaptation,
+        "note": row.note,
+        "limits": dict(row.limits),
+        "tolerance": "stochastic" if row.stochastic else row.tolerance,
+    }
+    return (
+        head
+        | text
+        | {
+            "cases": [str(case) for case in row.cases],
+            "legacy": row.legacy,
+            "legacy_verdict": view.legacy_verdict,
+            "measured": view.measured,
+        }
+    )
 
 
 def _csv(found: Sequence[View]) -> str:
@@ -108,7 +139,22 @@ def _csv(found: Sequence[View]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     names = ("error", "torch_error", "gradient_error", "torch_gradient_error", "worst")
     writer.writerow(
-        ("torch", "section", "kind", "target", "verdict", "adaptation", "note", "mint", "mint_verdict", "mint_why", "legacy", "legacy_verdict", "cases", *names)
+        (
+            "torch",
+            "section",
+            "kind",
+            "target",
+            "verdict",
+            "adaptation",
+            "note",
+            "mint",
+            "mint_verdict",
+            "mint_why",
+            "legacy",
+            "legacy_verdict",
+            "cases",
+            *names,
+        )
     )
     for view in found:
         row, measured = view.row, view.measured or {}
@@ -134,7 +180,9 @@ def _msprobe(found: Sequence[View]) -> str:
     left_out = 0
     for view in sorted(found, key=_precedence):
         theirs = {"torch": "Torch", "torch.nn.functional": "Functional", "torch.Tensor": "Tensor"}.get(view.row.section)
-        right = [name for target in view.row.targets if view.said(target) == "passed" and (name := _msprobe_name(target))]
+        right = [
+            name for target in view.row.targets if view.said(target) == "passed" and (name := _msprobe_name(target))
+        ]
         if theirs is None or view.row.kind not in ("function", "method") or not right:
             left_out += 1
             continue

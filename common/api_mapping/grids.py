@@ -92,7 +92,9 @@ def binary(
     if mixed:
         tried.append(forward_only(some(3, 4), integers(3, 4, low=whole_low), **keywords))
     if infinite:
-        tried.append(forward_only(values(*INFINITE.data, shape=(7, 1)), values(*INFINITE.data, shape=(1, 7)), **keywords))
+        tried.append(
+            forward_only(values(*INFINITE.data, shape=(7, 1)), values(*INFINITE.data, shape=(1, 7)), **keywords)
+        )
     return tuple(tried)
 
 
@@ -117,7 +119,16 @@ def comparison(numbers: bool = True) -> tuple[Case, ...]:
     return tuple(tried)
 
 
-def reduction(*, dims: bool = True, several: bool = True, whole: bool = True, empty: bool = True, infinite: bool = True, every: bool = True, **keywords: Any):
+def reduction(
+    *,
+    dims: bool = True,
+    several: bool = True,
+    whole: bool = True,
+    empty: bool = True,
+    infinite: bool = True,
+    every: bool = True,
+    **keywords: Any,
+):
     """Calls of a reduction: over everything (``every``), one axis, several, kept axes."""
     tried = []
     if every:
@@ -136,9 +147,16 @@ def reduction(*, dims: bool = True, several: bool = True, whole: bool = True, em
             case(strided(normal(3, 4)), -1, True, **keywords),
         ]
     if several:
-        tried += [case(normal(2, 3, 4), dim=(0, 2), **keywords), case(normal(2, 3, 4), (0, -1), keepdim=True, **keywords)]
+        tried += [
+            case(normal(2, 3, 4), dim=(0, 2), **keywords),
+            case(normal(2, 3, 4), (0, -1), keepdim=True, **keywords),
+        ]
     if whole:
-        tried += [forward_only(integers(3, 4), **keywords), forward_only(integers(3, 4, dtype="int32"), **keywords), forward_only(boolean(3, 4), **keywords)]
+        tried += [
+            forward_only(integers(3, 4), **keywords),
+            forward_only(integers(3, 4, dtype="int32"), **keywords),
+            forward_only(boolean(3, 4), **keywords),
+        ]
         if empty and every:
             tried += [
                 forward_only(integers(0, 3), **keywords),

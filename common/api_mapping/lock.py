@@ -61,4 +61,6 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} must be JSON as `twinlora map probe` writes it; {error}. Delete it and probe again.") from error
+        raise InputError(
+            f"{path} must be JSON as `twinlora map probe` writes it; {error}. Delete it and probe again."
+        ) from error

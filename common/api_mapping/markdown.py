@@ -61,13 +61,20 @@ def _row(view: View) -> tuple[str, ...]:
 def _errors(view: View, measured: Mapping[str, Any]) -> tuple[str, str]:
     if view.row.stochastic or measured["verdict"] == "unsupported here":
         return "", ""
-    gradient = f"<br>gradient {errors(measured, gradient=True)}" if measured["gradient_error"] != 0 or measured["torch_gradient_error"] else ""
+    gradient = (
+        f"<br>gradient {errors(measured, gradient=True)}"
+        if measured["gradient_error"] != 0 or measured["torch_gradient_error"]
+        else ""
+    )
     return errors(measured) + gradient, measured["worst"]
 
 
 def _table(head: Sequence[str], rows: Any) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in line)} |" for line in lines)
+    return "\n".join(
+        f"| {' | '.join(str(cell).replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in line)} |"
+        for line in lines
+    )
 
 
 def _escape(text: str) -> str:

@@ -13,7 +13,17 @@ import numpy as np
 from common.api_mapping.arrays import Array, draw, uniform
 from common.api_mapping.row import Case, Row, arrays_of
 
-__all__ = ["SHAPES", "STEPS", "drawn_buffer", "drawn_gradients", "drawn_parameter", "drawn_setup", "drawn_start", "is_statistic", "members"]
+__all__ = [
+    "SHAPES",
+    "STEPS",
+    "drawn_buffer",
+    "drawn_gradients",
+    "drawn_parameter",
+    "drawn_setup",
+    "drawn_start",
+    "is_statistic",
+    "members",
+]
 
 STEPS = 20
 SHAPES = ((3, 4), (5,), ())  #: of an optimizer's parameters
@@ -49,11 +59,20 @@ def drawn_start(row: Row) -> list[np.ndarray]:
 
 def drawn_gradients(row: Row, step: int) -> list[np.ndarray]:
     """Gradients of an optimizer's parameters in one step; in every fifth they are 0, as for rows of an embedding that a batch lacks."""
-    drawn = [draw(Array("normal", shape), f"{row.name}|gradient {number} {step}") for number, shape in enumerate(SHAPES)]
-    return [np.asarray(array * np.float32(scale if step % 5 != 3 else 0.0)) for array, scale in zip(drawn, SCALES, strict=True)]
+    drawn = [
+        draw(Array("normal", shape), f"{row.name}|gradient {number} {step}") for number, shape in enumerate(SHAPES)
+    ]
+    return [
+        np.asarray(array * np.float32(scale if step % 5 != 3 else 0.0))
+        for array, scale in zip(drawn, SCALES, strict=True)
+    ]
 
 
 def members(parameters: Mapping[str, tuple[int, ...]], buffers: Mapping[str, tuple[int, ...]]) -> str:
     """Names and shapes that a module's checkpoint holds; part of what is compared."""
     held = [("parameters", parameters), ("buffers", buffers)]
-    return "".join(f", {kind} {', '.join(f'{name} {tuple(shape)}' for name, shape in sorted(named.items()))}" for kind, named in held if named)
+    return "".join(
+        f", {kind} {', '.join(f'{name} {tuple(shape)}' for name, shape in sorted(named.items()))}"
+        for kind, named in held
+        if named
+    )

@@ -87,7 +87,15 @@ SCRIPT = """
 })();
 """
 
-_PILLS = {"exact": "good", "rounding": "good", "right": "good", "adapted": "changed", "stochastic": "random", "failed": "bad", "rejected": "bad"}
+_PILLS = {
+    "exact": "good",
+    "rounding": "good",
+    "right": "good",
+    "adapted": "changed",
+    "stochastic": "random",
+    "failed": "bad",
+    "rejected": "bad",
+}
 _PILLS |= {"wrong as documented": "bad", "refuses some calls": "changed", "unsupported here": "bad", "absent": "bad"}
 
 
@@ -97,7 +105,14 @@ def html_page(found: Sequence[View], content: Mapping[str, Any], devices: Sequen
     if absent := wording.not_run(devices):
         parts.append(Html(f'<p class="warning">{_code(absent)}</p>'))
     meanings = {verdict: meaning for verdict, _, meaning in wording.verdicts(found)}
-    parts.append(tiles([("rows", len(found), f"verified {content['date']}"), *((name, count, meanings[name]) for name, count, _ in wording.verdicts(found))]))
+    parts.append(
+        tiles(
+            [
+                ("rows", len(found), f"verified {content['date']}"),
+                *((name, count, meanings[name]) for name, count, _ in wording.verdicts(found)),
+            ]
+        )
+    )
     if old := wording.old_table(found):
         parts.append(note(f"The targets of the 2022 table (for MindSpore 1.7), called with the same inputs: {old}."))
     parts += [_controls(found), _table(found), _tolerances(found), Html(f"<script>{SCRIPT}</script>")]
@@ -122,19 +137,32 @@ def _options(names: Iterable[str]) -> str:
 def _table(found: Sequence[View]) -> Html:
     head = ("torch", "MindSpore", "verdict", "largest error", "2022 table", "official mint call")
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    return Html(f'<table id="rows"><thead><tr>{top}</tr></thead><tbody>{"".join(_row(view, head) for view in found)}</tbody></table>')
+    return Html(
+        f'<table id="rows"><thead><tr>{top}</tr></thead><tbody>{"".join(_row(view, head) for view in found)}</tbody></table>'
+    )
 
 
 def _row(view: View, head: Sequence[str]) -> str:
     row, measured = view.row, view.measured
     told = [f"adapter: {view.adaptation}" if view.adaptation else "", row.note]
-    title = f'<a href="#{row.name}"><code>{_breakable(row.name)}</code></a>' + "".join(f"<small>{escape(text)}</small>" for text in told if text) + _more(view)
+    title = (
+        f'<a href="#{row.name}"><code>{_breakable(row.name)}</code></a>'
+        + "".join(f"<small>{escape(text)}</small>" for text in told if text)
+        + _more(view)
+    )
     chosen = wording.targets(view)
-    target = "<br>".join(f"<code>{_breakable(name)}</code>" + (f"<small>{escape(where)}</small>" if len(chosen) > 1 else "") for name, where in chosen)
+    target = "<br>".join(
+        f"<code>{_breakable(name)}</code>" + (f"<small>{escape(where)}</small>" if len(chosen) > 1 else "")
+        for name, where in chosen
+    )
     compiled = (measured or {}).get("compiled")
-    verdict = _pill(view.verdict) + ("<small>not under ms.jit</small>" if compiled and compiled["verdict"] == "failed" else "")
+    verdict = _pill(view.verdict) + (
+        "<small>not under ms.jit</small>" if compiled and compiled["verdict"] == "failed" else ""
+    )
     cells = (target, verdict, _errors(view), _foreign(wording.legacy(view)), _foreign(wording.official(view)))
-    body = "".join(f'<td data-label="{escape(label)}"><div>{cell}</div></td>' for label, cell in zip(head[1:], cells, strict=True))
+    body = "".join(
+        f'<td data-label="{escape(label)}"><div>{cell}</div></td>' for label, cell in zip(head[1:], cells, strict=True)
+    )
     data = f'data-section="{row.section}" data-verdict="{view.verdict}"{" data-legacy" if row.legacy else ""}'
     return f'<tr id="{row.name}" {data}><th scope="row">{title}</th>{body}</tr>\n'
 
@@ -145,14 +173,23 @@ def _errors(view: View) -> str:
         return ""
     if view.row.stochastic:
         return f"distributions at most {measured['error'] or 0:.3f} apart"
-    gradient = f"<br>gradient {errors(measured, gradient=True)}" if measured["gradient_error"] != 0 or measured["torch_gradient_error"] else ""
+    gradient = (
+        f"<br>gradient {errors(measured, gradient=True)}"
+        if measured["gradient_error"] != 0 or measured["torch_gradient_error"]
+        else ""
+    )
     return errors(measured) + gradient + (f"<small>in {escape(measured['worst'])}</small>" if measured["worst"] else "")
 
 
 def _foreign(told: tuple[str, str, str]) -> str:
     """A call that somebody else recommends: its name, its verdict, and why not."""
     name, verdict, why = told
-    return "" if not name else f"<code>{_breakable(name)}</code> {_pill(verdict)}" + (f"<small>{escape(_first_words(why))}</small>" if why else "")
+    return (
+        ""
+        if not name
+        else f"<code>{_breakable(name)}</code> {_pill(verdict)}"
+        + (f"<small>{escape(_first_words(why))}</small>" if why else "")
+    )
 
 
 def _more(view: View) -> str:
@@ -160,16 +197,25 @@ def _more(view: View) -> str:
     row = view.row
     items = [f"{name}: {said}" for name in row.targets if (said := view.said(name)) not in ("", "passed")]
     items += [f"refused with {part}: {why}" for part, why in row.limits.items()]
-    items += [f"differs in {failure['case']}: {failure['message']}" for failure in (view.measured or {}).get("failures", ())]
-    items += [f"compiled, {failure['case']}: {failure['message']}" for failure in ((view.measured or {}).get("compiled") or {}).get("failures", ())]
+    items += [
+        f"differs in {failure['case']}: {failure['message']}" for failure in (view.measured or {}).get("failures", ())
+    ]
+    items += [
+        f"compiled, {failure['case']}: {failure['message']}"
+        for failure in ((view.measured or {}).get("compiled") or {}).get("failures", ())
+    ]
     items.append("compared as samples of a distribution" if row.stochastic else f"tolerance: {row.tolerance}")
-    return details(f"{len(row.cases)} calls; more", Html("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"))
+    return details(
+        f"{len(row.cases)} calls; more", Html("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>")
+    )
 
 
 def _tolerances(found: Sequence[View]) -> Html:
     heading = ("class", "values within", "gradients within", "why")
     return section(
-        "Tolerances", table(heading, wording.tolerances(found)), note("An error beyond the limit still passes while it is at most twice torch's own.")
+        "Tolerances",
+        table(heading, wording.tolerances(found)),
+        note("An error beyond the limit still passes while it is at most twice torch's own."),
     )
 
 
@@ -189,4 +235,7 @@ def _first_words(text: str, limit: int = 130) -> str:
 def _code(text: str) -> str:
     """Escaped text whose `quoted` parts are code."""
     pieces = text.split("`")
-    return "".join(f"<code>{html.escape(piece)}</code>" if number % 2 else html.escape(piece) for number, piece in enumerate(pieces))
+    return "".join(
+        f"<code>{html.escape(piece)}</code>" if number % 2 else html.escape(piece)
+        for number, piece in enumerate(pieces)
+    )

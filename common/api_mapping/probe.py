@@ -44,4 +44,6 @@ def _reason(row: Row, target: str, half: ModuleType, known: Any) -> str | None:
     if not outcome.failures:
         return "refused every call"
     failure = outcome.failures[0]
-    return f"{failure.case}: {failure.message}" + (f" (and {len(outcome.failures) - 1} more of {outcome.cases} calls)" if len(outcome.failures) > 1 else "")
+    return f"{failure.case}: {failure.message}" + (
+        f" (and {len(outcome.failures) - 1} more of {outcome.cases} calls)" if len(outcome.failures) > 1 else ""
+    )

@@ -53,7 +53,10 @@ class Log:
 
     def to_json(self, path: Path | None = None) -> dict[str, Any]:
         """The log as plain data, also written to ``path`` where one is given."""
-        calls = [{**asdict(call), "arguments": list(call.arguments), "keywords": dict(call.keywords), "count": count} for call, count in self._ordered()]
+        calls = [
+            {**asdict(call), "arguments": list(call.arguments), "keywords": dict(call.keywords), "count": count}
+            for call, count in self._ordered()
+        ]
         content = {"schema": 1, "rows": self.rows(), "calls": calls}
         if path is not None:
             write_json(path, content)
@@ -75,7 +78,9 @@ class Log:
 
     def _ordered(self) -> list[tuple[Call, int]]:
         totals = self.rows()
-        return sorted(self.calls.items(), key=lambda entry: (-totals[entry[0].torch], entry[0].torch, -entry[1], str(entry[0])))
+        return sorted(
+            self.calls.items(), key=lambda entry: (-totals[entry[0].torch], entry[0].torch, -entry[1], str(entry[0]))
+        )
 
 
 @contextmanager
@@ -86,11 +91,15 @@ def record(*namespaces: ModuleType) -> Iterator[Log]:
         RuntimeError: a namespace is being recorded already.
     """
     log, inside = Log(), threading.local()
-    replaced = [(namespace, name, function) for namespace in namespaces for name, function in _functions(namespace).items()]
+    replaced = [
+        (namespace, name, function) for namespace in namespaces for name, function in _functions(namespace).items()
+    ]
     targets = {namespace: _targets(namespace, _functions(namespace)) for namespace in namespaces}
     try:
         for namespace, name, function in replaced:
-            setattr(namespace, name, _logged(function, namespace._ROWS[name].name, targets[namespace][name], log, inside))
+            setattr(
+                namespace, name, _logged(function, namespace._ROWS[name].name, targets[namespace][name], log, inside)
+            )
         yield log
     finally:
         for namespace, name, function in replaced:
@@ -98,14 +107,18 @@ def record(*namespaces: ModuleType) -> Iterator[Log]:
 
 
 def _functions(namespace: ModuleType) -> dict[str, Callable[..., Any]]:
-    bound = {name: getattr(namespace, name, None) for name in namespace._ROWS}  # a name is missing where nothing here is right for it
+    bound = {
+        name: getattr(namespace, name, None) for name in namespace._ROWS
+    }  # a name is missing where nothing here is right for it
     functions = {name: value for name, value in bound.items() if callable(value) and not inspect.isclass(value)}
     if any(hasattr(function, "_recorded") for function in functions.values()):
         raise RuntimeError(f"{namespace.__name__} is being recorded already; end the other record() first")
     return functions
 
 
-def _logged(function: Callable[..., Any], name: str, target: str, log: Log, inside: threading.local) -> Callable[..., Any]:
+def _logged(
+    function: Callable[..., Any], name: str, target: str, log: Log, inside: threading.local
+) -> Callable[..., Any]:
     # `wraps` is more than courtesy: a graph that is compiled meanwhile reads the source through it and holds the function itself.
     @functools.wraps(function)
     def logged(*arguments: Any, **keywords: Any) -> Any:

@@ -15,9 +15,23 @@ from common.api_mapping.rows import registry
 from common.api_mapping.tolerance import CLASSES, GRADIENT
 from common.errors import InputError
 
-__all__ = ["DOCUMENT", "NOT_VERIFIED", "SCHEMA", "VERDICTS", "View", "describe", "errors", "lines", "read_document", "summary", "views"]
+__all__ = [
+    "DOCUMENT",
+    "NOT_VERIFIED",
+    "SCHEMA",
+    "VERDICTS",
+    "View",
+    "describe",
+    "errors",
+    "lines",
+    "read_document",
+    "summary",
+    "views",
+]
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "api_mapping.json"  #: what `twinlora map verify --json` wrote last
+DOCUMENT = (
+    Path(__file__).resolve().parents[2] / "docs" / "api_mapping.json"
+)  #: what `twinlora map verify --json` wrote last
 SCHEMA = 1
 NOT_VERIFIED = "not verified"
 VERDICTS = {
@@ -54,7 +68,11 @@ class View:
     @property
     def legacy_verdict(self) -> str:
         """Of the 2022 table's target; empty where it has none or was not run."""
-        return (self.measured or {}).get("legacy", {"verdict": ""})["verdict"] if self.row.legacy and (self.measured or {}).get("legacy") else ""
+        return (
+            (self.measured or {}).get("legacy", {"verdict": ""})["verdict"]
+            if self.row.legacy and (self.measured or {}).get("legacy")
+            else ""
+        )
 
     @property
     def adaptation(self) -> str:
@@ -70,7 +88,9 @@ class View:
     def said(self, candidate: str) -> str:
         """What came of a candidate in the last verification's lock, or in the first lock entry that tells."""
         if self.measured and candidate == self.measured["target"]:  # run since the lock file was written
-            first = next((f"{failure['case']}: {failure['message']}" for failure in self.measured["failures"]), "passed")
+            first = next(
+                (f"{failure['case']}: {failure['message']}" for failure in self.measured["failures"]), "passed"
+            )
             return "passed" if self.measured["verdict"] != "failed" else first
         if self.measured and candidate in self.measured["candidates"]:
             return self.measured["candidates"][candidate]
@@ -98,10 +118,14 @@ def read_document(path: Path | None = None) -> dict[str, Any] | None:
         found = f"schema {content['schema']}"
     except (ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
-    raise InputError(f"{path} must be a verification of schema {SCHEMA}; found {found}. Write it with: twinlora map verify --json {path}")
+    raise InputError(
+        f"{path} must be a verification of schema {SCHEMA}; found {found}. Write it with: twinlora map verify --json {path}"
+    )
 
 
-def views(rows: Iterable[Row] | None = None, content: Mapping[str, Any] | None = None, locks: Sequence[Path] | None = None) -> list[View]:
+def views(
+    rows: Iterable[Row] | None = None, content: Mapping[str, Any] | None = None, locks: Sequence[Path] | None = None
+) -> list[View]:
     """Bring together what is known of ``rows``, by default of all.
 
     Args:
@@ -135,29 +159,57 @@ def summary(entries: Iterable[Mapping[str, Any]]) -> str:
 
 def errors(entry: Mapping[str, Any], gradient: bool = False) -> str:
     """The largest error beside torch's own: ``1.2e-07 (torch 9.4e-08)``."""
-    ours, torchs = (entry["gradient_error"], entry["torch_gradient_error"]) if gradient else (entry["error"], entry["torch_error"])
+    ours, torchs = (
+        (entry["gradient_error"], entry["torch_gradient_error"]) if gradient else (entry["error"], entry["torch_error"])
+    )
     return f"{_short(ours)} (torch {_short(torchs)})"
 
 
 def lines(found: Sequence[View]) -> list[str]:
     """An aligned table of rows: name, verdict, target, the 2022 target and its verdict."""
-    cells = [(view.row.name, view.verdict, view.target or "none", *((view.row.legacy, view.legacy_verdict) if view.row.legacy else ("", ""))) for view in found]
+    cells = [
+        (
+            view.row.name,
+            view.verdict,
+            view.target or "none",
+            *((view.row.legacy, view.legacy_verdict) if view.row.legacy else ("", "")),
+        )
+        for view in found
+    ]
     head = ("torch", "verdict", "MindSpore", "2022 table", "its verdict")
     widths = [max(len(row[column]) for row in [head, *cells]) for column in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *cells)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in (head, *cells)
+    ]
 
 
 def describe(view: View, content: Mapping[str, Any] | None = None) -> str:
     """Everything known of a row, as text."""
     row, measured = view.row, view.measured
-    parts: list[tuple[str, list[str]]] = [("target", [f"{where}: {target or 'none'}" for where, target in view.targets.items()] or ["not probed anywhere yet"])]
+    parts: list[tuple[str, list[str]]] = [
+        (
+            "target",
+            [f"{where}: {target or 'none'}" for where, target in view.targets.items()] or ["not probed anywhere yet"],
+        )
+    ]
     parts.append(("candidates", [f"{target}  {_candidate(view, target)}" for target in row.targets]))
     parts += [(title, [text]) for title, text in (("adapter", view.adaptation), ("note", row.note)) if text]
     limit, slope = CLASSES[row.tolerance], GRADIENT[row.tolerance]
     if row.stochastic:
-        parts.append(("tolerance", ["distributions are compared: samples may not be further apart than two of one distribution are once in 370,000 times"]))
+        parts.append(
+            (
+                "tolerance",
+                [
+                    "distributions are compared: samples may not be further apart than two of one distribution are once in 370,000 times"
+                ],
+            )
+        )
     else:
-        size = "equal to the bit" if limit.relative == 0 else f"within {limit.relative:g} of the {'element' if limit.scale == 'element' else 'largest element'}"
+        size = (
+            "equal to the bit"
+            if limit.relative == 0
+            else f"within {limit.relative:g} of the {'element' if limit.scale == 'element' else 'largest element'}"
+        )
         told = [f"{row.tolerance}: values {size} ({limit.why})"]
         if row.kind != "optimizer" and any(case.gradient for case in row.cases):
             told.append(f"gradients within {slope.relative:g} of the largest element ({slope.why})")
@@ -170,12 +222,18 @@ def describe(view: View, content: Mapping[str, Any] | None = None) -> str:
     if row.legacy:
         old = (measured or {}).get("legacy") or {}
         tried = [row.legacy_call.replace("lambda ", "", 1).replace(": ", " -> ", 1)] if row.legacy_call else []
-        told = [f"{row.legacy}: {old.get('verdict') or NOT_VERIFIED}{', ' + old['failed'] if old.get('failed') else ''}"]
+        told = [
+            f"{row.legacy}: {old.get('verdict') or NOT_VERIFIED}{', ' + old['failed'] if old.get('failed') else ''}"
+        ]
         parts.append(("2022 table", told + tried + ([old["first"]] if old.get("first") else [])))
     parts.append((f"{len(row.cases)} calls", [str(case).strip() or "()" for case in row.cases]))
     title = f"{row.name}  ({row.kind}{', changes its first argument' if row.in_place else ''})"
     width = max(len(name) for name, _ in parts)
-    body = [f"{name if first else '':<{width}}  {text}" for name, texts in parts for first, text in zip([True] + [False] * len(texts), texts, strict=False)]
+    body = [
+        f"{name if first else '':<{width}}  {text}"
+        for name, texts in parts
+        for first, text in zip([True] + [False] * len(texts), texts, strict=False)
+    ]
     return "\n".join([title, *body])
 
 
@@ -192,7 +250,9 @@ def _measured(view: View, content: Mapping[str, Any] | None) -> list[str]:
     measured = view.measured
     if measured is None:
         return [f"{NOT_VERIFIED}; run: twinlora map verify {view.row.name}"]
-    where = f" on {content['device']}, {content['date']}, mindspore {content['versions']['mindspore']}" if content else ""
+    where = (
+        f" on {content['device']}, {content['date']}, mindspore {content['versions']['mindspore']}" if content else ""
+    )
     told = [f"{measured['verdict']}, {measured['cases']} calls{where}"]
     if view.row.stochastic:
         return [*told, f"distributions at most {_short(measured['error'])} apart"]

@@ -28,7 +28,9 @@ class Case:
     training: bool = False  #: mode of a module
 
     def __str__(self) -> str:
-        given = [_show(value) for value in self.arguments] + [f"{name}={_show(value)}" for name, value in self.keywords.items()]
+        given = [_show(value) for value in self.arguments] + [
+            f"{name}={_show(value)}" for name, value in self.keywords.items()
+        ]
         built = ", ".join(f"{name}={_show(value)}" for name, value in self.setup.items())
         return (f"[{built}] " if built else "") + ", ".join(given) + (" (training)" if self.training else "")
 
@@ -48,7 +50,9 @@ class Row:
     legacy: str = ""  #: target of the 2022 mapping table, for MindSpore 1.7
     legacy_call: str = ""  #: the same as a lambda over the case's arguments; empty: called with the very same arguments
     stochastic: bool = False  #: distributions are compared
-    limits: Mapping[str, str] = field(default_factory=dict)  #: part of a case's text -> why MindSpore refuses such a call; it must refuse, never be wrong
+    limits: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: part of a case's text -> why MindSpore refuses such a call; it must refuse, never be wrong
 
     @property
     def kind(self) -> str:
@@ -119,7 +123,9 @@ def draw_all(row: Row, case: Case) -> list[np.ndarray]:
 
 def cotangents(row: Row, case: Case, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
     """What each differentiable output's gradient is multiplied by, float32."""
-    return [draw(Array("normal", shape), f"{row.name}|{case}|cotangent {number}") for number, shape in enumerate(shapes)]
+    return [
+        draw(Array("normal", shape), f"{row.name}|{case}|cotangent {number}") for number, shape in enumerate(shapes)
+    ]
 
 
 def fill(value: Any, tensors: Iterator[Any], convert: Callable[[Any], Any]) -> Any:

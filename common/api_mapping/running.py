@@ -59,7 +59,9 @@ def open_halves(device: str | None) -> Halves:
     selected = half.device.select(device)
     other = backends.load("pytorch")
     version = half.device.versions()["mindspore"]
-    return Halves(*(importlib.import_module(f"{package.__name__}.mapping") for package in (other, half)), selected, version)
+    return Halves(
+        *(importlib.import_module(f"{package.__name__}.mapping") for package in (other, half)), selected, version
+    )
 
 
 def selected(names: Sequence[str]) -> list[Row]:
@@ -84,7 +86,9 @@ def selected(names: Sequence[str]) -> list[Row]:
     return [row for name, row in registry().items() if name in wanted]
 
 
-def verify_rows(rows: Iterable[Row], halves: Halves, mode: str, repeat: int = 1) -> Iterator[tuple[Row, RowResult, RowResult | None]]:
+def verify_rows(
+    rows: Iterable[Row], halves: Halves, mode: str, repeat: int = 1
+) -> Iterator[tuple[Row, RowResult, RowResult | None]]:
     """Yield each row with its result and, in mode ``both``, that of the compiled calls.
 
     In mode ``graph`` a row that fails is tried in PyNative as well, so that it is known whether it works in one mode only; that result comes last then.
@@ -101,8 +105,14 @@ def _verified(row: Row, halves: Halves, locked: dict[str, Any], graph: bool, rep
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice about single calls
             [result] = verify([row], halves.torch, halves.mindspore, locked, graph, repeat)
-    except Exception as error:  # torch refuses a call, or the results cannot be compared: that row fails, and the others are still run
-        return RowResult(row.name, "failed", Outcome(row.shim or "none", len(row.cases), failures=[Failure("", f"cannot be compared: {reason(error)}")]))
+    except (
+        Exception
+    ) as error:  # torch refuses a call, or the results cannot be compared: that row fails, and the others are still run
+        return RowResult(
+            row.name,
+            "failed",
+            Outcome(row.shim or "none", len(row.cases), failures=[Failure("", f"cannot be compared: {reason(error)}")]),
+        )
     return result
 
 
@@ -118,7 +128,9 @@ def probe_rows(rows: Iterable[Row], halves: Halves, path: Path, say: Callable[[s
 
 def document(halves: Halves, mode: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The whole of a verification as plain data."""
-    versions = {"python": platform.python_version()} | {package: metadata.version(package) for package in ("numpy", "torch", "mindspore")}
+    versions = {"python": platform.python_version()} | {
+        package: metadata.version(package) for package in ("numpy", "torch", "mindspore")
+    }
     head = {"schema": 1, "versions": versions, "device": halves.device, "date": datetime.date.today().isoformat()}
     return head | {"registry": digest(), "mode": mode, "rows": entries}
 
@@ -127,9 +139,17 @@ def entry(row: Row, result: RowResult, locked: dict[str, Any], compiled: RowResu
     """One row of the document."""
     outcome, chosen = result.outcome, locked.get(row.name, {})
     candidates = {name: said for name in row.targets if (said := _said(name, chosen))}
-    found: dict[str, Any] = {"verdict": result.verdict, "target": outcome.target, "cases": outcome.cases, "digest": row.digest()}
+    found: dict[str, Any] = {
+        "verdict": result.verdict,
+        "target": outcome.target,
+        "cases": outcome.cases,
+        "digest": row.digest(),
+    }
     found["refused"] = _plain(outcome.refused)
-    found |= {name: _number(getattr(outcome, name)) for name in ("error", "torch_error", "gradient_error", "torch_gradient_error")}
+    found |= {
+        name: _number(getattr(outcome, name))
+        for name in ("error", "torch_error", "gradient_error", "torch_gradient_error")
+    }
     found |= {
         "worst": outcome.worst or ("()" if max(outcome.error, outcome.gradient_error) > 0 else ""),
         "failures": _plain(outcome.failures),
@@ -143,7 +163,11 @@ def entry(row: Row, result: RowResult, locked: dict[str, Any], compiled: RowResu
 
 def unprobed(rows: Iterable[Row], locked: dict[str, Any]) -> list[str]:
     """Names of the rows that were not probed with the candidates they have now."""
-    return [row.name for row in rows if any(_said(target, locked.get(row.name, {})) is None for target in row.targets if target != row.shim)]
+    return [
+        row.name
+        for row in rows
+        if any(_said(target, locked.get(row.name, {})) is None for target in row.targets if target != row.shim)
+    ]
 
 
 def _said(target: str, chosen: dict[str, Any]) -> str | None:
@@ -159,7 +183,12 @@ def _legacy(result: RowResult) -> dict[str, Any] | None:
     outcome: Outcome = result.legacy
     first = f"{outcome.failures[0].case}: {outcome.failures[0].message}".strip(": ") if outcome.failures else ""
     failed = f"{len(outcome.failures)} of {outcome.cases} calls"
-    return {"target": outcome.target, "verdict": result.legacy_verdict, "failed": failed if outcome.failures else "", "first": first}
+    return {
+        "target": outcome.target,
+        "verdict": result.legacy_verdict,
+        "failed": failed if outcome.failures else "",
+        "first": first,
+    }
 
 
 def _plain(failures: Sequence[Failure]) -> list[dict[str, str]]:

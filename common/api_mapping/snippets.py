@@ -41,15 +41,21 @@ def adapter_module(target: str) -> str:
     for file in sorted((HALF / "adapters").glob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             listed = isinstance(node, ast.Assign) and any(getattr(at, "id", "") == "__all__" for at in node.targets)
-            if listed and name in {item.value for item in getattr(node.value, "elts", ()) if isinstance(item, ast.Constant)}:
+            if listed and name in {
+                item.value for item in getattr(node.value, "elts", ()) if isinstance(item, ast.Constant)
+            }:
                 return f"mindspore_impl.adapters.{file.stem}"
     raise LookupError(f"no module of mindspore_impl.adapters has {name}")
 
 
 def _example(row: Row) -> Case:
     """The first case that can be written out and runs on both sides, else the first."""
-    usable = [case for case in row.cases if row.limit(case) is None and not (row.kind == "optimizer" and case.arguments)] or list(row.cases)
-    sizes = {id(case): [math.prod(array.shape) for array in (*arrays_of(case), *arrays_of(case.setup))] for case in usable}
+    usable = [
+        case for case in row.cases if row.limit(case) is None and not (row.kind == "optimizer" and case.arguments)
+    ] or list(row.cases)
+    sizes = {
+        id(case): [math.prod(array.shape) for array in (*arrays_of(case), *arrays_of(case.setup))] for case in usable
+    }
     small = [case for case in usable if all(0 < size <= WRITTEN for size in sizes[id(case)])]
     return next(iter(small or usable))
 
@@ -83,7 +89,10 @@ class _Writer:
 
     def call(self, arguments: Any, keywords: Mapping[str, Any]) -> str:
         """What stands in the parentheses."""
-        return ", ".join([self.text(value) for value in arguments] + [f"{name}={self.text(value)}" for name, value in keywords.items()])
+        return ", ".join(
+            [self.text(value) for value in arguments]
+            + [f"{name}={self.text(value)}" for name, value in keywords.items()]
+        )
 
     def tensor(self, array: Array, key: str) -> str:
         """The tensor as an expression."""
@@ -91,30 +100,46 @@ class _Writer:
         size = math.prod(array.shape)
         if size > WRITTEN:
             self.imports.add("import numpy as np")
-            numbers = f"np.linspace({max(array.low, -2.0):g}, {array.high:g}, {size})" if array.kind == "uniform" else f"np.linspace(-2, 2, {size})"
+            numbers = (
+                f"np.linspace({max(array.low, -2.0):g}, {array.high:g}, {size})"
+                if array.kind == "uniform"
+                else f"np.linspace(-2, 2, {size})"
+            )
             if array.kind in ("integers", "permutation"):
                 numbers = f"np.arange({size}) % {int(array.high - array.low) if array.kind == 'integers' else array.shape[-1]}"
-                numbers = f"({numbers} + {int(array.low)})" if array.kind == "integers" and array.low else f"({numbers})"
+                numbers = (
+                    f"({numbers} + {int(array.low)})" if array.kind == "integers" and array.low else f"({numbers})"
+                )
             data = f"{numbers}.reshape({array.shape}).astype(np.{array.dtype.replace('bool', 'bool_')})"
             return f"torch.from_numpy({data})" if self.framework == "torch" else f"Tensor({data})"
         data = _nested(draw(array, key).tolist(), exact=array.kind in ("values", "spd"))
         if size == 0 or array.dtype not in ("float32", "int64", "bool"):
             shaped = f".reshape({array.shape})" if size == 0 else ""
-            return f"torch.tensor({data}, dtype={dtype}){shaped}" if self.framework == "torch" else f"Tensor({data}, {dtype}){shaped}"
+            return (
+                f"torch.tensor({data}, dtype={dtype}){shaped}"
+                if self.framework == "torch"
+                else f"Tensor({data}, {dtype}){shaped}"
+            )
         return f"torch.tensor({data})" if self.framework == "torch" else f"Tensor({data}, {dtype})"
 
 
 def _torch(row: Row, case: Case) -> str:
     writer = _Writer(row, case, "torch")
     if row.kind == "optimizer":
-        built = ["x = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))", f"optimizer = {row.name}([x], {writer.call((), case.setup)})"]
+        built = [
+            "x = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))",
+            f"optimizer = {row.name}([x], {writer.call((), case.setup)})",
+        ]
         body = [*writer.lines, *built, "for _ in range(3):", "    x.grad = 0.1 * x.detach()", "    optimizer.step()"]
         return _program({"import torch"}, body, "x.detach()", row)
     if row.kind == "module":
         setup = writer.call((), case.setup)
         build = [f"module = {row.name}({setup}).{'train' if case.training else 'eval'}().requires_grad_(False)"]
         if PARAMETRIC.search(row.name):
-            build += ["for p in module.parameters():", "    p.data = torch.linspace(-0.5, 0.5, p.numel()).reshape(p.shape)"]
+            build += [
+                "for p in module.parameters():",
+                "    p.data = torch.linspace(-0.5, 0.5, p.numel()).reshape(p.shape)",
+            ]
         given = writer.call(case.arguments, case.keywords)
         return _program({"import torch"} | writer.imports, [*writer.lines, *build], f"module({given})", row)
     if row.kind == "method":
@@ -132,7 +157,10 @@ def _mindspore(row: Row, case: Case, target: str) -> str:
         imports.add("import mindspore_impl")
     function, needed = _spelled(row, target)
     if row.kind == "optimizer":
-        built = ['x = ms.Parameter(Tensor([1.0, -2.0, 0.5], ms.float32), name="x")', f"optimizer = {function}([x], {writer.call((), case.setup)})"]
+        built = [
+            'x = ms.Parameter(Tensor([1.0, -2.0, 0.5], ms.float32), name="x")',
+            f"optimizer = {function}([x], {writer.call((), case.setup)})",
+        ]
         body = [*writer.lines, *built, "for _ in range(3):", "    optimizer((0.1 * x,))"]
         return _program(imports | needed, body, "x.asnumpy()", row)
     if row.kind == "module":
@@ -140,7 +168,10 @@ def _mindspore(row: Row, case: Case, target: str) -> str:
         build = [f"module = {function}({setup}).set_train({case.training})"]
         if PARAMETRIC.search(row.name):
             imports.add("import numpy as np")
-            build += ["for p in module.trainable_params():", "    p.set_data(Tensor(np.linspace(-0.5, 0.5, p.size, dtype=np.float32).reshape(p.shape)))"]
+            build += [
+                "for p in module.trainable_params():",
+                "    p.set_data(Tensor(np.linspace(-0.5, 0.5, p.size, dtype=np.float32).reshape(p.shape)))",
+            ]
         given = writer.call(case.arguments, case.keywords)
         return _program(imports | needed | writer.imports, [*writer.lines, *build], f"module({given})", row)
     if target.startswith("Tensor."):
@@ -156,24 +187,36 @@ def _spelled(row: Row, target: str) -> tuple[str, set[str]]:
     leaf = target.rpartition(".")[2]
     if not target.startswith("shim."):
         head = target.partition(".")[0]
-        return (target, {f"from mindspore import {head}"}) if head in ("mint", "ops", "nn", "numpy") else (f"ms.{target.removeprefix('mindspore.')}", set())
+        return (
+            (target, {f"from mindspore import {head}"})
+            if head in ("mint", "ops", "nn", "numpy")
+            else (f"ms.{target.removeprefix('mindspore.')}", set())
+        )
     if row.kind in ("module", "optimizer"):
         space = row.section.removeprefix("torch.")
         return f"{space}.{leaf}", {f"from mindspore_impl import {space}"}
     offered = names("torch", "torch.nn.functional")
-    if row.kind == "function" and leaf in offered and target in offered[leaf].targets:  # the same function, under torch's name
+    if (
+        row.kind == "function" and leaf in offered and target in offered[leaf].targets
+    ):  # the same function, under torch's name
         return f"F.{leaf}", {"from mindspore_impl import functional as F"}
     return leaf, {f"from {adapter_module(target)} import {leaf}"}
 
 
 def _program(imports: set[str], body: list[str], result: str, row: Row) -> str:
-    taken = sorted(line.removeprefix("from mindspore import ") for line in imports if line.startswith("from mindspore import "))
+    taken = sorted(
+        line.removeprefix("from mindspore import ") for line in imports if line.startswith("from mindspore import ")
+    )
     taken = [name for name in taken if name != "Tensor" or "Tensor(" in "\n".join([*body, result])]
-    rest = {line for line in imports if not line.startswith("from mindspore import ")} | ({f"from mindspore import {', '.join(taken)}"} if taken else set())
+    rest = {line for line in imports if not line.startswith("from mindspore import ")} | (
+        {f"from mindspore import {', '.join(taken)}"} if taken else set()
+    )
     # mindspore_impl first: it settles what MindSpore reads when it is imported
     order = sorted(rest, key=lambda line: (line != "import mindspore_impl", line.startswith("from"), line))
     order = [line for line in order if line != "import mindspore as ms" or "ms." in "\n".join([*body, result])]
-    ending = [f"print({result})" + ("  # random: the numbers differ, their distribution does not" if row.stochastic else "")]
+    ending = [
+        f"print({result})" + ("  # random: the numbers differ, their distribution does not" if row.stochastic else "")
+    ]
     if row.in_place:
         ending = [result, "print(x)"]
     return "\n".join([*order, "", *body, *ending])

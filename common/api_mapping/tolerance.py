@@ -28,9 +28,13 @@ CLASSES = {
     "exact": Limit(0.0, "element", "no arithmetic: the bits of torch's result, where 0 may be -0"),
     "rounding": Limit(6e-7, "element", "a few roundings: 5 units in the last place of float32"),
     "transcendental": Limit(4e-6, "element", "library functions differ by some units in the last place", floor=1e-3),
-    "exponential": Limit(4e-5, "element", "MindSpore's float32 exp on the CPU is off by up to 366 units in the last place", floor=1e-4),
+    "exponential": Limit(
+        4e-5, "element", "MindSpore's float32 exp on the CPU is off by up to 366 units in the last place", floor=1e-4
+    ),
     "reduction": Limit(4e-6, "tensor", "sums in another order"),
-    "decomposition": Limit(2e-5, "tensor", "factorizations amplify rounding by the condition of the matrix, below 100 here"),
+    "decomposition": Limit(
+        2e-5, "tensor", "factorizations amplify rounding by the condition of the matrix, below 100 here"
+    ),
     "steps": Limit(2e-5, "tensor", "twenty optimizer steps, of which each rounds the parameters"),
 }
 #: Class of the gradient, by class of the value: chains of products, relative to the largest element of the gradient.
@@ -91,8 +95,14 @@ def compare(actual: Result, expected: Result, reference: Result, tolerance: str)
         return Comparison(f"returns {actual.layout}, torch {expected.layout}")
     if len(actual.gradients) != len(expected.gradients):
         return Comparison(f"{len(actual.gradients)} gradients, torch {len(expected.gradients)}")
-    parts = [("output", *trio, CLASSES[tolerance]) for trio in zip(actual.outputs, expected.outputs, reference.outputs, strict=True)]
-    parts += [("gradient", *trio, GRADIENT[tolerance]) for trio in zip(actual.gradients, expected.gradients, reference.gradients, strict=True)]
+    parts = [
+        ("output", *trio, CLASSES[tolerance])
+        for trio in zip(actual.outputs, expected.outputs, reference.outputs, strict=True)
+    ]
+    parts += [
+        ("gradient", *trio, GRADIENT[tolerance])
+        for trio in zip(actual.gradients, expected.gradients, reference.gradients, strict=True)
+    ]
     worst = {"output": [0.0, 0.0], "gradient": [0.0, 0.0]}
     identical = True
     for number, (part, ours, torchs, exact, limit) in enumerate(parts):
@@ -123,7 +133,11 @@ def _compare_one(ours: Any, torchs: Any, exact: Any, limit: Limit) -> tuple[str 
     equal = bool(np.array_equal(ours, torchs, equal_nan=True))
     identical = equal and not ((ours == 0) & (np.signbit(ours) != np.signbit(torchs))).any()
     if limit.relative == 0.0:
-        return (None, 0.0, 0.0, identical) if equal else (_first(~special & (ours != torchs), ours, torchs, exact), 0.0, 0.0, False)
+        return (
+            (None, 0.0, 0.0, identical)
+            if equal
+            else (_first(~special & (ours != torchs), ours, torchs, exact), 0.0, 0.0, False)
+        )
     usable = ~special & np.isfinite(exact)
     if not usable.any():
         return None, 0.0, 0.0, identical
@@ -131,11 +145,21 @@ def _compare_one(ours: Any, torchs: Any, exact: Any, limit: Limit) -> tuple[str 
         limit = replace(limit, relative=limit.relative * DOUBLE)
     magnitude = np.abs(exact) if limit.scale == "element" else np.full(exact.shape, np.abs(exact[usable]).max())
     scale = np.maximum(np.where(usable, magnitude, 1.0), limit.floor)
-    errors = np.where(usable, np.abs(np.where(usable, ours, 0).astype(np.float64) - np.where(usable, exact, 0)), 0.0) / scale
-    torch_errors = np.where(usable, np.abs(np.where(usable, torchs, 0).astype(np.float64) - np.where(usable, exact, 0)), 0.0) / scale
+    errors = (
+        np.where(usable, np.abs(np.where(usable, ours, 0).astype(np.float64) - np.where(usable, exact, 0)), 0.0) / scale
+    )
+    torch_errors = (
+        np.where(usable, np.abs(np.where(usable, torchs, 0).astype(np.float64) - np.where(usable, exact, 0)), 0.0)
+        / scale
+    )
     error, torch_error = float(errors.max()), float(torch_errors.max())
     if error > limit.relative and error > 2.0 * torch_error:
-        return _first(errors == error, ours, torchs, exact) + f", error {error:.2g} exceeds {limit.relative:g}", error, torch_error, False
+        return (
+            _first(errors == error, ours, torchs, exact) + f", error {error:.2g} exceeds {limit.relative:g}",
+            error,
+            torch_error,
+            False,
+        )
     return None, error, torch_error, identical
 
 

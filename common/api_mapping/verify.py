@@ -68,12 +68,20 @@ def references(row: Row, torch_half: ModuleType) -> dict[int, Reference]:
     found = {}
     for number, case in enumerate(row.cases):
         arrays = draw_all(row, case)
-        found[number] = Reference(torch_half.run(function, row, case, arrays), torch_half.run(function, row, case, arrays, double=True))
+        found[number] = Reference(
+            torch_half.run(function, row, case, arrays), torch_half.run(function, row, case, arrays, double=True)
+        )
     return found
 
 
 def try_target(
-    row: Row, target: str, function: Callable[..., Any], half: ModuleType, known: Mapping[int, Reference], graph: bool = False, repeat: int = 1
+    row: Row,
+    target: str,
+    function: Callable[..., Any],
+    half: ModuleType,
+    known: Mapping[int, Reference],
+    graph: bool = False,
+    repeat: int = 1,
 ) -> Outcome:
     """Run ``function`` over the row's cases, each ``repeat`` times, and compare; a case ends with its first failure."""
     outcome = Outcome(target)
@@ -98,7 +106,12 @@ def try_target(
 
 
 def verify(
-    rows: Iterable[Row], torch_half: ModuleType, half: ModuleType, chosen: Mapping[str, Any], graph: bool = False, repeat: int = 1
+    rows: Iterable[Row],
+    torch_half: ModuleType,
+    half: ModuleType,
+    chosen: Mapping[str, Any],
+    graph: bool = False,
+    repeat: int = 1,
 ) -> Iterator[RowResult]:
     """Verify rows one after the other.
 
@@ -119,7 +132,9 @@ def verify(
         try:
             function = half.resolve(target)
         except (AttributeError, ImportError) as error:
-            yield RowResult(row.name, "failed", Outcome(target, failures=[Failure("", reason(error))]), *_legacy(row, half, known))
+            yield RowResult(
+                row.name, "failed", Outcome(target, failures=[Failure("", reason(error))]), *_legacy(row, half, known)
+            )
             continue
         outcome = try_target(row, target, function, half, known, graph, repeat)
         yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, half, known))
@@ -133,7 +148,11 @@ def reason(error: Exception) -> str:
 
 
 def _compare(row: Row, case: Case, found: Result, known: Reference) -> Comparison:
-    return compare_distributions(found, known.expected) if row.stochastic else compare(found, known.expected, known.exact, row.tolerance)
+    return (
+        compare_distributions(found, known.expected)
+        if row.stochastic
+        else compare(found, known.expected, known.exact, row.tolerance)
+    )
 
 
 def _note(outcome: Outcome, case: Case, compared: Comparison) -> None:
@@ -165,7 +184,9 @@ def _legacy(row: Row, half: ModuleType, known: Mapping[int, Reference]) -> tuple
     outcome = try_target(row, row.legacy, function, half, known)
     if outcome.passed:
         return outcome, "stochastic" if row.stochastic else "exact" if outcome.identical else "rounding"
-    refused = [failure for failure in outcome.failures if failure.message.partition(":")[0].endswith(("Error", "Exception"))]
+    refused = [
+        failure for failure in outcome.failures if failure.message.partition(":")[0].endswith(("Error", "Exception"))
+    ]
     if len(refused) < len(outcome.failures):
         return outcome, "wrong as documented"
     return outcome, "unsupported here" if len(refused) == outcome.cases else "refuses some calls"

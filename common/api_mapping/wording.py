@@ -8,10 +8,32 @@ from typing import Any
 from common.api_mapping.report import VERDICTS, View, summary
 from common.api_mapping.tolerance import CLASSES, GRADIENT
 
-__all__ = ["COLUMNS", "TITLE", "facts", "legacy", "not_run", "official", "old_table", "present", "spelled", "targets", "tolerances", "verdicts"]
+__all__ = [
+    "COLUMNS",
+    "TITLE",
+    "facts",
+    "legacy",
+    "not_run",
+    "official",
+    "old_table",
+    "present",
+    "spelled",
+    "targets",
+    "tolerances",
+    "verdicts",
+]
 
 TITLE = "From torch to MindSpore"
-COLUMNS = ("torch", "MindSpore", "verdict", "largest error (torch's own)", "in the call", "2022 table, for MindSpore 1.7", "official mint call", "what to know")
+COLUMNS = (
+    "torch",
+    "MindSpore",
+    "verdict",
+    "largest error (torch's own)",
+    "in the call",
+    "2022 table, for MindSpore 1.7",
+    "official mint call",
+    "what to know",
+)
 DEVICES = {"cpu": "CPU", "gpu": "GPU", "ascend": "Ascend"}
 
 
@@ -64,13 +86,23 @@ def targets(view: View) -> list[tuple[str, str]]:
 
 def spelled(target: str | None) -> str:
     """A target as people read it."""
-    return "none" if not target or target == "none" else f"{target.removeprefix('shim.')} (adapter)" if target.startswith("shim.") else target
+    return (
+        "none"
+        if not target or target == "none"
+        else f"{target.removeprefix('shim.')} (adapter)"
+        if target.startswith("shim.")
+        else target
+    )
 
 
 def official(view: View) -> tuple[str, str, str]:
     """(the first `mint` candidate, right or rejected or not tried, the reason)."""
     name, said = view.official
-    return (name, "right" if said == "passed" else "rejected" if said else "not tried", said if said != "passed" else "") if name else ("", "", "")
+    return (
+        (name, "right" if said == "passed" else "rejected" if said else "not tried", said if said != "passed" else "")
+        if name
+        else ("", "", "")
+    )
 
 
 def legacy(view: View) -> tuple[str, str, str]:

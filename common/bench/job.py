@@ -38,36 +38,73 @@ def measure_jobs(experiment: str, names: Sequence[str], settings: Settings, step
     """
     unknown = [name for name in names if name not in OURS and name not in JOBS]
     if unknown:
-        raise InputError(f"A subject of a job is one of {', '.join((*OURS, *JOBS))}; received {unknown[0]!r}. (Of a step: {', '.join(PEERS)}.)")
+        raise InputError(
+            f"A subject of a job is one of {', '.join((*OURS, *JOBS))}; received {unknown[0]!r}. (Of a step: {', '.join(PEERS)}.)"
+        )
     if not settings.data_dir:
-        raise InputError(f"A job trains on the data of {experiment}; none were given. Name their folder with --data-dir.")
+        raise InputError(
+            f"A job trains on the data of {experiment}; none were given. Name their folder with --data-dir."
+        )
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number in range(1, settings.rounds + 1):
         for name in names:
             runs[name].append(_run(experiment, name, settings, steps))
-            say(f"round {number}: {name} {runs[name][-1]['seconds']:.1f} s{' (extrapolated)' if runs[name][-1]['extrapolated'] else ''}")
+            say(
+                f"round {number}: {name} {runs[name][-1]['seconds']:.1f} s{' (extrapolated)' if runs[name][-1]['extrapolated'] else ''}"
+            )
     samples = {name: [run["seconds"] for run in found] for name, found in runs.items()}
     return {"experiment": experiment, "steps": steps, "subjects": runs, "ratios": ratios(samples, pairs(names))}
 
 
 def _run(experiment: str, name: str, settings: Settings, steps: int | None) -> dict[str, Any]:
     sets = ["training.epochs=1", *settings.set] + ([f"training.max_steps={steps}"] if steps and name in OURS else [])
-    given = ["--model", settings.model or MODEL, "--data-dir", settings.data_dir, *(part for pair in sets for part in ("--set", pair))]
+    given = [
+        "--model",
+        settings.model or MODEL,
+        "--data-dir",
+        settings.data_dir,
+        *(part for pair in sets for part in ("--set", pair)),
+    ]
     with tempfile.TemporaryDirectory() as folder:
         if name in OURS:
             device = ["--device", settings.device] if settings.device else []
-            command = [sys.executable, "-c", _TRAIN, "train", experiment, "--backend", name, "--name", "job", "--output", folder, *device, *given]
+            command = [
+                sys.executable,
+                "-c",
+                _TRAIN,
+                "train",
+                experiment,
+                "--backend",
+                name,
+                "--name",
+                "job",
+                "--output",
+                folder,
+                *device,
+                *given,
+            ]
             summary = Path(folder) / "job" / name / "summary.json"
         else:
             summary = Path(folder) / "summary.json"
-            command = [sys.executable, str(_PEER), experiment, "--padding", JOBS[name], "--output", str(summary), *given]
+            command = [
+                sys.executable,
+                str(_PEER),
+                experiment,
+                "--padding",
+                JOBS[name],
+                "--output",
+                str(summary),
+                *given,
+            ]
             command += ["--steps", str(steps)] if steps else []
             command += ["--device", settings.device] if settings.device else []
         begun = time.perf_counter()
         done = subprocess.run(command, env=environment(settings.threads), capture_output=True, text=True, check=False)
         wall = time.perf_counter() - begun
         if done.returncode:
-            raise RunError(f"The job of {name} ended with exit code {done.returncode}. Its last lines:\n{done.stderr[-1500:]}")
+            raise RunError(
+                f"The job of {name} ended with exit code {done.returncode}. Its last lines:\n{done.stderr[-1500:]}"
+            )
         found = json.loads(summary.read_text(encoding="utf-8"))
     return _own(found, wall) if name in OURS else _extended(found, wall)
 
@@ -76,10 +113,27 @@ def _own(summary: dict[str, Any], wall: float) -> dict[str, Any]:
     """Of a run of twinlora: the epoch's time, the share of it that steps waited for data, and how often a graph was compiled."""
     seconds, size = summary["seconds"], summary["settings"]["training"]["global_batch_size"]
     missing = -(-summary["data"]["sizes"]["train"] // size) - summary["steps"]
-    kept = {key: summary[key] for key in ("steps", "batch_shapes", "compiled_graphs", "seconds_per_step", "peak_memory_bytes", "validation", "test")}
+    kept = {
+        key: summary[key]
+        for key in (
+            "steps",
+            "batch_shapes",
+            "compiled_graphs",
+            "seconds_per_step",
+            "peak_memory_bytes",
+            "validation",
+            "test",
+        )
+    }
     stretched = max(0, missing) * summary["seconds_per_step"]
     share = seconds["data"] / seconds["training"]
-    return kept | {"seconds": wall + stretched, "measured": wall, "extrapolated": missing > 0, "data_share": share, "compile": seconds["compile"]}
+    return kept | {
+        "seconds": wall + stretched,
+        "measured": wall,
+        "extrapolated": missing > 0,
+        "data_share": share,
+        "compile": seconds["compile"],
+    }
 
 
 def _extended(summary: dict[str, Any], wall: float) -> dict[str, Any]:

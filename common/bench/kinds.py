@@ -46,7 +46,10 @@ def _memory(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any
     results = measure_memory(args.case, args.subjects.split(","), settings, args.saved)
     lines = [f"{name:<16}" + "  ".join(f"{key} {value / 2**20:,.0f} MiB" for key, value in found.items() if isinstance(value, int) and key != "rounds")
              for name, found in results["subjects"].items()]  # fmt: skip
-    lines += [f"{pair:<24}" + "  ".join(f"{key} {value:.3f}" for key, value in found.items()) for pair, found in results["ratios"].items()]
+    lines += [
+        f"{pair:<24}" + "  ".join(f"{key} {value:.3f}" for key, value in found.items())
+        for pair, found in results["ratios"].items()
+    ]
     return results, lines
 
 
@@ -56,7 +59,9 @@ def _job(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], 
     results = measure_jobs(args.experiment, args.subjects.split(","), settings, args.steps)
     marks = {name: " (extrapolated)" if runs[-1]["extrapolated"] else "" for name, runs in results["subjects"].items()}
     lines = [f"{pair:<32} {found['median']:.3f}" for pair, found in results["ratios"].items()]
-    return results, lines + [f"{name:<20} {runs[-1]['seconds']:.1f} s{marks[name]}" for name, runs in results["subjects"].items()]
+    return results, lines + [
+        f"{name:<20} {runs[-1]['seconds']:.1f} s{marks[name]}" for name, runs in results["subjects"].items()
+    ]
 
 
 def _startup(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
@@ -64,7 +69,10 @@ def _startup(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, An
 
     results = measure_startup(settings)
     lines = [f"{name:<28} {found['median']:.3f} s" for name, found in results["seconds"].items()]
-    return results, [*lines, *(f"{name} loads {', '.join(found) or 'no framework'}" for name, found in results["loaded"].items())]
+    return results, [
+        *lines,
+        *(f"{name} loads {', '.join(found) or 'no framework'}" for name, found in results["loaded"].items()),
+    ]
 
 
 def _growth(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
@@ -72,7 +80,8 @@ def _growth(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any
 
     results = measure_growth(args.subjects.split(","), settings, args.steps, args.quick)
     lines = [
-        f"{name:<24} time ~ n^{curve['exponents']['seconds']:.2f}  memory ~ n^{curve['exponents']['memory']:.2f}" for name, curve in results["curves"].items()
+        f"{name:<24} time ~ n^{curve['exponents']['seconds']:.2f}  memory ~ n^{curve['exponents']['memory']:.2f}"
+        for name, curve in results["curves"].items()
     ]
     return results, lines
 
@@ -81,7 +90,10 @@ def _merge(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any]
     from common.bench.merge import measure_merge
 
     results = measure_merge(settings, args.layers)
-    lines = [f"{name:<8} {found['seconds']:.2f} s, {found['fraction']:.2f} of a copy's bandwidth" for name, found in results["operations"].items()]
+    lines = [
+        f"{name:<8} {found['seconds']:.2f} s, {found['fraction']:.2f} of a copy's bandwidth"
+        for name, found in results["operations"].items()
+    ]
     return results, lines
 
 

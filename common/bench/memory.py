@@ -45,7 +45,12 @@ class Meter:
     def results(self) -> dict[str, Any]:
         """Bytes: before the first step, the peaks of the first (with what is compiled for it) and of the last, in all and above what was there before."""
         first, last = self._peaks[0], self._peaks[-1]
-        return {"before": self._before, "first": first - self._before, "later": last - self._before, "peak": max(self._peaks)}
+        return {
+            "before": self._before,
+            "first": first - self._before,
+            "later": last - self._before,
+            "peak": max(self._peaks),
+        }
 
     def _read(self, reset: bool = False) -> tuple[int, int]:
         found = self._device(reset)
@@ -56,7 +61,9 @@ class Meter:
                 _RESET.write_text("5")
             lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
         except OSError as error:
-            raise RunError(f"Peak memory on the CPU is read from Linux, {_RESET} and {_STATUS}; that failed: {error}.") from error
+            raise RunError(
+                f"Peak memory on the CPU is read from Linux, {_RESET} and {_STATUS}; that failed: {error}."
+            ) from error
         return _bytes(lines["VmRSS"]), _bytes(lines["VmHWM"])
 
 
@@ -85,7 +92,9 @@ def _once(name: str, settings: Settings, request: dict[str, Any], saved: str | N
             found |= worker.ask("memory", count=_STEPS)
         if saved:
             found |= worker.ask("saved")
-    with begin(name, settings) as untrained:  # the loss before training, which would raise the mark if it were taken before
+    with begin(
+        name, settings
+    ) as untrained:  # the loss before training, which would raise the mark if it were taken before
         untrained.ask("build", **changed(name, request))
         return found | untrained.ask("check")
 

@@ -42,27 +42,41 @@ def measure_merge(settings: Settings, layers: int | None = None) -> dict[str, An
             samples["copy"].append(_seconds(_copier()))
             samples["merge"].append(_merge(plan, adapter))
             samples["load"].append(_seconds(lambda: load_adapter(Path(folder), plan, spec)))
-            say(f"round {number} of {settings.rounds}: " + ", ".join(f"{name} {values[-1]:.3f}" for name, values in samples.items()))
+            say(
+                f"round {number} of {settings.rounds}: "
+                + ", ".join(f"{name} {values[-1]:.3f}" for name, values in samples.items())
+            )
     bandwidth = [2 * _COPY / seconds for seconds in samples["copy"]]
     operations = {}
     for name, moved in (("merge", 2 * weights + small), ("load", small)):
         fractions = [moved / seconds / best for seconds, best in zip(samples[name], bandwidth, strict=True)]
-        operations[name] = {"seconds": median(samples[name]), "samples": samples[name], "bytes": moved, "fraction": median(fractions)}
+        operations[name] = {
+            "seconds": median(samples[name]),
+            "samples": samples[name],
+            "bytes": moved,
+            "fraction": median(fractions),
+        }
     about = {"layers": layers or _XL["n_layer"], "parameters": spec.parameter_count(), "matrices": len(plan.steps)}
     return {"model": about, "copy_bytes_per_second": median(bandwidth), "operations": operations}
 
 
 def _model(layers: int) -> tuple[ModelSpec, Plan]:
     config = {**gpt2.DEFAULTS, **_XL, "n_layer": layers}
-    spec = ModelSpec("gpt2", "language-modeling", config, gpt2.modules(config, "language-modeling"), (), {}, "bench", "bench")
-    return spec, resolve(AdaptationConfig("lora", tuple(map(TargetConfig, _TARGETS)), (), 8, 16.0, 0.0, False, "none"), spec)
+    spec = ModelSpec(
+        "gpt2", "language-modeling", config, gpt2.modules(config, "language-modeling"), (), {}, "bench", "bench"
+    )
+    return spec, resolve(
+        AdaptationConfig("lora", tuple(map(TargetConfig, _TARGETS)), (), 8, 16.0, 0.0, False, "none"), spec
+    )
 
 
 def _merge(plan: Plan, adapter: dict[str, np.ndarray]) -> float:
     """Seconds of the merges alone: weights of one module exist at a time, and drawing them does not count."""
     random, total = np.random.default_rng(0), 0.0
     for step in plan.steps:
-        shape = (step.in_features, step.out_features) if step.kind == "conv1d" else (step.out_features, step.in_features)
+        shape = (
+            (step.in_features, step.out_features) if step.kind == "conv1d" else (step.out_features, step.in_features)
+        )
         weight = random.standard_normal(shape, np.float32)
         total += _seconds(lambda weight=weight, step=step: merged_weight(step, weight, adapter))
     return total

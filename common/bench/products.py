@@ -47,7 +47,9 @@ def step_products(spec: ModelSpec, plan: Plan, batch: Batch) -> Counter[Product]
         InputError: the family is not counted here.
     """
     if spec.family not in _FAMILIES:
-        raise InputError(f"The limit is known for {', '.join(_FAMILIES)}; received {spec.family}. Leave it out with --no-limit.")
+        raise InputError(
+            f"The limit is known for {', '.join(_FAMILIES)}; received {spec.family}. Leave it out with --no-limit."
+        )
     count = _Count(spec, plan, *batch["input_ids"].shape)
     _FAMILIES[spec.family](count, int((batch["labels"] != IGNORE).sum()))
     return count.products
@@ -123,8 +125,14 @@ class _Count:
 def _bert(count: _Count, scored: int) -> None:
     config, table = count.config, "bert.embeddings"
     hidden, inner, last = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"] - 1
-    looked_up = [count.embedding(f"{table}.{name}", count.tokens) for name in ("word_embeddings", "token_type_embeddings")]
-    needs = any(looked_up) or count.embedding(f"{table}.position_embeddings", count.length) or count.trains(f"{table}.LayerNorm")
+    looked_up = [
+        count.embedding(f"{table}.{name}", count.tokens) for name in ("word_embeddings", "token_type_embeddings")
+    ]
+    needs = (
+        any(looked_up)
+        or count.embedding(f"{table}.position_embeddings", count.length)
+        or count.trains(f"{table}.LayerNorm")
+    )
     for index in range(last + 1):
         path = f"bert.encoder.layer.{index}"
         queries = 1 if index == last else count.length
@@ -135,7 +143,9 @@ def _bert(count: _Count, scored: int) -> None:
         out = count.linear(f"{path}.attention.output.dense", positions, hidden, hidden, mixed)
         needs = needs or out or count.trains(f"{path}.attention.output.LayerNorm")
         middle = count.linear(f"{path}.intermediate.dense", positions, hidden, inner, needs)
-        needs = count.linear(f"{path}.output.dense", positions, inner, hidden, middle) or count.trains(f"{path}.output.LayerNorm")
+        needs = count.linear(f"{path}.output.dense", positions, inner, hidden, middle) or count.trains(
+            f"{path}.output.LayerNorm"
+        )
     needs = count.linear("bert.pooler.dense", count.rows, hidden, hidden, needs)
     count.linear("classifier", count.rows, hidden, config["num_labels"], needs)
 
@@ -150,7 +160,9 @@ def _gpt2(count: _Count, scored: int) -> None:
         queries = 1 if classifies and index == last else count.length
         positions = count.rows * queries
         entering = needs or count.trains(f"{path}.ln_1")
-        mixed = count.attention(config["n_head"], hidden, queries, _qkv(count, f"{path}.attn.c_attn", hidden, positions, entering))
+        mixed = count.attention(
+            config["n_head"], hidden, queries, _qkv(count, f"{path}.attn.c_attn", hidden, positions, entering)
+        )
         out = count.linear(f"{path}.attn.c_proj", positions, hidden, hidden, mixed)
         needs = needs or out
         middle = count.linear(f"{path}.mlp.c_fc", positions, hidden, inner, needs or count.trains(f"{path}.ln_2"))

@@ -15,13 +15,17 @@ TOLERANCE = 1e-3  #: relative difference of two subjects' first losses, above wh
 TOLERANCE_BF16 = 1e-2  #: where one of them computes in bfloat16
 
 
-def alternate(measure: Mapping[str, Callable[[], float]], rounds: int, tell: Callable[[str], None] = lambda text: None) -> dict[str, list[float]]:
+def alternate(
+    measure: Mapping[str, Callable[[], float]], rounds: int, tell: Callable[[str], None] = lambda text: None
+) -> dict[str, list[float]]:
     """Call every function once a round, in the same order: A B A B. Returns what each returned."""
     samples: dict[str, list[float]] = {name: [] for name in measure}
     for number in range(1, rounds + 1):
         for name, function in measure.items():
             samples[name].append(function())
-        tell(f"round {number} of {rounds}: " + ", ".join(f"{name} {values[-1]:.4g}" for name, values in samples.items()))
+        tell(
+            f"round {number} of {rounds}: " + ", ".join(f"{name} {values[-1]:.4g}" for name, values in samples.items())
+        )
     return samples
 
 
@@ -37,7 +41,9 @@ def fastest(function: Callable[[], object], repeats: int, wait: Callable[[], Non
     return min(seconds[1:])
 
 
-def ratios(samples: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]) -> dict[str, dict[str, float | list[float]]]:
+def ratios(
+    samples: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]
+) -> dict[str, dict[str, float | list[float]]]:
     """For each pair (ours, other), named ``ours/other``: the ratio in every round, its quartiles, and the ratio of the sums.
 
     The two of a ratio were measured one after the other, so that whatever slows the machine down for longer slows both.
@@ -47,7 +53,13 @@ def ratios(samples: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, st
         each = np.asarray(samples[ours]) / np.asarray(samples[other])
         low, middle, high = (float(value) for value in np.percentile(each, (25, 50, 75)))
         sums = sum(samples[ours]) / sum(samples[other])
-        found[f"{ours}/{other}"] = {"median": middle, "lower_quartile": low, "upper_quartile": high, "of_sums": sums, "rounds": each.tolist()}
+        found[f"{ours}/{other}"] = {
+            "median": middle,
+            "lower_quartile": low,
+            "upper_quartile": high,
+            "of_sums": sums,
+            "rounds": each.tolist(),
+        }
     return found
 
 
@@ -66,4 +78,6 @@ def check_losses(losses: Mapping[str, float]) -> None:
     tolerance = TOLERANCE_BF16 if any("dtype=bf16" in name for name in losses) else TOLERANCE
     if not np.ptp(values) <= tolerance * np.abs(values).max():  # NaN neither
         listed = ", ".join(f"{name} {value:.6f}" for name, value in losses.items())
-        raise RunError(f"Subjects may only be compared where their first losses agree within {tolerance:g}; received {listed}. They compute different things.")
+        raise RunError(
+            f"Subjects may only be compared where their first losses agree within {tolerance:g}; received {listed}. They compute different things."
+        )

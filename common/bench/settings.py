@@ -36,7 +36,13 @@ class Settings:
 
     def request(self, case: str, **more: Any) -> dict[str, Any]:
         """What a worker is told of a case."""
-        given = {"case": case, "device": self.device, "model": self.model, "data_dir": self.data_dir, "set": list(self.set)}
+        given = {
+            "case": case,
+            "device": self.device,
+            "model": self.model,
+            "data_dir": self.data_dir,
+            "set": list(self.set),
+        }
         return given | {key: value for key, value in more.items() if value is not None}
 
 
@@ -47,7 +53,9 @@ def begin(name: str, settings: Settings) -> Worker:
     name = plain_name(name)
     half = framework_of(name)
     if not available()[half]:
-        raise InputError(f"Subject {name} needs the framework of the {half} half, which is not installed. Install it, or leave the subject out.")
+        raise InputError(
+            f"Subject {name} needs the framework of the {half} half, which is not installed. Install it, or leave the subject out."
+        )
     return Worker(name, settings.threads)
 
 
@@ -55,11 +63,25 @@ def save(kind: str, settings: Settings, results: dict[str, Any], names: Sequence
     """Write a measurement with everything it depends on; returns the file."""
     path = settings.output or Path("runs/bench") / f"{kind}.json"
     device = {"device": settings.device or "default", "model": settings.model, "set": list(settings.set)}
-    versions = {package: metadata.version(package) for package in _PACKAGES if find_spec(package) and _distributed(package)}
-    preloaded = [Path(library).name for library in os.environ.get("LD_PRELOAD", "").replace(" ", ":").split(":") if library]  # another allocator, say
-    machine = system.hardware(_accelerator()) | {"threads": settings.threads, "load_average": os.getloadavg(), "preloaded": preloaded}
-    content = {"schema": 1, "kind": kind, "settings": device | {"threads": settings.threads, "rounds": settings.rounds, "subjects": list(names)}}
-    write_json(path, content | {"versions": {"python": sys.version.split()[0]} | versions, "hardware": machine} | results)
+    versions = {
+        package: metadata.version(package) for package in _PACKAGES if find_spec(package) and _distributed(package)
+    }
+    preloaded = [
+        Path(library).name for library in os.environ.get("LD_PRELOAD", "").replace(" ", ":").split(":") if library
+    ]  # another allocator, say
+    machine = system.hardware(_accelerator()) | {
+        "threads": settings.threads,
+        "load_average": os.getloadavg(),
+        "preloaded": preloaded,
+    }
+    content = {
+        "schema": 1,
+        "kind": kind,
+        "settings": device | {"threads": settings.threads, "rounds": settings.rounds, "subjects": list(names)},
+    }
+    write_json(
+        path, content | {"versions": {"python": sys.version.split()[0]} | versions, "hardware": machine} | results
+    )
     return path
 
 
@@ -79,5 +101,7 @@ def _distributed(package: str) -> bool:
 def _accelerator() -> str | None:
     """Name of the accelerator as its driver gives it; the parent imports no framework."""
     for file in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        return next((line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith("Model")), None)
+        return next(
+            (line.partition(":")[2].strip() for line in file.read_text().splitlines() if line.startswith("Model")), None
+        )
     return "Ascend" if list(Path("/dev").glob("davinci[0-9]*")) else None

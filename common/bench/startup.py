@@ -43,17 +43,30 @@ def measure_startup(settings: Settings) -> dict[str, Any]:
         config = Path(folder, "tiny.yaml")
         config.write_text(_TINY.format(folder=folder), encoding="utf-8")
         measure = {"twinlora --help": lambda: _timed(["-c", _MAIN, "--help"], settings)[0]}
-        measure |= {f"import {BACKENDS[half]}": lambda half=half: _timed(["-c", f"import {BACKENDS[half]}"], settings)[0] for half in halves}
-        measure |= {f"import {half}_impl": lambda half=half: _timed(["-c", f"import {half}_impl"], settings)[0] for half in halves}
-        measure |= {f"first step, {half}": lambda half=half: _first_step(half, config, folder, settings) for half in halves}
+        measure |= {
+            f"import {BACKENDS[half]}": lambda half=half: _timed(["-c", f"import {BACKENDS[half]}"], settings)[0]
+            for half in halves
+        }
+        measure |= {
+            f"import {half}_impl": lambda half=half: _timed(["-c", f"import {half}_impl"], settings)[0]
+            for half in halves
+        }
+        measure |= {
+            f"first step, {half}": lambda half=half: _first_step(half, config, folder, settings) for half in halves
+        }
         samples = alternate(measure, settings.rounds, say)
     loaded = {half: _loaded(half, settings) for half in halves}
-    return {"seconds": {name: {"median": median(values), "samples": values} for name, values in samples.items()}, "loaded": loaded}
+    return {
+        "seconds": {name: {"median": median(values), "samples": values} for name, values in samples.items()},
+        "loaded": loaded,
+    }
 
 
 def _timed(arguments: list[str], settings: Settings) -> tuple[float, str]:
     begun = time.perf_counter()
-    done = subprocess.run([sys.executable, *arguments], env=environment(settings.threads), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment(settings.threads), capture_output=True, text=True, check=False
+    )
     seconds = time.perf_counter() - begun
     if done.returncode:
         raise RunError(f"{' '.join(arguments)} ended with exit code {done.returncode}: {done.stderr[-800:]}")
@@ -67,7 +80,10 @@ def _first_step(half: str, config: Path, folder: str, settings: Settings) -> flo
     command = [sys.executable, "-c", _MAIN, "train", str(config), "--backend", half, "--output", folder, "--overwrite"]
     command += ["--device", settings.device] if settings.device else []
     begun = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said, subprocess.Popen(command, env=environment(settings.threads), stdout=said, stderr=said) as process:
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, env=environment(settings.threads), stdout=said, stderr=said) as process,
+    ):
         while process.poll() is None and not (log.is_file() and '"step", "step": 1' in log.read_text(encoding="utf-8")):
             time.sleep(0.005)
         seconds = time.perf_counter() - begun

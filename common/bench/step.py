@@ -21,13 +21,18 @@ def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
     """What is compared: each of our halves with every peer, MindSpore with PyTorch, and a half under other settings with itself."""
     ours = [name for name in names if is_ours(name)]
     found = [
-        (mine, peer) for mine in ours for peer in names if not is_ours(peer) and peer in (plain_name(peer), mine.replace(plain_name(mine), plain_name(peer)))
+        (mine, peer)
+        for mine in ours
+        for peer in names
+        if not is_ours(peer) and peer in (plain_name(peer), mine.replace(plain_name(mine), plain_name(peer)))
     ]
     found += [(name, plain_name(name)) for name in ours if name != plain_name(name) and plain_name(name) in names]
     return found + ([("mindspore", "pytorch")] if {"mindspore", "pytorch"} <= set(names) else [])
 
 
-def start(stack: ExitStack, names: Sequence[str], settings: Settings, request: dict[str, Any]) -> tuple[dict[str, Worker], dict[str, Any]]:
+def start(
+    stack: ExitStack, names: Sequence[str], settings: Settings, request: dict[str, Any]
+) -> tuple[dict[str, Worker], dict[str, Any]]:
     """Start and build every subject, one after the other; returns the workers and what they said of themselves.
 
     Raises:
@@ -35,18 +40,28 @@ def start(stack: ExitStack, names: Sequence[str], settings: Settings, request: d
         RunError: they do not compute the same.
     """
     if len(set(names)) != len(names) or not names:
-        raise InputError(f"Every subject is measured once; received {', '.join(names) or 'none'}. Name each of them once with --subjects.")
+        raise InputError(
+            f"Every subject is measured once; received {', '.join(names) or 'none'}. Name each of them once with --subjects."
+        )
     workers = {name: stack.enter_context(begin(name, settings)) for name in names}
     built = {}
     for name, worker in workers.items():
         built[name] = worker.ask("build", **changed(name, request)) | worker.ask("check")
-        say(f"{name}: loss {built[name]['check_loss']:.6f} before training{'; ' + built[name]['note'] if built[name]['note'] else ''}")
+        say(
+            f"{name}: loss {built[name]['check_loss']:.6f} before training{'; ' + built[name]['note'] if built[name]['note'] else ''}"
+        )
     check_losses({name: answer["check_loss"] for name, answer in built.items()})
     return workers, built
 
 
 def measure_steps(
-    case: str, names: Sequence[str], settings: Settings, count: int, warmup: int, limit: bool, size: Sequence[int] | None = None
+    case: str,
+    names: Sequence[str],
+    settings: Settings,
+    count: int,
+    warmup: int,
+    limit: bool,
+    size: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """``settings.rounds`` rounds of ``count`` steps of every subject, in turn, and of the limit of our halves' frameworks.
 
@@ -59,7 +74,9 @@ def measure_steps(
             built[name]["warm"] = worker.ask("warm", total=count * settings.rounds, count=warmup)
         for name, worker in workers.items():
             built[name]["idle_share"] = worker.idle_share()
-        measure = {name: lambda worker=worker: worker.ask("steps", count=count)["seconds"] for name, worker in workers.items()}
+        measure = {
+            name: lambda worker=worker: worker.ask("steps", count=count)["seconds"] for name, worker in workers.items()
+        }
         limited = [name for name in names if is_ours(name) and limit]
         for name in limited:
             built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
@@ -70,4 +87,11 @@ def measure_steps(
         samples[f"limit of {name}"] = samples[f"limit of {name}"][-1:] * settings.rounds
     compared = pairs(names) + [(name, f"limit of {name}") for name in limited]
     seconds = {name: {"median": median(values), "samples": values} for name, values in samples.items()}
-    return {"case": case, "steps_per_round": count, "warmup": warmup, "subjects": built, "seconds_per_step": seconds, "ratios": ratios(samples, compared)}
+    return {
+        "case": case,
+        "steps_per_round": count,
+        "warmup": warmup,
+        "subjects": built,
+        "seconds_per_step": seconds,
+        "ratios": ratios(samples, compared),
+    }

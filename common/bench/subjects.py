@@ -17,7 +17,12 @@ from common.training.assembly import build_engine
 __all__ = ["OURS", "PEERS", "SUBJECTS", "Subject", "build", "changed", "framework_of", "is_ours", "plain_name"]
 
 OURS = ("pytorch", "mindspore")
-PEERS = {"peft": "peft_peer", "peft-compile": "peft_peer", "loralib": "loralib_peer", "mindpet": "mindpet_peer"}  #: peer to its module
+PEERS = {
+    "peft": "peft_peer",
+    "peft-compile": "peft_peer",
+    "loralib": "loralib_peer",
+    "mindpet": "mindpet_peer",
+}  #: peer to its module
 SUBJECTS = (*OURS, *PEERS)
 _FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "bench"
 
@@ -95,6 +100,8 @@ def build(name: str, case: Case, device: str | None) -> Subject:
     if name in OURS:
         return Own(name, case, device)
     if not (_FOLDER / f"{PEERS[name]}.py").is_file():
-        raise InputError(f"Subject {name} is part of the source tree, in {_FOLDER}, which is not here. Run from a checkout.")
+        raise InputError(
+            f"Subject {name} is part of the source tree, in {_FOLDER}, which is not here. Run from a checkout."
+        )
     sys.path.insert(0, str(_FOLDER))
     return importlib.import_module(PEERS[name]).build(name, case, device)

@@ -40,7 +40,9 @@ class Session:
         self.subject = subjects.build(self.name, self.case, request.get("device"))
         variables = dict(os.environ)
         self._framework = importlib.import_module(f"{subjects.framework_of(self.name)}_impl.measuring")
-        if self.name not in subjects.OURS:  # a peer runs with the framework's own settings, not with those that our half makes
+        if (
+            self.name not in subjects.OURS
+        ):  # a peer runs with the framework's own settings, not with those that our half makes
             os.environ.clear()
             os.environ.update(variables)
         return {"note": self.subject.note}
@@ -54,7 +56,9 @@ class Session:
         batches = list(islice(cycle(self.case.batches), request["total"]))
         begun = time.perf_counter()
         shapes = {batch["input_ids"].shape: batch for batch in batches}
-        losses = self.subject.losses([self.subject.step(batch) for batch in (*shapes.values(), *batches[: request["count"]])])
+        losses = self.subject.losses(
+            [self.subject.step(batch) for batch in (*shapes.values(), *batches[: request["count"]])]
+        )
         self._stream = cycle(self.case.batches)
         return {"losses": losses, "shapes": len(shapes), "seconds": time.perf_counter() - begun}
 
@@ -76,7 +80,9 @@ class Session:
             for product, number in step_products(self.case.spec, self.case.plan, example[kind]).items():
                 self._products[product] += number * times
         self._batches = len(batches)
-        listed = [[*dataclasses.astuple(product), times / len(batches)] for product, times in sorted(self._products.items())]
+        listed = [
+            [*dataclasses.astuple(product), times / len(batches)] for product, times in sorted(self._products.items())
+        ]
         return {"flops": flops(self._products) / len(batches), "products": listed}
 
     def limit(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,7 +94,9 @@ class Session:
         for product in self._products:
             seconds = self._framework.product_seconds(dataclasses.astuple(product), request["repeats"], dtype, device)
             self._fastest[product] = min(seconds, self._fastest.get(product, seconds))
-        return {"seconds": sum(self._fastest[product] * times for product, times in self._products.items()) / self._batches}
+        return {
+            "seconds": sum(self._fastest[product] * times for product, times in self._products.items()) / self._batches
+        }
 
     def memory(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Peaks of ``count`` steps, one after the other, above what there was before the first, and in all."""
@@ -99,7 +107,11 @@ class Session:
 
     def saved(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """What the forward pass of a step keeps for its backward pass; None where that cannot be seen."""
-        return {"saved_bytes": self._framework.saved_bytes(lambda: self.subject.step(self.case.batches[0]), self.subject.model)}
+        return {
+            "saved_bytes": self._framework.saved_bytes(
+                lambda: self.subject.step(self.case.batches[0]), self.subject.model
+            )
+        }
 
 
 def answer(method: Callable[[Mapping[str, Any]], dict[str, Any]], request: Mapping[str, Any]) -> dict[str, Any]:

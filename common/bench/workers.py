@@ -24,7 +24,12 @@ _TAIL = 12  #: lines of a crashed worker's standard error that are shown
 def environment(threads: int) -> dict[str, str]:
     """This process's variables with the number of threads that every subject gets."""
     path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    return os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONPATH": path, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    return os.environ | {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "PYTHONPATH": path,
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
 
 
 class Worker:
@@ -73,7 +78,9 @@ class Worker:
         except BrokenPipeError:
             line = ""
         if not line:
-            raise RunError(f"Subject {self.name} ended with exit code {self._process.wait()} when asked for {do}. Its last lines:\n{self._last_lines()}")
+            raise RunError(
+                f"Subject {self.name} ended with exit code {self._process.wait()} when asked for {do}. Its last lines:\n{self._last_lines()}"
+            )
         answer = json.loads(line)
         if "error" in answer:
             raise (InputError if answer["exit_code"] == 2 else RunError)(f"Subject {self.name}: {answer['error']}")

@@ -19,11 +19,26 @@ __all__ = ["add_backend", "add_experiment", "add_run", "add_suite", "compiled", 
 def add_experiment(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """CONFIG and everything that changes it."""
     text = "a YAML file, or the name of a shipped experiment such as bert_sst2"
-    parser.add_argument("config", metavar="CONFIG", nargs=None if required else "?", help=text if required else f"{text}; default: small networks")
-    parser.add_argument("--data-dir", metavar="DIR", help="read the data set from this folder instead of the Hugging Face hub")
-    parser.add_argument("--model", metavar="SOURCE", help="hub id, folder or python:PACKAGE/FOLDER; short for --set model.source=SOURCE")
+    parser.add_argument(
+        "config",
+        metavar="CONFIG",
+        nargs=None if required else "?",
+        help=text if required else f"{text}; default: small networks",
+    )
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="read the data set from this folder instead of the Hugging Face hub"
+    )
+    parser.add_argument(
+        "--model", metavar="SOURCE", help="hub id, folder or python:PACKAGE/FOLDER; short for --set model.source=SOURCE"
+    )
     parser.add_argument("--name", help="name of the run; default: that of the file")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting, e.g. training.epochs=1; may be repeated")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change one setting, e.g. training.epochs=1; may be repeated",
+    )
 
 
 def experiment(args: argparse.Namespace) -> ExperimentConfig | None:
@@ -36,7 +51,9 @@ def experiment(args: argparse.Namespace) -> ExperimentConfig | None:
 
     if args.config is None:
         if args.data_dir or args.model or args.name or args.set:
-            raise InputError("--data-dir, --model, --name and --set change a configuration; none was given. Name one, for example bert_sst2.")
+            raise InputError(
+                "--data-dir, --model, --name and --set change a configuration; none was given. Name one, for example bert_sst2."
+            )
         return None
 
     overrides = list(args.set)
@@ -49,10 +66,18 @@ def experiment(args: argparse.Namespace) -> ExperimentConfig | None:
 
 def add_suite(parser: argparse.ArgumentParser) -> None:
     """What a suite computes and how."""
-    parser.add_argument("--only", metavar="PATTERN", help="only cases whose id fits, such as 'torch.tanh' or 'models/bert/*'")
+    parser.add_argument(
+        "--only", metavar="PATTERN", help="only cases whose id fits, such as 'torch.tanh' or 'models/bert/*'"
+    )
     parser.add_argument("--steps", metavar="N", type=int, help="of the suite training; default: 30")
-    parser.add_argument("--log", metavar="FILE", type=Path, help="of the suite recorded: what `twinlora map record --json` wrote")
-    parser.add_argument("--plain", action="store_true", help="single operators by MindSpore's own call instead of the adapter that corrects it")
+    parser.add_argument(
+        "--log", metavar="FILE", type=Path, help="of the suite recorded: what `twinlora map record --json` wrote"
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="single operators by MindSpore's own call instead of the adapter that corrects it",
+    )
     parser.add_argument("--mode", help="compiled or interpreted, of training steps; default: what training uses")
 
 

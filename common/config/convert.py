@@ -66,7 +66,9 @@ def convert(annotation: Any, value: Any, path: KeyPath, report: Report) -> Any:
     if origin is typing.Literal:
         if value in arguments and isinstance(value, str):
             return value
-        return _refuse(path, f"must be one of {', '.join(arguments)}; received {value!r}.{nearest(str(value), arguments)}", report)
+        return _refuse(
+            path, f"must be one of {', '.join(arguments)}; received {value!r}.{nearest(str(value), arguments)}", report
+        )
     if origin is tuple:
         return _items(arguments[0], value, path, report)
     if origin is dict:

@@ -37,14 +37,18 @@ class Layers:
             if path[:length] in self.origins:
                 return self.faults.append((_LAST, f"{self.origins[path[:length]]}: {dotted} {message}"))
             line = self.document.lines.get(path[:length])
-            if line is not None and (length == len(path) or length > 1):  # a section's line says nothing about a key it lacks
+            if line is not None and (
+                length == len(path) or length > 1
+            ):  # a section's line says nothing about a key it lacks
                 return self.faults.append((line, f"line {line}: {dotted} {message}"))
         inside = next((f"{label}: " for key, label in self.origins.items() if key[: len(path)] == path), "")
         return self.faults.append((_LAST, f"{inside}{dotted} {message}"))
 
     def _lay(self, layer: dict[str, Any]) -> None:
         """Sections are laid key by key, everything else whole."""
-        sections = {name for name, annotation in field_types(ExperimentConfig).items() if dataclasses.is_dataclass(annotation)}
+        sections = {
+            name for name, annotation in field_types(ExperimentConfig).items() if dataclasses.is_dataclass(annotation)
+        }
         for key, value in layer.items():
             if key in sections and isinstance(value, dict):
                 self._displace(key, value)
@@ -93,6 +97,8 @@ class Layers:
         for depth, key in enumerate(path[:-1], start=1):
             tree = tree.setdefault(key, {})
             if not isinstance(tree, dict):
-                self.faults.append((_LAST, f"{self.origins[path]}: {'.'.join(path[:depth])} has no keys of its own; set it whole"))
+                self.faults.append(
+                    (_LAST, f"{self.origins[path]}: {'.'.join(path[:depth])} has no keys of its own; set it whole")
+                )
                 return
         tree[path[-1]] = value

@@ -16,7 +16,9 @@ from common.errors import InputError, nearest
 
 __all__ = ["CONFIG_DIRECTORY", "find_config", "from_yaml", "load_config", "to_plain", "to_yaml"]
 
-CONFIG_DIRECTORY = Path(__file__).resolve().parents[2] / "configs"  #: the shipped experiments, installed beside the package
+CONFIG_DIRECTORY = (
+    Path(__file__).resolve().parents[2] / "configs"
+)  #: the shipped experiments, installed beside the package
 _DEFAULTS = "defaults.yaml"
 
 
@@ -59,19 +61,25 @@ def find_config(path: str | Path) -> Path:
     if str(path) in shipped:
         return CONFIG_DIRECTORY / f"{path}.yaml"
     what = "is a folder" if path.is_dir() else "does not exist"
-    raise InputError(f"The configuration must be a YAML file or one of {', '.join(shipped)}; {path} {what}.{nearest(path.stem, shipped)}")
+    raise InputError(
+        f"The configuration must be a YAML file or one of {', '.join(shipped)}; {path} {what}.{nearest(path.stem, shipped)}"
+    )
 
 
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{file}: an experiment file must be UTF-8 text; byte {error.start} is not. Save it as UTF-8.") from error
+        raise InputError(
+            f"{file}: an experiment file must be UTF-8 text; byte {error.start} is not. Save it as UTF-8."
+        ) from error
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}.") from error
 
 
-def _resolve(text: str, origin: str, overrides: Sequence[str], name: str | None, default_name: str | None) -> ExperimentConfig:
+def _resolve(
+    text: str, origin: str, overrides: Sequence[str], name: str | None, default_name: str | None
+) -> ExperimentConfig:
     defaults = parse(_read(CONFIG_DIRECTORY / _DEFAULTS), _DEFAULTS).values
     if default_name is not None:
         defaults["name"] = default_name

@@ -18,15 +18,24 @@ __all__ = ["EXCLUSIVE", "METRICS_BY_TASK", "check"]
 Problem = tuple[str, str]  # dotted path, message
 
 #: Pairs of which one is given; an override (or a file) that gives one displaces the other's value from the layer below.
-EXCLUSIVE = (("optimization", "warmup_steps", "warmup_ratio"), ("training", "evaluate_every_steps", "evaluate_every_epochs"))
-METRICS_BY_TASK = {"sequence-classification": tuple(name for name in METRICS if name != "perplexity"), "language-modeling": ("loss", "perplexity")}
+EXCLUSIVE = (
+    ("optimization", "warmup_steps", "warmup_ratio"),
+    ("training", "evaluate_every_steps", "evaluate_every_epochs"),
+)
+METRICS_BY_TASK = {
+    "sequence-classification": tuple(name for name in METRICS if name != "perplexity"),
+    "language-modeling": ("loss", "perplexity"),
+}
 _SPLITS = ("train", "validation", "test")
 
 _POSITIVE = ("must be greater than 0", lambda x: x > 0)
 _NOT_NEGATIVE = ("must be 0 or more", lambda x: x >= 0)
 _PROBABILITY = ("must be at least 0 and less than 1", lambda x: 0 <= x < 1)
 _SEED = ("must be between 0 and 4294967295", lambda x: 0 <= x < 2**32)
-_NAME = ("must be a plain folder name: letters, digits, dot, dash, underscore", lambda x: re.fullmatch(r"[\w][\w.+ -]*(?<! )", x) is not None)
+_NAME = (
+    "must be a plain folder name: letters, digits, dot, dash, underscore",
+    lambda x: re.fullmatch(r"[\w][\w.+ -]*(?<! )", x) is not None,
+)
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "name": _NAME,
     "seed": _SEED,
@@ -118,7 +127,10 @@ def _only_splits(path, mapping):
 @_rule("model.source", "model.tokenizer", "model.config")
 def _from_scratch(source, tokenizer, config):
     if source is None and "model_type" not in config:
-        yield "model.source", "is null: a model built from scratch needs model.config with model_type and sizes; or name a checkpoint with --model SOURCE"
+        yield (
+            "model.source",
+            "is null: a model built from scratch needs model.config with model_type and sizes; or name a checkpoint with --model SOURCE",
+        )
     if source is None and tokenizer is None:
         yield "model.tokenizer", "must be given when model.source is null, for example bpe:8192"
 
@@ -143,7 +155,10 @@ def _targets(targets):
 @_rule("adaptation.method", "model.task")
 def _head(method, task):
     if method == "head" and task == "language-modeling":
-        yield "adaptation.method", "head trains the classification head alone and needs model.task: sequence-classification; use lora or full"
+        yield (
+            "adaptation.method",
+            "head trains the classification head alone and needs model.task: sequence-classification; use lora or full",
+        )
 
 
 @_rule("training.global_batch_size")
@@ -169,30 +184,48 @@ def _recompute(recompute, shard, compiled):
 def _plain(names):
     for index, name in enumerate(names):
         if name not in FAST_PATHS:
-            yield f"training.plain.{index}", f"must be one of {', '.join(FAST_PATHS)}; received {name!r}.{nearest(name, FAST_PATHS)}"
+            yield (
+                f"training.plain.{index}",
+                f"must be one of {', '.join(FAST_PATHS)}; received {name!r}.{nearest(name, FAST_PATHS)}",
+            )
 
 
 @_rule("training.shard", "training.compile", "adaptation.method")
 def _shard(shard, compiled, method):
     if shard and method == "full":
-        yield "training.shard", "divides frozen weights, and adaptation.method: full trains them all; use lora or head, or set it to false"
+        yield (
+            "training.shard",
+            "divides frozen weights, and adaptation.method: full trains them all; use lora or head, or set it to false",
+        )
     if shard and compiled:
-        yield "training.shard", "gathers the weights layer by layer, and training.compile: true makes one graph of all; set one of them to false"
+        yield (
+            "training.shard",
+            "gathers the weights layer by layer, and training.compile: true makes one graph of all; set one of them to false",
+        )
 
 
 @_rule("optimization.warmup_steps", "optimization.warmup_ratio")
 def _warmup(steps, ratio):
     if steps is not None and ratio is not None:
-        yield "optimization.warmup_ratio", f"and warmup_steps exclude each other; received {ratio} and {steps}; set one to null"
+        yield (
+            "optimization.warmup_ratio",
+            f"and warmup_steps exclude each other; received {ratio} and {steps}; set one to null",
+        )
 
 
 @_rule("training.evaluate_every_steps", "training.evaluate_every_epochs")
 def _evaluation(steps, epochs):
     if (steps is None) == (epochs is None):
-        yield "training.evaluate_every_steps", f"and evaluate_every_epochs: exactly one must be given; received {steps} and {epochs}"
+        yield (
+            "training.evaluate_every_steps",
+            f"and evaluate_every_epochs: exactly one must be given; received {steps} and {epochs}",
+        )
 
 
 @_rule("training.metric", "model.task")
 def _metric(metric, task):
     if metric not in METRICS_BY_TASK[task]:
-        yield "training.metric", f"must be one of {', '.join(METRICS_BY_TASK[task])} for task {task}; received {metric!r}"
+        yield (
+            "training.metric",
+            f"must be one of {', '.join(METRICS_BY_TASK[task])} for task {task}; received {metric!r}",
+        )

@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["AdaptationConfig", "DataConfig", "ExperimentConfig", "ModelConfig", "OptimizationConfig", "TargetConfig", "TrainingConfig"]
+__all__ = [
+    "AdaptationConfig",
+    "DataConfig",
+    "ExperimentConfig",
+    "ModelConfig",
+    "OptimizationConfig",
+    "TargetConfig",
+    "TrainingConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -18,9 +26,13 @@ class ModelConfig:
 
     source: str | None  #: hub id, local folder or ``python:PACKAGE/FOLDER``; null builds ``config`` from scratch
     task: Literal["sequence-classification", "language-modeling"]
-    tokenizer: str | None  #: hub id, folder, ``python:...`` or ``bpe:SIZE`` (trained on the training split); null takes that of ``source``
+    tokenizer: (
+        str | None
+    )  #: hub id, folder, ``python:...`` or ``bpe:SIZE`` (trained on the training split); null takes that of ``source``
     dropout: float | None  #: replaces every dropout probability of the base model; null keeps the checkpoint's
-    config: dict[str, Any]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
+    config: dict[
+        str, Any
+    ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,9 @@ class OptimizationConfig:
     """AdamW with decoupled decay (none on biases and norms) and a learning-rate schedule."""
 
     learning_rate: float
-    head_learning_rate: float | None  #: of the task head, which starts from nothing; follows the schedule in proportion; null: learning_rate
+    head_learning_rate: (
+        float | None
+    )  #: of the task head, which starts from nothing; follows the schedule in proportion; null: learning_rate
     final_learning_rate: float  #: what linear, cosine and polynomial schedules end at
     schedule: Literal["constant", "linear", "cosine", "polynomial"]
     power: float  #: of the polynomial schedule
@@ -94,10 +108,14 @@ class TrainingConfig:
     patience: int | None  #: evaluations without a strictly better metric before stopping; null never stops early
     log_every_steps: int
     dtype: Literal["fp32", "bf16"]
-    compile: bool | None  #: null: the faster choice of the backend; true: ms.jit / torch.compile; false: eager / PyNative
+    compile: (
+        bool | None
+    )  #: null: the faster choice of the backend; true: ms.jit / torch.compile; false: eager / PyNative
     recompute: bool  #: keep the inputs of layers alone and compute the rest again in the backward pass (activation checkpointing); PyTorch only
     plain: tuple[str, ...]  #: fast paths to switch off, of `common.backend.FAST_PATHS`
-    shard: bool  #: divide the frozen weights among the processes, for models that one device does not hold; PyTorch only
+    shard: (
+        bool  #: divide the frozen weights among the processes, for models that one device does not hold; PyTorch only
+    )
 
 
 @dataclass(frozen=True)

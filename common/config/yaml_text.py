@@ -20,7 +20,10 @@ _CORE = {
     "tag:yaml.org,2002:null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     "tag:yaml.org,2002:int": (r"[-+]?[0-9]{1,300}", list("-+0123456789")),
-    "tag:yaml.org,2002:float": (r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", list("-+.0123456789")),
+    "tag:yaml.org,2002:float": (
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
 }
 
 
@@ -29,7 +32,9 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not supported here", self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(
+                None, None, "anchors and aliases are not supported here", self.peek_event().start_mark
+            )
         return super().compose_node(parent, index)
 
 
@@ -64,7 +69,9 @@ def parse(text: str, origin: str) -> Document:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is not None and not isinstance(node, yaml.MappingNode):
-            raise InputError(f"{origin}: an experiment file must be a YAML mapping (section: ...); received a {node.id}.")
+            raise InputError(
+                f"{origin}: an experiment file must be a YAML mapping (section: ...); received a {node.id}."
+            )
         document.values = _plain(loader, node, (), document) if node is not None else {}
     except yaml.YAMLError as error:
         raise InputError(_not_yaml(error, origin)) from error
@@ -94,7 +101,13 @@ def _plain(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) 
         return [_plain(loader, item, (*path, str(index)), document) for index, item in enumerate(node.value)]
     value = loader.construct_object(node, deep=True)
     if value is not None and not isinstance(value, bool | int | float | str):
-        document.problems.append((path, node.start_mark.line + 1, f"must be text, a number, true, false or null; received the YAML type {node.tag}"))
+        document.problems.append(
+            (
+                path,
+                node.start_mark.line + 1,
+                f"must be text, a number, true, false or null; received the YAML type {node.tag}",
+            )
+        )
     return value
 
 
@@ -108,7 +121,9 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, path: KeyPath, document: D
             continue
         here = (*path, key)
         if key in result:
-            document.problems.append((here, line, f"is given twice; the first is on line {document.lines[here]}; keep one"))
+            document.problems.append(
+                (here, line, f"is given twice; the first is on line {document.lines[here]}; keep one")
+            )
             continue
         document.lines[here] = line
         result[key] = _plain(loader, value_node, here, document)

@@ -7,4 +7,15 @@ from common.data.registry import DATASETS
 from common.data.sources import resolve_folder
 from common.data.tokenization import load_tokenizer
 
-__all__ = ["DATASETS", "BatchPlan", "Encoded", "TextData", "encode", "encode_prompts", "evaluation_batches", "load_dataset", "load_tokenizer", "resolve_folder"]
+__all__ = [
+    "DATASETS",
+    "BatchPlan",
+    "Encoded",
+    "TextData",
+    "encode",
+    "encode_prompts",
+    "evaluation_batches",
+    "load_dataset",
+    "load_tokenizer",
+    "resolve_folder",
+]

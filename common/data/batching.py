@@ -22,7 +22,9 @@ class BatchPlan:
     shuffled. Examples left over after the last full batch are drawn before sorting, so that they are not the longest ones, and come last.
     """
 
-    def __init__(self, encoded: Encoded, global_batch_size: int, micro_batch_size: int | None, length_multiple: int, seed: int) -> None:
+    def __init__(
+        self, encoded: Encoded, global_batch_size: int, micro_batch_size: int | None, length_multiple: int, seed: int
+    ) -> None:
         """``micro_batch_size`` None computes a global batch at once.
 
         Raises:
@@ -30,9 +32,13 @@ class BatchPlan:
         """
         micro_batch_size = micro_batch_size or global_batch_size
         if min(global_batch_size, micro_batch_size, length_multiple) < 1:
-            raise InputError(f"Batch sizes and data.length_multiple must be at least 1; received {global_batch_size}, {micro_batch_size}, {length_multiple}.")
+            raise InputError(
+                f"Batch sizes and data.length_multiple must be at least 1; received {global_batch_size}, {micro_batch_size}, {length_multiple}."
+            )
         if global_batch_size % micro_batch_size:
-            raise InputError(f"training.global_batch_size must be a multiple of micro_batch_size; received {global_batch_size} and {micro_batch_size}.")
+            raise InputError(
+                f"training.global_batch_size must be a multiple of micro_batch_size; received {global_batch_size} and {micro_batch_size}."
+            )
         self.encoded = encoded
         self.global_batch_size = global_batch_size
         self.micro_batch_size = micro_batch_size

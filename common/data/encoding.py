@@ -76,7 +76,9 @@ def encode(data: TextData, split: str, tokenizer: PreTrainedTokenizerFast, confi
     if split not in data.splits:
         raise InputError(f"There is no {split} split; the data set has {', '.join(data.splits)}.")
     if data.kind != "classification" and tokenizer.eos_token_id is None:
-        raise InputError("Language modelling needs a tokenizer with an end-of-text token; this one has none. Use a GPT-2 tokenizer or bpe:SIZE.")
+        raise InputError(
+            "Language modelling needs a tokenizer with an end-of-text token; this one has none. Use a GPT-2 tokenizer or bpe:SIZE."
+        )
     columns = data.splits[split]
     path = _cache_path(data.kind, columns, tokenizer, config.max_length)
     arrays = _read_cache(path)
@@ -90,28 +92,43 @@ def encode(data: TextData, split: str, tokenizer: PreTrainedTokenizerFast, confi
 
 def encode_prompts(prompts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
     """Token ids of prompts as ``completion`` data conditions on them, separator included."""
-    return [ids.tolist() for ids in _tokenize((prompt + SEPARATOR for prompt in prompts), tokenizer, add_special_tokens=False)]
+    return [
+        ids.tolist()
+        for ids in _tokenize((prompt + SEPARATOR for prompt in prompts), tokenizer, add_special_tokens=False)
+    ]
 
 
 def _tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, **options: object) -> Iterator[np.ndarray]:
     """Ids of each text, (length,) int32; in chunks, so that Python lists of a whole corpus never exist."""
     texts = list(texts)
     for start in range(0, len(texts), _CHUNK):
-        for ids in tokenizer(texts[start : start + _CHUNK], verbose=False, return_attention_mask=False, **options)["input_ids"]:
+        for ids in tokenizer(texts[start : start + _CHUNK], verbose=False, return_attention_mask=False, **options)[
+            "input_ids"
+        ]:
             yield np.asarray(ids, np.int32)
 
 
 def _ragged(sequences: list[np.ndarray], labels: Iterable[int], truncated: int) -> dict[str, np.ndarray]:
     stops = np.cumsum([len(ids) for ids in sequences], dtype=np.int64)
     starts = np.concatenate([np.zeros(1, np.int64), stops[:-1]])
-    return {"tokens": np.concatenate(sequences), "starts": starts, "stops": stops, "labels": np.array(labels, np.int32), "truncated": np.int64(truncated)}
+    return {
+        "tokens": np.concatenate(sequences),
+        "starts": starts,
+        "stops": stops,
+        "labels": np.array(labels, np.int32),
+        "truncated": np.int64(truncated),
+    }
 
 
-def _classification(columns: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int) -> dict[str, np.ndarray]:
+def _classification(
+    columns: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> dict[str, np.ndarray]:
     texts = list(columns["text"])
     special = tokenizer.num_special_tokens_to_add()
     if max_length <= special:
-        raise InputError(f"data.max_length must exceed the {special} special tokens of the tokenizer; received {max_length}.")
+        raise InputError(
+            f"data.max_length must exceed the {special} special tokens of the tokenizer; received {max_length}."
+        )
     sequences, truncated = [], 0
     for row, ids in enumerate(_tokenize(texts, tokenizer)):
         if len(ids) == 0:
@@ -130,20 +147,32 @@ def _text(columns: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_len
     parts = [part for ids in _tokenize(columns["text"], tokenizer, add_special_tokens=False) for part in (ids, end)]
     tokens = np.concatenate(parts)
     if len(tokens) < 2:
-        raise InputError("Language modelling needs at least two tokens in a split, since the first one is not predicted.")
+        raise InputError(
+            "Language modelling needs at least two tokens in a split, since the first one is not predicted."
+        )
     starts = np.arange(0, len(tokens) - 1, max_length, dtype=np.int64)
     stops = np.minimum(starts + max_length + 1, len(tokens))
-    return {"tokens": tokens, "starts": starts, "stops": stops, "labels": np.ones(len(starts), np.int32), "truncated": np.int64(0)}
+    return {
+        "tokens": tokens,
+        "starts": starts,
+        "stops": stops,
+        "labels": np.ones(len(starts), np.int32),
+        "truncated": np.int64(0),
+    }
 
 
-def _completion(columns: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int) -> dict[str, np.ndarray]:
+def _completion(
+    columns: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> dict[str, np.ndarray]:
     end = np.array([tokenizer.eos_token_id], np.int32)
     prompts = _tokenize((prompt + SEPARATOR for prompt in columns["prompt"]), tokenizer, add_special_tokens=False)
     texts = _tokenize((" " + text for text in columns["text"]), tokenizer, add_special_tokens=False)
     sequences, labels, truncated = [], [], 0
     for row, (prompt, text) in enumerate(zip(prompts, texts, strict=True)):
         if len(prompt) > max_length:
-            raise InputError(f"Example {row + 1}: its prompt of {len(prompt)} tokens leaves no room for a text. Set data.max_length above {len(prompt)}.")
+            raise InputError(
+                f"Example {row + 1}: its prompt of {len(prompt)} tokens leaves no room for a text. Set data.max_length above {len(prompt)}."
+            )
         ids = np.concatenate([prompt, text, end])
         truncated += len(ids) > max_length + 1
         sequences.append(ids[: max_length + 1])
@@ -154,7 +183,15 @@ def _completion(columns: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, m
 def _cache_path(kind: str, columns: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int) -> Path:
     """The file named by a hash of every text, label and setting, each preceded by its length so that no two inputs read alike."""
     digest = hashlib.sha256()
-    settings = (_FORMAT, kind, str(max_length), SEPARATOR, str(tokenizer.eos_token_id), tokenizer.truncation_side, tokenizer.backend_tokenizer.to_str())
+    settings = (
+        _FORMAT,
+        kind,
+        str(max_length),
+        SEPARATOR,
+        str(tokenizer.eos_token_id),
+        tokenizer.truncation_side,
+        tokenizer.backend_tokenizer.to_str(),
+    )
     for name in sorted(columns.column_names):
         settings += (name, str(len(columns)), *map(str, columns[name]))
     for item in settings:

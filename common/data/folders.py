@@ -36,14 +36,25 @@ def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
     found = {split: _find(entry, folder, split) for split in _STEMS}
     for split in entry.splits:
         if not found[split]:
-            raise InputError(f"The {split} file is missing from {folder}. The folder should hold {expected_files(entry)}.")
+            raise InputError(
+                f"The {split} file is missing from {folder}. The folder should hold {expected_files(entry)}."
+            )
     return {split: [_read(entry, path) for path in paths] for split, paths in found.items() if paths}
 
 
 def _find(entry: DatasetEntry, folder: Path, split: str) -> list[Path]:
     """Files of one split, in shard order; the hub puts them in a subfolder of its own."""
-    for place in (folder, folder / "data", folder / "plain_text", *([folder / entry.hub_config] if entry.hub_config else [])):
-        candidates = sorted(path for path in place.glob("*") if path.suffix.lower() in EXTENSIONS and path.is_file() and _stem(path) in _STEMS[split])
+    for place in (
+        folder,
+        folder / "data",
+        folder / "plain_text",
+        *([folder / entry.hub_config] if entry.hub_config else []),
+    ):
+        candidates = sorted(
+            path
+            for path in place.glob("*")
+            if path.suffix.lower() in EXTENSIONS and path.is_file() and _stem(path) in _STEMS[split]
+        )
         if candidates:
             _check_unambiguous(candidates, split)
             return candidates
@@ -66,7 +77,9 @@ def _check_unambiguous(candidates: list[Path], split: str) -> None:
     names = [path.name for path in candidates]
     if names != wanted:
         missing = sorted(set(wanted) - set(names))
-        rule = f"is missing the shards {', '.join(missing)}" if missing else f"is ambiguous: {', '.join(names)}. Keep one"
+        rule = (
+            f"is missing the shards {', '.join(missing)}" if missing else f"is ambiguous: {', '.join(names)}. Keep one"
+        )
         raise InputError(f"The {split} split in {candidates[0].parent} {rule}.")
 
 

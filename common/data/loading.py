@@ -47,7 +47,9 @@ def load_dataset(config: DataConfig, task: str) -> TextData:
     entry = _entry(config)
     _check_request(config, entry, task)
     if config.name == FILES:
-        tables = {split: [read_table(Path(config.directory or "", path).expanduser())] for split, path in config.files.items()}
+        tables = {
+            split: [read_table(Path(config.directory or "", path).expanduser())] for split, path in config.files.items()
+        }
     elif config.directory is not None:
         tables = read_folder(entry, Path(config.directory).expanduser())
     else:
@@ -59,10 +61,15 @@ def load_dataset(config: DataConfig, task: str) -> TextData:
     return _finish(config, entry, splits, names)
 
 
-def _finish(config: DataConfig, entry: DatasetEntry, splits: Mapping[str, Columns], names: tuple[str, ...] | None) -> TextData:
+def _finish(
+    config: DataConfig, entry: DatasetEntry, splits: Mapping[str, Columns], names: tuple[str, ...] | None
+) -> TextData:
     from datasets import Dataset
 
-    kept = {split: {name: values[: config.max_examples.get(split)] for name, values in columns.items()} for split, columns in splits.items()}
+    kept = {
+        split: {name: values[: config.max_examples.get(split)] for name, values in columns.items()}
+        for split, columns in splits.items()
+    }
     return TextData(
         kind=entry.kind,
         splits={split: Dataset.from_dict(kept[split]) for split in SPLITS if split in kept},
@@ -73,20 +80,33 @@ def _finish(config: DataConfig, entry: DatasetEntry, splits: Mapping[str, Column
 
 def _entry(config: DataConfig) -> DatasetEntry:
     """The registered entry, or one made from the columns the user names."""
-    columns = {"text_column": config.text_column, "label_column": config.label_column, "prompt_column": config.prompt_column}
+    columns = {
+        "text_column": config.text_column,
+        "label_column": config.label_column,
+        "prompt_column": config.prompt_column,
+    }
     if config.name == FILES:
         label, prompt = (tuple(filter(None, [column])) for column in (config.label_column, config.prompt_column))
         if label and prompt:
-            raise InputError("data.label_column (classification) and data.prompt_column (language modelling) exclude each other; remove one.")
+            raise InputError(
+                "data.label_column (classification) and data.prompt_column (language modelling) exclude each other; remove one."
+            )
         return DatasetEntry(
-            kind="classification" if label else "completion" if prompt else "text", text=(config.text_column or "text",), label=label, prompt=prompt
+            kind="classification" if label else "completion" if prompt else "text",
+            text=(config.text_column or "text",),
+            label=label,
+            prompt=prompt,
         )
     if config.name not in DATASETS:
         known = (*DATASETS, FILES)
-        raise InputError(f"data.name must be one of {', '.join(known)}; received {config.name!r}.{nearest(str(config.name), known)}")
+        raise InputError(
+            f"data.name must be one of {', '.join(known)}; received {config.name!r}.{nearest(str(config.name), known)}"
+        )
     given = [f"data.{key}" for key, value in (columns | {"files": config.files}).items() if value]
     if given:
-        raise InputError(f"{', '.join(given)}: only data.name: files takes this; {config.name} has its own columns and files. Remove it.")
+        raise InputError(
+            f"{', '.join(given)}: only data.name: files takes this; {config.name} has its own columns and files. Remove it."
+        )
     return DATASETS[config.name]
 
 
@@ -96,9 +116,15 @@ def _check_request(config: DataConfig, entry: DatasetEntry, task: str) -> None:
         if config.name == FILES:
             advice = "give data.label_column" if wanted == "language-modeling" else "remove data.label_column"
         else:
-            fitting = [name for name, other in DATASETS.items() if (other.kind == "classification") != (entry.kind == "classification")]
+            fitting = [
+                name
+                for name, other in DATASETS.items()
+                if (other.kind == "classification") != (entry.kind == "classification")
+            ]
             advice = f"choose one of {', '.join(fitting)}"
-        raise InputError(f"Data set {config.name} is for the task {wanted}; model.task is {task}. Set model.task: {wanted}, or {advice}.")
+        raise InputError(
+            f"Data set {config.name} is for the task {wanted}; model.task is {task}. Set model.task: {wanted}, or {advice}."
+        )
     for key, splits in (("files", config.files), ("max_examples", config.max_examples)):
         unknown = set(splits) - set(SPLITS)
         if unknown:
@@ -114,25 +140,39 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
 
     try:
         loaded = datasets.load_dataset(entry.hub, entry.hub_config)
-    except Exception as error:  # the hub client raises errors of many libraries; all mean that the data could not be had
+    except (
+        Exception
+    ) as error:  # the hub client raises errors of many libraries; all mean that the data could not be had
         local = f"download it elsewhere and give --data-dir FOLDER, which should hold {expected_files(entry)}"
-        raise InputError(f"Data set {name} could not be loaded from the Hugging Face hub ({entry.hub}): {error}. Check the connection, or {local}.") from error
+        raise InputError(
+            f"Data set {name} could not be loaded from the Hugging Face hub ({entry.hub}): {error}. Check the connection, or {local}."
+        ) from error
     missing = [split for split in entry.splits if split not in loaded]
     if missing:
-        raise InputError(f"Data set {entry.hub} on the hub should have the splits {', '.join(entry.splits)}; it has {', '.join(loaded)}.")
-    return {split: [Table(f"{entry.hub} ({split})", loaded[split].to_dict(), range(1, len(loaded[split]) + 1))] for split in SPLITS if split in loaded}
+        raise InputError(
+            f"Data set {entry.hub} on the hub should have the splits {', '.join(entry.splits)}; it has {', '.join(loaded)}."
+        )
+    return {
+        split: [Table(f"{entry.hub} ({split})", loaded[split].to_dict(), range(1, len(loaded[split]) + 1))]
+        for split in SPLITS
+        if split in loaded
+    }
 
 
 def _label_names(entry: DatasetEntry, tables: Sequence[Table]) -> tuple[str, ...]:
     """Sorted distinct training labels, numerically if all are integers."""
     found = {str(value) for table in tables for value in table.column(entry.label)} - {"", "None"}
     if len(found) < 2:
-        raise InputError(f"Classification needs at least two labels; column {entry.label[0]} of {tables[0].source} has {', '.join(sorted(found)) or 'none'}.")
+        raise InputError(
+            f"Classification needs at least two labels; column {entry.label[0]} of {tables[0].source} has {', '.join(sorted(found)) or 'none'}."
+        )
     numeric = all(name.lstrip("-").isdecimal() for name in found)
     return tuple(sorted(found, key=lambda name: (int(name), name) if numeric else name))
 
 
-def _columns(name: str, entry: DatasetEntry, split: str, tables: Sequence[Table], names: tuple[str, ...] | None) -> Columns:
+def _columns(
+    name: str, entry: DatasetEntry, split: str, tables: Sequence[Table], names: tuple[str, ...] | None
+) -> Columns:
     """Checked columns of one split, shards joined."""
     columns: Columns = {"text": [], "label": [], "prompt": []}
     for table in tables:
@@ -153,7 +193,9 @@ def _texts(table: Table, names: Sequence[str], blank_lines: bool = False) -> lis
     texts = []
     for row, value in enumerate(table.column(names)):
         if not isinstance(value, str) or not (value.strip() or blank_lines):
-            raise InputError(f"{table.where(row)}: a text was expected in column {names[-1]}; found {value!r}. Correct or remove the row.")
+            raise InputError(
+                f"{table.where(row)}: a text was expected in column {names[-1]}; found {value!r}. Correct or remove the row."
+            )
         texts.append(value.rstrip() if blank_lines else value.strip())
     return texts
 
@@ -169,7 +211,9 @@ def _labels(table: Table, entry: DatasetEntry, names: tuple[str, ...], unpublish
     indices |= {label: i for i, label in enumerate(names)}
     for row, value in enumerate(values):
         if value not in indices:
-            raise InputError(f"{table.where(row)}: the label must be one of {', '.join(names)}; found {value!r}.{nearest(value, names)}")
+            raise InputError(
+                f"{table.where(row)}: the label must be one of {', '.join(names)}; found {value!r}.{nearest(value, names)}"
+            )
     return [indices[value] for value in values]
 
 
@@ -177,7 +221,12 @@ def _carve(train: Columns) -> tuple[Columns, Columns]:
     """Split (training, validation) 9 : 1 by a fixed permutation; raw Philox words keep it the same in every NumPy version."""
     count = len(train["text"])
     if count < 2:
-        raise InputError("A validation split cannot be taken from one training example; give at least two, or a validation file.")
+        raise InputError(
+            "A validation split cannot be taken from one training example; give at least two, or a validation file."
+        )
     order = np.argsort(np.random.Philox(key=[0, 0]).random_raw(count), kind="stable")
     held_out = max(1, count // 10)
-    return tuple({name: [values[i] for i in part] for name, values in train.items()} for part in (order[held_out:], order[:held_out]))
+    return tuple(
+        {name: [values[i] for i in part] for name, values in train.items()}
+        for part in (order[held_out:], order[:held_out])
+    )

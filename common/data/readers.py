@@ -37,11 +37,15 @@ class Table:
     def column(self, names: Sequence[str]) -> list[Any]:
         """The first column among the accepted ``names``."""
         if not self.columns:
-            raise InputError(f"{self.source} is empty; at least one row with the column {' or '.join(names)} was expected.")
+            raise InputError(
+                f"{self.source} is empty; at least one row with the column {' or '.join(names)} was expected."
+            )
         for name in names:
             if name in self.columns:
                 return self.columns[name]
-        raise InputError(f"{self.source} must have the column {' or '.join(names)}; it has {', '.join(self.columns)}.{nearest(names[0], self.columns)}")
+        raise InputError(
+            f"{self.source} must have the column {' or '.join(names)}; it has {', '.join(self.columns)}.{nearest(names[0], self.columns)}"
+        )
 
 
 def read_text(path: Path) -> str:
@@ -102,18 +106,24 @@ def _read_csv(path: Path) -> Table:
             numbered.append((start, row))
             start = reader.line_num + 1  # a quoted field may span lines
     except csv.Error as error:
-        raise InputError(f"{path}, line {start}: a record of a csv file was expected; {error}. Is a quotation mark unbalanced?") from error
+        raise InputError(
+            f"{path}, line {start}: a record of a csv file was expected; {error}. Is a quotation mark unbalanced?"
+        ) from error
     return _rows_to_table(path, _header(path, numbered[0][1]), numbered[1:]) if numbered else Table(str(path), {}, [])
 
 
 def _read_jsonl(path: Path) -> Table:
-    return _objects_to_table(path, [(number, _parse(path, line, number)) for number, line in enumerate(read_lines(path), 1)])
+    return _objects_to_table(
+        path, [(number, _parse(path, line, number)) for number, line in enumerate(read_lines(path), 1)]
+    )
 
 
 def _read_json(path: Path) -> Table:
     objects = _parse(path, read_text(path), 1)
     if not isinstance(objects, list):
-        raise InputError(f"{path} must hold a list of objects; it holds {type(objects).__name__}. For one object a line, name the file .jsonl.")
+        raise InputError(
+            f"{path} must hold a list of objects; it holds {type(objects).__name__}. For one object a line, name the file .jsonl."
+        )
     return _objects_to_table(path, list(enumerate(objects, 1)), unit="item")
 
 
@@ -132,7 +142,9 @@ def _read_parquet(path: Path) -> Table:
     try:
         table = pyarrow.parquet.ParquetFile(path).read()
     except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path} cannot be read as a parquet file: {error}. It may be truncated; copy or download it again.") from error
+        raise InputError(
+            f"{path} cannot be read as a parquet file: {error}. It may be truncated; copy or download it again."
+        ) from error
     return Table(str(path), table.to_pydict(), range(1, len(table) + 1))
 
 
@@ -154,7 +166,9 @@ def read_table(path: Path) -> Table:
         InputError: the extension is unknown or the content is not in the format, with the line.
     """
     if path.suffix.lower() not in _READERS:
-        raise InputError(f"The extension of {path} must be one of {', '.join(EXTENSIONS)}; received {path.suffix or 'none'!r}.")
+        raise InputError(
+            f"The extension of {path} must be one of {', '.join(EXTENSIONS)}; received {path.suffix or 'none'!r}."
+        )
     if not path.is_file():
         raise InputError(f"There is no file {path}.")
     return _READERS[path.suffix.lower()](path)
@@ -162,7 +176,9 @@ def read_table(path: Path) -> Table:
 
 def _header(path: Path, names: list[str]) -> list[str]:
     if len(set(names)) != len(names) or not all(names):
-        raise InputError(f"{path}, line 1: column names must be given and differ; received {', '.join(map(repr, names))}.")
+        raise InputError(
+            f"{path}, line 1: column names must be given and differ; received {', '.join(map(repr, names))}."
+        )
     return names
 
 
@@ -170,7 +186,9 @@ def _rows_to_table(path: Path, names: Sequence[str], numbered: Iterable[tuple[in
     lines, rows = [], []
     for line, row in numbered:
         if len(row) != len(names):
-            raise InputError(f"{path}, line {line}: {len(names)} columns were expected ({', '.join(names)}); found {len(row)}.")
+            raise InputError(
+                f"{path}, line {line}: {len(names)} columns were expected ({', '.join(names)}); found {len(row)}."
+            )
         lines.append(line)
         rows.append(row)
     return Table(str(path), {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines)
@@ -181,5 +199,9 @@ def _objects_to_table(path: Path, numbered: list[tuple[int, Any]], unit: str = "
     for line, value in numbered:
         if not isinstance(value, dict) or set(value) != set(names):
             found = f"the keys {', '.join(value)}" if isinstance(value, dict) else type(value).__name__
-            raise InputError(f"{path}, {unit} {line}: an object with the keys {', '.join(names) or '(of the first)'} was expected; found {found}.")
-    return Table(str(path), {name: [value[name] for _, value in numbered] for name in names}, [line for line, _ in numbered])
+            raise InputError(
+                f"{path}, {unit} {line}: an object with the keys {', '.join(names) or '(of the first)'} was expected; found {found}."
+            )
+    return Table(
+        str(path), {name: [value[name] for _, value in numbered] for name in names}, [line for line, _ in numbered]
+    )

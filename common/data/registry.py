@@ -49,7 +49,12 @@ DATASETS = {
         columns=("source", "label", "mark", "sentence"),
     ),
     "imdb": DatasetEntry(
-        kind="classification", text=("text",), label=("label",), label_names=("negative", "positive"), hub="stanfordnlp/imdb", splits=("train", "test")
+        kind="classification",
+        text=("text",),
+        label=("label",),
+        label_names=("negative", "positive"),
+        hub="stanfordnlp/imdb",
+        splits=("train", "test"),
     ),
     "ag_news": DatasetEntry(
         kind="classification",
@@ -73,12 +78,25 @@ DATASETS = {
         kind="classification",
         text=("text",),
         label=("category", "label"),
-        label_names=("AddToPlaylist", "BookRestaurant", "GetWeather", "PlayMusic", "RateBook", "SearchCreativeWork", "SearchScreeningEvent"),
+        label_names=(
+            "AddToPlaylist",
+            "BookRestaurant",
+            "GetWeather",
+            "PlayMusic",
+            "RateBook",
+            "SearchCreativeWork",
+            "SearchScreeningEvent",
+        ),
         hub="benayas/snips",
         splits=("train", "test"),  # on the hub; the usual local form has a validation file, which is then used
         separator="\t",
         columns=("text", "label"),
     ),
     "wikitext2": DatasetEntry(kind="text", text=("text",), hub="Salesforce/wikitext", hub_config="wikitext-2-v1"),
-    "e2e": DatasetEntry(kind="completion", text=("human_reference", "ref"), prompt=("meaning_representation", "mr"), hub="tuetschek/e2e_nlg"),
+    "e2e": DatasetEntry(
+        kind="completion",
+        text=("human_reference", "ref"),
+        prompt=("meaning_representation", "mr"),
+        hub="tuetschek/e2e_nlg",
+    ),
 }

@@ -28,7 +28,9 @@ def resolve_folder(source: str) -> Path | None:
     if folder.exists():
         raise InputError(f"A folder was expected; {source} is a file. Name the folder that holds it.")
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:  # a hub id is NAME or OWNER/NAME
-        raise InputError(f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER or the id of a Hugging Face hub repository.")
+        raise InputError(
+            f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER or the id of a Hugging Face hub repository."
+        )
     return None
 
 

@@ -39,7 +39,9 @@ def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrain
     tokenizer = _from_hub(source) if folder is None else _from_folder(folder)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise InputError(f"The tokenizer {source} has neither a padding nor an end-of-text token, so that no batch can be padded. Use another one.")
+            raise InputError(
+                f"The tokenizer {source} has neither a padding nor an end-of-text token, so that no batch can be padded. Use another one."
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
@@ -54,11 +56,15 @@ def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         kind = GPT2Tokenizer
     else:
-        raise InputError(f"A tokenizer folder holds tokenizer.json, or vocab.txt, or vocab.json and merges.txt; {folder} has none of them.")
+        raise InputError(
+            f"A tokenizer folder holds tokenizer.json, or vocab.txt, or vocab.json and merges.txt; {folder} has none of them."
+        )
     try:
         return kind.from_pretrained(folder)
     except Exception as error:  # the Rust library raises bare Exception for a malformed file
-        raise InputError(f"The tokenizer files in {folder} cannot be read: {error}. They may be truncated; copy or download them again.") from error
+        raise InputError(
+            f"The tokenizer files in {folder} cannot be read: {error}. They may be truncated; copy or download them again."
+        ) from error
 
 
 def _from_hub(source: str) -> PreTrainedTokenizerFast:
@@ -80,13 +86,21 @@ def _train_bpe(source: str, corpus: Iterable[str] | None) -> PreTrainedTokenizer
 
     size = source.removeprefix(_BPE)
     if not size.isdecimal() or int(size) <= _BYTES:
-        raise InputError(f"A trained tokenizer is written bpe:SIZE with SIZE at least {_BYTES + 1} (every byte and the end of text); received {source!r}.")
+        raise InputError(
+            f"A trained tokenizer is written bpe:SIZE with SIZE at least {_BYTES + 1} (every byte and the end of text); received {source!r}."
+        )
     if corpus is None:
-        raise InputError(f"The tokenizer {source} is trained on a corpus, and none was given. Load the tokenizer saved with the run instead.")
+        raise InputError(
+            f"The tokenizer {source} is trained on a corpus, and none was given. Load the tokenizer saved with the run instead."
+        )
     model = Tokenizer(models.BPE())
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     model.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=int(size), special_tokens=[END_OF_TEXT], initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=int(size), special_tokens=[END_OF_TEXT], initial_alphabet=alphabet, show_progress=False
+    )
     model.train_from_iterator(corpus, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=model, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=model, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT
+    )

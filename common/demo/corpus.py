@@ -20,10 +20,23 @@ from common.files import write_atomic
 
 __all__ = ["Domain", "gather", "paragraphs", "write_domain"]
 
-SKIPPED_FOLDERS = frozenset({"__pycache__", "dist-packages", "idlelib", "lib2to3", "pydoc_data", "site-packages", "test", "tests", "turtledemo"})
+SKIPPED_FOLDERS = frozenset(
+    {"__pycache__", "dist-packages", "idlelib", "lib2to3", "pydoc_data", "site-packages", "test", "tests", "turtledemo"}
+)
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 HELD_OUT_IN = 10  # one document in ten is held out
-TYPOGRAPHY = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-", "\u2026": "...", "\u00a0": " "})
+TYPOGRAPHY = str.maketrans(
+    {
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2013": "-",
+        "\u2014": "-",
+        "\u2026": "...",
+        "\u00a0": " ",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,9 @@ def gather() -> tuple[Domain, Domain]:
 def write_domain(domain: Domain, folder: Path) -> Path:
     """Write ``train.txt`` and ``validation.txt``, one paragraph a line, into a folder of the domain's name, and return that folder."""
     for split in ("train", "validation"):
-        write_atomic(folder / domain.name / f"{split}.txt", "".join(paragraph + "\n" for paragraph in getattr(domain, split)))
+        write_atomic(
+            folder / domain.name / f"{split}.txt", "".join(paragraph + "\n" for paragraph in getattr(domain, split))
+        )
     return folder / domain.name
 
 
@@ -84,7 +99,9 @@ def _split(name: str, documents: Mapping[str, Iterable[str]], seen: set[str]) ->
                         seen.add(paragraph)
                         parts[split].append(paragraph)
     if not all(parts.values()):
-        raise InputError(f"The demonstration reads its text from this Python installation, and found no {name} text. Use a complete Python installation.")
+        raise InputError(
+            f"The demonstration reads its text from this Python installation, and found no {name} text. Use a complete Python installation."
+        )
     return Domain(name, tuple(parts["train"]), tuple(parts["validation"]))
 
 
@@ -92,7 +109,9 @@ def _topics() -> dict[str, list[str]]:
     try:
         from pydoc_data.topics import topics
     except ImportError as error:
-        raise InputError("The demonstration needs pydoc_data, which belongs to Python and is missing here. Use a complete Python installation.") from error
+        raise InputError(
+            "The demonstration needs pydoc_data, which belongs to Python and is missing here. Use a complete Python installation."
+        ) from error
     return {title: paragraphs(text) for title, text in topics.items()}
 
 
@@ -101,7 +120,9 @@ def _docstrings(library: Path) -> dict[str, list[str]]:
     for path in library.rglob("*.py"):
         relative = path.relative_to(library)
         if not SKIPPED_FOLDERS.intersection(relative.parts):
-            documents[relative.as_posix()] = [paragraph for text in _docstrings_of(path) for paragraph in paragraphs(text)]
+            documents[relative.as_posix()] = [
+                paragraph for text in _docstrings_of(path) for paragraph in paragraphs(text)
+            ]
     return documents
 
 

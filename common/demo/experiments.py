@@ -90,6 +90,8 @@ def write_base(folder: Path, directory: Path, steps: int) -> Path:
 def write_adapted(folder: Path, directory: Path, source: Path, steps: int) -> Path:
     """Write ``adapted.yaml``: LoRA of the model in ``source`` on the texts in ``directory``."""
     path = folder / "adapted.yaml"
-    text = ADAPTED.format(directory=json.dumps(str(directory)), source=json.dumps(str(source)), steps=steps, interval=max(1, steps // 3))
+    text = ADAPTED.format(
+        directory=json.dumps(str(directory)), source=json.dumps(str(source)), steps=steps, interval=max(1, steps // 3)
+    )
     write_atomic(path, text)
     return path

@@ -40,7 +40,9 @@ def demo_page(demonstration: Demonstration) -> str:
         _lead(demonstration),
         tiles(_headlines(demonstration)),
         *(
-            note(f"{BACKEND_TITLES[name]} is not installed here, so its half was left out. pip install 'twinlora[{name}]' adds it.")
+            note(
+                f"{BACKEND_TITLES[name]} is not installed here, so its half was left out. pip install 'twinlora[{name}]' adds it."
+            )
             for name in demonstration.left_out
         ),
         sections.curves(runs),
@@ -57,7 +59,9 @@ def demo_page(demonstration: Demonstration) -> str:
 def _lead(demonstration: Demonstration) -> str:
     docstrings, reference = demonstration.domains
     parameters = demonstration.base.summary["model"]["parameters"]
-    both = ", in both frameworks from the same start, data order and configuration" if len(demonstration.runs) > 1 else ""
+    both = (
+        ", in both frameworks from the same start, data order and configuration" if len(demonstration.runs) > 1 else ""
+    )
     return (
         f"A GPT-2 of {measure(parameters)} parameters was trained from scratch on the prose of Python's docstrings ({docstrings.characters:,} characters, "
         f"{demonstration.base.summary['steps']} steps). LoRA then adapted it to that of the language reference ({reference.characters:,} characters){both}."
@@ -77,9 +81,21 @@ def _headlines(demonstration: Demonstration) -> list[tuple[str, str, str]]:
     if len(runs) == 2:
         found += agreement(*runs)
     model, adapter = demonstration.base.summary["adapter_bytes"], runs[-1].summary["adapter_bytes"]
-    found.append(("adapter against model", f"{byte_size(adapter)}", f"{100 * adapter / model:.1f} % of the model's {byte_size(model)}"))
+    found.append(
+        (
+            "adapter against model",
+            f"{byte_size(adapter)}",
+            f"{100 * adapter / model:.1f} % of the model's {byte_size(model)}",
+        )
+    )
     if demonstration.peft:
-        found.append(("PEFT's logits against MindSpore's", f"{_peft_differences(demonstration)[0]:.1e}", "largest absolute difference, same adapter file"))
+        found.append(
+            (
+                "PEFT's logits against MindSpore's",
+                f"{_peft_differences(demonstration)[0]:.1e}",
+                "largest absolute difference, same adapter file",
+            )
+        )
     return found
 
 
@@ -91,17 +107,21 @@ def _samples(demonstration: Demonstration) -> Html:
         for name, adapted in demonstration.adapted.items():
             written.setdefault(adapted.samples[index], []).append(BACKEND_TITLES[name])
         before = [("before", prompt, demonstration.before[index])]
-        cards.append(passages(before + [(f"after, {' and '.join(names)}", prompt, text) for text, names in written.items()]))
-    explanation = (
-        "Sampled at temperature 0.5 with the same random numbers. A model of this size, trained for about a minute, imitates the tone and little more."
-    )
+        cards.append(
+            passages(before + [(f"after, {' and '.join(names)}", prompt, text) for text, names in written.items()])
+        )
+    explanation = "Sampled at temperature 0.5 with the same random numbers. A model of this size, trained for about a minute, imitates the tone and little more."
     return section("What it writes", note(explanation), Html(f'<div class="grid thirds">{"".join(cards)}</div>'))
 
 
 def _peft_differences(demonstration: Demonstration) -> tuple[float, float, float]:
     """Largest absolute: difference of PEFT's and MindSpore's logits, change that the adapter makes, logit."""
     peft, mindspore = demonstration.peft, demonstration.adapted["mindspore"].logits
-    return float(np.abs(peft.adapted - mindspore).max()), float(np.abs(peft.adapted - peft.base).max()), float(np.abs(peft.adapted).max())
+    return (
+        float(np.abs(peft.adapted - mindspore).max()),
+        float(np.abs(peft.adapted - peft.base).max()),
+        float(np.abs(peft.adapted).max()),
+    )
 
 
 def _peft(demonstration: Demonstration) -> Html:
@@ -109,7 +129,12 @@ def _peft(demonstration: Demonstration) -> Html:
     title = "PEFT reads the adapter that MindSpore made"
     if demonstration.peft is None:
         needed = " and ".join(demonstration.peft_missing)
-        return section(title, note(f"Not run: it needs {needed}, which is not installed or was not chosen here. pip install 'twinlora[all]' peft adds it."))
+        return section(
+            title,
+            note(
+                f"Not run: it needs {needed}, which is not installed or was not chosen here. pip install 'twinlora[all]' peft adds it."
+            ),
+        )
     difference, effect, largest = _peft_differences(demonstration)
     rows, vocabulary = demonstration.peft.adapted.shape
     return section(
@@ -132,4 +157,6 @@ def _peft(demonstration: Demonstration) -> Html:
 def _stages(demonstration: Demonstration) -> Html:
     """How long each part took."""
     rows = [(title, duration(seconds)) for title, seconds in demonstration.seconds.items()]
-    return section("What was done", table(("", "time"), [*rows, ("all of it", duration(sum(demonstration.seconds.values())))]))
+    return section(
+        "What was done", table(("", "time"), [*rows, ("all of it", duration(sum(demonstration.seconds.values())))])
+    )

@@ -52,12 +52,24 @@ def run_demo(output: Path, chosen: Sequence[str] | None = None, steps: Steps | N
     missing = ["mindspore"] * ("mindspore" not in names) + work.peft_missing()
     peft = None
     if not missing:
-        peft = stages.do("loading the adapter that MindSpore made with PEFT", work.in_process, work.peft_logits, output / "adapted" / "mindspore")
+        peft = stages.do(
+            "loading the adapter that MindSpore made with PEFT",
+            work.in_process,
+            work.peft_logits,
+            output / "adapted" / "mindspore",
+        )
 
     runs = {name: read_run(output / "adapted" / name) for name in names}
     left_out = tuple(name for name in backends.BACKENDS if name not in names)
     page = output / "demo.html"
-    write_atomic(page, demo_page(Demonstration(domains, read_run(base), before, runs, adapted, left_out, peft, tuple(missing), stages.seconds)))
+    write_atomic(
+        page,
+        demo_page(
+            Demonstration(
+                domains, read_run(base), before, runs, adapted, left_out, peft, tuple(missing), stages.seconds
+            )
+        ),
+    )
     for name in left_out:
         stages.progress.say(f"The {BACKEND_TITLES[name]} half was left out; pip install 'twinlora[{name}]' adds it.")
     stages.progress.say(f"Done in {duration(sum(stages.seconds.values()))}. The page:")
@@ -86,7 +98,11 @@ def _backends(chosen: Sequence[str] | None) -> tuple[str, ...]:
     for name in wanted:
         if name not in installed:
             there = ", ".join(installed) or "neither"
-            raise InputError(f"The demonstration needs backends that are installed ({there}); received {name!r}.{nearest(name, backends.BACKENDS)}")
+            raise InputError(
+                f"The demonstration needs backends that are installed ({there}); received {name!r}.{nearest(name, backends.BACKENDS)}"
+            )
     if not wanted:
-        raise InputError("The demonstration needs PyTorch or MindSpore, and found neither. Install one with: pip install 'twinlora[all]'.")
+        raise InputError(
+            "The demonstration needs PyTorch or MindSpore, and found neither. Install one with: pip install 'twinlora[all]'."
+        )
     return tuple(name for name in backends.BACKENDS if name in wanted)

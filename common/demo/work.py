@@ -16,7 +16,17 @@ import numpy as np
 
 from common.errors import RunError
 
-__all__ = ["PROMPTS", "Adapted", "PeftLogits", "adapt", "held_out_batch", "in_process", "peft_logits", "peft_missing", "train_base"]
+__all__ = [
+    "PROMPTS",
+    "Adapted",
+    "PeftLogits",
+    "adapt",
+    "held_out_batch",
+    "in_process",
+    "peft_logits",
+    "peft_missing",
+    "train_base",
+]
 
 PROMPTS = ("If a class defines", "The value of the expression", "A function call")
 CONTINUATION = {"max_new_tokens": 40, "temperature": 0.5, "seed": 7}
@@ -49,7 +59,9 @@ def in_process(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
-            raise RunError(f"The process that ran {function.__name__} was killed. The machine may have too little memory; close other programs.") from error
+            raise RunError(
+                f"The process that ran {function.__name__} was killed. The machine may have too little memory; close other programs."
+            ) from error
 
 
 def train_base(config: Path, backend: str, output: Path) -> tuple[str, ...]:
@@ -94,7 +106,9 @@ def held_out_batch(config: Any, tokenizer: Any) -> tuple[Any, np.ndarray]:
     from common.data import encode, evaluation_batches, load_dataset
 
     encoded = encode(load_dataset(config.data, config.model.task), "validation", tokenizer, config.data, "gpt2")
-    _, batch = next(iter(evaluation_batches(encoded, config.training.evaluation_batch_size, config.data.length_multiple)))
+    _, batch = next(
+        iter(evaluation_batches(encoded, config.training.evaluation_batch_size, config.data.length_multiple))
+    )
     return batch, (batch["attention_mask"].sum(axis=1) - 1).astype(np.int32)
 
 

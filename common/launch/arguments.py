@@ -75,20 +75,55 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--config", required=True, metavar="CONFIG", help="a YAML file here, in the code directory or in a bucket, or the name of a shipped experiment")
+    add(
+        "--config",
+        required=True,
+        metavar="CONFIG",
+        help="a YAML file here, in the code directory or in a bucket, or the name of a shipped experiment",
+    )
     add("--backend", required=True, choices=("pytorch", "mindspore"))
-    add("--train_url", required=True, metavar="URL", help="where the output goes: a folder here or in a bucket (obs://, s3://)")
+    add(
+        "--train_url",
+        required=True,
+        metavar="URL",
+        help="where the output goes: a folder here or in a bucket (obs://, s3://)",
+    )
     add("--data_url", metavar="URL", help="the data set: a folder here or in a bucket")
     add("--model_url", metavar="URL", help="the base model: a folder here or in a bucket")
-    add("--run_id", metavar="ID", help="the output is TRAIN_URL/ID; one that is there is continued; default: NAME-BACKEND")
+    add(
+        "--run_id",
+        metavar="ID",
+        help="the output is TRAIN_URL/ID; one that is there is continued; default: NAME-BACKEND",
+    )
     add("--name", help="name of the run; default: that of the configuration")
-    add("--device", metavar="KIND", help="ascend, gpu, cuda or cpu; needed where a node has several cards: each process takes its own")
+    add(
+        "--device",
+        metavar="KIND",
+        help="ascend, gpu, cuda or cpu; needed where a node has several cards: each process takes its own",
+    )
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated")
-    add("--sync_minutes", metavar="N", type=float, default=10, help="copy the output to the bucket this often; 0: only in the end; default: 10")
-    add("--job_dir", metavar="DIR", type=Path, help="scratch directory of this job alone; default: made from the platform's job id, on /cache or in /tmp")
+    add(
+        "--sync_minutes",
+        metavar="N",
+        type=float,
+        default=10,
+        help="copy the output to the bucket this often; 0: only in the end; default: 10",
+    )
+    add(
+        "--job_dir",
+        metavar="DIR",
+        type=Path,
+        help="scratch directory of this job alone; default: made from the platform's job id, on /cache or in /tmp",
+    )
     add("--stage_timeout", metavar="S", type=float, default=1800, help="seconds that one copy may take; default: 1800")
     add("--stage_attempts", metavar="N", type=int, default=3, help="how often a copy is tried; default: 3")
-    add("--stage_backoff", metavar="S", type=float, default=5, help="seconds before the second attempt, doubled before each further one; default: 5")
+    add(
+        "--stage_backoff",
+        metavar="S",
+        type=float,
+        default=5,
+        help="seconds before the second attempt, doubled before each further one; default: 5",
+    )
     return parser
 
 

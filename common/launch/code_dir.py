@@ -11,7 +11,17 @@ from common.launch.processes import ROOT
 __all__ = ["INCLUDED", "code_files", "copy_code", "find_credentials"]
 
 #: what a job needs, relative to the repository
-INCLUDED = ("common", "pytorch_impl", "mindspore_impl", "configs", "scripts/modelarts", "setup.cfg", "pyproject.toml", "constraints.txt", "LICENSE")
+INCLUDED = (
+    "common",
+    "pytorch_impl",
+    "mindspore_impl",
+    "configs",
+    "scripts/modelarts",
+    "setup.cfg",
+    "pyproject.toml",
+    "constraints.txt",
+    "LICENSE",
+)
 
 _WORDS = r"ak|sk|access_?key(_?id)?|secret(_?access)?_?key|password|passwd|security_?token"
 _CREDENTIALS = {  # the keys of Huawei Cloud are 20 capitals and digits, and 40 letters and digits
@@ -23,9 +33,13 @@ _CREDENTIALS = {  # the keys of Huawei Cloud are 20 capitals and digits, and 40 
 
 def code_files(root: Path = ROOT) -> list[Path]:
     """The files of the code directory, relative to ``root``."""
-    found = [path for name in INCLUDED for path in ([root / name] if (root / name).is_file() else (root / name).rglob("*"))]
+    found = [
+        path for name in INCLUDED for path in ([root / name] if (root / name).is_file() else (root / name).rglob("*"))
+    ]
     relative = (path.relative_to(root) for path in found if path.is_file())
-    return sorted(path for path in relative if not any(part == "__pycache__" or part.startswith(".") for part in path.parts))
+    return sorted(
+        path for path in relative if not any(part == "__pycache__" or part.startswith(".") for part in path.parts)
+    )
 
 
 def copy_code(target: Path, root: Path = ROOT) -> None:
@@ -37,4 +51,8 @@ def copy_code(target: Path, root: Path = ROOT) -> None:
 
 def find_credentials(text: str) -> list[str]:
     """What looks like a credential in ``text``, without repeating it."""
-    return [f"{kind} ({match[0][:4]}..., {len(match[0])} characters)" for kind, pattern in _CREDENTIALS.items() for match in re.finditer(pattern, text)]
+    return [
+        f"{kind} ({match[0][:4]}..., {len(match[0])} characters)"
+        for kind, pattern in _CREDENTIALS.items()
+        for match in re.finditer(pattern, text)
+    ]

@@ -42,8 +42,16 @@ class _Job:
         self.args, self.topology, self.arguments = args, topology, arguments
         self.environ = {name: value for name, value in environ.items() if name not in topology.unset}
         self.directory = (args.job_dir or job_directory(environ, args.run_id)).resolve()
-        self.log = Log("scheduler" if topology.scheduler else f"node {topology.node_rank}" if topology.spawns else f"rank {topology.rank}")
-        self.place = self.directory / self.log.name.replace(" ", "_")  # a working directory of its own: MindSpore leaves files in it
+        self.log = Log(
+            "scheduler"
+            if topology.scheduler
+            else f"node {topology.node_rank}"
+            if topology.spawns
+            else f"rank {topology.rank}"
+        )
+        self.place = self.directory / self.log.name.replace(
+            " ", "_"
+        )  # a working directory of its own: MindSpore leaves files in it
         self.first = topology.rank == 0 and not topology.scheduler
         self.output = Output(args, self.directory, self.log)
         self.reports = self.directory / "exit"  # the exit code of every process of this node
@@ -75,7 +83,10 @@ class _Job:
             return 1
 
     def _prepare_and_train(self) -> int:
-        topology, remote = self.topology, [url for url in (self.args.config, self.args.data_url, self.args.model_url) if url and is_remote(url)]
+        topology, remote = (
+            self.topology,
+            [url for url in (self.args.config, self.args.data_url, self.args.model_url) if url and is_remote(url)],
+        )
         self.log.say(f"{topology}")
         if self.args.ignored:
             self.log.say(f"Ignored arguments: {' '.join(self.args.ignored)}")
@@ -83,7 +94,12 @@ class _Job:
         self._read_rank_table()
         patience = (len(remote) + self.output.remote) * self.args.patience.longest + 60
         coordinating = topology.mode == "msrun" and topology.node_rank == 0  # one process more than cards
-        once_per_node(self.directory / "staging", 1 if topology.spawns else topology.devices_per_node + coordinating, self._stage, patience)
+        once_per_node(
+            self.directory / "staging",
+            1 if topology.spawns else topology.devices_per_node + coordinating,
+            self._stage,
+            patience,
+        )
         return self._spawn() if topology.spawns else self._train(device)
 
     def _device(self) -> str | None:
@@ -122,18 +138,28 @@ class _Job:
         self.output.restore()
 
     def _local(self, kind: str, url: str) -> Path:
-        return self.directory / "inputs" / kind / url.rstrip("/").rpartition("/")[2] if is_remote(url) else Path(url).resolve()
+        return (
+            self.directory / "inputs" / kind / url.rstrip("/").rpartition("/")[2]
+            if is_remote(url)
+            else Path(url).resolve()
+        )
 
     def _spawn(self) -> int:
         """Start one process per card of this node, which find everything prepared; return the exit code of the first that failed."""
         shutil.rmtree(self.reports, ignore_errors=True)
-        command, environ, stop = launcher(self.args, self.topology, self.arguments, self.environ, self.directory, self.output.folder)
+        command, environ, stop = launcher(
+            self.args, self.topology, self.arguments, self.environ, self.directory, self.output.folder
+        )
         self.log.say(f"Starting {self.topology.devices_per_node} processes: {' '.join(command)}")
-        code = run_logged(command, self.log, environ, Path.cwd(), stop=stop, **self._meanwhile())  # the arguments may hold relative paths
+        code = run_logged(
+            command, self.log, environ, Path.cwd(), stop=stop, **self._meanwhile()
+        )  # the arguments may hold relative paths
         reported = exits(self.reports)
         if code or any(failure for _, failure in reported):
             killed = self.topology.devices_per_node - len(reported)
-            said = [f"{name}: {failure}" for name, failure in reported] + [f"killed before they could say theirs: {killed}"] * (killed > 0)
+            said = [f"{name}: {failure}" for name, failure in reported] + [
+                f"killed before they could say theirs: {killed}"
+            ] * (killed > 0)
             self.log.say(f"Exit codes of the processes, the first to end first: {', '.join(said)}")
         return exit_code(code, reported, self.topology.devices_per_node)
 
@@ -142,7 +168,10 @@ class _Job:
         run_directory = self.place / "runs" / self.args.name / self.args.backend  # as twinlora names it
         run_directory.parent.mkdir(parents=True, exist_ok=True)
         self.output.run_directory.mkdir(parents=True, exist_ok=True)
-        for link, target in ((run_directory, self.output.run_directory), (self.place / "inputs", self.directory / "inputs")):
+        for link, target in (
+            (run_directory, self.output.run_directory),
+            (self.place / "inputs", self.directory / "inputs"),
+        ):
             if not link.is_symlink():
                 link.symlink_to(target)
         command = python_command("common.cli.main", "train", *self._training_arguments(device))
@@ -153,7 +182,10 @@ class _Job:
     def _training_arguments(self, device: str | None) -> list[str]:
         args = self.args
         # A configuration that is no file here may be one in the code directory; else it is the name of a shipped one.
-        found = next((str(path) for path in (self._local("config", args.config), ROOT / args.config) if path.is_file()), args.config)
+        found = next(
+            (str(path) for path in (self._local("config", args.config), ROOT / args.config) if path.is_file()),
+            args.config,
+        )
         arguments = [found, "--backend", args.backend, "--output", "runs", "--name", args.name, "--resume"]
         if args.data_url:
             data = self._local("data", args.data_url)

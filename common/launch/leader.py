@@ -37,7 +37,9 @@ def job_directory(environ: Mapping[str, str], run_id: str, root: Path | None = N
     return root / re.sub(r"[^\w.-]", "_", f"twinlora-{os.getuid()}-{job}-{run_id}")
 
 
-def once_per_node(directory: Path, processes: int, work: Callable[[], None], patience: float, linger: float = 60.0) -> None:
+def once_per_node(
+    directory: Path, processes: int, work: Callable[[], None], patience: float, linger: float = 60.0
+) -> None:
     """Have exactly one of the ``processes`` that call this do ``work``; return in all of them when it is done. Done once is done for later calls too.
 
     Args:
@@ -60,7 +62,9 @@ def once_per_node(directory: Path, processes: int, work: Callable[[], None], pat
         elif failed.exists():
             failure = json.loads(failed.read_text(encoding="utf-8"))
             publish(failed.with_name(f"{failed.name}.read-by.{os.getpid()}"), "")
-            raise (InputError if failure["input"] else RunError)(f"{failure['error']} (reported by process {failure['leader']}, which prepared this node)")
+            raise (InputError if failure["input"] else RunError)(
+                f"{failure['error']} (reported by process {failure['leader']}, which prepared this node)"
+            )
         elif time.monotonic() > deadline:
             raise RunError(
                 f"The node must be prepared within {patience:g} s; {leader} has neither finished nor failed. Look into its log, then restart the job."

@@ -52,7 +52,11 @@ class Output:
 
     def syncing(self) -> dict[str, Any]:
         """What ``run_logged`` does meanwhile: bring the output home now and then, so that a machine that is lost costs minutes and not the run."""
-        return {"meanwhile": self._sync, "every": 60 * self.args.sync_minutes} if self.remote and self.args.sync_minutes > 0 else {}
+        return (
+            {"meanwhile": self._sync, "every": 60 * self.args.sync_minutes}
+            if self.remote and self.args.sync_minutes > 0
+            else {}
+        )
 
     def _sync(self) -> None:
         try:

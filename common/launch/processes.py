@@ -76,7 +76,10 @@ def run_logged(
     )
     reader = threading.Thread(target=_copy, args=(process.stdout, log), daemon=True)
     reader.start()
-    previous = {number: signal.signal(number, lambda *_: process.send_signal(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {
+        number: signal.signal(number, lambda *_: process.send_signal(stop))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         while True:
             try:

@@ -43,8 +43,17 @@ class RankTable:
 
     def to_json(self) -> str:
         """The table in the template that MindSpore reads."""
-        servers = [{"server_id": server, "device": [_entry(device) for device in self.devices if device.server == server]} for server in self.servers]
-        return json.dumps({"version": "1.0", "server_count": str(len(servers)), "server_list": servers, "status": "completed"}, indent=2) + "\n"
+        servers = [
+            {"server_id": server, "device": [_entry(device) for device in self.devices if device.server == server]}
+            for server in self.servers
+        ]
+        return (
+            json.dumps(
+                {"version": "1.0", "server_count": str(len(servers)), "server_list": servers, "status": "completed"},
+                indent=2,
+            )
+            + "\n"
+        )
 
 
 def wait_for_rank_table(path: Path, patience: float = 600.0, interval: float = 1.0) -> RankTable:
@@ -84,11 +93,21 @@ def parse_rank_table(table: dict[str, Any], origin: str) -> RankTable:
     """
     try:
         if "server_list" in table:
-            template, devices = "server_list", [_device(entry, server, int(entry["rank_id"])) for server in table["server_list"] for entry in server["device"]]
+            template, devices = (
+                "server_list",
+                [
+                    _device(entry, server, int(entry["rank_id"]))
+                    for server in table["server_list"]
+                    for entry in server["device"]
+                ],
+            )
         else:
             instances = [instance for group in table["group_list"] for instance in group["instance_list"]]
             pairs = [(entry, instance) for instance in instances for entry in instance["devices"]]
-            template, devices = "group_list", [_device(entry, instance, rank) for rank, (entry, instance) in enumerate(pairs)]
+            template, devices = (
+                "group_list",
+                [_device(entry, instance, rank) for rank, (entry, instance) in enumerate(pairs)],
+            )
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{origin} must be a rank table with server_list or group_list; {type(error).__name__}: {error}. Unset RANK_TABLE_FILE for a single card."
@@ -96,7 +115,9 @@ def parse_rank_table(table: dict[str, Any], origin: str) -> RankTable:
     devices.sort(key=lambda device: device.rank)
     ranks = [device.rank for device in devices]
     if not ranks or ranks != list(range(len(ranks))):
-        raise InputError(f"The ranks of a rank table are 0, 1, 2, ...; {origin} has {ranks or 'no device'}. Have the platform write it anew: restart the job.")
+        raise InputError(
+            f"The ranks of a rank table are 0, 1, 2, ...; {origin} has {ranks or 'no device'}. Have the platform write it anew: restart the job."
+        )
     return RankTable(template, tuple(devices))
 
 

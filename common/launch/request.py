@@ -28,9 +28,20 @@ JOB: dict[str, Any] = {
         "command": str,
         "local_code_dir": str,
         "working_dir": str,
-        "engine": {"engine_id": str, "engine_name": str, "engine_version": str, "image_url": str, "install_sys_packages": bool},
+        "engine": {
+            "engine_id": str,
+            "engine_name": str,
+            "engine_version": str,
+            "image_url": str,
+            "install_sys_packages": bool,
+        },
         "parameters": [{"name!": str, "value!": str, "description": str}],
-        "inputs": [{**_CHANNEL, "remote!": {"obs": _OBS, "dataset": {"id": str, "version_id": str, "obs_url": str, "name": str}}}],
+        "inputs": [
+            {
+                **_CHANNEL,
+                "remote!": {"obs": _OBS, "dataset": {"id": str, "version_id": str, "obs_url": str, "name": str}},
+            }
+        ],
         "outputs": [{**_CHANNEL, "remote!": {"obs!": _OBS}}],
         "environments": TEXTS,
     },
@@ -76,7 +87,9 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
         filled = {key: fill(value, values) for key, value in template.items()}
         return {key: value for key, value in filled.items() if value not in (None, {}, [])}
     if isinstance(template, list):
-        return [fill(item, values) for item in template if all(values.get(name, "") is not None for name in _names(item))]
+        return [
+            fill(item, values) for item in template if all(values.get(name, "") is not None for name in _names(item))
+        ]
     if isinstance(template, str) and (whole := _PLACEHOLDER.fullmatch(template)):
         return values[whole[1]]
     return template
@@ -107,14 +120,26 @@ def rules(job: Mapping[str, Any]) -> Iterator[str]:
     names = [entry["name"] for entry in (*algorithm.get("parameters", []), *channels)]
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", metadata["name"]):
         yield f"metadata.name must be 1 to 64 letters, digits, _ and -; received {metadata['name']!r}"
-    if sum([bool(engine.get("engine_id")), bool(engine.get("engine_name") and engine.get("engine_version")), bool(engine.get("image_url"))]) != 1:
+    if (
+        sum(
+            [
+                bool(engine.get("engine_id")),
+                bool(engine.get("engine_name") and engine.get("engine_version")),
+                bool(engine.get("image_url")),
+            ]
+        )
+        != 1
+    ):
         yield f"algorithm.engine must name an engine and its version, or an image; received {engine}"
     starter, other = ("command", "boot_file") if engine.get("image_url") else ("boot_file", "command")
     if not algorithm.get("code_dir") or not algorithm.get(starter) or algorithm.get(other):
         yield "algorithm must have code_dir, and boot_file for a preset engine or command for an image"
     if algorithm.get("boot_file") and not algorithm["boot_file"].startswith(algorithm.get("code_dir", "")):
         yield f"algorithm.boot_file must be in code_dir; received {algorithm['boot_file']}"
-    yield from (f"{name} is given twice, as a parameter or a channel" for name in sorted({name for name in names if names.count(name) > 1}))
+    yield from (
+        f"{name} is given twice, as a parameter or a channel"
+        for name in sorted({name for name in names if names.count(name) > 1})
+    )
     if not (spec["resource"].get("flavor_id") or spec["resource"].get("pool_id")) or spec["resource"]["node_count"] < 1:
         yield f"spec.resource must name a flavor or a pool, and at least one node; received {spec['resource']}"
     if len(environments) > 100 or any(name.startswith("MA_") or "$" in value for name, value in environments.items()):
@@ -131,7 +156,9 @@ def _check_fields(document: Any, schema: Mapping[str, Any], path: str) -> Iterat
     known = {name.rstrip("!"): inner for name, inner in schema.items()}
     prefix = f"{path}." if path else ""
     yield from (f"{prefix}{name} is no field.{nearest(name, known)}" for name in document if name not in known)
-    yield from (f"{prefix}{name[:-1]} must be given" for name in schema if name.endswith("!") and name[:-1] not in document)
+    yield from (
+        f"{prefix}{name[:-1]} must be given" for name in schema if name.endswith("!") and name[:-1] not in document
+    )
     for name in document.keys() & known.keys():
         yield from check(document[name], known[name], f"{prefix}{name}")
 

@@ -17,7 +17,12 @@ __all__ = ["exit_code", "exits", "launcher"]
 
 
 def launcher(
-    args: Arguments, topology: Topology, arguments: Sequence[str], environ: Mapping[str, str], job_dir: Path, output: Path
+    args: Arguments,
+    topology: Topology,
+    arguments: Sequence[str],
+    environ: Mapping[str, str],
+    job_dir: Path,
+    output: Path,
 ) -> tuple[list[str], dict[str, str], int]:
     """The command that starts the processes of this node, its environment, and the signal that ends it.
 
@@ -28,25 +33,48 @@ def launcher(
         InputError: msrun would start another interpreter.
     """
     own, passed_on = split(arguments)
-    boot = [str(ROOT / "scripts" / "modelarts" / "boot.py"), *own, "--job_dir", str(job_dir), "--train_url", str(output)]
+    boot = [
+        str(ROOT / "scripts" / "modelarts" / "boot.py"),
+        *own,
+        "--job_dir",
+        str(job_dir),
+        "--train_url",
+        str(output),
+    ]
     boot += ["--", *passed_on] if passed_on else []
-    cluster = ["--master_addr", str(topology.master_address), "--master_port", str(topology.master_port), "--node_rank", str(topology.node_rank)]
+    cluster = [
+        "--master_addr",
+        str(topology.master_address),
+        "--master_port",
+        str(topology.master_port),
+        "--node_rank",
+        str(topology.node_rank),
+    ]
     if args.backend == "pytorch":
         counts = ["--nnodes", str(topology.nodes), "--nproc_per_node", str(topology.devices_per_node)]
         return [sys.executable, "-m", "torch.distributed.run", *counts, *cluster, *boot], dict(environ), signal.SIGTERM
     here = Path(sys.executable).parent  # not resolved: in a virtual environment the link is what matters
     if not (here / "python").exists():
-        raise InputError(f"msrun starts the program `python` on PATH, and beside {sys.executable} there is none. Link one there in the image.")
+        raise InputError(
+            f"msrun starts the program `python` on PATH, and beside {sys.executable} there is none. Link one there in the image."
+        )
     counts = ["--worker_num", str(topology.world_size), "--local_worker_num", str(topology.devices_per_node)]
     logs = ["--log_dir", str(job_dir / "msrun"), "--join", "True"]
     path = f"{here}{os.pathsep}{environ.get('PATH', '')}"
     # msrun ends its workers on SIGINT only; on SIGTERM it would leave them behind.
-    return [sys.executable, "-m", "mindspore.parallel.cluster.run", *counts, *cluster, *logs, *boot], {**environ, "PATH": path}, signal.SIGINT
+    return (
+        [sys.executable, "-m", "mindspore.parallel.cluster.run", *counts, *cluster, *logs, *boot],
+        {**environ, "PATH": path},
+        signal.SIGINT,
+    )
 
 
 def exits(reports: Path) -> list[tuple[str, int]]:
     """Name and exit code of every process that reported one, the first to end first."""
-    reported = sorted((path.stat().st_mtime_ns, path.name.replace("_", " "), int(path.read_text(encoding="utf-8"))) for path in reports.glob("rank_*"))
+    reported = sorted(
+        (path.stat().st_mtime_ns, path.name.replace("_", " "), int(path.read_text(encoding="utf-8")))
+        for path in reports.glob("rank_*")
+    )
     return [(name, code) for _, name, code in reported]
 
 

@@ -51,7 +51,9 @@ def download(url: str, target: Path, patience: Patience, say: Callable[[str], No
     say(f"Copying {url} to {target}")
     code = _transfer(["download", url, str(target)], patience, say, leftovers=target)
     if code == ABSENT and not optional:
-        raise InputError(f"{url} must be a folder with files, or a file; the object store has nothing there. Check the name of the bucket and the path.")
+        raise InputError(
+            f"{url} must be a folder with files, or a file; the object store has nothing there. Check the name of the bucket and the path."
+        )
     return code != ABSENT
 
 
@@ -65,7 +67,9 @@ def upload(folder: Path, url: str, patience: Patience, say: Callable[[str], None
     _transfer(["upload", str(folder), url], patience, say)
 
 
-def _transfer(arguments: list[str], patience: Patience, say: Callable[[str], None], leftovers: Path | None = None) -> int:
+def _transfer(
+    arguments: list[str], patience: Patience, say: Callable[[str], None], leftovers: Path | None = None
+) -> int:
     for attempt in range(1, patience.attempts + 1):
         code, problem = _attempt(arguments, patience.timeout)
         if leftovers is not None:
@@ -86,7 +90,9 @@ def _attempt(arguments: list[str], timeout: float) -> tuple[int, str]:
     """Exit code and error of one copy. A session of its own: the store's client may have started processes, which must not outlive it."""
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         command = python_command("common.launch.transfer", *arguments)
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True
+        )
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:

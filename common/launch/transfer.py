@@ -31,7 +31,11 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 1
     try:
-        return _download(moxing.file, source, Path(target)) if verb == "download" else _upload(moxing.file, Path(source), target)
+        return (
+            _download(moxing.file, source, Path(target))
+            if verb == "download"
+            else _upload(moxing.file, Path(source), target)
+        )
     except Exception as error:  # moxing raises many kinds
         print(f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}", file=sys.stderr)
         return 1
@@ -39,7 +43,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def sizes_of(folder: Path) -> dict[str, int]:
     """Bytes of every file below ``folder`` by relative name; files under a temporary name, which begins with a dot, do not count."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    files = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
@@ -51,12 +59,18 @@ def _download(store: ModuleType, source: str, target: Path) -> int:
     part = target.with_name(f"part.{os.getpid()}.{target.name}")
     part.parent.mkdir(parents=True, exist_ok=True)
     if store.is_directory(source):
-        names = [name.strip("/") for name in store.list_directory(source, recursive=True, skip_dir=True) if not name.endswith("/")]
+        names = [
+            name.strip("/")
+            for name in store.list_directory(source, recursive=True, skip_dir=True)
+            if not name.endswith("/")
+        ]
         expected = {name: store.get_size(f"{source}/{name}") for name in names}
         if not expected:
             return ABSENT
         store.copy_parallel(source, str(part))
-        received = {path.relative_to(part).as_posix(): path.stat().st_size for path in part.rglob("*") if path.is_file()}
+        received = {
+            path.relative_to(part).as_posix(): path.stat().st_size for path in part.rglob("*") if path.is_file()
+        }
     else:
         expected = {target.name: store.get_size(source)}
         store.copy(source, str(part))
@@ -87,4 +101,6 @@ def _compare(expected: dict[str, int], received: dict[str, int], where: str) -> 
         if expected.get(name) != received.get(name)
     ]
     if wrong:
-        raise OSError(f"the copy of {where} is not whole: {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}")
+        raise OSError(
+            f"the copy of {where} is not whole: {'; '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''}"
+        )

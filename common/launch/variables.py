@@ -29,7 +29,9 @@ class Variables:
 
     def __getitem__(self, name: str) -> str:
         if name not in self._values:
-            raise self.wrong(f"the launcher sets {name}", "set it, or unset what else the launcher sets, for a single process", name)
+            raise self.wrong(
+                f"the launcher sets {name}", "set it, or unset what else the launcher sets, for a single process", name
+            )
         return self._values[name]
 
     def number(self, name: str, default: int | None = None, least: int = 0) -> int:
@@ -49,14 +51,22 @@ class Variables:
         try:
             return self._resolve(host)
         except OSError as error:
-            raise self.wrong(f"{name} holds host names that can be resolved ({host}: {error})", "check the job's network, or give an address", name) from error
+            raise self.wrong(
+                f"{name} holds host names that can be resolved ({host}: {error})",
+                "check the job's network, or give an address",
+                name,
+            ) from error
 
     def check(self, right: bool, rule: str, *names: str) -> None:
         """Raise unless the ``rule`` on ``names`` is kept."""
         if not right:
-            raise self.wrong(rule, "correct or unset what this job sets itself; what is left is a fault of the platform", *names)
+            raise self.wrong(
+                rule, "correct or unset what this job sets itself; what is left is a fault of the platform", *names
+            )
 
     def wrong(self, rule: str, advice: str, *names: str) -> InputError:
         """The error that says the rule, what was received and what to do."""
-        received = ", ".join(f"{name}={self._values[name]}" if name in self._values else f"{name} is not set" for name in names)
+        received = ", ".join(
+            f"{name}={self._values[name]}" if name in self._values else f"{name} is not set" for name in names
+        )
         return InputError(f"Topology: {rule}; received {received}. What to do: {advice}.")

@@ -14,7 +14,10 @@ __all__ = ["DEFAULTS", "DROPOUTS", "HEADS", "PREFIX", "TASKS", "head", "initial"
 
 PREFIX = "bert"
 TASKS = {"sequence-classification": "BertForSequenceClassification"}
-HEADS = ("hidden_size", "num_attention_heads")  #: the configuration's names of the width and of the number of heads it is divided among
+HEADS = (
+    "hidden_size",
+    "num_attention_heads",
+)  #: the configuration's names of the width and of the number of heads it is divided among
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 DEFAULTS: dict[str, Any] = {
     "model_type": "bert",
@@ -45,13 +48,17 @@ def modules(config: Mapping[str, Any], task: str) -> tuple[ModuleSpec, ...]:
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     listed = [
         ModuleSpec("bert.embeddings.word_embeddings", "embedding", config["vocab_size"], hidden, bias=False),
-        ModuleSpec("bert.embeddings.position_embeddings", "embedding", config["max_position_embeddings"], hidden, bias=False),
+        ModuleSpec(
+            "bert.embeddings.position_embeddings", "embedding", config["max_position_embeddings"], hidden, bias=False
+        ),
         ModuleSpec("bert.embeddings.token_type_embeddings", "embedding", config["type_vocab_size"], hidden, bias=False),
         ModuleSpec("bert.embeddings.LayerNorm", "layernorm", hidden, hidden),
     ]
     for index in range(config["num_hidden_layers"]):
         layer = f"bert.encoder.layer.{index}"
-        listed += [ModuleSpec(f"{layer}.attention.self.{name}", "linear", hidden, hidden) for name in ("query", "key", "value")]
+        listed += [
+            ModuleSpec(f"{layer}.attention.self.{name}", "linear", hidden, hidden) for name in ("query", "key", "value")
+        ]
         listed += [
             ModuleSpec(f"{layer}.attention.output.dense", "linear", hidden, hidden),
             ModuleSpec(f"{layer}.attention.output.LayerNorm", "layernorm", hidden, hidden),
@@ -59,7 +66,11 @@ def modules(config: Mapping[str, Any], task: str) -> tuple[ModuleSpec, ...]:
             ModuleSpec(f"{layer}.output.dense", "linear", inner, hidden),
             ModuleSpec(f"{layer}.output.LayerNorm", "layernorm", hidden, hidden),
         ]
-    return (*listed, ModuleSpec("bert.pooler.dense", "linear", hidden, hidden), ModuleSpec("classifier", "linear", hidden, config["num_labels"]))
+    return (
+        *listed,
+        ModuleSpec("bert.pooler.dense", "linear", hidden, hidden),
+        ModuleSpec("classifier", "linear", hidden, config["num_labels"]),
+    )
 
 
 def initial(module: ModuleSpec, name: str, shape: tuple[int, ...], config: Mapping[str, Any], seed: int) -> np.ndarray:

@@ -19,7 +19,9 @@ from common.strict import check_arrays
 
 __all__ = ["canonical_names", "fingerprint", "locate", "read_checkpoint", "read_config", "save_pretrained"]
 
-_BUFFERS = re.compile(r"(position_ids|\.attn\.bias|\.attn\.masked_bias)$")  # constants that old checkpoints stored beside the weights
+_BUFFERS = re.compile(
+    r"(position_ids|\.attn\.bias|\.attn\.masked_bias)$"
+)  # constants that old checkpoints stored beside the weights
 
 
 def locate(source: str) -> Path:
@@ -34,7 +36,9 @@ def locate(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source, allow_patterns=["config.json", "*.safetensors", "*.safetensors.index.json"]))
+        return Path(
+            snapshot_download(source, allow_patterns=["config.json", "*.safetensors", "*.safetensors.index.json"])
+        )
     except Exception as error:  # the hub client raises many kinds: offline, unknown id, gated, time-out
         raise InputError(
             f"model.source must be a local folder, python:PACKAGE/FOLDER or a hub id that can be downloaded; {source!r} is no folder here and the hub "
@@ -58,7 +62,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(f"{path} is not JSON: {error}.") from error
     if not isinstance(config, dict) or "model_type" not in config:
-        raise InputError(f'{path} names no "model_type", so the architecture is unknown. Add it, for example "model_type": "bert".')
+        raise InputError(
+            f'{path} names no "model_type", so the architecture is unknown. Add it, for example "model_type": "bert".'
+        )
     return config
 
 
@@ -69,7 +75,9 @@ def read_checkpoint(folder: Path) -> dict[str, np.ndarray]:
         try:
             shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f'{index} must be JSON with a "weight_map" from key to file: {type(error).__name__}: {error}. Download it again.') from error
+            raise InputError(
+                f'{index} must be JSON with a "weight_map" from key to file: {type(error).__name__}: {error}. Download it again.'
+            ) from error
         arrays: dict[str, np.ndarray] = {}
         for shard in shards:
             arrays |= load_arrays(folder / shard)[0]
@@ -84,7 +92,11 @@ def read_checkpoint(folder: Path) -> dict[str, np.ndarray]:
 
 
 def canonical_names(
-    arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], prefix: str, head: tuple[str, ...], tied: tuple[str, ...]
+    arrays: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
+    prefix: str,
+    head: tuple[str, ...],
+    tied: tuple[str, ...],
 ) -> dict[str, np.ndarray]:
     """Rename checkpoint keys to the model's canonical names and keep what the model has.
 
@@ -135,4 +147,6 @@ def save_pretrained(folder: Path, spec: ModelSpec, arrays: Mapping[str, np.ndarr
     """
     check_arrays({name: shape for module in spec.modules for name, shape in module.shapes().items()}, arrays)
     save_arrays(Path(folder) / "model.safetensors", arrays, {"format": "pt"})
-    write_json(Path(folder) / "config.json", {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"})
+    write_json(
+        Path(folder) / "config.json", {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"}
+    )

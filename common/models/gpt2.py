@@ -65,7 +65,9 @@ def modules(config: Mapping[str, Any], task: str) -> tuple[ModuleSpec, ...]:
     if task == "sequence-classification":
         listed.append(ModuleSpec("score", "linear", hidden, config["num_labels"], bias=False))
     else:
-        listed.append(ModuleSpec("lm_head", "linear", hidden, config["vocab_size"], bias=False, tied_to="transformer.wte"))
+        listed.append(
+            ModuleSpec("lm_head", "linear", hidden, config["vocab_size"], bias=False, tied_to="transformer.wte")
+        )
     return tuple(listed)
 
 

@@ -17,10 +17,15 @@ from common.models.specs import ModelSpec, ModuleSpec
 
 __all__ = ["FAMILIES", "load_model_spec"]
 
-FAMILIES: dict[str, ModuleType] = {"bert": bert, "gpt2": gpt2}  #: families with native cells, described here; others exist on PyTorch only
+FAMILIES: dict[str, ModuleType] = {
+    "bert": bert,
+    "gpt2": gpt2,
+}  #: families with native cells, described here; others exist on PyTorch only
 
 
-def load_model_spec(config: ModelConfig, labels: tuple[str, ...] | None, vocabulary: int, pad_token_id: int | None, seed: int) -> ModelSpec:
+def load_model_spec(
+    config: ModelConfig, labels: tuple[str, ...] | None, vocabulary: int, pad_token_id: int | None, seed: int
+) -> ModelSpec:
     """Resolve the source, complete the Hugging Face configuration and read or draw every parameter.
 
     Args:
@@ -35,20 +40,28 @@ def load_model_spec(config: ModelConfig, labels: tuple[str, ...] | None, vocabul
     given = read_config(folder) if folder else {}
     family = config.config.get("model_type", given.get("model_type"))
     if family is None:
-        raise InputError(f'Without model.source, model.config must name its "model_type": one of {", ".join(FAMILIES)}. Received {dict(config.config)}.')
+        raise InputError(
+            f'Without model.source, model.config must name its "model_type": one of {", ".join(FAMILIES)}. Received {dict(config.config)}.'
+        )
     if family not in FAMILIES:
         return backend.load("pytorch").describe(config, folder, given, labels, pad_token_id, seed)
     module = FAMILIES[family]
     if config.task not in module.TASKS:
-        raise InputError(f"{family} has no {config.task} here; it has {', '.join(module.TASKS)}. Choose one as model.task, or another model.source.")
+        raise InputError(
+            f"{family} has no {config.task} here; it has {', '.join(module.TASKS)}. Choose one as model.task, or another model.source."
+        )
     complete = complete_config(module, given, config, labels, pad_token_id)
     if folder is None and "vocab_size" not in config.config:
         complete["vocab_size"] = vocabulary
-    if folder is None and pad_token_id is not None and "eos_token_id" in module.DEFAULTS:  # a new vocabulary has one special token, for all three uses
+    if (
+        folder is None and pad_token_id is not None and "eos_token_id" in module.DEFAULTS
+    ):  # a new vocabulary has one special token, for all three uses
         complete |= {key: pad_token_id for key in ("bos_token_id", "eos_token_id") if key not in config.config}
     width, heads = (complete[key] for key in module.HEADS)
     if width % heads:
-        raise InputError(f"{module.HEADS[0]} must be a multiple of {module.HEADS[1]}; received {width} and {heads}. Set both in model.config.")
+        raise InputError(
+            f"{module.HEADS[0]} must be a multiple of {module.HEADS[1]}; received {width} and {heads}. Set both in model.config."
+        )
     if vocabulary > complete["vocab_size"]:
         raise InputError(
             f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. "
@@ -60,16 +73,32 @@ def load_model_spec(config: ModelConfig, labels: tuple[str, ...] | None, vocabul
     loaded = canonical_names(read_checkpoint(folder), shapes, module.PREFIX, head, tied) if folder else {}
     drawn = _draw(module, modules, complete, seed, loaded)
     base = loaded or drawn
-    return ModelSpec(family, config.task, complete, modules, head, loaded | drawn, fingerprint(base), config.source, tuple(drawn) if folder else ())
+    return ModelSpec(
+        family,
+        config.task,
+        complete,
+        modules,
+        head,
+        loaded | drawn,
+        fingerprint(base),
+        config.source,
+        tuple(drawn) if folder else (),
+    )
 
 
 def complete_config(
-    family: ModuleType, given: Mapping[str, Any], config: ModelConfig, labels: tuple[str, ...] | None, pad_token_id: int | None
+    family: ModuleType,
+    given: Mapping[str, Any],
+    config: ModelConfig,
+    labels: tuple[str, ...] | None,
+    pad_token_id: int | None,
 ) -> dict[str, Any]:
     """Defaults, then the checkpoint's entries, then ``model.config`` and ``model.dropout``, then the labels."""
     unknown = [key for key in config.config if key not in family.DEFAULTS and key not in given]
     if unknown:
-        raise InputError(f"model.config.{unknown[0]} is not an entry of a {family.DEFAULTS['model_type']} configuration.{nearest(unknown[0], family.DEFAULTS)}")
+        raise InputError(
+            f"model.config.{unknown[0]} is not an entry of a {family.DEFAULTS['model_type']} configuration.{nearest(unknown[0], family.DEFAULTS)}"
+        )
     _check_types(family, {**given, **config.config})
     complete = {**family.DEFAULTS, **given, **config.config, "architectures": [family.TASKS[config.task]]}
     if config.dropout is not None:
@@ -93,7 +122,11 @@ def _check_types(family: ModuleType, entries: Mapping[str, Any]) -> None:
         if value is None or default is None:
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        right = {int: number and isinstance(value, int) and value >= 0, float: number and value >= 0, str: isinstance(value, str)}.get(type(default), True)
+        right = {
+            int: number and isinstance(value, int) and value >= 0,
+            float: number and value >= 0,
+            str: isinstance(value, str),
+        }.get(type(default), True)
         if not right:
             kind = {int: "a whole number of at least 0", float: "a number of at least 0", str: "a name"}[type(default)]
             problems.append(f"model.config.{name} must be {kind}; received {value!r}")
@@ -101,5 +134,16 @@ def _check_types(family: ModuleType, entries: Mapping[str, Any]) -> None:
         raise InputError("; ".join(problems) + ". Correct it in the experiment file, or in the model's config.json.")
 
 
-def _draw(family: ModuleType, modules: tuple[ModuleSpec, ...], config: Mapping[str, Any], seed: int, loaded: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: family.initial(module, name, shape, config, seed) for module in modules for name, shape in module.shapes().items() if name not in loaded}
+def _draw(
+    family: ModuleType,
+    modules: tuple[ModuleSpec, ...],
+    config: Mapping[str, Any],
+    seed: int,
+    loaded: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    return {
+        name: family.initial(module, name, shape, config, seed)
+        for module in modules
+        for name, shape in module.shapes().items()
+        if name not in loaded
+    }

@@ -26,7 +26,9 @@ class ModuleSpec:
     bias: bool = True
     slices: tuple[tuple[str, int, int], ...] = ()
     tied_to: str | None = None  #: path of the module whose weight this one shares (the language-model head)
-    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: a module read off a network, by name and shape
+    parameters: tuple[
+        tuple[str, tuple[int, ...]], ...
+    ] = ()  #: of kind ``other``: a module read off a network, by name and shape
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Parameter name to shape; a tied weight is listed by its owner only."""

@@ -62,7 +62,9 @@ class Case:
 
     id: str  #: ``level/...``, a logical name that does not depend on what ran before
     kind: str  #: of the limits: ``op CLASS``, ``layer``, ``attention``, ``model``, ``training``; ``stochastic``
-    inputs: Callable[[], Arrays] = field(repr=False)  #: drawn anew on every host, or read from the user's files; never shipped
+    inputs: Callable[[], Arrays] = field(
+        repr=False
+    )  #: drawn anew on every host, or read from the user's files; never shipped
     compute: Callable[[Host, Arrays], tuple[Arrays, dict[str, str]]] = field(repr=False)
     title: str = ""
     definition: str = ""  #: everything besides the inputs that decides what is computed

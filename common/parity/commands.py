@@ -23,7 +23,9 @@ __all__ = ["compare_traces", "prove", "record_trace"]
 DTYPES = ("float32", "float64")
 
 
-def record_trace(suite: str, backend: str, device: str | None, dtype: str, output: Path, options: dict[str, Any], **flags: Any) -> None:
+def record_trace(
+    suite: str, backend: str, device: str | None, dtype: str, output: Path, options: dict[str, Any], **flags: Any
+) -> None:
     """Record a suite on this host and say how it went.
 
     Args:
@@ -47,13 +49,20 @@ def record_trace(suite: str, backend: str, device: str | None, dtype: str, outpu
     built, begun = build(suite, options), time.perf_counter()
     entries = record(built, host, output, flags.get("stats_only", False), _progress(len(built.cases)))
     counts = {status: sum(entry["status"] == status for entry in entries) for status in ("ok", "unsupported", "error")}
-    said = f"{counts['ok']:,} computed, {counts['unsupported']:,} not available here, {counts['error']:,} raised an error"
-    print(f"{output}: {suite} with {backend} on {host.device}, {dtype}: {said}; {time.perf_counter() - begun:.0f} s", flush=True)
+    said = (
+        f"{counts['ok']:,} computed, {counts['unsupported']:,} not available here, {counts['error']:,} raised an error"
+    )
+    print(
+        f"{output}: {suite} with {backend} on {host.device}, {dtype}: {said}; {time.perf_counter() - begun:.0f} s",
+        flush=True,
+    )
     for entry in [entry for entry in entries if entry["status"] == "error"][:5]:
         print(f"  {entry['id']} ({entry['title'][:60]}): {entry['message']}", file=sys.stderr)
 
 
-def compare_traces(baseline: Path, test: Path, reference: Path | None, html: Path | None, markdown: Path | None, json_file: Path | None) -> Comparison:
+def compare_traces(
+    baseline: Path, test: Path, reference: Path | None, html: Path | None, markdown: Path | None, json_file: Path | None
+) -> Comparison:
     """Compare traces, print the verdicts and write what was asked for.
 
     Raises:
@@ -105,16 +114,25 @@ def prove(suite: str, given: Sequence[str], devices: dict[str, str | None], outp
         for done in [pool.submit(run, names) for names in (("test",), ("baseline", "reference"))]:
             done.result()
     print()
-    return compare_traces(*(output / name for name in ("baseline", "test", "reference")), output / "report.html", output / "report.md", output / "report.json")
+    return compare_traces(
+        *(output / name for name in ("baseline", "test", "reference")),
+        output / "report.html",
+        output / "report.md",
+        output / "report.json",
+    )
 
 
 def _record_apart(arguments: Sequence[str]) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     environment = {"OMP_NUM_THREADS": str(max(1, cores // 2)), **os.environ}
     program = "import sys; from common.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    code = subprocess.run([sys.executable, "-c", program, "trace", "record", *arguments], env=environment, check=False).returncode
+    code = subprocess.run(
+        [sys.executable, "-c", program, "trace", "record", *arguments], env=environment, check=False
+    ).returncode
     if code:
-        raise (InputError if code == 2 else RunError)(f"Recording stopped with exit code {code}: twinlora trace record {' '.join(arguments)}")
+        raise (InputError if code == 2 else RunError)(
+            f"Recording stopped with exit code {code}: twinlora trace record {' '.join(arguments)}"
+        )
 
 
 def _progress(total: int):

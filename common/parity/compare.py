@@ -76,12 +76,29 @@ class Comparison:
     @property
     def exit_code(self) -> int:
         """0: everything passes or is an explained rounding; 1: something fails; 2: something could not be compared."""
-        return 1 if self.first_failure else 2 if self.unexplained or not any(case.verdict in (PASS, ROUNDING) for case in self.cases) else 0
+        return (
+            1
+            if self.first_failure
+            else 2
+            if self.unexplained or not any(case.verdict in (PASS, ROUNDING) for case in self.cases)
+            else 0
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain data."""
-        head = {"schema": "twinlora-comparison/1", "baseline": self.baseline, "test": self.test, "reference": self.reference, "suite": self.suite}
-        return head | {"producers": dict(self.producers), "counts": self.counts, "exit_code": self.exit_code, "cases": [asdict(case) for case in self.cases]}
+        head = {
+            "schema": "twinlora-comparison/1",
+            "baseline": self.baseline,
+            "test": self.test,
+            "reference": self.reference,
+            "suite": self.suite,
+        }
+        return head | {
+            "producers": dict(self.producers),
+            "counts": self.counts,
+            "exit_code": self.exit_code,
+            "cases": [asdict(case) for case in self.cases],
+        }
 
 
 def compare(baseline: Trace, test: Trace, reference: Trace | None = None) -> Comparison:
@@ -98,7 +115,14 @@ def compare(baseline: Trace, test: Trace, reference: Trace | None = None) -> Com
     cases = tuple(_case(name, known[0].get(name), known[1].get(name), baseline, test, reference) for name in order)
     producers = {"baseline": baseline.manifest["producer"], "test": test.manifest["producer"]}
     producers |= {"reference": reference.manifest["producer"]} if reference else {}
-    return Comparison(baseline.label, test.label, reference.label if reference else None, baseline.manifest["suite"]["name"], cases, producers)
+    return Comparison(
+        baseline.label,
+        test.label,
+        reference.label if reference else None,
+        baseline.manifest["suite"]["name"],
+        cases,
+        producers,
+    )
 
 
 def _check_suites(traces: list[Trace]) -> None:
@@ -106,7 +130,10 @@ def _check_suites(traces: list[Trace]) -> None:
     for other in traces[1:]:
         suite = other.manifest["suite"]
         if suite["sha256"] != first["sha256"]:
-            said = "; ".join(f"{trace.path}: {trace.manifest['suite']['name']} {trace.manifest['suite']['options']}" for trace in (traces[0], other))
+            said = "; ".join(
+                f"{trace.path}: {trace.manifest['suite']['name']} {trace.manifest['suite']['options']}"
+                for trace in (traces[0], other)
+            )
             raise InputError(
                 f"Traces of one suite can be compared; these are of different ones ({said}; twinlora "
                 f"{traces[0].manifest['producer']['packages']['twinlora']} and {other.manifest['producer']['packages']['twinlora']}). "
@@ -126,16 +153,30 @@ def _check_inputs(traces: list[Trace], known: list[dict[str, Mapping[str, Any]]]
                 )
 
 
-def _case(name: str, first: Mapping[str, Any] | None, second: Mapping[str, Any] | None, baseline: Trace, test: Trace, reference: Trace | None) -> CaseResult:
+def _case(
+    name: str,
+    first: Mapping[str, Any] | None,
+    second: Mapping[str, Any] | None,
+    baseline: Trace,
+    test: Trace,
+    reference: Trace | None,
+) -> CaseResult:
     entry = first or second
     head = (name, entry["kind"], entry["title"])
     for side, found in (("baseline", first), ("test", second)):
         if found is None:
             return CaseResult(*head, NOT_COMPARABLE, f"missing in the {side}")
         if found["status"] != "ok":
-            return CaseResult(*head, NOT_COMPARABLE, f"{found['status']} in the {side}: {found['message']}", known=found["status"] == "unsupported")
+            return CaseResult(
+                *head,
+                NOT_COMPARABLE,
+                f"{found['status']} in the {side}: {found['message']}",
+                known=found["status"] == "unsupported",
+            )
     if first["plain"] != second["plain"]:
-        key = next(key for key in [*first["plain"], *second["plain"]] if first["plain"].get(key) != second["plain"].get(key))
+        key = next(
+            key for key in [*first["plain"], *second["plain"]] if first["plain"].get(key) != second["plain"].get(key)
+        )
         return CaseResult(*head, FAIL, f"{key}: {second['plain'].get(key)}, baseline {first['plain'].get(key)}")
     of_first, of_second = ({tensor["name"]: tensor for tensor in found["tensors"]} for found in (first, second))
     missing = [f"tensor {key} is missing in the {side}" for side, ours, theirs in
@@ -145,10 +186,14 @@ def _case(name: str, first: Mapping[str, Any] | None, second: Mapping[str, Any] 
     tensors = _tensors(name, entry["kind"], of_first, of_second, baseline, test, reference)
     worst = max((tensor.verdict for tensor in tensors), key=VERDICTS.index, default=PASS)
     decided = next((tensor for tensor in tensors if tensor.verdict == worst), None)
-    return CaseResult(*head, worst, f"{decided.name}: {decided.message}" if decided and decided.message else "", tuple(tensors))
+    return CaseResult(
+        *head, worst, f"{decided.name}: {decided.message}" if decided and decided.message else "", tuple(tensors)
+    )
 
 
-def _tensors(name: str, kind: str, first: dict, second: dict, baseline: Trace, test: Trace, reference: Trace | None) -> list[TensorResult]:
+def _tensors(
+    name: str, kind: str, first: dict, second: dict, baseline: Trace, test: Trace, reference: Trace | None
+) -> list[TensorResult]:
     found = []
     norms: dict[str, float] = {}
     for key, figures in first.items():
@@ -160,7 +205,16 @@ def _tensors(name: str, kind: str, first: dict, second: dict, baseline: Trace, t
         elif ours is None or theirs is None:
             found.append(judge_statistics(key, kind, first[key], second[key]))
         else:
-            found.append(judge(key, kind, theirs, ours, reference.tensor(name, key) if reference else None, norms[key.partition("/")[0]]))
+            found.append(
+                judge(
+                    key,
+                    kind,
+                    theirs,
+                    ours,
+                    reference.tensor(name, key) if reference else None,
+                    norms[key.partition("/")[0]],
+                )
+            )
     return found
 
 
@@ -171,4 +225,6 @@ def _distribution(name: str, baseline: np.ndarray | None, test: np.ndarray | Non
     if name.startswith("gradient/"):
         return TensorResult(name, PASS, "a gradient of a random result is not compared", **known)
     compared = compare_distributions(Result((test,), "tensor"), Result((baseline,), "tensor"))
-    return TensorResult(name, FAIL if compared.problem else PASS, compared.problem or "", **known, test_error=compared.error)
+    return TensorResult(
+        name, FAIL if compared.problem else PASS, compared.problem or "", **known, test_error=compared.error
+    )

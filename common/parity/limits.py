@@ -57,19 +57,46 @@ LIMITS: dict[tuple[str, str], Limit] = {
     **{(f"op {name}", "gradient"): _of_mapping(limit) for name, limit in tolerance.GRADIENT.items()},
     ("layer", "output"): Limit(2e-6, "two or three short products, summed in another order"),
     ("layer", "gradient"): Limit(4e-6, "products of products, summed in another order"),
-    ("attention", "output"): Limit(2e-5, "products around an exponential, which MindSpore's CPU kernel has coarse by up to 4e-5 of an element"),
+    ("attention", "output"): Limit(
+        2e-5, "products around an exponential, which MindSpore's CPU kernel has coarse by up to 4e-5 of an element"
+    ),
     ("attention", "gradient"): Limit(4e-5, "products around the exponential's derivative"),
-    ("model", "hidden"): Limit(1e-5, "rounding carried through every layer so far: about one spacing of float32 each", floor=1e-6),
+    ("model", "hidden"): Limit(
+        1e-5, "rounding carried through every layer so far: about one spacing of float32 each", floor=1e-6
+    ),
     ("model", "logits"): Limit(1e-5, "rounding carried through every layer", floor=1e-6),
     ("model", "loss"): Limit(5e-6, "a mean of the logits' errors", "element", floor=5e-7),
     ("model", "gradient"): Limit(1e-5, "rounding carried through every layer and back", "norm", floor=2e-6),
-    ("training", "loss"): Limit(1e-3, "rounding that training amplifies from step to step", "element", ratio=10.0, ratio_rms=10.0, floor=5e-6),
-    ("training", "first"): Limit(1e-4, "losses of the first steps, before training has amplified much", "element", ratio=10.0, ratio_rms=10.0, floor=1e-6),
-    ("training", "norm"): Limit(2e-2, "the gradient's norm follows the amplified parameters", "element", ratio=10.0, ratio_rms=10.0, floor=2e-5),
-    ("training", "parameter"): Limit(
-        2e-4, "AdamW divides by the gradient's size, so that the rounding of tiny elements becomes a whole step", "norm", ratio=10.0, ratio_rms=10.0, floor=1e-5
+    ("training", "loss"): Limit(
+        1e-3, "rounding that training amplifies from step to step", "element", ratio=10.0, ratio_rms=10.0, floor=5e-6
     ),
-    ("training", "final"): Limit(5e-2, "parameters after all steps: drift, which the losses judge", "norm", ratio=10.0, ratio_rms=10.0, floor=1e-4),
+    ("training", "first"): Limit(
+        1e-4,
+        "losses of the first steps, before training has amplified much",
+        "element",
+        ratio=10.0,
+        ratio_rms=10.0,
+        floor=1e-6,
+    ),
+    ("training", "norm"): Limit(
+        2e-2, "the gradient's norm follows the amplified parameters", "element", ratio=10.0, ratio_rms=10.0, floor=2e-5
+    ),
+    ("training", "parameter"): Limit(
+        2e-4,
+        "AdamW divides by the gradient's size, so that the rounding of tiny elements becomes a whole step",
+        "norm",
+        ratio=10.0,
+        ratio_rms=10.0,
+        floor=1e-5,
+    ),
+    ("training", "final"): Limit(
+        5e-2,
+        "parameters after all steps: drift, which the losses judge",
+        "norm",
+        ratio=10.0,
+        ratio_rms=10.0,
+        floor=1e-4,
+    ),
 }
 
 

@@ -25,14 +25,20 @@ _ROWS = 60  #: cases of a level that the heat map shows, those nearest their lim
 def comparison_page(comparison: Comparison, baseline: Trace, test: Trace, reference: Trace | None) -> str:
     """The page, which loads nothing from anywhere."""
     counts = comparison.counts
-    figures = [(verdict, f"{counts[verdict]:,}", _REMARKS[verdict]) for verdict in (PASS, ROUNDING, FAIL, NOT_COMPARABLE)]
+    figures = [
+        (verdict, f"{counts[verdict]:,}", _REMARKS[verdict]) for verdict in (PASS, ROUNDING, FAIL, NOT_COMPARABLE)
+    ]
     levels = {level: list(cases) for level, cases in groupby(comparison.cases, lambda case: case.level)}
     return page(
         f"Parity: {comparison.suite}",
         Html(f"{escape(headline(comparison))}. {escape(advice(comparison))}"),
         tiles(figures),
         legend([("a", f"baseline: {comparison.baseline}"), ("b", f"test: {comparison.test}")]),
-        note(f"Reference: {comparison.reference}." if comparison.reference else "No reference: differences of the two are judged directly."),
+        note(
+            f"Reference: {comparison.reference}."
+            if comparison.reference
+            else "No reference: differences of the two are judged directly."
+        ),
         *(_failure(case) for case in [comparison.first_failure] if case),
         *(_training(case, baseline, test, reference) for case in levels.get("training", [])),
         *_growths(levels.get("models", [])),
@@ -50,7 +56,11 @@ _REMARKS = {
 
 
 def _failure(case: CaseResult) -> Html:
-    return section("First failure", note(Html(f"<b>{escape(case.id)}</b> {escape(case.title)}: {escape(case.message)}")), _tensor_table(case.tensors))
+    return section(
+        "First failure",
+        note(Html(f"<b>{escape(case.id)}</b> {escape(case.title)}: {escape(case.message)}")),
+        _tensor_table(case.tensors),
+    )
 
 
 def _training(case: CaseResult, baseline: Trace, test: Trace, reference: Trace | None) -> Html:
@@ -64,8 +74,16 @@ def _training(case: CaseResult, baseline: Trace, test: Trace, reference: Trace |
     against = "to the float64 run" if exact is not None else "of the test to the baseline"
     return section(
         case.id,
-        figure("Loss", line_chart(f"{case.id} loss", [Line("a", x, theirs), Line("b", x, ours)], "loss"), f"verdict: {case.verdict}"),
-        figure(f"Relative distance {against}", line_chart(f"{case.id} distance", gaps, "relative distance", log=True), "Points at 0 are left out."),
+        figure(
+            "Loss",
+            line_chart(f"{case.id} loss", [Line("a", x, theirs), Line("b", x, ours)], "loss"),
+            f"verdict: {case.verdict}",
+        ),
+        figure(
+            f"Relative distance {against}",
+            line_chart(f"{case.id} distance", gaps, "relative distance", log=True),
+            "Points at 0 are left out.",
+        ),
         css="grid",
     )
 
@@ -80,7 +98,13 @@ def _growths(cases: list[CaseResult]) -> list[Html]:
         lines = [Line("b", x, np.array([state.test_error for state in states]))]
         if all(state.baseline_error is not None for state in states):
             lines.insert(0, Line("a", x, np.array([state.baseline_error for state in states])))
-        drawings.append(figure(case.id, line_chart(f"{case.id} error growth", lines, "relative error", log=True, x_label="layer"), f"verdict: {case.verdict}"))
+        drawings.append(
+            figure(
+                case.id,
+                line_chart(f"{case.id} error growth", lines, "relative error", log=True, x_label="layer"),
+                f"verdict: {case.verdict}",
+            )
+        )
     return [section("Error growth through the layers", *drawings, css="grid")] if drawings else []
 
 
@@ -94,9 +118,20 @@ def _heat_map(level: str, cases: list[CaseResult]) -> Html:
     rows = []
     for case in chosen:
         worst = case.worst
-        errors = (_tinted(worst.test_error, worst.cap), _tinted(worst.baseline_error, worst.cap), _unbroken(measure(worst.cap)))
+        errors = (
+            _tinted(worst.test_error, worst.cap),
+            _tinted(worst.baseline_error, worst.cap),
+            _unbroken(measure(worst.cap)),
+        )
         between = [_metric(worst, name) for name, _ in _METRICS]
-        rows.append([Html(f"{escape(case.id)} <small>{escape(case.title[:48])} {escape(worst.name)}</small>"), case.verdict, *errors, *between])
+        rows.append(
+            [
+                Html(f"{escape(case.id)} <small>{escape(case.title[:48])} {escape(worst.name)}</small>"),
+                case.verdict,
+                *errors,
+                *between,
+            ]
+        )
     left = f" {len(cases) - len(chosen):,} more cases use less of theirs." if len(cases) > len(chosen) else ""
     text = f"The tensor of each case that uses most of its limit.{left} Errors are against the reference; the metrics lay the test beside the baseline."
     return section(f"Heat map: {level}", note(text), table(head, rows))
@@ -120,7 +155,9 @@ def _tinted(value: float | None, cap: float) -> Html:
     share = 0.0 if not cap or value <= 0 else min(max((math.log10(value / cap) + 3.0) / 3.0, 0.0), 1.0)
     over = cap and value > cap
     colour = f"color-mix(in srgb, var(--{'a' if over else 'b'}) {70 * share:.0f}%, transparent)"
-    return Html(f'<span style="background:{colour};padding:0 .35em;border-radius:.25em;white-space:nowrap">{escape(measure(value))}</span>')
+    return Html(
+        f'<span style="background:{colour};padding:0 .35em;border-radius:.25em;white-space:nowrap">{escape(measure(value))}</span>'
+    )
 
 
 def _unbroken(text: str) -> Html:
@@ -133,7 +170,11 @@ def _drill_down(cases: Iterable[CaseResult]) -> Html:
         if case.verdict != PASS or case.level in ("models", "training"):
             inner = [note(case.message)] if case.message else []
             parts.append(details(f"{case.id} {case.title[:80]}: {case.verdict}", *inner, _tensor_table(case.tensors)))
-    return section("Worst elements", note("Every case that does not simply pass, and those of models and training; all cases are in the JSON file."), *parts)
+    return section(
+        "Worst elements",
+        note("Every case that does not simply pass, and those of models and training; all cases are in the JSON file."),
+        *parts,
+    )
 
 
 def _tensor_table(tensors: Iterable[TensorResult]) -> Html:
@@ -141,6 +182,10 @@ def _tensor_table(tensors: Iterable[TensorResult]) -> Html:
     rows = []
     for tensor in tensors:
         values = [None if value is None else f"{value:.9g}" for value in (*tensor.values, None, None, None)[:3]]
-        errors = (_tinted(tensor.test_error, tensor.cap), _tinted(tensor.baseline_error, tensor.cap), _unbroken(measure(tensor.cap)))
+        errors = (
+            _tinted(tensor.test_error, tensor.cap),
+            _tinted(tensor.baseline_error, tensor.cap),
+            _unbroken(measure(tensor.cap)),
+        )
         rows.append([tensor.name, tensor.verdict, *errors, str(list(tensor.position)), *values])
     return table(head, rows) if rows else Html("")

@@ -20,7 +20,11 @@ __all__ = ["producer", "record"]
 
 
 def record(
-    suite: Suite, host: Host, directory: Path, stats_only: bool = False, say: Callable[[Case, dict[str, Any]], None] | None = None
+    suite: Suite,
+    host: Host,
+    directory: Path,
+    stats_only: bool = False,
+    say: Callable[[Case, dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Compute every case and write the trace into ``directory``; returns the manifest's entries.
 
@@ -34,7 +38,9 @@ def record(
         if say:
             say(case, entry)
     described = {"name": suite.name, "sha256": suite.digest(), "options": dict(suite.options)}
-    write_trace(directory, producer(host) | {"stats_only": stats_only}, described, entries, None if stats_only else tensors)
+    write_trace(
+        directory, producer(host) | {"stats_only": stats_only}, described, entries, None if stats_only else tensors
+    )
     return entries
 
 
@@ -43,7 +49,13 @@ def producer(host: Host) -> dict[str, Any]:
     [(framework, version)] = host.half.device.versions().items()
     packages = {"python": platform.python_version(), "numpy": np.__version__, "twinlora": __version__}
     accelerator = host.half.device.describe(host.device)
-    found = {"backend": host.backend, "framework": framework, "version": version, "device": host.device, "device_name": accelerator}
+    found = {
+        "backend": host.backend,
+        "framework": framework,
+        "version": version,
+        "device": host.device,
+        "device_name": accelerator,
+    }
     mode = {None: "default", True: "compiled", False: "interpreted"}[host.compile]
     return found | {
         "dtype": host.dtype,
@@ -58,7 +70,16 @@ def producer(host: Host) -> dict[str, Any]:
 def _one(case: Case, host: Host) -> tuple[dict[str, Any], Arrays]:
     inputs = case.inputs()
     hashes = {name: array_hash(array) for name, array in inputs.items()}
-    entry: dict[str, Any] = {"id": case.id, "kind": case.kind, "title": case.title, "inputs": hashes, "status": "ok", "message": "", "plain": {}, "tensors": []}
+    entry: dict[str, Any] = {
+        "id": case.id,
+        "kind": case.kind,
+        "title": case.title,
+        "inputs": hashes,
+        "status": "ok",
+        "message": "",
+        "plain": {},
+        "tensors": [],
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a framework's advice about single calls
@@ -67,10 +88,18 @@ def _one(case: Case, host: Host) -> tuple[dict[str, Any], Arrays]:
         return entry | {"status": "unsupported", "message": str(error)}, {}
     except Exception as error:  # whatever a kernel raises is the finding
         known = case.limits and host.backend == "mindspore"
-        return entry | {"status": "unsupported" if known else "error", "message": f"{case.limits}: {reason(error)}" if known else reason(error)}, {}
+        return entry | {
+            "status": "unsupported" if known else "error",
+            "message": f"{case.limits}: {reason(error)}" if known else reason(error),
+        }, {}
     arrays = {name: _storable(np.asarray(array, order="C")) for name, array in arrays.items()}
     for name, array in arrays.items():
-        figures = {"dtype": str(array.dtype), "shape": list(array.shape), "sha256": array_hash(array), "stats": statistics(array)}
+        figures = {
+            "dtype": str(array.dtype),
+            "shape": list(array.shape),
+            "sha256": array_hash(array),
+            "stats": statistics(array),
+        }
         entry["tensors"].append({"name": name, **figures})
     return entry, arrays
 

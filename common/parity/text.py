@@ -24,7 +24,9 @@ def headline(comparison: Comparison) -> str:
     """One sentence: how many cases, with which verdicts."""
     counts = comparison.counts
     known = sum(case.known for case in comparison.cases)
-    words = [f"{counts[verdict]:,} {verdict}" for verdict in (PASS, ROUNDING, FAIL) if counts[verdict] or verdict == PASS]
+    words = [
+        f"{counts[verdict]:,} {verdict}" for verdict in (PASS, ROUNDING, FAIL) if counts[verdict] or verdict == PASS
+    ]
     if counts[NOT_COMPARABLE]:
         words.append(f"{counts[NOT_COMPARABLE]:,} not comparable ({known:,} for a reason known beforehand)")
     return f"{len(comparison.cases):,} cases: {', '.join(words)}"
@@ -37,13 +39,17 @@ def advice(comparison: Comparison) -> str:
         return "Record the suite in float64 and give it as --reference: without one nobody knows which side is off, and ill-conditioned cases fail."
     if first is not None:
         tensor = first.worst.name if first.worst else "?"
-        return _ADVICE[first.level].format(row=first.group.partition("/")[2], tensor=next((t.name for t in first.tensors if t.verdict == FAIL), tensor))
+        return _ADVICE[first.level].format(
+            row=first.group.partition("/")[2], tensor=next((t.name for t in first.tensors if t.verdict == FAIL), tensor)
+        )
     if comparison.unexplained:
         return "Record the missing cases again on the side that lacks them: nothing is said about them."
     if not comparison.counts[PASS] + comparison.counts[ROUNDING]:
         return "Nothing was compared."
     return (
-        "Both compute the same thing." if not comparison.counts[ROUNDING] else "Both compute the same thing; every rounding is within its limit and explained."
+        "Both compute the same thing."
+        if not comparison.counts[ROUNDING]
+        else "Both compute the same thing; every rounding is within its limit and explained."
     )
 
 
@@ -82,19 +88,39 @@ def _lines(comparison: Comparison) -> Iterator[str]:
 
 def to_markdown(comparison: Comparison) -> str:
     """A table to paste into an issue."""
-    lines = [f"**{headline(comparison)}.** {advice(comparison)}", "", f"- baseline: {comparison.baseline}", f"- test: {comparison.test}"]
-    lines += [f"- reference: {comparison.reference or 'none'}", "", f"| level | {' | '.join(VERDICTS)} |", "|---|" + "---:|" * len(VERDICTS)]
+    lines = [
+        f"**{headline(comparison)}.** {advice(comparison)}",
+        "",
+        f"- baseline: {comparison.baseline}",
+        f"- test: {comparison.test}",
+    ]
+    lines += [
+        f"- reference: {comparison.reference or 'none'}",
+        "",
+        f"| level | {' | '.join(VERDICTS)} |",
+        "|---|" + "---:|" * len(VERDICTS),
+    ]
     for level, cases in _levels(comparison.cases).items():
         found = Counter(case.verdict for case in cases)
         lines.append(f"| {level} | {' | '.join(f'{found[verdict]:,}' for verdict in VERDICTS)} |")
     notable = _worst_of_groups([case for case in comparison.cases if case.verdict == FAIL])
-    notable += _worst_of_groups([case for case in comparison.cases if case.verdict == ROUNDING]) + comparison.unexplained
+    notable += (
+        _worst_of_groups([case for case in comparison.cases if case.verdict == ROUNDING]) + comparison.unexplained
+    )
     if notable:
-        lines += ["", "| case | verdict | tensor | test error | baseline error | cap | why |", "|---|---|---|---:|---:|---:|---|"]
+        lines += [
+            "",
+            "| case | verdict | tensor | test error | baseline error | cap | why |",
+            "|---|---|---|---:|---:|---:|---|",
+        ]
         for case in notable:
             worst = case.worst or TensorResult("", case.verdict)
-            figures = " | ".join("" if value is None else f"{value:.2g}" for value in (worst.test_error, worst.baseline_error, worst.cap))
-            lines.append(f"| `{case.id}` {_cell(case.title)} | {case.verdict} | {worst.name} | {figures} | {_cell(case.message)} |")
+            figures = " | ".join(
+                "" if value is None else f"{value:.2g}" for value in (worst.test_error, worst.baseline_error, worst.cap)
+            )
+            lines.append(
+                f"| `{case.id}` {_cell(case.title)} | {case.verdict} | {worst.name} | {figures} | {_cell(case.message)} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -142,7 +168,9 @@ def _worst_lines(case: CaseResult) -> Iterator[str]:
     if worst is None or not worst.values:
         return
     named = zip(("baseline", "test", "reference"), worst.values, strict=False)
-    yield f"worst element {list(worst.position)} of {worst.name}: " + ", ".join(f"{name} {value!r}" for name, value in named if value is not None)
+    yield f"worst element {list(worst.position)} of {worst.name}: " + ", ".join(
+        f"{name} {value!r}" for name, value in named if value is not None
+    )
 
 
 def _cell(text: str) -> str:

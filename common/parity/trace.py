@@ -53,14 +53,22 @@ def statistics(array: np.ndarray) -> dict[str, Any]:
     values = np.asarray(array).astype(np.float64).ravel()
     finite = values[np.isfinite(values)]
     with np.errstate(over="ignore"):
-        figures = {"min": finite.min(), "max": finite.max(), "mean": finite.mean(), "l2": np.linalg.norm(finite)} if finite.size else {}
+        figures = (
+            {"min": finite.min(), "max": finite.max(), "mean": finite.mean(), "l2": np.linalg.norm(finite)}
+            if finite.size
+            else {}
+        )
     figures = {name: float(value) for name, value in figures.items() if np.isfinite(value)}
     counts = {"nan": int(np.isnan(values).sum()), "inf": int(np.isinf(values).sum())}
     return {name: figures.get(name) for name in ("min", "max", "mean", "l2")} | counts
 
 
 def write_trace(
-    directory: Path, producer: Mapping[str, Any], suite: Mapping[str, Any], entries: list[dict[str, Any]], tensors: Mapping[str, Arrays] | None
+    directory: Path,
+    producer: Mapping[str, Any],
+    suite: Mapping[str, Any],
+    entries: list[dict[str, Any]],
+    tensors: Mapping[str, Arrays] | None,
 ) -> None:
     """Write a trace; the manifest last, so that a folder with one is whole.
 
@@ -71,7 +79,10 @@ def write_trace(
     if tensors is not None:
         flat = {case + _SEPARATOR + name: array for case, arrays in tensors.items() for name, array in arrays.items()}
         save_arrays(directory / "tensors.safetensors", flat)
-    write_json(directory / "manifest.json", {"schema": SCHEMA, "producer": dict(producer), "suite": dict(suite), "cases": entries})
+    write_json(
+        directory / "manifest.json",
+        {"schema": SCHEMA, "producer": dict(producer), "suite": dict(suite), "cases": entries},
+    )
 
 
 def read_trace(path: Path) -> Trace:
@@ -85,19 +96,35 @@ def read_trace(path: Path) -> Trace:
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"A trace is a folder with a manifest.json that `twinlora trace record` wrote; {path} is none ({error}).") from error
+        raise InputError(
+            f"A trace is a folder with a manifest.json that `twinlora trace record` wrote; {path} is none ({error})."
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise InputError(f"{file} must have the schema {SCHEMA!r}; it has {found!r}. Record it again with this version of twinlora.")
+        raise InputError(
+            f"{file} must have the schema {SCHEMA!r}; it has {found!r}. Record it again with this version of twinlora."
+        )
     stored = file.parent / "tensors.safetensors"
-    tensors = load_arrays(stored)[0] if path.is_dir() and stored.is_file() and not manifest["producer"]["stats_only"] else None
+    tensors = (
+        load_arrays(stored)[0]
+        if path.is_dir() and stored.is_file() and not manifest["producer"]["stats_only"]
+        else None
+    )
     if tensors is not None:
         _check(manifest, tensors, stored)
     return Trace(path, manifest, tensors)
 
 
 def _check(manifest: Mapping[str, Any], tensors: Arrays, stored: Path) -> None:
-    declared = {case["id"] + _SEPARATOR + tensor["name"]: tensor["sha256"] for case in manifest["cases"] for tensor in case["tensors"]}
-    wrong = sorted(declared.keys() ^ tensors.keys()) or [name for name, expected in declared.items() if array_hash(tensors[name]) != expected]
+    declared = {
+        case["id"] + _SEPARATOR + tensor["name"]: tensor["sha256"]
+        for case in manifest["cases"]
+        for tensor in case["tensors"]
+    }
+    wrong = sorted(declared.keys() ^ tensors.keys()) or [
+        name for name, expected in declared.items() if array_hash(tensors[name]) != expected
+    ]
     if wrong:
-        raise InputError(f"{stored} is not what its manifest.json says: {wrong[0]} is missing or changed. Copy the folder again, or record it again.")
+        raise InputError(
+            f"{stored} is not what its manifest.json says: {wrong[0]} is missing or changed. Copy the folder again, or record it again."
+        )

@@ -12,7 +12,12 @@ from common.parity.metrics import Metrics, measure, special_values
 
 __all__ = ["FAIL", "NOT_COMPARABLE", "PASS", "ROUNDING", "VERDICTS", "TensorResult", "judge", "judge_statistics"]
 
-PASS, ROUNDING, NOT_COMPARABLE, FAIL = VERDICTS = ("pass", "rounding", "not comparable", "fail")  # the least worrying first
+PASS, ROUNDING, NOT_COMPARABLE, FAIL = VERDICTS = (
+    "pass",
+    "rounding",
+    "not comparable",
+    "fail",
+)  # the least worrying first
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,9 @@ class TensorResult:
     values: tuple[float | None, ...] = ()  #: there: baseline, test, reference
 
 
-def judge(name: str, kind: str, baseline: np.ndarray, test: np.ndarray, reference: np.ndarray | None, peers: float = 0.0) -> TensorResult:
+def judge(
+    name: str, kind: str, baseline: np.ndarray, test: np.ndarray, reference: np.ndarray | None, peers: float = 0.0
+) -> TensorResult:
     """Compare two results, by ``reference`` (float64) where there is one.
 
     Args:
@@ -49,7 +56,9 @@ def judge(name: str, kind: str, baseline: np.ndarray, test: np.ndarray, referenc
         return _exact(name, baseline, test, known)
     if (where := special_values(test, baseline)) is not None:
         message = f"NaN or infinity on one side at {list(where)}: {test[where]!s}, baseline {baseline[where]!s}"
-        return TensorResult(name, FAIL, message, **known, position=where, values=_values(where, baseline, test, reference))
+        return TensorResult(
+            name, FAIL, message, **known, position=where, values=_values(where, baseline, test, reference)
+        )
     exact = reference if reference is not None and reference.shape == test.shape else None
     if limit.scale == "norm" and peers:
         limit = replace(limit, small=max(limit.small, _smallest(exact, peers) / np.sqrt(max(test.size, 1))))
@@ -67,20 +76,31 @@ def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[
     """Compare two tensors of which at least one is known by its figures alone. Equal hashes are equal bits; otherwise only gross differences show."""
     known = {"shape": tuple(test["shape"]), "dtype": test["dtype"]}
     if (baseline["dtype"], baseline["shape"]) != (test["dtype"], test["shape"]):
-        return TensorResult(name, FAIL, f"{test['dtype']} {test['shape']}, baseline {baseline['dtype']} {baseline['shape']}", **known)
+        return TensorResult(
+            name, FAIL, f"{test['dtype']} {test['shape']}, baseline {baseline['dtype']} {baseline['shape']}", **known
+        )
     if baseline["sha256"] == test["sha256"]:
         return TensorResult(name, PASS, "equal bits", **known)
     limit = limit_of(kind, name.partition("/")[0], test["dtype"])
     ours, theirs = test["stats"], baseline["stats"]
     if (ours["nan"], ours["inf"]) != (theirs["nan"], theirs["inf"]) or (ours["l2"] is None) != (theirs["l2"] is None):
-        return TensorResult(name, FAIL, f"{ours['nan']} NaN and {ours['inf']} infinities, baseline {theirs['nan']} and {theirs['inf']}", **known)
+        return TensorResult(
+            name,
+            FAIL,
+            f"{ours['nan']} NaN and {ours['inf']} infinities, baseline {theirs['nan']} and {theirs['inf']}",
+            **known,
+        )
     if limit.exact:
         return TensorResult(name, FAIL, "other bits where equal ones are due", **known)
     scale = max(abs(theirs["min"] or 0.0), abs(theirs["max"] or 0.0), limit.small)
-    gaps = [abs(ours[key] - theirs[key]) / scale for key in ("min", "max", "mean")] + [abs(ours["l2"] - theirs["l2"]) / max(theirs["l2"], scale)]
+    gaps = [abs(ours[key] - theirs[key]) / scale for key in ("min", "max", "mean")] + [
+        abs(ours["l2"] - theirs["l2"]) / max(theirs["l2"], scale)
+    ]
     error = float(max(gaps)) if scale else 0.0
     verdict = FAIL if error > limit.cap else ROUNDING
-    return TensorResult(name, verdict, "by figures alone: no tensors on one side", **known, test_error=error, cap=limit.cap)
+    return TensorResult(
+        name, verdict, "by figures alone: no tensors on one side", **known, test_error=error, cap=limit.cap
+    )
 
 
 def _smallest(reference: np.ndarray | None, peers: float) -> float:

@@ -7,7 +7,22 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
-__all__ = ["Html", "byte_size", "details", "duration", "escape", "figure", "legend", "measure", "note", "page", "passages", "section", "table", "tiles"]
+__all__ = [
+    "Html",
+    "byte_size",
+    "details",
+    "duration",
+    "escape",
+    "figure",
+    "legend",
+    "measure",
+    "note",
+    "page",
+    "passages",
+    "section",
+    "table",
+    "tiles",
+]
 
 
 NONE = "\u2013"  # an en dash
@@ -59,20 +74,30 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], roles: Sequence[st
     """A table whose first column names the row; ``roles`` (``a``, ``b`` or empty) colours the heading of each column."""
     headings = zip_longest(head, roles[: len(head)], fillvalue="")
     top = "".join(f'<th scope="col" class="{role}">{escape(cell)}</th>' for cell, role in headings)
-    body = "".join(f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>" for row in rows)
+    body = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
     return Html(f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
 
 
 def tiles(items: Iterable[tuple[str, Any, Any]]) -> Html:
     """Headline figures: (what, value, remark), in rows of four or of three."""
     items = list(items)
-    cells = (f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd><dd>{escape(remark)}</dd></div>" for what, value, remark in items)
+    cells = (
+        f"<div><dt>{escape(what)}</dt><dd>{escape(value)}</dd><dd>{escape(remark)}</dd></div>"
+        for what, value, remark in items
+    )
     return Html(f'<dl class="{"tiles" if len(items) % 4 == 0 else "tiles thirds"}">{"".join(cells)}</dl>')
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> Html:
     """Colour keys: (role, label)."""
-    return Html('<p class="legend">' + " ".join(f'<span class="{role}">{escape(label)}</span>' for role, label in entries) + "</p>")
+    return Html(
+        '<p class="legend">'
+        + " ".join(f'<span class="{role}">{escape(label)}</span>' for role, label in entries)
+        + "</p>"
+    )
 
 
 def figure(title: str, drawing: Html, caption: Any = "") -> Html:
@@ -83,7 +108,10 @@ def figure(title: str, drawing: Html, caption: Any = "") -> Html:
 
 def passages(entries: Iterable[tuple[str, str, str]]) -> Html:
     """A card of texts: (heading, how the text was begun, how it goes on)."""
-    parts = (f"<h3>{escape(heading)}</h3><blockquote><b>{escape(start)}</b>{escape(text)}</blockquote>" for heading, start, text in entries)
+    parts = (
+        f"<h3>{escape(heading)}</h3><blockquote><b>{escape(start)}</b>{escape(text)}</blockquote>"
+        for heading, start, text in entries
+    )
     return Html(f'<div class="card">{"".join(parts)}</div>')
 
 

@@ -13,7 +13,9 @@ from common.report.runs import Run, common_steps, labels, read_run, relative_dif
 
 __all__ = ["agreement", "compare_runs", "run_page"]
 
-FIRST_STEPS = 50  # differences in rounding grow with every update, so agreement is judged on the first steps and shown on all
+FIRST_STEPS = (
+    50  # differences in rounding grow with every update, so agreement is judged on the first steps and shown on all
+)
 
 
 def run_page(run: Path) -> Path:
@@ -47,11 +49,15 @@ def compare_runs(run_a: Path, run_b: Path, out: Path) -> Path:
     """
     out = Path(out)
     if out.is_dir():
-        raise InputError(f"The report is one HTML file; {out} is a directory. Give a file name, for example {out / 'compare.html'}.")
+        raise InputError(
+            f"The report is one HTML file; {out} is a directory. Give a file name, for example {out / 'compare.html'}."
+        )
     a, b = read_run(run_a), read_run(run_b)
     first, second = labels([a, b])
     content = page(
-        f"{a.summary['name']}: {first} and {second}" if a.summary["name"] == b.summary["name"] else f"{first} and {second}",
+        f"{a.summary['name']}: {first} and {second}"
+        if a.summary["name"] == b.summary["name"]
+        else f"{first} and {second}",
         sections.lead([a, b]),
         tiles(agreement(a, b) + _pair_tiles(a, b)),
         _lengths(a, b),
@@ -71,9 +77,18 @@ def agreement(a: Run, b: Run) -> list[tuple[str, str, str]]:
     difference = relative_difference(loss_a, loss_b)
     what = "largest relative loss difference"
     found = []
-    for span, part in ((f"first {FIRST_STEPS} steps", steps <= FIRST_STEPS), (f"all {len(steps):,} common steps", steps > 0)):
+    for span, part in (
+        (f"first {FIRST_STEPS} steps", steps <= FIRST_STEPS),
+        (f"all {len(steps):,} common steps", steps > 0),
+    ):
         if part.any():
-            found.append((f"{what}, {span}", _scientific(difference[part].max()), f"at step {steps[part][difference[part].argmax()]:,.0f}"))
+            found.append(
+                (
+                    f"{what}, {span}",
+                    _scientific(difference[part].max()),
+                    f"at step {steps[part][difference[part].argmax()]:,.0f}",
+                )
+            )
     return found
 
 
@@ -97,7 +112,8 @@ def _run_tiles(run: Run) -> list[tuple[str, Any, str]]:
     total, parameters = summary["trainable"].get("total"), summary["model"].get("parameters")
     share = f"{100 * total / parameters:.2f} % of {measure(parameters)}" if total and parameters else ""
     best = [
-        (f"validation {name.replace('_', ' ')}", measure(value), f"best, step {summary['best_step']}") for name, value in (summary["validation"] or {}).items()
+        (f"validation {name.replace('_', ' ')}", measure(value), f"best, step {summary['best_step']}")
+        for name, value in (summary["validation"] or {}).items()
     ]
     rest = [
         ("trained parameters", measure(total), share),
@@ -122,9 +138,23 @@ def _lengths(a: Run, b: Run) -> Html:
 def _evaluations(run: Run) -> Html:
     """Every evaluation of the run, one row each."""
     hidden = ("event", "step", "epoch", "split", "best", "seconds")
-    names = dict.fromkeys(name for entry in run.evaluations for name, value in entry.items() if name not in hidden and not isinstance(value, list | dict))
+    names = dict.fromkeys(
+        name
+        for entry in run.evaluations
+        for name, value in entry.items()
+        if name not in hidden and not isinstance(value, list | dict)
+    )
     rows = [
-        (measure(entry.get("step")), entry.get("split"), *(measure(entry.get(name)) for name in names), "best so far" if entry.get("best") else "")
+        (
+            measure(entry.get("step")),
+            entry.get("split"),
+            *(measure(entry.get(name)) for name in names),
+            "best so far" if entry.get("best") else "",
+        )
         for entry in run.evaluations
     ]
-    return section("Evaluations", table(("step", "split", *(name.replace("_", " ") for name in names), ""), rows)) if rows else Html("")
+    return (
+        section("Evaluations", table(("step", "split", *(name.replace("_", " ") for name in names), ""), rows))
+        if rows
+        else Html("")
+    )

@@ -16,8 +16,32 @@ from common.training.rundir import COMPLETE
 
 __all__ = ["BACKEND_TITLES", "Run", "common_steps", "flatten", "labels", "read_run", "relative_difference", "smooth"]
 
-SUMMARY_KEYS = ("name", "backend", "device", "seed", "status", "model", "method", "data", "steps", "epochs", "best_step", "validation", "test", "before")
-SUMMARY_KEYS += ("trainable", "adapter_bytes", "seconds", "seconds_per_step", "peak_memory_bytes", "versions", "hardware", "settings")
+SUMMARY_KEYS = (
+    "name",
+    "backend",
+    "device",
+    "seed",
+    "status",
+    "model",
+    "method",
+    "data",
+    "steps",
+    "epochs",
+    "best_step",
+    "validation",
+    "test",
+    "before",
+)
+SUMMARY_KEYS += (
+    "trainable",
+    "adapter_bytes",
+    "seconds",
+    "seconds_per_step",
+    "peak_memory_bytes",
+    "versions",
+    "hardware",
+    "settings",
+)
 STEP_KEYS = ("step", "loss", "learning_rate", "duration")
 BACKEND_TITLES = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
 
@@ -48,7 +72,9 @@ def read_run(path: Path) -> Run:
     """
     path = Path(path)
     if not path.is_dir():
-        raise InputError(f"A run directory was expected at {path}; there is none. Give the directory that `twinlora train` printed.")
+        raise InputError(
+            f"A run directory was expected at {path}; there is none. Give the directory that `twinlora train` printed."
+        )
     summary = _summary(path / "summary.json")
     # A resumed run repeats the steps after its checkpoint: the later record is the one that counts.
     steps: dict[float, tuple[float, ...]] = {}
@@ -60,35 +86,47 @@ def read_run(path: Path) -> Run:
         elif record.get("event") == "evaluation":
             evaluations.append(record)
     if not steps:
-        raise InputError(f"A report needs at least one training step; {path / 'metrics.jsonl'} has none. Train the run first.")
+        raise InputError(
+            f"A report needs at least one training step; {path / 'metrics.jsonl'} has none. Train the run first."
+        )
     return Run(path, summary, *np.array([steps[step] for step in sorted(steps)]).T, tuple(evaluations))
 
 
 def _summary(file: Path) -> dict[str, Any]:
     if not file.is_file():
-        raise InputError(f"A finished run has a summary.json; there is none at {file}. Let the run finish, or continue it with --resume.")
+        raise InputError(
+            f"A finished run has a summary.json; there is none at {file}. Let the run finish, or continue it with --resume."
+        )
     try:
         summary = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{file} must hold JSON; {error}. Run the training again.") from error
     missing = [key for key in SUMMARY_KEYS if not isinstance(summary, dict) or key not in summary]
     if missing:
-        raise InputError(f"{file} lacks {', '.join(missing)}. Give a run directory written by this version of twinlora.")
+        raise InputError(
+            f"{file} lacks {', '.join(missing)}. Give a run directory written by this version of twinlora."
+        )
     if summary["status"] not in COMPLETE:
-        raise InputError(f"A report needs a finished run; the status in {file} is {summary['status']!r}. Continue it with --resume or train again.")
+        raise InputError(
+            f"A report needs a finished run; the status in {file} is {summary['status']!r}. Continue it with --resume or train again."
+        )
     return summary
 
 
 def _records(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not file.is_file():
-        raise InputError(f"A run has a metrics.jsonl; there is none at {file}. Give the directory that `twinlora train` printed.")
+        raise InputError(
+            f"A run has a metrics.jsonl; there is none at {file}. Give the directory that `twinlora train` printed."
+        )
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{file}, line {number}: one JSON object a line was expected; {error}. The file may be cut off; train again.") from error
+            raise InputError(
+                f"{file}, line {number}: one JSON object a line was expected; {error}. The file may be cut off; train again."
+            ) from error
         if not isinstance(record, dict):
             raise InputError(f"{file}, line {number}: a JSON object was expected; received {line[:80]!r}.")
         yield f"{file}, line {number}", record
@@ -109,7 +147,9 @@ def labels(runs: Sequence[Run]) -> list[str]:
         [f"{run.summary['name']}, seed {run.summary['seed']}" for run in runs],
         [str(run.path) for run in runs],
     )
-    return next((kind for kind in kinds if len(set(kind)) == len(runs)), [f"run {number}" for number in range(1, len(runs) + 1)])
+    return next(
+        (kind for kind in kinds if len(set(kind)) == len(runs)), [f"run {number}" for number in range(1, len(runs) + 1)]
+    )
 
 
 def common_steps(a: Run, b: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -120,7 +160,9 @@ def common_steps(a: Run, b: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     steps, in_a, in_b = np.intersect1d(a.step, b.step, return_indices=True)
     if not len(steps):
-        raise InputError(f"Two curves are compared on the steps that both logged; {a.path} and {b.path} share none. Log both every step.")
+        raise InputError(
+            f"Two curves are compared on the steps that both logged; {a.path} and {b.path} share none. Log both every step."
+        )
     return steps, a.loss[in_a], b.loss[in_b]
 
 

@@ -11,7 +11,20 @@ from common.report.elements import Html, byte_size, details, duration, escape, f
 from common.report.figures import Line, line_chart, smoothed
 from common.report.runs import Run, common_steps, flatten, labels, relative_difference
 
-__all__ = ["ROLES", "curves", "difference_figure", "key", "lead", "loss_figure", "metric_rows", "metrics", "model_line", "resources", "runs_table", "settings"]
+__all__ = [
+    "ROLES",
+    "curves",
+    "difference_figure",
+    "key",
+    "lead",
+    "loss_figure",
+    "metric_rows",
+    "metrics",
+    "model_line",
+    "resources",
+    "runs_table",
+    "settings",
+]
 
 ROLES = {1: ("b",), 2: ("a", "b")}  # by number of runs; a single run is drawn thin
 COMPONENTS = ("lora_A", "lora_B", "head", "bias", "other", "total")
@@ -43,7 +56,13 @@ def runs_table(runs: Sequence[Run]) -> Html:
         ("data", *(_data(run) for run in runs)),
         ("method", *(run.summary["method"] for run in runs)),
         ("seed", *(run.summary["seed"] for run in runs)),
-        ("steps", *(f"{run.summary['steps']:,} ({measure(float(run.summary['epochs']))} epochs, {run.summary['status'].replace('_', ' ')})" for run in runs)),
+        (
+            "steps",
+            *(
+                f"{run.summary['steps']:,} ({measure(float(run.summary['epochs']))} epochs, {run.summary['status'].replace('_', ' ')})"
+                for run in runs
+            ),
+        ),
         *((f"{name} version", *(run.summary["versions"].get(name) for run in runs)) for name in versions),
     ]
     return section("Runs" if len(runs) > 1 else "Run", table(("", *labels(runs)), rows, ("", *ROLES[len(runs)])))
@@ -58,7 +77,9 @@ def _device(run: Run) -> str:
 def model_line(run: Run) -> str:
     """The model in one phrase."""
     model = run.summary["model"]
-    return f"{model.get('family')}, {measure(model.get('parameters'))} parameters, {model.get('source') or 'from scratch'}"
+    return (
+        f"{model.get('family')}, {measure(model.get('parameters'))} parameters, {model.get('source') or 'from scratch'}"
+    )
 
 
 def _data(run: Run) -> str:
@@ -71,7 +92,11 @@ def loss_figure(runs: Sequence[Run]) -> Html:
     lines = []
     for role, run in zip(ROLES[len(runs)], runs, strict=True):
         lines += smoothed(Line(role, run.step, run.loss))
-        points = [(entry["step"], entry["loss"]) for entry in run.evaluations if entry.get("split") == "validation" and entry.get("loss") is not None]
+        points = [
+            (entry["step"], entry["loss"])
+            for entry in run.evaluations
+            if entry.get("split") == "validation" and entry.get("loss") is not None
+        ]
         if points:
             x, y = np.array(points, dtype=float).T
             lines.append(Line(role, x, y, points=True))
@@ -86,7 +111,11 @@ def difference_figure(a: Run, b: Run) -> Html:
     caption = f"|a - b| / max(|a|, |b|) at {len(steps):,} common steps, logarithmic."
     if not difference.any():
         return figure("Difference of the losses", Html("<p>The two curves are equal to the last digit.</p>"), caption)
-    return figure("Difference of the losses", line_chart("Relative difference of the losses by step", [Line("ink", steps, difference)], "", log=True), caption)
+    return figure(
+        "Difference of the losses",
+        line_chart("Relative difference of the losses by step", [Line("ink", steps, difference)], "", log=True),
+        caption,
+    )
 
 
 def curves(runs: Sequence[Run]) -> Html:
@@ -107,7 +136,9 @@ def metric_rows(runs: Sequence[Run]) -> list[tuple[str, list[float | None]]]:
     titles = (("before", "validation, before training"), ("validation", "validation, best"), ("test", "test"))
     rows = []
     for part, title in titles:
-        values = [{name: value for name, value in (run.summary[part] or {}).items() if _is_number(value)} for run in runs]
+        values = [
+            {name: value for name, value in (run.summary[part] or {}).items() if _is_number(value)} for run in runs
+        ]
         names = dict.fromkeys(name for one in values for name in one)
         rows += [(f"{title}: {name.replace('_', ' ')}", [one.get(name) for one in values]) for name in names]
     return rows
@@ -134,7 +165,11 @@ def resources(runs: Sequence[Run]) -> Html:
     summaries = [run.summary for run in runs]
     parts = ("total", "training", "evaluation", "compile")
     rows = [("time per step (median)", *(duration(one["seconds_per_step"]) for one in summaries))]
-    rows += [(f"time, {part}", *(duration(one["seconds"].get(part)) for one in summaries)) for part in parts if _any(summaries, "seconds", part)]
+    rows += [
+        (f"time, {part}", *(duration(one["seconds"].get(part)) for one in summaries))
+        for part in parts
+        if _any(summaries, "seconds", part)
+    ]
     rows += [("peak memory", *(byte_size(one["peak_memory_bytes"]) for one in summaries))]
     rows += [("adapter on disk", *(byte_size(one["adapter_bytes"]) for one in summaries))]
     rows += [
@@ -159,5 +194,7 @@ def settings(runs: Sequence[Run]) -> Html:
     parts = [details(f"All {len(everything)} settings", table(head, everything, roles))]
     if len(runs) == 2:
         differing = [row for row in everything if row[1] != row[2]]
-        parts.insert(0, table(head, differing, roles) if differing else Html("<p>Both runs have the same settings.</p>"))
+        parts.insert(
+            0, table(head, differing, roles) if differing else Html("<p>Both runs have the same settings.</p>")
+        )
     return section("Settings that differ" if len(runs) == 2 else "Settings", *parts)

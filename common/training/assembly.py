@@ -23,7 +23,18 @@ from common.training.rundir import RunDirectory
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Inputs", "Trained", "build_engine", "describe", "encode_split", "engine_settings", "load_engine", "open_trained", "prepare", "tokenizer_of"]
+__all__ = [
+    "Inputs",
+    "Trained",
+    "build_engine",
+    "describe",
+    "encode_split",
+    "engine_settings",
+    "load_engine",
+    "open_trained",
+    "prepare",
+    "tokenizer_of",
+]
 
 _POSITIONS = ("max_position_embeddings", "n_positions")
 
@@ -72,7 +83,9 @@ def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenize
     return load_tokenizer(config.model.tokenizer or config.model.source, corpus)
 
 
-def describe(config: ExperimentConfig, labels: tuple[str, ...] | None, tokenizer: PreTrainedTokenizerFast) -> tuple[ModelSpec, Plan]:
+def describe(
+    config: ExperimentConfig, labels: tuple[str, ...] | None, tokenizer: PreTrainedTokenizerFast
+) -> tuple[ModelSpec, Plan]:
     """The model and the plan.
 
     Raises:
@@ -81,7 +94,9 @@ def describe(config: ExperimentConfig, labels: tuple[str, ...] | None, tokenizer
     spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
     positions = next((spec.config[key] for key in _POSITIONS if key in spec.config), None)
     if positions is not None and config.data.max_length > positions:
-        raise InputError(f"data.max_length must be at most the model's {positions} positions; received {config.data.max_length}.")
+        raise InputError(
+            f"data.max_length must be at most the model's {positions} positions; received {config.data.max_length}."
+        )
     return spec, resolve(config.adaptation, spec)
 
 
@@ -109,7 +124,9 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
     )
 
 
-def build_engine(backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, group: Group = ALONE) -> Engine:
+def build_engine(
+    backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, group: Group = ALONE
+) -> Engine:
     """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an accelerator: it is built on the CPU."""
     model = backend.build_model(spec, "cpu" if config.training.shard and group.size > 1 else device)
     backend.rewrite(model, plan, initial_values(plan, config.seed))
@@ -132,12 +149,16 @@ def open_trained(run: RunDirectory) -> Trained:
     """
     config, summary = run.read_config(), run.read_summary()
     if summary is None or not run.complete():
-        raise InputError(f"{run.path} has not come to its end. Continue it: twinlora train with the same arguments and --resume.")
+        raise InputError(
+            f"{run.path} has not come to its end. Continue it: twinlora train with the same arguments and --resume."
+        )
     tokenizer = load_tokenizer(str(run.tokenizer))
     labels = summary["data"]["labels"]
     full = config.adaptation.method == "full"
     if full:
-        config = dataclasses.replace(config, model=dataclasses.replace(config.model, source=str(run.best("full")), config={}))
+        config = dataclasses.replace(
+            config, model=dataclasses.replace(config.model, source=str(run.best("full")), config={})
+        )
     spec, plan = describe(config, tuple(labels) if labels else None, tokenizer)
     arrays = {name: spec.arrays[name] for name in plan.shapes()} if full else load_adapter(run.best("lora"), plan, spec)
     return Trained(run, config, summary, tokenizer, spec, plan, arrays)

@@ -28,7 +28,9 @@ def load_checkpoint(path: Path, engine: Engine) -> dict[str, Any]:
     """
     arrays, metadata = load_arrays(path)
     if "progress" not in metadata:
-        raise InputError(f"{path} is no checkpoint of a run: its metadata lacks progress. Start again with --overwrite.")
+        raise InputError(
+            f"{path} is no checkpoint of a run: its metadata lacks progress. Start again with --overwrite."
+        )
     for prefix, load in (("trainable.", engine.load_trainable), ("optimizer.", engine.load_state)):
         load({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
     return json.loads(metadata["progress"])

@@ -14,7 +14,14 @@ from common.metrics import classification_metrics, language_metrics
 __all__ = ["class_logits", "evaluate"]
 
 
-def evaluate(engine: Engine, encoded: Encoded, task: str, batch_size: int, length_multiple: int, check: Callable[[], None] = lambda: None) -> dict[str, float]:
+def evaluate(
+    engine: Engine,
+    encoded: Encoded,
+    task: str,
+    batch_size: int,
+    length_multiple: int,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
     """Metrics of the whole split; see ``common.metrics`` for their definitions. ``check`` is called before every batch and may raise.
 
     Raises:

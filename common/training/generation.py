@@ -23,10 +23,14 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1 or not 0 <= self.temperature < float("inf"):
-            raise InputError(f"Generation needs at least 1 new token and a temperature of 0 or more; received {self.max_new_tokens} and {self.temperature}.")
+            raise InputError(
+                f"Generation needs at least 1 new token and a temperature of 0 or more; received {self.max_new_tokens} and {self.temperature}."
+            )
 
 
-def generate(engine: Engine, prompts: Sequence[Sequence[int]], end: int, context: int, length_multiple: int, sampling: Sampling) -> list[list[int]]:
+def generate(
+    engine: Engine, prompts: Sequence[Sequence[int]], end: int, context: int, length_multiple: int, sampling: Sampling
+) -> list[list[int]]:
     """Continue every prompt until ``end`` or ``max_new_tokens``, all prompts in one batch.
 
     Args:
@@ -53,7 +57,9 @@ def generate(engine: Engine, prompts: Sequence[Sequence[int]], end: int, context
     return continuations
 
 
-def _next_logits(engine: Engine, sequences: Sequence[Sequence[int]], pad: int, context: int, length_multiple: int) -> np.ndarray:
+def _next_logits(
+    engine: Engine, sequences: Sequence[Sequence[int]], pad: int, context: int, length_multiple: int
+) -> np.ndarray:
     """Logits ``(batch, vocabulary)`` after the last token of each sequence; finished rows stay, so that the batch keeps its shape."""
     lengths = np.array([len(sequence) for sequence in sequences])
     width = min(-(-int(lengths.max()) // length_multiple) * length_multiple, context)

@@ -67,7 +67,9 @@ class Trainer:
         self._kept_lines = 0
         self._pending: list[_Pending] = []
         self.data_seconds = 0.0  #: that steps waited for their batches
-        self.shapes: set[tuple[int, ...]] = set()  #: of the batches so far in this process, for each of which a graph is compiled
+        self.shapes: set[tuple[int, ...]] = (
+            set()
+        )  #: of the batches so far in this process, for each of which a graph is compiled
 
     def resume(self) -> None:
         """Continue from the checkpoint: the rest of the run is what it would have been without the break."""
@@ -100,7 +102,9 @@ class Trainer:
     def _train(self, interruption: Interruption) -> str:
         stream = self._stream()
         while True:
-            if self.evaluated_step != self.step and evaluation_due(self.step, self.total, self.config.training, self.batches.steps_per_epoch):
+            if self.evaluated_step != self.step and evaluation_due(
+                self.step, self.total, self.config.training, self.batches.steps_per_epoch
+            ):
                 self._flush()
                 self._evaluate(interruption)
             if self.step == self.total:
@@ -119,7 +123,10 @@ class Trainer:
         group = self.engine.group
         if group.size == 1:
             interruption.check()
-        elif self.step % self.config.training.log_every_steps == 0 and group.sum_array(np.array([interruption.requested], np.float32))[0] > 0:
+        elif (
+            self.step % self.config.training.log_every_steps == 0
+            and group.sum_array(np.array([interruption.requested], np.float32))[0] > 0
+        ):
             raise Interrupted
 
     def _stream(self) -> Iterator[Sequence[Batch]]:
@@ -134,7 +141,9 @@ class Trainer:
         rate = learning_rate(self.step, self.total, self.warmup, self.config.optimization)
         handle = self.engine.train_step(micro_batches, rate)
         self._pending.append(_Pending(self.step, handle, rate, sum(map(tokens_of, micro_batches))))
-        if self.step == 1 or self.step % self.config.training.log_every_steps == 0:  # the first alone: it holds the compilation
+        if (
+            self.step == 1 or self.step % self.config.training.log_every_steps == 0
+        ):  # the first alone: it holds the compilation
             self._flush()
 
     def _flush(self) -> None:
@@ -152,8 +161,19 @@ class Trainer:
                 )
             duration = (now - start) / len(pending)
             seconds = self._seconds(start + index * duration)
-            event = {"event": "step", "step": entry.step, "epoch": self._epoch(entry.step), "loss": loss, "grad_norm": norm}
-            event |= {"learning_rate": entry.learning_rate, "tokens": entry.tokens, "seconds": seconds, "duration": duration}
+            event = {
+                "event": "step",
+                "step": entry.step,
+                "epoch": self._epoch(entry.step),
+                "loss": loss,
+                "grad_norm": norm,
+            }
+            event |= {
+                "learning_rate": entry.learning_rate,
+                "tokens": entry.tokens,
+                "seconds": seconds,
+                "duration": duration,
+            }
             self._log.write(event)
             self.progress.step(event)
 
@@ -163,7 +183,13 @@ class Trainer:
         metrics = self.evaluate(interruption.check if self.engine.group.size == 1 else lambda: None)
         now = time.perf_counter()
         best = self.step > 0 and self.stopping.update(self.step, metrics[self.config.training.metric])
-        event = {"event": "evaluation", "step": self.step, "epoch": self._epoch(self.step), "split": "validation", **metrics}
+        event = {
+            "event": "evaluation",
+            "step": self.step,
+            "epoch": self._epoch(self.step),
+            "split": "validation",
+            **metrics,
+        }
         event |= {"best": best, "seconds": self._seconds(now), "duration": now - begun}
         self._log.write(event)
         self.progress.evaluation(event)
@@ -174,8 +200,16 @@ class Trainer:
         self._group_started = time.perf_counter()
 
     def _save(self) -> None:
-        progress: dict[str, Any] = {"step": self.step, "evaluated_step": self.evaluated_step, "log_lines": self._log.lines}
-        progress |= {"seconds": self._seconds(time.perf_counter()), "data_seconds": self.data_seconds, "stopping": self.stopping.state()}
+        progress: dict[str, Any] = {
+            "step": self.step,
+            "evaluated_step": self.evaluated_step,
+            "log_lines": self._log.lines,
+        }
+        progress |= {
+            "seconds": self._seconds(time.perf_counter()),
+            "data_seconds": self.data_seconds,
+            "stopping": self.stopping.state(),
+        }
         save_checkpoint(self.checkpoint, self.engine, progress)
 
     def _seconds(self, moment: float) -> float:
@@ -185,7 +219,11 @@ class Trainer:
         return step / self.batches.steps_per_epoch
 
     def _best_so_far(self) -> str:
-        return f" The best state, of step {self.stopping.best_step}, is kept." if self.stopping.best_step is not None else ""
+        return (
+            f" The best state, of step {self.stopping.best_step}, is kept."
+            if self.stopping.best_step is not None
+            else ""
+        )
 
 
 def tokens_of(batch: Batch) -> int:

@@ -19,9 +19,13 @@ def probabilities(trained: Trained, engine: Engine, texts: Sequence[str]) -> np.
     """Probability of every label for every text, ``(texts, labels)`` float64, tokenised and truncated as in training."""
     from datasets import Dataset
 
-    data = TextData("classification", {"input": Dataset.from_dict({"text": list(texts)})}, trained.labels, frozenset({"input"}))
+    data = TextData(
+        "classification", {"input": Dataset.from_dict({"text": list(texts)})}, trained.labels, frozenset({"input"})
+    )
     encoded = encode(data, "input", trained.tokenizer, trained.config.data, trained.spec.family)
-    logits, _ = class_logits(engine, encoded, trained.config.training.evaluation_batch_size, trained.config.data.length_multiple)
+    logits, _ = class_logits(
+        engine, encoded, trained.config.training.evaluation_batch_size, trained.config.data.length_multiple
+    )
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True)
 

@@ -33,7 +33,13 @@ class Progress:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Bar(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("training", total=total, completed=done)
         self._bar.start()
@@ -45,7 +51,9 @@ class Progress:
         elif event["step"] >= self._next_line:
             self._next_line = event["step"] + max(1, self._total // 10)
             speed = f"{event['duration']:.3f} s a step"
-            self.say(f"step {event['step']}/{self._total}  loss {event['loss']:.4f}  learning rate {event['learning_rate']:.2e}  {speed}")
+            self.say(
+                f"step {event['step']}/{self._total}  loss {event['loss']:.4f}  learning rate {event['learning_rate']:.2e}  {speed}"
+            )
 
     def evaluation(self, event: dict[str, Any]) -> None:
         """One evaluation was logged."""

@@ -70,15 +70,30 @@ def train(
 
 
 def _train(
-    config: ExperimentConfig, backend_name: str, backend: ModuleType, device: str, group: Group, run: RunDirectory, resume: bool, progress: Progress
+    config: ExperimentConfig,
+    backend_name: str,
+    backend: ModuleType,
+    device: str,
+    group: Group,
+    run: RunDirectory,
+    resume: bool,
+    progress: Progress,
 ) -> dict[str, Any]:
-    progress.say(f"{config.name} with {backend_name} on {device}: reading {config.data.name} and {config.model.source or 'a new model'}")
+    progress.say(
+        f"{config.name} with {backend_name} on {device}: reading {config.data.name} and {config.model.source or 'a new model'}"
+    )
     inputs = prepare(config)
-    splits = [split for split in ("train", "validation", "test") if split in inputs.data.splits and split not in inputs.data.unlabelled]
+    splits = [
+        split
+        for split in ("train", "validation", "test")
+        if split in inputs.data.splits and split not in inputs.data.unlabelled
+    ]
     encoded = {split: encode_split(inputs, split) for split in splits}
     progress.say(coverage_table(inputs.plan, inputs.spec))
     if config.training.shard and group.size == 1:
-        progress.say("training.shard divides the frozen weights among several processes; this one is alone and holds them all.")
+        progress.say(
+            "training.shard divides the frozen weights among several processes; this one is alone and holds them all."
+        )
     engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group)
     session = _Session(run, inputs, encoded, backend_name, backend, device, engine, progress)
     session.begin(resume)
@@ -100,7 +115,13 @@ class _Session:
         progress: Progress,
     ):
         self.run, self.inputs, self.encoded, self.config = run, inputs, encoded, inputs.config
-        self.backend_name, self.backend, self.device, self.engine, self.progress = backend_name, backend, device, engine, progress
+        self.backend_name, self.backend, self.device, self.engine, self.progress = (
+            backend_name,
+            backend,
+            device,
+            engine,
+            progress,
+        )
         training, multiple = self.config.training, self.config.data.length_multiple
         micro_batch = micro_batch_size(training.global_batch_size, training.micro_batch_size, engine.group)
         self.batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, self.config.seed)
@@ -125,7 +146,9 @@ class _Session:
             self.summarize("failed", None)
             raise
         if status == "interrupted":
-            raise RunError(f"Interrupted after step {self.trainer.step} of {self.trainer.total}; the state is saved. Continue with --resume.")
+            raise RunError(
+                f"Interrupted after step {self.trainer.step} of {self.trainer.total}; the state is saved. Continue with --resume."
+            )
         test = None
         if "test" in self.encoded:
             self.engine.load_trainable(self._read_best())
@@ -140,7 +163,14 @@ class _Session:
     def score(self, split: str, check: Any = lambda: None) -> dict[str, float]:
         """Metrics of one split."""
         multiple = self.config.data.length_multiple
-        return evaluate(self.engine, self.encoded[split], self.config.model.task, self.config.training.evaluation_batch_size, multiple, check)
+        return evaluate(
+            self.engine,
+            self.encoded[split],
+            self.config.model.task,
+            self.config.training.evaluation_batch_size,
+            multiple,
+            check,
+        )
 
     def save_best(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the best state so far: a checkpoint with its tokenizer for full fine-tuning, an adapter otherwise."""
@@ -162,7 +192,9 @@ class _Session:
     def summarize(self, status: str, test: dict[str, float] | None) -> dict[str, Any]:
         """Write ``summary.json``."""
         sizes = {split: len(encoded) for split, encoded in self.encoded.items()}
-        summary = summaries.of_run(self.run, self.inputs, sizes, self.batches.steps_per_epoch, self.trainer.stopping.best_step)
+        summary = summaries.of_run(
+            self.run, self.inputs, sizes, self.batches.steps_per_epoch, self.trainer.stopping.best_step
+        )
         summary |= summaries.of_machine(self.backend_name, self.backend, self.device) | {"status": status, "test": test}
         compilations = self.trainer.engine.compilations
         summary["seconds"] |= {"compile": compilations.seconds, "data": self.trainer.data_seconds}

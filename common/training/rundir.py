@@ -14,7 +14,16 @@ from common.errors import InputError
 __all__ = ["COMPLETE", "RunDirectory"]
 
 COMPLETE = ("finished", "stopped_early")  #: values of ``status`` of a run that came to its end
-_ENTRIES = ("config.yaml", "metrics.jsonl", "summary.json", "report.html", "adapter", "model", "checkpoint", "tokenizer")
+_ENTRIES = (
+    "config.yaml",
+    "metrics.jsonl",
+    "summary.json",
+    "report.html",
+    "adapter",
+    "model",
+    "checkpoint",
+    "tokenizer",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,11 @@ class RunDirectory:
         """
         if not self.config.is_file():
             inside = sorted(path.parent.name for path in self.path.glob("*/config.yaml"))
-            hint = f" Did you mean {self.path / inside[0]}?" if inside else " Give the directory that twinlora train printed, runs/NAME/BACKEND."
+            hint = (
+                f" Did you mean {self.path / inside[0]}?"
+                if inside
+                else " Give the directory that twinlora train printed, runs/NAME/BACKEND."
+            )
             raise InputError(f"A run directory holds config.yaml; {self.path} does not.{hint}")
         return from_yaml(self.config.read_text(encoding="utf-8"), str(self.config))
 
@@ -112,10 +125,14 @@ class RunDirectory:
     def _check_same(self, config: ExperimentConfig) -> None:
         before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
         moved = ("data.directory",)  # the same data may lie elsewhere
-        changed = sorted(key for key in before.keys() | now.keys() if key not in moved and before.get(key) != now.get(key))
+        changed = sorted(
+            key for key in before.keys() | now.keys() if key not in moved and before.get(key) != now.get(key)
+        )
         if changed:
             listed = "\n".join(f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
-            raise InputError(f"A run is resumed with the configuration it began with; {self.config} differs:\n{listed}\nUse --name for a new run.")
+            raise InputError(
+                f"A run is resumed with the configuration it began with; {self.config} differs:\n{listed}\nUse --name for a new run."
+            )
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

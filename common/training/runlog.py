@@ -39,7 +39,9 @@ def read_log(path: Path, event: str) -> list[dict[str, Any]]:
     return [entry for entry in events if entry["event"] == event]
 
 
-def durations(steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]]) -> tuple[dict[str, float], float | None]:
+def durations(
+    steps: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]]
+) -> tuple[dict[str, float], float | None]:
     """Where the seconds went, and the median of a training step (None before the first)."""
     training, evaluation = (sum(event["duration"] for event in events) for events in (steps, evaluations))
     total = max((event["seconds"] for event in (*steps, *evaluations)), default=0.0)

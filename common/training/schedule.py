@@ -31,7 +31,9 @@ def learning_rate(step: int, total: int, warmup: int, settings: OptimizationConf
 
 def total_steps(settings: TrainingConfig, steps_per_epoch: int) -> int:
     """Optimizer steps of the whole run: ``epochs`` rounded up to a step, or ``max_steps`` if that is less."""
-    steps = math.ceil(round(settings.epochs * steps_per_epoch, 6))  # 0.1 epochs of 30 steps are 3 steps in spite of binary fractions
+    steps = math.ceil(
+        round(settings.epochs * steps_per_epoch, 6)
+    )  # 0.1 epochs of 30 steps are 3 steps in spite of binary fractions
     return min(steps, settings.max_steps) if settings.max_steps is not None else steps
 
 

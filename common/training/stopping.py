@@ -40,4 +40,8 @@ class EarlyStopping:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Inverse of ``state``."""
-        self.best, self.best_step, self.without_improvement = state["best"], state["best_step"], state["without_improvement"]
+        self.best, self.best_step, self.without_improvement = (
+            state["best"],
+            state["best_step"],
+            state["without_improvement"],
+        )

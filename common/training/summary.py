@@ -16,18 +16,32 @@ __all__ = ["of_machine", "of_run"]
 _NO_METRIC = ("event", "step", "epoch", "split", "best", "seconds", "duration")
 
 
-def of_run(run: RunDirectory, inputs: Inputs, sizes: dict[str, int], steps_per_epoch: int, best_step: int | None) -> dict[str, Any]:
+def of_run(
+    run: RunDirectory, inputs: Inputs, sizes: dict[str, int], steps_per_epoch: int, best_step: int | None
+) -> dict[str, Any]:
     """What configuration, log and saved files say. ``sizes`` counts the sequences of each split."""
     config, spec, labels = inputs.config, inputs.spec, inputs.data.label_names
     steps, evaluations = read_log(run.metrics, "step"), read_log(run.metrics, "evaluation")
     seconds, median = durations(steps, evaluations)
-    scores = {entry["step"]: {key: value for key, value in entry.items() if key not in _NO_METRIC} for entry in evaluations}
+    scores = {
+        entry["step"]: {key: value for key, value in entry.items() if key not in _NO_METRIC} for entry in evaluations
+    }
     return {
         "name": config.name,
         "seed": config.seed,
-        "model": {"source": config.model.source, "family": spec.family, "parameters": spec.parameter_count(), "fingerprint": spec.fingerprint},
+        "model": {
+            "source": config.model.source,
+            "family": spec.family,
+            "parameters": spec.parameter_count(),
+            "fingerprint": spec.fingerprint,
+        },
         "method": config.adaptation.method,
-        "data": {"name": config.data.name, "kind": inputs.data.kind, "sizes": sizes, "labels": list(labels) if labels else None},
+        "data": {
+            "name": config.data.name,
+            "kind": inputs.data.kind,
+            "sizes": sizes,
+            "labels": list(labels) if labels else None,
+        },
         "steps": len(steps),
         "epochs": len(steps) / steps_per_epoch,
         "best_step": best_step,

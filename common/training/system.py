@@ -20,7 +20,11 @@ def versions(backend: str) -> dict[str, str]:
     """Versions of Python and of the packages that decide a run's numbers."""
     packages = ("numpy", "transformers", "tokenizers", "datasets", "safetensors")
     framework = BACKENDS[backend]
-    found = {"python": platform.python_version(), "twinlora": common.__version__, "framework": f"{framework} {metadata.version(framework)}"}
+    found = {
+        "python": platform.python_version(),
+        "twinlora": common.__version__,
+        "framework": f"{framework} {metadata.version(framework)}",
+    }
     return found | {package: metadata.version(package) for package in packages}
 
 
@@ -28,7 +32,9 @@ def hardware(accelerator: str | None) -> dict[str, Any]:
     """CPU name, usable cores, threads (OMP_NUM_THREADS, or the cores), memory and the accelerator's name (None on a CPU)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    threads = int((os.environ.get("OMP_NUM_THREADS") or str(cores)).split(",")[0])  # a list says one number for each level of nesting
+    threads = int(
+        (os.environ.get("OMP_NUM_THREADS") or str(cores)).split(",")[0]
+    )  # a list says one number for each level of nesting
     return {"cpu": _cpu_name(), "cores": cores, "threads": threads, "memory_bytes": memory, "accelerator": accelerator}
 
 
@@ -43,4 +49,7 @@ def _cpu_name() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor() or platform.machine())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )

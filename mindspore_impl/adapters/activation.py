@@ -51,7 +51,9 @@ def _floating(input: Tensor) -> Tensor:
 
 def _refuse(inplace: bool) -> None:
     if inplace:
-        raise ValueError("inplace=True is not available: the adapter returns a new tensor; use what it returns and leave inplace out.")
+        raise ValueError(
+            "inplace=True is not available: the adapter returns a new tensor; use what it returns and leave inplace out."
+        )
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -107,7 +109,9 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return ops.where(input > 0, input, input * number(negative_slope, input))
 
 
-def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Tensor:
+def rrelu(
+    input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
+) -> Tensor:
     """Leaky ReLU whose slope is drawn for each element while training, and is the mean of the bounds otherwise."""
     if not training:
         return leaky_relu(input, (number(lower, input) + number(upper, input)) * 0.5, inplace)
@@ -144,7 +148,9 @@ def _exponential(input: Tensor, alpha: float, scale: float, width: float, inplac
     _refuse(inplace)
     x = fine(input)
     below = ops.where(x > 0, ops.zeros_like(x), x)
-    return (ops.where(x > 0, x, ops.expm1(below / number(width, x)) * number(alpha, x)) * number(scale, x)).astype(input.dtype)
+    return (ops.where(x > 0, x, ops.expm1(below / number(width, x)) * number(alpha, x)) * number(scale, x)).astype(
+        input.dtype
+    )
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:

@@ -41,7 +41,9 @@ def tensordot(a: Tensor, b: Tensor, dims=2) -> Tensor:
     size = math.prod([a.shape[axis] for axis in left])
     first = ops.reshape(mint.permute(a, tuple(kept_a + left)), (-1, size))
     second = ops.reshape(mint.permute(b, tuple(right + kept_b)), (size, -1))
-    return ops.reshape(mint.matmul(first, second), tuple([a.shape[axis] for axis in kept_a] + [b.shape[axis] for axis in kept_b]))
+    return ops.reshape(
+        mint.matmul(first, second), tuple([a.shape[axis] for axis in kept_a] + [b.shape[axis] for axis in kept_b])
+    )
 
 
 def _letters(subscripts: str, ndim: int) -> str:
@@ -53,12 +55,20 @@ def _letters(subscripts: str, ndim: int) -> str:
 def _reduced(operand: Tensor, letters: str, wanted: str) -> tuple[Tensor, str]:
     """Summed over the axes that nobody else has."""
     alone = [axis for axis, letter in enumerate(letters) if letter not in wanted]
-    return (mint.sum(operand, tuple(alone)), "".join([letter for letter in letters if letter in wanted])) if alone else (operand, letters)
+    return (
+        (mint.sum(operand, tuple(alone)), "".join([letter for letter in letters if letter in wanted]))
+        if alone
+        else (operand, letters)
+    )
 
 
 def _aligned(operand: Tensor, letters: str, order: str) -> Tensor:
     """Axes in the order of ``order``, of which those that are missing are left out."""
-    return mint.permute(operand, tuple([letters.index(letter) for letter in order if letter in letters])) if letters else operand
+    return (
+        mint.permute(operand, tuple([letters.index(letter) for letter in order if letter in letters]))
+        if letters
+        else operand
+    )
 
 
 def _contract(a: Tensor, first: str, b: Tensor, second: str, wanted: str) -> tuple[Tensor, str]:
@@ -67,9 +77,17 @@ def _contract(a: Tensor, first: str, b: Tensor, second: str, wanted: str) -> tup
     inner = "".join([letter for letter in first if letter in second and letter not in wanted])
     left = "".join([letter for letter in first if letter not in second])
     right = "".join([letter for letter in second if letter not in first])
-    size = [a.shape[first.index(letter)] if letter in first else b.shape[second.index(letter)] for letter in batch + left + inner + right]
+    size = [
+        a.shape[first.index(letter)] if letter in first else b.shape[second.index(letter)]
+        for letter in batch + left + inner + right
+    ]
     ends = [len(batch), len(batch + left), len(batch + left + inner)]
-    count = [math.prod(size[: ends[0]]), math.prod(size[ends[0] : ends[1]]), math.prod(size[ends[1] : ends[2]]), math.prod(size[ends[2] :])]
+    count = [
+        math.prod(size[: ends[0]]),
+        math.prod(size[ends[0] : ends[1]]),
+        math.prod(size[ends[1] : ends[2]]),
+        math.prod(size[ends[2] :]),
+    ]
     x = ops.reshape(_aligned(a, first, batch + left + inner), (count[0], count[1], count[2]))
     y = ops.reshape(_aligned(b, second, batch + inner + right), (count[0], count[2], count[3]))
     letters = batch + left + right
@@ -82,7 +100,9 @@ def einsum(equation: str, *operands: Tensor) -> Tensor:
     letters = [_letters(part, operand.ndim) for part, operand in zip(inputs.split(","), operands)]  # noqa: B905  (graphs know no strict)
     joined = "".join(letters)
     if "->" in equation:
-        output = _letters(output, len(output.replace("...", "")) + len([letter for letter in "UVWXYZ" if letter in joined]))
+        output = _letters(
+            output, len(output.replace("...", "")) + len([letter for letter in "UVWXYZ" if letter in joined])
+        )
     else:
         output = "".join(sorted([letter for letter in joined if joined.count(letter) == 1]))
     result, have = operands[0], letters[0]

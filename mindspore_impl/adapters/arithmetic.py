@@ -26,13 +26,21 @@ def _like(value, tensor: Tensor) -> Tensor:
 def add(input: Tensor, other, *, alpha=1) -> Tensor:
     """input + alpha other."""
     input, other = promoted(input, other)
-    return mint.add(input, other * number(alpha, input)) if isinstance(alpha, float) else mint.add(input, other, alpha=alpha)
+    return (
+        mint.add(input, other * number(alpha, input))
+        if isinstance(alpha, float)
+        else mint.add(input, other, alpha=alpha)
+    )
 
 
 def sub(input: Tensor, other, *, alpha=1) -> Tensor:
     """input - alpha other."""
     input, other = promoted(input, other)
-    return mint.sub(input, other * number(alpha, input)) if isinstance(alpha, float) else mint.sub(input, other, alpha=alpha)
+    return (
+        mint.sub(input, other * number(alpha, input))
+        if isinstance(alpha, float)
+        else mint.sub(input, other, alpha=alpha)
+    )
 
 
 def mul(input: Tensor, other) -> Tensor:
@@ -43,7 +51,9 @@ def mul(input: Tensor, other) -> Tensor:
 def pow(input, exponent) -> Tensor:
     """input ^ exponent; either may be a number. A power of 0 has no slope, at 0 neither."""
     base, exponent = promoted(input, exponent)
-    return mint.pow(level(base, exponent == 0) if isinstance(base, Tensor) and base.is_floating_point() else base, exponent)
+    return mint.pow(
+        level(base, exponent == 0) if isinstance(base, Tensor) and base.is_floating_point() else base, exponent
+    )
 
 
 def atan2(input: Tensor, other: Tensor) -> Tensor:
@@ -72,8 +82,13 @@ def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
         return ops.trunc(input / other)
     if not isinstance(other, Tensor) or not other.is_floating_point():
         return ops.div(input, other)
-    nothing, one = other == 0, ops.ones_like(other)  # each divisor where it is not used is 1: the gradient's infinity times 0 would be NaN
-    return ops.where(nothing, input * ops.reciprocal(ops.where(nothing, other, one)), ops.div(input, ops.where(nothing, one, other)))
+    nothing, one = (
+        other == 0,
+        ops.ones_like(other),
+    )  # each divisor where it is not used is 1: the gradient's infinity times 0 would be NaN
+    return ops.where(
+        nothing, input * ops.reciprocal(ops.where(nothing, other, one)), ops.div(input, ops.where(nothing, one, other))
+    )
 
 
 def equal(input: Tensor, other: Tensor) -> bool:
@@ -156,7 +171,9 @@ def remainder(input: Tensor, other) -> Tensor:
     input, other = promoted(input, other)
     x, y = _doubles(input, other)
     left = _fmod(x, y)
-    return ops.where(ops.logical_and(left != 0, (left < 0) != (y < 0)), left + y, left).astype(_result_dtype(input, other))
+    return ops.where(ops.logical_and(left != 0, (left < 0) != (y < 0)), left + y, left).astype(
+        _result_dtype(input, other)
+    )
 
 
 def rsub(input: Tensor, other, *, alpha=1) -> Tensor:
@@ -171,5 +188,7 @@ def xlogy(input: Tensor, other) -> Tensor:
     x = floating(input)
     y = _like(number(other, x), x)
     y = floating(y)
-    nothing = ops.logical_and(x == 0, ops.logical_or(y <= 0, y == float("inf")))  # elsewhere 0 log(y) is 0 by itself, and its slope log(y)
+    nothing = ops.logical_and(
+        x == 0, ops.logical_or(y <= 0, y == float("inf"))
+    )  # elsewhere 0 log(y) is 0 by itself, and its slope log(y)
     return ops.where(nothing, ops.zeros_like(x), level(x, nothing) * ops.log(y))

@@ -7,7 +7,17 @@ import math
 import numpy as np
 from mindspore import Tensor, ops
 
-__all__ = ["channel_shuffle", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "fold", "interpolate", "pad", "unfold"]
+__all__ = [
+    "channel_shuffle",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "fold",
+    "interpolate",
+    "pad",
+    "unfold",
+]
 
 
 @ops.constexpr
@@ -41,7 +51,9 @@ def conv2d(
     images = input if input.ndim == 4 else ops.expand_dims(input, 0)
     kernel, dilation = weight.shape[2:], _each(dilation, 2)
     edges = _edges(padding, kernel, dilation)
-    operator = ops.Conv2D(weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=_each(stride, 2), dilation=dilation, group=groups)
+    operator = ops.Conv2D(
+        weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=_each(stride, 2), dilation=dilation, group=groups
+    )
     y = operator(images, weight)
     y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
     return y if input.ndim == 4 else ops.squeeze(y, 0)
@@ -58,7 +70,15 @@ def conv1d(
 ) -> Tensor:
     """Convolution of ``(N, C, L)`` or ``(C, L)``, as one of height 1."""
     line = padding if isinstance(padding, str) else (0, _each(padding, 1)[0])
-    y = conv2d(ops.expand_dims(input, -2), ops.expand_dims(weight, -2), bias, (1, _each(stride, 1)[0]), line, (1, _each(dilation, 1)[0]), groups)
+    y = conv2d(
+        ops.expand_dims(input, -2),
+        ops.expand_dims(weight, -2),
+        bias,
+        (1, _each(stride, 1)[0]),
+        line,
+        (1, _each(dilation, 1)[0]),
+        groups,
+    )
     return ops.squeeze(y, -2)
 
 
@@ -74,10 +94,21 @@ def conv_transpose2d(
 ) -> Tensor:
     """Transposed convolution of ``(N, C, H, W)`` or ``(C, H, W)``, weight ``(in, out / groups, kH, kW)``."""
     images = input if input.ndim == 4 else ops.expand_dims(input, 0)
-    stride, padding, extra, dilation, kernel = _each(stride, 2), _each(padding, 2), _each(output_padding, 2), _each(dilation, 2), weight.shape[2:]
-    height, width = ((images.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + extra[i] + 1 for i in range(2))
+    stride, padding, extra, dilation, kernel = (
+        _each(stride, 2),
+        _each(padding, 2),
+        _each(output_padding, 2),
+        _each(dilation, 2),
+        weight.shape[2:],
+    )
+    height, width = (
+        (images.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + extra[i] + 1
+        for i in range(2)
+    )
     edges = _edges(padding, kernel, dilation)
-    operator = ops.Conv2DTranspose(weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=stride, dilation=dilation, group=groups)
+    operator = ops.Conv2DTranspose(
+        weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=stride, dilation=dilation, group=groups
+    )
     y = operator(images, weight, (images.shape[0], weight.shape[1] * groups, height, width))
     y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
     return y if input.ndim == 4 else ops.squeeze(y, 0)
@@ -94,7 +125,13 @@ def conv_transpose1d(
     dilation: int | tuple[int, ...] = 1,
 ) -> Tensor:
     """Transposed convolution of ``(N, C, L)`` or ``(C, L)``, as one of height 1."""
-    numbers = ((1, _each(stride, 1)[0]), (0, _each(padding, 1)[0]), (0, _each(output_padding, 1)[0]), groups, (1, _each(dilation, 1)[0]))
+    numbers = (
+        (1, _each(stride, 1)[0]),
+        (0, _each(padding, 1)[0]),
+        (0, _each(output_padding, 1)[0]),
+        groups,
+        (1, _each(dilation, 1)[0]),
+    )
     return ops.squeeze(conv_transpose2d(ops.expand_dims(input, -2), ops.expand_dims(weight, -2), bias, *numbers), -2)
 
 
@@ -130,13 +167,19 @@ def fold(
     stride: int | tuple[int, ...] = 1,
 ) -> Tensor:
     """The sum of the columns at their windows' places: a transposed convolution with the unit filters."""
-    size, kernel, dilation, padding, stride = (_each(value, 2) for value in (output_size, kernel_size, dilation, padding, stride))
+    size, kernel, dilation, padding, stride = (
+        _each(value, 2) for value in (output_size, kernel_size, dilation, padding, stride)
+    )
     rows, columns = ((size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2))
     area = kernel[0] * kernel[1]
     channels = input.shape[-2] // area
     unit = ops.reshape(ops.eye(area, area, input.dtype), (area, 1, *kernel))
-    operator = ops.Conv2DTranspose(area, kernel, pad_mode="pad", pad=_edges(padding, kernel, dilation), stride=stride, dilation=dilation)
-    y = operator(ops.reshape(input, (-1, area, rows, columns)), unit, (math.prod(input.shape[:-2]) * channels, 1, *size))
+    operator = ops.Conv2DTranspose(
+        area, kernel, pad_mode="pad", pad=_edges(padding, kernel, dilation), stride=stride, dilation=dilation
+    )
+    y = operator(
+        ops.reshape(input, (-1, area, rows, columns)), unit, (math.prod(input.shape[:-2]) * channels, 1, *size)
+    )
     return ops.reshape(y, (*input.shape[:-2], channels, *size))
 
 
@@ -147,7 +190,9 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
 
 
 @ops.constexpr
-def _taps(size: int, out: int, scale: float | None, mode: str, align_corners: bool) -> tuple[tuple[Tensor, Tensor | None], ...]:
+def _taps(
+    size: int, out: int, scale: float | None, mode: str, align_corners: bool
+) -> tuple[tuple[Tensor, Tensor | None], ...]:
     """Which positions each output mixes, and with what weights; without weights it is a copy."""
     step = size / out if scale is None else 1.0 / scale
     places = np.arange(out)
@@ -158,7 +203,10 @@ def _taps(size: int, out: int, scale: float | None, mode: str, align_corners: bo
     if mode == "bicubic":
         low = np.floor(source)
         t, a = source - low, -0.75
-        near, far = (lambda d: ((a + 2) * d - (a + 3)) * d * d + 1), (lambda d: ((a * d - 5 * a) * d + 8 * a) * d - 4 * a)
+        near, far = (
+            (lambda d: ((a + 2) * d - (a + 3)) * d * d + 1),
+            (lambda d: ((a * d - 5 * a) * d + 8 * a) * d - 4 * a),
+        )
         weights = (far(t + 1), near(t), near(1 - t), far(2 - t))
         indices = [low + i for i in (-1, 0, 1, 2)]
     else:
@@ -183,7 +231,11 @@ def interpolate(
         raise ValueError("antialias and mode area are not available.")
     count = input.ndim - 2
     factors = None if scale_factor is None else _each(scale_factor, count)
-    sizes = _each(size, count) if factors is None else tuple(math.floor(input.shape[2 + i] * factors[i]) for i in range(count))
+    sizes = (
+        _each(size, count)
+        if factors is None
+        else tuple(math.floor(input.shape[2 + i] * factors[i]) for i in range(count))
+    )
     y = input
     for i in range(count):
         scale = None if factors is None or recompute_scale_factor else factors[i]

@@ -23,7 +23,9 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     order = ops.sort(ops.where(nans, ops.zeros_like(input) + float("inf"), input), dim, descending)[1].astype(ms.int64)
     last = ops.gather_elements(nans.astype(ms.int64), dim, order)
     size = input.shape[dim]
-    place = ops.reshape(ops.arange(size), tuple([size if axis == dim % input.ndim else 1 for axis in range(input.ndim)]))
+    place = ops.reshape(
+        ops.arange(size), tuple([size if axis == dim % input.ndim else 1 for axis in range(input.ndim)])
+    )
     key = place + (1 - last if descending else last) * size
     return ops.gather_elements(order, dim, ops.sort(key.astype(ms.float32), dim)[1].astype(ms.int64))
 

@@ -30,7 +30,10 @@ __all__ = [
 ]
 
 
-_TWO_PI, _HALF_LOG_2PI = 2.0 * math.pi, 0.5 * math.log(2.0 * math.pi)  # here, since graphs compute with numbers in float32
+_TWO_PI, _HALF_LOG_2PI = (
+    2.0 * math.pi,
+    0.5 * math.log(2.0 * math.pi),
+)  # here, since graphs compute with numbers in float32
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
@@ -74,7 +77,9 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     return _reduced(ops.where(distance < edge, distance * distance * 0.5 / edge, distance - edge * 0.5), reduction)
 
 
-def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
     """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at least 1e-12."""
     x = fine(input)
     edge = x * (1.0 - x) < 1e-12
@@ -88,7 +93,12 @@ def binary_cross_entropy(input: Tensor, target: Tensor, weight: Tensor | None = 
 
 
 def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean", pos_weight: Tensor | None = None
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
 ) -> Tensor:
     """Cross entropy of sigmoid(input), in any dtype."""
     rare = softplus(-input, 1.0, 30.0)
@@ -106,16 +116,24 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     return loss.sum() / input.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
 
 
-def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean") -> Tensor:
+def cosine_embedding_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean"
+) -> Tensor:
     """1 - cos where target is 1, and what cos exceeds ``margin`` by where it is -1."""
     tiny = number(1e-12, input1)
     first, second = (input1 * input1).sum(-1) + tiny, (input2 * input2).sum(-1) + tiny
     cosine = (input1 * input2).sum(-1) / ops.sqrt(first * second)
     zero = ops.zeros_like(cosine)
-    return _reduced(ops.where(target == 1, 1.0 - cosine, zero) + ops.where(target == -1, _positive(cosine - number(margin, cosine)), zero), reduction)
+    return _reduced(
+        ops.where(target == 1, 1.0 - cosine, zero)
+        + ops.where(target == -1, _positive(cosine - number(margin, cosine)), zero),
+        reduction,
+    )
 
 
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean") -> Tensor:
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean"
+) -> Tensor:
     """How far the wanted order is missed."""
     return _reduced(_positive(target * (input2 - input1) + number(margin, input1)), reduction)
 
@@ -123,11 +141,22 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, *, reduction: str = "mean") -> Tensor:
     """input where target is 1, and what it lacks to ``margin`` where target is -1."""
     zero = ops.zeros_like(input)
-    return _reduced(ops.where(target == 1, zero, _positive(number(margin, input) - input)) + ops.where(target == -1, zero, input), reduction)
+    return _reduced(
+        ops.where(target == 1, zero, _positive(number(margin, input) - input)) + ops.where(target == -1, zero, input),
+        reduction,
+    )
 
 
 def triplet_margin_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean"
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+    *,
+    reduction: str = "mean",
 ) -> Tensor:
     """How much nearer the positive should be than the negative; ``swap`` lets the positive be the anchor where that is harder."""
     far = pairwise_distance(anchor, negative, p, eps)
@@ -141,7 +170,15 @@ def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") 
     return _reduced(softplus(-target * input, 1.0, 30.0), reduction)
 
 
-def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def multi_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+) -> Tensor:
     """Mean over the other classes of how far they come within ``margin`` of the target's score."""
     classes = input.shape[-1]
     index = ops.expand_dims(target, -1)
@@ -153,13 +190,17 @@ def multi_margin_loss(input: Tensor, target: Tensor, p: int = 1, margin: float =
     return _reduced(ops.where(ops.arange(classes) == index, ops.zeros_like(gap), gap).sum(-1) / classes, reduction)
 
 
-def multilabel_soft_margin_loss(input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean") -> Tensor:
+def multilabel_soft_margin_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
+) -> Tensor:
     """Binary cross entropy of sigmoid(input), averaged over the last axis; in the inputs' dtype."""
     loss = binary_cross_entropy_with_logits(input, target, weight, reduction="none")
     return _reduced(loss.sum(-1) / input.shape[-1], reduction)
 
 
-def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Tensor:
+def gaussian_nll_loss(
+    input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+) -> Tensor:
     """-log of the normal density, the variance being at least ``eps``."""
     if not isinstance(var, Tensor):
         var = ops.full_like(input, var)
@@ -170,11 +211,25 @@ def gaussian_nll_loss(input: Tensor, target: Tensor, var: Tensor | float, full: 
     return _reduced(loss + number(_HALF_LOG_2PI, loss) if full else loss, reduction)
 
 
-def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean") -> Tensor:
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    *,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
     """-log of the Poisson probability, without the target's factorial unless ``full`` (Stirling)."""
-    loss = ops.exp(fine(input)).astype(input.dtype) - target * input if log_input else input - target * _log(input + number(eps, input))
+    loss = (
+        ops.exp(fine(input)).astype(input.dtype) - target * input
+        if log_input
+        else input - target * _log(input + number(eps, input))
+    )
     if full:
         many = target > 1
         count = ops.where(many, target, ops.ones_like(target))
-        loss = loss + ops.where(many, count * _log(count) - count + _log(count * number(_TWO_PI, count)) * 0.5, ops.zeros_like(target))
+        loss = loss + ops.where(
+            many, count * _log(count) - count + _log(count * number(_TWO_PI, count)) * 0.5, ops.zeros_like(target)
+        )
     return _reduced(loss, reduction)

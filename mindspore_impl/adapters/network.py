@@ -33,7 +33,9 @@ _NEGATIVE = float("-inf")
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability ``p`` and scale the rest by 1 / (1 - p)."""
     if inplace:
-        raise ValueError("inplace=True is not available: the adapter returns a new tensor; use what it returns and leave inplace out.")
+        raise ValueError(
+            "inplace=True is not available: the adapter returns a new tensor; use what it returns and leave inplace out."
+        )
     if not training or p == 0.0:
         return input
     return input * 0.0 if p == 1.0 else ops.dropout(input, p, True)
@@ -44,7 +46,9 @@ def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace
     if not training or p == 0.0 or p == 1.0 or inplace:
         return dropout(input, p, training, inplace)
     scale, shift, dropped = _alpha_scales(p)
-    return ops.where(ops.rand_like(input) >= p, input * number(scale, input) + number(shift, input), ops.full_like(input, dropped))
+    return ops.where(
+        ops.rand_like(input) >= p, input * number(scale, input) + number(shift, input), ops.full_like(input, dropped)
+    )
 
 
 @ops.constexpr  # graphs compute with numbers in float32
@@ -65,7 +69,9 @@ def embedding(
 ) -> Tensor:
     """Rows of ``weight`` at ``input``; the row ``padding_idx`` gets no gradient. ``sparse`` changes nothing: gradients are dense."""
     if max_norm is not None or scale_grad_by_freq:
-        raise ValueError("max_norm and scale_grad_by_freq are not available: the adapter neither changes the table nor counts ids.")
+        raise ValueError(
+            "max_norm and scale_grad_by_freq are not available: the adapter neither changes the table nor counts ids."
+        )
     if 0 in input.shape:  # the gradient's kernel wants some
         return ops.zeros((*input.shape, weight.shape[1]), weight.dtype)
     rows = ops.gather(weight, input, 0)
@@ -91,11 +97,15 @@ def embedding_bag(
         count = input.shape[0]
     else:
         count = offsets.shape[0] - 1 if include_last_offset else offsets.shape[0]
-        bags = (ops.expand_dims(ops.arange(input.shape[0]), 1) >= ops.expand_dims(offsets, 0)).astype(ms.int32).sum(-1) - 1
+        bags = (ops.expand_dims(ops.arange(input.shape[0]), 1) >= ops.expand_dims(offsets, 0)).astype(ms.int32).sum(
+            -1
+        ) - 1
     ids = ops.reshape(input, (-1,))
     held = ops.expand_dims(ops.arange(count), 1) == ops.expand_dims(bags, 0)  # (bags, ids)
     if padding_idx is not None:
-        held = ops.logical_and(held, ops.expand_dims(ids != (padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0]), 0))
+        held = ops.logical_and(
+            held, ops.expand_dims(ids != (padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0]), 0)
+        )
     rows = ops.gather(weight, ids, 0)
     if mode == "max":
         every = ops.expand_dims(rows, 0)  # (1, ids, width)
@@ -105,7 +115,11 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * ops.reshape(per_sample_weights, (-1, 1))
     total = ops.matmul(held.astype(rows.dtype), rows)
-    return total if mode == "sum" else total / ops.maximum(held.astype(rows.dtype).sum(1, keepdims=True), Tensor(1.0, rows.dtype))
+    return (
+        total
+        if mode == "sum"
+        else total / ops.maximum(held.astype(rows.dtype).sum(1, keepdims=True), Tensor(1.0, rows.dtype))
+    )
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -152,7 +166,11 @@ def scaled_dot_product_attention(
     if is_causal:
         attn_mask = ops.expand_dims(ops.arange(query.shape[-2]), 1) >= ops.arange(key.shape[-2])
     if attn_mask is not None:
-        scores = ops.where(attn_mask, scores, ops.full_like(scores, _NEGATIVE)) if attn_mask.dtype == ms.bool_ else scores + attn_mask
+        scores = (
+            ops.where(attn_mask, scores, ops.full_like(scores, _NEGATIVE))
+            if attn_mask.dtype == ms.bool_
+            else scores + attn_mask
+        )
     largest = ops.stop_gradient(scores.max(axis=-1, keepdims=True))
     weights = ops.exp(fine(scores - ops.where(largest == _NEGATIVE, ops.zeros_like(largest), largest)))
     total = weights.sum(-1, keepdims=True)

@@ -19,7 +19,13 @@ def _normalized(x: Tensor, eps: float) -> Tensor:
     return centred * ops.rsqrt(_mean(centred * centred, -1) + number(eps, x))
 
 
-def layer_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def layer_norm(
+    input: Tensor,
+    normalized_shape: tuple[int, ...],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
     """Layer norm (Ba et al. 2016) over the last axes, of which there are as many as ``normalized_shape`` has sizes."""
     axes = len(normalized_shape)
     y = _normalized(_joined(input, axes), eps)
@@ -30,7 +36,9 @@ def layer_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor 
     return y if bias is None else y + bias
 
 
-def rms_norm(input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None) -> Tensor:
+def rms_norm(
+    input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
     """input / root mean square over the last axes; eps is that of the dtype unless given."""
     x = _joined(input, len(normalized_shape))
     eps = number(_epsilon(input.dtype) if eps is None else eps, input)
@@ -64,7 +72,9 @@ def batch_norm(
     return _scaled(centred * ops.rsqrt(var + number(eps, input)), weight, bias)
 
 
-def group_norm(input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
     """Normalize each group of channels of each sample; eps in the input's dtype."""
     groups = ops.reshape(input, (input.shape[0], num_groups, -1))
     return _scaled(ops.reshape(_normalized(groups, eps), input.shape), weight, bias)
@@ -96,7 +106,10 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     """input / (k + alpha mean of the squares in ``size`` neighbouring channels)^beta, channels beyond the edge counting as 0."""
     width = input.shape[1]
     squares = input * input
-    before, after = (ops.zeros((input.shape[0], n, *input.shape[2:]), input.dtype) for n in (max(size // 2, 1), max((size - 1) // 2, 1)))
+    before, after = (
+        ops.zeros((input.shape[0], n, *input.shape[2:]), input.dtype)
+        for n in (max(size // 2, 1), max((size - 1) // 2, 1))
+    )
     padded = ops.concat([before, squares, after], 1)
     first = max(size // 2, 1) - size // 2
     total = padded[:, first : first + width]

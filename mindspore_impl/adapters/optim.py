@@ -33,7 +33,9 @@ class _Optimizer(nn.Cell):
                 raise ValueError(f"unknown options of a group: {', '.join(sorted(unknown))}")
             held = [group["params"]] if isinstance(group["params"], Parameter) else list(group["params"])
             parameters += held
-            self.options += ({**options, **{name: value for name, value in group.items() if name != "params"}},) * len(held)
+            self.options += ({**options, **{name: value for name, value in group.items() if name != "params"}},) * len(
+                held
+            )
             self.groups += (number,) * len(held)
         if not parameters:
             raise ValueError("optimizer got an empty parameter list")
@@ -41,7 +43,9 @@ class _Optimizer(nn.Cell):
             raise ValueError("updates are computed in float32; float64 parameters would lose what they are for")
         rates = [group.get("lr", options["lr"]) for group in groups]
         self.parameters = ParameterTuple(parameters)
-        self.rates = ParameterTuple([Parameter(Tensor(float(rate), ms.float32), f"lr.{number}", False) for number, rate in enumerate(rates)])
+        self.rates = ParameterTuple(
+            [Parameter(Tensor(float(rate), ms.float32), f"lr.{number}", False) for number, rate in enumerate(rates)]
+        )
         self.steps = Parameter(Tensor(0, ms.int64), "steps", False)
 
     def kept(self, name: str, start: str = "", scalar: bool = False) -> ParameterTuple:
@@ -49,7 +53,9 @@ class _Optimizer(nn.Cell):
         values = [float(option[start]) if start else 0.0 for option in self.options]
         shapes = [() if scalar else parameter.shape for parameter in self.parameters]
         starts = [ops.full(shape, value, dtype=ms.float32) for shape, value in zip(shapes, values, strict=True)]
-        return ParameterTuple([Parameter(begin, f"{name}.{p.name}", False) for begin, p in zip(starts, self.parameters, strict=True)])
+        return ParameterTuple(
+            [Parameter(begin, f"{name}.{p.name}", False) for begin, p in zip(starts, self.parameters, strict=True)]
+        )
 
     def step(self, gradients: tuple[Tensor, ...]) -> Tensor:
         """The same as a call."""
@@ -83,11 +89,15 @@ def _blend(state: Parameter, value: Tensor, beta: float) -> Tensor:
 class SGD(_Optimizer):
     """Gradient descent with momentum; the first step is not dampened."""
 
-    def __init__(self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *, maximize=False):
+    def __init__(
+        self, params, lr=1e-3, momentum=0.0, dampening=0.0, weight_decay=0.0, nesterov=False, *, maximize=False
+    ):
         if nesterov and (momentum <= 0.0 or dampening != 0.0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         options = {"momentum": momentum, "dampening": dampening, "nesterov": nesterov}
-        super().__init__(params, lr=lr, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize, **options)
+        super().__init__(
+            params, lr=lr, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize, **options
+        )
         self.buffer = self.kept("momentum_buffer")
 
     def update(self, index, option, rate, moment, value, gradient):
@@ -103,11 +113,25 @@ class Adam(_Optimizer):
 
     decoupled = False
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, amsgrad=False, *, maximize=False, decoupled_weight_decay=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        amsgrad=False,
+        *,
+        maximize=False,
+        decoupled_weight_decay=False,
+    ):
         options = {"betas": betas, "eps": eps, "amsgrad": amsgrad, "decoupled_weight_decay": decoupled_weight_decay}
         super().__init__(params, lr=lr, weight_decay=weight_decay, maximize=maximize, **options)
         self.first, self.second = self.kept("exp_avg"), self.kept("exp_avg_sq")
-        self.correction1, self.correction2 = self.kept("correction1", scalar=True), self.kept("correction2", scalar=True)
+        self.correction1, self.correction2 = (
+            self.kept("correction1", scalar=True),
+            self.kept("correction2", scalar=True),
+        )
         self.largest = self.kept("max_exp_avg_sq") if any(option["amsgrad"] for option in self.options) else None
 
     def update(self, index, option, rate, moment, value, gradient):
@@ -123,28 +147,46 @@ class Adam(_Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False):
+    def __init__(
+        self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False, *, maximize=False
+    ):
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize, decoupled_weight_decay=True)
 
 
 class Adagrad(_Optimizer):
     """Adagrad (Duchi et al. 2011)."""
 
-    def __init__(self, params, lr=1e-2, lr_decay=0.0, weight_decay=0.0, initial_accumulator_value=0.0, eps=1e-10, *, maximize=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-2,
+        lr_decay=0.0,
+        weight_decay=0.0,
+        initial_accumulator_value=0.0,
+        eps=1e-10,
+        *,
+        maximize=False,
+    ):
         options = {"lr_decay": lr_decay, "initial_accumulator_value": initial_accumulator_value, "eps": eps}
-        super().__init__(params, lr=lr, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize, **options)
+        super().__init__(
+            params, lr=lr, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize, **options
+        )
         self.squares = self.kept("sum", "initial_accumulator_value")
 
     def update(self, index, option, rate, moment, value, gradient):
         squares = ops.assign(self.squares[index], self.squares[index] + gradient * gradient)
-        return value - gradient / (ops.sqrt(squares) + option["eps"]) * (rate / (1.0 + (moment - 1.0) * option["lr_decay"]))
+        return value - gradient / (ops.sqrt(squares) + option["eps"]) * (
+            rate / (1.0 + (moment - 1.0) * option["lr_decay"])
+        )
 
 
 class Adadelta(_Optimizer):
     """Adadelta (Zeiler 2012)."""
 
     def __init__(self, params, lr=1.0, rho=0.9, eps=1e-6, weight_decay=0.0, *, maximize=False):
-        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize)
+        super().__init__(
+            params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize
+        )
         self.squares, self.changes = self.kept("square_avg"), self.kept("acc_delta")
 
     def update(self, index, option, rate, moment, value, gradient):
@@ -156,10 +198,18 @@ class Adadelta(_Optimizer):
 class RMSprop(_Optimizer):
     """RMSprop (Hinton 2012), eps added outside the root; nn.RMSProp adds it inside."""
 
-    def __init__(self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False, *, maximize=False):
+    def __init__(
+        self, params, lr=1e-2, alpha=0.99, eps=1e-8, weight_decay=0.0, momentum=0.0, centered=False, *, maximize=False
+    ):
         options = {"alpha": alpha, "eps": eps, "momentum": momentum, "centered": centered}
-        super().__init__(params, lr=lr, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize, **options)
-        self.squares, self.means, self.buffer = self.kept("square_avg"), self.kept("grad_avg"), self.kept("momentum_buffer")
+        super().__init__(
+            params, lr=lr, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize, **options
+        )
+        self.squares, self.means, self.buffer = (
+            self.kept("square_avg"),
+            self.kept("grad_avg"),
+            self.kept("momentum_buffer"),
+        )
 
     def update(self, index, option, rate, moment, value, gradient):
         squares = _blend(self.squares[index], gradient * gradient, option["alpha"])
@@ -176,23 +226,57 @@ class Adamax(_Optimizer):
     """Adam with the infinity norm."""
 
     def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, *, maximize=False):
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, decoupled_weight_decay=False, maximize=maximize)
-        self.first, self.norms, self.correction = self.kept("exp_avg"), self.kept("exp_inf"), self.kept("correction", scalar=True)
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            weight_decay=weight_decay,
+            decoupled_weight_decay=False,
+            maximize=maximize,
+        )
+        self.first, self.norms, self.correction = (
+            self.kept("exp_avg"),
+            self.kept("exp_inf"),
+            self.kept("correction", scalar=True),
+        )
 
     def update(self, index, option, rate, moment, value, gradient):
         first = _blend(self.first[index], gradient, option["betas"][0])
         correction = _blend(self.correction[index], ops.ones_like(rate), option["betas"][0])
-        norm = ops.assign(self.norms[index], ops.maximum(self.norms[index] * option["betas"][1], ops.abs(gradient) + option["eps"]))
+        norm = ops.assign(
+            self.norms[index], ops.maximum(self.norms[index] * option["betas"][1], ops.abs(gradient) + option["eps"])
+        )
         return value - first / norm * (rate / correction)
 
 
 class NAdam(_Optimizer):
     """Adam with Nesterov momentum (Dozat 2016)."""
 
-    def __init__(self, params, lr=2e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, momentum_decay=4e-3, decoupled_weight_decay=False, *, maximize=False):
-        options = {"betas": betas, "eps": eps, "momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay}
+    def __init__(
+        self,
+        params,
+        lr=2e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        momentum_decay=4e-3,
+        decoupled_weight_decay=False,
+        *,
+        maximize=False,
+    ):
+        options = {
+            "betas": betas,
+            "eps": eps,
+            "momentum_decay": momentum_decay,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }
         super().__init__(params, lr=lr, weight_decay=weight_decay, maximize=maximize, **options)
-        self.first, self.second, self.correction2 = self.kept("exp_avg"), self.kept("exp_avg_sq"), self.kept("correction2", scalar=True)
+        self.first, self.second, self.correction2 = (
+            self.kept("exp_avg"),
+            self.kept("exp_avg_sq"),
+            self.kept("correction2", scalar=True),
+        )
         self.remainder = self.kept("mu_remainder", scalar=True)  # 1 - the product of all mu
 
     def update(self, index, option, rate, moment, value, gradient):
@@ -200,7 +284,10 @@ class NAdam(_Optimizer):
         decay = option["momentum_decay"] * math.log(0.96)
         mu, following = (beta1 * (1.0 - 0.5 * ops.exp(time * decay)) for time in (moment, moment + 1.0))
         remainder = ops.assign(self.remainder[index], 1.0 - (1.0 - self.remainder[index]) * mu)
-        first, second = _blend(self.first[index], gradient, beta1), _blend(self.second[index], gradient * gradient, beta2)
+        first, second = (
+            _blend(self.first[index], gradient, beta1),
+            _blend(self.second[index], gradient * gradient, beta2),
+        )
         root = ops.sqrt(second / _blend(self.correction2[index], ops.ones_like(rate), beta2)) + option["eps"]
         change = gradient * ((1.0 - mu) / remainder) + first * (following / (1.0 - (1.0 - remainder) * following))
         return value - change / root * rate
@@ -209,21 +296,45 @@ class NAdam(_Optimizer):
 class RAdam(_Optimizer):
     """Adam with a rectified rate (Liu et al. 2020); the rectification is computed in float64, since it is a small difference of large numbers."""
 
-    def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled_weight_decay=False, *, maximize=False):
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        decoupled_weight_decay=False,
+        *,
+        maximize=False,
+    ):
         options = {"betas": betas, "eps": eps, "decoupled_weight_decay": decoupled_weight_decay}
         super().__init__(params, lr=lr, weight_decay=weight_decay, maximize=maximize, **options)
         self.first, self.second = self.kept("exp_avg"), self.kept("exp_avg_sq")
-        self.correction1, self.correction2 = self.kept("correction1", scalar=True), self.kept("correction2", scalar=True)
+        self.correction1, self.correction2 = (
+            self.kept("correction1", scalar=True),
+            self.kept("correction2", scalar=True),
+        )
         self.logarithms = tuple(Tensor(math.log(option["betas"][1]), ms.float64) for option in self.options)
-        self.longest = tuple(Tensor(2.0 / (1.0 - option["betas"][1]) - 1.0, ms.float64) for option in self.options)  # a Python number would become float32
+        self.longest = tuple(
+            Tensor(2.0 / (1.0 - option["betas"][1]) - 1.0, ms.float64) for option in self.options
+        )  # a Python number would become float32
 
     def update(self, index, option, rate, moment, value, gradient):
         beta1, beta2 = option["betas"]
-        first, second = _blend(self.first[index], gradient, beta1), _blend(self.second[index], gradient * gradient, beta2)
-        correction1, correction2 = (_blend(c[index], ops.ones_like(rate), b) for c, b in ((self.correction1, beta1), (self.correction2, beta2)))
+        first, second = (
+            _blend(self.first[index], gradient, beta1),
+            _blend(self.second[index], gradient * gradient, beta2),
+        )
+        correction1, correction2 = (
+            _blend(c[index], ops.ones_like(rate), b) for c, b in ((self.correction1, beta1), (self.correction2, beta2))
+        )
         longest, time = self.longest[index], moment.astype(ms.float64)
         power = ops.exp(time * self.logarithms[index])
         length = longest - 2.0 * time * power / (1.0 - power)
         square = (length - 4.0) * (length - 2.0) * longest / ((longest - 4.0) * (longest - 2.0) * length)
-        rectified = ops.sqrt(ops.where(length > 5.0, square, 0.0)).astype(ms.float32) * ops.sqrt(correction2) / (ops.sqrt(second) + option["eps"])
+        rectified = (
+            ops.sqrt(ops.where(length > 5.0, square, 0.0)).astype(ms.float32)
+            * ops.sqrt(correction2)
+            / (ops.sqrt(second) + option["eps"])
+        )
         return value - first * ops.where(length > 5.0, rectified, 1.0) * (rate / correction1)

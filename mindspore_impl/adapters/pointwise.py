@@ -49,7 +49,12 @@ __all__ = [
 
 _DEGREE, _RADIAN = math.pi / 180.0, 180.0 / math.pi  # graphs divide Python numbers in float32
 WIDEST = (ms.float64, ms.float32, ms.bfloat16, ms.float16, ms.int64, ms.int32, ms.int16, ms.int8, ms.uint8, ms.bool_)
-_LARGEST = {ms.float16: 65504.0, ms.bfloat16: 3.3895313892515355e38, ms.float32: 3.4028234663852886e38, ms.float64: 1.7976931348623157e308}
+_LARGEST = {
+    ms.float16: 65504.0,
+    ms.bfloat16: 3.3895313892515355e38,
+    ms.float32: 3.4028234663852886e38,
+    ms.float64: 1.7976931348623157e308,
+}
 
 
 def floating(input: Tensor) -> Tensor:
@@ -59,19 +64,27 @@ def floating(input: Tensor) -> Tensor:
 
 def number(value, tensor: Tensor):
     """``value``, in float64 beside a float64 tensor: the framework rounds a Python number to float32 first."""
-    return Tensor(value, ms.float64) if isinstance(value, float) and isinstance(tensor, Tensor) and tensor.dtype == ms.float64 else value
+    return (
+        Tensor(value, ms.float64)
+        if isinstance(value, float) and isinstance(tensor, Tensor) and tensor.dtype == ms.float64
+        else value
+    )
 
 
 def level(x: Tensor, where) -> Tensor:
     """``x``, which gets no gradient ``where`` torch's is 0 and the formula's undefined."""
-    return ops.where(where, ops.stop_gradient(x), x) if isinstance(where, Tensor) else ops.stop_gradient(x) if where else x
+    return (
+        ops.where(where, ops.stop_gradient(x), x) if isinstance(where, Tensor) else ops.stop_gradient(x) if where else x
+    )
 
 
 def root(total: Tensor, p: float) -> Tensor:
     """total^(1/p), whose gradient at 0 is 0, as that of torch's norms and deviations; a root's own is infinite there, and NaN times what is within."""
     some = total != 0
     inside = ops.where(some, total, ops.ones_like(total))
-    return ops.where(some, ops.sqrt(inside) if p == 2 else inside ** (number(1.0, total) / number(p * 1.0, total)), total)
+    return ops.where(
+        some, ops.sqrt(inside) if p == 2 else inside ** (number(1.0, total) / number(p * 1.0, total)), total
+    )
 
 
 def _kind(tensor: Tensor) -> int:
@@ -93,7 +106,9 @@ def promoted(first, second):
 
 def _only_single(name: str, input: Tensor) -> None:
     if input.dtype == ms.float64:
-        raise TypeError(f"MindSpore's {name} and its gradient are accurate to float32 only, whatever the dtype; received float64. Cast to float32.")
+        raise TypeError(
+            f"MindSpore's {name} and its gradient are accurate to float32 only, whatever the dtype; received float64. Cast to float32."
+        )
 
 
 def acos(input: Tensor) -> Tensor:

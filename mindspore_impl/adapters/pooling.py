@@ -29,7 +29,9 @@ _NEGATIVE = float("-inf")
 
 
 @ops.constexpr
-def _places(sizes: Sequence[int], kernel: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool) -> tuple:
+def _places(
+    sizes: Sequence[int], kernel: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool
+) -> tuple:
     """Of each axis the positions ``[output][of window]``, -1 outside the input; and how much of each window lies in the padded input."""
     count = len(sizes)
     kernel, padding, dilation = (_several(value, count) for value in (kernel, padding, dilation))
@@ -54,7 +56,12 @@ def _even_places(sizes: Sequence[int], outputs: int | Sequence[int | None]) -> t
         out = size if out is None else out
         bounds = [(o * size // out, -(-(o + 1) * size // out)) for o in range(out)]
         longest = max(end - start for start, end in bounds)
-        axes.append(([[start + i if start + i < end else -1 for i in range(longest)] for start, end in bounds], [end - start for start, end in bounds]))
+        axes.append(
+            (
+                [[start + i if start + i < end else -1 for i in range(longest)] for start, end in bounds],
+                [end - start for start, end in bounds],
+            )
+        )
     return _tables(sizes, axes)
 
 
@@ -68,7 +75,9 @@ def _tables(sizes: Sequence[int], axes: Sequence) -> tuple:
     tables = [np.array(positions, np.int64) for positions, _ in axes]
     inside, flat, extent = True, 0, 1.0
     for i, ((_, lengths), table) in enumerate(zip(axes, tables, strict=True)):
-        spread = np.expand_dims(table, [j for j in range(2 * count) if j not in (i, count + i)])  # outputs first, then what is in a window
+        spread = np.expand_dims(
+            table, [j for j in range(2 * count) if j not in (i, count + i)]
+        )  # outputs first, then what is in a window
         inside, flat = inside & (spread >= 0), flat * sizes[i] + spread
         extent = extent * np.expand_dims(np.array(lengths, np.float32), [j for j in range(count) if j != i])
     outputs = inside.shape[:count]
@@ -87,7 +96,9 @@ def _windows(x: Tensor, places: tuple, inside: Tensor, fill: float) -> Tensor:
     shape = x.shape[:lead]
     for i in range(count):
         x = ops.gather(x, places[i], lead + 2 * i)
-    x = ops.transpose(x, tuple(range(lead)) + tuple(range(lead, lead + 2 * count, 2)) + tuple(range(lead + 1, lead + 2 * count, 2)))
+    x = ops.transpose(
+        x, tuple(range(lead)) + tuple(range(lead, lead + 2 * count, 2)) + tuple(range(lead + 1, lead + 2 * count, 2))
+    )
     x = ops.reshape(x, shape + inside.shape)
     return ops.where(inside, x, ops.full_like(x, fill))
 
@@ -104,7 +115,9 @@ def _largest(input: Tensor, tables: tuple, return_indices: bool) -> Tensor | tup
     return values, ops.squeeze(ops.gather_elements(ops.broadcast_to(flat, windows.shape), windows.ndim - 1, index), -1)
 
 
-def _average(input: Tensor, tables: tuple, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor:
+def _average(
+    input: Tensor, tables: tuple, count_include_pad: bool = True, divisor_override: int | None = None
+) -> Tensor:
     places, inside, _, extent = tables
     total = _windows(input, places, inside, 0.0).sum(-1)
     if divisor_override is not None:
@@ -139,7 +152,12 @@ def max_pool2d(
 
 
 def avg_pool1d(
-    input: Tensor, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0, ceil_mode: bool = False, count_include_pad: bool = True
+    input: Tensor,
+    kernel_size: Sizes,
+    stride: Sizes | None = None,
+    padding: Sizes = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
 ) -> Tensor:
     """Mean of each window of ``(..., L)``."""
     return _average(input, _places(input.shape[-1:], kernel_size, stride, padding, 1, ceil_mode), count_include_pad)
@@ -155,7 +173,12 @@ def avg_pool2d(
     divisor_override: int | None = None,
 ) -> Tensor:
     """Mean of each window of ``(..., H, W)``."""
-    return _average(input, _places(input.shape[-2:], kernel_size, stride, padding, 1, ceil_mode), count_include_pad, divisor_override)
+    return _average(
+        input,
+        _places(input.shape[-2:], kernel_size, stride, padding, 1, ceil_mode),
+        count_include_pad,
+        divisor_override,
+    )
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Sizes) -> Tensor:
@@ -168,22 +191,30 @@ def adaptive_avg_pool2d(input: Tensor, output_size: int | Sequence[int | None]) 
     return _average(input, _even_places(input.shape[-2:], output_size))
 
 
-def adaptive_max_pool1d(input: Tensor, output_size: Sizes, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+def adaptive_max_pool1d(
+    input: Tensor, output_size: Sizes, return_indices: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Largest value of each of ``output_size`` even parts of the last axis."""
     return _largest(input, _even_places(input.shape[-1:], output_size), return_indices)
 
 
-def adaptive_max_pool2d(input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+def adaptive_max_pool2d(
+    input: Tensor, output_size: int | Sequence[int | None], return_indices: bool = False
+) -> Tensor | tuple[Tensor, Tensor]:
     """Largest value of each of even parts of the last two axes; None keeps an axis."""
     return _largest(input, _even_places(input.shape[-2:], output_size), return_indices)
 
 
-def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool1d(
+    input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+) -> Tensor:
     """(sum of the powers of each window of ``(..., L)``)^(1 / norm_type)."""
     return _powers(input, norm_type, kernel_size, _places(input.shape[-1:], kernel_size, stride, 0, 1, ceil_mode))
 
 
-def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False) -> Tensor:
+def lp_pool2d(
+    input: Tensor, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
+) -> Tensor:
     """(sum of the powers of each window of ``(..., H, W)``)^(1 / norm_type)."""
     return _powers(input, norm_type, kernel_size, _places(input.shape[-2:], kernel_size, stride, 0, 1, ceil_mode))
 

@@ -39,7 +39,13 @@ def sum(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor
     x = input.astype(wanted)
     if 0 in x.shape:  # a row of zeros added to nothing
         axes = tuple(range(x.ndim)) if dim is None or dim == () else (dim,) if isinstance(dim, int) else dim
-        x = ops.zeros([(1 if size == 0 else size) if axis in axes or axis - x.ndim in axes else size for axis, size in enumerate(x.shape)], wanted)
+        x = ops.zeros(
+            [
+                (1 if size == 0 else size) if axis in axes or axis - x.ndim in axes else size
+                for axis, size in enumerate(x.shape)
+            ],
+            wanted,
+        )
     return mint.sum(x) if dim is None else mint.sum(x, dim, keepdim)
 
 
@@ -79,7 +85,11 @@ def _extreme(input: Tensor, dim, keepdim: bool, largest: bool):
         return maximum(input, dim) if largest else minimum(input, dim)
     if dim is None:
         value = mint.max(input) if largest else mint.min(input)
-        return value + mint.sum(ops.where(ops.isnan(input), input, ops.zeros_like(input))) if input.is_floating_point() else value
+        return (
+            value + mint.sum(ops.where(ops.isnan(input), input, ops.zeros_like(input)))
+            if input.is_floating_point()
+            else value
+        )
     index = _place(input, dim, True, largest)
     return _pick(input, dim, keepdim, index), index if keepdim else ops.squeeze(index, dim)
 
@@ -147,7 +157,11 @@ def nanmean(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     """Mean of what is not NaN."""
     valid = ops.logical_not(ops.isnan(input)).astype(input.dtype)
     kept = ops.where(ops.isnan(input), ops.zeros_like(input), input)
-    return mint.sum(kept) / mint.sum(valid) if dim is None else mint.sum(kept, dim, keepdim) / mint.sum(valid, dim, keepdim)
+    return (
+        mint.sum(kept) / mint.sum(valid)
+        if dim is None
+        else mint.sum(kept, dim, keepdim) / mint.sum(valid, dim, keepdim)
+    )
 
 
 def logsumexp(input: Tensor, dim, keepdim: bool = False) -> Tensor:
@@ -165,7 +179,9 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False):
         flat = ops.reshape(input, (-1,))
         value = _median(flat, 0, False)[0]
         equals = (flat == value).astype(input.dtype)
-        even = (flat * equals).sum() / ops.maximum(equals.sum(), 1) if input.is_floating_point() else value  # equals share the gradient
+        even = (
+            (flat * equals).sum() / ops.maximum(equals.sum(), 1) if input.is_floating_point() else value
+        )  # equals share the gradient
         return ops.stop_gradient(value - even) + even
     return _median(input, dim, keepdim)
 
@@ -198,7 +214,9 @@ def norm(input: Tensor, p="fro", dim=None, keepdim: bool = False, *, dtype=None)
     if p >= 1:
         return root(mint.sum(ops.pow(size, power), axes, keepdim), p)
     some = size != 0  # the slope of a power below 1 is infinite at 0, where torch's gradient is 0
-    powers = ops.where(some, ops.pow(ops.where(some, size, ops.ones_like(size)), power), ops.full_like(size, 0.0 if p > 0 else _INF))
+    powers = ops.where(
+        some, ops.pow(ops.where(some, size, ops.ones_like(size)), power), ops.full_like(size, 0.0 if p > 0 else _INF)
+    )
     return root(mint.sum(powers, axes, keepdim), p)
 
 
@@ -216,14 +234,20 @@ def quantile(input: Tensor, q, dim: int | None = None, keepdim: bool = False) ->
         found = _quantile(input, q, dim)
         kept = list(input.shape)
         kept[dim] = 1
-        shape = tuple(kept) if keepdim else tuple([size for axis, size in enumerate(input.shape) if axis != dim % input.ndim])
+        shape = (
+            tuple(kept)
+            if keepdim
+            else tuple([size for axis, size in enumerate(input.shape) if axis != dim % input.ndim])
+        )
     return ops.reshape(found, (found.shape[0], *shape) if isinstance(q, Tensor) and q.ndim == 1 else shape)
 
 
 def _quantile(input: Tensor, q, dim: int) -> Tensor:
     """``(quantiles, ...)``, without the axis."""
     last = input.shape[dim] - 1
-    ordered = mint.transpose(ops.gather_elements(input, dim, ops.sort(input, dim)[1].astype(ms.int64)), dim, 0)  # (n, ...), ascending
+    ordered = mint.transpose(
+        ops.gather_elements(input, dim, ops.sort(input, dim)[1].astype(ms.int64)), dim, 0
+    )  # (n, ...), ascending
     places = ops.reshape(q if isinstance(q, Tensor) else ops.zeros((1,), input.dtype) + q, (-1,)) * last
     low = ops.floor(places)
     lower = ops.gather(ordered, low.astype(ms.int32), 0)
@@ -258,22 +282,30 @@ def _spread(input: Tensor, dim, unbiased: bool | None, keepdim: bool, correction
     return mint.sum(centred * centred, axes, keepdim) / (count - divisor_loss), mint.mean(input, axes, keepdim)
 
 
-def var(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None) -> Tensor:
+def var(
+    input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
+) -> Tensor:
     """Variance, divided by n - 1 unless told otherwise."""
     return _spread(input, dim, unbiased, keepdim, correction)[0]
 
 
-def std(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None) -> Tensor:
+def std(
+    input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
+) -> Tensor:
     """Standard deviation, of the variance divided by n - 1 unless told otherwise."""
     return root(var(input, dim, unbiased, keepdim, correction=correction), 2)
 
 
-def var_mean(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None) -> tuple[Tensor, Tensor]:
+def var_mean(
+    input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Variance and mean."""
     return _spread(input, dim, unbiased, keepdim, correction)
 
 
-def std_mean(input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None) -> tuple[Tensor, Tensor]:
+def std_mean(
+    input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Standard deviation and mean."""
     variance, centre = _spread(input, dim, unbiased, keepdim, correction)
     return root(variance, 2), centre

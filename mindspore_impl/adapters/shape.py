@@ -7,7 +7,21 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.adapters.pointwise import WIDEST
 
-__all__ = ["broadcast_tensors", "cat", "diag", "flip", "repeat_interleave", "roll", "rot90", "select", "squeeze", "stack", "t", "tensor_split", "unflatten"]
+__all__ = [
+    "broadcast_tensors",
+    "cat",
+    "diag",
+    "flip",
+    "repeat_interleave",
+    "roll",
+    "rot90",
+    "select",
+    "squeeze",
+    "stack",
+    "t",
+    "tensor_split",
+    "unflatten",
+]
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:

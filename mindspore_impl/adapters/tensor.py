@@ -162,7 +162,9 @@ def new_tensor(input: Tensor, data) -> Tensor:
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows along an axis, each laid out along a new last axis."""
     count = (input.shape[dimension] - size) // step + 1
-    windows = [mint.transpose(mint.narrow(input, dimension, place * step, size), dimension, -1) for place in range(count)]
+    windows = [
+        mint.transpose(mint.narrow(input, dimension, place * step, size), dimension, -1) for place in range(count)
+    ]
     stacked = ops.stack(windows, dimension) if input.ndim > 1 else ops.stack(windows, 0)
     return _window_axes(stacked, input.ndim, dimension)
 

@@ -25,6 +25,8 @@ def build_model(spec: ModelSpec, device: str) -> nn.Cell:
     from mindspore_impl.rewrite import parameters, write_parameters
 
     model = family(spec.family).build(spec.config, spec.task)
-    write_parameters(model, {name: tuple(parameter.shape) for name, parameter in parameters(model).items()}, spec.arrays)
+    write_parameters(
+        model, {name: tuple(parameter.shape) for name, parameter in parameters(model).items()}, spec.arrays
+    )
     model.family, model.shared, model.device = spec.family, spec.shared, device
     return model.set_train(False)

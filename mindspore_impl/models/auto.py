@@ -15,7 +15,9 @@ __all__ = ["build", "describe", "hidden_states", "logits", "loss_sum"]
 
 
 def _refuse(model_type: str | None) -> NoReturn:
-    raise InputError(f"The MindSpore half has native cells for bert and gpt2; {model_type} models are adapted on the PyTorch side only. Use --backend pytorch.")
+    raise InputError(
+        f"The MindSpore half has native cells for bert and gpt2; {model_type} models are adapted on the PyTorch side only. Use --backend pytorch."
+    )
 
 
 def build(config: Mapping[str, Any], task: str) -> nn.Cell:
@@ -38,6 +40,13 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     _refuse(model.family)
 
 
-def describe(config: ModelConfig, folder: Path | None, given: Mapping[str, Any], labels: tuple[str, ...] | None, pad_token_id: int | None, seed: int):
+def describe(
+    config: ModelConfig,
+    folder: Path | None,
+    given: Mapping[str, Any],
+    labels: tuple[str, ...] | None,
+    pad_token_id: int | None,
+    seed: int,
+):
     """Refused."""
     _refuse(given.get("model_type"))

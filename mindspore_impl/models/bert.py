@@ -20,7 +20,12 @@ from mindspore_impl.modules import Embedding, LayerNorm, Linear, padding_mask
 
 __all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
-_ACTIVATIONS = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
+_ACTIVATIONS = {
+    "gelu": ("gelu", "none"),
+    "gelu_new": ("gelu", "tanh"),
+    "gelu_pytorch_tanh": ("gelu", "tanh"),
+    "relu": ("relu", ""),
+}
 
 
 class BertLayer(nn.Cell):
@@ -47,8 +52,14 @@ class BertLayer(nn.Cell):
         """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as ``first``: the others are left out."""
         batch, heads = mask.shape[:2]
         query, key, value = self.query(x if first is None else first), self.key(x), self.value(x)
-        query, key, value = split_heads(query, batch, heads), split_heads(key, batch, heads), split_heads(value, batch, heads)
-        mixed = join_heads(attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain))
+        query, key, value = (
+            split_heads(query, batch, heads),
+            split_heads(key, batch, heads),
+            split_heads(value, batch, heads),
+        )
+        mixed = join_heads(
+            attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain)
+        )
         x = self.attention_norm((x if first is None else first) + self.attention_dropout(self.attention_output(mixed)))
         inner = self.intermediate(x)
         if self.activation == "relu":
@@ -72,10 +83,15 @@ class BertForSequenceClassification(nn.Cell):
         self.token_type = Embedding(f"{table}.token_type_embeddings", config["type_vocab_size"], hidden)
         self.norm = LayerNorm(f"{table}.LayerNorm", hidden, config["layer_norm_eps"])
         self.dropout = Dropout(f"{table}.dropout", config["hidden_dropout_prob"])
-        self.layers = nn.CellList([BertLayer(f"bert.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])], auto_prefix=False)
+        self.layers = nn.CellList(
+            [BertLayer(f"bert.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])],
+            auto_prefix=False,
+        )
         self.pooler = Linear("bert.pooler.dense", hidden, hidden)
         classifier_dropout = config["classifier_dropout"]
-        self.classifier_dropout = Dropout("dropout", config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout)
+        self.classifier_dropout = Dropout(
+            "dropout", config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout
+        )
         self.classifier = Linear("classifier", hidden, config["num_labels"])
 
     def embed(self, input_ids, token_type_ids):
@@ -106,9 +122,13 @@ def build(config: Mapping[str, Any], task: str) -> nn.Cell:
         InputError: the configuration asks for an activation or a position embedding that the cells do not have.
     """
     if config["hidden_act"] not in _ACTIVATIONS:
-        raise InputError(f"The MindSpore BERT has the activations {', '.join(_ACTIVATIONS)}; config.json says {config['hidden_act']!r}. Use --backend pytorch.")
+        raise InputError(
+            f"The MindSpore BERT has the activations {', '.join(_ACTIVATIONS)}; config.json says {config['hidden_act']!r}. Use --backend pytorch."
+        )
     if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
-        raise InputError("The MindSpore BERT is an encoder with absolute positions; config.json asks for something else. Use --backend pytorch.")
+        raise InputError(
+            "The MindSpore BERT is an encoder with absolute positions; config.json asks for something else. Use --backend pytorch."
+        )
     return BertForSequenceClassification(config)
 
 

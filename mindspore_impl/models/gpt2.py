@@ -45,8 +45,14 @@ class GPT2Block(nn.Cell):
         # F.split gives views, of which the products that follow are slower: 4 % of a training step on the CPU.
         query, key, value = ops.split(self.c_attn(self.ln_1(x)), self.hidden, 1)
         batch, heads = mask.shape[:2]
-        query, key, value = split_heads(query, batch, heads), split_heads(key, batch, heads), split_heads(value, batch, heads)
-        mixed = join_heads(attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain))
+        query, key, value = (
+            split_heads(query, batch, heads),
+            split_heads(key, batch, heads),
+            split_heads(value, batch, heads),
+        )
+        mixed = join_heads(
+            attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain)
+        )
         x = x + self.attn_dropout(self.attn_proj(mixed))
         inner = self.c_fc(self.ln_2(x))
         inner = F.gelu(inner, self.approximate) if "fused" in self.plain else fused.gelu(inner, self.approximate)
@@ -63,7 +69,9 @@ class GPT2(nn.Cell):
         self.wte = Embedding("transformer.wte", config["vocab_size"], hidden)
         self.wpe = Embedding("transformer.wpe", positions, hidden)
         self.dropout = Dropout("transformer.drop", config["embd_pdrop"])
-        self.blocks = nn.CellList([GPT2Block(f"transformer.h.{i}", config) for i in range(config["n_layer"])], auto_prefix=False)
+        self.blocks = nn.CellList(
+            [GPT2Block(f"transformer.h.{i}", config) for i in range(config["n_layer"])], auto_prefix=False
+        )
         self.ln_f = LayerNorm("transformer.ln_f", hidden, config["layer_norm_epsilon"])
         self.classifies = task == "sequence-classification"
         self.score = Linear("score", hidden, config["num_labels"], bias=False) if self.classifies else None
@@ -80,7 +88,9 @@ class GPT2(nn.Cell):
         """Causal and padding mask, additive, ``(batch, heads, seq, seq)``."""
         batch, length = attention_mask.shape
         causal = ops.tile(F.reshape(self.causal[:length, :length], (1, 1, length, length)), (batch, self.heads, 1, 1))
-        return ops.stop_gradient(F.minimum(ops.tile(padding_mask(attention_mask, self.heads), (1, 1, length, 1)), causal))
+        return ops.stop_gradient(
+            F.minimum(ops.tile(padding_mask(attention_mask, self.heads), (1, 1, length, 1)), causal)
+        )
 
     def states(self, input_ids, attention_mask):
         """The hidden states after the final norm, ``(batch * seq, hidden)``."""
@@ -111,12 +121,16 @@ def build(config: Mapping[str, Any], task: str) -> nn.Cell:
     """
     if config["activation_function"] not in _APPROXIMATE:
         known = ", ".join(_APPROXIMATE)
-        raise InputError(f"The MindSpore GPT-2 has the activations {known}; config.json says {config['activation_function']!r}. Use --backend pytorch.")
+        raise InputError(
+            f"The MindSpore GPT-2 has the activations {known}; config.json says {config['activation_function']!r}. Use --backend pytorch."
+        )
     for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
         if config.get(key):
             raise InputError(f"The MindSpore GPT-2 has no {key}; config.json asks for it. Use --backend pytorch.")
     if not config.get("scale_attn_weights", True) or not config.get("tie_word_embeddings", True):
-        raise InputError("The MindSpore GPT-2 scales attention and ties its head to the embedding; config.json says otherwise. Use --backend pytorch.")
+        raise InputError(
+            "The MindSpore GPT-2 scales attention and ties its head to the embedding; config.json says otherwise. Use --backend pytorch."
+        )
     return GPT2(config, task)
 
 

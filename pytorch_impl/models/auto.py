@@ -39,10 +39,16 @@ def logits(model: nn.Module, batch: Mapping[str, torch.Tensor], positions: torch
 
 def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """Whatever the network calls its hidden states, each ``(batch, seq, hidden)``."""
-    return list(model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True).hidden_states)
+    return list(
+        model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], output_hidden_states=True
+        ).hidden_states
+    )
 
 
-def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True) -> tuple[torch.Tensor, ...]:
+def loss_sum(
+    model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True
+) -> tuple[torch.Tensor, ...]:
     """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``; of a language model the sum alone."""
     found = logits(model, batch)
     total = F.cross_entropy_sum(found, batch["labels"])
@@ -50,7 +56,12 @@ def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable
 
 
 def describe(
-    config: ModelConfig, folder: Path | None, given: Mapping[str, Any], labels: tuple[str, ...] | None, pad_token_id: int | None, seed: int
+    config: ModelConfig,
+    folder: Path | None,
+    given: Mapping[str, Any],
+    labels: tuple[str, ...] | None,
+    pad_token_id: int | None,
+    seed: int,
 ) -> ModelSpec:
     """Build the network once through `transformers` and read its modules and arrays; a new head is drawn from (seed, name).
 
@@ -58,28 +69,60 @@ def describe(
         InputError: `transformers` has no such network for the task, or the checkpoint leaves part of the base model at random.
     """
     if folder is None:
-        raise InputError(f"A {config.config.get('model_type')} model needs model.source; only BERT and GPT-2 are built from scratch.")
-    entries = _dropout_entries(folder, config.dropout) | config.config | ({"pad_token_id": pad_token_id} if pad_token_id is not None else {})
+        raise InputError(
+            f"A {config.config.get('model_type')} model needs model.source; only BERT and GPT-2 are built from scratch."
+        )
+    entries = (
+        _dropout_entries(folder, config.dropout)
+        | config.config
+        | ({"pad_token_id": pad_token_id} if pad_token_id is not None else {})
+    )
     if labels is not None:
         entries |= {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
     try:
-        network, report = _TASKS[config.task].from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **entries)
+        network, report = _TASKS[config.task].from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, **entries
+        )
     except ValueError as error:
-        raise InputError(f"transformers has no {config.task} network for {given.get('model_type')}: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"transformers has no {config.task} network for {given.get('model_type')}: {str(error).splitlines()[0]}"
+        ) from error
     owners: dict[int, str] = {}  # weight identity to the first module that holds it: a later holder is tied to it
-    modules = tuple(_module(path, module, owners) for path, module in network.named_modules() if next(module.parameters(recurse=False), None) is not None)
+    modules = tuple(
+        _module(path, module, owners)
+        for path, module in network.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+    )
     missing = set(report["missing_keys"])
     prefix = network.base_model_prefix + "."
-    head = tuple(module.path for module in modules if config.task == "sequence-classification" and not module.path.startswith(prefix))
+    head = tuple(
+        module.path
+        for module in modules
+        if config.task == "sequence-classification" and not module.path.startswith(prefix)
+    )
     lost = sorted(name for name in missing if name.startswith(prefix))
     if lost:
-        raise InputError(f"The checkpoint in {folder} leaves {len(lost)} base parameters at random: {', '.join(lost[:8])}. It belongs to another architecture.")
+        raise InputError(
+            f"The checkpoint in {folder} leaves {len(lost)} base parameters at random: {', '.join(lost[:8])}. It belongs to another architecture."
+        )
     arrays = {name: parameter.detach().numpy().copy() for name, parameter in network.named_parameters()}
     base = {name: array for name, array in arrays.items() if name not in missing}
     for name in missing & set(arrays):
-        arrays[name] = np.zeros_like(arrays[name]) if name.endswith("bias") else normal(seed, name, arrays[name].shape, 0.02)
+        arrays[name] = (
+            np.zeros_like(arrays[name]) if name.endswith("bias") else normal(seed, name, arrays[name].shape, 0.02)
+        )
     complete = network.config.to_dict()
-    return ModelSpec(given["model_type"], config.task, complete, modules, head, arrays, fingerprint(base), config.source, tuple(sorted(missing)))
+    return ModelSpec(
+        given["model_type"],
+        config.task,
+        complete,
+        modules,
+        head,
+        arrays,
+        fingerprint(base),
+        config.source,
+        tuple(sorted(missing)),
+    )
 
 
 def _dropout_entries(folder: Path, probability: float | None) -> dict[str, Any]:

@@ -18,14 +18,18 @@ __all__ = ["build", "hidden_states", "logits", "loss_sum"]
 
 def build(config: Mapping[str, Any], task: str) -> nn.Module:
     """The network with untouched starting values, to be filled by the caller."""
-    return BertForSequenceClassification(BertConfig(**{key: value for key, value in config.items() if key != "num_labels"}))
+    return BertForSequenceClassification(
+        BertConfig(**{key: value for key, value in config.items() if key != "num_labels"})
+    )
 
 
 def logits(model: nn.Module, batch: Mapping[str, torch.Tensor], positions: torch.Tensor | None = None) -> torch.Tensor:
     """Class logits ``(batch, labels)``. Only the first position is classified, so the last layer computes its queries and all that follows for it alone."""
     if "last_layer" in getattr(model, "plain", ()):
         return model(**{key: batch[key] for key in ("input_ids", "attention_mask", "token_type_ids")}).logits
-    hidden = model.bert.embeddings(input_ids=batch["input_ids"], token_type_ids=batch["token_type_ids"])  # (batch, seq, hidden)
+    hidden = model.bert.embeddings(
+        input_ids=batch["input_ids"], token_type_ids=batch["token_type_ids"]
+    )  # (batch, seq, hidden)
     mask = create_bidirectional_mask(config=model.config, inputs_embeds=hidden, attention_mask=batch["attention_mask"])
     *layers, last = model.bert.encoder.layer
     for layer in layers:
@@ -39,7 +43,8 @@ def _first(layer: nn.Module, hidden: torch.Tensor, mask: torch.Tensor | None) ->
     attention, first = layer.attention.self, hidden[:, :1]
     split = (*hidden.shape[:1], -1, attention.num_attention_heads, attention.attention_head_size)
     query, key, value = (
-        projection(x).view(split).transpose(1, 2) for projection, x in ((attention.query, first), (attention.key, hidden), (attention.value, hidden))
+        projection(x).view(split).transpose(1, 2)
+        for projection, x in ((attention.query, first), (attention.key, hidden), (attention.value, hidden))
     )
     attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
     dropout = attention.dropout.p if layer.training else 0.0
@@ -53,7 +58,9 @@ def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[t
     return list(model.bert(**inputs, output_hidden_states=True).hidden_states)
 
 
-def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True) -> tuple[torch.Tensor, ...]:
+def loss_sum(
+    model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True
+) -> tuple[torch.Tensor, ...]:
     """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``."""
     found = logits(model, batch)
     return F.cross_entropy_sum(found, batch["labels"]), found

@@ -26,7 +26,9 @@ def logits(model: nn.Module, batch: Mapping[str, torch.Tensor], positions: torch
 
     Classification: ``(batch, labels)`` at each row's last real token.
     """
-    hidden = model.transformer(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).last_hidden_state
+    hidden = model.transformer(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+    ).last_hidden_state
     if hasattr(model, "score"):
         positions = batch["attention_mask"].sum(-1) - 1
     if positions is not None:
@@ -40,7 +42,9 @@ def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[t
     return list(model.transformer(**inputs, use_cache=False, output_hidden_states=True).hidden_states)
 
 
-def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True) -> tuple[torch.Tensor, ...]:
+def loss_sum(
+    model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable: bool = True
+) -> tuple[torch.Tensor, ...]:
     """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``; of a language model, which forms no logits, the sum alone.
 
     Args:
@@ -51,5 +55,7 @@ def loss_sum(model: nn.Module, batch: Mapping[str, torch.Tensor], differentiable
         return F.cross_entropy_sum(found, batch["labels"]), found
     if "loss" in getattr(model, "plain", ()):
         return (F.cross_entropy_sum(logits(model, batch).flatten(0, 1), batch["labels"].flatten()),)
-    hidden = model.transformer(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).last_hidden_state
+    hidden = model.transformer(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False
+    ).last_hidden_state
     return (token_loss_sum(hidden.flatten(0, 1), model.lm_head.weight, batch["labels"].flatten(), differentiable),)

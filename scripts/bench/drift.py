@@ -41,7 +41,11 @@ def distances(traces: dict[str, Trace]) -> dict[str, dict[str, np.ndarray]]:
                 f"The traces must hold the losses of a training in float32 and float64; {case} has none. Record them with twinlora parity training."
             )
         first, second = first.astype(np.float64), second.astype(np.float64)
-        found[case] = {"PyTorch to float64": first / exact - 1, "MindSpore to float64": second / exact - 1, "MindSpore to PyTorch": second / first - 1}
+        found[case] = {
+            "PyTorch to float64": first / exact - 1,
+            "MindSpore to float64": second / exact - 1,
+            "MindSpore to PyTorch": second / first - 1,
+        }
         found[case] = {pair: np.abs(values) for pair, values in found[case].items()}
     return found
 
@@ -53,10 +57,25 @@ def drawing(found: dict[str, dict[str, np.ndarray]]) -> str:
 
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "drift", "font.size": 9}):
         figure = Figure(figsize=(9.0, 3.4), layout="constrained")
-        for axes, (case, pairs) in zip(figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found.items(), strict=True):
-            for (pair, values), colour, style in zip(pairs.items(), ("#d2691e", "#1b6a86", "#777777"), ("-", "-", ":"), strict=True):
-                axes.plot(np.arange(1, len(values) + 1), np.maximum.accumulate(values), color=colour, linestyle=style, linewidth=1.6, label=pair)
-            axes.set(yscale="log", xlabel="step", title=f"{case.rpartition('/')[0].partition('/')[2]}, {MODES.get(case.rpartition('/')[2], case)}")
+        for axes, (case, pairs) in zip(
+            figure.subplots(1, len(found), sharey=True, squeeze=False)[0], found.items(), strict=True
+        ):
+            for (pair, values), colour, style in zip(
+                pairs.items(), ("#d2691e", "#1b6a86", "#777777"), ("-", "-", ":"), strict=True
+            ):
+                axes.plot(
+                    np.arange(1, len(values) + 1),
+                    np.maximum.accumulate(values),
+                    color=colour,
+                    linestyle=style,
+                    linewidth=1.6,
+                    label=pair,
+                )
+            axes.set(
+                yscale="log",
+                xlabel="step",
+                title=f"{case.rpartition('/')[0].partition('/')[2]}, {MODES.get(case.rpartition('/')[2], case)}",
+            )
             axes.grid(axis="y", linewidth=0.4)
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].set_ylabel("largest relative distance of the loss so far")
@@ -70,14 +89,22 @@ def section(found: dict[str, dict[str, np.ndarray]], traces: dict[str, Trace]) -
     """The Markdown between the markers."""
     length = len(next(iter(next(iter(found.values())).values())))
     steps = [step for step in STEPS if step < length] + [length]
-    lines = ["## Drift over a real training", "", f"![Largest relative distance of the losses up to each of {length} steps](images/drift.svg)", ""]
+    lines = [
+        "## Drift over a real training",
+        "",
+        f"![Largest relative distance of the losses up to each of {length} steps](images/drift.svg)",
+        "",
+    ]
     heads = " | ".join("1 step" if step == 1 else f"{step} steps" for step in steps)
     lines += [f"| run | distance of | {heads} | median |", "|---|---|" + "---:|" * (len(steps) + 1)]
     for case, pairs in found.items():
         for pair, values in pairs.items():
             largest = [f"{values[:step].max():.1e}" for step in steps]
             lines.append(f"| {case.partition('/')[2]} | {pair} | {' | '.join(largest)} | {np.median(values):.1e} |")
-    ratios = {case: np.median(pairs["MindSpore to float64"]) / np.median(pairs["PyTorch to float64"]) for case, pairs in found.items()}
+    ratios = {
+        case: np.median(pairs["MindSpore to float64"]) / np.median(pairs["PyTorch to float64"])
+        for case, pairs in found.items()
+    }
     said = "; ".join(f"{MODES.get(case.rpartition('/')[2], case)}: {ratio:.1f} times" for case, ratio in ratios.items())
     lines += [
         "",
@@ -96,7 +123,9 @@ def insert(path: Path, text: str) -> None:
     """Replace what stands between the markers of ``path``."""
     content = path.read_text(encoding="utf-8")
     if not all(content.count(marker) == 1 for marker in MARKERS):
-        raise InputError(f"{path} must hold the lines {MARKERS[0]} and {MARKERS[1]} once each. Put them where the section belongs.")
+        raise InputError(
+            f"{path} must hold the lines {MARKERS[0]} and {MARKERS[1]} once each. Put them where the section belongs."
+        )
     before, rest = content.split(MARKERS[0])
     write_atomic(path, f"{before}{MARKERS[0]}\n{text}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}")
 
@@ -107,7 +136,10 @@ def main() -> None:
     args = parser.parse_args()
     traces = {side: read_trace(args.traces / side) for side in SIDES}
     found = distances(traces)
-    curves: dict[str, Any] = {case: {pair: [float(f"{value:.4g}") for value in values] for pair, values in pairs.items()} for case, pairs in found.items()}
+    curves: dict[str, Any] = {
+        case: {pair: [float(f"{value:.4g}") for value in values] for pair, values in pairs.items()}
+        for case, pairs in found.items()
+    }
     producers = {side: trace.manifest["producer"] for side, trace in traces.items()}
     write_json(ROOT / "docs/drift.json", {"schema": 1, "producers": producers, "relative distance of the loss": curves})
     write_atomic(ROOT / "docs/images/drift.svg", drawing(found))

@@ -40,7 +40,9 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
         exact = x.double() @ weight.double().T + bias.double()
         ways = {name: partial(product, x, weight, bias, fast) for name, fast in (("before", False), ("now", True))}
         errors = {f"error {name}": float((way() - exact).abs().max() / exact.abs().max()) for name, way in ways.items()}
-        found[f"float32 product {rows} x {inner} x {columns}"] = {name: fastest(way, 10) for name, way in ways.items()} | errors
+        found[f"float32 product {rows} x {inner} x {columns}"] = {
+            name: fastest(way, 10) for name, way in ways.items()
+        } | errors
 
     def passes(way, length, dtype):
         *inputs, upstream = (torch.randn(16, length, 12, 32).to(dtype).transpose(1, 2) for _ in range(4))
@@ -48,17 +50,25 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
         return lambda: torch.autograd.grad(way(*inputs), inputs, upstream)
 
     for name, length in (("bfloat16", 128), ("float32", 128), ("float32", 32)):
-        ways = {"before": torch.nn.functional.scaled_dot_product_attention, "now": lambda q, k, v: attention(q, k, v, None, 32**-0.5, Dropout("none", 0.0))}
+        ways = {
+            "before": torch.nn.functional.scaled_dot_product_attention,
+            "now": lambda q, k, v: attention(q, k, v, None, 32**-0.5, Dropout("none", 0.0)),
+        }
         times = {key: fastest(passes(way, length, getattr(torch, name)), 10) for key, way in ways.items()}
         found[f"{name} attention 16 x 12 x {length} x 32, both passes"] = times
 
     logits = torch.randn(333, 50257) * 3
     exact = torch.softmax(logits.double(), 1)
-    plain = {"log sum exp, then softmax": lambda x: x.sub_(torch.logsumexp(x, 1, keepdim=True)).exp_(), "softmax alone": lambda x: torch.softmax(x, 1)}
+    plain = {
+        "log sum exp, then softmax": lambda x: x.sub_(torch.logsumexp(x, 1, keepdim=True)).exp_(),
+        "softmax alone": lambda x: torch.softmax(x, 1),
+    }
     for kind, before in plain.items():
         ways = {"before": before, "now": lambda x: normalize_(x)[1]}
         errors = {f"error {name}": float((way(logits.clone()) - exact).abs().max()) for name, way in ways.items()}
-        found[f"{kind}, 333 x 50257"] = {name: fastest(partial(way, logits.clone()), 10) for name, way in ways.items()} | errors
+        found[f"{kind}, 333 x 50257"] = {
+            name: fastest(partial(way, logits.clone()), 10) for name, way in ways.items()
+        } | errors
     return found
 
 
@@ -98,7 +108,11 @@ def mindspore_kernels(threads: int) -> dict[str, dict[str, float]]:
     def gathered(x):
         return join_heads(split_heads(x, 16, 12) * 1.5)
 
-    pairs = {"add a column": (add_column, add_spread_column), "add a row": (add_row, add_bias), "split and join heads": (transposed, gathered)}
+    pairs = {
+        "add a column": (add_column, add_spread_column),
+        "add a row": (add_row, add_bias),
+        "split and join heads": (transposed, gathered),
+    }
 
     def measured(function):
         def repeated(x):
@@ -116,7 +130,12 @@ def mindspore_kernels(threads: int) -> dict[str, dict[str, float]]:
     found = {}
     for name, ways in pairs.items():
         (kept, seconds), (kept_now, seconds_now) = (measured(way) for way in ways)
-        found[f"MindSpore, {name}, {ROWS} x {WIDTH}"] = {"before": seconds, "now": seconds_now, "kept before": kept, "kept now": kept_now}
+        found[f"MindSpore, {name}, {ROWS} x {WIDTH}"] = {
+            "before": seconds,
+            "now": seconds_now,
+            "kept before": kept,
+            "kept now": kept_now,
+        }
     return found
 
 

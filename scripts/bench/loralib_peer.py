@@ -31,9 +31,13 @@ def _layer(base: torch.nn.Module, step: PlanStep) -> torch.nn.Module:
     try:
         import loralib
     except ImportError:
-        raise InputError("The peer loralib needs the package of that name, which is not installed. pip install loralib") from None
+        raise InputError(
+            "The peer loralib needs the package of that name, which is not installed. pip install loralib"
+        ) from None
     if step.kind == "embedding" or step.arguments.rank_stabilized:
-        raise InputError(f"The peer loralib adapts linear layers with alpha / rank; {step.path} is given as {step.kind}, {step.arguments}.")
+        raise InputError(
+            f"The peer loralib adapts linear layers with alpha / rank; {step.path} is given as {step.kind}, {step.arguments}."
+        )
     given = {"r": step.arguments.rank, "lora_alpha": step.arguments.alpha, "lora_dropout": step.arguments.dropout}
     if step.arguments.slices:
         width = step.out_features // 3
@@ -41,7 +45,9 @@ def _layer(base: torch.nn.Module, step: PlanStep) -> torch.nn.Module:
         kind = loralib.MergedLinear
     else:
         kind = loralib.Linear
-    layer = kind(step.in_features, step.out_features, fan_in_fan_out=step.kind == "conv1d", bias=base.bias is not None, **given)
+    layer = kind(
+        step.in_features, step.out_features, fan_in_fan_out=step.kind == "conv1d", bias=base.bias is not None, **given
+    )
     layer.load_state_dict(base.state_dict(), strict=False)
     for name, parameter in layer.named_parameters():
         parameter.requires_grad = name.startswith("lora_")  # loralib leaves the bias trained

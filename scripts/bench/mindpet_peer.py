@@ -35,11 +35,16 @@ class Encoder(nn.Cell):
         super().__init__()
         config = case.spec.config
         hidden, eps = config["hidden_size"], config["layer_norm_eps"]
-        self.word, self.token_type = nn.Embedding(config["vocab_size"], hidden), nn.Embedding(config["type_vocab_size"], hidden)
+        self.word, self.token_type = (
+            nn.Embedding(config["vocab_size"], hidden),
+            nn.Embedding(config["type_vocab_size"], hidden),
+        )
         self.position = nn.Embedding(config["max_position_embeddings"], hidden)
         self.norm = nn.LayerNorm((hidden,), epsilon=eps)
         self.dropout = nn.Dropout(p=config["hidden_dropout_prob"])
-        self.layers = nn.CellList([Layer(config, f"bert.encoder.layer.{index}", dense) for index in range(config["num_hidden_layers"])])
+        self.layers = nn.CellList(
+            [Layer(config, f"bert.encoder.layer.{index}", dense) for index in range(config["num_hidden_layers"])]
+        )
         self.pooler, self.classifier = nn.Dense(hidden, hidden), nn.Dense(hidden, config["num_labels"])
 
     def construct(self, input_ids, attention_mask, token_type_ids):
@@ -58,19 +63,34 @@ class Layer(nn.Cell):
         super().__init__()
         hidden, inner, eps = config["hidden_size"], config["intermediate_size"], config["layer_norm_eps"]
         self.heads = config["num_attention_heads"]
-        self.query, self.key, self.value = (dense(f"{path}.attention.self.{name}", hidden, hidden) for name in ("query", "key", "value"))
+        self.query, self.key, self.value = (
+            dense(f"{path}.attention.self.{name}", hidden, hidden) for name in ("query", "key", "value")
+        )
         self.output = dense(f"{path}.attention.output.dense", hidden, hidden)
         self.norm = nn.LayerNorm((hidden,), epsilon=eps)
-        self.up, self.down = dense(f"{path}.intermediate.dense", hidden, inner), dense(f"{path}.output.dense", inner, hidden)
+        self.up, self.down = (
+            dense(f"{path}.intermediate.dense", hidden, inner),
+            dense(f"{path}.output.dense", inner, hidden),
+        )
         self.last_norm = nn.LayerNorm((hidden,), epsilon=eps)
         self.gelu = nn.GELU(approximate=False)
-        self.dropout, self.probabilities = nn.Dropout(p=config["hidden_dropout_prob"]), nn.Dropout(p=config["attention_probs_dropout_prob"])
+        self.dropout, self.probabilities = (
+            nn.Dropout(p=config["hidden_dropout_prob"]),
+            nn.Dropout(p=config["attention_probs_dropout_prob"]),
+        )
 
     def construct(self, x, mask):
         batch, length, hidden = x.shape
-        query, key, value = (layer(x).reshape(batch, length, self.heads, -1).transpose(0, 2, 1, 3) for layer in (self.query, self.key, self.value))
+        query, key, value = (
+            layer(x).reshape(batch, length, self.heads, -1).transpose(0, 2, 1, 3)
+            for layer in (self.query, self.key, self.value)
+        )
         scores = ops.matmul(query, key.transpose(0, 1, 3, 2)) / math.sqrt(hidden // self.heads) + mask
-        mixed = ops.matmul(self.probabilities(ops.softmax(scores, -1)), value).transpose(0, 2, 1, 3).reshape(batch, length, hidden)
+        mixed = (
+            ops.matmul(self.probabilities(ops.softmax(scores, -1)), value)
+            .transpose(0, 2, 1, 3)
+            .reshape(batch, length, hidden)
+        )
         x = self.norm(x + self.dropout(self.output(mixed)))
         return self.last_norm(x + self.dropout(self.down(self.gelu(self.up(x)))))
 
@@ -82,7 +102,9 @@ class MindPet:
 
     def __init__(self, case: Case, device: str | None):
         if case.spec.family != "bert" or case.config.training.dtype != "fp32" or case.config.adaptation.bias != "none":
-            raise InputError("The peer mindpet is a BERT in float32 with frozen biases; the case is another. Leave mindpet out of --subjects.")
+            raise InputError(
+                "The peer mindpet is a BERT in float32 with frozen biases; the case is another. Leave mindpet out of --subjects."
+            )
         self.device = device or "cpu"
         if device:
             ms.set_device({"gpu": "GPU", "cuda": "GPU", "ascend": "Ascend"}.get(device.partition(":")[0], "CPU"))
@@ -92,7 +114,9 @@ class MindPet:
         for name, parameter in model.parameters_and_names():
             parameter.requires_grad = "mindpet" in name or name.startswith("classifier")
         weights = ms.ParameterTuple(model.trainable_params())
-        optimizer = nn.AdamWeightDecay(weights, optimization.learning_rate, optimization.beta1, optimization.beta2, optimization.epsilon, 0.0)
+        optimizer = nn.AdamWeightDecay(
+            weights, optimization.learning_rate, optimization.beta1, optimization.beta2, optimization.epsilon, 0.0
+        )
         bound = optimization.max_grad_norm
 
         def loss(input_ids, attention_mask, token_type_ids, labels):
@@ -166,7 +190,9 @@ def _load(model: nn.Cell, spec: ModelSpec) -> None:
         "output.LayerNorm": "last_norm",
         "bert.encoder.layer": "layers",
     }
-    parameters: dict[str, Parameter] = {name: parameter for name, parameter in model.parameters_and_names() if "mindpet" not in name}
+    parameters: dict[str, Parameter] = {
+        name: parameter for name, parameter in model.parameters_and_names() if "mindpet" not in name
+    }
     for name, array in spec.arrays.items():
         target = name
         for theirs, here in ours.items():

@@ -26,12 +26,18 @@ class Transformers:
 
     note = ""
 
-    def __init__(self, case: Case, device: str, adapt: Callable[[torch.nn.Module, Case], torch.nn.Module], compiled: bool = False):
+    def __init__(
+        self, case: Case, device: str, adapt: Callable[[torch.nn.Module, Case], torch.nn.Module], compiled: bool = False
+    ):
         config, spec = case.config, case.spec
         network = family(spec.family).build(spec.config, spec.task)
-        missing, unexpected = network.load_state_dict({name: torch.from_numpy(array) for name, array in spec.arrays.items()}, strict=False)
+        missing, unexpected = network.load_state_dict(
+            {name: torch.from_numpy(array) for name, array in spec.arrays.items()}, strict=False
+        )
         if unexpected or any(name != "lm_head.weight" and not name.endswith("position_ids") for name in missing):
-            raise InputError(f"The peer needs the very network of the case; its arrays leave {missing} and add {unexpected}.")
+            raise InputError(
+                f"The peer needs the very network of the case; its arrays leave {missing} and add {unexpected}."
+            )
         self.device, self._settings = device, config.optimization
         self._bf16 = config.training.dtype == "bf16"
         self.plain = adapt(network, case).to(device)
@@ -39,7 +45,9 @@ class Transformers:
         self._trained = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
         settings = self._settings
         groups = weight_decay_groups(self.plain, settings)
-        self._optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
+        self._optimizer = torch.optim.AdamW(
+            groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon
+        )
 
     def step(self, batch: Batch) -> torch.Tensor:
         self.model.train()
@@ -70,6 +78,8 @@ class Transformers:
 
 def build(name: str, case: Case, device: str | None) -> Transformers:
     """The peer ``name`` on the device."""
-    peer = Transformers(case, devices.select(device), lambda network, case: adapted(network, case.config), name == "peft-compile")
+    peer = Transformers(
+        case, devices.select(device), lambda network, case: adapted(network, case.config), name == "peft-compile"
+    )
     peer.note = _QKV if any("[" in target.pattern for target in case.config.adaptation.targets) else ""
     return peer

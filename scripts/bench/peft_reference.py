@@ -43,19 +43,25 @@ def check(config: ExperimentConfig) -> None:
         "model.task must be sequence-classification": config.model.task != "sequence-classification",
         "model.source must be given and model.config empty": config.model.source is None or bool(config.model.config),
         "adaptation.method must be lora": adaptation.method != "lora",
-        "adaptation.targets must be plain patterns": any("[" in target.pattern or target.rank or target.alpha for target in adaptation.targets),
+        "adaptation.targets must be plain patterns": any(
+            "[" in target.pattern or target.rank or target.alpha for target in adaptation.targets
+        ),
         "adaptation.exclude must be empty": bool(adaptation.exclude),
         "optimization.schedule must be linear to 0, with warmup_ratio": optimization.schedule != "linear"
         or optimization.final_learning_rate != 0
         or optimization.warmup_steps is not None,
-        "training.epochs must be whole, max_steps, patience and micro_batch_size null, evaluate_every_epochs 1, dtype fp32": training.epochs % 1 != 0
+        "training.epochs must be whole, max_steps, patience and micro_batch_size null, evaluate_every_epochs 1, dtype fp32": training.epochs
+        % 1
+        != 0
         or any(value is not None for value in (training.max_steps, training.patience, training.micro_batch_size))
         or training.evaluate_every_epochs != 1
         or training.dtype != "fp32",
     }
     if any(problems.values()):
         raise InputError(
-            "The PEFT reference does not do all that a configuration can say: " + "; ".join(rule for rule, broken in problems.items() if broken) + "."
+            "The PEFT reference does not do all that a configuration can say: "
+            + "; ".join(rule for rule, broken in problems.items() if broken)
+            + "."
         )
 
 
@@ -67,7 +73,9 @@ def build(config: ExperimentConfig, labels: tuple[str, ...]) -> torch.nn.Module:
     source = resolve_folder(config.model.source) or config.model.source
     settings = AutoConfig.from_pretrained(source, num_labels=len(labels))
     if config.model.dropout is not None:
-        settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = settings.classifier_dropout = config.model.dropout
+        settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = settings.classifier_dropout = (
+            config.model.dropout
+        )
     return adapted(AutoModelForSequenceClassification.from_pretrained(source, config=settings), config)
 
 
@@ -93,7 +101,11 @@ def weight_decay_groups(model: torch.nn.Module, settings: OptimizationConfig) ->
     """The trained parameters with their learning rates; matrices decay, vectors do not."""
     rates = {False: settings.learning_rate, True: settings.head_learning_rate or settings.learning_rate}
     return [
-        {"params": [parameter], "weight_decay": settings.weight_decay if parameter.ndim > 1 else 0.0, "lr": rates["modules_to_save" in name]}
+        {
+            "params": [parameter],
+            "weight_decay": settings.weight_decay if parameter.ndim > 1 else 0.0,
+            "lr": rates["modules_to_save" in name],
+        }
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     ]
@@ -134,9 +146,13 @@ def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> 
     settings = config.optimization
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = weight_decay_groups(model, settings)
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon)
+    optimizer = torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon
+    )
     total = int(config.training.epochs) * plan.steps_per_epoch
-    schedule = get_linear_schedule_with_warmup(optimizer, math.ceil(round((settings.warmup_ratio or 0.0) * total, 6)), total)
+    schedule = get_linear_schedule_with_warmup(
+        optimizer, math.ceil(round((settings.warmup_ratio or 0.0) * total, 6)), total
+    )
     for epoch in range(int(config.training.epochs)):
         for (batch,) in plan.epoch(epoch):
             start = time.perf_counter()
@@ -158,8 +174,14 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
     data = load_dataset(config.data, config.model.task)
     tokenizer = load_tokenizer(config.model.tokenizer or config.model.source)
     model = build(config, data.label_names)
-    encoded = {split: encode(data, split, tokenizer, config.data, model.config.model_type) for split in data.splits if split not in data.unlabelled}
-    plan = BatchPlan(encoded["train"], config.training.global_batch_size, None, config.data.length_multiple, config.seed)
+    encoded = {
+        split: encode(data, split, tokenizer, config.data, model.config.model_type)
+        for split in data.splits
+        if split not in data.unlabelled
+    }
+    plan = BatchPlan(
+        encoded["train"], config.training.global_batch_size, None, config.data.length_multiple, config.seed
+    )
     before = evaluate(model, encoded["validation"], config)
     metric = config.training.metric
     best, best_step, kept, losses, durations, evaluating = None, 0, {}, [], [], 0.0
@@ -170,7 +192,10 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
             start = time.perf_counter()
             scores = evaluate(model, encoded["validation"], config)
             evaluating += time.perf_counter() - start
-            print(f"epoch {epoch}: training loss {np.mean(losses[-plan.steps_per_epoch :]):.4f}, validation {metric} {scores[metric]:.4f}", flush=True)
+            print(
+                f"epoch {epoch}: training loss {np.mean(losses[-plan.steps_per_epoch :]):.4f}, validation {metric} {scores[metric]:.4f}",
+                flush=True,
+            )
             if better(metric, scores[metric], best and best[metric]):
                 best, best_step = scores, len(losses)
                 kept = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
@@ -193,7 +218,12 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
         "validation": best,
         "test": evaluate(model, encoded["test"], config) if "test" in encoded else None,
         "trainable": {"total": sum(counts.values())},
-        "seconds": {"total": time.perf_counter() - began, "training": sum(durations), "evaluation": evaluating, "compile": 0.0},
+        "seconds": {
+            "total": time.perf_counter() - began,
+            "training": sum(durations),
+            "evaluation": evaluating,
+            "compile": 0.0,
+        },
         "seconds_per_step": statistics.median(durations),
         "peak_memory_bytes": peak_memory(),
         "versions": versions("pytorch") | {"peft": metadata.version("peft")},
@@ -213,7 +243,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     options = parser.parse_args()
     given = {"data.directory": options.data_dir, "model.source": options.model}
-    config = load_config(options.config, options.overrides + [f"{key}={value}" for key, value in given.items() if value], options.name)
+    config = load_config(
+        options.config, options.overrides + [f"{key}={value}" for key, value in given.items() if value], options.name
+    )
     summary = train(config)
     folder = options.output / config.name / "peft"
     write_atomic(folder / "config.yaml", to_yaml(config))

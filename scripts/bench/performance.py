@@ -92,20 +92,38 @@ def step(found: dict[str, Any]) -> list[str]:
 
 def memory(found: dict[str, Any]) -> list[str]:
     """MiB of each subject, and the ratios."""
-    keys = {"before": "before the step", "first": "first step above it", "later": "later steps above it", "peak": "in all", "saved_bytes": "kept for backward"}
+    keys = {
+        "before": "before the step",
+        "first": "first step above it",
+        "later": "later steps above it",
+        "peak": "in all",
+        "saved_bytes": "kept for backward",
+    }
     lines = [f"Case {found['case']}.", "", *table("MiB", *keys.values())]
     for name, about in found["subjects"].items():
         lines.append(row(name, *(f"{about[key] / 2**20:,.0f}" if about.get(key) is not None else "" for key in keys)))
     lines += ["", *table("ratio", *list(keys.values())[1:], "goal")]
     for pair, ratio in found["ratios"].items():
-        lines.append(row(pair, *(f"{ratio[key]:.3f}" if key in ratio else "" for key in list(keys)[1:]), goal(found, pair)))
+        lines.append(
+            row(pair, *(f"{ratio[key]:.3f}" if key in ratio else "" for key in list(keys)[1:]), goal(found, pair))
+        )
     return lines
 
 
 def job(found: dict[str, Any]) -> list[str]:
     """Whole epochs; what was not run to its end says so."""
     lines = [f"Experiment {found['experiment']}{preloaded(found)}.", ""]
-    lines += table("job", "seconds", "measured", "steps", "waiting for data", "batch shapes", "compiled graphs", "compiling", "of what was measured")
+    lines += table(
+        "job",
+        "seconds",
+        "measured",
+        "steps",
+        "waiting for data",
+        "batch shapes",
+        "compiled graphs",
+        "compiling",
+        "of what was measured",
+    )
     for name, runs in found["subjects"].items():
         run = sorted(runs, key=lambda entry: entry["seconds"])[len(runs) // 2]
         seconds = f"{run['seconds']:.0f}{' (extrapolated)' if run['extrapolated'] else ''}"
@@ -120,15 +138,27 @@ def job(found: dict[str, Any]) -> list[str]:
 
 def startup(found: dict[str, Any]) -> list[str]:
     """Medians."""
-    lines = [*table("from the command to", "seconds"), *(row(name, f"{about['median']:.3f}") for name, about in found["seconds"].items())]
-    return [*lines, "", *(f"Importing the {half} half loads {', '.join(loaded)} and no other framework." for half, loaded in found["loaded"].items())]
+    lines = [
+        *table("from the command to", "seconds"),
+        *(row(name, f"{about['median']:.3f}") for name, about in found["seconds"].items()),
+    ]
+    return [
+        *lines,
+        "",
+        *(
+            f"Importing the {half} half loads {', '.join(loaded)} and no other framework."
+            for half, loaded in found["loaded"].items()
+        ),
+    ]
 
 
 def growth(found: dict[str, Any]) -> list[str]:
     """Exponents of time and memory on each axis."""
     lines = table("backend and axis", "points", "exponent of the step time", "exponent of the memory")
     for name, curve in found["curves"].items():
-        points = ", ".join(f"{value}: {seconds:.3f} s" for value, seconds in zip(curve["values"], curve["seconds"], strict=True))
+        points = ", ".join(
+            f"{value}: {seconds:.3f} s" for value, seconds in zip(curve["values"], curve["seconds"], strict=True)
+        )
         lines.append(row(name, points, f"{curve['exponents']['seconds']:.2f}", f"{curve['exponents']['memory']:.2f}"))
     return lines
 
@@ -138,17 +168,43 @@ def merge(found: dict[str, Any]) -> list[str]:
     lines = table("operation", "seconds", "GB moved", "GB/s", "share of a copy's bandwidth")
     for name, about in found["operations"].items():
         moved = about["bytes"] / 1e9
-        lines.append(row(name, f"{about['seconds']:.2f}", f"{moved:.2f}", f"{moved / about['seconds']:.2f}", f"{about['fraction']:.2f}"))
+        lines.append(
+            row(
+                name,
+                f"{about['seconds']:.2f}",
+                f"{moved:.2f}",
+                f"{moved / about['seconds']:.2f}",
+                f"{about['fraction']:.2f}",
+            )
+        )
     return lines
 
 
 def kernels(found: dict[str, Any]) -> list[str]:
     """What is avoided and what is used instead."""
-    lines = table("kernel", "ms, as the framework does it", "ms, as it is done here", "ratio", "bytes kept for an element", "and here", "error", "and here")
+    lines = table(
+        "kernel",
+        "ms, as the framework does it",
+        "ms, as it is done here",
+        "ratio",
+        "bytes kept for an element",
+        "and here",
+        "error",
+        "and here",
+    )
     for name, about in found["kernels"].items():
         kept = [f"{about[key]:.1f}" if key in about else "" for key in ("kept before", "kept now")]
         errors = [f"{about[key]:.1e}" if key in about else "" for key in ("error before", "error now")]
-        lines.append(row(name, f"{about['before'] * 1e3:.2f}", f"{about['now'] * 1e3:.2f}", f"{about['now'] / about['before']:.2f}", *kept, *errors))
+        lines.append(
+            row(
+                name,
+                f"{about['before'] * 1e3:.2f}",
+                f"{about['now'] * 1e3:.2f}",
+                f"{about['now'] / about['before']:.2f}",
+                *kept,
+                *errors,
+            )
+        )
     return lines
 
 
@@ -214,7 +270,11 @@ def summary(folder: Path) -> str:
             found = {**json.loads(path.read_text(encoding="utf-8")), "name": name}
             ratio = found["ratios"][pair]
             value = next(ratio[key] for key in ("median", "saved_bytes", "later") if key in ratio)
-            guessed = any(run["extrapolated"] for runs in found["subjects"].values() for run in runs) if found["kind"] == "job" else False
+            guessed = (
+                any(run["extrapolated"] for runs in found["subjects"].values() for run in runs)
+                if found["kind"] == "job"
+                else False
+            )
             lines.append(row(name, pair, f"{value:.2f}{' (extrapolated)' if guessed else ''}", goal(found, pair)))
     return "\n".join(lines)
 
@@ -243,7 +303,9 @@ def main() -> None:
         page = document.read_text(encoding="utf-8")
         wanted = render(page)
         if args.check and wanted != page:
-            raise InputError(f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py.")
+            raise InputError(
+                f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py."
+            )
         write_atomic(document, wanted)
 
 

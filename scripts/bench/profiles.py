@@ -17,7 +17,10 @@ from pathlib import Path
 KINDS = {
     "products of layers": ("mkldnn::_linear_pointwise", "aten::mm", "aten::addmm", "aten::addmm_", "MatMul"),
     "products of attention": ("aten::bmm", "aten::baddbmm", "BatchMatMul"),
-    "attention as one operator": ("aten::_scaled_dot_product_flash_attention_for_cpu", "aten::_scaled_dot_product_flash_attention_for_cpu_backward"),
+    "attention as one operator": (
+        "aten::_scaled_dot_product_flash_attention_for_cpu",
+        "aten::_scaled_dot_product_flash_attention_for_cpu_backward",
+    ),
     "softmax": ("aten::_softmax", "aten::_softmax_backward_data", "Softmax"),
     "GELU": ("aten::gelu", "aten::gelu_backward"),
     "erf, of GELU": ("Erf",),
@@ -58,7 +61,9 @@ def main() -> None:
     limits: Counter[str] = Counter()
     for product, times in step_products(case.spec, case.plan, case.batches[0]).items():
         kind = "products of attention" if product.batch > 1 else "products of layers"
-        limits[kind] += times * measuring.product_seconds((product.batch, product.rows, product.inner, product.columns), 50, "fp32", "cpu")
+        limits[kind] += times * measuring.product_seconds(
+            (product.batch, product.rows, product.inner, product.columns), 50, "fp32", "cpu"
+        )
     found = {kind: {"seconds": seconds[kind], "limit": limits[kind]} for kind in (*KINDS, REST) if seconds[kind] > 0}
     for kind, values in found.items():
         print(f"{kind:<28} {values['seconds'] * 1e3:8.2f} ms   limit {values['limit'] * 1e3:8.2f} ms")

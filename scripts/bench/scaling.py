@@ -39,7 +39,9 @@ def plans() -> dict[str, Plan]:
     """What is trained, from BERT-base and GPT-2 small shapes."""
 
     def lora(spec: ModelSpec, *targets: str) -> Plan:
-        return resolve(AdaptationConfig("lora", tuple(map(TargetConfig, targets)), (), 8, 16.0, 0.0, False, "none"), spec)
+        return resolve(
+            AdaptationConfig("lora", tuple(map(TargetConfig, targets)), (), 8, 16.0, 0.0, False, "none"), spec
+        )
 
     def spec(family: Any, task: str, **entries: Any) -> ModelSpec:
         config = {**family.DEFAULTS, **entries}
@@ -74,14 +76,47 @@ def measured(data: Path, model: str) -> list[dict[str, Any]]:
             for name, processes, batch in (("one", 1, BATCH), ("strong", 2, BATCH), ("weak", 2, 2 * BATCH)):
                 settings = (f"training.global_batch_size={batch}", f"training.max_steps={STEPS}", "data.length_multiple=32", "data.max_length=32",
                             "data.max_examples={train: 2000, validation: 32, test: 32}")  # fmt: skip
-                command = ["bash", str(ROOT / f"scripts/{backend}/distributed.sh"), str(ROOT / "configs/bert_sst2.yaml"), "--processes", str(processes)]
-                command += ["--port", str(29600 + len(rows)), "--logs", f"{folder}/logs", "--device", "cpu", "--data-dir", str(data), "--model", model]
-                command += ["--output", folder, "--name", name, *(part for setting in settings for part in ("--set", setting))]
-                done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+                command = [
+                    "bash",
+                    str(ROOT / f"scripts/{backend}/distributed.sh"),
+                    str(ROOT / "configs/bert_sst2.yaml"),
+                    "--processes",
+                    str(processes),
+                ]
+                command += [
+                    "--port",
+                    str(29600 + len(rows)),
+                    "--logs",
+                    f"{folder}/logs",
+                    "--device",
+                    "cpu",
+                    "--data-dir",
+                    str(data),
+                    "--model",
+                    model,
+                ]
+                command += [
+                    "--output",
+                    folder,
+                    "--name",
+                    name,
+                    *(part for setting in settings for part in ("--set", setting)),
+                ]
+                done = subprocess.run(
+                    command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+                )
                 if done.returncode:
                     raise RunError(f"{backend} with {processes} processes failed: {done.stderr[-800:]}")
                 summary = json.loads((Path(folder) / name / backend / "summary.json").read_text(encoding="utf-8"))
-                rows.append({"backend": backend, "case": name, "processes": processes, "batch": batch, "seconds_per_step": summary["seconds_per_step"]})
+                rows.append(
+                    {
+                        "backend": backend,
+                        "case": name,
+                        "processes": processes,
+                        "batch": batch,
+                        "seconds_per_step": summary["seconds_per_step"],
+                    }
+                )
                 print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
@@ -96,14 +131,22 @@ def tables(rows: list[dict[str, Any]], hardware: dict[str, Any]) -> str:
     ]
     alone = {row["backend"]: row for row in rows if row["case"] == "one"}
     for row in rows:
-        speedup = row["batch"] / row["seconds_per_step"] * alone[row["backend"]]["seconds_per_step"] / alone[row["backend"]]["batch"]
+        speedup = (
+            row["batch"]
+            / row["seconds_per_step"]
+            * alone[row["backend"]]["seconds_per_step"]
+            / alone[row["backend"]]["batch"]
+        )
         lines.append(
             f"| {row['backend']} | {row['processes']} | {row['batch']} | {row['seconds_per_step']:.3f} | {speedup:.2f} | {speedup / row['processes']:.0%} |"
         )
     lines += ["", f"MiniLM-L6 on SST-2 sentences, LoRA r8 on q, v with biases, 32 tokens, dropout on, median step of {STEPS}, one thread a process; "
               f"{hardware['cpu']}, {hardware['cores']} cores. Two rows of 16 share a batch (strong scaling), 32 doubles it (weak).", ""]  # fmt: skip
     lines += ["## What the gradients cost on a cluster (computed, not measured)", ""]
-    lines += ["| trained | bytes a step | cluster | " + " | ".join(f"{cards} cards" for cards in CARDS) + " |", "|---|---:|---|" + "---:|" * len(CARDS)]
+    lines += [
+        "| trained | bytes a step | cluster | " + " | ".join(f"{cards} cards" for cards in CARDS) + " |",
+        "|---|---:|---|" + "---:|" * len(CARDS),
+    ]
     for name, plan in plans().items():
         for cluster, speeds in CLUSTERS.items():
             times = " | ".join(f"{1e3 * seconds(plan.bytes(), cards, speeds):.2f} ms" for cards in CARDS)
@@ -119,12 +162,23 @@ def main() -> None:
     stored, document = ROOT / "docs/scaling.json", ROOT / "docs/scaling.md"
     if args.data_dir:
         versions = {backend: system.versions(backend) for backend in ("pytorch", "mindspore")}
-        write_json(stored, {"schema": 1, "versions": versions, "hardware": system.hardware(None), "runs": measured(args.data_dir.resolve(), args.model)})
+        write_json(
+            stored,
+            {
+                "schema": 1,
+                "versions": versions,
+                "hardware": system.hardware(None),
+                "runs": measured(args.data_dir.resolve(), args.model),
+            },
+        )
     if not stored.is_file():
         raise InputError(f"{stored} must hold a measurement; there is none. Give --data-dir to make one.")
     content = json.loads(stored.read_text(encoding="utf-8"))
     before, rest = document.read_text(encoding="utf-8").split(MARKERS[0])
-    write_atomic(document, f"{before}{MARKERS[0]}\n{tables(content['runs'], content['hardware'])}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}")
+    write_atomic(
+        document,
+        f"{before}{MARKERS[0]}\n{tables(content['runs'], content['hardware'])}\n{MARKERS[1]}{rest.split(MARKERS[1])[1]}",
+    )
 
 
 if __name__ == "__main__":

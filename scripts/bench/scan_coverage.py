@@ -54,14 +54,28 @@ def row(title: str, version: str, report: Report) -> str:
     structure = sum(found.category == "structure" for found in calls)
     lacking = len(calls) - verified - structure
     share = f"{100 * verified / (verified + lacking):.1f} %" if verified + lacking else ""
-    cells = (f"`{title}`", version, len(calls), verified, structure, lacking, share, sum(found.by_name_only for found in calls))
+    cells = (
+        f"`{title}`",
+        version,
+        len(calls),
+        verified,
+        structure,
+        lacking,
+        share,
+        sum(found.by_name_only for found in calls),
+    )
     return f"| {' | '.join(map(str, cells))} |"
 
 
 def unknown(title: str, report: Report) -> str:
     """The names without a verified row, the most used first."""
-    names = Counter(found.name for found in report.findings if found.kind in CALLS and found.category in ("unknown", "unsupported"))
-    listed = ", ".join(f"`{name}`{f' ({count})' if count > 1 else ''}" for name, count in sorted(names.items(), key=lambda item: (-item[1], item[0])))
+    names = Counter(
+        found.name for found in report.findings if found.kind in CALLS and found.category in ("unknown", "unsupported")
+    )
+    listed = ", ".join(
+        f"`{name}`{f' ({count})' if count > 1 else ''}"
+        for name, count in sorted(names.items(), key=lambda item: (-item[1], item[0]))
+    )
     return f"- `{title}`: {listed or 'none'}"
 
 
@@ -70,7 +84,15 @@ def page(scanned: list[tuple[str, str, Report]], absent: list[str]) -> str:
     _, _, first = scanned[0]
     verified = f"verdicts of {first.date}" if first.date else "nothing was verified"
     where = f"Device: {first.device}; MindSpore {first.version or 'is not installed'}; {verified}."
-    lines = ["# What the scanner finds in real code", "", INTRODUCTION, where, "", HEADER, "|---|---|--:|--:|--:|--:|--:|--:|"]
+    lines = [
+        "# What the scanner finds in real code",
+        "",
+        INTRODUCTION,
+        where,
+        "",
+        HEADER,
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
     lines += [row(*one) for one in scanned]
     lines += ["", "## Called without a verified row", "", *(unknown(title, report) for title, _, report in scanned)]
     told = list(dict.fromkeys(text for _, _, report in scanned for text in (*report.problems, *report.notes)))
@@ -84,13 +106,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--verification", type=Path, help="default: docs/api_mapping.json")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "scan_coverage.md")
     options = parser.parse_args(arguments)
-    scanned, absent = [("pytorch_impl", "this repository", scan([ROOT / "pytorch_impl"], results=options.verification))], []
+    scanned, absent = (
+        [("pytorch_impl", "this repository", scan([ROOT / "pytorch_impl"], results=options.verification))],
+        [],
+    )
     for package, file in SOURCES:
         path = installed(package, file)
         if path is None:
             absent.append(f"{package}/{file}")
         else:
-            scanned.append((f"{package}/{file}", f"{package} {metadata.version(package)}", scan([path], results=options.verification)))
+            scanned.append(
+                (
+                    f"{package}/{file}",
+                    f"{package} {metadata.version(package)}",
+                    scan([path], results=options.verification),
+                )
+            )
     text = page(scanned, absent)
     write_atomic(options.output, text)
     print(text, end="")

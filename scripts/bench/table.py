@@ -42,13 +42,17 @@ def read_runs(folder: Path) -> list[Summary]:
             summary["job"] = re.sub(r"-seed\d+$", "", summary["name"])
             finished = summary["status"] != "failed"
         except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{path} must be the summary of a run; it cannot be read: {error!r}. Remove that run and measure it again.") from error
+            raise InputError(
+                f"{path} must be the summary of a run; it cannot be read: {error!r}. Remove that run and measure it again."
+            ) from error
         if finished:
             summaries.append(summary)
         else:
             print(f"left out, because it failed: {path}", file=sys.stderr)
     if not summaries:
-        raise InputError(f"Finished runs were expected below {folder}; there are none. Make them with: bash scripts/bench/measure.sh DATA")
+        raise InputError(
+            f"Finished runs were expected below {folder}; there are none. Make them with: bash scripts/bench/measure.sh DATA"
+        )
     for job, runs in grouped(summaries, "job").items():
         settings = {json.dumps(comparable(run["settings"]), sort_keys=True) for run in runs}
         if len(settings) > 1:
@@ -66,7 +70,10 @@ def comparable(settings: Summary) -> Summary:
     """The settings without what may differ between the runs of one job: name and seed, the place of the data, and the way a step is computed."""
     data = {key: value for key, value in settings["data"].items() if key != "directory"}
     training = {key: value for key, value in settings["training"].items() if key not in _WAYS}
-    return {key: value for key, value in settings.items() if key not in ("name", "seed")} | {"data": data, "training": training}
+    return {key: value for key, value in settings.items() if key not in ("name", "seed")} | {
+        "data": data,
+        "training": training,
+    }
 
 
 def grouped(runs: Iterable[Summary], *keys: str) -> dict[Any, list[Summary]]:
@@ -119,7 +126,9 @@ def agreement(job: str, runs: list[Summary]) -> str | None:
     if len(backends := grouped(runs, "backend")) < 2:
         return None
     metric, split = metric_of(runs[0])
-    medians = {BACKENDS[name]: statistics.median(run[split][metric] for run in group) for name, group in backends.items()}
+    medians = {
+        BACKENDS[name]: statistics.median(run[split][metric] for run in group) for name, group in backends.items()
+    }
     largest, smallest = max(medians, key=medians.get), min(medians, key=medians.get)
     if round(medians[largest] - medians[smallest], 4) == 0:
         return f"- {job}: {metric} is the same in {' and '.join(medians)} to four decimals (medians, {split})."
@@ -132,7 +141,10 @@ def conditions(runs: list[Summary]) -> list[str]:
     for run in runs:
         versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if version)
         hardware = run["hardware"]
-        threads, memory = f"{hardware['threads']} threads on {hardware['cores']} cores", f"{hardware['memory_bytes'] / 2**30:.0f} GiB"
+        threads, memory = (
+            f"{hardware['threads']} threads on {hardware['cores']} cores",
+            f"{hardware['memory_bytes'] / 2**30:.0f} GiB",
+        )
         machine = ", ".join(str(part) for part in (hardware["cpu"], threads, memory, hardware["accelerator"]) if part)
         lines[f"- {BACKENDS[run['backend']]} on {run['device']}: {versions}; {machine}."] = None
     return list(lines)
@@ -170,9 +182,12 @@ def main(arguments: list[str] | None = None) -> None:
     runs = read_runs(options.runs)
     block = markdown(runs)
     readme = insert((options.root / "README.md").read_text(encoding="utf-8"), block)
-    write_json(options.root / "docs" / "results.json", [run | {"settings": comparable(run["settings"])} for run in runs])
+    write_json(
+        options.root / "docs" / "results.json", [run | {"settings": comparable(run["settings"])} for run in runs]
+    )
     write_atomic(
-        options.root / "docs" / "results.md", f"# Measured results\n\nWritten by scripts/bench/table.py from the runs' summary.json files.\n\n{block}\n"
+        options.root / "docs" / "results.md",
+        f"# Measured results\n\nWritten by scripts/bench/table.py from the runs' summary.json files.\n\n{block}\n",
     )
     write_atomic(options.root / "README.md", readme)
 

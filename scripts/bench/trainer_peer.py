@@ -36,12 +36,18 @@ class Clock(TrainerCallback):
 
 def encoded(config: ExperimentConfig, data: Any, tokenizer: Any, padding: str) -> dict[str, list[dict[str, Any]]]:
     """Every split as the rows that Trainer takes."""
-    options = {"padding": "max_length", "max_length": 512} if padding == "max_length" else {"max_length": config.data.max_length}
+    options = (
+        {"padding": "max_length", "max_length": 512}
+        if padding == "max_length"
+        else {"max_length": config.data.max_length}
+    )
     found = {}
     for split in ("train", "validation", "test"):
         rows = data.splits[split]
         tokens = tokenizer(list(rows["text"]), truncation=True, **options)
-        found[split] = [{key: tokens[key][i] for key in tokens} | {"labels": int(label)} for i, label in enumerate(rows["label"])]
+        found[split] = [
+            {key: tokens[key][i] for key in tokens} | {"labels": int(label)} for i, label in enumerate(rows["label"])
+        ]
     return found
 
 
@@ -74,7 +80,9 @@ def train(config: ExperimentConfig, padding: str, steps: int | None, device: str
         trainer = Trainer(build(config, data.label_names), arguments, collator, splits["train"], callbacks=[clock])
         begun = time.perf_counter()
         trainer.train()
-        per_step = sorted(later - earlier for earlier, later in zip([begun, *clock.moments], clock.moments, strict=False))[len(clock.moments) // 2]
+        per_step = sorted(
+            later - earlier for earlier, later in zip([begun, *clock.moments], clock.moments, strict=False)
+        )[len(clock.moments) // 2]
         evaluating, left_out = 0.0, 0.0
         for split in ("validation", "test"):
             rows = splits[split][:_SHARE] if steps else splits[split]
@@ -85,7 +93,13 @@ def train(config: ExperimentConfig, padding: str, steps: int | None, device: str
             left_out += spent * (len(splits[split]) / len(rows) - 1)
     total = -(-len(splits["train"]) // config.training.global_batch_size)
     left_out += (total - len(clock.moments)) * per_step
-    return {"steps": len(clock.moments), "padding": padding, "seconds_per_step": per_step, "evaluation": evaluating, "left_out": left_out}
+    return {
+        "steps": len(clock.moments),
+        "padding": padding,
+        "seconds_per_step": per_step,
+        "evaluation": evaluating,
+        "left_out": left_out,
+    }
 
 
 def main() -> None:

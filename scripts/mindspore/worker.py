@@ -13,7 +13,9 @@ from pathlib import Path
 
 
 def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no training is left behind when msrun kills this process
+    ctypes.CDLL(None).prctl(
+        1, signal.SIGKILL
+    )  # PR_SET_PDEATHSIG: no training is left behind when msrun kills this process
 
 
 child = subprocess.Popen([sys.executable, *sys.argv[2:]], preexec_fn=_end_with_parent)

@@ -58,9 +58,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--backend", choices=("pytorch", "mindspore"), default="mindspore")
     add("--device", default="ascend", help="kind of the cards; default: ascend")
     add("--run-id", help="the output is TRAIN_URL/ID; default: CONFIG-BACKEND")
-    for place, what in (("code", "code directory"), ("train", "output"), ("data", "data set"), ("model", "base model"), ("log", "platform's log")):
+    for place, what in (
+        ("code", "code directory"),
+        ("train", "output"),
+        ("data", "data set"),
+        ("model", "base model"),
+        ("log", "platform's log"),
+    ):
         add(f"--{place}-url", required=place in ("code", "train"), metavar="obs://...", help=f"the {what}")
-    add("--image-url", metavar="ORGANISATION/IMAGE:TAG", help="custom image (Dockerfile.ascend); or else a preset engine:")
+    add(
+        "--image-url",
+        metavar="ORGANISATION/IMAGE:TAG",
+        help="custom image (Dockerfile.ascend); or else a preset engine:",
+    )
     add("--engine-name", help="for example Ascend-Powered-Engine")
     add("--engine-version", help="as `ma-cli ma-job get-engine` lists it")
     add("--flavor", help="as `ma-cli ma-job get-flavor -t Ascend` lists it")
@@ -70,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--restarts", type=int, default=3, help="how often the platform restarts a job that failed; default: 3")
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting; may be repeated")
     add("--template", type=Path, default=HERE / "job.template.json", help="another template of the request")
-    add("--write", metavar="DIR", type=Path, help="write job.json, job.yaml (custom image) and the code directory there")
+    add(
+        "--write", metavar="DIR", type=Path, help="write job.json, job.yaml (custom image) and the code directory there"
+    )
     add("--dry-run", action="store_true", help="show and check, submit nothing")
     return parser
 
@@ -84,18 +96,30 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any] | 
     code_url = args.code_url.rstrip("/") + "/"
     boot = f"{code_url.rstrip('/').rpartition('/')[2]}/scripts/modelarts/boot.py"
     values = {key: getattr(args, key) for key in vars(args)} | {"code_url": code_url, "restarts": str(args.restarts)}
-    values |= {"command": f"python {JOB_DIR}/{boot}", "boot_url": None, "install_sys_packages": True}  # that is moxing, which train_url needs
+    values |= {
+        "command": f"python {JOB_DIR}/{boot}",
+        "boot_url": None,
+        "install_sys_packages": True,
+    }  # that is moxing, which train_url needs
     values |= {"auto_stop": {"time_unit": "HOURS", "duration": args.hours} if args.hours else None}
     if not args.image_url:
         values |= {"command": None, "boot_url": f"{code_url}scripts/modelarts/boot.py", "install_sys_packages": None}
     settings = [setting.partition("=") for setting in args.set]
     job = fill(json.loads(args.template.read_text(encoding="utf-8")), values)
-    job.get("algorithm", {}).setdefault("parameters", []).extend({"name": key, "value": value} for key, _, value in settings)
+    job.get("algorithm", {}).setdefault("parameters", []).extend(
+        {"name": key, "value": value} for key, _, value in settings
+    )
     faults = list(check(job, JOB)) or list(rules(job))
     faults += [
-        f"--set takes KEY=VALUE with a dotted key, such as training.epochs=1; received {key}" for key, equals, _ in settings if "." not in key or not equals
+        f"--set takes KEY=VALUE with a dotted key, such as training.epochs=1; received {key}"
+        for key, equals, _ in settings
+        if "." not in key or not equals
     ]
-    faults += [f"{name} must be in a bucket (obs://...); received {url}" for name, url in values.items() if name.endswith("_url") and _misplaced(name, url)]
+    faults += [
+        f"{name} must be in a bucket (obs://...); received {url}"
+        for name, url in values.items()
+        if name.endswith("_url") and _misplaced(name, url)
+    ]
     faults += _check_config(args.config)
     if faults:
         raise InputError("The job is wrong:\n" + "\n".join(f"  {fault}" for fault in faults))
@@ -103,9 +127,16 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any] | 
         return job, None
     import yaml
 
-    given = {key: values[key] for key in ("config", "backend", "device", "run_id", "data_url", "model_url", "train_url") if values[key]}
+    given = {
+        key: values[key]
+        for key in ("config", "backend", "device", "run_id", "data_url", "model_url", "train_url")
+        if values[key]
+    }
     words = [f"--{key}={value}" for key, value in given.items()] + [f"--{setting}" for setting in args.set]
-    yaml_job = fill(yaml.safe_load((HERE / "job.yaml").read_text(encoding="utf-8")), values | {"user_command": f"{values['command']} {shlex.join(words)}"})
+    yaml_job = fill(
+        yaml.safe_load((HERE / "job.yaml").read_text(encoding="utf-8")),
+        values | {"user_command": f"{values['command']} {shlex.join(words)}"},
+    )
     if faults := list(check(yaml_job, MA_CLI)):
         raise InputError("The job for ma-cli is wrong:\n" + "\n".join(f"  {fault}" for fault in faults))
     return job, yaml_job
@@ -127,17 +158,23 @@ def _check_config(config: str) -> list[str]:
 def _refuse_credentials(arguments: Sequence[str]) -> None:
     found = [f"an argument: {what}" for argument in arguments for what in find_credentials(argument)]
     for path in code_files():
-        found += [f"{path}: {what}" for what in find_credentials((ROOT / path).read_text(encoding="utf-8", errors="replace"))]
+        found += [
+            f"{path}: {what}" for what in find_credentials((ROOT / path).read_text(encoding="utf-8", errors="replace"))
+        ]
     if found:
         listed = "\n".join(f"  {what}" for what in found)
-        raise InputError(f"No credential may be in a job or its code directory, where others read it; found\n{listed}\nRemove it, and revoke it if it is real.")
+        raise InputError(
+            f"No credential may be in a job or its code directory, where others read it; found\n{listed}\nRemove it, and revoke it if it is real."
+        )
 
 
 def _show_code() -> None:
     files = code_files()
     for path in files:
         print(f"{(ROOT / path).stat().st_size:>10,}  {path}")
-    print(f"{sum((ROOT / path).stat().st_size for path in files):>10,}  bytes in {len(files)} files for the code directory (at most 50 MB are advised)")
+    print(
+        f"{sum((ROOT / path).stat().st_size for path in files):>10,}  bytes in {len(files)} files for the code directory (at most 50 MB are advised)"
+    )
 
 
 def _write(folder: Path, job: dict[str, Any], yaml_job: dict[str, Any] | None) -> None:
@@ -158,7 +195,11 @@ def _submit(yaml_job: dict[str, Any] | None) -> int:
         RunError: it is not installed, or the job has no custom image.
     """
     if yaml_job is None or shutil.which("ma-cli") is None:
-        why = "ma-cli is not on PATH (ModelArts notebooks have it)" if yaml_job is not None else "job.yaml is for custom images, and --image-url is not given"
+        why = (
+            "ma-cli is not on PATH (ModelArts notebooks have it)"
+            if yaml_job is not None
+            else "job.yaml is for custom images, and --image-url is not given"
+        )
         raise RunError(
             f"Nothing was submitted: {why}. Write the request with --dry-run --write DIR and send DIR/job.json to POST /v2/PROJECT_ID/training-jobs, "
             "with the platform's SDK or its API explorer."

@@ -24,7 +24,14 @@ spec = importlib.util.spec_from_file_location("performance", ROOT / "scripts" / 
 performance = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(performance)
 
-SIZES = {"model_type": "bert", "vocab_size": 60, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+SIZES = {
+    "model_type": "bert",
+    "vocab_size": 60,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+}
 TINY = ["model.source=null", "model.tokenizer=bpe:300", f"model.config={json.dumps(SIZES)}", "adaptation.rank=2"]
 
 
@@ -40,23 +47,44 @@ def bench(kind: str, path: Path, *arguments: str) -> dict:
 def test_steps_of_both_halves_and_peft(tmp_path, capfd):
     pytest.importorskip("peft")
     names = ["pytorch", "mindspore", "peft"]
-    found = bench("step", tmp_path / "step.json", "--case", "minilm-16x32", "--rounds", "2", "--steps", "2", "--warmup", "1")
+    found = bench(
+        "step", tmp_path / "step.json", "--case", "minilm-16x32", "--rounds", "2", "--steps", "2", "--warmup", "1"
+    )
     assert list(found["subjects"]) == names
     assert {len(seconds["samples"]) for seconds in found["seconds_per_step"].values()} == {2}
-    assert {"pytorch/peft", "mindspore/peft", "mindspore/pytorch", "pytorch/limit of pytorch", "mindspore/limit of mindspore"} == set(found["ratios"])
+    assert {
+        "pytorch/peft",
+        "mindspore/peft",
+        "mindspore/pytorch",
+        "pytorch/limit of pytorch",
+        "mindspore/limit of mindspore",
+    } == set(found["ratios"])
     losses = [found["subjects"][name]["warm"]["losses"] for name in names]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)  # the two halves train alike
     assert losses[2][0] == pytest.approx(losses[0][0], rel=1e-5)  # PEFT draws its own A
     assert losses[0][1] != losses[0][0]
     assert found["subjects"]["pytorch"]["limit"] == found["subjects"]["mindspore"]["limit"]
-    assert len(set(found["seconds_per_step"]["limit of pytorch"]["samples"])) == 1, "the limit is one number for all rounds"
+    assert len(set(found["seconds_per_step"]["limit of pytorch"]["samples"])) == 1, (
+        "the limit is one number for all rounds"
+    )
     assert "pytorch/peft" in capfd.readouterr().out
 
 
 @pytest.mark.slow
 @pytest.mark.needs_pytorch
 def test_memory_of_the_pytorch_half(tmp_path):
-    found = bench("memory", tmp_path / "memory.json", "--case", "minilm-16x32", "--rounds", "1", "--saved", "too", "--subjects", "pytorch")
+    found = bench(
+        "memory",
+        tmp_path / "memory.json",
+        "--case",
+        "minilm-16x32",
+        "--rounds",
+        "1",
+        "--saved",
+        "too",
+        "--subjects",
+        "pytorch",
+    )
     about = found["subjects"]["pytorch"]
     assert about["peak"] > about["before"] > 2**24
     states = 16 * 32 * 16 * 4  # one tensor of hidden states
@@ -101,7 +129,13 @@ def test_exponents_come_from_the_upper_half():
 
 def measured(kind: str, **results) -> dict:
     settings = {"rounds": 2, "set": ["training.dtype=bf16"]}
-    return {"kind": kind, "settings": settings, "versions": {"torch": "2.0"}, "hardware": {"accelerator": None, "cpu": "a CPU", "threads": 2}, **results}
+    return {
+        "kind": kind,
+        "settings": settings,
+        "versions": {"torch": "2.0"},
+        "hardware": {"accelerator": None, "cpu": "a CPU", "threads": 2},
+        **results,
+    }
 
 
 def test_the_page_says_what_the_files_say(tmp_path):
@@ -110,7 +144,16 @@ def test_the_page_says_what_the_files_say(tmp_path):
     file = tmp_path / "step-minilm-16x128.json"
     seconds = {"pytorch": {"median": 0.5, "samples": [0.5]}}
     file.write_text(
-        json.dumps(measured("step", case="c", steps_per_round=3, subjects={"peft": subject}, seconds_per_step=seconds, ratios={"pytorch/peft": ratio}))
+        json.dumps(
+            measured(
+                "step",
+                case="c",
+                steps_per_round=3,
+                subjects={"peft": subject},
+                seconds_per_step=seconds,
+                ratios={"pytorch/peft": ratio},
+            )
+        )
     )
     folder = tmp_path / "kept"
     performance.take([file], folder)
@@ -130,7 +173,9 @@ def test_another_allocator_is_recorded_and_said(tmp_path, monkeypatch):
     monkeypatch.setenv("LD_PRELOAD", "/usr/lib/libjemalloc.so.2 libother.so")
     found = json.loads(save("job", Settings(1, 1, output=tmp_path / "job.json"), {}).read_text())
     assert found["hardware"]["preloaded"] == ["libjemalloc.so.2", "libother.so"]
-    assert "1 threads, libjemalloc.so.2 preloaded, libother.so preloaded, 1 rounds" in performance.described("job.json", found)
+    assert "1 threads, libjemalloc.so.2 preloaded, libother.so preloaded, 1 rounds" in performance.described(
+        "job.json", found
+    )
 
 
 @pytest.mark.parametrize("content", ['{"kind": "speed"}', "{}"])
@@ -150,7 +195,18 @@ def test_only_measurements_are_taken(tmp_path, content):
 )
 def test_a_profile_tells_kinds_of_operators_apart(backend, half, kind, tmp_path):
     path = tmp_path / "profile.json"
-    command = [sys.executable, ROOT / "scripts" / "bench" / "profiles.py", "--backend", backend, "--case", "minilm-16x32", "--steps", "1", "-o", path]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "bench" / "profiles.py",
+        "--backend",
+        backend,
+        "--case",
+        "minilm-16x32",
+        "--steps",
+        "1",
+        "-o",
+        path,
+    ]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
     found = json.loads(path.read_text())
     kinds = found["kinds"]
@@ -162,14 +218,27 @@ def test_a_profile_tells_kinds_of_operators_apart(backend, half, kind, tmp_path)
 
 
 def test_other_tables():
-    run = {"seconds": 90.0, "measured": 9.0, "extrapolated": True, "steps": 5, "data_share": 0.013, "batch_shapes": 4, "compiled_graphs": 6, "compile": 2.25}
+    run = {
+        "seconds": 90.0,
+        "measured": 9.0,
+        "extrapolated": True,
+        "steps": 5,
+        "data_share": 0.013,
+        "batch_shapes": 4,
+        "compiled_graphs": 6,
+        "compile": 2.25,
+    }
     ratio = {"median": 0.5}
     assert "| pytorch | 90 (extrapolated) | 9 | 5 | 1.3% | 4 | 6 | 2.2 s | 25% |" in performance.job(
         {"experiment": "e", "subjects": {"pytorch": [run]}, "ratios": {"pytorch/trainer-512": ratio}}
     )
-    assert not any("ratio" in line for line in performance.job({"experiment": "e", "subjects": {"pytorch": [run]}, "ratios": {}}))
+    assert not any(
+        "ratio" in line for line in performance.job({"experiment": "e", "subjects": {"pytorch": [run]}, "ratios": {}})
+    )
     curve = {"values": [1, 2], "seconds": [0.1, 0.2], "exponents": {"seconds": 1.0, "memory": 0.5}}
-    assert "| pytorch, rank | 1: 0.100 s, 2: 0.200 s | 1.00 | 0.50 |" in performance.growth({"curves": {"pytorch, rank": curve}})
+    assert "| pytorch, rank | 1: 0.100 s, 2: 0.200 s | 1.00 | 0.50 |" in performance.growth(
+        {"curves": {"pytorch, rank": curve}}
+    )
     kinds = {"GELU": {"seconds": 0.01, "limit": 0}, "products of layers": {"seconds": 0.03, "limit": 0.02}}
     lines = performance.profile({"backend": "mindspore", "case": "c", "kinds": kinds})
     assert lines[0] == "Case c, the MindSpore half."
@@ -185,7 +254,9 @@ def test_other_tables():
     assert "| a | 1 | 2 | 0 | 4 |  |" in lines
     assert "| a/b | 2.000 |  |  |  |  |" in lines
     seconds = {"twinlora --help": {"median": 0.1}}
-    assert "Importing the pytorch half loads torch and no other framework." in performance.startup({"seconds": seconds, "loaded": {"pytorch": ["torch"]}})
+    assert "Importing the pytorch half loads torch and no other framework." in performance.startup(
+        {"seconds": seconds, "loaded": {"pytorch": ["torch"]}}
+    )
 
 
 def test_the_page_in_the_documents_is_up_to_date():

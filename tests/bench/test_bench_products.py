@@ -36,7 +36,9 @@ def test_bert_with_lora_on_query_and_value():
     found = step_products(spec, plan_for(spec, ["*.query", "*.value"], RANK), batch("bert"))
     square, width = product(TOKENS, HIDDEN, HIDDEN), HIDDEN // HEADS
     scores = product(LENGTH, width, LENGTH, ROWS * HEADS)
-    first = 3 * square + 2 * lora(TOKENS, HIDDEN, HIDDEN, entering=False)  # nothing before it is trained: no gradient of its input
+    first = 3 * square + 2 * lora(
+        TOKENS, HIDDEN, HIDDEN, entering=False
+    )  # nothing before it is trained: no gradient of its input
     first += 2 * scores + 3 * scores  # of the probabilities, the query and the value, and of no key
     first += 2 * square + 4 * product(TOKENS, HIDDEN, INNER)  # output, intermediate and output, forward and backward
     one, single = product(ROWS, HIDDEN, HIDDEN), product(1, width, LENGTH, ROWS * HEADS)
@@ -51,7 +53,11 @@ def test_gpt2_language_model_with_lora_on_query_and_value():
     found = step_products(spec, plan_for(spec, ["*.c_attn[q,v]"], RANK), batch("gpt2"))
     scores = product(LENGTH, HIDDEN // HEADS, LENGTH, ROWS * HEADS)
     expected = product(TOKENS, HIDDEN, 3 * HIDDEN) + 2 * lora(TOKENS, HIDDEN, HIDDEN, entering=False) + 5 * scores
-    expected += 2 * product(TOKENS, HIDDEN, HIDDEN) + 4 * product(TOKENS, HIDDEN, 4 * HIDDEN) + 2 * product(TOKENS - 1, HIDDEN, VOCABULARY)
+    expected += (
+        2 * product(TOKENS, HIDDEN, HIDDEN)
+        + 4 * product(TOKENS, HIDDEN, 4 * HIDDEN)
+        + 2 * product(TOKENS - 1, HIDDEN, VOCABULARY)
+    )
     assert flops(found) == expected
 
 
@@ -59,8 +65,14 @@ def test_gpt2_classifier_computes_its_last_layer_for_one_position():
     spec = tiny_spec("gpt2-classifier", n_layer=1)
     found = step_products(spec, plan_for(spec, ["*.mlp.c_fc"], RANK), batch("gpt2-classifier"))
     scores, one = product(1, HIDDEN // HEADS, LENGTH, ROWS * HEADS), product(ROWS, HIDDEN, HIDDEN)
-    expected = one + product(TOKENS, HIDDEN, 2 * HIDDEN) + 2 * scores + one  # frozen, with nothing trained before it: forward alone
-    expected += 3 * product(ROWS, HIDDEN, 4 * HIDDEN) + lora(ROWS, HIDDEN, 4 * HIDDEN, entering=False) + 3 * product(ROWS, HIDDEN, LABELS)
+    expected = (
+        one + product(TOKENS, HIDDEN, 2 * HIDDEN) + 2 * scores + one
+    )  # frozen, with nothing trained before it: forward alone
+    expected += (
+        3 * product(ROWS, HIDDEN, 4 * HIDDEN)
+        + lora(ROWS, HIDDEN, 4 * HIDDEN, entering=False)
+        + 3 * product(ROWS, HIDDEN, LABELS)
+    )
     assert flops(found) == expected
 
 

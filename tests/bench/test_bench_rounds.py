@@ -45,7 +45,11 @@ def test_ratios_are_those_of_neighbours():
 
 
 def test_pairs():
-    assert step.pairs(["pytorch", "peft", "mindspore"]) == [("pytorch", "peft"), ("mindspore", "peft"), ("mindspore", "pytorch")]
+    assert step.pairs(["pytorch", "peft", "mindspore"]) == [
+        ("pytorch", "peft"),
+        ("mindspore", "peft"),
+        ("mindspore", "pytorch"),
+    ]
     low = "training.dtype=bf16"
     named = [f"pytorch:{low}", "pytorch", f"peft:{low}"]
     assert step.pairs(named) == [(f"pytorch:{low}", f"peft:{low}"), (f"pytorch:{low}", "pytorch")]
@@ -76,14 +80,21 @@ def test_a_crash_names_the_subject_and_what_it_said():
 
 @pytest.mark.parametrize(("code", "error"), [(1, RunError), (2, InputError)])
 def test_what_a_worker_refuses_is_an_error_here(code, error):
-    with fake("peft", f"answer = {{'error': 'no such case', 'exit_code': {code}}}") as worker, pytest.raises(error, match="Subject peft: no such case"):
+    with (
+        fake("peft", f"answer = {{'error': 'no such case', 'exit_code': {code}}}") as worker,
+        pytest.raises(error, match="Subject peft: no such case"),
+    ):
         worker.ask("build")
 
 
 def test_workers_whose_losses_differ_are_never_measured(monkeypatch):
     losses = {"pytorch": 0.5, "peft": 0.6}
     monkeypatch.setattr(
-        step, "begin", lambda name, _: fake(name, f"assert request['do'] in ('build', 'check'); answer = {{'check_loss': {losses[name]}, 'note': ''}}")
+        step,
+        "begin",
+        lambda name, _: fake(
+            name, f"assert request['do'] in ('build', 'check'); answer = {{'check_loss': {losses[name]}, 'note': ''}}"
+        ),
     )
     with pytest.raises(RunError, match="first losses agree"), ExitStack() as stack:
         step.start(stack, ["pytorch", "peft"], settings.Settings(1, 1), {"case": "minilm-16x32"})

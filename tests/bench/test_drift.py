@@ -24,10 +24,24 @@ def drift():
 
 def traces(with_losses=True):
     exact = np.linspace(2.0, 1.0, 12)
-    losses = {"baseline": exact * (1 + 1e-7), "test": exact * np.where(np.arange(12) == 3, 1 + 4e-6, 1.0), "reference": exact}
-    producer = {"framework": "f", "version": "1", "device": "cpu", "device_name": None, "dtype": "float32", "hardware": {"cpu": "c", "cores": 2}}
+    losses = {
+        "baseline": exact * (1 + 1e-7),
+        "test": exact * np.where(np.arange(12) == 3, 1 + 4e-6, 1.0),
+        "reference": exact,
+    }
+    producer = {
+        "framework": "f",
+        "version": "1",
+        "device": "cpu",
+        "device_name": None,
+        "dtype": "float32",
+        "hardware": {"cpu": "c", "cores": 2},
+    }
     manifest = {"producer": producer, "suite": {}, "cases": [{"id": "training/job/dropout"}]}
-    return {side: Trace(Path(side), manifest, {"training/job/dropout::loss": values} if with_losses else {}) for side, values in losses.items()}
+    return {
+        side: Trace(Path(side), manifest, {"training/job/dropout::loss": values} if with_losses else {})
+        for side, values in losses.items()
+    }
 
 
 def test_the_section_holds_the_distances_of_the_traces(drift):

@@ -31,14 +31,31 @@ def experiment(tmp_path):
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 16}
-    model = BertModel(BertConfig(vocab_size=len(WORDS), hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, initializer_range=0.5, **sizes))
+    sizes = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+        "max_position_embeddings": 16,
+    }
+    model = BertModel(
+        BertConfig(
+            vocab_size=len(WORDS),
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+            initializer_range=0.5,
+            **sizes,
+        )
+    )
     model.save_pretrained(tmp_path / "model")
     (tmp_path / "model" / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     generator = np.random.default_rng(0)
     for split, count in (("train", 50), ("validation", 20), ("test", 60)):
         labels = generator.integers(0, 2, count)
-        lines = [f"{' '.join([('bad', 'good')[label]] * int(generator.integers(1, 6)))},{('no', 'yes')[label]}" for label in labels]
+        lines = [
+            f"{' '.join([('bad', 'good')[label]] * int(generator.integers(1, 6)))},{('no', 'yes')[label]}"
+            for label in labels
+        ]
         (tmp_path / f"{split}.csv").write_text("\n".join(["text,label", *lines]) + "\n")
     text = f"""
 model: {{source: {tmp_path / "model"}}}
@@ -57,7 +74,20 @@ training: {{global_batch_size: 8, epochs: 5, metric: accuracy}}
 
 
 def test_a_run_learns_and_leaves_the_summary_of_a_run(experiment, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["peft_reference.py", str(experiment), "--output", str(experiment.parent), "--name", "tiny-seed3", "--set", "seed=3"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [
+            "peft_reference.py",
+            str(experiment),
+            "--output",
+            str(experiment.parent),
+            "--name",
+            "tiny-seed3",
+            "--set",
+            "seed=3",
+        ],
+    )
     reference.main()
     folder = experiment.parent / "tiny-seed3" / "peft"
     assert capsys.readouterr().out.splitlines()[-1] == str(folder)
@@ -72,7 +102,11 @@ def test_a_run_learns_and_leaves_the_summary_of_a_run(experiment, monkeypatch, c
 
 def test_only_lora_and_the_head_are_trained(experiment):
     model = reference.build(load_config(experiment), ("no", "yes"))
-    trained = {name.removeprefix("base_model.model.") for name, parameter in model.named_parameters() if parameter.requires_grad}
+    trained = {
+        name.removeprefix("base_model.model.")
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
     layer = "bert.encoder.layer.0.attention.self"
     assert trained == {
         *(f"{layer}.{target}.lora_{factor}.default.weight" for target in ("query", "value") for factor in "AB"),
@@ -96,7 +130,11 @@ def test_only_lora_and_the_head_are_trained(experiment):
     ],
 )
 def test_what_the_reference_does_not_do_is_refused(experiment, override, named):
-    overrides = [override] if "full" not in override else [override, "adaptation.targets=[]", "adaptation.rank=null", "adaptation.alpha=null"]
+    overrides = (
+        [override]
+        if "full" not in override
+        else [override, "adaptation.targets=[]", "adaptation.rank=null", "adaptation.alpha=null"]
+    )
     with pytest.raises(InputError, match=named):
         reference.check(load_config(experiment, overrides))
     reference.check(load_config(experiment))

@@ -28,7 +28,11 @@ SUMMARY = {
     "peak_memory_bytes": 512 * 2**20,
     "versions": {"python": "3.11.7", "framework": "2.13.0"},
     "hardware": {"cpu": "Some CPU", "cores": 2, "threads": 2, "memory_bytes": 8 * 2**30, "accelerator": None},
-    "settings": {"seed": 0, "data": {"name": "sst2", "directory": "/a"}, "training": {"metric": "accuracy", "compile": None}},
+    "settings": {
+        "seed": 0,
+        "data": {"name": "sst2", "directory": "/a"},
+        "training": {"metric": "accuracy", "compile": None},
+    },
 }
 
 
@@ -54,7 +58,10 @@ def write(checkout):
 def test_a_row_holds_the_median_and_the_range_of_the_seeds(checkout):
     for seed, accuracy in ((1, 0.91), (2, 0.89), (3, 0.9)):
         add_run(checkout, "bert_sst2", "pytorch", seed, test={"accuracy": accuracy, "loss": 1 - accuracy})
-    assert "| bert_sst2 | PyTorch | accuracy, test | 0.5000 | 0.9000 (0.8900 to 0.9100) | 0.1000 | 651 | 100 | 0.123 | 512 MiB | 1, 2, 3 |" in write(checkout)
+    assert (
+        "| bert_sst2 | PyTorch | accuracy, test | 0.5000 | 0.9000 (0.8900 to 0.9100) | 0.1000 | 651 | 100 | 0.123 | 512 MiB | 1, 2, 3 |"
+        in write(checkout)
+    )
 
 
 def test_the_block_is_replaced_and_the_rest_of_the_page_kept(checkout):
@@ -72,7 +79,10 @@ def test_the_table_stands_in_the_docs_and_the_numbers_as_json(checkout):
     page = write(checkout)
     block = page.split("<!-- results:begin -->\n")[1].split("\n<!-- results:end -->")[0]
     assert block in (checkout / "docs" / "results.md").read_text()
-    assert [run["backend"] for run in json.loads((checkout / "docs" / "results.json").read_text())] == ["pytorch", "mindspore"]
+    assert [run["backend"] for run in json.loads((checkout / "docs" / "results.json").read_text())] == [
+        "pytorch",
+        "mindspore",
+    ]
 
 
 def test_validation_is_reported_and_named_where_the_test_labels_are_unknown(checkout):
@@ -83,13 +93,28 @@ def test_validation_is_reported_and_named_where_the_test_labels_are_unknown(chec
 
 def test_perplexity_before_and_after_is_shown(checkout):
     settings = SUMMARY["settings"] | {"training": {"metric": "perplexity", "compile": None}}
-    add_run(checkout, "gpt2_e2e", "pytorch", 1, settings=settings, before={"perplexity": 81.204}, test={"perplexity": 9.876, "loss": 2.29})
+    add_run(
+        checkout,
+        "gpt2_e2e",
+        "pytorch",
+        1,
+        settings=settings,
+        before={"perplexity": 81.204},
+        test={"perplexity": 9.876, "loss": 2.29},
+    )
     assert "| gpt2_e2e | PyTorch | perplexity, test | 81.20 | 9.88 | 2.2900 |" in write(checkout)
 
 
 def test_the_distance_of_the_backends_and_the_conditions_are_told(checkout):
     add_run(checkout, "bert_sst2", "pytorch", 1)
-    add_run(checkout, "bert_sst2", "mindspore", 1, test={"accuracy": 0.8966, "loss": 0.3}, versions={"python": "3.11.7", "framework": "2.10.0"})
+    add_run(
+        checkout,
+        "bert_sst2",
+        "mindspore",
+        1,
+        test={"accuracy": 0.8966, "loss": 0.3},
+        versions={"python": "3.11.7", "framework": "2.10.0"},
+    )
     page = write(checkout)
     assert "- bert_sst2: accuracy differs by 0.0034 at most (PyTorch against MindSpore, medians, test)." in page
     assert "- MindSpore on cpu: python 3.11.7, framework 2.10.0; Some CPU, 2 threads on 2 cores, 8 GiB." in page
@@ -97,7 +122,11 @@ def test_the_distance_of_the_backends_and_the_conditions_are_told(checkout):
 
 def test_runs_that_differ_in_more_than_seed_place_and_compilation_are_refused(checkout):
     add_run(checkout, "bert_sst2", "pytorch", 1)
-    harmless = SUMMARY["settings"] | {"seed": 5, "data": {"name": "sst2", "directory": "/b"}, "training": {"metric": "accuracy", "compile": True}}
+    harmless = SUMMARY["settings"] | {
+        "seed": 5,
+        "data": {"name": "sst2", "directory": "/b"},
+        "training": {"metric": "accuracy", "compile": True},
+    }
     add_run(checkout, "bert_sst2", "mindspore", 1, settings=harmless)
     write(checkout)
     add_run(checkout, "bert_sst2", "mindspore", 2, settings=SUMMARY["settings"] | {"adaptation": {"rank": 4}})
@@ -129,7 +158,13 @@ def test_no_runs_is_an_error(checkout):
 
 
 @pytest.mark.parametrize(
-    "page", ["", "<!-- results:begin -->", "<!-- results:end --><!-- results:begin -->", "<!-- results:begin -->" * 2 + "<!-- results:end -->"]
+    "page",
+    [
+        "",
+        "<!-- results:begin -->",
+        "<!-- results:end --><!-- results:begin -->",
+        "<!-- results:begin -->" * 2 + "<!-- results:end -->",
+    ],
 )
 def test_a_page_without_a_place_for_the_table_is_an_error_and_nothing_is_written(checkout, page):
     add_run(checkout, "bert_sst2", "pytorch", 1)

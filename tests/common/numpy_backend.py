@@ -68,7 +68,10 @@ class Engine:
         self.values = {name: array.copy() for name, array in arrays.items()}
 
     def state(self):
-        return {"step": np.int64(self.step).reshape(()), **{f"exp_avg.{name}": value.copy() for name, value in self.momentum.items()}}
+        return {
+            "step": np.int64(self.step).reshape(()),
+            **{f"exp_avg.{name}": value.copy() for name, value in self.momentum.items()},
+        }
 
     def load_state(self, arrays):
         self.step = int(arrays["step"])
@@ -91,7 +94,13 @@ class Engine:
 
 def backend():
     """A package-like object with what `common` expects of a backend."""
-    device = SimpleNamespace(select=lambda name: name or "cpu", describe=lambda name: None, peak_memory=lambda name: None)
+    device = SimpleNamespace(
+        select=lambda name: name or "cpu", describe=lambda name: None, peak_memory=lambda name: None
+    )
     return SimpleNamespace(
-        distributed=None, Engine=type("Engine", (Engine,), {}), build_model=lambda spec, device: spec, rewrite=lambda model, plan, values: None, device=device
+        distributed=None,
+        Engine=type("Engine", (Engine,), {}),
+        build_model=lambda spec, device: spec,
+        rewrite=lambda model, plan, values: None,
+        device=device,
     )

@@ -53,7 +53,10 @@ def test_query_and_value_of_the_fused_projection_of_gpt2_small(rank, adapters):
 @pytest.mark.needs_pytorch
 @pytest.mark.parametrize(
     ("targets", "theirs", "rank"),
-    [(["*.query", "*.value"], ["query", "value"], 2), (["*.query", "*.key", "*.value", "*.dense"], ["query", "key", "value", "dense"], 8)],
+    [
+        (["*.query", "*.value"], ["query", "value"], 2),
+        (["*.query", "*.key", "*.value", "*.dense"], ["query", "key", "value", "dense"], 8),
+    ],
 )
 def test_peft_counts_the_same(targets, theirs, rank):
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
@@ -69,7 +72,9 @@ def test_starting_values_are_kaiming_uniform_and_zero():
     spec = tiny_spec("bert", hidden_size=256, num_attention_heads=4)
     plan = plan_for(spec, ["*.query", "*.word_embeddings"], rank=8)
     values = initial_values(plan, 3)
-    assert {name: array.shape for name, array in values.items()} == {name: shape for step in plan.steps for name, shape in step.shapes().items()}
+    assert {name: array.shape for name, array in values.items()} == {
+        name: shape for step in plan.steps for name, shape in step.shapes().items()
+    }
     for name, array in values.items():
         assert array.dtype == np.float32
         if name.endswith("lora_A"):
@@ -99,8 +104,13 @@ def test_starting_values_depend_on_seed_and_path_and_on_nothing_else():
 
 def test_random_arrays_are_these_on_every_host():
     """Pinned values: a change of the generator would change every experiment."""
-    assert uniform(42, "layer.lora_A", (2, 2), 1.0).tolist() == [[-0.3612452745437622, -0.039969682693481445], [0.12017858028411865, -0.05850529670715332]]
-    assert normal(42, "layer.weight", (3,), 0.02) == pytest.approx([0.0199820045, -0.0069383201, -0.0266844705], rel=1e-6)
+    assert uniform(42, "layer.lora_A", (2, 2), 1.0).tolist() == [
+        [-0.3612452745437622, -0.039969682693481445],
+        [0.12017858028411865, -0.05850529670715332],
+    ]
+    assert normal(42, "layer.weight", (3,), 0.02) == pytest.approx(
+        [0.0199820045, -0.0069383201, -0.0266844705], rel=1e-6
+    )
 
 
 @settings(deadline=None)
@@ -155,7 +165,10 @@ def test_the_reported_error_is_that_of_the_rounding():
     lost, error = merged_weight(step, np.float32([[1e9, 0], [0, 0]]), adapter)
     assert lost[0, 0] == np.float32(1e9)
     assert error == pytest.approx(1e-9, rel=1e-6)
-    assert merged_weight(step, np.zeros((2, 2), np.float32), {name: 0 * array for name, array in adapter.items()})[1] == 0.0
+    assert (
+        merged_weight(step, np.zeros((2, 2), np.float32), {name: 0 * array for name, array in adapter.items()})[1]
+        == 0.0
+    )
 
 
 def test_merged_arrays_are_a_whole_model_with_the_trained_head_and_biases():

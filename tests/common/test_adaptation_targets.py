@@ -24,7 +24,11 @@ def paths(plan):
 @settings(deadline=None)
 @given(
     st.lists(st.sampled_from(ADAPTABLE), min_size=1, max_size=6, unique=True),
-    st.lists(st.sampled_from(["*.query", "*.key", "*.dense", "*.layer.1.*", "*embeddings*", "*", "bert.pooler.?ense"]), min_size=0, max_size=3),
+    st.lists(
+        st.sampled_from(["*.query", "*.key", "*.dense", "*.layer.1.*", "*embeddings*", "*", "bert.pooler.?ense"]),
+        min_size=0,
+        max_size=3,
+    ),
 )
 def test_a_plan_holds_exactly_the_matched_modules_once_each_in_the_order_of_the_model(exact, globs):
     patterns = [*exact, *globs]
@@ -41,7 +45,9 @@ def test_a_plan_holds_exactly_the_matched_modules_once_each_in_the_order_of_the_
         return
     plan = plan_for(BERT, patterns)
     assert paths(plan) == [path for path in ADAPTABLE if path in wanted]
-    assert plan.counts()["total"] == sum(int(a * b) for a, b in ((s[0], s[1] if len(s) > 1 else 1) for s in plan.shapes().values()))
+    assert plan.counts()["total"] == sum(
+        int(a * b) for a, b in ((s[0], s[1] if len(s) > 1 else 1) for s in plan.shapes().values())
+    )
 
 
 def test_a_star_crosses_dots_and_a_question_mark_stands_for_one_character():
@@ -72,7 +78,20 @@ def test_a_pattern_that_matches_nothing_names_what_is_near(spec, pattern, messag
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", " ", "*.c_attn[]", "*.c_attn[,]", "*.c_attn[ ]", "*.c_attn[q,]", "*.c_attn[q", "*.c_attn]q[", "a b", "*.c_attn[q][v]", "[q]"]
+    "pattern",
+    [
+        "",
+        " ",
+        "*.c_attn[]",
+        "*.c_attn[,]",
+        "*.c_attn[ ]",
+        "*.c_attn[q,]",
+        "*.c_attn[q",
+        "*.c_attn]q[",
+        "a b",
+        "*.c_attn[q][v]",
+        "[q]",
+    ],
 )
 def test_what_is_no_pattern_is_refused(pattern):
     with pytest.raises(InputError, match="A target is a glob"):
@@ -101,7 +120,9 @@ def test_unknown_slices_name_those_there_are():
 
 
 def test_the_first_pattern_takes_a_module_and_its_rank_with_it():
-    plan = plan_for(BERT, [TargetConfig("*.0.attention.self.query", rank=4, alpha=1.0), TargetConfig("*.query")], rank=2, alpha=6.0)
+    plan = plan_for(
+        BERT, [TargetConfig("*.0.attention.self.query", rank=4, alpha=1.0), TargetConfig("*.query")], rank=2, alpha=6.0
+    )
     assert [(step.arguments.rank, step.arguments.scaling) for step in plan.steps] == [(4, 0.25), (2, 3.0)]
     assert [pattern for pattern, _ in plan.pattern_paths] == ["*.0.attention.self.query", "*.query"]
 
@@ -121,7 +142,10 @@ def test_excluded_modules_stay_as_they_are_and_a_useless_exclusion_is_refused():
         plan_for(BERT, ["*.query"], exclude=("*.layers.1.*",))
 
 
-@pytest.mark.parametrize(("pattern", "limit"), [("*.query", 16), ("*.intermediate.dense", 16), ("*.token_type_embeddings", 2), ("*.word_embeddings", 16)])
+@pytest.mark.parametrize(
+    ("pattern", "limit"),
+    [("*.query", 16), ("*.intermediate.dense", 16), ("*.token_type_embeddings", 2), ("*.word_embeddings", 16)],
+)
 def test_a_rank_above_the_smaller_side_is_refused(pattern, limit):
     assert plan_for(BERT, [pattern], rank=limit).steps
     with pytest.raises(InputError, match=f"Use at most {limit}"):
@@ -131,7 +155,9 @@ def test_a_rank_above_the_smaller_side_is_refused(pattern, limit):
 def test_a_star_reaches_everything_but_norms_heads_and_tied_weights():
     assert paths(plan_for(BERT, ["*"], rank=1)) == ADAPTABLE
     kinds = {module.path: module.kind for module in GPT2.modules}
-    assert set(paths(plan_for(GPT2, ["*"]))) == {path for path, kind in kinds.items() if kind != "layernorm" and path != "lm_head"}
+    assert set(paths(plan_for(GPT2, ["*"]))) == {
+        path for path, kind in kinds.items() if kind != "layernorm" and path != "lm_head"
+    }
 
 
 def test_partial_coverage_is_seen_and_full_coverage_is_not():
@@ -163,7 +189,14 @@ def test_the_coverage_table_of_full_and_head_training_has_no_patterns():
         assert "pattern" not in coverage_table(plan, BERT)
         assert plan.steps == ()
     assert plan_for(BERT, (), method="full").counts()["total"] == BERT.parameter_count()
-    assert plan_for(BERT, (), method="head").counts() == {"lora_A": 0, "lora_B": 0, "head": 51, "bias": 0, "other": 0, "total": 51}
+    assert plan_for(BERT, (), method="head").counts() == {
+        "lora_A": 0,
+        "lora_B": 0,
+        "head": 51,
+        "bias": 0,
+        "other": 0,
+        "total": 51,
+    }
 
 
 def test_a_language_model_has_no_head_of_its_own_to_train():
@@ -175,10 +208,21 @@ def test_a_language_model_has_no_head_of_its_own_to_train():
 def test_biases_are_trained_as_asked_and_never_decayed(bias):
     plan = plan_for(BERT, ["*.query"], bias=bias)
     biases = {name for name in plan.trained if name.endswith(".bias") and name != "classifier.bias"}
-    every = {name for module in BERT.modules for name in module.shapes() if name.endswith(".bias")} - {"classifier.bias"}
-    assert biases == {"none": set(), "lora_only": {f"bert.encoder.layer.{i}.attention.self.query.bias" for i in (0, 1)}, "all": every}[bias]
+    every = {name for module in BERT.modules for name in module.shapes() if name.endswith(".bias")} - {
+        "classifier.bias"
+    }
+    assert (
+        biases
+        == {
+            "none": set(),
+            "lora_only": {f"bert.encoder.layer.{i}.attention.self.query.bias" for i in (0, 1)},
+            "all": every,
+        }[bias]
+    )
     assert {"classifier.weight", "classifier.bias"} <= set(plan.trained)
     assert not any(plan.decayed(name) for name in plan.trained if name.endswith(".bias"))
     assert all(plan.decayed(name) for name in plan.shapes() if ".lora_" in name)
     full = plan_for(BERT, (), method="full")
-    assert {name for name in full.shapes() if not full.decayed(name)} == {n for n in full.shapes() if n.endswith(".bias") or "LayerNorm" in n}
+    assert {name for name in full.shapes() if not full.decayed(name)} == {
+        n for n in full.shapes() if n.endswith(".bias") or "LayerNorm" in n
+    }

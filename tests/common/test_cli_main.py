@@ -19,16 +19,27 @@ HEAVY = ("numpy", "yaml", "torch", "mindspore", "transformers", "datasets", "mat
 
 
 def twinlora(*arguments, **options):
-    return subprocess.run([sys.executable, "-c", options.pop("code", COMMAND), *arguments], cwd=ROOT, capture_output=True, text=True, **options)
+    return subprocess.run(
+        [sys.executable, "-c", options.pop("code", COMMAND), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        **options,
+    )
 
 
 def test_help_imports_nothing_heavy_and_names_every_command():
-    code = "import sys\nfrom common.cli.main import build_parser\nprint(build_parser().format_help())\nprint([m for m in %r if m in sys.modules])" % (HEAVY,)  # noqa: UP031
+    code = (
+        "import sys\nfrom common.cli.main import build_parser\nprint(build_parser().format_help())\nprint([m for m in %r if m in sys.modules])"
+        % (HEAVY,)
+    )  # noqa: UP031
     begun = time.perf_counter()
     result = twinlora(code=code)
     assert time.perf_counter() - begun < 3  # 0.1 s where nothing else runs
     assert result.stdout.rstrip().endswith("[]"), result.stdout
-    assert all(f"\n    {name}" in result.stdout for name in ("train", "eval", "predict", "inspect", "merge", "compare", "demo"))
+    assert all(
+        f"\n    {name}" in result.stdout for name in ("train", "eval", "predict", "inspect", "merge", "compare", "demo")
+    )
 
 
 @pytest.mark.parametrize("file", sorted(path.stem for path in Path(commands.__path__[0]).glob("[a-z]*.py")))
@@ -39,7 +50,10 @@ def test_every_command_has_help(file, capsys):
     assert "usage: twinlora" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["trian"], ["train"], ["train", "bert_sst2"], ["train", "bert_sst2", "--backend", "pytorch", "--over"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["trian"], ["train"], ["train", "bert_sst2"], ["train", "bert_sst2", "--backend", "pytorch", "--over"]],
+)
 def test_bad_usage_is_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -93,7 +107,12 @@ def test_the_traceback_is_shown_on_request_and_for_unexpected_errors(monkeypatch
 
 
 def test_a_closed_pipe_is_silent():
-    process = subprocess.Popen([sys.executable, "-c", COMMAND, "inspect", "bert_sst2", "--yaml"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "inspect", "bert_sst2", "--yaml"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
@@ -104,9 +123,31 @@ def test_inspect_prints_the_resolved_configuration_with_every_option_applied(cap
     from common.config import from_yaml
 
     monkeypatch.chdir(tmp_path)
-    assert main(["inspect", "bert_sst2", "--yaml", "--data-dir", "data: #1", "--model", "null", "--name", "mine", "--set", "seed=7"]) == 0
+    assert (
+        main(
+            [
+                "inspect",
+                "bert_sst2",
+                "--yaml",
+                "--data-dir",
+                "data: #1",
+                "--model",
+                "null",
+                "--name",
+                "mine",
+                "--set",
+                "seed=7",
+            ]
+        )
+        == 0
+    )
     config = from_yaml(capsys.readouterr().out)
-    assert (config.data.directory, config.model.source, config.name, config.seed) == (os.path.join(tmp_path, "data: #1"), "null", "mine", 7)
+    assert (config.data.directory, config.model.source, config.name, config.seed) == (
+        os.path.join(tmp_path, "data: #1"),
+        "null",
+        "mine",
+        7,
+    )
 
 
 @pytest.mark.slow
@@ -123,7 +164,16 @@ data: {{name: files, files: {{{files}}}, text_column: text, max_length: 16}}
 adaptation: {{rank: 2, alpha: 4, targets: ["*.attn.c_attn[q,v]"]}}
 training: {{global_batch_size: 4, max_steps: 4, metric: perplexity}}
 """)
-    arguments = ["train", str(tmp_path / "sums.yaml"), "--backend", "pytorch", "--device", "cpu", "--output", str(tmp_path / "runs")]
+    arguments = [
+        "train",
+        str(tmp_path / "sums.yaml"),
+        "--backend",
+        "pytorch",
+        "--device",
+        "cpu",
+        "--output",
+        str(tmp_path / "runs"),
+    ]
     assert main(arguments) == 0
     run = tmp_path / "runs" / "sums" / "pytorch"
     assert capsys.readouterr().out.splitlines()[-1] == str(run)
@@ -133,7 +183,9 @@ training: {{global_batch_size: 4, max_steps: 4, metric: perplexity}}
     assert json.loads(capsys.readouterr().out) == pytest.approx(summary["test"])
 
     result = twinlora("predict", str(run), "--json", "--max-new-tokens", "3", input="1 and 2\n\n3 and\n")
-    assert [json.loads(line)["prompt"] for line in result.stdout.splitlines()] == ["1 and 2", "", "3 and"], result.stderr
+    assert [json.loads(line)["prompt"] for line in result.stdout.splitlines()] == ["1 and 2", "", "3 and"], (
+        result.stderr
+    )
 
     assert main(["merge", str(run), str(tmp_path / "merged")]) == 0
     assert "merged 1 modules" in capsys.readouterr().out

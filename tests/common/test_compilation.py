@@ -18,7 +18,15 @@ def test_the_first_call_for_every_shape_and_flag_is_counted_and_timed():
 
     watched = found.watch(function)
     narrow, wide = np.zeros((2, 3)), np.zeros((2, 5))
-    for args in ((narrow, True), (narrow + 1, True), (wide, True), (wide, False), ({"ids": narrow}, True), ({"ids": wide}, True), ({"ids": wide}, True)):
+    for args in (
+        (narrow, True),
+        (narrow + 1, True),
+        (wide, True),
+        (wide, False),
+        ({"ids": narrow}, True),
+        ({"ids": wide}, True),
+        ({"ids": wide}, True),
+    ):
         before = found.count, found.seconds
         watched(*args)
         assert (found.seconds >= before[1] + 0.02) == (found.count > before[0])

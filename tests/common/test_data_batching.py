@@ -26,7 +26,12 @@ LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=60)
 
 @settings(deadline=None, max_examples=60)
 @given(
-    lengths=LENGTHS, micro=st.integers(1, 5), accumulation=st.integers(1, 4), multiple=st.integers(1, 16), seed=st.integers(0, 2**63), epoch=st.integers(0, 99)
+    lengths=LENGTHS,
+    micro=st.integers(1, 5),
+    accumulation=st.integers(1, 4),
+    multiple=st.integers(1, 16),
+    seed=st.integers(0, 2**63),
+    epoch=st.integers(0, 99),
 )
 def test_an_epoch_holds_every_example_exactly_once(lengths, micro, accumulation, multiple, seed, epoch):
     encoded = ragged(lengths)
@@ -76,7 +81,9 @@ def test_evaluation_indices_restore_the_order(lengths, size):
 
 def test_language_model_labels_are_the_following_tokens():
     tokens = np.array([1, 2, 3, 4, 5, 6], np.int32)
-    encoded = Encoded("completion", "gpt2", PAD, 8, tokens, np.array([0, 4]), np.array([4, 6]), np.array([2, 1], np.int32), 0)
+    encoded = Encoded(
+        "completion", "gpt2", PAD, 8, tokens, np.array([0, 4]), np.array([4, 6]), np.array([2, 1], np.int32), 0
+    )
     [(indices, batch)] = evaluation_batches(encoded, 3, 4)
     assert indices.tolist() == [1, 0]
     assert batch["input_ids"].tolist() == [[5, PAD, PAD, PAD], [1, 2, 3, PAD], [PAD] * 4]
@@ -86,13 +93,26 @@ def test_language_model_labels_are_the_following_tokens():
 
 
 def test_token_types_are_for_bert_only():
-    assert set(next(iter(evaluation_batches(ragged([3]), 1, 1)))[1]) == {"input_ids", "attention_mask", "labels", "token_type_ids"}
-    assert set(next(iter(evaluation_batches(ragged([3], family="gpt2"), 1, 1)))[1]) == {"input_ids", "attention_mask", "labels"}
+    assert set(next(iter(evaluation_batches(ragged([3]), 1, 1)))[1]) == {
+        "input_ids",
+        "attention_mask",
+        "labels",
+        "token_type_ids",
+    }
+    assert set(next(iter(evaluation_batches(ragged([3], family="gpt2"), 1, 1)))[1]) == {
+        "input_ids",
+        "attention_mask",
+        "labels",
+    }
 
 
 def test_order_depends_on_seed_and_epoch_and_on_nothing_else():
     encoded = ragged([3] * 200)
-    orders = {(seed, epoch): np.concatenate(BatchPlan(encoded, 8, None, 8, seed).indices(epoch)).tobytes() for seed in range(4) for epoch in range(4)}
+    orders = {
+        (seed, epoch): np.concatenate(BatchPlan(encoded, 8, None, 8, seed).indices(epoch)).tobytes()
+        for seed in range(4)
+        for epoch in range(4)
+    }
     assert len(set(orders.values())) == 16
     assert np.concatenate(BatchPlan(ragged([3] * 200), 8, 4, 16, 2).indices(3)).tobytes() == orders[2, 3]
 
@@ -106,7 +126,12 @@ def test_the_order_is_pinned():
 def test_equal_inputs_give_equal_bytes():
     def content():
         plan = BatchPlan(ragged(list(range(1, 41)) * 5), 16, 4, 8, 42)
-        return [(name, array.shape, array.tobytes()) for step in plan.epoch(1) for batch in step for name, array in batch.items()]
+        return [
+            (name, array.shape, array.tobytes())
+            for step in plan.epoch(1)
+            for batch in step
+            for name, array in batch.items()
+        ]
 
     assert content() == content()
 
@@ -139,7 +164,10 @@ def test_an_epoch_resumes_in_the_middle():
 def test_micro_batches_of_a_step_hold_the_examples_of_the_global_batch():
     encoded = ragged(list(range(1, 33)))
     whole = [{*step[0]["labels"].tolist()} for step in BatchPlan(encoded, 8, None, 8, 5).epoch(0)]
-    split = [{label for batch in step for label in batch["labels"].tolist()} for step in BatchPlan(encoded, 8, 2, 8, 5).epoch(0)]
+    split = [
+        {label for batch in step for label in batch["labels"].tolist()}
+        for step in BatchPlan(encoded, 8, 2, 8, 5).epoch(0)
+    ]
     assert whole == split
 
 

@@ -12,7 +12,10 @@ from common.config.schema import DataConfig
 from common.data import TextData, encode, encode_prompts, evaluation_batches, load_tokenizer
 from common.errors import InputError
 
-CORPUS = ["a few words of english text , and then some more words", "name[Blue Spice], food[French] || It serves French food."] * 10
+CORPUS = [
+    "a few words of english text , and then some more words",
+    "name[Blue Spice], food[French] || It serves French food.",
+] * 10
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +47,15 @@ def test_packed_text_predicts_every_token_but_the_first_exactly_once(bpe, texts,
     assert encoded.scored == len(stream) - 1
     assert encoded.lengths.max() <= max_length
     assert encoded.lengths.min() >= 1
-    assert sum(int((batch["labels"] != IGNORE).sum()) for _, batch in evaluation_batches(encoded, 3, 4)) == encoded.scored
+    assert (
+        sum(int((batch["labels"] != IGNORE).sum()) for _, batch in evaluation_batches(encoded, 3, 4)) == encoded.scored
+    )
 
 
 def test_completions_score_the_text_and_its_end_and_none_of_the_prompt(bpe):
-    encoded = encode(text_data("completion", text=["It is French."], prompt=["food[French]"]), "train", bpe, config(64), "gpt2")
+    encoded = encode(
+        text_data("completion", text=["It is French."], prompt=["food[French]"]), "train", bpe, config(64), "gpt2"
+    )
     prompt = bpe("food[French] ||")["input_ids"]
     text = [*bpe(" It is French.")["input_ids"], bpe.eos_token_id]
     [(_, batch)] = evaluation_batches(encoded, 1, 1)
@@ -71,13 +78,21 @@ def test_a_completion_is_cut_at_max_length_and_counted_but_never_left_unscored(b
 
 def test_truncated_bert_input_keeps_its_special_tokens(minilm_folder):
     tokenizer = load_tokenizer(str(minilm_folder))
-    encoded = encode(text_data("classification", ("x", "y"), text=["hello " * 20, "hello"], label=[1, 0]), "train", tokenizer, config(6), "bert")
+    encoded = encode(
+        text_data("classification", ("x", "y"), text=["hello " * 20, "hello"], label=[1, 0]),
+        "train",
+        tokenizer,
+        config(6),
+        "bert",
+    )
     assert example(encoded, 0) == [101, 7592, 7592, 7592, 7592, 102]
     assert example(encoded, 1) == [101, 7592, 102]
     assert encoded.labels.tolist() == [1, 0]
     assert encoded.truncated == 1
     with pytest.raises(InputError, match="exceed the 2 special tokens"):
-        encode(text_data("classification", ("x", "y"), text=["hello"], label=[1]), "train", tokenizer, config(2), "bert")
+        encode(
+            text_data("classification", ("x", "y"), text=["hello"], label=[1]), "train", tokenizer, config(2), "bert"
+        )
 
 
 def test_unlabelled_examples_are_encoded_and_never_scored(bpe):

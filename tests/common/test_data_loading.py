@@ -12,7 +12,15 @@ CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
 
 
 def config(name, directory=None, **changes):
-    settings = {"files": {}, "text_column": None, "label_column": None, "prompt_column": None, "max_length": 32, "length_multiple": 8, "max_examples": {}}
+    settings = {
+        "files": {},
+        "text_column": None,
+        "label_column": None,
+        "prompt_column": None,
+        "max_length": 32,
+        "length_multiple": 8,
+        "max_examples": {},
+    }
     return DataConfig(name=name, directory=None if directory is None else str(directory), **(settings | changes))
 
 
@@ -32,7 +40,10 @@ VALID = {
     "snips": {f"{split}__txt": "play a song \tPlayMusic\r\n" for split in ("train", "valid", "test")},
     "emotion": {f"{split}__txt": "text;label_name\ni feel fine;joy\n" for split in ("train", "val", "test")},
     "wikitext2": {f"{split}__txt": " \n = Title = \n \n Some text . \n" for split in ("train", "valid", "test")},
-    "e2e": {f"{split}__csv": '"mr","ref"\n"name[A], food[B]","A serves\nB."\n' for split in ("trainset", "devset", "testset_w_refs")},
+    "e2e": {
+        f"{split}__csv": '"mr","ref"\n"name[A], food[B]","A serves\nB."\n'
+        for split in ("trainset", "devset", "testset_w_refs")
+    },
 }
 TASKS = {name: CLASSIFICATION if entry.kind == "classification" else LANGUAGE for name, entry in DATASETS.items()}
 
@@ -84,7 +95,10 @@ def test_each_local_form_gives_texts_labels_and_prompts(tmp_path):
     assert data["sst2"].label_names == ("negative", "positive")
     assert data["cola"].splits["validation"].to_dict() == {"text": ["A sentence."], "label": [1]}
     assert data["cola"].splits["test"].to_dict() == {"text": ["No label."]}
-    assert data["snips"].splits["test"].to_dict() == {"text": ["play a song"], "label": [data["snips"].label_names.index("PlayMusic")]}
+    assert data["snips"].splits["test"].to_dict() == {
+        "text": ["play a song"],
+        "label": [data["snips"].label_names.index("PlayMusic")],
+    }
     assert data["emotion"].splits["train"].to_dict() == {"text": ["i feel fine"], "label": [1]}
     assert data["wikitext2"].splits["train"].to_dict() == {"text": ["", " = Title =", "", " Some text ."]}
     assert data["e2e"].splits["test"].to_dict() == {"text": ["A serves\nB."], "prompt": ["name[A], food[B]"]}
@@ -97,7 +111,12 @@ def test_sst2_is_also_read_with_the_label_first(tmp_path):
 
 
 def test_a_header_is_recognised_and_a_byte_order_mark_ignored(tmp_path):
-    folder = write(tmp_path, train__tsv="\ufeffsentence\tlabel\ngood\t1\n", dev__tsv="sentence\tlabel\nbad\t0\n", test__tsv="index\tsentence\n0\tx\n")
+    folder = write(
+        tmp_path,
+        train__tsv="\ufeffsentence\tlabel\ngood\t1\n",
+        dev__tsv="sentence\tlabel\nbad\t0\n",
+        test__tsv="index\tsentence\n0\tx\n",
+    )
     data = load("sst2", folder)
     assert data.splits["train"].to_dict() == {"text": ["good"], "label": [1]}
     assert data.unlabelled == {"test"}
@@ -110,7 +129,9 @@ def test_hub_layouts_are_read_with_an_unlabelled_test_split(tmp_path, extension)
     folder = tmp_path / "data"
     folder.mkdir()
     for split, label in (("train", 1), ("validation", 0), ("test", -1)):
-        rows = Dataset.from_dict({"idx": [0, 1], "sentence": ['a "quoted", text', "line\nbreak"], "label": [label, label]})
+        rows = Dataset.from_dict(
+            {"idx": [0, 1], "sentence": ['a "quoted", text', "line\nbreak"], "label": [label, label]}
+        )
         path = folder / (f"{split}-00000-of-00001.parquet" if extension == "parquet" else f"{split}.{extension}")
         if extension == "csv":
             rows.to_csv(path)
@@ -128,7 +149,13 @@ def test_hub_layouts_are_read_with_an_unlabelled_test_split(tmp_path, extension)
 
 def test_shards_are_joined_in_order_and_a_missing_one_is_an_error(tmp_path):
     folder = write(tmp_path, valid__txt="x\t0\n", test__txt="y\t1\n")
-    write(folder, **{"train-00000-of-00002.csv": "sentence,label\nfirst,0\n", "train-00001-of-00002.csv": "sentence,label\nsecond,1\n"})
+    write(
+        folder,
+        **{
+            "train-00000-of-00002.csv": "sentence,label\nfirst,0\n",
+            "train-00001-of-00002.csv": "sentence,label\nsecond,1\n",
+        },
+    )
     assert load("sst2", folder).splits["train"]["text"][:] == ["first", "second"]
     (folder / "train-00000-of-00002.csv").unlink()
     with pytest.raises(InputError, match="train-00000-of-00002"):
@@ -201,21 +228,53 @@ def test_a_defect_in_a_users_file_is_reported(tmp_path, file, content, expected)
 
 def test_users_labels_are_sorted_and_integers_by_value(tmp_path):
     write(tmp_path, words__csv="t,y\na,b\nb,a\nc,b\n", numbers__csv="t,y\na,10\nb,2\nc,10\n", val__csv="t,y\na,c\n")
-    words = load_dataset(config("files", tmp_path, files={"train": "words.csv", "validation": "words.csv"}, text_column="t", label_column="y"), CLASSIFICATION)
+    words = load_dataset(
+        config(
+            "files",
+            tmp_path,
+            files={"train": "words.csv", "validation": "words.csv"},
+            text_column="t",
+            label_column="y",
+        ),
+        CLASSIFICATION,
+    )
     numbers = load_dataset(
-        config("files", tmp_path, files={"train": "numbers.csv", "validation": "numbers.csv"}, text_column="t", label_column="y"), CLASSIFICATION
+        config(
+            "files",
+            tmp_path,
+            files={"train": "numbers.csv", "validation": "numbers.csv"},
+            text_column="t",
+            label_column="y",
+        ),
+        CLASSIFICATION,
     )
     assert (words.label_names, words.splits["train"]["label"][:]) == (("a", "b"), [1, 0, 1])
     assert (numbers.label_names, numbers.splits["train"]["label"][:]) == (("2", "10"), [1, 0, 1])
     with pytest.raises(InputError, match=r"val\.csv, line 2.*'c'"):
-        load_dataset(config("files", tmp_path, files={"train": "words.csv", "validation": "val.csv"}, text_column="t", label_column="y"), CLASSIFICATION)
+        load_dataset(
+            config(
+                "files",
+                tmp_path,
+                files={"train": "words.csv", "validation": "val.csv"},
+                text_column="t",
+                label_column="y",
+            ),
+            CLASSIFICATION,
+        )
 
 
 def test_users_files_serve_language_modelling_with_and_without_a_prompt(tmp_path):
-    write(tmp_path, lines__txt="def f():\n    return 1\n\n", pairs__jsonl='{"q": "a", "text": "b"}\n{"q": "c", "text": "d"}\n')
+    write(
+        tmp_path,
+        lines__txt="def f():\n    return 1\n\n",
+        pairs__jsonl='{"q": "a", "text": "b"}\n{"q": "c", "text": "d"}\n',
+    )
     text = load_dataset(config("files", tmp_path, files={"train": "lines.txt", "validation": "lines.txt"}), LANGUAGE)
     assert (text.kind, text.splits["train"]["text"][:]) == ("text", ["def f():", "    return 1", ""])
-    pairs = load_dataset(config("files", tmp_path, files={"train": "pairs.jsonl", "validation": "pairs.jsonl"}, prompt_column="q"), LANGUAGE)
+    pairs = load_dataset(
+        config("files", tmp_path, files={"train": "pairs.jsonl", "validation": "pairs.jsonl"}, prompt_column="q"),
+        LANGUAGE,
+    )
     assert (pairs.kind, pairs.splits["train"].to_dict()) == ("completion", {"text": ["b", "d"], "prompt": ["a", "c"]})
 
 
@@ -224,7 +283,10 @@ def test_a_missing_validation_split_is_a_fixed_tenth_of_train(tmp_path):
     content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows)
     write(tmp_path, train__csv=content, test__csv=content)
     data, again = (load("imdb", tmp_path) for _ in range(2))
-    train, validation = (list(zip(data.splits[split]["text"], data.splits[split]["label"], strict=True)) for split in ("train", "validation"))
+    train, validation = (
+        list(zip(data.splits[split]["text"], data.splits[split]["label"], strict=True))
+        for split in ("train", "validation")
+    )
     assert (len(train), len(validation)) == (90, 10)
     assert sorted(train + validation) == sorted(rows)
     assert again.splits["train"].to_dict() == data.splits["train"].to_dict()
@@ -261,7 +323,11 @@ def test_a_missing_folder_file_or_ambiguous_file_says_what_was_expected(tmp_path
         ({"name": "e2e"}, CLASSIFICATION, "sst2, cola, imdb, ag_news, emotion, snips"),
         ({"name": "files", "files": {"train": "a.csv"}}, CLASSIFICATION, "data.label_column"),
         ({"name": "files", "files": {"train": "a.csv"}, "label_column": "y"}, LANGUAGE, "remove data.label_column"),
-        ({"name": "files", "files": {"train": "a.csv"}, "label_column": "y", "prompt_column": "q"}, LANGUAGE, "exclude"),
+        (
+            {"name": "files", "files": {"train": "a.csv"}, "label_column": "y", "prompt_column": "q"},
+            LANGUAGE,
+            "exclude",
+        ),
         ({"name": "files", "files": {"test": "a.csv"}}, LANGUAGE, "train"),
         ({"name": "files", "files": {"train": "a.csv", "dev": "b.csv"}}, LANGUAGE, "dev"),
         ({"name": "files", "files": {"train": "no/such/file.csv"}}, LANGUAGE, "no/such/file.csv"),
@@ -295,7 +361,10 @@ def test_the_hub_is_asked_by_its_id_and_its_columns_are_read(monkeypatch):
         asked.append(arguments)
         rows = {"sentence": ["a ", "b"], "label": [0, 1], "idx": [0, 1]}
         return datasets.DatasetDict(
-            {split: datasets.Dataset.from_dict(rows | ({"label": [-1, -1]} if split == "test" else {})) for split in ("train", "validation", "test")}
+            {
+                split: datasets.Dataset.from_dict(rows | ({"label": [-1, -1]} if split == "test" else {}))
+                for split in ("train", "validation", "test")
+            }
         )
 
     monkeypatch.setattr(datasets, "load_dataset", hub)

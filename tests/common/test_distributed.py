@@ -36,7 +36,12 @@ def test_with_idle_items_every_process_computes_equally_many(items, size):
     dealt = [list(share(range(items), Pretend(rank, size), lambda item: -item - 1)) for rank in range(size)]
     assert {len(one) for one in dealt} == {-(-items // size)}
     assert sorted(item for one in dealt for _, item in one if item >= 0) == list(range(items))
-    assert all(item == -items and number == items - 1 and place == len(one) - 1 for one in dealt for place, (number, item) in enumerate(one) if item < 0)
+    assert all(
+        item == -items and number == items - 1 and place == len(one) - 1
+        for one in dealt
+        for place, (number, item) in enumerate(one)
+        if item < 0
+    )
 
 
 def test_a_single_process_computes_everything():
@@ -49,12 +54,16 @@ def test_sums_keep_more_than_float32_has():
     assert sum_exactly(ALONE, mine) is mine
 
 
-@pytest.mark.parametrize(("batch", "given", "processes", "expected"), [(32, None, 1, 32), (32, None, 4, 8), (32, 4, 4, 4), (32, 8, 1, 8)])
+@pytest.mark.parametrize(
+    ("batch", "given", "processes", "expected"), [(32, None, 1, 32), (32, None, 4, 8), (32, 4, 4, 4), (32, 8, 1, 8)]
+)
 def test_the_micro_batch_divides_the_step_evenly(batch, given, processes, expected):
     assert micro_batch_size(batch, given, Pretend(0, processes)) == expected
 
 
 @pytest.mark.parametrize(("batch", "given", "processes"), [(32, None, 3), (32, 16, 4), (32, 5, 2)])
 def test_uneven_shares_are_refused_with_the_numbers(batch, given, processes):
-    with pytest.raises(InputError, match=rf"multiple of micro_batch_size x processes.*It is {batch}.*{processes} processes"):
+    with pytest.raises(
+        InputError, match=rf"multiple of micro_batch_size x processes.*It is {batch}.*{processes} processes"
+    ):
         micro_batch_size(batch, given, Pretend(0, processes))

@@ -52,7 +52,10 @@ def test_rates_rows_columns_and_rectangles_behave_as_independent_draws(p):
         z = (mask - (1.0 - p)) / np.sqrt(p * (1.0 - p))
         rows, columns = z.mean(1) * np.sqrt(SHAPE[1]), z.mean(0) * np.sqrt(SHAPE[0])
         rectangles = z[:-1, :-1] * z[1:, :-1] * z[:-1, 1:] * z[1:, 1:]
-        neighbours = [(z[1:] * z[:-1]).mean() * np.sqrt(z[1:].size), (z[:, 1:] * z[:, :-1]).mean() * np.sqrt(z[:, 1:].size)]
+        neighbours = [
+            (z[1:] * z[:-1]).mean() * np.sqrt(z[1:].size),
+            (z[:, 1:] * z[:, :-1]).mean() * np.sqrt(z[:, 1:].size),
+        ]
         return [z.mean() * np.sqrt(z.size), (rows.var() - 1) * np.sqrt(len(rows) / 2), (columns.var() - 1) * np.sqrt(len(columns) / 2), *neighbours,
                 rectangles.mean() * np.sqrt(rectangles.size)]  # fmt: skip
 

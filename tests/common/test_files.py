@@ -59,7 +59,9 @@ def test_json_has_no_nan(tmp_path, value):
 @settings(deadline=None, max_examples=30)
 @given(
     st.dictionaries(
-        st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=1, max_size=12).filter(lambda name: name != "__metadata__"),
+        st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=1, max_size=12).filter(
+            lambda name: name != "__metadata__"
+        ),
         st.sampled_from(["f4", "f8", "f2", "i4", "i8", "u1", "?"]).flatmap(
             lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
         ),
@@ -77,7 +79,11 @@ def test_arrays_come_back_as_they_were_scalars_and_empty_ones_included(tmp_path_
     assert found == metadata
     assert set(loaded) == set(arrays)
     for name, array in arrays.items():
-        assert (loaded[name].dtype, loaded[name].shape, loaded[name].tobytes()) == (array.dtype, array.shape, array.tobytes())
+        assert (loaded[name].dtype, loaded[name].shape, loaded[name].tobytes()) == (
+            array.dtype,
+            array.shape,
+            array.tobytes(),
+        )
 
 
 def test_transposed_and_strided_arrays_are_stored_by_value(tmp_path):
@@ -91,7 +97,9 @@ def test_transposed_and_strided_arrays_are_stored_by_value(tmp_path):
 def test_bfloat16_is_widened_without_loss_for_every_bit_pattern(tmp_path):
     patterns = np.arange(2**16, dtype="<u2")
     half = np.float16([0.5, -2.0])
-    write_safetensors(tmp_path / "x", {"h": ("F16", (2,), half.tobytes()), "b": ("BF16", (256, 256), patterns.tobytes())})
+    write_safetensors(
+        tmp_path / "x", {"h": ("F16", (2,), half.tobytes()), "b": ("BF16", (256, 256), patterns.tobytes())}
+    )
     loaded, _ = load_arrays(tmp_path / "x")
     widened = loaded["b"]
     assert (widened.dtype, widened.shape) == (np.float32, (256, 256))
@@ -100,7 +108,9 @@ def test_bfloat16_is_widened_without_loss_for_every_bit_pattern(tmp_path):
     assert np.array_equal(loaded["h"], half)
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 100, struct.pack("<Q", 10**12) + b"{}", struct.pack("<Q", 2) + b"[]"])
+@pytest.mark.parametrize(
+    "content", [b"", b"short", b"\xff" * 100, struct.pack("<Q", 10**12) + b"{}", struct.pack("<Q", 2) + b"[]"]
+)
 def test_what_is_no_safetensors_file_is_said_to_be_none(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(InputError, match="cannot be read as a safetensors file"):

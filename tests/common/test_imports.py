@@ -15,13 +15,25 @@ import common
 
 ROOT = Path(common.__file__).resolve().parents[1]
 FRAMEWORKS = ("torch", "mindspore")
-HEAVY = (*FRAMEWORKS, "transformers", "datasets", "matplotlib", "peft", "pandas", "pyarrow", "safetensors", "huggingface_hub")
+HEAVY = (
+    *FRAMEWORKS,
+    "transformers",
+    "datasets",
+    "matplotlib",
+    "peft",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "huggingface_hub",
+)
 
 
 def imported(statement: str, watched: tuple[str, ...]) -> set[str]:
     """Which of the ``watched`` packages a fresh interpreter has loaded after ``statement``."""
     code = f"{statement}\nimport json, sys\nprint('LOADED', json.dumps([name for name in {watched!r} if name in sys.modules]))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("LOADED ")]
     return set(json.loads(line.removeprefix("LOADED ")))
@@ -48,8 +60,18 @@ def test_no_line_of_the_shared_half_imports_a_framework_or_a_half():
     found = []
     for path in sorted((ROOT / "common").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            found += [f"{path.relative_to(ROOT)}:{node.lineno} {name}" for name in names if name.partition(".")[0] in forbidden]
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            found += [
+                f"{path.relative_to(ROOT)}:{node.lineno} {name}"
+                for name in names
+                if name.partition(".")[0] in forbidden
+            ]
     assert found == []
 
 
@@ -65,4 +87,6 @@ def test_the_pytorch_half_imports_no_mindspore():
 
 
 def test_the_command_line_starts_without_anything_heavy():
-    assert imported("import common.cli.main as m\ntry:\n    m.main(['--help'])\nexcept SystemExit: pass", HEAVY) == set()
+    assert (
+        imported("import common.cli.main as m\ntry:\n    m.main(['--help'])\nexcept SystemExit: pass", HEAVY) == set()
+    )

@@ -32,15 +32,34 @@ VERSIONS = {"python": "3.11.7", "numpy": "1.26.4", "torch": "2.13.0", "mindspore
 
 def result(row: Row, verdict: str = "rounding", target: str = "ops.x") -> RowResult:
     """As if ``row`` had been verified."""
-    outcome = Outcome(target, len(row.cases), error=1.25e-7, torch_error=1e-7, gradient_error=3e-7, torch_gradient_error=2e-7, worst=str(row.cases[0]))
-    old = Outcome(row.legacy, len(row.cases), failures=[Failure("3x4 normal", "output 0: at [0, 0]: 1.0, torch 2.0")]) if row.legacy else None
+    outcome = Outcome(
+        target,
+        len(row.cases),
+        error=1.25e-7,
+        torch_error=1e-7,
+        gradient_error=3e-7,
+        torch_gradient_error=2e-7,
+        worst=str(row.cases[0]),
+    )
+    old = (
+        Outcome(row.legacy, len(row.cases), failures=[Failure("3x4 normal", "output 0: at [0, 0]: 1.0, torch 2.0")])
+        if row.legacy
+        else None
+    )
     return RowResult(row.name, verdict, outcome, old, "wrong as documented" if old else "")
 
 
 def verification(**changes) -> dict:
     """A verification of the whole registry."""
     rows = {name: entry(row, result(row), {}) for name, row in registry().items()}
-    head = {"schema": 1, "versions": VERSIONS, "device": "cpu", "date": "2026-01-02", "registry": digest(), "mode": "pynative"}
+    head = {
+        "schema": 1,
+        "versions": VERSIONS,
+        "device": "cpu",
+        "date": "2026-01-02",
+        "registry": digest(),
+        "mode": "pynative",
+    }
     return head | {"rows": rows} | changes
 
 
@@ -64,7 +83,17 @@ def shown(capsys, *arguments: str) -> str:
 def test_show_tells_everything_known_of_a_row(published, capsys):
     row = registry()["torch.tanh"]
     text = shown(capsys, "show", "tanh")
-    wanted = [row.name, *row.targets, row.adaptation, row.legacy, "wrong as documented", "rounding", "1.2e-07 (torch 1.0e-07)", "2026-01-02", "transcendental"]
+    wanted = [
+        row.name,
+        *row.targets,
+        row.adaptation,
+        row.legacy,
+        "wrong as documented",
+        "rounding",
+        "1.2e-07 (torch 1.0e-07)",
+        "2026-01-02",
+        "transcendental",
+    ]
     assert [part for part in wanted if part not in text] == []
     assert all(str(case) in text for case in row.cases)
     assert "print(torch.tanh(x))" in text
@@ -86,11 +115,15 @@ def test_list_filters(published, capsys):
         return [line.split()[0] for line in lines[1:-1]]
 
     assert listed() == names
-    assert listed("--section", "torch.nn.functional") == [name for name in names if name.rpartition(".")[0] == "torch.nn.functional"]
+    assert listed("--section", "torch.nn.functional") == [
+        name for name in names if name.rpartition(".")[0] == "torch.nn.functional"
+    ]
     assert listed("--legacy") == [name for name in names if registry()[name].legacy]
     assert "torch.tanh" in listed("--search", "TANH")
     assert "torch.abs" not in listed("--search", "tanh")
-    assert listed("--verdict", "rounding", "--section", "torch") == [name for name in names if name.rpartition(".")[0] == "torch"]
+    assert listed("--verdict", "rounding", "--section", "torch") == [
+        name for name in names if name.rpartition(".")[0] == "torch"
+    ]
     assert shown(capsys, "list", "--verdict", "adapted") == "no row fits\n"
 
 
@@ -118,7 +151,9 @@ def test_verifying_needs_both_frameworks_and_says_which_is_missing(monkeypatch):
 
 
 def test_rows_are_selected_by_name_and_pattern_in_the_order_of_the_registry():
-    assert [row.name for row in selected(["tanh", "torch.abs"])] == sorted(["torch.tanh", "torch.abs"], key=list(registry()).index)
+    assert [row.name for row in selected(["tanh", "torch.abs"])] == sorted(
+        ["torch.tanh", "torch.abs"], key=list(registry()).index
+    )
     functional = [name for name in registry() if name.startswith("torch.nn.functional.")]
     assert [row.name for row in selected(["nn.functional.*"])] == functional
     assert [row.name for row in selected(["torch.nn.functional.*", "nn.functional.gelu"])] == functional
@@ -142,9 +177,17 @@ def test_an_infinite_error_is_no_number_in_json():
 def test_the_last_verification_counts_more_than_the_lock_file(tmp_path):
     """A target that was right when it was probed and fails now is shown as it is now."""
     row = registry()["torch.abs"]
-    lock.save(tmp_path / "lock.json", "cpu", "2.10.0", {row.name: {"target": "mint.abs", "passed": ["mint.abs", "ops.abs"], "rejected": {}}})
+    lock.save(
+        tmp_path / "lock.json",
+        "cpu",
+        "2.10.0",
+        {row.name: {"target": "mint.abs", "passed": ["mint.abs", "ops.abs"], "rejected": {}}},
+    )
     failed = Outcome("mint.abs", 2, failures=[Failure("3x4 normal", "output 0: at [0]: 1, torch 2")])
-    for found, said in ((RowResult(row.name, "failed", failed), "3x4 normal: output 0: at [0]: 1, torch 2"), (result(row, target="mint.abs"), "passed")):
+    for found, said in (
+        (RowResult(row.name, "failed", failed), "3x4 normal: output 0: at [0]: 1, torch 2"),
+        (result(row, target="mint.abs"), "passed"),
+    ):
         [view] = report.views([row], verification(rows={row.name: entry(row, found, {})}), [tmp_path / "lock.json"])
         assert view.official == ("mint.abs", said)
         assert view.said("ops.abs") == "passed"
@@ -170,7 +213,11 @@ def test_msprobe_export_pairs_what_was_right_and_nothing_else(published, capsys,
     entries = {
         "torch.abs": {"target": "mint.abs", "passed": ["mint.abs", "ops.abs"], "rejected": {}},
         "torch.tanh": {"target": "shim.tanh", "passed": [], "rejected": {"mint.tanh": "wrong", "ops.tanh": "wrong"}},
-        "torch.nn.functional.gelu": {"target": "shim.gelu", "passed": ["mint.nn.functional.gelu"], "rejected": {"ops.gelu": "wrong"}},
+        "torch.nn.functional.gelu": {
+            "target": "shim.gelu",
+            "passed": ["mint.nn.functional.gelu"],
+            "rejected": {"ops.gelu": "wrong"},
+        },
     }
     monkeypatch.setattr(lock, "SHIPPED", tmp_path / "lock.json")
     lock.save(tmp_path / "lock.json", "cpu", "2.10.0", entries)
@@ -225,7 +272,9 @@ def test_what_a_row_says_cannot_break_the_pages(published, monkeypatch):
     monkeypatch.setattr("common.api_mapping.report.registry", lambda: {"torch.abs": row})
     monkeypatch.setattr("common.api_mapping.export.registry", lambda: {"torch.abs": row})
     monkeypatch.setattr("common.api_mapping.export.digest", lambda: "x")
-    write_json(published / "api_mapping.json", verification(registry="x", rows={"torch.abs": entry(row, result(row), {})}))
+    write_json(
+        published / "api_mapping.json", verification(registry="x", rows={"torch.abs": entry(row, result(row), {})})
+    )
     markdown, html = (path.read_text() for path in write_pages(published))
     [line] = [line for line in markdown.splitlines() if line.startswith("| `torch.abs`")]
     head = next(line for line in markdown.splitlines() if line.startswith("| torch |"))
@@ -243,8 +292,14 @@ def test_pages_that_are_up_to_date_are_not_stale(published):
     ("change", "part"),
     [
         (lambda content: content["rows"].pop("torch.abs"), "1 rows are not verified (torch.abs)"),
-        (lambda content: content["rows"]["torch.abs"].update(digest="old"), "1 rows are changed since the verification (torch.abs)"),
-        (lambda content: content["rows"].update({"torch.gone": content["rows"]["torch.abs"]}), "no longer in the registry (torch.gone)"),
+        (
+            lambda content: content["rows"]["torch.abs"].update(digest="old"),
+            "1 rows are changed since the verification (torch.abs)",
+        ),
+        (
+            lambda content: content["rows"].update({"torch.gone": content["rows"]["torch.abs"]}),
+            "no longer in the registry (torch.gone)",
+        ),
         (lambda content: content.update(registry="old"), "digest is old"),
         (lambda content: content.update(mode="graph"), "compiled only"),
     ],
@@ -307,7 +362,10 @@ def namespace(monkeypatch):
 
     functional.own, functional.adapter, functional.broken = own, adapter, broken
     functional.constant = 3
-    rows = {name: Row(f"torch.{name}", (f"ops.{name}", f"shim.{name}"), ()) for name in ("own", "adapter", "broken", "constant", "absent")}
+    rows = {
+        name: Row(f"torch.{name}", (f"ops.{name}", f"shim.{name}"), ())
+        for name in ("own", "adapter", "broken", "constant", "absent")
+    }
     functional._ROWS = rows
     known = {"ops.own": own, "shim.adapter": adapter, "shim.broken": broken}
 
@@ -334,7 +392,10 @@ def test_outermost_calls_are_logged_with_shapes_and_targets(namespace):
         namespace.own([Tensor(), Tensor(4)])
         namespace.adapter(Tensor(5))
     assert log.rows() == {"torch.own": 3, "torch.adapter": 1}, "the call inside the adapter must not be counted"
-    calls = {(call["torch"], call["target"], call["adapted"], *call["arguments"], *call["keywords"].items()): call["count"] for call in log.to_json()["calls"]}
+    calls = {
+        (call["torch"], call["target"], call["adapted"], *call["arguments"], *call["keywords"].items()): call["count"]
+        for call in log.to_json()["calls"]
+    }
     assert calls == {
         ("torch.own", "ops.own", False, "float32 2x3", ("scale", "0.5")): 2,
         ("torch.own", "ops.own", False, "[float32 0-d, float32 4]"): 1,

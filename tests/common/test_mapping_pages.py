@@ -6,4 +6,6 @@ from common.api_mapping.export import MAKE, stale
 def test_the_published_mapping_is_up_to_date():
     problems = stale()
     verify, docs = MAKE.split(" && ")
-    assert not problems, f"docs/api_mapping.*: {'; '.join(problems)}. Run these two commands and commit what they write:\n  {verify}\n  {docs}"
+    assert not problems, (
+        f"docs/api_mapping.*: {'; '.join(problems)}. Run these two commands and commit what they write:\n  {verify}\n  {docs}"
+    )

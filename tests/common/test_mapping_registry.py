@@ -94,9 +94,21 @@ def test_every_adapter_that_is_named_stands_in_the_sources():
     for file in ADAPTERS.rglob("*.py"):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         written = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-        written |= {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets if isinstance(target, ast.Name)}
-        written |= {alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-        [*listed] = [node.value for node in tree.body if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"]
+        written |= {
+            target.id
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        written |= {
+            alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+        }
+        [*listed] = [
+            node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__"
+        ]
         exported = {item.value for names in listed for item in names.elts}
         assert exported <= written, file
         section = file.relative_to(ADAPTERS).parts[0].removesuffix(".py")
@@ -115,7 +127,9 @@ def test_every_tolerance_class_exists_for_values_and_gradients():
 
 
 def test_every_limit_names_some_call():
-    assert [(row.name, part) for row in named() for part in row.limits if not any(part in str(tried) for tried in row.cases)] == []
+    assert [
+        (row.name, part) for row in named() for part in row.limits if not any(part in str(tried) for tried in row.cases)
+    ] == []
 
 
 # Inputs
@@ -134,13 +148,24 @@ def fingerprint() -> str:
 
 def test_inputs_and_digests_are_the_same_in_another_process():
     program = "from tests.common.test_mapping_registry import *; print(fingerprint(), digest())"
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env={"PYTHONHASHSEED": "7", "PATH": ""}, capture_output=True, text=True, timeout=120)
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"PYTHONHASHSEED": "7", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert run.stdout.split() == [fingerprint(), digest()], run.stderr[-2000:]
 
 
 def test_inputs_are_these_bits_on_every_host():
     """Integers that no library may change: the counter-based generator's raw output, scaled by powers of two."""
-    assert draw(Array("uniform", (3,), low=0.0, high=1.0), "key").tolist() == [0.22783935070037842, 0.38930732011795044, 0.9159237742424011]
+    assert draw(Array("uniform", (3,), low=0.0, high=1.0), "key").tolist() == [
+        0.22783935070037842,
+        0.38930732011795044,
+        0.9159237742424011,
+    ]
     assert draw(Array("integers", (4,), "int64", -5, 6), "key").tolist() == [-3, -1, 5, 1]
     assert draw(Array("permutation", (5,), "int64"), "key").tolist() == [4, 0, 1, 3, 2]
     assert draw(Array("normal", (2,), "float64"), "key").tolist() == [-0.2709759994642084, 0.9519462824931385]
@@ -228,7 +253,10 @@ def test_rows_are_found_by_short_names(given, name):
     assert find(given).name == name
 
 
-@pytest.mark.parametrize(("given", "nearest"), [("torch.varr", "torch.var"), ("cros_entropy", "cross_entropy"), ("torch.nn.Liner", "torch.nn.Linear")])
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [("torch.varr", "torch.var"), ("cros_entropy", "cross_entropy"), ("torch.nn.Liner", "torch.nn.Linear")],
+)
 def test_an_unknown_name_tells_the_nearest(given, nearest):
     with pytest.raises(InputError, match="has no row") as told:
         find(given)

@@ -59,9 +59,22 @@ def machine(tmp_path, monkeypatch):
         "torch.add": {"target": None, "passed": [], "rejected": {"mint.add": "The kernel Add unregistered."}},
     }
     lock.save(lock.user_file(), "cpu", "2.10.0", rows)
-    verdicts = {"torch.abs": "exact", "torch.tanh": "adapted", "torch.nn.functional.gelu": "rounding", "torch.add": "unsupported here"}
+    verdicts = {
+        "torch.abs": "exact",
+        "torch.tanh": "adapted",
+        "torch.nn.functional.gelu": "rounding",
+        "torch.add": "unsupported here",
+    }
     results = tmp_path / "verification.json"
-    results.write_text(json.dumps({"schema": 1, "device": "cpu", "rows": {name: {"verdict": verdict, "error": 1e-7} for name, verdict in verdicts.items()}}))
+    results.write_text(
+        json.dumps(
+            {
+                "schema": 1,
+                "device": "cpu",
+                "rows": {name: {"verdict": verdict, "error": 1e-7} for name, verdict in verdicts.items()},
+            }
+        )
+    )
     monkeypatch.chdir(tmp_path)
 
     def run(code: str = "", *paths, file: str = "code.py"):
@@ -270,7 +283,13 @@ def test_methods_of_layers():
         "class Trainer:\n    def f(self):\n        self.train()\n"
     )
     called = [(use.name.rpartition(".")[2], use.start[0], use.by_name) for use in found(code) if use.kind == "method"]
-    assert called == [("register_buffer", 5, False), ("train", 8, False), ("eval", 9, True), ("train", 10, True), ("parameters", 11, False)]
+    assert called == [
+        ("register_buffer", 5, False),
+        ("train", 8, False),
+        ("eval", 9, True),
+        ("train", 10, True),
+        ("parameters", 11, False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -328,26 +347,39 @@ def test_what_is_said_of_each_kind_of_row(machine):
 
 
 def test_exit_code_0_needs_a_verified_row_for_every_call(machine):
-    assert machine("import torch\nclass A(torch.nn.Module):\n    def forward(self, x: torch.Tensor):\n        return torch.abs(x)\n").exit_code == 0
+    assert (
+        machine(
+            "import torch\nclass A(torch.nn.Module):\n    def forward(self, x: torch.Tensor):\n        return torch.abs(x)\n"
+        ).exit_code
+        == 0
+    )
     assert machine("x = 1\n").exit_code == 0
     assert machine("import torch\ntorch.acos(x)\n").exit_code == 1
 
 
 def test_structure_never_counts_as_verified(machine):
-    report = machine("import torch\nfrom torch import nn\nnn.Parameter(x)\nnn.ModuleList()\nx.to('cuda')\ntorch.device('cpu')\ntorch.distributed.barrier()\n")
+    report = machine(
+        "import torch\nfrom torch import nn\nnn.Parameter(x)\nnn.ModuleList()\nx.to('cuda')\ntorch.device('cpu')\ntorch.distributed.barrier()\n"
+    )
     assert report.counts()["structure"] == len(report.findings) == 5
     assert {found.verdict for found in report.findings} == {"advice"}
     assert all(found.change or found.target for found in report.findings)
 
 
 def test_private_paths_and_second_names_lead_to_the_row(machine):
-    report = machine("import torch\ntorch.absolute(x)\ntorch.nn.functional.tanh(x)\ntorch.nn.modules.module.Module()\ntorch.nn.Module.forward(a, x)\n")
+    report = machine(
+        "import torch\ntorch.absolute(x)\ntorch.nn.functional.tanh(x)\ntorch.nn.modules.module.Module()\ntorch.nn.Module.forward(a, x)\n"
+    )
     assert [found.row for found in report.findings] == ["torch.abs", "torch.tanh", "", ""]
     assert [found.name for found in report.findings[2:]] == ["torch.nn.Module", "torch.nn.Module.forward"]
 
 
 def test_a_method_is_not_always_the_function_of_that_name(machine, monkeypatch):
-    monkeypatch.setattr(known, "registry", lambda: {name: registry()["torch.abs"] for name in ("torch.abs", "torch.permute", "torch.where", "torch.abs_")})
+    monkeypatch.setattr(
+        known,
+        "registry",
+        lambda: {name: registry()["torch.abs"] for name in ("torch.abs", "torch.permute", "torch.where", "torch.abs_")},
+    )
     report = machine("import torch\nx.abs()\nx.permute(0, 2, 1)\nx.where(y, z)\nx.abs_()\n")
     assert [found.row for found in report.findings] == ["torch.abs", "", "", ""]
 
@@ -379,7 +411,9 @@ def test_a_verification_counts_only_where_it_was_made(machine, tmp_path):
     assert verdict(versions={"mindspore": "2.9.0"}) == "not verified"
     assert verdict(rows={"torch.abs": {"verdict": "exact", "digest": "of an older row"}}) == "not verified"
     assert verdict(rows={"torch.abs": {"verdict": 3}, "torch.tanh": None}) == "not verified"
-    assert verdict(rows={"torch.abs": {"verdict": "failed", "failures": [{"case": "3x4", "message": "off"}]}}) == "failed"
+    assert (
+        verdict(rows={"torch.abs": {"verdict": "failed", "failures": [{"case": "3x4", "message": "off"}]}}) == "failed"
+    )
 
 
 def test_a_machine_without_mindspore_is_told_so(machine, monkeypatch):
@@ -516,22 +550,47 @@ def test_any_bytes_are_decoded(content):
 
 def notebook(*cells: str, **more) -> str:
     kinds = [{"cell_type": "markdown", "source": "# Title"}]
-    return json.dumps({"cells": kinds + [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells], "nbformat": 4, **more})
+    return json.dumps(
+        {
+            "cells": kinds + [{"cell_type": "code", "source": cell.splitlines(keepends=True)} for cell in cells],
+            "nbformat": 4,
+            **more,
+        }
+    )
 
 
 def test_notebooks_share_names_between_cells_and_count_lines_in_each(machine):
     report = machine(
-        notebook("%matplotlib inline\nimport torch\n!pip install x", "y = torch.abs(\n    x)", "def f(:", "%%bash\nls torch", "z = 7\n\nx = torch.tanh(y)"),
+        notebook(
+            "%matplotlib inline\nimport torch\n!pip install x",
+            "y = torch.abs(\n    x)",
+            "def f(:",
+            "%%bash\nls torch",
+            "z = 7\n\nx = torch.tanh(y)",
+        ),
         file="n.ipynb",
     )
-    assert [(found.name, found.cell, found.line) for found in report.findings] == [("torch.abs", 3, 1), ("torch.tanh", 6, 3)]
+    assert [(found.name, found.cell, found.line) for found in report.findings] == [
+        ("torch.abs", 3, 1),
+        ("torch.tanh", 6, 3),
+    ]
     assert report.problems == ["n.ipynb, cell 4 line 1 cannot be parsed: invalid syntax."]
     assert "cell 3 1:5" in render(report)
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", "3", '{"cells": 3}', '{"cells": [3]}', '{"worksheets": [{}, 3]}', "\x00", '{"cells": [], "metadata": {"kernelspec": {"language": "R"}}}'],
+    [
+        "",
+        "[]",
+        "{}",
+        "3",
+        '{"cells": 3}',
+        '{"cells": [3]}',
+        '{"worksheets": [{}, 3]}',
+        "\x00",
+        '{"cells": [], "metadata": {"kernelspec": {"language": "R"}}}',
+    ],
 )
 def test_what_is_no_notebook_is_told(machine, content):
     report = machine(content, file="n.ipynb")
@@ -540,12 +599,17 @@ def test_what_is_no_notebook_is_told(machine, content):
 
 
 def test_old_notebooks(machine):
-    report = machine(json.dumps({"worksheets": [{"cells": [{"cell_type": "code", "input": ["import torch\n", "torch.abs(x)"]}]}]}), file="n.ipynb")
+    report = machine(
+        json.dumps({"worksheets": [{"cells": [{"cell_type": "code", "input": ["import torch\n", "torch.abs(x)"]}]}]}),
+        file="n.ipynb",
+    )
     assert [(found.cell, found.line) for found in report.findings] == [(1, 2)]
 
 
 def test_only_magics_are_taken_out():
-    unit = parse_cell("x = (7\n% 3)\ns = '''\n%d items\n!ls\n'''\n%time y\nfiles = !ls\nhelp?\nif x:\n    %run a.py\n!echo 'open\\\n  still'\nlast = 1")
+    unit = parse_cell(
+        "x = (7\n% 3)\ns = '''\n%d items\n!ls\n'''\n%time y\nfiles = !ls\nhelp?\nif x:\n    %run a.py\n!echo 'open\\\n  still'\nlast = 1"
+    )
     assert isinstance(unit, Unit)
     assert [node.lineno for node in unit.tree.body] == [1, 3, 7, 8, 9, 10, 12, 14]
     assert not isinstance(parse_cell("%matplotlib inline\nx = = 3"), Unit)
@@ -553,8 +617,29 @@ def test_only_magics_are_taken_out():
     assert parse_cell("%%writefile a.py\nx = = 3").tree.body == []
 
 
-MAGICS = st.sampled_from(["%matplotlib inline", "!ls -l 'x'", "?torch", "torch?", "%time torch.tanh(1)", "out = !ls", "%load_ext (", "! echo {x"])
-PYTHON = st.sampled_from(["", "# note", "x = 3", "y = {'a': [1,\n 2]}", "text = '''\n%d\n'''", "def f():\n    return 3", "for i in x:\n    !ls\n"])
+MAGICS = st.sampled_from(
+    [
+        "%matplotlib inline",
+        "!ls -l 'x'",
+        "?torch",
+        "torch?",
+        "%time torch.tanh(1)",
+        "out = !ls",
+        "%load_ext (",
+        "! echo {x",
+    ]
+)
+PYTHON = st.sampled_from(
+    [
+        "",
+        "# note",
+        "x = 3",
+        "y = {'a': [1,\n 2]}",
+        "text = '''\n%d\n'''",
+        "def f():\n    return 3",
+        "for i in x:\n    !ls\n",
+    ]
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -621,7 +706,19 @@ def test_json_holds_everything(machine):
     assert len(content["findings"]) == len(report.findings)
     assert content["summary"]["covered"] == 1
     assert content["files"] == {"code.py": report.counts("code.py")}
-    assert set(content["findings"][0]) >= {"file", "line", "column", "name", "row", "target", "verdict", "category", "change", "snippet", "by_name_only"}
+    assert set(content["findings"][0]) >= {
+        "file",
+        "line",
+        "column",
+        "name",
+        "row",
+        "target",
+        "verdict",
+        "category",
+        "change",
+        "snippet",
+        "by_name_only",
+    }
 
 
 def test_sarif_is_what_the_standard_asks_for(machine):
@@ -638,7 +735,11 @@ def test_sarif_is_what_the_standard_asks_for(machine):
     rules = driver["rules"]
     assert driver["name"]
     assert len({rule["id"] for rule in rules}) == len(rules) == len(CATEGORIES)
-    assert all(rule["shortDescription"]["text"] and rule["defaultConfiguration"]["level"] in ("none", "note", "warning", "error") for rule in rules)
+    assert all(
+        rule["shortDescription"]["text"]
+        and rule["defaultConfiguration"]["level"] in ("none", "note", "warning", "error")
+        for rule in rules
+    )
     assert run["columnKind"] == "unicodeCodePoints"
     assert len(run["results"]) == sum(found.counted for found in report.findings) == 7
     for result in run["results"]:
@@ -676,7 +777,9 @@ for format in FORMATS:
     render(report, format)
 print("LOADED", [name for name in ("torch", "mindspore", "transformers") if name in sys.modules])
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.stdout.splitlines()[-1] == "LOADED []", done.stderr[-2000:]
 
 
@@ -704,7 +807,12 @@ def test_the_names_are_torchs():
 
 @pytest.mark.needs_mindspore
 def test_the_advice_names_what_mindspore_has():
-    told = [*structure._NAMES.values(), *structure._METHODS.values(), *structure._SECTIONS.values(), *(entry for entry, _ in structure.LAYER_METHODS.values())]
+    told = [
+        *structure._NAMES.values(),
+        *structure._METHODS.values(),
+        *structure._SECTIONS.values(),
+        *(entry for entry, _ in structure.LAYER_METHODS.values()),
+    ]
     targets = {entry.target for entry in told if entry.target.startswith("mindspore.")}
     assert len(targets) > 50
     for target in sorted(targets):
@@ -724,7 +832,9 @@ def test_the_coverage_page(machine, tmp_path):
     spec = importlib.util.spec_from_file_location("scan_coverage", ROOT / "scripts" / "bench" / "scan_coverage.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    report = machine("import torch\ntorch.abs(x)\ntorch.tanh(x)\ntorch.nope(x)\ntorch.nope(x)\nx.to('cpu')\ny: torch.Tensor\n")
+    report = machine(
+        "import torch\ntorch.abs(x)\ntorch.tanh(x)\ntorch.nope(x)\ntorch.nope(x)\nx.to('cpu')\ny: torch.Tensor\n"
+    )
     text = script.page([("code.py", "1.0", report)], ["peft/layer.py"])
     assert "| `code.py` | 1.0 | 5 | 2 | 1 | 2 | 50.0 % | 1 |" in text
     assert "- `code.py`: `torch.nope` (2)" in text

@@ -27,13 +27,21 @@ def oracle(labels, predictions, logits):
     }
     for average in ("macro", "weighted"):
         values = sk.precision_recall_fscore_support(labels, predictions, average=average, zero_division=0)[:3]
-        expected |= {f"{name}_{average}": value for name, value in zip(("precision", "recall", "f1"), values, strict=True)}
+        expected |= {
+            f"{name}_{average}": value for name, value in zip(("precision", "recall", "f1"), values, strict=True)
+        }
     return expected
 
 
 @pytest.mark.filterwarnings("ignore:A single label")
 @settings(deadline=None, max_examples=60)
-@given(st.integers(2, 6).flatmap(lambda k: st.tuples(st.just(k), st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)), min_size=1, max_size=40))))
+@given(
+    st.integers(2, 6).flatmap(
+        lambda k: st.tuples(
+            st.just(k), st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)), min_size=1, max_size=40)
+        )
+    )
+)
 @example((2, [(0, 0), (0, 0)]))  # one class only
 @example((3, [(0, 1), (2, 1)]))  # constant prediction, a class never predicted
 @example((2, [(0, 1), (1, 0)]))  # all wrong

@@ -22,8 +22,14 @@ def parse(half: str, file: str) -> ast.Module:
 
 def exported(tree: ast.Module) -> list[str]:
     """``__all__``, in order."""
-    [names] = [node.value for node in tree.body if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "__all__" for t in node.targets)]
-    return [name.value if isinstance(name, ast.Constant) else ast.unparse(name) for name in names.elts]  # starred: names that come from the registry
+    [names] = [
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "__all__" for t in node.targets)
+    ]
+    return [
+        name.value if isinstance(name, ast.Constant) else ast.unparse(name) for name in names.elts
+    ]  # starred: names that come from the registry
 
 
 def arguments(function: ast.FunctionDef) -> tuple:
@@ -36,12 +42,19 @@ def arguments(function: ast.FunctionDef) -> tuple:
         given.kwarg and given.kwarg.arg,
         [ast.unparse(value) for value in given.defaults],
         [value and ast.unparse(value) for value in given.kw_defaults],
-        [ast.unparse(decorator) for decorator in function.decorator_list if not ast.unparse(decorator).startswith("torch.")],
+        [
+            ast.unparse(decorator)
+            for decorator in function.decorator_list
+            if not ast.unparse(decorator).startswith("torch.")
+        ],
     )
 
 
 def is_property(method: ast.FunctionDef) -> bool:
-    return any(ast.unparse(decorator) == "property" or ast.unparse(decorator).endswith(".setter") for decorator in method.decorator_list)
+    return any(
+        ast.unparse(decorator) == "property" or ast.unparse(decorator).endswith(".setter")
+        for decorator in method.decorator_list
+    )
 
 
 def signatures(tree: ast.Module) -> dict[str, tuple]:
@@ -53,7 +66,11 @@ def signatures(tree: ast.Module) -> dict[str, tuple]:
             found[node.name] = arguments(node)
         elif isinstance(node, ast.ClassDef) and node.name in public:
             for method in node.body:
-                if isinstance(method, ast.FunctionDef) and (method.name == "__init__" or not method.name.startswith("_")) and not is_property(method):
+                if (
+                    isinstance(method, ast.FunctionDef)
+                    and (method.name == "__init__" or not method.name.startswith("_"))
+                    and not is_property(method)
+                ):
                     found[f"{node.name}.{TWIN_METHODS.get(method.name, method.name)}"] = arguments(method)
     return found
 
@@ -64,20 +81,36 @@ def members(tree: ast.Module) -> tuple[set[str], set[str]]:
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name in exported(tree):
             methods = [method for method in node.body if isinstance(method, ast.FunctionDef)]
-            offered |= {f"{node.name}.{TWIN_METHODS.get(method.name, method.name)}" for method in methods if not method.name.startswith("_")}
-            targets = [t for method in methods if method.name == "__init__" for t in ast.walk(method) if isinstance(t, ast.Attribute)]
+            offered |= {
+                f"{node.name}.{TWIN_METHODS.get(method.name, method.name)}"
+                for method in methods
+                if not method.name.startswith("_")
+            }
+            targets = [
+                t
+                for method in methods
+                if method.name == "__init__"
+                for t in ast.walk(method)
+                if isinstance(t, ast.Attribute)
+            ]
             known |= {f"{node.name}.{t.attr}" for t in targets if isinstance(t.ctx, ast.Store)}
     return offered, known | offered
 
 
 def differences(first: dict, second: dict) -> list[str]:
     """Signatures that stand on both sides and differ; what one side imports under the name stands on that side only."""
-    return [f"{name}: {first[name]} / {second[name]}" for name in sorted(first.keys() & second.keys()) if first[name] != second[name]]
+    return [
+        f"{name}: {first[name]} / {second[name]}"
+        for name in sorted(first.keys() & second.keys())
+        if first[name] != second[name]
+    ]
 
 
 def test_both_halves_have_the_same_files():
     """Only MindSpore needs adapters: functions that do what torch's own do."""
-    twins = sorted(path.relative_to(ROOT / "mindspore_impl").as_posix() for path in (ROOT / "mindspore_impl").rglob("*.py"))
+    twins = sorted(
+        path.relative_to(ROOT / "mindspore_impl").as_posix() for path in (ROOT / "mindspore_impl").rglob("*.py")
+    )
     twins = [file for file in twins if not file.startswith("adapters/")]
     assert twins == FILES
     assert len(FILES) >= 12
@@ -90,14 +123,18 @@ def test_twins_export_the_same_names_in_the_same_order(file):
     assert names, "a module without public names has no contract"
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file != "modules.py"])  # whose names are torch's own classes on one side
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file != "modules.py"]
+)  # whose names are torch's own classes on one side
 def test_twins_take_the_same_arguments(file):
     assert differences(*(signatures(parse(half, file)) for half in ("pytorch_impl", "mindspore_impl"))) == []
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file != "modules.py"])
 def test_what_a_public_class_offers_its_twin_has(file):
-    (first, first_known), (second, second_known) = (members(parse(half, file)) for half in ("pytorch_impl", "mindspore_impl"))
+    (first, first_known), (second, second_known) = (
+        members(parse(half, file)) for half in ("pytorch_impl", "mindspore_impl")
+    )
     assert first - second_known == set()
     assert second - first_known == set()
 
@@ -123,7 +160,10 @@ def test_the_operators_written_on_one_side_follow_the_arguments_of_torch():
             try:
                 names = list(inspect.signature(theirs).parameters)
             except ValueError:  # built in: its text signature starts the docstring
-                names = [part.split("=")[0].strip(" *\n") for part in theirs.__doc__.strip().split("(", 1)[1].split(")")[0].split(",")]
+                names = [
+                    part.split("=")[0].strip(" *\n")
+                    for part in theirs.__doc__.strip().split("(", 1)[1].split(")")[0].split(",")
+                ]
             ours = arguments(node)[0]
             known = [name for name in names if name in ours]
             assert known == ours, f"{node.name}: {ours}, torch has {names}"
@@ -132,8 +172,12 @@ def test_the_operators_written_on_one_side_follow_the_arguments_of_torch():
 
 
 def test_a_planted_difference_is_seen():
-    ours = ast.parse('__all__ = ["C", "f"]\ndef f(a, b=1): ...\nclass C:\n    def forward(self, x): ...\n    def _hidden(self): ...')
-    twin = ast.parse('__all__ = ["C", "f"]\ndef f(b, a=1): ...\nclass C:\n    def construct(self, y): ...\n    def _other(self): ...')
+    ours = ast.parse(
+        '__all__ = ["C", "f"]\ndef f(a, b=1): ...\nclass C:\n    def forward(self, x): ...\n    def _hidden(self): ...'
+    )
+    twin = ast.parse(
+        '__all__ = ["C", "f"]\ndef f(b, a=1): ...\nclass C:\n    def construct(self, y): ...\n    def _other(self): ...'
+    )
     assert len(differences(signatures(ours), signatures(twin))) == 2
     assert differences(signatures(ours), signatures(ours)) == []
     assert set(signatures(twin)) == {"f", "C.forward"}

@@ -18,7 +18,9 @@ LABELS = ("class0", "class1", "class2")
 
 def load(folder, kind="bert", labels=LABELS, vocabulary=60, seed=0, dropout=None, **entries):
     task = KINDS[kind][1]
-    return load_model_spec(ModelConfig(str(folder), task, None, dropout, entries), labels if "class" in task else None, vocabulary, 0, seed)
+    return load_model_spec(
+        ModelConfig(str(folder), task, None, dropout, entries), labels if "class" in task else None, vocabulary, 0, seed
+    )
 
 
 def saved(folder, kind="bert", change=lambda arrays: arrays, **config):
@@ -52,7 +54,11 @@ def test_what_is_written_is_read_back_with_the_same_fingerprint(kind, tmp_path):
 
 
 def type_of(kind):
-    return {"bert": "BertForSequenceClassification", "gpt2": "GPT2LMHeadModel", "gpt2-classifier": "GPT2ForSequenceClassification"}[kind]
+    return {
+        "bert": "BertForSequenceClassification",
+        "gpt2": "GPT2LMHeadModel",
+        "gpt2-classifier": "GPT2ForSequenceClassification",
+    }[kind]
 
 
 @pytest.mark.needs_pytorch
@@ -60,7 +66,9 @@ def type_of(kind):
 def test_transformers_loads_what_is_written_without_a_word(kind, tmp_path):
     transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
     spec = saved(tmp_path, kind)
-    model, report = getattr(transformers, type_of(kind)).from_pretrained(tmp_path, output_loading_info=True, dtype=torch.float32)
+    model, report = getattr(transformers, type_of(kind)).from_pretrained(
+        tmp_path, output_loading_info=True, dtype=torch.float32
+    )
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), report
     assert_identical({name: parameter.detach().numpy() for name, parameter in model.named_parameters()}, spec.arrays)
     if kind != "gpt2":
@@ -78,7 +86,9 @@ def test_what_transformers_writes_is_read_to_the_bit(kind, tmp_path):
     model = getattr(transformers, type_of(kind))(transformers.AutoConfig.for_model(**config))
     model.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
-    assert_identical(load(tmp_path, kind).arrays, {name: parameter.detach().numpy() for name, parameter in model.named_parameters()})
+    assert_identical(
+        load(tmp_path, kind).arrays, {name: parameter.detach().numpy() for name, parameter in model.named_parameters()}
+    )
 
 
 def test_the_fingerprint_follows_the_weights_and_not_the_file(tmp_path):
@@ -87,13 +97,21 @@ def test_the_fingerprint_follows_the_weights_and_not_the_file(tmp_path):
     saved(tmp_path / "sharded")
     shard(tmp_path / "sharded", 3)
     assert load(tmp_path / "sharded").fingerprint == expected
-    saved(tmp_path / "bare", change=lambda arrays: {name.removeprefix("bert."): array for name, array in arrays.items()})
+    saved(
+        tmp_path / "bare", change=lambda arrays: {name.removeprefix("bert."): array for name, array in arrays.items()}
+    )
     assert load(tmp_path / "bare").fingerprint == expected
 
     def old(arrays):
-        renamed = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array for name, array in arrays.items()}
+        renamed = {
+            name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): array
+            for name, array in arrays.items()
+        }
         assert renamed.keys() != arrays.keys()
-        return renamed | {"bert.embeddings.position_ids": np.arange(32), "cls.predictions.bias": np.ones(60, np.float32)}
+        return renamed | {
+            "bert.embeddings.position_ids": np.arange(32),
+            "cls.predictions.bias": np.ones(60, np.float32),
+        }
 
     saved(tmp_path / "old", change=old)
     assert load(tmp_path / "old").fingerprint == expected
@@ -112,7 +130,10 @@ def test_every_key_that_does_not_fit_is_listed(prefix, tmp_path):
     """With the base model's prefix and without it, as encoders alone are published."""
 
     def broken(arrays):
-        named = {prefix + name.removeprefix("bert.") if name.startswith("bert.") else name: array for name, array in arrays.items()}
+        named = {
+            prefix + name.removeprefix("bert.") if name.startswith("bert.") else name: array
+            for name, array in arrays.items()
+        }
         del named[f"{prefix}encoder.layer.1.output.dense.weight"]
         del named[f"{prefix}pooler.dense.bias"]
         named[f"{prefix}encoder.layer.0.attention.self.query.weight"] = np.ones((16, 8), np.float32)
@@ -151,7 +172,10 @@ def test_a_head_of_other_size_is_drawn_anew_from_the_seed(tmp_path):
 
 def test_half_precision_checkpoints_are_widened_exactly(tmp_path):
     spec = saved(tmp_path, change=lambda arrays: {name: array.astype(np.float16) for name, array in arrays.items()})
-    assert_identical(load(tmp_path).arrays, {name: array.astype(np.float16).astype(np.float32) for name, array in spec.arrays.items()})
+    assert_identical(
+        load(tmp_path).arrays,
+        {name: array.astype(np.float16).astype(np.float32) for name, array in spec.arrays.items()},
+    )
 
 
 @pytest.mark.parametrize("pickle", ["pytorch_model.bin", "pytorch_model-00001-of-00002.bin"])
@@ -186,7 +210,13 @@ def test_a_broken_index_is_named(tmp_path, text):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "must hold config.json"), ("{", "is not JSON"), ("[]", 'names no "model_type"'), ("3", 'names no "model_type"'), ("{}", 'names no "model_type"')],
+    [
+        (None, "must hold config.json"),
+        ("{", "is not JSON"),
+        ("[]", 'names no "model_type"'),
+        ("3", 'names no "model_type"'),
+        ("{}", 'names no "model_type"'),
+    ],
 )
 def test_a_folder_without_a_usable_configuration_is_refused(tmp_path, text, message):
     if text is not None:
@@ -216,7 +246,11 @@ def test_nothing_is_written_that_is_not_the_model(tmp_path, fault):
     ("kind", "entries", "message"),
     [
         ("bert", {"hiden_size": 8}, "hidden_size"),
-        ("bert", {"hidden_size": 10, "num_attention_heads": 4}, "hidden_size must be a multiple of num_attention_heads; received 10 and 4"),
+        (
+            "bert",
+            {"hidden_size": 10, "num_attention_heads": 4},
+            "hidden_size must be a multiple of num_attention_heads; received 10 and 4",
+        ),
         ("gpt2", {"n_head": 5}, "n_embd must be a multiple of n_head; received 768 and 5"),
         ("gpt2", {"vocab_size": 59}, "60 ids but the model has 59"),
     ],

@@ -61,7 +61,11 @@ def values(noise: float = 0.0, seed: int = 0, dtype=np.float32) -> dict[str, np.
 
 def make(path, results, kind="model", inputs=None, name="models/fake", **options):
     """Record a suite of one case per entry of ``results`` (or of one case)."""
-    results = results if isinstance(results, dict) and all(isinstance(v, dict) or callable(v) for v in results.values()) else {name: results}
+    results = (
+        results
+        if isinstance(results, dict) and all(isinstance(v, dict) or callable(v) for v in results.values())
+        else {name: results}
+    )
 
     def compute(result):
         return lambda host, arrays: (result() if callable(result) else result, {})
@@ -104,13 +108,29 @@ DEFECTS = {
     "one element perturbed": (changed("hidden/02", lambda a: put(a, (1, 2), a[1, 2] + 1e-3)), "hidden/02", "exceeds"),
     "two elements exchanged": (changed("logits", swap_elements), "logits", "exceeds"),
     "a sign flipped": (changed("logits", lambda a: put(a, (0, 1), -a[0, 1])), "logits", "exceeds"),
-    "a NaN": (changed("hidden/01", lambda a: put(a, (2, 3), np.nan)), "hidden/01", "NaN or infinity on one side at [2, 3]"),
+    "a NaN": (
+        changed("hidden/01", lambda a: put(a, (2, 3), np.nan)),
+        "hidden/01",
+        "NaN or infinity on one side at [2, 3]",
+    ),
     "an infinity": (changed("hidden/01", lambda a: put(a, (2, 3), np.inf)), "hidden/01", "NaN or infinity on one side"),
-    "a gradient scaled": (changed("gradient/a.lora_B", lambda a: a * np.float32(1.001)), "gradient/a.lora_B", "exceeds"),
-    "two layers swapped": (lambda a: a | {"hidden/01": a["hidden/02"], "hidden/02": a["hidden/01"]}, "hidden/01", "exceeds"),
+    "a gradient scaled": (
+        changed("gradient/a.lora_B", lambda a: a * np.float32(1.001)),
+        "gradient/a.lora_B",
+        "exceeds",
+    ),
+    "two layers swapped": (
+        lambda a: a | {"hidden/01": a["hidden/02"], "hidden/02": a["hidden/01"]},
+        "hidden/01",
+        "exceeds",
+    ),
     "another dtype": (changed("logits", lambda a: a.astype(np.float64)), "logits", "dtype float64, baseline float32"),
     "another shape": (changed("logits", lambda a: a[:, :5]), "logits", "shape [4, 5], baseline [4, 6]"),
-    "a key dropped": (lambda a: {name: array for name, array in a.items() if name != "gradient/a.lora_A"}, "gradient/a.lora_A", "missing in the test"),
+    "a key dropped": (
+        lambda a: {name: array for name, array in a.items() if name != "gradient/a.lora_A"},
+        "gradient/a.lora_A",
+        "missing in the test",
+    ),
     "a key added": (lambda a: a | {"hidden/99": a["logits"]}, "hidden/99", "missing in the baseline"),
 }
 
@@ -136,7 +156,11 @@ def test_a_nan_on_both_sides_at_the_same_place_does_not_hide_what_is_beside_it(t
     def with_nan(noise, seed, dtype=np.float32):
         return changed("logits", lambda a: put(a, (0, 0), np.nan))(values(noise, seed, dtype))
 
-    pair = make(tmp_path / "a", with_nan(1e-7, 1)), make(tmp_path / "b", with_nan(1e-7, 2)), make(tmp_path / "r", with_nan(0.0, 0, np.float64))
+    pair = (
+        make(tmp_path / "a", with_nan(1e-7, 1)),
+        make(tmp_path / "b", with_nan(1e-7, 2)),
+        make(tmp_path / "r", with_nan(0.0, 0, np.float64)),
+    )
     assert compare(*pair).exit_code == 0
     worse = changed("logits", lambda a: put(a, (1, 1), a[1, 1] + 1e-3))(with_nan(1e-7, 2))
     assert compare(pair[0], make(tmp_path / "c", worse), pair[2]).exit_code == 1
@@ -152,7 +176,13 @@ def test_an_error_that_the_baseline_has_too_is_ill_conditioned_and_without_a_ref
 
 
 def test_a_larger_error_within_the_cap_is_a_rounding_that_says_why(traces):
-    found = compare(*traces(lambda arrays: arrays | {name: array for name, array in values(6e-6, 5).items() if name.startswith("hidden/")}))
+    found = compare(
+        *traces(
+            lambda arrays: (
+                arrays | {name: array for name, array in values(6e-6, 5).items() if name.startswith("hidden/")}
+            )
+        )
+    )
     assert found.counts["rounding"] == 1
     assert LIMITS["model", "hidden"].why in to_text(found)
     assert found.exit_code == 0
@@ -160,7 +190,10 @@ def test_a_larger_error_within_the_cap_is_a_rounding_that_says_why(traces):
 
 @pytest.mark.parametrize("dropped", [0, 1])
 def test_a_missing_case_is_not_comparable_and_never_a_pass(tmp_path, dropped):
-    folders = [make(tmp_path / side, {"models/one": values(1e-7, seed), "models/two": values(1e-7, seed)}) for seed, side in enumerate(("a", "b"))]
+    folders = [
+        make(tmp_path / side, {"models/one": values(1e-7, seed), "models/two": values(1e-7, seed)})
+        for seed, side in enumerate(("a", "b"))
+    ]
     manifest = json.loads((folders[dropped].path / "manifest.json").read_text())
     manifest["cases"] = manifest["cases"][:1]
     (folders[dropped].path / "manifest.json").write_text(json.dumps(manifest))
@@ -177,7 +210,9 @@ def test_a_case_that_raised_is_an_error_and_not_a_pass(tmp_path):
     def fails():
         raise ValueError("no such kernel")
 
-    found = compare(make(tmp_path / "a", {"ops/x/00": values(1e-7, 1)}, "layer"), make(tmp_path / "b", {"ops/x/00": fails}, "layer"))
+    found = compare(
+        make(tmp_path / "a", {"ops/x/00": values(1e-7, 1)}, "layer"), make(tmp_path / "b", {"ops/x/00": fails}, "layer")
+    )
     assert (found.cases[0].verdict, found.exit_code) == ("not comparable", 2)
     assert "no such kernel" in to_text(found)
 
@@ -208,7 +243,9 @@ def test_whole_numbers_and_truth_values_must_be_equal(tmp_path):
         return {"output/0": np.array([1, 2, 3]), "output/1": np.array([True, flag])}
 
     same = compare(make(tmp_path / "a", result(True), "op rounding"), make(tmp_path / "b", result(True), "op rounding"))
-    other = compare(make(tmp_path / "a", result(True), "op rounding"), make(tmp_path / "b", result(False), "op rounding"))
+    other = compare(
+        make(tmp_path / "a", result(True), "op rounding"), make(tmp_path / "b", result(False), "op rounding")
+    )
     assert (same.exit_code, other.exit_code) == (0, 1)
     assert "output/1: 1 of 2 elements are not equal; the first at [1]" in other.first_failure.message
 
@@ -219,8 +256,13 @@ def test_a_gradient_that_is_zero_in_exact_arithmetic_is_judged_by_the_size_of_th
         return values(1e-7, seed) | {"gradient/a.lora_A": tiny.astype(np.float32)}
 
     reference = make(tmp_path / "r", values(dtype=np.float64) | {"gradient/a.lora_A": np.zeros((4, 6))})
-    assert compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "b", result(1e-10, 2)), reference).exit_code == 0
-    assert compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "c", result(1e-3, 2)), reference).exit_code == 1
+    assert (
+        compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "b", result(1e-10, 2)), reference).exit_code
+        == 0
+    )
+    assert (
+        compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "c", result(1e-3, 2)), reference).exit_code == 1
+    )
 
 
 def test_a_gradient_that_cancels_is_judged_by_the_terms_which_the_references_own_rounding_gives_away(tmp_path):
@@ -267,7 +309,18 @@ def test_the_command_compares_in_a_process_that_can_import_no_framework(tmp_path
     )
     files = [tmp_path / name for name in ("r.html", "r.md", "r.json")]
     outputs = [str(x) for pair in zip(("--html", "--markdown", "--json"), files, strict=True) for x in pair]
-    command = [sys.executable, "-c", program, "trace", "compare", str(baseline.path), str(test.path), "--reference", str(reference.path), *outputs]
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "trace",
+        "compare",
+        str(baseline.path),
+        str(test.path),
+        "--reference",
+        str(reference.path),
+        *outputs,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "hidden/01: NaN or infinity on one side at [2, 3]" in done.stdout
@@ -280,7 +333,10 @@ def test_the_command_compares_in_a_process_that_can_import_no_framework(tmp_path
     [
         (["trace", "compare", "nowhere", "nowhere"], "A trace is a folder with a manifest.json"),
         (["trace", "record", "opps", "--backend", "pytorch", "-o", "out"], "Nearest: ops"),
-        (["trace", "record", "layers", "--backend", "pytorch", "--dtype", "float16", "-o", "out"], "--dtype must be one of"),
+        (
+            ["trace", "record", "layers", "--backend", "pytorch", "--dtype", "float16", "-o", "out"],
+            "--dtype must be one of",
+        ),
         (["trace", "record", "layers", "--backend", "pytorch", "--only", "nothing", "-o", "out"], "fits no case"),
         (["trace", "record", "layers", "--backend", "pytorch", "--set", "a=b", "-o", "out"], "none was given"),
         (["trace", "record", "recorded", "--backend", "pytorch", "-o", "out"], "twinlora map record"),
@@ -321,5 +377,10 @@ def test_statistics_are_finite_whatever_the_array_holds():
 
 
 def test_hashes_tell_dtype_and_shape_apart():
-    arrays = [np.zeros(4, np.float32), np.zeros(4, np.int32), np.zeros((2, 2), np.float32), np.zeros(4, np.float32) * -1]
+    arrays = [
+        np.zeros(4, np.float32),
+        np.zeros(4, np.int32),
+        np.zeros((2, 2), np.float32),
+        np.zeros(4, np.float32) * -1,
+    ]
     assert len({array_hash(array) for array in arrays}) == 4

@@ -58,24 +58,42 @@ def describe(model) -> ModelSpec:
     """The model's specification, read off its modules."""
     modules = []
     for path, module in model.named_modules():
-        kind = {"Linear": "linear", "Conv1D": "conv1d", "Embedding": "embedding", "LayerNorm": "layernorm"}.get(type(module).__name__)
+        kind = {"Linear": "linear", "Conv1D": "conv1d", "Embedding": "embedding", "LayerNorm": "layernorm"}.get(
+            type(module).__name__
+        )
         if kind:
             shape = tuple(module.weight.shape)
             inside, outside = (shape[1], shape[0]) if kind == "linear" else (shape[0], shape[-1])
             tied = "transformer.wte" if path == "lm_head" else None
-            modules.append(ModuleSpec(path, kind, inside, outside, bias=getattr(module, "bias", None) is not None, tied_to=tied))
+            modules.append(
+                ModuleSpec(path, kind, inside, outside, bias=getattr(module, "bias", None) is not None, tied_to=tied)
+            )
     head = tuple(module.path for module in modules if module.path in ("classifier", "score"))
     arrays = {name: parameter.detach().float().numpy() for name, parameter in model.named_parameters()}
     task = "sequence-classification" if head else "language-modeling"
-    return ModelSpec(model.config.model_type, task, model.config.to_dict(), tuple(modules), head, arrays, fingerprint="a" * 64, source="python:package/model")
+    return ModelSpec(
+        model.config.model_type,
+        task,
+        model.config.to_dict(),
+        tuple(modules),
+        head,
+        arrays,
+        fingerprint="a" * 64,
+        source="python:package/model",
+    )
 
 
 def make_plan(spec: ModelSpec, targets: dict[str, LoraArguments], bias: str = "none", method: str = "lora") -> Plan:
     """LoRA on the modules ``targets``, with the head and the biases that ``bias`` names."""
     modules = {module.path: module for module in spec.modules}
-    steps = tuple(PlanStep(path, "lora", modules[path].kind, modules[path].in_features, modules[path].out_features, given) for path, given in targets.items())
+    steps = tuple(
+        PlanStep(path, "lora", modules[path].kind, modules[path].in_features, modules[path].out_features, given)
+        for path, given in targets.items()
+    )
     biased = {"none": (), "lora_only": tuple(targets), "all": tuple(modules)}[bias]
-    names = {f"{path}.bias" for path in biased if modules[path].bias} | {name for path in spec.head for name in modules[path].shapes()}
+    names = {f"{path}.bias" for path in biased if modules[path].bias} | {
+        name for path in spec.head for name in modules[path].shapes()
+    }
     shapes = {name: shape for module in spec.modules for name, shape in module.shapes().items()}
     return Plan(method, steps, {name: shapes[name] for name in shapes if name in names}, spec.head, bias)
 
@@ -100,7 +118,9 @@ def merged_logits(model, plan: Plan, arrays: dict[str, np.ndarray]) -> np.ndarra
 
     model = copy.deepcopy(model)
     if hasattr(model, "lm_head"):
-        model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.clone())  # LoRA of the embedding does not reach the tied head
+        model.lm_head.weight = torch.nn.Parameter(
+            model.lm_head.weight.clone()
+        )  # LoRA of the embedding does not reach the tied head
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name in plan.trained:
@@ -109,7 +129,9 @@ def merged_logits(model, plan: Plan, arrays: dict[str, np.ndarray]) -> np.ndarra
             down, up = (arrays[name].astype(np.float64) for name in step.shapes())
             delta, rank, row = np.zeros((step.out_features, step.in_features)), step.arguments.rank, 0
             for index, (start, stop) in enumerate(step.ranges):
-                delta[start:stop] = step.arguments.scaling * up[row : row + stop - start] @ down[index * rank : (index + 1) * rank]
+                delta[start:stop] = (
+                    step.arguments.scaling * up[row : row + stop - start] @ down[index * rank : (index + 1) * rank]
+                )
                 row += stop - start
             parameters[f"{step.path}.weight"] += torch.from_numpy(delta if step.kind == "linear" else delta.T)
     return logits(model)
@@ -123,18 +145,39 @@ CASES = {
     "bert query and value": ("bert", {QUERY.format(0): arguments(), VALUE.format(1): arguments()}, "none"),
     "bert all biases": ("bert", {QUERY.format(0): arguments()}, "all"),
     "bert biases of the adapted": ("bert", {QUERY.format(0): arguments(), VALUE.format(0): arguments()}, "lora_only"),
-    "bert rank-stabilised": ("bert", {QUERY.format(0): arguments(rank=4, rank_stabilized=True), VALUE.format(0): arguments(rank_stabilized=True)}, "none"),
+    "bert rank-stabilised": (
+        "bert",
+        {QUERY.format(0): arguments(rank=4, rank_stabilized=True), VALUE.format(0): arguments(rank_stabilized=True)},
+        "none",
+    ),
     "bert own ranks and alphas": (
         "bert",
-        {QUERY.format(0): arguments(), QUERY.format(1): arguments(), VALUE.format(0): arguments(4, 5), VALUE.format(1): arguments(2, 7.5)},
+        {
+            QUERY.format(0): arguments(),
+            QUERY.format(1): arguments(),
+            VALUE.format(0): arguments(4, 5),
+            VALUE.format(1): arguments(2, 7.5),
+        },
         "none",
     ),
     "gpt2 whole c_attn": ("gpt2", {C_ATTN.format(0): arguments(), C_ATTN.format(1): arguments()}, "none"),
-    "gpt2 fused q,v": ("gpt2", {C_ATTN.format(0): arguments(slices=QV), C_ATTN.format(1): arguments(slices=QV)}, "none"),
+    "gpt2 fused q,v": (
+        "gpt2",
+        {C_ATTN.format(0): arguments(slices=QV), C_ATTN.format(1): arguments(slices=QV)},
+        "none",
+    ),
     "gpt2 fused q,v with biases": ("gpt2", {C_ATTN.format(0): arguments(slices=QV)}, "lora_only"),
     "gpt2 fused v alone": ("gpt2", {C_ATTN.format(1): arguments(slices=QV[1:])}, "none"),
     "gpt2 fused q,v rank-stabilised": ("gpt2", {C_ATTN.format(0): arguments(slices=QV, rank_stabilized=True)}, "none"),
-    "gpt2 mixed": ("gpt2", {C_ATTN.format(0): arguments(slices=QV), "transformer.h.0.mlp.c_fc": arguments(3, 4), "transformer.wte": arguments(4, 2)}, "all"),
+    "gpt2 mixed": (
+        "gpt2",
+        {
+            C_ATTN.format(0): arguments(slices=QV),
+            "transformer.h.0.mlp.c_fc": arguments(3, 4),
+            "transformer.wte": arguments(4, 2),
+        },
+        "all",
+    ),
     "gpt2 embedding": ("gpt2", {"transformer.wte": arguments()}, "none"),
     "gpt2 classifier": ("gpt2-classifier", {C_ATTN.format(0): arguments(slices=QV)}, "all"),
 }
@@ -181,20 +224,34 @@ def test_peft_to_ours_to_peft_keeps_the_logits(tmp_path):
 
     model = make_model("bert")
     spec = describe(model)
-    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, lora_alpha=3, target_modules=r".*\.(query|value)", rank_pattern={"layer.0.*query": 4}, lora_dropout=0.1)
+    config = peft.LoraConfig(
+        task_type="SEQ_CLS",
+        r=2,
+        lora_alpha=3,
+        target_modules=r".*\.(query|value)",
+        rank_pattern={"layer.0.*query": 4},
+        lora_dropout=0.1,
+    )
     theirs = peft.get_peft_model(copy.deepcopy(model), config, autocast_adapter_dtype=False).eval()
     with torch.no_grad():
         for name, parameter in theirs.named_parameters():
             if "lora_" in name:
                 parameter.copy_(torch.randn_like(parameter, dtype=torch.float32))
     theirs.save_pretrained(tmp_path / "peft")
-    targets = {QUERY.format(0): arguments(4), QUERY.format(1): arguments(), VALUE.format(0): arguments(), VALUE.format(1): arguments()}
+    targets = {
+        QUERY.format(0): arguments(4),
+        QUERY.format(1): arguments(),
+        VALUE.format(0): arguments(),
+        VALUE.format(1): arguments(),
+    }
     plan = make_plan(spec, targets)
     arrays = load_adapter(tmp_path / "peft", plan, spec)
     save_adapter(tmp_path / "ours", plan, spec, arrays, {})
     expected = logits(theirs)
     assert np.abs(expected - logits(model)).max() > 1e-2
-    np.testing.assert_allclose(logits(load_in_peft(model, tmp_path / "ours")), expected, rtol=0, atol=1e-5)  # the head was rounded to float32
+    np.testing.assert_allclose(
+        logits(load_in_peft(model, tmp_path / "ours")), expected, rtol=0, atol=1e-5
+    )  # the head was rounded to float32
 
 
 @pytest.mark.parametrize("layers", [2, 12])
@@ -205,7 +262,11 @@ def test_peft_adapts_exactly_the_planned_modules(tmp_path, layers):
     planned = {path.format(layer) for path in (QUERY, VALUE) for layer in range(1, layers)}
     plan = make_plan(spec, {path: arguments() for path in sorted(planned)})
     save_adapter(tmp_path, plan, spec, random_arrays(plan), {})
-    adapted = {name.removeprefix("base_model.model.") for name, module in load_in_peft(model, tmp_path).named_modules() if hasattr(module, "lora_A")}
+    adapted = {
+        name.removeprefix("base_model.model.")
+        for name, module in load_in_peft(model, tmp_path).named_modules()
+        if hasattr(module, "lora_A")
+    }
     assert adapted == planned
 
 
@@ -227,7 +288,11 @@ def test_peft_does_not_adapt_a_module_whose_path_ends_like_a_planned_one(tmp_pat
     from peft import LoraConfig, inject_adapter_in_model
 
     config.pop("task_type")
-    adapted = [name for name, module in inject_adapter_in_model(LoraConfig(**config), Nested()).named_modules() if hasattr(module, "lora_A")]
+    adapted = [
+        name
+        for name, module in inject_adapter_in_model(LoraConfig(**config), Nested()).named_modules()
+        if hasattr(module, "lora_A")
+    ]
     assert adapted == ["outer.query"]
 
 
@@ -237,7 +302,9 @@ def test_peft_loads_a_trained_head_without_lora(tmp_path):
     plan = make_plan(spec, {}, method="head")
     arrays = random_arrays(plan)
     save_adapter(tmp_path, plan, spec, arrays, {})
-    np.testing.assert_allclose(logits(load_in_peft(model, tmp_path)), merged_logits(model, plan, arrays), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(
+        logits(load_in_peft(model, tmp_path)), merged_logits(model, plan, arrays), rtol=0, atol=1e-10
+    )
     assert load_adapter(tmp_path, plan, spec).keys() == arrays.keys()
 
 
@@ -247,7 +314,13 @@ def bert(tmp_path):
     spec = describe(make_model("bert"))
     plan = make_plan(spec, {QUERY.format(0): arguments(), VALUE.format(0): arguments()})
     arrays = random_arrays(plan)
-    save_adapter(tmp_path / "adapter", plan, spec, arrays, {"seed": "42", "backend": "pytorch", "torch": "2.13.0", "numpy": "1.26.4"})
+    save_adapter(
+        tmp_path / "adapter",
+        plan,
+        spec,
+        arrays,
+        {"seed": "42", "backend": "pytorch", "torch": "2.13.0", "numpy": "1.26.4"},
+    )
     return tmp_path / "adapter", spec, plan, arrays
 
 
@@ -267,8 +340,22 @@ def test_equal_arrays_give_byte_equal_files(bert, tmp_path):
 
 def test_config_holds_only_entries_that_differ_from_pefts_defaults(bert):
     config, _, extras = read_adapter(bert[0])
-    assert set(config) == {"peft_type", "task_type", "r", "lora_alpha", "target_modules", "modules_to_save", "base_model_name_or_path"}
-    assert extras == {"seed": "42", "backend": "pytorch", "torch": "2.13.0", "numpy": "1.26.4", "base_fingerprint": "a" * 64}
+    assert set(config) == {
+        "peft_type",
+        "task_type",
+        "r",
+        "lora_alpha",
+        "target_modules",
+        "modules_to_save",
+        "base_model_name_or_path",
+    }
+    assert extras == {
+        "seed": "42",
+        "backend": "pytorch",
+        "torch": "2.13.0",
+        "numpy": "1.26.4",
+        "base_fingerprint": "a" * 64,
+    }
 
 
 def test_fused_slices_are_placed_as_blocks():
@@ -277,7 +364,9 @@ def test_fused_slices_are_placed_as_blocks():
 
     exported = _export(step, np.array([[1, 2], [3, 4]], np.float32), np.array([[5], [6], [7], [8]], np.float32))
     np.testing.assert_array_equal(exported["base_model.model.c.lora_A.weight"], [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(exported["base_model.model.c.lora_B.weight"], [[5, 0], [6, 0], [0, 0], [0, 0], [0, 7], [0, 8]])
+    np.testing.assert_array_equal(
+        exported["base_model.model.c.lora_B.weight"], [[5, 0], [6, 0], [0, 0], [0, 0], [0, 7], [0, 8]]
+    )
 
 
 def test_every_key_problem_is_listed_at_once(bert):
@@ -332,14 +421,20 @@ def test_an_update_outside_the_slices_is_refused(tmp_path):
     spec = describe(make_model("gpt2"))
     whole = make_plan(spec, {C_ATTN.format(0): arguments(rank=4, alpha=6)})
     save_adapter(tmp_path, whole, spec, random_arrays(whole), {})
-    with pytest.raises(InputError, match=r"Target the whole projection instead: 'transformer.h.0.attn.c_attn' with rank 4 and alpha 6"):
+    with pytest.raises(
+        InputError, match=r"Target the whole projection instead: 'transformer.h.0.attn.c_attn' with rank 4 and alpha 6"
+    ):
         load_adapter(tmp_path, make_plan(spec, {C_ATTN.format(0): arguments(rank=2, alpha=3, slices=QV)}), spec)
 
 
 def test_half_precision_adapters_are_widened(bert):
     folder, spec, plan, arrays = bert
     tensors, metadata = load_arrays(folder / "adapter_model.safetensors")
-    save_arrays(folder / "adapter_model.safetensors", {name: array.astype(np.float16) for name, array in tensors.items()}, metadata)
+    save_arrays(
+        folder / "adapter_model.safetensors",
+        {name: array.astype(np.float16) for name, array in tensors.items()},
+        metadata,
+    )
     returned = load_adapter(folder, plan, spec)
     assert {array.dtype for array in returned.values()} == {np.dtype(np.float32)}
     for name, array in arrays.items():
@@ -357,7 +452,10 @@ def test_arrays_that_are_not_the_plans_are_refused_and_nothing_is_written(bert, 
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(("name", "content"), [("adapter_config.json", "{"), ("adapter_config.json", "[]"), ("adapter_model.safetensors", "no")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("adapter_config.json", "{"), ("adapter_config.json", "[]"), ("adapter_model.safetensors", "no")],
+)
 def test_damaged_files_are_input_errors(bert, name, content):
     (bert[0] / name).write_text(content)
     with pytest.raises(InputError, match=name):

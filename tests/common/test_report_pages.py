@@ -39,7 +39,11 @@ SUMMARY = {
     "peak_memory_bytes": 3 * 1024**3,
     "versions": {"python": "3.11.7", "framework": "2.13.0"},
     "hardware": {"cpu": "Some CPU", "cores": 2, "memory_bytes": 8, "accelerator": None},
-    "settings": {"seed": 42, "adaptation": {"rank": 8, "targets": [{"pattern": "*.c_attn[q,v]"}]}, "optimization": {"learning_rate": 0.001}},
+    "settings": {
+        "seed": 42,
+        "adaptation": {"rank": 8, "targets": [{"pattern": "*.c_attn[q,v]"}]},
+        "optimization": {"learning_rate": 0.001},
+    },
 }
 
 
@@ -65,7 +69,17 @@ def write_run(folder, steps=80, noise=0.0, every=1, **changes):
             }
         )
         if step % 40 == 0:
-            lines.append({"event": "evaluation", **common, "split": "validation", "loss": loss, "perplexity": 8.0, "best": True, "seconds": 0.1 * step})
+            lines.append(
+                {
+                    "event": "evaluation",
+                    **common,
+                    "split": "validation",
+                    "loss": loss,
+                    "perplexity": 8.0,
+                    "best": True,
+                    "seconds": 0.1 * step,
+                }
+            )
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
 
@@ -120,13 +134,20 @@ def test_settings_that_differ_are_shown_with_both_values(tmp_path):
     a, b = write_run(tmp_path / "a"), write_run(tmp_path / "b", settings=changed)
     words = read(compare_runs(a, b, tmp_path / "out.html")).words
     start = words.index("Settings that differ")
-    assert [word for word in words[start : words.index("All 4 settings")] if word][-3:] == ["optimization.learning_rate", "0.001", "0.0375"]
+    assert [word for word in words[start : words.index("All 4 settings")] if word][-3:] == [
+        "optimization.learning_rate",
+        "0.001",
+        "0.0375",
+    ]
 
 
 def test_curves_of_different_length_are_compared_on_common_steps_and_that_is_said(tmp_path):
     a, b = write_run(tmp_path / "a", steps=80), write_run(tmp_path / "b", steps=60, every=3, backend="mindspore")
     text = " ".join(read(compare_runs(a, b, tmp_path / "out.html")).words)
-    assert "MindSpore 20 up to step 60" in text.replace("steps up", "up").replace("logged ", "") or "MindSpore 20 up to 60" in text
+    assert (
+        "MindSpore 20 up to step 60" in text.replace("steps up", "up").replace("logged ", "")
+        or "MindSpore 20 up to 60" in text
+    )
     assert "20 steps that both logged, up to step 60" in text
 
 
@@ -158,7 +179,9 @@ def test_charts_follow_the_colours_of_the_page(pair):
 def test_text_from_the_run_is_escaped(tmp_path):
     evil = '<script>alert("1")</script>&'
     settings = {"data": {"name": evil, evil: 1}}
-    a = write_run(tmp_path / "a", name=evil, device=evil, settings=settings, versions={evil: evil}, validation={evil: 1.0})
+    a = write_run(
+        tmp_path / "a", name=evil, device=evil, settings=settings, versions={evil: evil}, validation={evil: 1.0}
+    )
     for path in (run_page(a), compare_runs(a, a, tmp_path / "out.html")):
         text = path.read_text(encoding="utf-8")
         assert "<script" not in text
@@ -175,7 +198,9 @@ def test_the_page_of_one_run_shows_every_evaluation_and_the_parameters(pair):
 
 
 def test_the_same_runs_give_the_same_bytes(pair, tmp_path):
-    assert compare_runs(*pair, tmp_path / "1.html").read_bytes() == compare_runs(*pair, tmp_path / "2.html").read_bytes()
+    assert (
+        compare_runs(*pair, tmp_path / "1.html").read_bytes() == compare_runs(*pair, tmp_path / "2.html").read_bytes()
+    )
 
 
 def test_a_run_compared_with_itself_is_equal_to_the_last_digit(pair, tmp_path):
@@ -212,12 +237,24 @@ BREAKAGES = {
     "run failed": (lambda run: rewrite(run, status="failed"), "status .* is 'failed'"),
     "no metrics": (lambda run: (run / "metrics.jsonl").unlink(), r"has a metrics\.jsonl"),
     "empty metrics": (lambda run: (run / "metrics.jsonl").write_text("\n"), "at least one training step"),
-    "evaluations only": (lambda run: (run / "metrics.jsonl").write_text('{"event": "evaluation"}\n'), "at least one training step"),
+    "evaluations only": (
+        lambda run: (run / "metrics.jsonl").write_text('{"event": "evaluation"}\n'),
+        "at least one training step",
+    ),
     "line cut off": (lambda run: append(run, '{"event": "st'), "line 6: one JSON object"),
     "line is a number": (lambda run: append(run, "3\n"), "line 6: a JSON object"),
-    "loss is NaN": (lambda run: append(run, '{"event": "step", "step": 6, "loss": NaN}\n'), "finite number for loss; received nan"),
-    "loss is text": (lambda run: append(run, '{"event": "step", "step": 6, "loss": "2"}\n'), "finite number for loss; received '2'"),
-    "no duration": (lambda run: append(run, '{"event": "step", "step": 6, "loss": 2, "learning_rate": 0}\n'), "finite number for duration"),
+    "loss is NaN": (
+        lambda run: append(run, '{"event": "step", "step": 6, "loss": NaN}\n'),
+        "finite number for loss; received nan",
+    ),
+    "loss is text": (
+        lambda run: append(run, '{"event": "step", "step": 6, "loss": "2"}\n'),
+        "finite number for loss; received '2'",
+    ),
+    "no duration": (
+        lambda run: append(run, '{"event": "step", "step": 6, "loss": 2, "learning_rate": 0}\n'),
+        "finite number for duration",
+    ),
 }
 
 

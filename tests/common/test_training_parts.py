@@ -47,12 +47,21 @@ def test_learning_rates_are_those_of_transformers(schedule, warmup):
         scheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total)
     settings = optimization(schedule=schedule, learning_rate=0.5, final_learning_rate=final, power=power)
     for step in range(1, total + 1):
-        assert learning_rate(step, total, warmup, settings) == pytest.approx(scheduler.get_last_lr()[0], rel=1e-12, abs=1e-15)
+        assert learning_rate(step, total, warmup, settings) == pytest.approx(
+            scheduler.get_last_lr()[0], rel=1e-12, abs=1e-15
+        )
         optimizer.step()
         scheduler.step()
 
 
-@given(st.integers(1, 500), st.integers(0, 600), st.sampled_from(["linear", "cosine", "polynomial"]), st.floats(0, 1), st.floats(0.1, 4), st.data())
+@given(
+    st.integers(1, 500),
+    st.integers(0, 600),
+    st.sampled_from(["linear", "cosine", "polynomial"]),
+    st.floats(0, 1),
+    st.floats(0.1, 4),
+    st.data(),
+)
 def test_after_warm_up_rates_fall_from_the_peak_towards_the_final_one(total, warmup, schedule, final, power, data):
     settings = optimization(schedule=schedule, learning_rate=1.0, final_learning_rate=final, power=power)
     step = data.draw(st.integers(1, total))
@@ -65,13 +74,16 @@ def test_after_warm_up_rates_fall_from_the_peak_towards_the_final_one(total, war
 
 
 @pytest.mark.parametrize(
-    ("epochs", "per_epoch", "maximum", "steps"), [(3, 217, None, 651), (0.5, 217, None, 109), (0.1, 30, None, 3), (3, 10, 7, 7), (1, 5, 9, 5)]
+    ("epochs", "per_epoch", "maximum", "steps"),
+    [(3, 217, None, 651), (0.5, 217, None, 109), (0.1, 30, None, 3), (3, 10, 7, 7), (1, 5, 9, 5)],
 )
 def test_total_steps(epochs, per_epoch, maximum, steps):
     assert total_steps(training(epochs=float(epochs), max_steps=maximum), per_epoch) == steps
 
 
-@pytest.mark.parametrize(("steps", "ratio", "expected"), [(None, None, 0), (5, None, 5), (None, 0.1, 66), (None, 0.0, 0), (None, 1.0, 651)])
+@pytest.mark.parametrize(
+    ("steps", "ratio", "expected"), [(None, None, 0), (5, None, 5), (None, 0.1, 66), (None, 0.0, 0), (None, 1.0, 651)]
+)
 def test_warm_up_is_given_in_steps_or_as_a_ratio_rounded_up(steps, ratio, expected):
     assert warmup_steps(optimization(warmup_steps=steps, warmup_ratio=ratio), 651) == expected
 
@@ -91,13 +103,24 @@ def test_half_an_odd_epoch_is_not_followed_by_a_second_evaluation_a_step_later()
 
 def test_a_tie_is_no_improvement():
     stopping = EarlyStopping("accuracy", patience=2)
-    assert [stopping.update(step, value) for step, value in enumerate([0.5, 0.6, 0.6, 0.6])] == [True, True, False, False]
+    assert [stopping.update(step, value) for step, value in enumerate([0.5, 0.6, 0.6, 0.6])] == [
+        True,
+        True,
+        False,
+        False,
+    ]
     assert (stopping.best, stopping.best_step, stopping.exhausted) == (0.6, 1, True)
 
 
 def test_the_direction_follows_the_metric_and_without_patience_training_never_stops():
     stopping = EarlyStopping("loss", patience=None)
-    assert [stopping.update(step, value) for step, value in enumerate([2.0, 1.0, 3.0, 3.0, 3.0])] == [True, True, False, False, False]
+    assert [stopping.update(step, value) for step, value in enumerate([2.0, 1.0, 3.0, 3.0, 3.0])] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     assert not stopping.exhausted
 
 
@@ -168,7 +191,11 @@ class Counting:
 
 def test_greedy_generation_follows_the_model_and_stops_at_the_end_token():
     engine = Counting()
-    assert generate(engine, [[2], [0, 6], []], 9, 16, 4, Sampling(max_new_tokens=5)) == [[3, 4, 5, 6, 7], [7, 8], [0, 1, 2, 3, 4]]
+    assert generate(engine, [[2], [0, 6], []], 9, 16, 4, Sampling(max_new_tokens=5)) == [
+        [3, 4, 5, 6, 7],
+        [7, 8],
+        [0, 1, 2, 3, 4],
+    ]
     assert set(engine.shapes) == {(3, 4), (3, 8)}
 
 
@@ -187,7 +214,9 @@ def test_sampling_repeats_for_a_seed_and_follows_the_softmax():
     assert sum(draw == [5] for draw in draws) / 4000 == pytest.approx(expected, abs=0.03)
 
 
-@pytest.mark.parametrize("bad", [{"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"temperature": float("inf")}])
+@pytest.mark.parametrize(
+    "bad", [{"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"temperature": float("inf")}]
+)
 def test_senseless_sampling_is_refused(bad):
     with pytest.raises(InputError):
         Sampling(**bad)

@@ -68,7 +68,9 @@ def setup(tmp_path, monkeypatch):
 
         @staticmethod
         def run(config, **options):
-            return train(config, "pytorch", output=options.pop("output", tmp_path / "runs"), progress=Silent(), **options)
+            return train(
+                config, "pytorch", output=options.pop("output", tmp_path / "runs"), progress=Silent(), **options
+            )
 
     return Setup
 
@@ -91,8 +93,19 @@ def test_a_run_learns_and_leaves_everything_its_contract_names(setup):
     assert summary["test"]["accuracy"] > 0.8
     assert (summary["steps"], summary["epochs"]) == (24, 3.0)  # 61 examples in batches of 8
     assert summary["trainable"] == {"lora_A": 0, "lora_B": 0, "head": 18, "bias": 0, "other": 0, "total": 18}
-    assert summary["data"] == {"name": "files", "kind": "classification", "sizes": {"train": 61, "validation": 20, "test": 20}, "labels": ["bad", "good"]}
-    for name in ("config.yaml", "summary.json", "adapter/adapter_model.safetensors", "tokenizer/tokenizer.json", "checkpoint/state.safetensors"):
+    assert summary["data"] == {
+        "name": "files",
+        "kind": "classification",
+        "sizes": {"train": 61, "validation": 20, "test": 20},
+        "labels": ["bad", "good"],
+    }
+    for name in (
+        "config.yaml",
+        "summary.json",
+        "adapter/adapter_model.safetensors",
+        "tokenizer/tokenizer.json",
+        "checkpoint/state.safetensors",
+    ):
         assert (setup.folder / name).is_file(), name
     assert json.loads((setup.folder / "summary.json").read_text()) == summary
     steps, evaluations = events(setup.folder, "step"), events(setup.folder, "evaluation")
@@ -112,12 +125,20 @@ def test_seconds_add_up(setup):
 def test_losses_are_fetched_in_groups(setup, monkeypatch):
     engines = []
     original = setup.backend.Engine.__init__
-    monkeypatch.setattr(setup.backend.Engine, "__init__", lambda self, *args: (original(self, *args), engines.append(self))[0])
-    setup.run(setup.config("training.evaluate_every_steps=null", "training.evaluate_every_epochs=3", "training.log_every_steps=10"))
+    monkeypatch.setattr(
+        setup.backend.Engine, "__init__", lambda self, *args: (original(self, *args), engines.append(self))[0]
+    )
+    setup.run(
+        setup.config(
+            "training.evaluate_every_steps=null", "training.evaluate_every_epochs=3", "training.log_every_steps=10"
+        )
+    )
     assert [count for count in engines[0].fetched if count] == [1, 9, 10, 4]
 
 
-@pytest.mark.parametrize(("step", "number"), [(1, signal.SIGINT), (4, signal.SIGTERM), (7, signal.SIGINT), (13, signal.SIGTERM)])
+@pytest.mark.parametrize(
+    ("step", "number"), [(1, signal.SIGINT), (4, signal.SIGTERM), (7, signal.SIGINT), (13, signal.SIGTERM)]
+)
 def test_an_interrupted_run_continues_to_the_bit(setup, tmp_path, step, number):
     whole = setup.run(setup.config(), output=tmp_path / "whole")
     interrupt_at(setup, step, number)
@@ -129,7 +150,10 @@ def test_an_interrupted_run_continues_to_the_bit(setup, tmp_path, step, number):
     assert events(setup.folder) == events(tmp_path / "whole/trial/pytorch")
     for name in ("adapter/adapter_model.safetensors", "tokenizer/tokenizer.json"):
         assert (setup.folder / name).read_bytes() == (tmp_path / "whole/trial/pytorch" / name).read_bytes()
-    left, right = (load_arrays(folder / "checkpoint/state.safetensors")[0] for folder in (setup.folder, tmp_path / "whole/trial/pytorch"))
+    left, right = (
+        load_arrays(folder / "checkpoint/state.safetensors")[0]
+        for folder in (setup.folder, tmp_path / "whole/trial/pytorch")
+    )
     assert left.keys() == right.keys()
     assert all(np.array_equal(left[name], right[name]) for name in left)
     assert resumed["test"] == whole["test"]
@@ -188,7 +212,14 @@ def test_the_test_split_is_scored_with_the_best_state_not_the_last(setup):
 def test_max_steps_ends_the_schedule_there(setup):
     summary = setup.run(setup.config("training.max_steps=6"))
     assert summary["steps"] == 6
-    assert [round(step["learning_rate"], 4) for step in events(setup.folder, "step")] == [0.0, 0.15, 0.3, 0.225, 0.15, 0.075]
+    assert [round(step["learning_rate"], 4) for step in events(setup.folder, "step")] == [
+        0.0,
+        0.15,
+        0.3,
+        0.225,
+        0.15,
+        0.075,
+    ]
 
 
 def snapshot(folder):
@@ -231,7 +262,9 @@ def test_resume_begins_a_run_where_there_is_none(setup):
     assert setup.run(setup.config("training.max_steps=2"), resume=True)["steps"] == 2
 
 
-@pytest.mark.parametrize("override", ["data.files.train=nowhere.csv", "data.max_length=1000", "model.config.hidden_sise=3"])
+@pytest.mark.parametrize(
+    "override", ["data.files.train=nowhere.csv", "data.max_length=1000", "model.config.hidden_sise=3"]
+)
 def test_bad_input_writes_nothing(setup, override):
     with pytest.raises(InputError):
         setup.run(setup.config(override), overwrite=True)

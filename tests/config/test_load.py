@@ -47,7 +47,10 @@ def test_name_comes_from_argument_then_file_then_stem(write):
     assert load_config(write("name: inside\n" + MINIMAL), name="outside").name == "outside"
 
 
-@pytest.mark.parametrize(("text", "value"), [("1e-3", 1e-3), ("1E-3", 1e-3), ("2", 2.0), (".5", 0.5), ("1.e-2", 0.01), ("+3e2", 300.0), ("010", 10.0)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("1E-3", 1e-3), ("2", 2.0), (".5", 0.5), ("1.e-2", 0.01), ("+3e2", 300.0), ("010", 10.0)],
+)
 def test_every_usual_spelling_of_a_number_is_a_number(write, text, value):
     from_file = load_config(write(MINIMAL + f"optimization: {{learning_rate: {text}}}\n"))
     from_override = load_config(write(MINIMAL), [f"optimization.learning_rate={text}"])
@@ -57,7 +60,9 @@ def test_every_usual_spelling_of_a_number_is_a_number(write, text, value):
 @pytest.mark.parametrize("text", ["yes", "'true'", "1", "null", ".nan", ".inf", "1_000", "[1]", "9" * 5000])
 def test_what_is_not_a_number_is_refused_where_a_number_belongs(write, text):
     value = {"1": "true"}.get(text, text)
-    assert "line 5: optimization.learning_rate must be a" in faults(write(MINIMAL + f"optimization: {{learning_rate: {value}}}\n"))
+    assert "line 5: optimization.learning_rate must be a" in faults(
+        write(MINIMAL + f"optimization: {{learning_rate: {value}}}\n")
+    )
 
 
 @pytest.mark.parametrize("text", ["yes", "no", "on", "1", "'true'"])
@@ -115,7 +120,15 @@ optimisation: {}
 
 def test_an_empty_file_is_told_everything_that_must_be_given(write):
     message = faults(write(""))
-    for path in ("data.name", "training.global_batch_size", "model.source", "model.tokenizer", "adaptation.rank", "adaptation.alpha", "adaptation.targets"):
+    for path in (
+        "data.name",
+        "training.global_batch_size",
+        "model.source",
+        "model.tokenizer",
+        "adaptation.rank",
+        "adaptation.alpha",
+        "adaptation.targets",
+    ):
         assert path in message
 
 
@@ -137,7 +150,10 @@ def test_an_empty_file_is_told_everything_that_must_be_given(write):
         (["seed=4294967296"], "seed must be between"),
         (["seed.x=1"], "seed has no keys of its own"),
         (["training.evaluate_every_epochs=null"], "exactly one must be given; received None and None"),
-        (["training.shard=true", "adaptation.method=full"], "training.shard divides frozen weights, and adaptation.method: full trains them all"),
+        (
+            ["training.shard=true", "adaptation.method=full"],
+            "training.shard divides frozen weights, and adaptation.method: full trains them all",
+        ),
         (["training.shard=true", "training.compile=true"], "training.shard gathers the weights layer by layer"),
         (["noequals"], "must have the form"),
         (["a..b=1"], "must have the form"),
@@ -195,11 +211,34 @@ def test_giving_one_of_two_exclusive_settings_displaces_the_layer_below(write):
 
 
 def test_later_overrides_win_and_reach_into_free_mappings(write):
-    config = load_config(write(MINIMAL + "seed: 1\n"), ["seed=2", "seed=3", "model.config.n_layer=2", "data.max_examples.train=7"])
+    config = load_config(
+        write(MINIMAL + "seed: 1\n"), ["seed=2", "seed=3", "model.config.n_layer=2", "data.max_examples.train=7"]
+    )
     assert (config.seed, config.model.config, config.data.max_examples) == (3, {"n_layer": 2}, {"train": 7})
 
 
-TRAPS = ["1e-3", "010", "08", "yes", "no", "null", "~", "0x1F", "1_000", "1:30", "2020-01-01", "=", "<<", "", " ", "# x", "- a", "true", ".5", "5."]
+TRAPS = [
+    "1e-3",
+    "010",
+    "08",
+    "yes",
+    "no",
+    "null",
+    "~",
+    "0x1F",
+    "1_000",
+    "1:30",
+    "2020-01-01",
+    "=",
+    "<<",
+    "",
+    " ",
+    "# x",
+    "- a",
+    "true",
+    ".5",
+    "5.",
+]
 
 
 @settings(max_examples=60, deadline=None)
@@ -213,7 +252,10 @@ TRAPS = ["1e-3", "010", "08", "yes", "no", "null", "~", "0x1F", "1_000", "1:30",
             | st.floats(allow_nan=False, allow_infinity=False)
             | st.text(st.characters(exclude_categories=["Cs"]))
             | st.sampled_from(TRAPS),
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=3)
+            ),
             max_leaves=6,
         ),
         max_size=4,
@@ -236,7 +278,11 @@ def test_every_numeric_field_has_a_range():
     numeric = set()
     for section, annotation in field_types(ExperimentConfig).items():
         fields = field_types(annotation) if dataclasses.is_dataclass(annotation) else {None: annotation}
-        numeric |= {f"{section}.{name}" if name else section for name, kind in fields.items() if "int" in str(kind) or "float" in str(kind)}
+        numeric |= {
+            f"{section}.{name}" if name else section
+            for name, kind in fields.items()
+            if "int" in str(kind) or "float" in str(kind)
+        }
     assert numeric - {"data.max_examples"} <= RANGES.keys()
 
 

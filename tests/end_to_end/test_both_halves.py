@@ -76,7 +76,9 @@ def test_merged_checkpoints_of_both_halves_are_the_same_model(runs, tmp_path):
     for name, array in merged["pytorch"].items():
         if name.endswith("key.bias"):
             continue  # its true gradient is zero, so that AdamW scales rounding noise up; no output depends on it (docs/parity.md)
-        np.testing.assert_allclose(merged["mindspore"][name], array, rtol=0, atol=2e-4 * np.abs(array).max(), err_msg=name, equal_nan=False)
+        np.testing.assert_allclose(
+            merged["mindspore"][name], array, rtol=0, atol=2e-4 * np.abs(array).max(), err_msg=name, equal_nan=False
+        )
 
 
 def test_the_comparison_page_names_both_runs_and_is_whole(runs, tmp_path):

@@ -29,7 +29,10 @@ data: {name: files, text_column: text, label_column: label, max_length: 16}
 adaptation: {rank: 2, alpha: 4, dropout: 0.1, targets: ["*.query"]}
 training: {global_batch_size: 4, micro_batch_size: 2, max_steps: 12, evaluate_every_epochs: null, evaluate_every_steps: 5, log_every_steps: 1}
 """
-BACKENDS = [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
+BACKENDS = [
+    pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+    pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+]
 
 
 @pytest.fixture
@@ -37,14 +40,25 @@ def overrides(tmp_path):
     """An experiment of 21 examples: the last step of an epoch has one, so that one process is without work."""
     random = np.random.default_rng(0)
     for split in ("train", "validation"):
-        rows = (f"{' '.join(random.choice(['up', 'down', 'left', 'right'], random.integers(2, 7)))},{random.choice(['a', 'b'])}" for _ in range(21))
+        rows = (
+            f"{' '.join(random.choice(['up', 'down', 'left', 'right'], random.integers(2, 7)))},{random.choice(['a', 'b'])}"
+            for _ in range(21)
+        )
         (tmp_path / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
     (tmp_path / "trial.yaml").write_text(CONFIG)
     return [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation")]
 
 
 def command(folder, backend, output, overrides, processes="2"):
-    script = ["bash", str(ROOT / f"scripts/{backend}/distributed.sh"), str(folder / "trial.yaml"), "--processes", processes, "--port", free_port()]
+    script = [
+        "bash",
+        str(ROOT / f"scripts/{backend}/distributed.sh"),
+        str(folder / "trial.yaml"),
+        "--processes",
+        processes,
+        "--port",
+        free_port(),
+    ]
     given = [part for override in overrides for part in ("--set", override)]
     return [*script, "--logs", str(folder / "logs"), "--device", "cpu", "--output", str(folder / output), *given]
 
@@ -62,12 +76,21 @@ def events(run):
 @pytest.mark.processes
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides, backend):
-    done = subprocess.run(command(tmp_path, backend, "two", overrides), capture_output=True, text=True, env=environment(), timeout=240, check=False)
+    done = subprocess.run(
+        command(tmp_path, backend, "two", overrides),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=240,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     train(load_config(tmp_path / "trial.yaml", overrides), backend, "cpu", tmp_path / "one", progress=Progress())
     one, two = (tmp_path / name / "trial" / backend for name in ("one", "two"))
     expected, found = events(one), events(two)
-    assert [(event["event"], event["step"]) for event in found] == [(event["event"], event["step"]) for event in expected]
+    assert [(event["event"], event["step"]) for event in found] == [
+        (event["event"], event["step"]) for event in expected
+    ]
     assert sum(event["event"] == "step" for event in found) == 12
     for first, second in zip(expected, found, strict=True):
         assert second["loss"] == pytest.approx(first["loss"], rel=1e-6)
@@ -75,7 +98,9 @@ def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides
     arrays = [load_arrays(run / "adapter/adapter_model.safetensors")[0] for run in (one, two)]
     assert arrays[0].keys() == arrays[1].keys()
     for name, array in arrays[0].items():
-        np.testing.assert_allclose(arrays[1][name], array, rtol=0, atol=1e-6 * max(np.abs(array).max(), 1e-3), err_msg=name)
+        np.testing.assert_allclose(
+            arrays[1][name], array, rtol=0, atol=1e-6 * max(np.abs(array).max(), 1e-3), err_msg=name
+        )
 
 
 @pytest.mark.slow
@@ -103,7 +128,9 @@ def workers(output):
     for status in Path("/proc").glob("[0-9]*/environ"):
         try:
             line = (status.parent / "cmdline").read_bytes().decode().split("\0")
-            variables = dict(part.partition("=")[::2] for part in status.read_bytes().decode(errors="replace").split("\0"))
+            variables = dict(
+                part.partition("=")[::2] for part in status.read_bytes().decode(errors="replace").split("\0")
+            )
         except OSError:
             continue
         rank = variables.get("MS_NODE_ID") if variables.get("MS_ROLE") == "MS_WORKER" else variables.get("RANK")
@@ -122,10 +149,17 @@ def workers(output):
 @pytest.mark.processes
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_lost_process_ends_the_others_within_a_minute_and_is_named(tmp_path, overrides, backend):
-    endless = ["training.max_steps=1000000", "training.epochs=1000000", "training.log_every_steps=1000", "training.evaluate_every_steps=1000000"]
+    endless = [
+        "training.max_steps=1000000",
+        "training.epochs=1000000",
+        "training.log_every_steps=1000",
+        "training.evaluate_every_steps=1000000",
+    ]
     run = tmp_path / "endless/trial" / backend
     with open(tmp_path / "out.log", "w") as log:
-        job = subprocess.Popen(command(tmp_path, backend, "endless", [*overrides, *endless]), stdout=log, stderr=log, env=environment())
+        job = subprocess.Popen(
+            command(tmp_path, backend, "endless", [*overrides, *endless]), stdout=log, stderr=log, env=environment()
+        )
     try:
         deadline = time.monotonic() + 120
         while not (run / "metrics.jsonl").is_file() or len(events(run)) < 2:
@@ -140,9 +174,15 @@ def test_a_lost_process_ends_the_others_within_a_minute_and_is_named(tmp_path, o
         job.kill()
         for process in workers(str(tmp_path / "endless")).values():
             os.kill(process, signal.SIGKILL)
-    said = (tmp_path / "out.log").read_text() + "".join(path.read_text(errors="replace") for path in (tmp_path / "logs").glob("*.log"))
+    said = (tmp_path / "out.log").read_text() + "".join(
+        path.read_text(errors="replace") for path in (tmp_path / "logs").glob("*.log")
+    )
     assert backend == "mindspore" or "rank      : 1" in said.partition("Root Cause")[2]
-    assert ("Root Cause (first observed failure):\n[0]:" if backend == "pytorch" else "rank 1 ended first: killed by signal 9") in said
+    assert (
+        "Root Cause (first observed failure):\n[0]:"
+        if backend == "pytorch"
+        else "rank 1 ended first: killed by signal 9"
+    ) in said
 
 
 @pytest.mark.parametrize(
@@ -156,6 +196,8 @@ def test_a_lost_process_ends_the_others_within_a_minute_and_is_named(tmp_path, o
     ],
 )
 def test_the_script_tells_what_it_needs(arguments, message):
-    done = subprocess.run(["bash", str(ROOT / "scripts/pytorch/distributed.sh"), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts/pytorch/distributed.sh"), *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert message in done.stdout + done.stderr

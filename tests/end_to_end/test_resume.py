@@ -43,10 +43,15 @@ class InterruptsAt(Progress):
 def config(tmp_path):
     random = np.random.default_rng(0)
     for split in ("train", "validation"):
-        rows = (f"{' '.join(random.choice(['up', 'down', 'left', 'right'], 5))},{random.choice(['a', 'b'])}" for _ in range(20))
+        rows = (
+            f"{' '.join(random.choice(['up', 'down', 'left', 'right'], 5))},{random.choice(['a', 'b'])}"
+            for _ in range(20)
+        )
         (tmp_path / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
     (tmp_path / "trial.yaml").write_text(CONFIG)
-    return load_config(tmp_path / "trial.yaml", [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation")])
+    return load_config(
+        tmp_path / "trial.yaml", [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation")]
+    )
 
 
 def losses(run):
@@ -55,7 +60,13 @@ def losses(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+    ],
+)
 def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path, config, backend):
     train(config, backend, "cpu", tmp_path / "whole", progress=InterruptsAt(None))
     with pytest.raises(RunError, match="after step 4 of 8"):
@@ -63,7 +74,9 @@ def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path, config, backend):
     train(config, backend, "cpu", tmp_path / "broken", resume=True, progress=InterruptsAt(None))
     whole, broken = (tmp_path / name / "trial" / backend for name in ("whole", "broken"))
     assert losses(whole) == losses(broken)
-    assert (whole / "adapter/adapter_model.safetensors").read_bytes() == (broken / "adapter/adapter_model.safetensors").read_bytes()
+    assert (whole / "adapter/adapter_model.safetensors").read_bytes() == (
+        broken / "adapter/adapter_model.safetensors"
+    ).read_bytes()
     left, right = (load_arrays(run / "checkpoint/state.safetensors")[0] for run in (whole, broken))
     assert left.keys() == right.keys()
     assert all(np.array_equal(left[name], right[name]) for name in left)

@@ -73,7 +73,9 @@ class Cluster:
         self._launch_tree()
 
     def _launch_tree(self) -> None:
-        shutil.copytree(ROOT / "common" / "launch", self.code / "common" / "launch", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / "common" / "launch", self.code / "common" / "launch", ignore=shutil.ignore_patterns("__pycache__")
+        )
         shutil.copytree(ROOT / "scripts" / "modelarts", self.code / "scripts" / "modelarts")
         for name in ("__init__.py", "errors.py"):
             shutil.copy(ROOT / "common" / name, self.code / "common")
@@ -86,7 +88,12 @@ class Cluster:
         boot = [sys.executable, str((code or self.code) / "scripts" / "modelarts" / "boot.py")]
         fixed = ["--config", "trial", "--backend", "pytorch", "--stage_backoff", "0.05", "--stage_timeout", "20"]
         return subprocess.Popen(
-            [*boot, *fixed, *arguments], env=self.environ | environ, cwd=self.scratch, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*boot, *fixed, *arguments],
+            env=self.environ | environ,
+            cwd=self.scratch,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def run(self, *arguments: str, code: Path | None = None, limit: float = 60, **environ: str) -> tuple[int, str]:
@@ -98,7 +105,9 @@ class Cluster:
     def run_node(self, ranks: int, *arguments: str, **environ: str) -> list[tuple[int, str]]:
         """A node of ``ranks`` cards, each with the process that the platform starts for it."""
         table = {"RANK_TABLE_FILE": str(self.rank_table(ranks)), "RANK_SIZE": str(ranks)}
-        processes = [self.start(*arguments, "--device", "cpu", **table, RANK_ID=str(rank), **environ) for rank in range(ranks)]
+        processes = [
+            self.start(*arguments, "--device", "cpu", **table, RANK_ID=str(rank), **environ) for rank in range(ranks)
+        ]
         outputs = [process.communicate(timeout=60)[0] for process in processes]
         return [(process.returncode, output) for process, output in zip(processes, outputs, strict=True)]
 
@@ -107,7 +116,9 @@ class Cluster:
         devices = ", ".join(f'{{"device_id": "{rank}", "device_ip": "192.0.2.{rank}"}}' for rank in range(ranks))
         instances = f'[{{"pod_name": "job-1-0", "server_id": "192.0.2.99", "devices": [{devices}]}}]'
         path = self.scratch / "jobstart_hccl.json"
-        path.write_text(f'{{"status": "completed", "group_count": "1", "group_list": [{{"instance_list": {instances}}}]}}')
+        path.write_text(
+            f'{{"status": "completed", "group_count": "1", "group_list": [{{"instance_list": {instances}}}]}}'
+        )
         return path
 
     def calls(self) -> list[str]:

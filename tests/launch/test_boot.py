@@ -51,7 +51,14 @@ def test_local_places_are_used_as_they_are(cluster):
     assert code == 0, output
     assert cluster.calls() == []
     run = out / "trial-pytorch"
-    assert {path.name for path in run.iterdir()} == {"adapter", "checkpoint", "metrics.jsonl", "summary.json", "env.json", "logs"}
+    assert {path.name for path in run.iterdir()} == {
+        "adapter",
+        "checkpoint",
+        "metrics.jsonl",
+        "summary.json",
+        "env.json",
+        "logs",
+    }
     assert f"--data-dir {data}" in output
     assert "rank table None" in output  # it would break a single process
     [log] = (run / "logs").iterdir()
@@ -64,8 +71,17 @@ def test_a_node_of_eight_cards_stages_once_and_rank_0_brings_everything_home(clu
     assert cluster.calls().count("copy_parallel") == 2
     assert cluster.calls().count("exists") == 3
     run = cluster.bucket / RUN
-    assert {path.name for path in run.iterdir()} == {"adapter", "checkpoint", "metrics.jsonl", "summary.json", "env.json", "logs"}
-    assert cluster.calls().count("copy") == len([path for path in run.rglob("*") if path.is_file()])  # one of the eight brought them
+    assert {path.name for path in run.iterdir()} == {
+        "adapter",
+        "checkpoint",
+        "metrics.jsonl",
+        "summary.json",
+        "env.json",
+        "logs",
+    }
+    assert cluster.calls().count("copy") == len(
+        [path for path in run.rglob("*") if path.is_file()]
+    )  # one of the eight brought them
     facts = json.loads((run / "env.json").read_text())
     assert facts["topology"]["world_size"] == 8
     assert facts["environment"]["RANK_SIZE"] == "8"
@@ -81,11 +97,18 @@ def test_a_node_of_eight_cards_stages_once_and_rank_0_brings_everything_home(clu
 def test_a_lasting_fault_reaches_msruns_workers_and_scheduler(cluster):
     """Where the platform runs msrun, a node has one process more than cards."""
     common = {"MS_WORKER_NUM": "2", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": "8118", "FAKE_FAULT": "raise 1-"}
-    roles = [{"MS_ROLE": "MS_SCHED"}, *({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": rank, "DEVICE_ID": rank} for rank in "01")]
+    roles = [
+        {"MS_ROLE": "MS_SCHED"},
+        *({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": rank, "DEVICE_ID": rank} for rank in "01"),
+    ]
     options = ("--data_url", DATA, "--train_url", OUT, "--device", "cpu", "--stage_attempts", "1")
     processes = [cluster.start(*options, **common, **role) for role in roles]
     assert [process.communicate(timeout=30) and process.returncode for process in processes] == [1] * 3
-    assert {name for name, text in logs(cluster).items() if "store broke down in call 1," in text} == {"scheduler", "rank_0", "rank_1"}
+    assert {name for name, text in logs(cluster).items() if "store broke down in call 1," in text} == {
+        "scheduler",
+        "rank_0",
+        "rank_1",
+    }
 
 
 def test_what_was_said_before_a_crash_is_in_the_log(cluster):
@@ -169,12 +192,26 @@ def test_a_lost_machine_costs_minutes_and_its_training_ends_with_it(cluster):
 
 
 def test_arguments_of_others_are_passed_on_or_ignored(cluster):
-    given = ("--init_method", "tcp://1.2.3.4:6666", "--rank=0", "stray", "--training.epochs=1", "--optimization.learning_rate", "5e-4")
+    given = (
+        "--init_method",
+        "tcp://1.2.3.4:6666",
+        "--rank=0",
+        "stray",
+        "--training.epochs=1",
+        "--optimization.learning_rate",
+        "5e-4",
+    )
     options = ("--set", "data.max_length=64", "--data_url=", "--train_url", str(cluster.scratch / "out"))
     code, output = cluster.run(*given, "--seed=3", *options, "--", "--set", "adaptation.rank=4")
     assert code == 0, output
     assert "Ignored arguments: --init_method=tcp://1.2.3.4:6666 --rank=0 stray\n" in output
-    settings = ("data.max_length=64", "training.epochs=1", "optimization.learning_rate=5e-4", "seed=3", "adaptation.rank=4")
+    settings = (
+        "data.max_length=64",
+        "training.epochs=1",
+        "optimization.learning_rate=5e-4",
+        "seed=3",
+        "adaptation.rank=4",
+    )
     assert output.split("--resume ", 1)[1].split("\n")[0] == " ".join(f"--set {setting}" for setting in settings)
 
 
@@ -184,7 +221,10 @@ def test_several_cards_are_told_apart(cluster, device, mentioned):
     assert code == 2
     assert mentioned in output
     table = {"RANK_TABLE_FILE": str(cluster.rank_table(2)), "RANK_SIZE": "2", "RANK_ID": "1"}
-    assert "--device ascend:1" in cluster.run("--train_url", str(cluster.scratch / "out"), "--device", "ascend", **table)[1]
+    assert (
+        "--device ascend:1"
+        in cluster.run("--train_url", str(cluster.scratch / "out"), "--device", "ascend", **table)[1]
+    )
 
 
 def test_a_rank_table_of_another_job_is_refused(cluster):
@@ -203,7 +243,13 @@ def test_a_contradiction_starts_nothing(cluster):
 
 def test_msruns_scheduler_runs_the_command_and_leaves_nothing(cluster):
     """The training coordinates there. It must not be taken for rank 0, whose number it has."""
-    scheduler = {"MS_ROLE": "MS_SCHED", "MS_WORKER_NUM": "2", "RANK_ID": "0", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": "8118"}
+    scheduler = {
+        "MS_ROLE": "MS_SCHED",
+        "MS_WORKER_NUM": "2",
+        "RANK_ID": "0",
+        "MS_SCHED_HOST": "127.0.0.1",
+        "MS_SCHED_PORT": "8118",
+    }
     code, output = cluster.run(*REMOTE, "--device", "cpu", **scheduler)
     assert code == 0, output
     assert "coordinates with train trial" in output
@@ -242,12 +288,16 @@ def test_the_exit_code_of_several_processes(tmp_path):
     assert exit_code(1, report(rank_1=7, rank_0=9), 2) == 7
     assert exit_code(1, report(rank_0=0, rank_1=0), 2) == 1
     assert exit_code(1, report(rank_0=0), 2) == 1
-    assert exit_code(0, report(), 2) == 1  # msrun says 0 when it is stopped, and kills its workers before they can report
+    assert (
+        exit_code(0, report(), 2) == 1
+    )  # msrun says 0 when it is stopped, and kills its workers before they can report
 
 
 def test_boot_needs_the_standard_library_only():
     boot = ROOT / "scripts" / "modelarts" / "boot.py"
-    done = subprocess.run([sys.executable, "-I", "-S", str(boot), "--help"], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(boot), "--help"], capture_output=True, text=True, timeout=30, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "--train_url" in done.stdout
 
@@ -256,23 +306,41 @@ def test_an_old_interpreter_can_say_that_it_is_old():
     """The check of the version stands before the first import of ours, in a file that Python 3.7 can read."""
     tree = ast.parse((ROOT / "scripts" / "modelarts" / "boot.py").read_text(), feature_version=(3, 7))
     kinds = [type(node).__name__ for node in tree.body]
-    ours = next(place for place, node in enumerate(tree.body) if isinstance(node, ast.ImportFrom) and node.module.startswith("common"))
+    ours = next(
+        place
+        for place, node in enumerate(tree.body)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("common")
+    )
     assert kinds.index("If") < ours
 
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("backend", [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+    ],
+)
 def test_a_custom_image_starts_its_own_workers(cluster, backend):
     """With the real torchrun and msrun: two cards of one node, one crash, one restart."""
     options = (*REMOTE, "--backend", backend, "--device", "cpu")
-    image = {"MA_NUM_GPUS": "2", "MA_NUM_HOSTS": "1", "MASTER_PORT": free_port(), "RANK_TABLE_FILE": "/user/config", "MA_VJ_NAME": ""}
+    image = {
+        "MA_NUM_GPUS": "2",
+        "MA_NUM_HOSTS": "1",
+        "MASTER_PORT": free_port(),
+        "RANK_TABLE_FILE": "/user/config",
+        "MA_VJ_NAME": "",
+    }
     code, output = cluster.run(*options, STUB_CRASH="2", **image)
     assert code == 7, output
     run = cluster.bucket / f"out/trial-{backend}"
     assert (run / "checkpoint" / "state.safetensors").read_text() == "2"
     assert cluster.calls().count("copy_parallel") == 2
-    assert cluster.calls().count("copy") == len([path for path in run.rglob("*") if path.is_file()])  # once, by the process of the node
+    assert cluster.calls().count("copy") == len(
+        [path for path in run.rglob("*") if path.is_file()]
+    )  # once, by the process of the node
     cluster.forget_scratch()
     code, output = cluster.run(*options, **image)
     assert code == 0, output
@@ -289,7 +357,9 @@ def test_a_custom_image_starts_its_own_workers(cluster, backend):
 def test_a_custom_image_that_is_stopped_leaves_no_worker_behind(cluster):
     """msrun would, on SIGTERM; and it calls being stopped a success. Relative paths mean the same to the workers."""
     image = {"MA_NUM_GPUS": "2", "MASTER_PORT": free_port(), "STUB_SECONDS": "600"}
-    process = cluster.start("--data_url", "../store/bucket/data", "--train_url", OUT, "--backend", "mindspore", "--device", "cpu", **image)
+    process = cluster.start(
+        "--data_url", "../store/bucket/data", "--train_url", OUT, "--backend", "mindspore", "--device", "cpu", **image
+    )
     written = ("*/output/trial-mindspore/metrics.jsonl", "*/rank_1/own/metrics.jsonl")
     wait_until(lambda: all(any(path.read_text() for path in cluster.scratch.glob(pattern)) for pattern in written))
     process.send_signal(signal.SIGTERM)
@@ -305,10 +375,17 @@ def test_a_custom_image_that_is_stopped_leaves_no_worker_behind(cluster):
 @pytest.mark.needs_pytorch
 def test_two_nodes_of_a_custom_image_find_each_other(cluster, tmp_path):
     """Two boot files with scratch disks of their own, as if each had a machine; torchrun's rendezvous is real. Only node 0 brings its output home."""
-    hosts = {"MA_NUM_HOSTS": "2", "MA_NUM_GPUS": "1", "VC_WORKER_HOSTS": "localhost,localhost", "MASTER_PORT": free_port()}
+    hosts = {
+        "MA_NUM_HOSTS": "2",
+        "MA_NUM_GPUS": "1",
+        "VC_WORKER_HOSTS": "localhost,localhost",
+        "MASTER_PORT": free_port(),
+    }
     (tmp_path / "node1").mkdir()
     disks = (cluster.scratch, tmp_path / "node1")
-    nodes = [cluster.start(*REMOTE, **hosts, VC_TASK_INDEX=str(node), TMPDIR=str(disk)) for node, disk in enumerate(disks)]
+    nodes = [
+        cluster.start(*REMOTE, **hosts, VC_TASK_INDEX=str(node), TMPDIR=str(disk)) for node, disk in enumerate(disks)
+    ]
     outputs = [node.communicate(timeout=60)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
     assert [f"rank {rank} begins after step 0 with" in output for rank, output in enumerate(outputs)] == [True, True]

@@ -26,16 +26,30 @@ def test_everything_that_can_be_set_is_described(text, capsys, tmp_path):
 
 
 def test_both_languages_show_the_same_commands_and_symptoms():
-    english, chinese = (re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"^\| `([^`]+)`", text, re.MULTILINE) for text in (ENGLISH, CHINESE))
+    english, chinese = (
+        re.findall(r"```sh\n(.*?)```", text, re.DOTALL) + re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)
+        for text in (ENGLISH, CHINESE)
+    )
     assert len(english) > 20
-    assert [text for text in english if text not in ("adapter/", "env.json", "logs/", "trace/", "metrics.jsonl")] == chinese
+    assert [
+        text for text in english if text not in ("adapter/", "env.json", "logs/", "trace/", "metrics.jsonl")
+    ] == chinese
 
 
 def test_the_symptoms_are_messages_of_this_code():
-    sources = "".join(path.read_text(encoding="utf-8") for package in ("launch", "training") for path in (ROOT / "common" / package).glob("*.py"))
+    sources = "".join(
+        path.read_text(encoding="utf-8")
+        for package in ("launch", "training")
+        for path in (ROOT / "common" / package).glob("*.py")
+    )
     table = ENGLISH.split("## Troubleshooting")[1]
     quoted = re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
-    parts = [part.strip() for text in quoted for part in re.split(r"\.\.\.|;|1800 s|--device", text) if len(part.strip()) > 12]
+    parts = [
+        part.strip()
+        for text in quoted
+        for part in re.split(r"\.\.\.|;|1800 s|--device", text)
+        if len(part.strip()) > 12
+    ]
     assert len(parts) >= 8
     assert [part for part in parts if part not in sources.replace("`", "")] == []
 

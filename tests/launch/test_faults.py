@@ -19,15 +19,31 @@ HANGING = "0.5"  # seconds until a call that hangs is given up; a whole copy tak
 def faults(calls, first=1):
     """Every kind of fault at every one of ``calls``, the first of which has the number ``first``; two of them have no half."""
     numbered = list(enumerate(calls, start=first))
-    return [pytest.param(how, call, id=f"{how}-{call}-{name}") for how in KINDS for call, name in numbered if how != "half" or name not in LISTING[:2]]
+    return [
+        pytest.param(how, call, id=f"{how}-{call}-{name}")
+        for how in KINDS
+        for call, name in numbered
+        if how != "half" or name not in LISTING[:2]
+    ]
 
 
 def options(how, attempts):
-    return ("--stage_attempts", str(attempts), "--stage_timeout", HANGING if how == "hang" else "20", "--stage_backoff", "0.01")
+    return (
+        "--stage_attempts",
+        str(attempts),
+        "--stage_timeout",
+        HANGING if how == "hang" else "20",
+        "--stage_backoff",
+        "0.01",
+    )
 
 
 def reason(how, call):
-    return {"raise": f"store broke down in call {call},", "hang": f"did not end within {HANGING} s", "half": "is not whole"}[how]
+    return {
+        "raise": f"store broke down in call {call},",
+        "hang": f"did not end within {HANGING} s",
+        "half": "is not whole",
+    }[how]
 
 
 def logs(cluster):
@@ -38,7 +54,9 @@ def logs(cluster):
 def files(folder):
     """Content by relative name; the logs, which every attempt adds to, by number only."""
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    return {name: content for name, content in found.items() if not name.startswith("logs/")}, sum(name.startswith("logs/") for name in found)
+    return {name: content for name, content in found.items() if not name.startswith("logs/")}, sum(
+        name.startswith("logs/") for name in found
+    )
 
 
 def here(cluster):
@@ -117,7 +135,9 @@ def test_output_that_cannot_be_brought_home_is_a_failure(cluster, how, call):
 @pytest.mark.parametrize(("how", "call"), faults(HOME[:2], first=2))
 def test_a_fault_meanwhile_does_not_stop_the_training(cluster, how, call):
     """Of the copy now and then: it is given up, the training goes on, and the copy in the end has everything."""
-    code, output = cluster.run("--train_url", OUT, *options(how, 1), "--sync_minutes", "0.005", FAKE_FAULT=f"{how} {call}", STUB_SECONDS="0.25")
+    code, output = cluster.run(
+        "--train_url", OUT, *options(how, 1), "--sync_minutes", "0.005", FAKE_FAULT=f"{how} {call}", STUB_SECONDS="0.25"
+    )
     assert code == 0, output
     assert "The output was not copied this time" in output
     assert reason(how, call) in output
@@ -125,7 +145,9 @@ def test_a_fault_meanwhile_does_not_stop_the_training(cluster, how, call):
 
 
 def test_a_job_that_is_stopped_while_a_copy_hangs_still_brings_its_output_home(cluster):
-    process = cluster.start("--train_url", OUT, *options("hang", 1), "--sync_minutes", "0.005", FAKE_FAULT="hang 2", STUB_SECONDS="30")
+    process = cluster.start(
+        "--train_url", OUT, *options("hang", 1), "--sync_minutes", "0.005", FAKE_FAULT="hang 2", STUB_SECONDS="30"
+    )
     deadline = time.monotonic() + 20
     while len(cluster.calls()) < 2:
         assert time.monotonic() < deadline

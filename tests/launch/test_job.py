@@ -38,7 +38,10 @@ def bucket(cluster):
     folder.mkdir()
     random = np.random.default_rng(0)
     for split in ("train", "validation"):
-        rows = (f"{' '.join(random.choice(['up', 'down', 'left', 'right'], 5))},{random.choice(['a', 'b'])}" for _ in range(20))
+        rows = (
+            f"{' '.join(random.choice(['up', 'down', 'left', 'right'], 5))},{random.choice(['a', 'b'])}"
+            for _ in range(20)
+        )
         (folder / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
     (cluster.bucket / "trial.yaml").write_text(CONFIG)
     inputs = prepare(load_config(cluster.bucket / "trial.yaml", [f"data.directory={folder}"]))
@@ -81,8 +84,13 @@ def assert_continued_to_the_same_end(whole, broken):
     """Files, adapter to the byte, and every logged loss."""
     assert {"adapter", "metrics.jsonl", "summary.json", "env.json", "logs"} <= {path.name for path in broken.iterdir()}
     assert json.loads((broken / "summary.json").read_text())["status"] == "finished"
-    assert (whole / "adapter/adapter_model.safetensors").read_bytes() == (broken / "adapter/adapter_model.safetensors").read_bytes()
-    steps = [[(event["event"], event["step"], event["loss"]) for event in map(json.loads, lines(run / "metrics.jsonl"))] for run in (whole, broken)]
+    assert (whole / "adapter/adapter_model.safetensors").read_bytes() == (
+        broken / "adapter/adapter_model.safetensors"
+    ).read_bytes()
+    steps = [
+        [(event["event"], event["step"], event["loss"]) for event in map(json.loads, lines(run / "metrics.jsonl"))]
+        for run in (whole, broken)
+    ]
     assert steps[0] == steps[1]
     assert len(steps[0]) > STEPS
 
@@ -110,7 +118,13 @@ def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("backend", [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+    ],
+)
 def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same_bytes(bucket, backend):
     """The second process is killed: the job ends, the first one's output is brought home, and a log says who was lost."""
 
@@ -120,11 +134,15 @@ def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same
     boot = bucket.start(*arguments("broken", backend), **image("job-1"))
     job = bucket.scratch / f"twinlora-{os.getuid()}-job-1-trial-{backend}"
     kill_the_training(boot, lambda: [job / f"output/trial-{backend}/metrics.jsonl"], lambda: working_in(job / "rank_1"))
-    code, said = bucket.run(*arguments("whole", backend), limit=180, **image("job-0"))  # meanwhile: msrun takes half a minute to give up
+    code, said = bucket.run(
+        *arguments("whole", backend), limit=180, **image("job-0")
+    )  # meanwhile: msrun takes half a minute to give up
     assert code == 0, said
     said = boot.communicate(timeout=120)[0]
     assert boot.returncode == 128 + signal.SIGKILL, said
-    deadline = time.monotonic() + 40  # msrun kills the boot file of the other one, whose training waits for its lost partner for some seconds more
+    deadline = (
+        time.monotonic() + 40
+    )  # msrun kills the boot file of the other one, whose training waits for its lost partner for some seconds more
     while any(working_in(job / f"rank_{rank}") for rank in (0, 1)):
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -71,12 +71,16 @@ def test_nobody_is_released_before_the_work_is_done(tmp_path):
 
 @pytest.mark.parametrize("kind", ["InputError", "ValueError"])
 def test_the_leaders_error_reaches_everybody(tmp_path, kind):
-    codes, outputs = end([start(tmp_path, f"time.sleep(0.5); raise {kind}('the bucket is gone')", processes=4) for _ in range(4)])
+    codes, outputs = end(
+        [start(tmp_path, f"time.sleep(0.5); raise {kind}('the bucket is gone')", processes=4) for _ in range(4)]
+    )
     assert codes == [1] * 4
     assert worked(tmp_path) == 1
     assert all("the bucket is gone" in output for output in outputs)
     assert sum("reported by process" in output for output in outputs) == 3
-    assert all(output.startswith("InputError" if kind == "InputError" else ("RunError", "ValueError")) for output in outputs)
+    assert all(
+        output.startswith("InputError" if kind == "InputError" else ("RunError", "ValueError")) for output in outputs
+    )
 
 
 def test_a_leader_that_was_killed_is_succeeded(tmp_path):
@@ -126,12 +130,18 @@ def test_a_failed_leader_does_not_wait_forever_for_the_others(tmp_path):
 
 def test_jobs_never_share_a_directory(tmp_path, monkeypatch):
     first, second = ({"MA_VJ_NAME": name} for name in ("job/1", "job/2"))
-    assert job_directory(first, "run", tmp_path) == job_directory(first, "run", tmp_path) != job_directory(second, "run", tmp_path)
+    assert (
+        job_directory(first, "run", tmp_path)
+        == job_directory(first, "run", tmp_path)
+        != job_directory(second, "run", tmp_path)
+    )
     assert job_directory(first, "run", tmp_path) != job_directory(first, "other", tmp_path)
     assert job_directory(first, "run", tmp_path).parent == tmp_path
     here = job_directory({"TORCHELASTIC_RUN_ID": "none"}, "run", tmp_path)
     assert here == job_directory({}, "run", tmp_path)
     monkeypatch.setattr(os, "getppid", lambda: 1)
     assert job_directory({}, "run", tmp_path) != here
-    monkeypatch.setattr(os, "getppid", lambda: 0)  # the starter is outside of the container: nothing is shared rather than too much
+    monkeypatch.setattr(
+        os, "getppid", lambda: 0
+    )  # the starter is outside of the container: nothing is shared rather than too much
     assert str(os.getpid()) in job_directory({}, "run", tmp_path).name

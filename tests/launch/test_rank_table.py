@@ -13,8 +13,20 @@ SERVERS = {
     "version": "1.0",
     "server_count": "2",
     "server_list": [
-        {"server_id": "10.0.0.2", "device": [{"device_id": "4", "device_ip": "192.0.2.3", "rank_id": "2"}, {"device_id": "5", "rank_id": "3"}]},
-        {"server_id": "10.0.0.1", "device": [{"device_id": "0", "device_ip": "192.0.2.1", "rank_id": "0"}, {"device_id": "1", "rank_id": "1"}]},
+        {
+            "server_id": "10.0.0.2",
+            "device": [
+                {"device_id": "4", "device_ip": "192.0.2.3", "rank_id": "2"},
+                {"device_id": "5", "rank_id": "3"},
+            ],
+        },
+        {
+            "server_id": "10.0.0.1",
+            "device": [
+                {"device_id": "0", "device_ip": "192.0.2.1", "rank_id": "0"},
+                {"device_id": "1", "rank_id": "1"},
+            ],
+        },
     ],
     "status": "completed",
 }
@@ -26,14 +38,27 @@ GROUPS = {
             "device_count": "4",
             "instance_count": "2",
             "instance_list": [
-                {"pod_name": "job-0", "server_id": "10.0.0.1", "devices": [{"device_id": "0", "device_ip": "192.0.2.1"}, {"device_id": "1"}]},
-                {"pod_name": "job-1", "server_id": "10.0.0.2", "devices": [{"device_id": "4", "device_ip": "192.0.2.3"}, {"device_id": "5"}]},
+                {
+                    "pod_name": "job-0",
+                    "server_id": "10.0.0.1",
+                    "devices": [{"device_id": "0", "device_ip": "192.0.2.1"}, {"device_id": "1"}],
+                },
+                {
+                    "pod_name": "job-1",
+                    "server_id": "10.0.0.2",
+                    "devices": [{"device_id": "4", "device_ip": "192.0.2.3"}, {"device_id": "5"}],
+                },
             ],
         }
     ],
     "status": "completed",
 }
-DEVICES = (Device(0, "10.0.0.1", 0, "192.0.2.1"), Device(1, "10.0.0.1", 1, None), Device(2, "10.0.0.2", 4, "192.0.2.3"), Device(3, "10.0.0.2", 5, None))
+DEVICES = (
+    Device(0, "10.0.0.1", 0, "192.0.2.1"),
+    Device(1, "10.0.0.1", 1, None),
+    Device(2, "10.0.0.2", 4, "192.0.2.3"),
+    Device(3, "10.0.0.2", 5, None),
+)
 
 
 @pytest.mark.parametrize(("table", "template"), [(SERVERS, "server_list"), (GROUPS, "group_list")])
@@ -81,7 +106,13 @@ def test_the_table_is_waited_for_while_the_platform_writes_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "seen"), [(None, "no file"), ('{"status": "comp', "half a file"), ('{"status": "initializing"}', "'initializing'"), ("[]", "no JSON object")]
+    ("content", "seen"),
+    [
+        (None, "no file"),
+        ('{"status": "comp', "half a file"),
+        ('{"status": "initializing"}', "'initializing'"),
+        ("[]", "no JSON object"),
+    ],
 )
 def test_waiting_ends_and_says_what_was_seen(tmp_path, content, seen):
     file = tmp_path / "table.json"

@@ -63,7 +63,9 @@ def test_a_passing_fault_costs_an_attempt_and_nothing_else(store, monkeypatch, h
     assert (len(store.calls()) > CALLS) is not harmless
 
 
-@pytest.mark.parametrize(("how", "call"), [(how, call) for how in ("raise", "half") for call in SPOILED if how == "raise" or call > 2])
+@pytest.mark.parametrize(
+    ("how", "call"), [(how, call) for how in ("raise", "half") for call in SPOILED if how == "raise" or call > 2]
+)
 def test_a_lasting_fault_is_an_error_and_leaves_nothing_half_done(store, monkeypatch, how, call):
     monkeypatch.setenv("FAKE_FAULT", f"{how} {call}-")
     with pytest.raises(RunError, match=r"store broke down|not whole"):  # noqa: PT012  (which of the two fails depends on the call)
@@ -138,7 +140,13 @@ def test_a_crash_of_the_client_is_an_error(store, monkeypatch):
 
 
 def test_local_places_are_told_from_buckets():
-    assert [is_remote(place) for place in ("obs://b/k", "s3://b/k", "/cache/obs://b", "data", "https://b/k")] == [True, True, False, False, False]
+    assert [is_remote(place) for place in ("obs://b/k", "s3://b/k", "/cache/obs://b", "data", "https://b/k")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_what_is_compared(tmp_path):

@@ -17,7 +17,17 @@ from common.launch.request import JOB, MA_CLI, TEXTS, check, fill, rules
 SUBMIT = ROOT / "scripts" / "modelarts" / "submit.py"
 PLACES = ("--code-url", "obs://b/twinlora", "--train-url", "obs://b/out", "--flavor", "modelarts.x")
 IMAGE = ("--name", "sst2", "--config", "bert_sst2", "--image-url", "org/twinlora:1", *PLACES)
-PRESET = ("--name", "sst2", "--config", "bert_sst2", "--engine-name", "Ascend-Powered-Engine", "--engine-version", "mindspore_x", *PLACES)
+PRESET = (
+    "--name",
+    "sst2",
+    "--config",
+    "bert_sst2",
+    "--engine-name",
+    "Ascend-Powered-Engine",
+    "--engine-version",
+    "mindspore_x",
+    *PLACES,
+)
 FULL = (
     "--description",
     "a trial",
@@ -37,7 +47,14 @@ TEMPLATE = SUBMIT.with_name("job.template.json")
 
 
 def submit(*arguments, **environ):
-    done = subprocess.run([sys.executable, str(SUBMIT), *arguments], env=os.environ | environ, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, str(SUBMIT), *arguments],
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -71,7 +88,10 @@ def test_a_dry_run_shows_the_request_and_the_code(rendered):
         "backend": "mindspore", "config": "bert_sst2", "device": "ascend", "run_id": "one", "train_url": "obs://b/out",
         "training.epochs": "1", "data.max_length": "64",
     }  # fmt: skip
-    assert {entry["name"]: entry["remote"]["obs"]["obs_url"] for entry in algorithm["inputs"]} == {"data_url": "obs://b/data/", "model_url": "obs://b/bert/"}
+    assert {entry["name"]: entry["remote"]["obs"]["obs_url"] for entry in algorithm["inputs"]} == {
+        "data_url": "obs://b/data/",
+        "model_url": "obs://b/bert/",
+    }
     assert job["spec"]["resource"] == {"flavor_id": "modelarts.x", "node_count": 2, "pool_id": "pool-1"}
     assert job["spec"]["auto_stop"] == {"time_unit": "HOURS", "duration": 2}
     listed = re.findall(r"^ *([\d,]+)  (\S+)$", output, re.MULTILINE)
@@ -92,10 +112,16 @@ def test_a_preset_engine_has_a_boot_file():
 def test_what_the_boot_file_is_given_it_understands(job):
     """Parameters and channels of the request, as the platform appends them to the command line."""
     line = [f"--{entry['name']}={entry['value']}" for entry in job["algorithm"]["parameters"]]
-    line += [f"--{entry['name']}=/home/ma-user/modelarts/inputs/{entry['name']}_0" for entry in job["algorithm"]["inputs"]]
+    line += [
+        f"--{entry['name']}=/home/ma-user/modelarts/inputs/{entry['name']}_0" for entry in job["algorithm"]["inputs"]
+    ]
     args = parse(line)
     assert (args.ignored, args.overrides) == ((), ("training.epochs=1", "data.max_length=64"))
-    assert (args.run_id, args.train_url, args.data_url) == ("one", "obs://b/out", "/home/ma-user/modelarts/inputs/data_url_0")
+    assert (args.run_id, args.train_url, args.data_url) == (
+        "one",
+        "obs://b/out",
+        "/home/ma-user/modelarts/inputs/data_url_0",
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,10 +132,18 @@ def test_what_the_boot_file_is_given_it_understands(job):
         ("spec.resource", {"node_count": "2"}, "spec.resource.node_count must be of type int; received '2'"),
         ("spec.resource", {"node_count": True}, "spec.resource.node_count must be of type int; received True"),
         ("algorithm", {"parameters": {}}, "algorithm.parameters must be a list; received {}"),
-        ("algorithm", {"parameters": [{"name": "x", "vaule": "1"}]}, "algorithm.parameters[0].vaule is no field. Nearest: value."),
+        (
+            "algorithm",
+            {"parameters": [{"name": "x", "vaule": "1"}]},
+            "algorithm.parameters[0].vaule is no field. Nearest: value.",
+        ),
         ("algorithm", {"parameters": [{"name": "x"}]}, "algorithm.parameters[0].value must be given"),
         ("algorithm", {"environments": {"X": 1}}, "algorithm.environments must map text to text; received {'X': 1}"),
-        ("algorithm", {"inputs": [{"name": "d", "remote": "obs://b"}]}, "algorithm.inputs[0].remote must be an object; received 'obs://b'"),
+        (
+            "algorithm",
+            {"inputs": [{"name": "d", "remote": "obs://b"}]},
+            "algorithm.inputs[0].remote must be an object; received 'obs://b'",
+        ),
         ("", {"kind": None}, "kind must be of type str; received None"),
     ],
 )
@@ -133,8 +167,16 @@ def test_a_planted_fault_is_named(job, place, planted, fault):
         ("algorithm", {"environments": {"MA_X": "1"}}, "algorithm.environments"),
         ("algorithm", {"environments": {"X": "$HOME"}}, "algorithm.environments"),
         ("algorithm", {"environments": {f"X{i}": "1" for i in range(101)}}, "algorithm.environments"),
-        ("algorithm", {"outputs": [{"name": "train_url", "remote": {"obs": {"obs_url": "obs://b/o"}}}]}, "train_url is given twice"),
-        ("algorithm", {"inputs": [{"name": "d", "access_method": "env", "remote": {"obs": {"obs_url": "obs://b/o"}}}]}, "the channel d must have"),
+        (
+            "algorithm",
+            {"outputs": [{"name": "train_url", "remote": {"obs": {"obs_url": "obs://b/o"}}}]},
+            "train_url is given twice",
+        ),
+        (
+            "algorithm",
+            {"inputs": [{"name": "d", "access_method": "env", "remote": {"obs": {"obs_url": "obs://b/o"}}}]},
+            "the channel d must have",
+        ),
         ("spec", {"resource": {"node_count": 1}}, "spec.resource must name"),
         ("spec", {"resource": {"node_count": 0, "flavor_id": "x"}}, "spec.resource must name"),
     ],
@@ -171,7 +213,10 @@ def test_wrong_arguments_are_refused(arguments, mentioned):
     assert mentioned in errors
 
 
-ACCESS_KEY, SECRET_KEY = "HPUA" + "1B2C3D4E5F6G7H8I", "aB3" + "dEf9GhIjKlMnOpQrStUvWxYz0123456789abC"[:37]  # made up; in two parts, so that no scanner minds
+ACCESS_KEY, SECRET_KEY = (
+    "HPUA" + "1B2C3D4E5F6G7H8I",
+    "aB3" + "dEf9GhIjKlMnOpQrStUvWxYz0123456789abC"[:37],
+)  # made up; in two parts, so that no scanner minds
 
 
 @pytest.mark.parametrize(
@@ -224,7 +269,11 @@ def test_the_code_directory_is_what_a_job_needs(tmp_path):
     assert not [name for name in names if "__pycache__" in name or name.startswith((".", "tests", "docs"))]
     copy_code(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", "import common.cli.main, common.launch.job; print(common.__file__)"], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", "import common.cli.main, common.launch.job; print(common.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.startswith(str(tmp_path))
 
@@ -279,7 +328,9 @@ def test_the_fields_are_those_of_the_platforms_sdk(job):
     assert not list(_unfit(job, "Job", model, "job"))
     job["spec"]["resource"]["flavour_id"] = job["spec"]["resource"].pop("flavor_id")
     assert list(_unfit(job, "Job", model, "job")) == ["job.spec.resource.flavour_id"]
-    assert list(_unknown({"spec!": {"resource!": {"node_count": str}}}, "Job", model, "job")) == ["job.spec.resource.node_count"]
+    assert list(_unknown({"spec!": {"resource!": {"node_count": str}}}, "Job", model, "job")) == [
+        "job.spec.resource.node_count"
+    ]
 
 
 def _sdk(kind, model):

@@ -37,7 +37,9 @@ def test_running_statistics_follow_the_batch_as_in_torch(name, compiled):
     assert not np.allclose(our_mean.asnumpy(), statistics(torch)[0].numpy())
 
 
-@pytest.mark.parametrize(("name", "shape"), [("dropout1d", (50, 40, 6)), ("dropout2d", (50, 40, 3, 2)), ("dropout3d", (50, 40, 3, 2, 2))])
+@pytest.mark.parametrize(
+    ("name", "shape"), [("dropout1d", (50, 40, 6)), ("dropout2d", (50, 40, 3, 2)), ("dropout3d", (50, 40, 3, 2, 2))]
+)
 def test_dropout_of_channels_drops_whole_ones(name, shape):
     found = getattr(F, name)(ms.Tensor(np.ones(shape, np.float32)), 0.25).asnumpy().reshape(*shape[:2], -1)
     assert (found == found[..., :1]).all()

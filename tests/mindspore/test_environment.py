@@ -11,7 +11,16 @@ pytestmark = pytest.mark.needs_mindspore
 
 @pytest.mark.parametrize(("value", "starts"), [("1", False), ("0", True), (None, True)])
 def test_a_compile_cache_that_would_mix_graphs_up_is_refused(value, starts):
-    environ = {name: given for name, given in os.environ.items() if name != "MS_COMPILER_CACHE_ENABLE"} | ({"MS_COMPILER_CACHE_ENABLE": value} if value else {})
-    done = subprocess.run([sys.executable, "-c", "import mindspore_impl"], env=environ, capture_output=True, text=True, timeout=120, check=False)
+    environ = {name: given for name, given in os.environ.items() if name != "MS_COMPILER_CACHE_ENABLE"} | (
+        {"MS_COMPILER_CACHE_ENABLE": value} if value else {}
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "import mindspore_impl"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert (done.returncode == 0) == starts, done.stderr
     assert starts or "unset MS_COMPILER_CACHE_ENABLE" in done.stderr

@@ -89,7 +89,9 @@ def test_layer_norm_and_its_gradients(eps, scale):
         y = F.layer_norm(x, (8,), weight, bias, eps)
         return (y * ms.Tensor(upstream)).sum(), y
 
-    (_, actual), gradients = ms.value_and_grad(loss, (0, 1, 2), has_aux=True)(*(ms.Tensor(array) for array in (x, weight, bias)))
+    (_, actual), gradients = ms.value_and_grad(loss, (0, 1, 2), has_aux=True)(
+        *(ms.Tensor(array) for array in (x, weight, bias))
+    )
     assert_near(actual.asnumpy(), y.detach().numpy(), 2 * OPERATOR)
     for gradient, parameter in zip(gradients, parameters, strict=True):
         assert_near(gradient.asnumpy(), parameter.grad.numpy(), 3 * OPERATOR)
@@ -128,7 +130,9 @@ def test_cross_entropy_is_a_sum_over_scored_labels(shape, scale):
     labels = generator.integers(0, shape[-1], shape[:-1]).astype(np.int32)
     labels.flat[::3] = IGNORE
     inputs = torch.from_numpy(logits.astype(np.float64)).requires_grad_()
-    expected = T.cross_entropy(inputs.flatten(0, -2), torch.from_numpy(labels).long().flatten(), ignore_index=IGNORE, reduction="sum")
+    expected = T.cross_entropy(
+        inputs.flatten(0, -2), torch.from_numpy(labels).long().flatten(), ignore_index=IGNORE, reduction="sum"
+    )
     expected.backward()
     loss, gradient = ms.value_and_grad(lambda x: F.cross_entropy_sum(x, ms.Tensor(labels)), 0)(ms.Tensor(logits))
     assert_near(loss.asnumpy(), expected.detach().numpy(), OPERATOR_EXP)
@@ -138,7 +142,9 @@ def test_cross_entropy_is_a_sum_over_scored_labels(shape, scale):
 
 def test_cross_entropy_of_no_scored_label_is_zero():
     logits = ms.Tensor(np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32))
-    loss, gradient = ms.value_and_grad(lambda x: F.cross_entropy_sum(x, ms.Tensor(np.full(3, IGNORE, np.int32))), 0)(logits)
+    loss, gradient = ms.value_and_grad(lambda x: F.cross_entropy_sum(x, ms.Tensor(np.full(3, IGNORE, np.int32))), 0)(
+        logits
+    )
     assert float(loss.asnumpy()) == 0.0
     assert not gradient.asnumpy().any()
 

@@ -76,7 +76,11 @@ def expected(name: str, x: np.ndarray) -> np.ndarray:
     return inputs.grad.numpy()
 
 
-HOW = {"interpreted": lambda f: ms.grad(f), "compiled whole": lambda f: ms.jit(ms.grad(f)), "gradient outside the graph": lambda f: ms.grad(ms.jit(f))}
+HOW = {
+    "interpreted": lambda f: ms.grad(f),
+    "compiled whole": lambda f: ms.jit(ms.grad(f)),
+    "gradient outside the graph": lambda f: ms.grad(ms.jit(f)),
+}
 
 
 @pytest.mark.parametrize("how", HOW)

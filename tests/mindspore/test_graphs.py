@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support import ONE_LAYER, TARGETS, assert_all_near, assert_identical, assert_near, build_engine, make_batch, nonzero_values, plan_for, tiny_spec
+from tests.support import (
+    ONE_LAYER,
+    TARGETS,
+    assert_all_near,
+    assert_identical,
+    assert_near,
+    build_engine,
+    make_batch,
+    nonzero_values,
+    plan_for,
+    tiny_spec,
+)
 from tests.tolerances import EXECUTION, STEP_LOSS
 
 half = pytest.importorskip("mindspore_impl")

@@ -9,7 +9,9 @@ from tests.support import build_engine, make_batch, plan_for, tiny_spec
 
 pytestmark = pytest.mark.needs_mindspore
 LAYERS, HIDDEN, ROWS, LENGTH = 3, 192, 16, 128
-PER_ELEMENT = 300  #: bytes for a token's hidden value and layer: a step keeps some 30 such floats; one with broadcasts exceeds it
+PER_ELEMENT = (
+    300  #: bytes for a token's hidden value and layer: a step keeps some 30 such floats; one with broadcasts exceeds it
+)
 
 
 def resident():
@@ -21,7 +23,13 @@ def grow():
     """Bytes that a step at a new shape adds to the process."""
     from common.backend import load
 
-    sizes = {"num_hidden_layers": LAYERS, "hidden_size": HIDDEN, "intermediate_size": 4 * HIDDEN, "num_attention_heads": 4, "max_position_embeddings": LENGTH}
+    sizes = {
+        "num_hidden_layers": LAYERS,
+        "hidden_size": HIDDEN,
+        "intermediate_size": 4 * HIDDEN,
+        "num_attention_heads": 4,
+        "max_position_embeddings": LENGTH,
+    }
     spec = tiny_spec("bert", dropout=0.1, **sizes)
     engine = build_engine(load("mindspore"), spec, plan_for(spec, ("*.query", "*.value"), dropout=0.1), compile=True)
     sizes = []

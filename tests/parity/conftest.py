@@ -9,7 +9,12 @@ import pytest
 from common.backend import load
 
 
-@pytest.fixture(params=[pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+@pytest.fixture(
+    params=[
+        pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+    ]
+)
 def half(request: pytest.FixtureRequest) -> ModuleType:
     """One backend package after the other."""
     package = load(request.param)

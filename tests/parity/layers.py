@@ -9,7 +9,9 @@ import numpy as np
 from common.adaptation import PlanStep
 
 
-def wrapped(half: ModuleType, step: PlanStep, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]):
+def wrapped(
+    half: ModuleType, step: PlanStep, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]
+):
     """A base layer of ``step.kind`` with these values, wrapped."""
     values = {f"{step.path}.{name}": array for name, array in adapter.items()}
     if half.__name__ == "pytorch_impl":
@@ -19,7 +21,11 @@ def wrapped(half: ModuleType, step: PlanStep, weight: np.ndarray, bias: np.ndarr
         from pytorch_impl.modules import Conv1D, Embedding, Linear
 
         sizes = (step.in_features, step.out_features)
-        base = {"linear": lambda: Linear(*sizes), "conv1d": lambda: Conv1D(*sizes[::-1]), "embedding": lambda: Embedding(*sizes)}[step.kind]()
+        base = {
+            "linear": lambda: Linear(*sizes),
+            "conv1d": lambda: Conv1D(*sizes[::-1]),
+            "embedding": lambda: Embedding(*sizes),
+        }[step.kind]()
         base.weight.data = torch.from_numpy(np.array(weight))
         if bias is not None:
             base.bias.data = torch.from_numpy(np.array(bias))
@@ -29,14 +35,18 @@ def wrapped(half: ModuleType, step: PlanStep, weight: np.ndarray, bias: np.ndarr
     from mindspore_impl.lora import wrap
     from mindspore_impl.modules import Conv1D, Embedding, Linear
 
-    base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](step.path, step.in_features, step.out_features)
+    base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](
+        step.path, step.in_features, step.out_features
+    )
     base.weight.set_data(Tensor(np.array(weight)))
     if bias is not None:
         base.bias.set_data(Tensor(np.array(bias)))
     return wrap(base, step, values)
 
 
-def forward_backward(half: ModuleType, layer, x: np.ndarray, upstream: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def forward_backward(
+    half: ModuleType, layer, x: np.ndarray, upstream: np.ndarray
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """y, and the gradients of sum(y * upstream) by the adapter's arrays and, for floats, by x."""
     names = [name for name in ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B") if hasattr(layer, name)]
     continuous = x.dtype.kind == "f"

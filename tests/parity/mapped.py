@@ -11,7 +11,8 @@ from common.api_mapping.row import Row
 from common.api_mapping.running import open_halves, verify_rows
 
 FILES: dict[str, tuple[Row, ...]] = {
-    found.name: importlib.import_module(f"{files.__name__}.{found.name}").ROWS for found in pkgutil.iter_modules(files.__path__)
+    found.name: importlib.import_module(f"{files.__name__}.{found.name}").ROWS
+    for found in pkgutil.iter_modules(files.__path__)
 }
 RIGHT = ("exact", "rounding", "adapted", "stochastic")
 
@@ -22,7 +23,9 @@ def troubles(rows: Iterable[Row], mode: str = "pynative") -> list[str]:
     for row, result, _ in verify_rows(rows, open_halves("cpu"), mode):
         found += [f"{row.name}({failure.case}): {failure.message}" for failure in result.outcome.failures]
         if result.verdict not in RIGHT and not result.outcome.failures:
-            found.append(f"{row.name}: {result.verdict}, {len(result.outcome.refused)} of {result.outcome.cases} calls refused")
+            found.append(
+                f"{row.name}: {result.verdict}, {len(result.outcome.refused)} of {result.outcome.cases} calls refused"
+            )
         if result.outcome.cases != len(row.cases):
             found.append(f"{row.name}: {result.outcome.cases} of {len(row.cases)} calls were run")
         if bool(row.legacy) != bool(result.legacy_verdict):

@@ -10,10 +10,25 @@ from common.adaptation.peft_format import load_adapter, save_adapter
 from common.backend import load
 from common.errors import InputError
 from common.models import load_model_spec, save_pretrained
-from tests.support import KINDS, TARGETS, assert_identical, assert_near, build_engine, make_batch, model_config, nonzero_values, plan_for, tiny_spec
+from tests.support import (
+    KINDS,
+    TARGETS,
+    assert_identical,
+    assert_near,
+    build_engine,
+    make_batch,
+    model_config,
+    nonzero_values,
+    plan_for,
+    tiny_spec,
+)
 from tests.tolerances import BERT_LOGITS_ABS, MERGE_ROUNDING, MERGED_ABS
 
-WIDE = {"bert": ("*.dense", "*.key", "*.word_embeddings"), "gpt2": ("*.c_proj", "*.c_fc", "*.wpe"), "gpt2-classifier": ("*.wte", "*.c_attn")}
+WIDE = {
+    "bert": ("*.dense", "*.key", "*.word_embeddings"),
+    "gpt2": ("*.c_proj", "*.c_fc", "*.wpe"),
+    "gpt2-classifier": ("*.wte", "*.c_attn"),
+}
 
 
 def outputs(engine, batch) -> np.ndarray:
@@ -100,7 +115,9 @@ def test_checkpoint_of_a_merged_model_gives_the_adapted_logits(half, kind, tmp_p
 
 @pytest.mark.needs_pytorch
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("targets", [TARGETS, {**WIDE, "gpt2-classifier": ("*.attn.c_attn[k]", "*.c_proj")}], ids=["attention", "wide"])
+@pytest.mark.parametrize(
+    "targets", [TARGETS, {**WIDE, "gpt2-classifier": ("*.attn.c_attn[k]", "*.c_proj")}], ids=["attention", "wide"]
+)
 def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(half, kind, targets, tmp_path):
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
     spec = tiny_spec(kind)
@@ -139,6 +156,10 @@ def test_equal_arrays_give_byte_equal_adapters_from_either_half(kind, tmp_path):
         engine.load_trainable(arrays)
         save_adapter(tmp_path / name, plan, spec, engine.trainable())
     files = [sorted((tmp_path / name).iterdir()) for name in ("pytorch", "mindspore")]
-    assert [file.name for file in files[0]] == [file.name for file in files[1]] == ["adapter_config.json", "adapter_model.safetensors"]
+    assert (
+        [file.name for file in files[0]]
+        == [file.name for file in files[1]]
+        == ["adapter_config.json", "adapter_model.safetensors"]
+    )
     for first, second in zip(*files, strict=True):
         assert first.read_bytes() == second.read_bytes()

@@ -52,7 +52,9 @@ def mindspore_dropout(path, p, key, x, upstream, compiled=True):
 RUNNERS = {
     "pytorch": pytest.param(torch_dropout, marks=pytest.mark.needs_pytorch),
     "mindspore compiled": pytest.param(mindspore_dropout, marks=pytest.mark.needs_mindspore),
-    "mindspore pynative": pytest.param(lambda *given: mindspore_dropout(*given, compiled=False), marks=pytest.mark.needs_mindspore),
+    "mindspore pynative": pytest.param(
+        lambda *given: mindspore_dropout(*given, compiled=False), marks=pytest.mark.needs_mindspore
+    ),
 }
 
 
@@ -82,7 +84,9 @@ def sites(half, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_halves_drop_at_the_same_places(kind):
     ours, theirs = sites("mindspore", kind), sites("pytorch", kind)
-    attention_modules_own = {path for path in theirs if path.endswith((".self.dropout", ".attn_dropout"))}  # transformers makes them and does not call them
+    attention_modules_own = {
+        path for path in theirs if path.endswith((".self.dropout", ".attn_dropout"))
+    }  # transformers makes them and does not call them
     assert ours == theirs - attention_modules_own
     assert len(ours) >= 5
 

@@ -78,7 +78,11 @@ def test_more_padding_changes_neither_logits_nor_loss(half, kind):
     assert padded.loss_sum == pytest.approx(plain.loss_sum, rel=ACCUMULATION)
     assert padded.count == plain.count
     last = batch["attention_mask"].sum(1).astype(np.int32) - 1
-    at = (lambda given: engine.eval_step(given).logits) if engine.plan.head else (lambda given: engine.logits_at(given, last))
+    at = (
+        (lambda given: engine.eval_step(given).logits)
+        if engine.plan.head
+        else (lambda given: engine.logits_at(given, last))
+    )
     assert_near(at(wide), at(batch), PADDING_ABS, absolute=True)
 
 
@@ -117,7 +121,9 @@ def adamw(parameters, gradients, moments, step, rate, settings, decayed):
         v = settings.beta2 * v + (1 - settings.beta2) * (factor * gradient) ** 2
         kept[name] = m, v
         p = parameters[name] * (1 - rate * settings.weight_decay * decayed(name))
-        new[name] = p - rate * (m / (1 - settings.beta1**step)) / (np.sqrt(v / (1 - settings.beta2**step)) + settings.epsilon)
+        new[name] = p - rate * (m / (1 - settings.beta1**step)) / (
+            np.sqrt(v / (1 - settings.beta2**step)) + settings.epsilon
+        )
     return new, kept, norm
 
 
@@ -127,12 +133,22 @@ def joined(arrays):
 
 
 @pytest.mark.parametrize(
-    ("bound", "compiled"), [(0.05, False), (1e3, False), (None, False), (0.05, None)], ids=["clipped", "unreached", "unbounded", "default"]
+    ("bound", "compiled"),
+    [(0.05, False), (1e3, False), (None, False), (0.05, None)],
+    ids=["clipped", "unreached", "unbounded", "default"],
 )
 def test_each_update_is_that_of_adamw_on_the_clipped_gradient(half, bound, compiled):
     """Every step starts from the engine's own parameters and gradients, so that errors do not add up and none hides."""
     spec = tiny_spec("bert", **ONE_LAYER["bert"])
-    engine = build_engine(half, spec, plan_for(spec, TARGETS["bert"], bias="all"), weight_decay=0.3, max_grad_norm=bound, epsilon=1e-4, compile=compiled)
+    engine = build_engine(
+        half,
+        spec,
+        plan_for(spec, TARGETS["bert"], bias="all"),
+        weight_decay=0.3,
+        max_grad_norm=bound,
+        epsilon=1e-4,
+        compile=compiled,
+    )
     decayed = {name for name in engine.plan.shapes() if engine.plan.decayed(name)}
     assert {name.rsplit(".", 1)[-1] for name in decayed} == {"lora_A", "lora_B", "weight"}
     assert not any("LayerNorm" in name for name in decayed)
@@ -146,7 +162,11 @@ def test_each_update_is_that_of_adamw_on_the_clipped_gradient(half, bound, compi
         [(_, reported)] = engine.fetch([engine.train_step([batch], rate)])
         assert reported == pytest.approx(norm, rel=1e-5)
         after = engine.trainable()
-        assert_near(joined({name: after[name] - before[name] for name in after}), joined({name: expected[name] - before[name] for name in after}), UPDATE)
+        assert_near(
+            joined({name: after[name] - before[name] for name in after}),
+            joined({name: expected[name] - before[name] for name in after}),
+            UPDATE,
+        )
     assert engine.state()["step"] == step
     for index, moment in enumerate(("exp_avg", "exp_avg_sq")):
         expected = {f"{moment}.{name}": both[index] for name, both in moments.items()}
@@ -167,19 +187,30 @@ def test_twenty_steps_are_those_of_torch_adamw(half):
     ]
     reference = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.999), eps=1e-8)
     for _ in range(20):
-        gradients = {name: (generator.normal(size=a.shape) * 10.0 ** generator.integers(-6, 2, a.shape)).astype(np.float32) for name, a in start.items()}
+        gradients = {
+            name: (generator.normal(size=a.shape) * 10.0 ** generator.integers(-6, 2, a.shape)).astype(np.float32)
+            for name, a in start.items()
+        }
         next(iter(gradients.values()))[0] = 0.0
         for name, parameter in theirs.items():
             parameter.grad = torch.from_numpy(gradients[name])
         reference.step()
         step_with(half, engine, gradients, 3e-3)
     after = engine.trainable()
-    assert_all_near({name: after[name] - start[name] for name in start}, {name: theirs[name].detach().numpy() - start[name] for name in start}, UPDATE)
+    assert_all_near(
+        {name: after[name] - start[name] for name in start},
+        {name: theirs[name].detach().numpy() - start[name] for name in start},
+        UPDATE,
+    )
 
 
 def step_with(half, engine, gradients, rate):
     """One update with these gradients."""
-    make = pytest.importorskip("torch").tensor if half.__name__ == "pytorch_impl" else pytest.importorskip("mindspore").Tensor
+    make = (
+        pytest.importorskip("torch").tensor
+        if half.__name__ == "pytorch_impl"
+        else pytest.importorskip("mindspore").Tensor
+    )
     engine._optimizer.step(tuple(make(gradients[name]) for name in engine._optimizer.parameters), rate)
 
 
@@ -238,7 +269,9 @@ def test_loading_is_strict_and_changes_nothing_when_it_refuses(half, what, fault
     engine = tiny_engine(half, "bert")
     engine.train_step([make_batch("bert", [4, 2])], 1e-2)
     before = engine.trainable() | engine.state()
-    arrays = {name: array + 1 for name, array in (engine.trainable() if what == "trainable" else engine.state()).items()}
+    arrays = {
+        name: array + 1 for name, array in (engine.trainable() if what == "trainable" else engine.state()).items()
+    }
     name = sorted(arrays)[0 if fault in ("nan", "inf") else -1]
     if fault == "missing":
         del arrays[name]
@@ -286,7 +319,9 @@ def test_a_step_without_scored_labels_is_refused(half):
     assert engine.eval_step(batch).count == 0
 
 
-@pytest.mark.parametrize(("method", "bias"), [("full", "none"), ("head", "none"), ("lora", "lora_only"), ("lora", "all")])
+@pytest.mark.parametrize(
+    ("method", "bias"), [("full", "none"), ("head", "none"), ("lora", "lora_only"), ("lora", "all")]
+)
 def test_only_what_the_plan_names_is_trained(half, method, bias):
     spec = tiny_spec("bert")
     plan = plan_for(spec, TARGETS["bert"] if method == "lora" else (), method=method, bias=bias)

@@ -8,7 +8,10 @@ from common.backend import FAST_PATHS, load
 from tests.support import KINDS, TARGETS, assert_all_near, assert_near, build_engine, make_batch, plan_for, tiny_spec
 from tests.tolerances import ACCUMULATION, STEP_LOSS
 
-BACKENDS = [pytest.param("pytorch", marks=pytest.mark.needs_pytorch), pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
+BACKENDS = [
+    pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+    pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+]
 EVERYTHING = tuple(FAST_PATHS)
 
 
@@ -18,7 +21,10 @@ def run(half, kind, plain, dropout, **settings):
     plan = plan_for(spec, TARGETS[kind], rank=4, dropout=dropout, bias="lora_only")
     engine = build_engine(load(half), spec, plan, initial_values(plan, 0), plain=plain, **settings)
     gradients = engine.gradients([make_batch(kind, [9, 3, 16], seed=0)])
-    handles = [engine.train_step([make_batch(kind, [9, 3, 16], seed=i), make_batch(kind, [4, 16, 2], seed=50 + i)], 1e-2) for i in range(4)]
+    handles = [
+        engine.train_step([make_batch(kind, [9, 3, 16], seed=i), make_batch(kind, [4, 16, 2], seed=50 + i)], 1e-2)
+        for i in range(4)
+    ]
     return gradients, np.array(engine.fetch(handles))
 
 
@@ -29,18 +35,28 @@ def dropout_for(kind, plain):
 
 @pytest.mark.parametrize("half", BACKENDS)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("plain", [*((name,) for name in FAST_PATHS), EVERYTHING], ids=lambda plain: plain[0] if len(plain) == 1 else "everything")
+@pytest.mark.parametrize(
+    "plain",
+    [*((name,) for name in FAST_PATHS), EVERYTHING],
+    ids=lambda plain: plain[0] if len(plain) == 1 else "everything",
+)
 def test_a_fast_path_changes_nothing(half, kind, plain):
     (fast, fast_steps), (slow, slow_steps) = (run(half, kind, names, dropout_for(kind, plain)) for names in ((), plain))
-    assert_all_near(*({name: array for name, array in found.items() if array.any()} for found in (fast, slow)), ACCUMULATION)
+    assert_all_near(
+        *({name: array for name, array in found.items() if array.any()} for found in (fast, slow)), ACCUMULATION
+    )
     assert_near(fast_steps, slow_steps, STEP_LOSS)
 
 
 @pytest.mark.needs_mindspore
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 def test_the_plain_way_is_a_graph_too(kind):
-    (fast, fast_steps), (slow, slow_steps) = (run("mindspore", kind, names, dropout_for(kind, EVERYTHING), compile=True) for names in ((), EVERYTHING))
-    assert_all_near(*({name: array for name, array in found.items() if array.any()} for found in (fast, slow)), ACCUMULATION)
+    (fast, fast_steps), (slow, slow_steps) = (
+        run("mindspore", kind, names, dropout_for(kind, EVERYTHING), compile=True) for names in ((), EVERYTHING)
+    )
+    assert_all_near(
+        *({name: array for name, array in found.items() if array.any()} for found in (fast, slow)), ACCUMULATION
+    )
     assert_near(fast_steps, slow_steps, STEP_LOSS)
 
 
@@ -87,8 +103,14 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
     layer.key.set(3, 1, 0)
     generator = torch.Generator().manual_seed(0)
     query = torch.randn(3, 2, 5, 4, generator=generator, dtype=torch.float64, requires_grad=True)
-    key, value = (torch.randn(3, 2, 7, 4, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    mask = {"none": None, "vector": torch.zeros(3, 1, 1, 7).double(), "full": torch.randn(1, 2, 5, 7, generator=generator).double()}[shape]
+    key, value = (
+        torch.randn(3, 2, 7, 4, generator=generator, dtype=torch.float64, requires_grad=True) for _ in range(2)
+    )
+    mask = {
+        "none": None,
+        "vector": torch.zeros(3, 1, 1, 7).double(),
+        "full": torch.randn(1, 2, 5, 7, generator=generator).double(),
+    }[shape]
     if shape == "vector":
         mask[1, :, :, 4:] = -1e30
     upstream = torch.randn(3, 2, 5, 4, generator=generator, dtype=torch.float64)

@@ -38,7 +38,10 @@ def draw(step: PlanStep, seed: int = 0):
     generator = np.random.default_rng(seed)
     weight = generator.normal(size=(OUT, IN) if step.kind == "linear" else (IN, OUT)).astype(np.float32)
     bias = None if step.kind == "embedding" else generator.normal(size=OUT).astype(np.float32)
-    adapter = {name.rsplit(".", 1)[-1]: generator.normal(size=shape).astype(np.float32) for name, shape in step.shapes().items()}
+    adapter = {
+        name.rsplit(".", 1)[-1]: generator.normal(size=shape).astype(np.float32)
+        for name, shape in step.shapes().items()
+    }
     return weight, bias, adapter
 
 
@@ -53,7 +56,9 @@ def test_linear_layers_follow_the_equation_and_its_gradients(half, kind, slices,
     upstream = generator.normal(size=(len(x), OUT)).astype(np.float32)
     y, gradients = forward_backward(half, wrapped(half, step, weight, bias, adapter), x, upstream)
     stored = weight if kind == "linear" else weight.T
-    expected, expected_gradients = oracle.linear(x, stored, bias, adapter["lora_A"], adapter["lora_B"], step.ranges, 3.0 / RANK, upstream)
+    expected, expected_gradients = oracle.linear(
+        x, stored, bias, adapter["lora_A"], adapter["lora_B"], step.ranges, 3.0 / RANK, upstream
+    )
     assert_near(y, expected, LAYER)
     assert_all_near(gradients, expected_gradients, LAYER)
 
@@ -65,7 +70,9 @@ def test_embedding_follows_the_equation_and_its_gradients(half, ids):
     ids = np.array(ids, np.int32)
     upstream = np.random.default_rng(1).normal(size=(*ids.shape, OUT)).astype(np.float32)
     y, gradients = forward_backward(half, wrapped(half, step, weight, bias, adapter), ids, upstream)
-    expected, expected_gradients = oracle.embedding(ids, weight, adapter["lora_embedding_A"], adapter["lora_embedding_B"], 3.0 / RANK, upstream)
+    expected, expected_gradients = oracle.embedding(
+        ids, weight, adapter["lora_embedding_A"], adapter["lora_embedding_B"], 3.0 / RANK, upstream
+    )
     assert_near(y, expected, LAYER)
     assert_all_near(gradients, expected_gradients, LAYER)
 
@@ -87,12 +94,19 @@ def test_oracle_gradients_are_those_of_finite_differences(slices):
     arrays = {"x": x, **{name: array.astype(np.float64) for name, array in adapter.items()}}
 
     def value(changed):
-        return (oracle.linear(changed["x"], weight, bias, changed["lora_A"], changed["lora_B"], step.ranges, 1.5, upstream)[0] * upstream).sum()
+        return (
+            oracle.linear(changed["x"], weight, bias, changed["lora_A"], changed["lora_B"], step.ranges, 1.5, upstream)[
+                0
+            ]
+            * upstream
+        ).sum()
 
     _, gradients = oracle.linear(x, weight, bias, adapter["lora_A"], adapter["lora_B"], step.ranges, 1.5, upstream)
     for name, array in arrays.items():
         direction = generator.normal(size=array.shape)
-        difference = (value(arrays | {name: array + 1e-5 * direction}) - value(arrays | {name: array - 1e-5 * direction})) / 2e-5
+        difference = (
+            value(arrays | {name: array + 1e-5 * direction}) - value(arrays | {name: array - 1e-5 * direction})
+        ) / 2e-5
         assert difference == pytest.approx((gradients[name] * direction).sum(), rel=1e-7)
 
 
@@ -142,7 +156,11 @@ def test_merged_layer_computes_what_the_adapted_one_did(half, kind):
     step = make_step(kind, "interleaved" if kind == "conv1d" else "whole")
     weight, bias, adapter = draw(step)
     layer = wrapped(half, step, weight, bias, adapter)
-    x = np.arange(IN, dtype=np.int32) if kind == "embedding" else np.random.default_rng(1).normal(size=(4, IN)).astype(np.float32)
+    x = (
+        np.arange(IN, dtype=np.int32)
+        if kind == "embedding"
+        else np.random.default_rng(1).normal(size=(4, IN)).astype(np.float32)
+    )
     upstream = np.ones((len(x), OUT), np.float32)
     before, _ = forward_backward(half, layer, x, upstream)
     layer.merge()

@@ -22,7 +22,9 @@ LABELS = {
 
 def given(scale=1.0):
     random = np.random.default_rng(0)
-    return (scale * random.normal(size=(TOKENS, HIDDEN))).astype(np.float32), random.normal(size=(VOCABULARY, HIDDEN)).astype(np.float32)
+    return (scale * random.normal(size=(TOKENS, HIDDEN))).astype(np.float32), random.normal(
+        size=(VOCABULARY, HIDDEN)
+    ).astype(np.float32)
 
 
 def expected(hidden, weight, labels):
@@ -83,15 +85,24 @@ def test_value_and_gradients_are_those_of_float64(half, compute, labels, piece, 
         return
     for actual, exact in zip(found, wanted, strict=False):  # MindSpore's by the states alone: the head is frozen there
         assert_near(np.asarray(actual), np.asarray(exact), LAYER if half == "pytorch" else OPERATOR_EXP)
-    assert_near(np.asarray(compute(hidden, weight, LABELS[labels], False)[0]), np.asarray(wanted[0]), LAYER if half == "pytorch" else OPERATOR_EXP)
+    assert_near(
+        np.asarray(compute(hidden, weight, LABELS[labels], False)[0]),
+        np.asarray(wanted[0]),
+        LAYER if half == "pytorch" else OPERATOR_EXP,
+    )
 
 
 @pytest.mark.parametrize(("half", "compute"), HALVES.values(), ids=HALVES.keys())
 def test_large_logits_neither_overflow_nor_lose_the_gradient(half, compute):
     hidden, weight = given(scale=40.0)
-    found, wanted = compute(hidden, weight, LABELS["every position"]), expected(hidden, weight, LABELS["every position"])
+    found, wanted = (
+        compute(hidden, weight, LABELS["every position"]),
+        expected(hidden, weight, LABELS["every position"]),
+    )
     for actual, exact in zip(found[:2], wanted, strict=False):
-        assert_near(np.asarray(actual), np.asarray(exact), OPERATOR_EXP)  # logits of several hundred are rounded by 1e-5 before anything else happens
+        assert_near(
+            np.asarray(actual), np.asarray(exact), OPERATOR_EXP
+        )  # logits of several hundred are rounded by 1e-5 before anything else happens
 
 
 @pytest.mark.needs_pytorch

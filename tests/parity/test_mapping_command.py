@@ -32,18 +32,30 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
 
 
 def test_verify_prints_each_row_and_writes_all_that_was_found(tmp_path, capsys):
-    code, out, _ = run(capsys, "verify", *ROWS, "nn.functional.dropout", "--device", "cpu", "--json", str(tmp_path / "found.json"))
+    code, out, _ = run(
+        capsys, "verify", *ROWS, "nn.functional.dropout", "--device", "cpu", "--json", str(tmp_path / "found.json")
+    )
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("torch.")}
     assert set(lines) == {*ROWS, "torch.nn.functional.dropout"}
     assert "adapted" in lines["torch.tanh"]
     assert lines["torch.tanh"].endswith("ops.Tanh: wrong as documented")
     content = json.loads((tmp_path / "found.json").read_text())
-    assert (content["schema"], content["device"], content["mode"], content["registry"]) == (1, "cpu", "pynative", digest())
+    assert (content["schema"], content["device"], content["mode"], content["registry"]) == (
+        1,
+        "cpu",
+        "pynative",
+        digest(),
+    )
     assert set(content["versions"]) == {"python", "numpy", "torch", "mindspore"}
     assert f"3 rows: {report.summary(content['rows'].values())}" in out
     tanh = content["rows"]["torch.tanh"]
-    assert (tanh["verdict"], tanh["target"], tanh["cases"], tanh["failures"]) == ("adapted", "shim.tanh", len(find("tanh").cases), [])
+    assert (tanh["verdict"], tanh["target"], tanh["cases"], tanh["failures"]) == (
+        "adapted",
+        "shim.tanh",
+        len(find("tanh").cases),
+        [],
+    )
     assert 0 < tanh["error"] < 4e-6
     assert 0 < tanh["torch_error"] < 4e-6
     assert "at [" in tanh["candidates"]["mint.tanh"]
@@ -55,7 +67,12 @@ def test_a_wrong_target_fails_and_is_named_with_call_index_and_both_values(tmp_p
     """The lock file is made to choose MindSpore's own tanh, whose kernel is coarse."""
     import mindspore as ms
 
-    lock.save(lock.user_file(), "cpu", ms.__version__, {"torch.tanh": {"target": "mint.tanh", "passed": ["mint.tanh"], "rejected": {"ops.tanh": ""}}})
+    lock.save(
+        lock.user_file(),
+        "cpu",
+        ms.__version__,
+        {"torch.tanh": {"target": "mint.tanh", "passed": ["mint.tanh"], "rejected": {"ops.tanh": ""}}},
+    )
     code, out, err = run(capsys, "verify", "tanh", "abs", "--device", "cpu", "--json", str(tmp_path / "found.json"))
     assert code == 1
     assert re.search(r"torch\.tanh\(4x5 in \[-20, 20\)\): output 0: at \[\d, \d\]: -?[\d.]+, torch -?[\d.]+", out)
@@ -75,9 +92,14 @@ def test_a_row_that_torch_refuses_fails_and_the_others_are_still_run(capsys, mon
 
 
 def test_compiled_calls_are_verified_too(tmp_path, capsys):
-    code, _, _ = run(capsys, "verify", "torch.abs", "--device", "cpu", "--mode", "both", "--json", str(tmp_path / "found.json"))
+    code, _, _ = run(
+        capsys, "verify", "torch.abs", "--device", "cpu", "--mode", "both", "--json", str(tmp_path / "found.json")
+    )
     assert code == 0
-    assert json.loads((tmp_path / "found.json").read_text())["rows"]["torch.abs"]["compiled"] == {"verdict": "exact", "failures": []}
+    assert json.loads((tmp_path / "found.json").read_text())["rows"]["torch.abs"]["compiled"] == {
+        "verdict": "exact",
+        "failures": [],
+    }
 
 
 def test_probe_writes_a_lock_file_that_is_used(tmp_path, capsys):
@@ -97,12 +119,22 @@ def printed(program: str) -> list[float]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(program, "snippet", "exec"), {})
-    text = re.sub(r"shape=\[[^\]]*\]|dtype=\S+|torch\.\w+", "", out.getvalue()).replace("True", "1").replace("False", "0")
+    text = (
+        re.sub(r"shape=\[[^\]]*\]|dtype=\S+|torch\.\w+", "", out.getvalue()).replace("True", "1").replace("False", "0")
+    )
     return [float(number) for number in re.findall(r"-?(?:\d+\.?\d*(?:e[+-]?\d+)?|inf|nan)", text)]
 
 
 @pytest.mark.parametrize(
-    "name", [*ROWS, "torch.nn.functional.relu", "torch.nn.functional.gelu", "torch.softmax", "torch.nn.functional.linear", "torch.nn.functional.embedding"]
+    "name",
+    [
+        *ROWS,
+        "torch.nn.functional.relu",
+        "torch.nn.functional.gelu",
+        "torch.softmax",
+        "torch.nn.functional.linear",
+        "torch.nn.functional.embedding",
+    ],
 )
 def test_both_programs_of_a_row_print_the_same_numbers(name):
     [view] = report.views([registry()[name]])
@@ -130,21 +162,31 @@ def test_the_recorder_of_either_half_names_rows_and_targets_and_leaves_graphs_al
         compiled = ms.jit(call)(ms.Tensor(array))
     assert vars(ours) == before
     [call] = log.to_json()["calls"]
-    assert (call["target"], call["adapted"], call["arguments"], call["count"]) == ("shim.tanh", True, ["float32 2x3"], 1)
+    assert (call["target"], call["adapted"], call["arguments"], call["count"]) == (
+        "shim.tanh",
+        True,
+        ["float32 2x3"],
+        1,
+    )
     np.testing.assert_array_equal(compiled.asnumpy(), eager.asnumpy())
     with pytorch_impl.mapping.record() as log:
         torchs.tanh(torch.from_numpy(array))
     [call] = log.to_json()["calls"]
-    assert (call["torch"], call["target"], call["adapted"], call["arguments"]) == (call["torch"], call["torch"], False, ["float32 2x3"])
+    assert (call["torch"], call["target"], call["adapted"], call["arguments"]) == (
+        call["torch"],
+        call["torch"],
+        False,
+        ["float32 2x3"],
+    )
 
 
 @pytest.mark.slow
 def test_record_tells_which_rows_a_lora_training_uses(tmp_path, capsys):
     for split, count in (("train", 40), ("validation", 8)):
-        (tmp_path / f"{split}.csv").write_text("text,label\n" + "".join(f"{n} and {n + 1} make {2 * n + 1},{n % 2}\n" for n in range(count)))
-    model = (
-        "{source: null, tokenizer: 'bpe:300', task: sequence-classification, dropout: 0.1, config: {model_type: bert, hidden_size: 16, num_hidden_layers: 2, "
-    )
+        (tmp_path / f"{split}.csv").write_text(
+            "text,label\n" + "".join(f"{n} and {n + 1} make {2 * n + 1},{n % 2}\n" for n in range(count))
+        )
+    model = "{source: null, tokenizer: 'bpe:300', task: sequence-classification, dropout: 0.1, config: {model_type: bert, hidden_size: 16, num_hidden_layers: 2, "
     files = f"{{train: {tmp_path}/train.csv, validation: {tmp_path}/validation.csv}}"
     (tmp_path / "tiny.yaml").write_text(
         f"model: {model}num_attention_heads: 2, intermediate_size: 24, max_position_embeddings: 32}}}}\n"
@@ -152,7 +194,9 @@ def test_record_tells_which_rows_a_lora_training_uses(tmp_path, capsys):
         'adaptation: {rank: 2, alpha: 4, targets: ["*.query", "*.value"]}\n'
         "training: {epochs: 1, global_batch_size: 8}\n"
     )
-    code, out, err = run(capsys, "record", str(tmp_path / "tiny.yaml"), "--device", "cpu", "--json", str(tmp_path / "log.json"))
+    code, out, err = run(
+        capsys, "record", str(tmp_path / "tiny.yaml"), "--device", "cpu", "--json", str(tmp_path / "log.json")
+    )
     assert code == 0, err
     assert "2 steps of tiny on cpu, lora" in err
     rows = json.loads((tmp_path / "log.json").read_text())["rows"]

@@ -34,7 +34,9 @@ def plant(tmp_path, monkeypatch):
     def replace(name: str, make) -> Row:
         row, known = find(name), mindspore_impl.mapping.resolve
         target = open_halves("cpu").locked[row.name]["target"]
-        monkeypatch.setattr(mindspore_impl.mapping, "resolve", lambda wanted: make(known(wanted)) if wanted == target else known(wanted))
+        monkeypatch.setattr(
+            mindspore_impl.mapping, "resolve", lambda wanted: make(known(wanted)) if wanted == target else known(wanted)
+        )
         return row
 
     return replace
@@ -123,7 +125,11 @@ def nudged(function):
         ("torch.nn.functional.relu", without_nan, r"output 0: at \[2\]: 0\.0, torch nan \(float64 nan\)"),
         ("torch.nn.functional.layer_norm", nudged, f"gradient 0: {VALUES}"),
         ("torch.sum", nudged, f"gradient 0: {VALUES}"),
-        ("torch.nn.functional.dropout", other_rate, r"output 0: distributions 0\.0\d+ apart, samples of one are at most 0\.026 apart"),
+        (
+            "torch.nn.functional.dropout",
+            other_rate,
+            r"output 0: distributions 0\.0\d+ apart, samples of one are at most 0\.026 apart",
+        ),
     ],
 )
 def test_a_defect_is_named_with_call_place_and_both_values(name, make, message, plant):
@@ -178,32 +184,53 @@ def tried(row: Row, target: str = "ops.abs") -> Outcome:
     import mindspore_impl.mapping
     import pytorch_impl.mapping
 
-    return try_target(row, target, mindspore_impl.mapping.resolve(target), mindspore_impl.mapping, references(row, pytorch_impl.mapping))
+    return try_target(
+        row,
+        target,
+        mindspore_impl.mapping.resolve(target),
+        mindspore_impl.mapping,
+        references(row, pytorch_impl.mapping),
+    )
 
 
 @needs_both
 def test_a_row_of_which_nothing_was_run_is_no_pass():
     halves = open_halves("cpu")
     nothing = Row("torch.abs", ("ops.abs",), ())
-    refused = Row("torch.abs", ("ops.no_such",), (forward_only(normal(3)), forward_only(normal(4), out=None)), limits={"normal": "known"})
+    refused = Row(
+        "torch.abs",
+        ("ops.no_such",),
+        (forward_only(normal(3)), forward_only(normal(4), out=None)),
+        limits={"normal": "known"},
+    )
     chosen = {"torch.abs": {"target": "ops.abs", "passed": ["ops.abs"]}}
     unsupported = dataclasses.replace(nothing, cases=refused.cases)
     assert not tried(nothing).passed
     assert [result.verdict for result in verify([nothing], halves.torch, halves.mindspore, chosen)] == ["failed"]
-    assert [result.verdict for result in verify([unsupported], halves.torch, halves.mindspore, {})] == ["unsupported here"]
+    assert [result.verdict for result in verify([unsupported], halves.torch, halves.mindspore, {})] == [
+        "unsupported here"
+    ]
 
     def refuses(*arguments, **keywords):
         raise TypeError("no kernel")
 
     outcome = try_target(refused, "planted", refuses, halves.mindspore, references(refused, halves.torch))
     assert (outcome.cases, len(outcome.refused), outcome.failures, outcome.passed) == (2, 2, [], False)
-    assert [result.verdict for result in verify([refused], halves.torch, halves.mindspore, {"torch.abs": {"target": "ops.no_such"}})] == ["failed"]
+    assert [
+        result.verdict
+        for result in verify([refused], halves.torch, halves.mindspore, {"torch.abs": {"target": "ops.no_such"}})
+    ] == ["failed"]
 
 
 @needs_both
 def test_a_limit_excuses_an_error_and_nothing_else():
     """It covers the calls it names; where such a call runs after all, the row is out of date."""
-    row = Row("torch.abs", ("ops.abs",), (forward_only(normal(3)), forward_only(normal(4, dtype="float64"))), limits={"float64": "has no kernel"})
+    row = Row(
+        "torch.abs",
+        ("ops.abs",),
+        (forward_only(normal(3)), forward_only(normal(4, dtype="float64"))),
+        limits={"float64": "has no kernel"},
+    )
     [failure] = tried(row).failures
     assert (failure.case, failure.message) == ("float64 4 normal", "runs, although the row says: has no kernel")
     uncovered = dataclasses.replace(row, limits={"int32": "has no kernel"})
@@ -245,9 +272,15 @@ def array(*values: float, dtype: str = "float32") -> np.ndarray:
     return np.array(values, dtype)
 
 
-def problem(ours: np.ndarray, torchs: np.ndarray, tolerance: str = "rounding", exact: np.ndarray | None = None) -> str | None:
-    exact = torchs.astype(np.float64) if exact is None and torchs.dtype.kind == "f" else torchs if exact is None else exact
-    return compare(Result((ours,), "tensor"), Result((torchs,), "tensor"), Result((exact,), "tensor"), tolerance).problem
+def problem(
+    ours: np.ndarray, torchs: np.ndarray, tolerance: str = "rounding", exact: np.ndarray | None = None
+) -> str | None:
+    exact = (
+        torchs.astype(np.float64) if exact is None and torchs.dtype.kind == "f" else torchs if exact is None else exact
+    )
+    return compare(
+        Result((ours,), "tensor"), Result((torchs,), "tensor"), Result((exact,), "tensor"), tolerance
+    ).problem
 
 
 NAN, INF = float("nan"), float("inf")
@@ -260,7 +293,9 @@ def test_nan_and_infinity_must_stand_where_torchs_do(tolerance):
     for place, wrong in ((0, NAN), (0, INF), (1, 1.0), (1, INF), (2, NAN), (2, -INF), (2, 3.4e38), (3, INF)):
         ours = special.copy()
         ours[place] = wrong
-        assert problem(ours, special, tolerance).startswith(f"output 0: at [{place}]: {ours[place]!s}, torch {special[place]!s} (float64 ")
+        assert problem(ours, special, tolerance).startswith(
+            f"output 0: at [{place}]: {ours[place]!s}, torch {special[place]!s} (float64 "
+        )
 
 
 def test_an_overflow_of_float32_is_compared_with_torchs_and_not_with_the_reference():
@@ -306,7 +341,10 @@ def test_empty_results_must_have_torchs_shape_and_dtype():
     assert problem(np.zeros(0, np.float64), np.zeros(0, np.float32)) == "output 0: dtype float64, torch float32"
 
 
-@pytest.mark.parametrize(("ours", "torchs"), [(array(1, 3, dtype="int64"), array(1, 2, dtype="int64")), (array(1, 1, dtype="bool"), array(1, 0, dtype="bool"))])
+@pytest.mark.parametrize(
+    ("ours", "torchs"),
+    [(array(1, 3, dtype="int64"), array(1, 2, dtype="int64")), (array(1, 1, dtype="bool"), array(1, 0, dtype="bool"))],
+)
 def test_whole_numbers_and_booleans_are_compared_one_by_one(ours, torchs):
     assert problem(ours, ours.copy(), "decomposition") is None
     assert problem(ours, torchs, "decomposition") == f"output 0: at [1]: {ours[1]}, torch {torchs[1]}"
@@ -316,8 +354,13 @@ def test_arrangement_plain_values_and_the_number_of_gradients_count():
     one = Result((array(1.0),), "tensor")
     pair = Result((array(1.0), array(1.0)), "(tensor, tensor)")
     assert compare(one, pair, pair, "exact").problem == "returns tensor, torch (tensor, tensor)"
-    assert compare(dataclasses.replace(one, gradients=(array(1.0),)), one, one, "exact").problem == "1 gradients, torch 0"
-    assert compare(Result((3,), "int"), Result((4,), "int"), Result((4,), "int"), "exact").problem == "output 0: 3, torch 4"
+    assert (
+        compare(dataclasses.replace(one, gradients=(array(1.0),)), one, one, "exact").problem == "1 gradients, torch 0"
+    )
+    assert (
+        compare(Result((3,), "int"), Result((4,), "int"), Result((4,), "int"), "exact").problem
+        == "output 0: 3, torch 4"
+    )
     second = dataclasses.replace(pair, gradients=(array(1.0), array(1.0)))
     wrong = dataclasses.replace(second, gradients=(array(1.0), array(1.1)))
     assert compare(wrong, second, second, "exact").problem.startswith("gradient 1: at [0]: 1.1, torch 1.0")

@@ -17,7 +17,12 @@ def failures(name: str, function) -> list[str]:
     import pytorch_impl.mapping
 
     row = find(name)
-    return [failure.message for failure in try_target(row, "planted", function, mindspore_impl.mapping, references(row, pytorch_impl.mapping)).failures]
+    return [
+        failure.message
+        for failure in try_target(
+            row, "planted", function, mindspore_impl.mapping, references(row, pytorch_impl.mapping)
+        ).failures
+    ]
 
 
 def adapter(name: str):
@@ -37,7 +42,9 @@ def test_a_wrong_gradient_of_a_parameter_is_caught():
 
     class Planted(adapter("nn.Linear")):
         def construct(self, input):
-            bias = self.bias if self.bias is None else self.bias * 2.0 - ops.stop_gradient(self.bias)  # the same value, twice the gradient
+            bias = (
+                self.bias if self.bias is None else self.bias * 2.0 - ops.stop_gradient(self.bias)
+            )  # the same value, twice the gradient
             return self.function(input, self.weight, bias)
 
     found = failures("torch.nn.Linear", Planted)
@@ -52,7 +59,10 @@ def test_a_parameter_of_another_name_is_caught():
             if self.bias is not None:
                 self.beta, self.bias = self.bias, None
 
-    assert any("parameters beta (8,), weight (8,), torch tensor, parameters bias (8,), weight (8,)" in message for message in failures("LayerNorm", Planted))
+    assert any(
+        "parameters beta (8,), weight (8,), torch tensor, parameters bias (8,), weight (8,)" in message
+        for message in failures("LayerNorm", Planted)
+    )
 
 
 def test_the_biased_variance_in_a_statistic_is_caught():
@@ -67,7 +77,9 @@ def test_the_biased_variance_in_a_statistic_is_caught():
 
     found = failures("torch.nn.BatchNorm1d", Planted)
     assert found
-    assert all(message.startswith("output 3: at [") for message in found)  # y, num_batches_tracked, running_mean, running_var
+    assert all(
+        message.startswith("output 3: at [") for message in found
+    )  # y, num_batches_tracked, running_mean, running_var
 
 
 @pytest.mark.parametrize("planted", [{"eps": 1e-7}, {"betas": (0.9, 0.998)}])
@@ -89,9 +101,14 @@ def test_parameters_start_as_torchs_do(name):
 
     mindspore.set_seed(1)
     torch.manual_seed(1)
-    arguments = {"Linear": (200, 100), "Conv1d": (50, 60, 5), "Embedding": (200, 100), "LSTM": (100, 60), "MultiheadAttention": (80, 4), "LayerNorm": (50,)}[
-        name
-    ]
+    arguments = {
+        "Linear": (200, 100),
+        "Conv1d": (50, 60, 5),
+        "Embedding": (200, 100),
+        "LSTM": (100, 60),
+        "MultiheadAttention": (80, 4),
+        "LayerNorm": (50,),
+    }[name]
     theirs = dict(getattr(torch.nn, name)(*arguments).named_parameters())
     ours = dict(adapter(f"nn.{name}")(*arguments).parameters_and_names())
     assert sorted(ours) == sorted(theirs)
@@ -117,7 +134,9 @@ def test_users_train_a_small_network_with_the_namespaces():
 
     first, last = pytorch_impl.nn.Linear(4, 8), pytorch_impl.nn.Linear(8, 3)
     criterion = pytorch_impl.nn.CrossEntropyLoss(label_smoothing=0.1)
-    optimizer = pytorch_impl.optim.AdamW([{"params": first.parameters(), "weight_decay": 0.5}, {"params": last.parameters()}], lr=0.01)
+    optimizer = pytorch_impl.optim.AdamW(
+        [{"params": first.parameters(), "weight_decay": 0.5}, {"params": last.parameters()}], lr=0.01
+    )
     theirs, start = [], [p.detach().numpy().copy() for p in (*first.parameters(), *last.parameters())]
     for step in range(5):
         optimizer.param_groups[1]["lr"] = 0.01 / (step + 1)
@@ -133,7 +152,9 @@ def test_users_train_a_small_network_with_the_namespaces():
         parameter.set_data(Tensor(value))
         parameter.name = f"parameter{number}"
     criterion = mindspore_impl.nn.CrossEntropyLoss(label_smoothing=0.1)
-    optimizer = mindspore_impl.optim.AdamW([{"params": parameters[:2], "weight_decay": 0.5}, {"params": parameters[2:]}], lr=0.01)
+    optimizer = mindspore_impl.optim.AdamW(
+        [{"params": parameters[:2], "weight_decay": 0.5}, {"params": parameters[2:]}], lr=0.01
+    )
 
     def forward(x, labels):
         return criterion(last(ops.relu(first(x))), labels)

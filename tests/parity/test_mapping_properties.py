@@ -43,7 +43,9 @@ def tensors(shape, kinds=FLOATS, bounds: tuple[float, float] | None = None) -> s
             return boolean(*shape)
         if kind.startswith("int"):
             return integers(*shape, low=-5 if bounds is None else math.ceil(bounds[0]), dtype=kind)
-        return normal(*shape, dtype=kind) if bounds is None else uniform(*shape, low=bounds[0], high=bounds[1], dtype=kind)
+        return (
+            normal(*shape, dtype=kind) if bounds is None else uniform(*shape, low=bounds[0], high=bounds[1], dtype=kind)
+        )
 
     drawn = st.sampled_from(kinds).map(of)
     return st.one_of(drawn, drawn.map(strided)) if len(shape) > 1 else drawn
@@ -58,7 +60,9 @@ def axis(x: Array) -> st.SearchStrategy[int]:
 def axes(x: Array, least: int = 1) -> st.SearchStrategy[tuple[int, ...]]:
     """Several different dims of ``x``."""
     size = len(x.shape)
-    chosen = st.permutations(range(size)).flatmap(lambda order: st.integers(min(least, size), size).map(lambda count: order[:count]))
+    chosen = st.permutations(range(size)).flatmap(
+        lambda order: st.integers(min(least, size), size).map(lambda count: order[:count])
+    )
     return chosen.flatmap(lambda dims: st.tuples(*(st.sampled_from((dim, dim - size)) for dim in dims)))
 
 
@@ -97,7 +101,11 @@ def of_two(draw, kinds=ANY, bounds=None, numbers=(2, 0.3, -1.5)) -> Case:
 def reduced(draw, kinds=FLOATS, smallest=0, several=True, whole=True, **keywords) -> Case:
     """Over everything, one dim or several, which are kept or not."""
     x = draw(tensors(shapes(smallest=smallest), kinds))
-    given_dims = [{"dim": draw(axis(x)), **draw(options(keepdim=(True, False)))}] if not (several and draw(st.booleans())) else []
+    given_dims = (
+        [{"dim": draw(axis(x)), **draw(options(keepdim=(True, False)))}]
+        if not (several and draw(st.booleans()))
+        else []
+    )
     if not given_dims:
         given_dims = [{"dim": draw(axes(x)), **draw(options(keepdim=(True, False)))}] if x.shape else [{}]
     dims = {} if whole and draw(st.integers(0, 3)) == 0 else given_dims[0]
@@ -127,7 +135,9 @@ def joined(draw, new: bool, kinds=ANY) -> Case:
             sizes[dim] = draw(st.integers(0, 4))
         parts.append(draw(tensors(tuple(sizes), kinds)))
     return Case(
-        (draw(st.sampled_from((list, tuple)))(parts),), {"dim": dim} if dim or draw(st.booleans()) else {}, gradient=all(p.differentiable for p in parts)
+        (draw(st.sampled_from((list, tuple)))(parts),),
+        {"dim": dim} if dim or draw(st.booleans()) else {},
+        gradient=all(p.differentiable for p in parts),
     )
 
 
@@ -147,7 +157,9 @@ def parts(draw, listed: bool) -> Case:
 def reshaped(draw) -> Case:
     x = draw(tensors(shapes(), ANY))
     count = math.prod(x.shape)
-    forms = [(count,), x.shape[::-1], (1, *x.shape), (*x.shape, 1)] + ([(-1,), (-1, 1), (*x.shape[:1], -1)] if count else [(0, 3)])
+    forms = [(count,), x.shape[::-1], (1, *x.shape), (*x.shape, 1)] + (
+        [(-1,), (-1, 1), (*x.shape[:1], -1)] if count else [(0, 3)]
+    )
     return case(x, draw(st.sampled_from(forms)), gradient=x.differentiable)
 
 
@@ -210,14 +222,35 @@ def chosen(draw) -> Case:
 @st.composite
 def masked(draw) -> Case:
     x = draw(tensors(shapes(), NUMBERS))
-    return case(x, draw(partner(x, ("bool",))), draw(st.sampled_from((0.3, 2, float("-inf")) if x.differentiable else (7, -1))), gradient=x.differentiable)
+    return case(
+        x,
+        draw(partner(x, ("bool",))),
+        draw(st.sampled_from((0.3, 2, float("-inf")) if x.differentiable else (7, -1))),
+        gradient=x.differentiable,
+    )
 
 
 @st.composite
 def spread(draw) -> Case:
     x = draw(tensors(shapes(low=1, smallest=2)))
-    dims = draw(st.sampled_from(({}, {"dim": draw(axis(x)), **draw(options(keepdim=(True, False)))}, {"dim": draw(axes(x)), "keepdim": draw(st.booleans())})))
-    return case(x, **dims, **draw(st.one_of(options(correction=(0, 1)), options(unbiased=(True, False))) if dims else options(correction=(0, 1))))
+    dims = draw(
+        st.sampled_from(
+            (
+                {},
+                {"dim": draw(axis(x)), **draw(options(keepdim=(True, False)))},
+                {"dim": draw(axes(x)), "keepdim": draw(st.booleans())},
+            )
+        )
+    )
+    return case(
+        x,
+        **dims,
+        **draw(
+            st.one_of(options(correction=(0, 1)), options(unbiased=(True, False)))
+            if dims
+            else options(correction=(0, 1))
+        ),
+    )
 
 
 @st.composite
@@ -230,7 +263,11 @@ def largest(draw) -> Case:
 @st.composite
 def normed(draw) -> Case:
     x = draw(tensors(shapes(smallest=1)))
-    dims = draw(st.one_of(st.just({}), axis(x).map(lambda dim: {"dim": dim}), axis(x).map(lambda dim: {"dim": dim, "keepdim": True})))
+    dims = draw(
+        st.one_of(
+            st.just({}), axis(x).map(lambda dim: {"dim": dim}), axis(x).map(lambda dim: {"dim": dim, "keepdim": True})
+        )
+    )
     return case(x, **draw(options(p=(1, 2, 3, float("inf"), "fro"))), **dims)
 
 
@@ -238,7 +275,11 @@ def normed(draw) -> Case:
 def clamped(draw) -> Case:
     x = draw(tensors(shapes(), NUMBERS))
     low, high = (-0.5, 0.7) if x.differentiable else (-2, 3)
-    return case(x, gradient=x.differentiable, **draw(st.sampled_from(({"min": low}, {"max": high}, {"min": low, "max": high}, {"min": high, "max": low}))))
+    return case(
+        x,
+        gradient=x.differentiable,
+        **draw(st.sampled_from(({"min": low}, {"max": high}, {"min": low, "max": high}, {"min": high, "max": low}))),
+    )
 
 
 @st.composite
@@ -246,19 +287,41 @@ def ranged(draw) -> Case:
     scale = draw(st.sampled_from((1, 0.25)))
     start, count = draw(st.integers(-4, 4)), draw(st.integers(0, 5))
     step = draw(st.sampled_from((1, 2, 3, -1, -2)))
-    given_dtype = {"dtype": DType(draw(st.sampled_from(("float32", "float64", "int64"))))} if scale == 1 and draw(st.booleans()) else {}
+    given_dtype = (
+        {"dtype": DType(draw(st.sampled_from(("float32", "float64", "int64"))))}
+        if scale == 1 and draw(st.booleans())
+        else {}
+    )
     return forward_only(start * scale, (start + count * step) * scale, step * scale, **given_dtype)
 
 
 @st.composite
 def filled(draw, value: bool) -> Case:
-    dtype = {"dtype": DType(draw(st.sampled_from(("float32", "float64", "int64", "int32", "bool"))))} if draw(st.booleans()) else {}
+    dtype = (
+        {"dtype": DType(draw(st.sampled_from(("float32", "float64", "int64", "int32", "bool"))))}
+        if draw(st.booleans())
+        else {}
+    )
     return forward_only(draw(shapes()), *((draw(st.sampled_from((2, -3, 0.5, True))),) if value else ()), **dtype)
 
 
 @st.composite
 def contracted(draw) -> Case:
-    text = draw(st.sampled_from(("ij,jk->ik", "bij,bjk->bik", "i,i->", "i,j->ij", "ij->ji", "ij->j", "bqd,bkd->bqk", "...ij,...jk->...ik", "bij,j->bi")))
+    text = draw(
+        st.sampled_from(
+            (
+                "ij,jk->ik",
+                "bij,bjk->bik",
+                "i,i->",
+                "i,j->ij",
+                "ij->ji",
+                "ij->j",
+                "bqd,bkd->bqk",
+                "...ij,...jk->...ik",
+                "bij,j->bi",
+            )
+        )
+    )
     sizes = {letter: draw(st.integers(1, 4)) for letter in "bijkqd"}
     dtype = draw(st.sampled_from(FLOATS))
     operands = text.partition("->")[0].replace("...", "b").split(",")
@@ -286,14 +349,20 @@ def mapped(draw) -> Case:
 @st.composite
 def looked_up(draw) -> Case:
     ids = integers(*draw(shapes()), low=0, high=4, dtype=draw(st.sampled_from(("int64", "int32"))))
-    return case(ids, normal(4, draw(st.integers(1, 4)), dtype=draw(st.sampled_from(FLOATS))), **draw(options(padding_idx=(0, 3, -1))))
+    return case(
+        ids,
+        normal(4, draw(st.integers(1, 4)), dtype=draw(st.sampled_from(FLOATS))),
+        **draw(options(padding_idx=(0, 3, -1))),
+    )
 
 
 @st.composite
 def normalized(draw) -> Case:
     x = draw(tensors(st.lists(st.integers(3, 5), min_size=1, max_size=3).map(tuple)))
     shape = x.shape[draw(st.integers(0, len(x.shape) - 1)) :]
-    affine = {name: normal(*shape, dtype=x.dtype) for name in draw(st.sampled_from(((), ("weight",), ("weight", "bias"))))}
+    affine = {
+        name: normal(*shape, dtype=x.dtype) for name in draw(st.sampled_from(((), ("weight",), ("weight", "bias"))))
+    }
     return case(x, shape, **affine, **draw(options(eps=(1e-3, 1e-12))))
 
 
@@ -301,7 +370,9 @@ def normalized(draw) -> Case:
 def scored(draw) -> Case:
     """Cross entropy of classes by number; MindSpore rounds the smoothing to float32, also beside float64 logits."""
     classes, batch, length = (draw(st.integers(2, 4)) for _ in range(3))
-    logits, labels = draw(st.sampled_from((((batch, classes), (batch,)), ((classes,), ()), ((batch, classes, length), (batch, length)))))
+    logits, labels = draw(
+        st.sampled_from((((batch, classes), (batch,)), ((classes,), ()), ((batch, classes, length), (batch, length))))
+    )
     x = normal(*logits, dtype=draw(st.sampled_from(FLOATS)))
     weight = {"weight": uniform(classes, low=0.5, high=2, dtype=x.dtype, fixed=True)} if draw(st.booleans()) else {}
     smoothing = {"label_smoothing": (0.1,)} if x.dtype == "float32" else {}
@@ -398,6 +469,12 @@ def test_a_planted_difference_is_found(monkeypatch):
     from mindspore_impl import functional
 
     right = functional.sum
-    monkeypatch.setattr(functional, "sum", lambda input, dim=None, keepdim=False: right(input) if dim is None else right(input, dim))
-    smallest = find(CALLS["sum"], lambda tried: disagreements("sum", tried) != [], settings=settings(max_examples=200, deadline=None, derandomize=True))
+    monkeypatch.setattr(
+        functional, "sum", lambda input, dim=None, keepdim=False: right(input) if dim is None else right(input, dim)
+    )
+    smallest = find(
+        CALLS["sum"],
+        lambda tried: disagreements("sum", tried) != [],
+        settings=settings(max_examples=200, deadline=None, derandomize=True),
+    )
     assert smallest.keywords["keepdim"] is True

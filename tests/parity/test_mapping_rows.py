@@ -37,8 +37,14 @@ def test_the_lock_file_tells_of_every_candidate_and_chose_the_first_that_is_righ
     for name, row in registry().items():
         told = locked[name]
         own = [target for target in row.targets if target != row.shim]
-        assert sorted([*told["passed"], *(target for target in told["rejected"] if target != row.shim)]) == sorted(own), name
-        right = [target for target in row.targets if target in told["passed"] or (target == row.shim and target not in told["rejected"])]
+        assert sorted([*told["passed"], *(target for target in told["rejected"] if target != row.shim)]) == sorted(
+            own
+        ), name
+        right = [
+            target
+            for target in row.targets
+            if target in told["passed"] or (target == row.shim and target not in told["rejected"])
+        ]
         assert told["target"] == right[0], name
 
 
@@ -48,7 +54,19 @@ def test_every_chosen_target_resolves(locked):
     assert [name for name, told in locked.items() if not callable(resolve(told["target"]))] == []
 
 
-@pytest.mark.parametrize("name", ["torch.tanh", "torch.var", "torch.gather", "torch.bmm", "nn.functional.linear", "Tensor.view", "nn.LayerNorm", "optim.SGD"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "torch.tanh",
+        "torch.var",
+        "torch.gather",
+        "torch.bmm",
+        "nn.functional.linear",
+        "Tensor.view",
+        "nn.LayerNorm",
+        "optim.SGD",
+    ],
+)
 def test_probing_again_chooses_the_same(name, locked):
     """Not for rows as torch.matmul: over nothing MindSpore's kernels return what is in memory, now and then the right 0."""
     from common.api_mapping.probe import probe

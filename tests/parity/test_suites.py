@@ -28,7 +28,9 @@ def record_all(folder, suite, options=None, names=HOSTS, **flags):
     for name in names:
         backend, dtype = HOSTS[name]
         half = backends.load(backend)
-        host = Host(backend, half, half.device.select("cpu"), dtype, compile=False, **(flags if backend == "mindspore" else {}))
+        host = Host(
+            backend, half, half.device.select("cpu"), dtype, compile=False, **(flags if backend == "mindspore" else {})
+        )
         record(build(suite, options or {}), host, folder / name)
     return [read_trace(folder / name) for name in HOSTS]
 
@@ -44,7 +46,9 @@ def models(tmp_path_factory):
 
 
 def verdicts(comparison):
-    return {case.id: (case.verdict, case.message) for case in comparison.cases if case.verdict not in ("pass", "rounding")}
+    return {
+        case.id: (case.verdict, case.message) for case in comparison.cases if case.verdict not in ("pass", "rounding")
+    }
 
 
 def test_every_layer_agrees(layers):
@@ -57,20 +61,32 @@ def test_every_model_agrees_in_every_hidden_state_and_gradient(models):
     found = compare(*models)
     assert verdicts(found) == {}
     tensors = {tensor.name for case in found.cases if case.id == "models/bert/full" for tensor in case.tensors}
-    assert {"hidden/00", "hidden/04", "logits", "loss", "gradient/bert.embeddings.word_embeddings.weight", "gradient/classifier.bias"} <= tensors
+    assert {
+        "hidden/00",
+        "hidden/04",
+        "logits",
+        "loss",
+        "gradient/bert.embeddings.word_embeddings.weight",
+        "gradient/classifier.bias",
+    } <= tensors
 
 
 @pytest.mark.slow
 def test_training_agrees_with_dropout_off_and_on(tmp_path):
     found = compare(*record_all(tmp_path, "training", {"steps": 10}))
     assert verdicts(found) == {}
-    assert {case.id for case in found.cases} == {f"training/{kind}/{mode}" for kind in ("bert", "gpt2") for mode in ("plain", "dropout")}
+    assert {case.id for case in found.cases} == {
+        f"training/{kind}/{mode}" for kind in ("bert", "gpt2") for mode in ("plain", "dropout")
+    }
 
 
 PLANTED = {
     "one element": (lambda t, n: t.__setitem__(n, bump(t[n])), "models/bert/lora::hidden/02"),
     "layers swapped": (lambda t, n: swap(t, n, n.replace("hidden/01", "hidden/02")), "models/gpt2/lora::hidden/01"),
-    "a scaled gradient": (lambda t, n: t.__setitem__(n, t[n] * np.float32(1.0001)), "models/gpt2/full::gradient/transformer.h.2.mlp.c_fc.weight"),
+    "a scaled gradient": (
+        lambda t, n: t.__setitem__(n, t[n] * np.float32(1.0001)),
+        "models/gpt2/full::gradient/transformer.h.2.mlp.c_fc.weight",
+    ),
     "a flipped sign": (lambda t, n: t.__setitem__(n, -t[n]), "models/bert/full::gradient/classifier.bias"),
 }
 
@@ -113,20 +129,39 @@ def test_the_coarse_tanh_of_mindspore_is_flagged_and_the_shims_is_not(tmp_path):
     options = {"only": "torch.tanh"}
     plain = compare(*record_all(tmp_path / "plain", "ops", options, plain=True))
     failed = [case for case in plain.cases if case.verdict == "fail"]
-    assert any("[-20, 20)" in case.title and "exceeds" in case.message for case in failed), "the float32 kernel is off by up to 1e-4 for |x| > 3"
+    assert any("[-20, 20)" in case.title and "exceeds" in case.message for case in failed), (
+        "the float32 kernel is off by up to 1e-4 for |x| > 3"
+    )
     assert compare(*record_all(tmp_path / "shim", "ops", options)).exit_code == 0
 
 
 def test_rows_of_many_families_agree(tmp_path):
-    for row in ("torch.matmul", "torch.nn.functional.softmax", "torch.nn.LSTM", "torch.optim.AdamW", "torch.nn.functional.dropout", "torch.linalg.det"):
+    for row in (
+        "torch.matmul",
+        "torch.nn.functional.softmax",
+        "torch.nn.LSTM",
+        "torch.optim.AdamW",
+        "torch.nn.functional.dropout",
+        "torch.linalg.det",
+    ):
         found = compare(*record_all(tmp_path / row, "ops", {"only": row}))
         assert verdicts(found) == {}, row
 
 
 def test_a_recorded_run_becomes_a_suite(tmp_path):
     calls = [
-        {"torch": "torch.nn.functional.linear", "arguments": ["float32 5x4", "float32 3x4"], "keywords": {}, "count": 2},
-        {"torch": "torch.nn.functional.embedding", "arguments": ["int32 2x3", "float32 7x4"], "keywords": {}, "count": 1},
+        {
+            "torch": "torch.nn.functional.linear",
+            "arguments": ["float32 5x4", "float32 3x4"],
+            "keywords": {},
+            "count": 2,
+        },
+        {
+            "torch": "torch.nn.functional.embedding",
+            "arguments": ["int32 2x3", "float32 7x4"],
+            "keywords": {},
+            "count": 1,
+        },
         {"torch": "torch.permute", "arguments": ["float32 2x3x4", "(0, 2, 1)"], "keywords": {}, "count": 1},
     ]
     log = tmp_path / "calls.json"
@@ -145,7 +180,12 @@ def test_two_processes_that_lack_each_others_framework_make_traces_that_a_third_
     program = "import sys\nfor name in {hidden!r}: sys.modules[name] = None\nfrom common.cli.main import main\nsys.exit(main(sys.argv[1:]))"
 
     def run(hidden, *arguments):
-        return subprocess.run([sys.executable, "-c", program.format(hidden=hidden), *arguments], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [sys.executable, "-c", program.format(hidden=hidden), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     suite = ["trace", "record", "layers", "--device", "cpu", "-o"]
     done = [
@@ -153,7 +193,16 @@ def test_two_processes_that_lack_each_others_framework_make_traces_that_a_third_
         run(["mindspore"], *suite, str(tmp_path / "exact"), "--backend", "pytorch", "--dtype", "float64"),
         run(["torch"], *suite, str(tmp_path / "mindspore"), "--backend", "mindspore"),
     ]
-    done.append(run(["torch", "mindspore"], "trace", "compare", *(str(tmp_path / n) for n in ("torch", "mindspore")), "--reference", str(tmp_path / "exact")))
+    done.append(
+        run(
+            ["torch", "mindspore"],
+            "trace",
+            "compare",
+            *(str(tmp_path / n) for n in ("torch", "mindspore")),
+            "--reference",
+            str(tmp_path / "exact"),
+        )
+    )
     assert [one.returncode for one in done] == [0, 0, 0, 0], [one.stderr for one in done]
     assert "Both compute the same thing" in done[-1].stdout
     refused = run(["mindspore"], "parity", "layers", "-o", str(tmp_path / "p"))
@@ -165,7 +214,14 @@ def test_two_processes_that_lack_each_others_framework_make_traces_that_a_third_
 def test_the_command_proves_the_layers_and_writes_its_reports(tmp_path, capfd):
     assert main(["parity", "layers", "--device", "cpu", "--torch-device", "cpu", "-o", str(tmp_path)]) == 0
     assert "0 raised an error" in capfd.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"baseline", "test", "reference", "report.html", "report.md", "report.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "baseline",
+        "test",
+        "reference",
+        "report.html",
+        "report.md",
+        "report.json",
+    }
 
 
 @pytest.mark.slow
@@ -178,6 +234,8 @@ def test_a_pretrained_encoder_agrees_on_real_sentences(tmp_path, minilm_folder, 
     [case] = found.cases
     first, second = (trace.tensor(case.id, "logits") for trace in traces[:2])
     assert np.abs(first - second).max() <= 1e-5
-    gradients = [tensor for tensor in case.tensors if "lora_" in tensor.name or tensor.name.startswith("gradient/classifier")]
+    gradients = [
+        tensor for tensor in case.tensors if "lora_" in tensor.name or tensor.name.startswith("gradient/classifier")
+    ]
     assert len(gradients) == 6 * 2 * 2 + 2
     assert all(tensor.difference.rms_rel <= 1e-5 for tensor in gradients)

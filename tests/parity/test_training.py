@@ -10,7 +10,18 @@ from common.backend import load
 from common.config.schema import DataConfig, ModelConfig
 from common.data import BatchPlan, encode, load_dataset, load_tokenizer
 from common.models import load_model_spec
-from tests.support import KINDS, TARGETS, assert_all_near, assert_near, build_engine, make_batch, model_config, nonzero_values, plan_for, tiny_spec
+from tests.support import (
+    KINDS,
+    TARGETS,
+    assert_all_near,
+    assert_near,
+    build_engine,
+    make_batch,
+    model_config,
+    nonzero_values,
+    plan_for,
+    tiny_spec,
+)
 from tests.tolerances import GRADIENT, STEP_LOSS
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
@@ -45,7 +56,11 @@ def test_every_gradient_of_the_first_step_agrees(kind, start):
     zero = {name for name, gradient in expected.items() if not gradient.any()}
     assert zero == ({name for name in expected if name.endswith("lora_A")} if start == "published" else set())
     assert not any(actual[name].any() for name in zero)
-    assert_all_near({k: g for k, g in actual.items() if k not in zero}, {k: g for k, g in expected.items() if k not in zero}, GRADIENT)
+    assert_all_near(
+        {k: g for k, g in actual.items() if k not in zero},
+        {k: g for k, g in expected.items() if k not in zero},
+        GRADIENT,
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,7 +72,9 @@ def test_gradients_of_full_fine_tuning_agree(kind):
     if kind == "bert":  # zero in exact arithmetic: softmax does not see what is added to every score
         keys = [name for name in expected if name.endswith("key.bias")]
         largest = max(np.abs(gradient).max() for gradient in expected.values())
-        assert all(np.abs(gradients.pop(name)).max() < 1e-6 * largest for gradients in (expected, actual) for name in keys)
+        assert all(
+            np.abs(gradients.pop(name)).max() < 1e-6 * largest for gradients in (expected, actual) for name in keys
+        )
     assert_all_near(actual, expected, GRADIENT)
 
 
@@ -67,7 +84,13 @@ def test_fifty_losses_of_a_pretrained_encoder_on_real_sentences_agree(minilm_fol
     data = load_dataset(config, "sequence-classification")
     tokenizer = load_tokenizer(str(minilm_folder))
     encoded = encode(data, "train", tokenizer, config, "bert")
-    spec = load_model_spec(ModelConfig(str(minilm_folder), "sequence-classification", None, 0.0, {}), data.label_names, len(tokenizer), 0, 0)
+    spec = load_model_spec(
+        ModelConfig(str(minilm_folder), "sequence-classification", None, 0.0, {}),
+        data.label_names,
+        len(tokenizer),
+        0,
+        0,
+    )
     plan = plan_for(spec, ("*.query", "*.value"), rank=8, alpha=16)
     batches = BatchPlan(encoded, 8, 8, 32, 0)
     steps = [step for epoch in range(5) for step in batches.epoch(epoch)]

@@ -20,13 +20,21 @@ pytestmark = pytest.mark.needs_pytorch
 LABELS = ("x", "y", "z")
 CLASSIFIERS = {
     "distilbert": (
-        lambda: transformers.DistilBertConfig(vocab_size=60, dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=32),
+        lambda: transformers.DistilBertConfig(
+            vocab_size=60, dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=32
+        ),
         ("*.q_lin", "*.v_lin"),
         {"pre_classifier", "classifier"},
     ),
     "roberta": (
         lambda: transformers.RobertaConfig(
-            vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, max_position_embeddings=40, pad_token_id=1
+            vocab_size=60,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=24,
+            max_position_embeddings=40,
+            pad_token_id=1,
         ),
         ("*.query", "*.value"),
         {"classifier.dense", "classifier.out_proj"},
@@ -68,10 +76,14 @@ def test_other_families_are_adapted_trained_and_merged(name, tmp_path):
     assert trained.loss_sum < first.loss_sum
     arrays, _ = merge_arrays(plan, spec, engine.trainable())
     save_pretrained(tmp_path / "merged", spec, arrays)
-    model, report = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "merged", output_loading_info=True)
+    model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "merged", output_loading_info=True
+    )
     assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), report
     with torch.no_grad():
-        logits = model.eval()(**{key: torch.from_numpy(BATCH[key]).long() for key in ("input_ids", "attention_mask")}).logits.numpy()
+        logits = model.eval()(
+            **{key: torch.from_numpy(BATCH[key]).long() for key in ("input_ids", "attention_mask")}
+        ).logits.numpy()
     assert_near(logits, trained.logits, MERGED_ABS, absolute=True)
     half.merge(engine.model)
     assert_near(engine.eval_step(BATCH).logits, trained.logits, MERGED_ABS, absolute=True)
@@ -102,7 +114,13 @@ def test_dropout_of_the_configuration_reaches_every_dropout_of_the_network(name,
 def test_a_tied_language_model_head_is_known_and_never_merged_into(tmp_path):
     torch.manual_seed(0)
     config = transformers.OPTConfig(
-        vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, ffn_dim=24, max_position_embeddings=32, word_embed_proj_dim=16
+        vocab_size=60,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        ffn_dim=24,
+        max_position_embeddings=32,
+        word_embed_proj_dim=16,
     )
     transformers.OPTForCausalLM(config).save_pretrained(tmp_path)
     spec = spec_of(tmp_path, "language-modeling", labels=None)
@@ -113,7 +131,9 @@ def test_a_tied_language_model_head_is_known_and_never_merged_into(tmp_path):
     model = transformers.OPTForCausalLM.from_pretrained(tmp_path).eval()
     half.set_enabled(engine.model, False)
     with torch.no_grad():
-        expected = model(**{key: torch.from_numpy(BATCH[key]).long() for key in ("input_ids", "attention_mask")}).logits.numpy()
+        expected = model(
+            **{key: torch.from_numpy(BATCH[key]).long() for key in ("input_ids", "attention_mask")}
+        ).logits.numpy()
     assert_near(engine.logits_at(batch, np.array([3, 1])), expected[[0, 1], [3, 1]], BERT_LOGITS_ABS, absolute=True)
     half.set_enabled(engine.model, True)
     engine.train_step([batch], 1e-2)
@@ -141,17 +161,28 @@ def test_other_families_are_refused_by_the_mindspore_half(tmp_path):
     with pytest.raises(InputError, match="distilbert models are adapted on the PyTorch side only"):
         mindspore_half.build_model(spec, "cpu")
     with pytest.raises(InputError, match="PyTorch side only"):
-        mindspore_half.describe(ModelConfig(str(tmp_path), "sequence-classification", None, None, {}), tmp_path, {"model_type": "distilbert"}, LABELS, 0, 0)
+        mindspore_half.describe(
+            ModelConfig(str(tmp_path), "sequence-classification", None, None, {}),
+            tmp_path,
+            {"model_type": "distilbert"},
+            LABELS,
+            0,
+            0,
+        )
 
 
 def test_other_families_need_a_source():
     with pytest.raises(InputError, match=r"needs model\.source"):
-        load_model_spec(ModelConfig(None, "sequence-classification", None, None, {"model_type": "distilbert"}), LABELS, 60, 0, 0)
+        load_model_spec(
+            ModelConfig(None, "sequence-classification", None, None, {"model_type": "distilbert"}), LABELS, 60, 0, 0
+        )
 
 
 def test_a_task_the_family_does_not_have_is_refused(tmp_path):
     torch.manual_seed(0)
-    config = transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, image_size=8, patch_size=4)
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, image_size=8, patch_size=4
+    )
     transformers.ViTModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="transformers has no language-modeling network for vit"):
         spec_of(tmp_path, "language-modeling", labels=None)

@@ -37,7 +37,11 @@ def test_a_step_takes_no_new_pages_where_the_process_keeps_what_it_frees():
     """
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
     given_back, kept = (
-        float(subprocess.run([sys.executable, "-c", PROGRAM, way], env=environment, capture_output=True, text=True, check=True).stdout)
+        float(
+            subprocess.run(
+                [sys.executable, "-c", PROGRAM, way], env=environment, capture_output=True, text=True, check=True
+            ).stdout
+        )
         for way in ("gives back", "keeps")
     )
     assert kept < 100 < 1000 < given_back

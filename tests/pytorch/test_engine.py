@@ -37,7 +37,11 @@ def test_bf16_keeps_what_is_trained_in_float32_and_stays_near_float32(kind):
     batch = make_batch(kind, [7, 3, 9])
     assert {parameter.dtype for parameter in low.model.parameters() if parameter.requires_grad} == {torch.float32}
     assert any(parameter.dtype == torch.bfloat16 for parameter in low.model.parameters())
-    assert all(module.weight.dtype == torch.float32 for module in low.model.modules() if isinstance(module, (torch.nn.Embedding, torch.nn.LayerNorm)))
+    assert all(
+        module.weight.dtype == torch.float32
+        for module in low.model.modules()
+        if isinstance(module, (torch.nn.Embedding, torch.nn.LayerNorm))
+    )
     assert low.eval_step(batch).loss_sum != full.eval_step(batch).loss_sum
     assert low.eval_step(batch).loss_sum == pytest.approx(full.eval_step(batch).loss_sum, rel=0.05)
     start = low.trainable()

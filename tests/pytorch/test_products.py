@@ -13,7 +13,9 @@ pytestmark = pytest.mark.needs_pytorch
 def test_a_product_is_that_of_float64(shape, strided, size):
     rows, inner, columns = shape
     generator = torch.Generator().manual_seed(0)
-    x, weight, bias = (torch.randn(*sizes, generator=generator) * size for sizes in ((rows, inner), (columns, inner), (columns,)))
+    x, weight, bias = (
+        torch.randn(*sizes, generator=generator) * size for sizes in ((rows, inner), (columns, inner), (columns,))
+    )
     if strided:
         weight = weight.T.contiguous().T
     for given in (None, bias):

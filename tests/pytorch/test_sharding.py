@@ -11,7 +11,16 @@ import pytest
 from common.backend import unscored
 from common.launch.topology import find_topology
 from common.training.generation import Sampling, generate
-from tests.support import TARGETS, assert_identical, free_port, make_batch, nonzero_values, plan_for, settings, tiny_spec
+from tests.support import (
+    TARGETS,
+    assert_identical,
+    free_port,
+    make_batch,
+    nonzero_values,
+    plan_for,
+    settings,
+    tiny_spec,
+)
 
 half = pytest.importorskip("pytorch_impl")
 dist = pytest.importorskip("torch.distributed")
@@ -43,7 +52,9 @@ def work(rank, port, kind):
     os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})
     group = half.distributed.join(find_topology(os.environ), "cpu")
     (whole, held_whole), (shared, held) = (build(kind, group, shard) for shard in (False, True))
-    batches = [make_batch("gpt2" if kind == "other" else kind, [7, 3, 9], seed) for seed in range(3)]  # the second process is without work in round two
+    batches = [
+        make_batch("gpt2" if kind == "other" else kind, [7, 3, 9], seed) for seed in range(3)
+    ]  # the second process is without work in round two
     sizes, meanwhile = [held()], []
     for layer in adapters(shared.model).values():
         layer.register_forward_pre_hook(lambda *_: meanwhile.append(held()))

@@ -32,7 +32,9 @@ def requirements() -> list[Requirement]:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     sections = [config["options"]["install_requires"], *config["options.extras_require"].values()]
-    return [Requirement(line) for section in sections for line in section.splitlines() if line and not line.startswith("#")]
+    return [
+        Requirement(line) for section in sections for line in section.splitlines() if line and not line.startswith("#")
+    ]
 
 
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])

@@ -32,16 +32,29 @@ def find(name: str) -> Row:
         InputError: there is none; the nearest names are told.
     """
     rows = registry()
-    for candidate in (name, f"torch.{name}", f"torch.nn.functional.{name}", f"torch.Tensor.{name}", f"torch.nn.{name}", f"torch.optim.{name}"):
+    for candidate in (
+        name,
+        f"torch.{name}",
+        f"torch.nn.functional.{name}",
+        f"torch.Tensor.{name}",
+        f"torch.nn.{name}",
+        f"torch.optim.{name}",
+    ):
         if candidate in rows:
             return rows[candidate]
-    raise InputError(f"The mapping has no row {name!r}.{nearest(name, [*rows, *(row.rpartition('.')[2] for row in rows)])} `twinlora map list` shows all.")
+    raise InputError(
+        f"The mapping has no row {name!r}.{nearest(name, [*rows, *(row.rpartition('.')[2] for row in rows)])} `twinlora map list` shows all."
+    )
 
 
 def search(text: str) -> list[Row]:
     """Rows whose name, targets or notes contain ``text``, in any case."""
     wanted = text.lower()
-    return [row for row in registry().values() if wanted in " ".join((row.name, *row.targets, row.legacy, row.note, row.adaptation)).lower()]
+    return [
+        row
+        for row in registry().values()
+        if wanted in " ".join((row.name, *row.targets, row.legacy, row.note, row.adaptation)).lower()
+    ]
 
 
 def digest() -> str:

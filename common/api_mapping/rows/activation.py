@@ -23,13 +23,18 @@ def forms(*calls: dict[str, Any], kinks: bool = False, infinite: bool = True) ->
     """The grid of an elementwise function, and calls with each of the given keywords."""
     tried = list(unary(whole=False, kinks=kinks, infinite=infinite))
     for keywords in calls:
-        tried += [(forward_only if kinks else case)(x, **keywords) for x in (normal(3, 4), wide(4, 5), normal(3, 4, dtype="float64"))]
+        tried += [
+            (forward_only if kinks else case)(x, **keywords)
+            for x in (normal(3, 4), wide(4, 5), normal(3, 4, dtype="float64"))
+        ]
         tried += [forward_only(INFINITE, **keywords)] if infinite else []
     return tuple(tried)
 
 
 RELU = unary()
-GELU = forms({"approximate": "tanh"}, infinite=False)  # torch's own gelu of infinity is NaN or infinite, by the vector width
+GELU = forms(
+    {"approximate": "tanh"}, infinite=False
+)  # torch's own gelu of infinity is NaN or infinite, by the vector width
 PRELU = (
     case(normal(2, 3, 4), values(0.25)),
     case(normal(2, 3, 4), normal(3)),
@@ -76,8 +81,14 @@ ROWS = (
     ),
     Row(f"{F}.elu", candidates("elu"), (*forms({"alpha": 0.5}), case(normal(3, 4), 2.0)), "transcendental", DOUBLE),
     *(Row(name, candidates("selu"), forms(), "transcendental", DOUBLE) for name in ("torch.selu", f"{F}.selu")),
-    *(Row(name, candidates("celu"), (*forms({"alpha": 0.5}), case(normal(3, 4), 2.0)), "transcendental", DOUBLE) for name in ("torch.celu", f"{F}.celu")),
-    *(Row(name, candidates("prelu"), PRELU, "rounding", "compares and multiplies, where the device has no kernel") for name in ("torch.prelu", f"{F}.prelu")),
+    *(
+        Row(name, candidates("celu"), (*forms({"alpha": 0.5}), case(normal(3, 4), 2.0)), "transcendental", DOUBLE)
+        for name in ("torch.celu", f"{F}.celu")
+    ),
+    *(
+        Row(name, candidates("prelu"), PRELU, "rounding", "compares and multiplies, where the device has no kernel")
+        for name in ("torch.prelu", f"{F}.prelu")
+    ),
     Row(
         f"{F}.gelu",
         ("shim.gelu", "mint.nn.functional.gelu", "ops.gelu"),
@@ -94,35 +105,90 @@ ROWS = (
         "exponential",
         NAN,
     ),
-    Row(f"{F}.softsign", candidates("softsign"), forms(), "rounding", "input / (1 + |input|), where the device has no kernel"),
-    Row(f"{F}.softshrink", candidates("softshrink"), (*forms({"lambd": 1.5}, kinks=True), case(normal(3, 4), 0.3)), "rounding", NAN),
+    Row(
+        f"{F}.softsign",
+        candidates("softsign"),
+        forms(),
+        "rounding",
+        "input / (1 + |input|), where the device has no kernel",
+    ),
+    Row(
+        f"{F}.softshrink",
+        candidates("softshrink"),
+        (*forms({"lambd": 1.5}, kinks=True), case(normal(3, 4), 0.3)),
+        "rounding",
+        NAN,
+    ),
     *(
         Row(name, candidates("hardshrink"), (*forms({"lambd": 1.5}, kinks=True), case(normal(3, 4), 0.3)), "exact", NAN)
         for name in ("torch.hardshrink", f"{F}.hardshrink")
     ),
     Row(f"{F}.tanhshrink", candidates("tanhshrink"), forms(), "transcendental", DOUBLE),
-    Row(f"{F}.hardtanh", candidates("hardtanh"), (*forms({"min_val": -0.5, "max_val": 2.0}), case(normal(3, 4), -2.0, 0.5)), "exact", NAN),
+    Row(
+        f"{F}.hardtanh",
+        candidates("hardtanh"),
+        (*forms({"min_val": -0.5, "max_val": 2.0}), case(normal(3, 4), -2.0, 0.5)),
+        "exact",
+        NAN,
+    ),
     Row(
         f"{F}.hardsigmoid",
         candidates("hardsigmoid"),
-        tuple(replace(tried, gradient=False) if "float64" in str(tried) else tried for tried in forms({"inplace": False})),
+        tuple(
+            replace(tried, gradient=False) if "float64" in str(tried) else tried for tried in forms({"inplace": False})
+        ),
         "rounding",
         note="torch's own float64 gradient takes 1/6 in float32; this one does not",
         adaptation="inplace may be named",
     ),
-    Row(f"{F}.hardswish", candidates("hardswish"), forms({"inplace": False}), "rounding", adaptation="infinite inputs give NaN where torch does"),
+    Row(
+        f"{F}.hardswish",
+        candidates("hardswish"),
+        forms({"inplace": False}),
+        "rounding",
+        adaptation="infinite inputs give NaN where torch does",
+    ),
     *(
-        Row(name, candidates("threshold"), (case(normal(3, 4), 0.5, -1.0), *unary(threshold=0.1, value=20.0, whole=False)), "exact", NAN)
+        Row(
+            name,
+            candidates("threshold"),
+            (case(normal(3, 4), 0.5, -1.0), *unary(threshold=0.1, value=20.0, whole=False)),
+            "exact",
+            NAN,
+        )
         for name in ("torch.threshold", f"{F}.threshold")
     ),
     Row(f"{F}.logsigmoid", candidates("logsigmoid"), forms(), "exponential", DOUBLE),
-    Row("torch.sigmoid", ("mint.sigmoid", "ops.sigmoid", "shim.sigmoid"), PROMOTED, "exponential", "whole-number and boolean inputs become float32"),
-    Row(f"{F}.sigmoid", candidates("sigmoid"), PROMOTED, "exponential", "whole-number and boolean inputs become float32"),
-    Row(f"{F}.tanh", candidates("tanh"), PROMOTED, "transcendental", "computed in float64, since the float32 kernel is off by up to 1e-4"),
+    Row(
+        "torch.sigmoid",
+        ("mint.sigmoid", "ops.sigmoid", "shim.sigmoid"),
+        PROMOTED,
+        "exponential",
+        "whole-number and boolean inputs become float32",
+    ),
+    Row(
+        f"{F}.sigmoid", candidates("sigmoid"), PROMOTED, "exponential", "whole-number and boolean inputs become float32"
+    ),
+    Row(
+        f"{F}.tanh",
+        candidates("tanh"),
+        PROMOTED,
+        "transcendental",
+        "computed in float64, since the float32 kernel is off by up to 1e-4",
+    ),
     Row("torch.softmax", candidates("softmax"), SOFTMAX, "exponential", SAFE),
     Row(f"{F}.softmax", candidates("softmax"), SOFTMAX, "exponential", SAFE),
-    *(Row(name, candidates("log_softmax"), SOFTMAX, "exponential", FINE) for name in ("torch.log_softmax", f"{F}.log_softmax")),
-    Row(f"{F}.softmin", candidates("softmin"), (*AXES, case(normal(3, 4), dim=1, dtype=DType("float32"))), "exponential", SAFE),
+    *(
+        Row(name, candidates("log_softmax"), SOFTMAX, "exponential", FINE)
+        for name in ("torch.log_softmax", f"{F}.log_softmax")
+    ),
+    Row(
+        f"{F}.softmin",
+        candidates("softmin"),
+        (*AXES, case(normal(3, 4), dim=1, dtype=DType("float32"))),
+        "exponential",
+        SAFE,
+    ),
     Row(
         f"{F}.gumbel_softmax",
         ("ops.gumbel_softmax",),
@@ -137,14 +203,24 @@ ROWS = (
     Row(
         f"{F}.rrelu",
         candidates("rrelu"),
-        (forward_only(normal(200, 100)), forward_only(normal(200, 100), 0.1, 0.5), forward_only(normal(200, 100), training=True)),
+        (
+            forward_only(normal(200, 100)),
+            forward_only(normal(200, 100), 0.1, 0.5),
+            forward_only(normal(200, 100), training=True),
+        ),
         stochastic=True,
         adaptation="the slope is drawn while training only; ops draws it always",
     ),
     Row(
         f"{F}.glu",
         candidates("glu"),
-        (case(normal(3, 4)), case(normal(4, 6), 0), case(wide(4, 6), dim=-2), case(strided(normal(4, 6))), case(normal(2, 2, 3), dim=1)),
+        (
+            case(normal(3, 4)),
+            case(normal(4, 6), 0),
+            case(wide(4, 6), dim=-2),
+            case(strided(normal(4, 6))),
+            case(normal(2, 2, 3), dim=1),
+        ),
         "exponential",
         "the axis is called dim",
     ),

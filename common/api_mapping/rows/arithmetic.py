@@ -20,7 +20,10 @@ SHIFTS = (
     forward_only(integers(3, 4, dtype="int32"), integers(4, low=0, high=5, dtype="int32")),
     forward_only(integers(3, 4), 2),
 )
-ORIGIN = (case(values(0.0, 0.0, 1.0), values(0.0, 2.0, 0.0)), forward_only(values(0.0, -0.0, 0.0, -0.0), values(-0.0, -0.0, 0.0, 0.0)))
+ORIGIN = (
+    case(values(0.0, 0.0, 1.0), values(0.0, 2.0, 0.0)),
+    forward_only(values(0.0, -0.0, 0.0, -0.0), values(-0.0, -0.0, 0.0, 0.0)),
+)
 NO_LOG = case(values(0.0, 0.0, 2.0), values(0.0, 3.0, 1.0, fixed=True))
 LOGICAL = (*BITWISE[:4], BITWISE[5], forward_only(normal(3, 4), boolean(3, 4)), forward_only(TIES, TIES))
 WEAK = (  # a 0-d tensor does not widen one with axes
@@ -71,10 +74,21 @@ def legacy(primitive: str) -> dict[str, str]:
 
 
 _ADD = float_row(
-    "add", (*binary(), *ALPHA, *WEAK), "rounding", "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors", **legacy("Add")
+    "add",
+    (*binary(), *ALPHA, *WEAK),
+    "rounding",
+    "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors",
+    **legacy("Add"),
 )
-_SUB = float_row("sub", (*binary(), *ALPHA, *WEAK), "rounding", "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors")
-_MUL = float_row("mul", binary(), "rounding", "Python numbers keep their digits beside float64 tensors", **legacy("Mul"))
+_SUB = float_row(
+    "sub",
+    (*binary(), *ALPHA, *WEAK),
+    "rounding",
+    "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors",
+)
+_MUL = float_row(
+    "mul", binary(), "rounding", "Python numbers keep their digits beside float64 tensors", **legacy("Mul")
+)
 _DIV = float_row(
     "div",
     (*binary(low=0.5), *ROUNDED, *SPECIAL_QUOTIENTS, case(values(1.0, -2.0, 3.0), values(0.0, -0.0, 2.0))),
@@ -126,7 +140,12 @@ ROWS = (
     alias(_DIV, "torch.true_divide", cases=tuple(c for c in _DIV.cases if "rounding_mode" not in c.keywords)),
     float_row("rsub", ALPHA, "rounding", "other - alpha input"),
     float_row(
-        "floor_divide", (*QUOTIENTS, *SPECIAL_QUOTIENTS), "exact", "rounds down", **legacy("FloorDiv"), note="torch truncated before 1.13; both round down now."
+        "floor_divide",
+        (*QUOTIENTS, *SPECIAL_QUOTIENTS),
+        "exact",
+        "rounds down",
+        **legacy("FloorDiv"),
+        note="torch truncated before 1.13; both round down now.",
     ),
     _REMAINDER,
     float_row(
@@ -139,12 +158,20 @@ ROWS = (
     _POW,
     plain(
         "float_power",
-        (forward_only(normal(3, 4), 2), forward_only(integers(3, 4, low=1), 2), forward_only(uniform(3, 4, low=0.2, high=3), uniform(4, low=-1, high=2))),
+        (
+            forward_only(normal(3, 4), 2),
+            forward_only(integers(3, 4, low=1), 2),
+            forward_only(uniform(3, 4, low=0.2, high=3), uniform(4, low=-1, high=2)),
+        ),
         "exponential",
     ),
     float_row(
         "atan2",
-        (*binary(infinite=False, numbers=False), forward_only(values(0.0, -0.0, 0.0, -0.0), values(1.0, 1.0, -1.0, -1.0)), *ORIGIN),
+        (
+            *binary(infinite=False, numbers=False),
+            forward_only(values(0.0, -0.0, 0.0, -0.0), values(1.0, 1.0, -1.0, -1.0)),
+            *ORIGIN,
+        ),
         "transcendental",
         "promotion; the gradient in the origin is 0, where the kernel's is NaN",
         **legacy("Atan2"),
@@ -154,8 +181,12 @@ ROWS = (
     plain("fmax", (*binary(numbers=False),), "exact"),
     float_row("fmin", (*binary(numbers=False),), "exact", "NaN yields to a number"),
     plain("hypot", binary(numbers=False, whole=False, mixed=False, infinite=False), "rounding"),
-    float_row("logaddexp", binary(numbers=False, whole=False, mixed=False), "exponential", "stable for far apart inputs"),
-    float_row("logaddexp2", binary(numbers=False, whole=False, mixed=False), "exponential", "stable for far apart inputs"),
+    float_row(
+        "logaddexp", binary(numbers=False, whole=False, mixed=False), "exponential", "stable for far apart inputs"
+    ),
+    float_row(
+        "logaddexp2", binary(numbers=False, whole=False, mixed=False), "exponential", "stable for far apart inputs"
+    ),
     float_row(
         "copysign",
         (
@@ -169,19 +200,31 @@ ROWS = (
     ),
     float_row(
         "xlogy",
-        (*binary(low=0.1, infinite=False), forward_only(values(0.0, 0.0, 2.0, float("nan")), values(0.0, 3.0, 0.0, 1.0)), NO_LOG),
+        (
+            *binary(low=0.1, infinite=False),
+            forward_only(values(0.0, 0.0, 2.0, float("nan")), values(0.0, 3.0, 0.0, 1.0)),
+            NO_LOG,
+        ),
         "transcendental",
         "0 log 0 is 0, and has no slope",
     ),
     plain(
         "heaviside",
-        (forward_only(normal(3, 4), normal(4)), forward_only(values(0.0, -1.0, 2.0), values(0.5, 0.5, 0.5)), forward_only(integers(3, 4), integers(3, 4))),
+        (
+            forward_only(normal(3, 4), normal(4)),
+            forward_only(values(0.0, -1.0, 2.0), values(0.5, 0.5, 0.5)),
+            forward_only(integers(3, 4), integers(3, 4)),
+        ),
         "exact",
     ),
     plain("ldexp", (case(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), integers(4))), "exponential"),
     plain(
         "lerp",
-        (case(normal(3, 4), normal(3, 4), 0.3), case(normal(3, 4), normal(4), weight=0.7), case(normal(3, 4), normal(3, 4), normal(3, 4))),
+        (
+            case(normal(3, 4), normal(3, 4), 0.3),
+            case(normal(3, 4), normal(4), weight=0.7),
+            case(normal(3, 4), normal(3, 4), normal(3, 4)),
+        ),
         "reduction",
     ),
     plain(
@@ -195,7 +238,10 @@ ROWS = (
     ),
     plain(
         "addcdiv",
-        (case(normal(3, 4), normal(3, 4), uniform(3, 4, low=0.5, high=3)), case(normal(3, 4), normal(3, 1), uniform(1, 4, low=0.5, high=3), value=0.5)),
+        (
+            case(normal(3, 4), normal(3, 4), uniform(3, 4, low=0.5, high=3)),
+            case(normal(3, 4), normal(3, 1), uniform(1, 4, low=0.5, high=3), value=0.5),
+        ),
         "reduction",
     ),
     plain("bitwise_and", BITWISE, "exact", **legacy("BitwiseAnd")),
@@ -240,7 +286,12 @@ ROWS = (
     ),
     float_row(
         "equal",
-        (forward_only(normal(3, 4), normal(3, 4)), forward_only(TIES, TIES), forward_only(TIES, normal(3)), forward_only(integers(3, 4), integers(3, 4))),
+        (
+            forward_only(normal(3, 4), normal(3, 4)),
+            forward_only(TIES, TIES),
+            forward_only(TIES, normal(3)),
+            forward_only(integers(3, 4), integers(3, 4)),
+        ),
         "exact",
         "returns a Python bool, False for other shapes; not for graphs",
     ),

@@ -43,7 +43,10 @@ BACK_PLANE = (
     case(normal(2, 3, 4, 5), normal(3, 4, 3, 3), stride=2, output_padding=(1, 0)),
 )
 DOUBLE = {"float64": "MindSpore has no float64 convolution"}
-SHUFFLES = (("pixel_shuffle", (normal(2, 8, 3, 4), normal(4, 2, 3), normal(2, 3, 8, 2, 2))), ("pixel_unshuffle", (normal(2, 2, 4, 6), normal(1, 4, 2))))
+SHUFFLES = (
+    ("pixel_shuffle", (normal(2, 8, 3, 4), normal(4, 2, 3), normal(2, 3, 8, 2, 2))),
+    ("pixel_unshuffle", (normal(2, 2, 4, 6), normal(1, 4, 2))),
+)
 
 ROWS = doubled(
     (
@@ -71,7 +74,12 @@ ROWS = doubled(
         ),
         *(
             Row(
-                f"{section}.conv_transpose1d", ("shim.conv_transpose1d",), BACK_LINE, "reduction", limits=DOUBLE, adaptation="MindSpore has it as a module only"
+                f"{section}.conv_transpose1d",
+                ("shim.conv_transpose1d",),
+                BACK_LINE,
+                "reduction",
+                limits=DOUBLE,
+                adaptation="MindSpore has it as a module only",
             )
             for section in ("torch", F)
         ),

@@ -6,7 +6,9 @@ from common.api_mapping.arrays import DType, Host, boolean, integers, normal, st
 from common.api_mapping.row import Row, case, forward_only
 from common.api_mapping.rows.pointwise import float_row, plain
 
-FLOAT64, INT64, INT32, FLOAT32, BOOL, FLOAT16 = (DType(name) for name in ("float64", "int64", "int32", "float32", "bool", "float16"))
+FLOAT64, INT64, INT32, FLOAT32, BOOL, FLOAT16 = (
+    DType(name) for name in ("float64", "int64", "int32", "float32", "bool", "float16")
+)
 SHAPES = (
     forward_only(3),
     forward_only(2, 3),
@@ -26,7 +28,14 @@ LIKE = (
     forward_only(normal(3, 4), dtype=INT32),
     forward_only(strided(normal(3, 4))),
 )
-WINDOWS = (forward_only(8), forward_only(9), forward_only(8, periodic=False), forward_only(8, False), forward_only(8, dtype=FLOAT64), forward_only(1))
+WINDOWS = (
+    forward_only(8),
+    forward_only(9),
+    forward_only(8, periodic=False),
+    forward_only(8, False),
+    forward_only(8, dtype=FLOAT64),
+    forward_only(1),
+)
 NAME = "lambda window_length, periodic=True, dtype=None: mnp.{}(window_length)"
 
 
@@ -41,8 +50,16 @@ def made(name: str, primitive: str) -> dict[str, str]:
 ROWS = (
     float_row("zeros", SHAPES, "exact", "sizes as arguments, tuple or list; float32", **made("zeros", "Zeros")),
     float_row("ones", SHAPES, "exact", "sizes as arguments, tuple or list; float32", **made("ones", "Ones")),
-    plain("zeros_like", LIKE, "exact", legacy="ops.ZerosLike", legacy_call="lambda input, dtype=None: ops.ZerosLike()(input)"),
-    plain("ones_like", LIKE, "exact", legacy="ops.OnesLike", legacy_call="lambda input, dtype=None: ops.OnesLike()(input)"),
+    plain(
+        "zeros_like",
+        LIKE,
+        "exact",
+        legacy="ops.ZerosLike",
+        legacy_call="lambda input, dtype=None: ops.ZerosLike()(input)",
+    ),
+    plain(
+        "ones_like", LIKE, "exact", legacy="ops.OnesLike", legacy_call="lambda input, dtype=None: ops.OnesLike()(input)"
+    ),
     float_row(
         "full",
         (
@@ -60,7 +77,12 @@ ROWS = (
     ),
     plain(
         "full_like",
-        (forward_only(normal(3, 4), 2.5), forward_only(integers(3, 4), 7), forward_only(normal(3, 4), 1, dtype=INT64), forward_only(normal(0, 3), 1.0)),
+        (
+            forward_only(normal(3, 4), 2.5),
+            forward_only(integers(3, 4), 7),
+            forward_only(normal(3, 4), 1, dtype=INT64),
+            forward_only(normal(0, 3), 1.0),
+        ),
         "exact",
         legacy="numpy.full_like",
     ),
@@ -83,7 +105,13 @@ ROWS = (
     ),
     float_row(
         "linspace",
-        (forward_only(0, 1, 5), forward_only(-2.0, 3.0, steps=4), forward_only(1, 1, 1), forward_only(0, 1, 5, dtype=FLOAT64), forward_only(3, 0, 7)),
+        (
+            forward_only(0, 1, 5),
+            forward_only(-2.0, 3.0, steps=4),
+            forward_only(1, 1, 1),
+            forward_only(0, 1, 5, dtype=FLOAT64),
+            forward_only(3, 0, 7),
+        ),
         "rounding",
         "both ends",
     ),
@@ -110,7 +138,13 @@ ROWS = (
         ("Tensor.from_numpy",),
         tuple(
             forward_only(Host(data, dtype))
-            for data, dtype in (((1.5, -2.0), "float32"), ((1, 2, 3), "int64"), ((True, False), "bool"), ((0.1,), "float64"), ((), "float32"))
+            for data, dtype in (
+                ((1.5, -2.0), "float32"),
+                ((1, 2, 3), "int64"),
+                ((True, False), "bool"),
+                ((0.1,), "float64"),
+                ((), "float32"),
+            )
         ),
         "exact",
         note="Shares the array's memory in both. Not for graphs.",
@@ -118,7 +152,12 @@ ROWS = (
     ),
     float_row(
         "as_tensor",
-        (forward_only([1, 2, 3]), forward_only([1.5, 2.0]), forward_only(normal(3, 4)), forward_only(integers(3), dtype=FLOAT32)),
+        (
+            forward_only([1, 2, 3]),
+            forward_only([1.5, 2.0]),
+            forward_only(normal(3, 4)),
+            forward_only(integers(3), dtype=FLOAT32),
+        ),
         "exact",
         "as tensor",
     ),
@@ -130,8 +169,20 @@ ROWS = (
         legacy="Tensor",
         note="torch.Tensor(2, 3) gives memory as it is and has no counterpart; use zeros.",
     ),
-    float_row("scalar_tensor", (forward_only(2), forward_only(2.5), forward_only(2, dtype=INT64)), "exact", "float32 unless told otherwise"),
-    float_row("bartlett_window", WINDOWS, "reduction", "periodic unless told otherwise", legacy="numpy.bartlett", legacy_call=NAME.format("bartlett")),
+    float_row(
+        "scalar_tensor",
+        (forward_only(2), forward_only(2.5), forward_only(2, dtype=INT64)),
+        "exact",
+        "float32 unless told otherwise",
+    ),
+    float_row(
+        "bartlett_window",
+        WINDOWS,
+        "reduction",
+        "periodic unless told otherwise",
+        legacy="numpy.bartlett",
+        legacy_call=NAME.format("bartlett"),
+    ),
     float_row("blackman_window", WINDOWS, "reduction", "periodic unless told otherwise"),
     float_row(
         "hamming_window",
@@ -141,11 +192,27 @@ ROWS = (
         legacy="numpy.hamming",
         legacy_call=NAME.format("hamming"),
     ),
-    float_row("hann_window", WINDOWS, "reduction", "periodic unless told otherwise", legacy="numpy.hanning", legacy_call=NAME.format("hanning")),
+    float_row(
+        "hann_window",
+        WINDOWS,
+        "reduction",
+        "periodic unless told otherwise",
+        legacy="numpy.hanning",
+        legacy_call=NAME.format("hanning"),
+    ),
     plain("tril_indices", (forward_only(3, 4), forward_only(4, 3, offset=1), forward_only(3, 3, -1)), "exact"),
     plain("triu_indices", (forward_only(3, 4), forward_only(4, 3, offset=1), forward_only(3, 3, -1)), "exact"),
     float_row(
-        "clone", (case(normal(3, 4)), case(strided(normal(3, 4))), case(normal()), forward_only(integers(3, 4)), forward_only(normal(0, 3))), "exact", "a copy"
+        "clone",
+        (
+            case(normal(3, 4)),
+            case(strided(normal(3, 4))),
+            case(normal()),
+            forward_only(integers(3, 4)),
+            forward_only(normal(0, 3)),
+        ),
+        "exact",
+        "a copy",
     ),
     plain(
         "numel",

@@ -78,11 +78,20 @@ ROWS = (
     ),
     float_row(
         "index_fill",
-        (case(normal(5, 3), 0, DISTINCT, -1.0), case(normal(3, 5), 1, DISTINCT, 0.5), forward_only(integers(5, 3), 0, DISTINCT, 9)),
+        (
+            case(normal(5, 3), 0, DISTINCT, -1.0),
+            case(normal(3, 5), 1, DISTINCT, 0.5),
+            forward_only(integers(5, 3), 0, DISTINCT, 9),
+        ),
         "exact",
         "repeated places, any axis",
     ),
-    float_row("index_copy", (case(normal(5, 3), 0, DISTINCT, normal(2, 3)), case(normal(3, 5), 1, DISTINCT, normal(3, 2))), "exact", "has a gradient"),
+    float_row(
+        "index_copy",
+        (case(normal(5, 3), 0, DISTINCT, normal(2, 3)), case(normal(3, 5), 1, DISTINCT, normal(3, 2))),
+        "exact",
+        "has a gradient",
+    ),
     float_row(
         "scatter",
         (
@@ -124,9 +133,18 @@ ROWS = (
         "exact",
         "a number takes the tensor's dtype, also a whole one among floats",
     ),
-    float_row("where", WHERE, "exact", "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors", legacy="numpy.where"),
     float_row(
-        "take", (case(normal(3, 4), integers(2, 3, low=0, high=12)), case(normal(3, 4), integers(5, low=-12, high=12))), "exact", "counts from the end as well"
+        "where",
+        WHERE,
+        "exact",
+        "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors",
+        legacy="numpy.where",
+    ),
+    float_row(
+        "take",
+        (case(normal(3, 4), integers(2, 3, low=0, high=12)), case(normal(3, 4), integers(5, low=-12, high=12))),
+        "exact",
+        "counts from the end as well",
     ),
     float_row(
         "take_along_dim",
@@ -140,7 +158,12 @@ ROWS = (
     ),
     float_row(
         "nonzero",
-        (forward_only(boolean(3, 4)), forward_only(integers(5, low=-1, high=2)), forward_only(TIES), forward_only(boolean(3, 4), as_tuple=True)),
+        (
+            forward_only(boolean(3, 4)),
+            forward_only(integers(5, low=-1, high=2)),
+            forward_only(TIES),
+            forward_only(boolean(3, 4), as_tuple=True),
+        ),
         "exact",
         "its size depends on the values: not for graphs",
     ),
@@ -173,7 +196,11 @@ ROWS = (
     plain("msort", (case(normal(5, 3)), forward_only(permutation(5))), "exact"),
     float_row(
         "kthvalue",
-        (case(permutation(3, 5, dtype="float32"), 2), case(normal(3, 5), 1, dim=0), case(permutation(3, 5, dtype="float32"), k=4, dim=1, keepdim=True)),
+        (
+            case(permutation(3, 5, dtype="float32"), 2),
+            case(normal(3, 5), 1, dim=0),
+            case(permutation(3, 5, dtype="float32"), k=4, dim=1, keepdim=True),
+        ),
         "exact",
         "(values, int64 indices)",
     ),
@@ -187,7 +214,10 @@ ROWS = (
     ),
     plain(
         "unique_consecutive",
-        (forward_only(integers(9, low=0, high=2)), forward_only(integers(9, low=0, high=2), return_inverse=True, return_counts=True)),
+        (
+            forward_only(integers(9, low=0, high=2)),
+            forward_only(integers(9, low=0, high=2), return_inverse=True, return_counts=True),
+        ),
         "exact",
     ),
     float_row(

@@ -21,7 +21,9 @@ MATMUL = (
 )
 
 
-def section(name: str, cases, tolerance: str = "reduction", adaptation: str = "", targets: tuple[str, ...] = (), **rest) -> Row:
+def section(
+    name: str, cases, tolerance: str = "reduction", adaptation: str = "", targets: tuple[str, ...] = (), **rest
+) -> Row:
     """A row of `torch.linalg`."""
     targets = targets or (f"mint.linalg.{name}", f"ops.{name}", *([f"shim.linalg.{name}"] if adaptation else []))
     return Row(f"torch.linalg.{name}", targets, cases, tolerance, adaptation, **rest)
@@ -44,31 +46,56 @@ ROWS = (
     ),
     plain(
         "bmm",
-        (case(normal(2, 3, 4), normal(2, 4, 5)), case(strided(normal(2, 4, 4)), normal(2, 4, 5)), forward_only(integers(2, 3, 4), integers(2, 4, 2))),
+        (
+            case(normal(2, 3, 4), normal(2, 4, 5)),
+            case(strided(normal(2, 4, 4)), normal(2, 4, 5)),
+            forward_only(integers(2, 3, 4), integers(2, 4, 2)),
+        ),
         "reduction",
     ),
     plain("mv", (case(normal(3, 4), normal(4)), case(strided(normal(4, 4)), normal(4))), "reduction"),
-    float_row("dot", (case(normal(5), normal(5)), forward_only(integers(5), integers(5))), "reduction", "whole numbers"),
-    plain("inner", (case(normal(5), normal(5)), case(normal(3, 4), normal(5, 4)), case(normal(), normal(3))), "reduction"),
+    float_row(
+        "dot", (case(normal(5), normal(5)), forward_only(integers(5), integers(5))), "reduction", "whole numbers"
+    ),
+    plain(
+        "inner", (case(normal(5), normal(5)), case(normal(3, 4), normal(5, 4)), case(normal(), normal(3))), "reduction"
+    ),
     plain("outer", (case(normal(3), normal(4)), forward_only(integers(3), integers(4))), "rounding"),
     plain("ger", (case(normal(3), normal(4)),), "rounding"),
     plain(
         "addmm",
-        (case(normal(3, 5), normal(3, 4), normal(4, 5)), case(normal(5), normal(3, 4), normal(4, 5), beta=0.5, alpha=2)),
+        (
+            case(normal(3, 5), normal(3, 4), normal(4, 5)),
+            case(normal(5), normal(3, 4), normal(4, 5), beta=0.5, alpha=2),
+        ),
         "reduction",
     ),
-    plain("addmv", (case(normal(3), normal(3, 4), normal(4)), case(normal(3), normal(3, 4), normal(4), beta=0.5, alpha=2)), "reduction"),
+    plain(
+        "addmv",
+        (case(normal(3), normal(3, 4), normal(4)), case(normal(3), normal(3, 4), normal(4), beta=0.5, alpha=2)),
+        "reduction",
+    ),
     plain(
         "addbmm",
-        (case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5)), case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5), beta=0.5, alpha=2)),
+        (
+            case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5)),
+            case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5), beta=0.5, alpha=2),
+        ),
         "reduction",
     ),
     plain(
         "baddbmm",
-        (case(normal(2, 3, 5), normal(2, 3, 4), normal(2, 4, 5)), case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5), beta=0.5, alpha=2)),
+        (
+            case(normal(2, 3, 5), normal(2, 3, 4), normal(2, 4, 5)),
+            case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5), beta=0.5, alpha=2),
+        ),
         "reduction",
     ),
-    plain("addr", (case(normal(3, 4), normal(3), normal(4)), case(normal(3, 4), normal(3), normal(4), beta=0.5, alpha=2)), "rounding"),
+    plain(
+        "addr",
+        (case(normal(3, 4), normal(3), normal(4)), case(normal(3, 4), normal(3), normal(4), beta=0.5, alpha=2)),
+        "rounding",
+    ),
     float_row("chain_matmul", (case(normal(3, 4), normal(4, 5), normal(5, 2)),), "reduction", "left to right"),
     float_row(
         "einsum",
@@ -99,7 +126,11 @@ ROWS = (
         legacy="numpy.tensordot",
         legacy_call="lambda a, b, dims=2: mnp.tensordot(a, b, dims)",
     ),
-    plain("kron", (case(normal(2, 3), normal(2, 2)), case(normal(3), normal(2)), case(normal(2, 2), normal(3))), "rounding"),
+    plain(
+        "kron",
+        (case(normal(2, 3), normal(2, 2)), case(normal(3), normal(2)), case(normal(2, 2), normal(3))),
+        "rounding",
+    ),
     plain("cross", (case(normal(4, 3), normal(4, 3), dim=1), case(normal(3, 4), normal(3, 4), dim=0)), "reduction"),
     plain(
         "trace",
@@ -156,7 +187,17 @@ ROWS = (
     section("solve", (case(spd(3), normal(3, 2)), case(spd(4), normal(4))), "decomposition", "vectors too"),
     section("cholesky", (case(spd(3)), case(spd(4))), "decomposition", "has a gradient"),
     section("matrix_power", (case(normal(3, 3), 2), case(normal(3, 3), 0), case(normal(2, 3, 3), 3)), "reduction"),
-    section("multi_dot", (case([normal(3, 4), normal(4, 5), normal(5, 2)]), case([normal(3, 4), normal(4, 5)])), "reduction", "left to right"),
-    section("vecdot", (case(normal(3, 4), normal(3, 4)), case(normal(3, 4), normal(3, 4), dim=0)), "reduction", "along one axis"),
+    section(
+        "multi_dot",
+        (case([normal(3, 4), normal(4, 5), normal(5, 2)]), case([normal(3, 4), normal(4, 5)])),
+        "reduction",
+        "left to right",
+    ),
+    section(
+        "vecdot",
+        (case(normal(3, 4), normal(3, 4)), case(normal(3, 4), normal(3, 4), dim=0)),
+        "reduction",
+        "along one axis",
+    ),
     section("qr", (forward_only(uniform(3, 3, low=0.5, high=2.0)),), "decomposition"),
 )

@@ -45,7 +45,9 @@ def labels(*shape: int, classes: int, ignored: bool = False) -> Array:
     """Class indices, some of them -100."""
     if not ignored:
         return integers(*shape, low=0, high=classes)
-    return values(*([1, -100, 0, 2, -100, 1] * 4)[: shape[0] * (shape[1] if len(shape) > 1 else 1)], shape=shape, dtype="int64")
+    return values(
+        *([1, -100, 0, 2, -100, 1] * 4)[: shape[0] * (shape[1] if len(shape) > 1 else 1)], shape=shape, dtype="int64"
+    )
 
 
 def chances(*shape: int) -> Array:
@@ -91,7 +93,9 @@ ROWS = doubled(
             note="losses below 1e-4 are off by up to 1 % on the CPU, whose softmax rounds coarsely near probability 1",
         ),
         Row(f"{F}.nll_loss", own("nll_loss"), chosen(WEIGHTS), "reduction"),
-        Row(f"{F}.mse_loss", candidates("mse_loss"), pairs(), "reduction", adaptation="ops computes float64 in float32"),
+        Row(
+            f"{F}.mse_loss", candidates("mse_loss"), pairs(), "reduction", adaptation="ops computes float64 in float32"
+        ),
         Row(f"{F}.l1_loss", candidates("l1_loss"), pairs(), "reduction", adaptation="ops computes float64 in float32"),
         Row(
             f"{F}.smooth_l1_loss",
@@ -127,7 +131,12 @@ ROWS = doubled(
             (
                 *pairs(),
                 case(normal(3, 4), chances(3, 4), pos_weight=uniform(4, low=0.5, high=2.0, fixed=True)),
-                *reduced(wide(3, 4), chances(3, 4), weight=uniform(3, 4, low=0.5, high=2.0, fixed=True), pos_weight=uniform(4, low=0.5, high=2.0, fixed=True)),
+                *reduced(
+                    wide(3, 4),
+                    chances(3, 4),
+                    weight=uniform(3, 4, low=0.5, high=2.0, fixed=True),
+                    pos_weight=uniform(4, low=0.5, high=2.0, fixed=True),
+                ),
                 case(normal(3, 4), chances(3, 4), uniform(4, low=0.5, high=2.0, fixed=True)),
             ),
             "reduction",
@@ -160,14 +169,22 @@ ROWS = doubled(
         Row(
             f"{F}.margin_ranking_loss",
             candidates("margin_ranking_loss"),
-            (case(normal(4), normal(4), SIGNS), *reduced(normal(4), normal(4), SIGNS, margin=0.5), forward_only(BEYOND, normal(4), SIGNS, reduction="none")),
+            (
+                case(normal(4), normal(4), SIGNS),
+                *reduced(normal(4), normal(4), SIGNS, margin=0.5),
+                forward_only(BEYOND, normal(4), SIGNS, reduction="none"),
+            ),
             "reduction",
             adaptation="NaN stays NaN",
         ),
         Row(
             f"{F}.hinge_embedding_loss",
             candidates("hinge_embedding_loss"),
-            (case(normal(4), SIGNS), *reduced(normal(3, 4), SIGNS, margin=0.5), forward_only(BEYOND, SIGNS, reduction="none")),
+            (
+                case(normal(4), SIGNS),
+                *reduced(normal(3, 4), SIGNS, margin=0.5),
+                forward_only(BEYOND, SIGNS, reduction="none"),
+            ),
             "reduction",
             adaptation="infinite inputs as in torch",
         ),

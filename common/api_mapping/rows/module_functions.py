@@ -9,7 +9,9 @@ from common.api_mapping.row import Case, Row
 from common.api_mapping.rows import activation, loss
 from common.api_mapping.rows.modules import made
 
-FUNCTIONS = {row.name.rpartition(".")[2]: row for row in (*activation.ROWS, *loss.ROWS) if row.section == "torch.nn.functional"}
+FUNCTIONS = {
+    row.name.rpartition(".")[2]: row for row in (*activation.ROWS, *loss.ROWS) if row.section == "torch.nn.functional"
+}
 LOSS = ("reduction",)
 WEIGHED = (*LOSS, "weight")
 #: Module: its function, and which of the function's keywords its constructor takes.
@@ -58,8 +60,16 @@ MODULES: dict[str, tuple[str, tuple[str, ...]]] = {
     "GaussianNLLLoss": ("gaussian_nll_loss", (*LOSS, "full", "eps")),
     "PoissonNLLLoss": ("poisson_nll_loss", (*LOSS, "log_input", "full", "eps")),
 }
-ADAPTED = {"CrossEntropyLoss": "int64 labels", "NLLLoss": "ignored labels count nowhere"}  #: where the function needs no adapter
-INPUTS = {"GaussianNLLLoss": 3, "CosineEmbeddingLoss": 3, "MarginRankingLoss": 3, "TripletMarginLoss": 3}  # others: two of a loss, one of an activation
+ADAPTED = {
+    "CrossEntropyLoss": "int64 labels",
+    "NLLLoss": "ignored labels count nowhere",
+}  #: where the function needs no adapter
+INPUTS = {
+    "GaussianNLLLoss": 3,
+    "CosineEmbeddingLoss": 3,
+    "MarginRankingLoss": 3,
+    "TripletMarginLoss": 3,
+}  # others: two of a loss, one of an activation
 
 
 def _cases(function: Row, taken: tuple[str, ...], inputs: int) -> tuple[Case, ...]:
@@ -73,14 +83,30 @@ def _row(name: str) -> Row:
     function, taken = FUNCTIONS[MODULES[name][0]], MODULES[name][1]
     inputs = INPUTS.get(name, 2 if "reduction" in taken else 1)
     targets = (f"mint.nn.{name}", f"nn.{name}", f"shim.nn.{name}")
-    note = "inplace must be False" if name in ("ReLU", "ReLU6", "LeakyReLU", "ELU", "CELU", "SELU", "SiLU", "Mish", "Hardtanh", "Threshold") else ""
+    note = (
+        "inplace must be False"
+        if name in ("ReLU", "ReLU6", "LeakyReLU", "ELU", "CELU", "SELU", "SiLU", "Mish", "Hardtanh", "Threshold")
+        else ""
+    )
     adaptation = function.adaptation or ADAPTED[name]
-    return Row(f"torch.nn.{name}", targets, _cases(function, taken, inputs), function.tolerance, adaptation, note, limits=function.limits)
+    return Row(
+        f"torch.nn.{name}",
+        targets,
+        _cases(function, taken, inputs),
+        function.tolerance,
+        adaptation,
+        note,
+        limits=function.limits,
+    )
 
 
 def _slopes() -> tuple[Case, ...]:
     setups: tuple[dict[str, Any], ...] = ({}, {"num_parameters": 3}, {"init": 0.5})
-    return (*(made(setup, normal(2, 3, 4)) for setup in setups), made({}, normal()), made({"num_parameters": 5}, normal(4, 5)))
+    return (
+        *(made(setup, normal(2, 3, 4)) for setup in setups),
+        made({}, normal()),
+        made({"num_parameters": 5}, normal(4, 5)),
+    )
 
 
 def _drawn() -> tuple[Case, ...]:
@@ -90,6 +116,18 @@ def _drawn() -> tuple[Case, ...]:
 
 ROWS = (
     *(_row(name) for name in MODULES),
-    Row("torch.nn.PReLU", ("mint.nn.PReLU", "nn.PReLU", "shim.nn.PReLU"), _slopes(), "rounding", "the parameter is called weight"),
-    Row("torch.nn.RReLU", ("mint.nn.RReLU", "nn.RReLU", "shim.nn.RReLU"), _drawn(), adaptation="slopes are drawn while training only", stochastic=True),
+    Row(
+        "torch.nn.PReLU",
+        ("mint.nn.PReLU", "nn.PReLU", "shim.nn.PReLU"),
+        _slopes(),
+        "rounding",
+        "the parameter is called weight",
+    ),
+    Row(
+        "torch.nn.RReLU",
+        ("mint.nn.RReLU", "nn.RReLU", "shim.nn.RReLU"),
+        _drawn(),
+        adaptation="slopes are drawn while training only",
+        stochastic=True,
+    ),
 )

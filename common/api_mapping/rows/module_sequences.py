@@ -12,7 +12,9 @@ RECURRENT = {"input_size": 4, "hidden_size": 3}
 STEPS = "the steps are unrolled in a graph; no packed sequences, no proj_size"
 HEADS = {"embed_dim": 8, "num_heads": 2}
 LAYER = {"d_model": 8, "nhead": 2, "dim_feedforward": 16, "dropout": 0.0}
-LATER = values(*(1.0 if column > row else 0.0 for row in range(5) for column in range(5)), shape=(5, 5), dtype="bool")  # what may not be seen
+LATER = values(
+    *(1.0 if column > row else 0.0 for row in range(5) for column in range(5)), shape=(5, 5), dtype="bool"
+)  # what may not be seen
 PADDED = values(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, shape=(2, 5), dtype="bool")
 
 
@@ -48,7 +50,13 @@ def _cell(states: int) -> tuple[Case, ...]:
 
 
 ROWS = (
-    module_row("RNN", (*_recurrent(1), *_recurrent(1, nonlinearity="relu")[:3]), "reduction", "torch's parameters, one by one; unbatched input", note=STEPS),
+    module_row(
+        "RNN",
+        (*_recurrent(1), *_recurrent(1, nonlinearity="relu")[:3]),
+        "reduction",
+        "torch's parameters, one by one; unbatched input",
+        note=STEPS,
+    ),
     module_row("LSTM", _recurrent(2), "reduction", "torch's parameters, one by one; unbatched input", note=STEPS),
     module_row("GRU", _recurrent(1), "reduction", "torch's parameters, one by one; unbatched input", note=STEPS),
     module_row("RNNCell", _cell(1), "reduction", "unbatched input"),
@@ -59,11 +67,46 @@ ROWS = (
         (
             made(HEADS, normal(5, 2, 8), normal(4, 2, 8), normal(4, 2, 8)),
             made({**HEADS, "batch_first": True}, normal(2, 5, 8), normal(2, 5, 8), normal(2, 5, 8), attn_mask=LATER),
-            made({**HEADS, "batch_first": True}, normal(2, 5, 8), normal(2, 5, 8), normal(2, 5, 8), key_padding_mask=PADDED),
-            made({**HEADS, "batch_first": True}, normal(2, 5, 8), normal(2, 5, 8), normal(2, 5, 8), PADDED, False, LATER, gradient=False),
-            made({**HEADS, "batch_first": True}, normal(2, 3, 8), normal(2, 5, 8), normal(2, 5, 8), attn_mask=normal(3, 5), average_attn_weights=False),
-            made({**HEADS, "batch_first": True}, normal(2, 3, 8), normal(2, 5, 8), normal(2, 5, 8), attn_mask=normal(4, 3, 5)),
-            made({**HEADS, "bias": False}, normal(5, 2, 8), normal(4, 2, 8), normal(4, 2, 8), need_weights=False, gradient=False),
+            made(
+                {**HEADS, "batch_first": True},
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                key_padding_mask=PADDED,
+            ),
+            made(
+                {**HEADS, "batch_first": True},
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                PADDED,
+                False,
+                LATER,
+                gradient=False,
+            ),
+            made(
+                {**HEADS, "batch_first": True},
+                normal(2, 3, 8),
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                attn_mask=normal(3, 5),
+                average_attn_weights=False,
+            ),
+            made(
+                {**HEADS, "batch_first": True},
+                normal(2, 3, 8),
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                attn_mask=normal(4, 3, 5),
+            ),
+            made(
+                {**HEADS, "bias": False},
+                normal(5, 2, 8),
+                normal(4, 2, 8),
+                normal(4, 2, 8),
+                need_weights=False,
+                gradient=False,
+            ),
             made({**HEADS, "bias": False}, normal(5, 2, 8), normal(4, 2, 8), normal(4, 2, 8)),
             made({**HEADS, "kdim": 6, "vdim": 7}, normal(5, 2, 8), normal(4, 2, 6), normal(4, 2, 7)),
             made(HEADS, normal(5, 8), normal(4, 8), normal(4, 8)),
@@ -78,8 +121,18 @@ ROWS = (
         (
             made(LAYER, normal(5, 2, 8)),
             made({**LAYER, "batch_first": True, "activation": "gelu"}, normal(2, 5, 8), LATER),
-            made({**LAYER, "batch_first": True, "norm_first": True}, normal(2, 5, 8), src_key_padding_mask=PADDED, training=True),
-            made({**LAYER, "batch_first": True, "bias": False, "layer_norm_eps": 1e-3}, normal(2, 5, 8), src_mask=LATER, training=True),
+            made(
+                {**LAYER, "batch_first": True, "norm_first": True},
+                normal(2, 5, 8),
+                src_key_padding_mask=PADDED,
+                training=True,
+            ),
+            made(
+                {**LAYER, "batch_first": True, "bias": False, "layer_norm_eps": 1e-3},
+                normal(2, 5, 8),
+                src_mask=LATER,
+                training=True,
+            ),
         ),
         "reduction",
         "torch's parameters and start values",
@@ -88,8 +141,16 @@ ROWS = (
         "TransformerDecoderLayer",
         (
             made(LAYER, normal(5, 2, 8), normal(4, 2, 8)),
-            made({**LAYER, "batch_first": True, "activation": "gelu"}, normal(2, 5, 8), normal(2, 4, 8), tgt_mask=LATER),
-            made({**LAYER, "batch_first": True, "norm_first": True}, normal(2, 4, 8), normal(2, 5, 8), memory_key_padding_mask=PADDED, training=True),
+            made(
+                {**LAYER, "batch_first": True, "activation": "gelu"}, normal(2, 5, 8), normal(2, 4, 8), tgt_mask=LATER
+            ),
+            made(
+                {**LAYER, "batch_first": True, "norm_first": True},
+                normal(2, 4, 8),
+                normal(2, 5, 8),
+                memory_key_padding_mask=PADDED,
+                training=True,
+            ),
         ),
         "reduction",
         "torch's parameters and start values",

@@ -15,7 +15,13 @@ def _convolution(one: bool) -> tuple[Case, ...]:
     def x(batch: int, channels: int, length: int) -> Any:
         return normal(batch, channels, length) if one else normal(batch, channels, length, 7)
 
-    several = () if one else (made({**SMALL, "kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}, x(2, 4, 9)),)
+    several = (
+        ()
+        if one
+        else (
+            made({**SMALL, "kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}, x(2, 4, 9)),
+        )
+    )
     return (
         made(SMALL, x(2, 4, 9)),
         made({**SMALL, "stride": 2, "padding": 1}, x(2, 4, 8)),
@@ -54,13 +60,19 @@ def _windows(one: bool, mean: bool) -> tuple[Case, ...]:
 
 def _shared(one: bool, largest: bool) -> tuple[Case, ...]:
     shape = (2, 3, 8) if one else (2, 3, 8, 7)
-    setups = [{"output_size": size} for size in (1, 3, 4)] + ([] if one else [{"output_size": (2, 3)}, {"output_size": (None, 2)}])
+    setups = [{"output_size": size} for size in (1, 3, 4)] + (
+        [] if one else [{"output_size": (2, 3)}, {"output_size": (None, 2)}]
+    )
     setups += [{"output_size": 2, "return_indices": True}] if largest else []
     return (*(made(setup, normal(*shape)) for setup in setups), made({"output_size": 2}, normal(*shape[1:])))
 
 
 ROWS = (
-    module_row("Conv1d", _convolution(True), adaptation="pads nothing by default, has a bias by default; weight (out, in / groups, kernel)"),
+    module_row(
+        "Conv1d",
+        _convolution(True),
+        adaptation="pads nothing by default, has a bias by default; weight (out, in / groups, kernel)",
+    ),
     module_row("Conv2d", _convolution(False), adaptation="pads nothing by default, has a bias by default"),
     module_row(
         "ConvTranspose1d",
@@ -80,26 +92,52 @@ ROWS = (
         (
             made(SMALL, normal(2, 4, 5, 3)),
             made({**SMALL, "stride": 2, "padding": 1, "output_padding": 1}, normal(2, 4, 5, 3)),
-            made({**SMALL, "kernel_size": (3, 2), "stride": (1, 3), "dilation": (2, 1), "bias": False}, normal(2, 4, 5, 3)),
+            made(
+                {**SMALL, "kernel_size": (3, 2), "stride": (1, 3), "dilation": (2, 1), "bias": False},
+                normal(2, 4, 5, 3),
+            ),
             made({**SMALL, "groups": 2}, normal(4, 5, 3)),
         ),
         adaptation="a convolution of the input with zeros between its values",
         note="output_size and padding_mode are left out",
         others=("nn.Conv2dTranspose",),
     ),
-    module_row("MaxPool1d", _windows(True, False), "exact", "stride defaults to the kernel's size; dilation, padding and indices"),
-    module_row("MaxPool2d", _windows(False, False), "exact", "stride defaults to the kernel's size; dilation, padding and indices"),
+    module_row(
+        "MaxPool1d",
+        _windows(True, False),
+        "exact",
+        "stride defaults to the kernel's size; dilation, padding and indices",
+    ),
+    module_row(
+        "MaxPool2d",
+        _windows(False, False),
+        "exact",
+        "stride defaults to the kernel's size; dilation, padding and indices",
+    ),
     module_row("AvgPool1d", _windows(True, True), "reduction", "stride defaults to the kernel's size"),
     module_row("AvgPool2d", _windows(False, True), "reduction", "stride defaults to the kernel's size"),
     module_row("AdaptiveAvgPool1d", _shared(True, False), "reduction", "any length"),
     module_row("AdaptiveAvgPool2d", _shared(False, False), "reduction", "any size"),
     module_row("AdaptiveMaxPool1d", _shared(True, True), "exact", "any length; indices"),
     module_row("AdaptiveMaxPool2d", _shared(False, True), "exact", "any size; indices"),
-    module_row("PixelShuffle", (made({"upscale_factor": 2}, normal(2, 8, 3, 2)),), "exact", "moves axes, where the device has no kernel"),
-    module_row("PixelUnshuffle", (made({"downscale_factor": 2}, normal(2, 2, 6, 4)),), "exact", "moves axes, where the device has no kernel"),
+    module_row(
+        "PixelShuffle",
+        (made({"upscale_factor": 2}, normal(2, 8, 3, 2)),),
+        "exact",
+        "moves axes, where the device has no kernel",
+    ),
+    module_row(
+        "PixelUnshuffle",
+        (made({"downscale_factor": 2}, normal(2, 2, 6, 4)),),
+        "exact",
+        "moves axes, where the device has no kernel",
+    ),
     module_row(
         "Unfold",
-        (made({"kernel_size": 2}, normal(2, 3, 4, 5)), made({"kernel_size": (2, 3), "dilation": 2, "padding": 1, "stride": 2}, normal(2, 3, 7, 8))),
+        (
+            made({"kernel_size": 2}, normal(2, 3, 4, 5)),
+            made({"kernel_size": (2, 3), "dilation": 2, "padding": 1, "stride": 2}, normal(2, 3, 7, 8)),
+        ),
         "exact",
         "torch's argument names",
     ),

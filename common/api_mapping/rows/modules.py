@@ -8,12 +8,21 @@ from common.api_mapping.arrays import integers, normal, strided, values, wide
 from common.api_mapping.row import Case, Row
 
 
-def made(setup: dict[str, Any], *arguments: Any, training: bool = False, gradient: bool = True, **keywords: Any) -> Case:
+def made(
+    setup: dict[str, Any], *arguments: Any, training: bool = False, gradient: bool = True, **keywords: Any
+) -> Case:
     """A call of a module that was made with ``setup``."""
     return Case(arguments, keywords, gradient, setup, training)
 
 
-def module_row(name: str, cases: tuple[Case, ...], tolerance: str = "reduction", adaptation: str = "", others: tuple[str, ...] = (), **more: Any) -> Row:
+def module_row(
+    name: str,
+    cases: tuple[Case, ...],
+    tolerance: str = "reduction",
+    adaptation: str = "",
+    others: tuple[str, ...] = (),
+    **more: Any,
+) -> Row:
     own = (f"mint.nn.{name}", f"nn.{name}", *others)
     return Row(f"torch.nn.{name}", (*own, f"shim.nn.{name}"), cases, tolerance, adaptation, **more)
 
@@ -35,7 +44,9 @@ def _statistics(*shape: int) -> tuple[Case, ...]:
 
 
 ROWS = (
-    module_row("Identity", (made({}, normal(3, 4)), made({}, integers(3))), "exact", "constructor arguments are ignored"),
+    module_row(
+        "Identity", (made({}, normal(3, 4)), made({}, integers(3))), "exact", "constructor arguments are ignored"
+    ),
     module_row(
         "Linear",
         (
@@ -52,7 +63,11 @@ ROWS = (
         "Bilinear",
         (
             made({"in1_features": 4, "in2_features": 3, "out_features": 5}, normal(2, 4), normal(2, 3)),
-            made({"in1_features": 4, "in2_features": 3, "out_features": 5, "bias": False}, normal(2, 6, 4), normal(2, 6, 3)),
+            made(
+                {"in1_features": 4, "in2_features": 3, "out_features": 5, "bias": False},
+                normal(2, 6, 4),
+                normal(2, 6, 3),
+            ),
         ),
         adaptation="parameters have torch's names and shapes",
         others=("nn.BiDense",),
@@ -106,7 +121,11 @@ ROWS = (
         (*_statistics(6, 3, 5), *_statistics(8, 4)),
         adaptation="momentum is torch's; running_mean, running_var and num_batches_tracked are kept in evaluation as in training",
     ),
-    module_row("BatchNorm2d", _statistics(3, 4, 5, 6), adaptation="momentum is torch's; running_mean, running_var and num_batches_tracked"),
+    module_row(
+        "BatchNorm2d",
+        _statistics(3, 4, 5, 6),
+        adaptation="momentum is torch's; running_mean, running_var and num_batches_tracked",
+    ),
     *(
         module_row(
             name,
@@ -199,7 +218,9 @@ ROWS = (
             tuple(made(setup, x) for setup in setups for x in (normal(*shape), integers(*shape))),
             "exact",
             "a negative width cuts",
-            "" if name == "ZeroPad1d" else f"nn.{name} is left out: with a negative width it is right once and wrong in the calls that follow",
+            ""
+            if name == "ZeroPad1d"
+            else f"nn.{name} is left out: with a negative width it is right once and wrong in the calls that follow",
         )
         for name, shape, setups in (
             ("ConstantPad1d", (2, 3, 4), ({"padding": 2, "value": 1.5}, {"padding": (1, -1), "value": -2.0})),
@@ -209,7 +230,12 @@ ROWS = (
         )
     ),
     *(
-        module_row(name, tuple(made({"padding": padding}, normal(*shape)) for padding in paddings), "exact", "one width or two for each axis")
+        module_row(
+            name,
+            tuple(made({"padding": padding}, normal(*shape)) for padding in paddings),
+            "exact",
+            "one width or two for each axis",
+        )
         for name, shape, paddings in (
             ("ReflectionPad1d", (2, 3, 4), (2, (1, 3))),
             ("ReflectionPad2d", (2, 3, 4, 5), (1, (1, 0, 3, 2))),

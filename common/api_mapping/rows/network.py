@@ -16,14 +16,18 @@ RATES = (
 )
 QUERIES = (normal(2, 3, 5, 8), normal(2, 3, 5, 8), normal(2, 3, 5, 8))
 CROSSED = (normal(2, 5, 8), normal(2, 6, 8), normal(2, 6, 4))
-HIDDEN = values(*(1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0), shape=(3, 3), dtype="bool")  # nothing is left of the middle row
+HIDDEN = values(
+    *(1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0), shape=(3, 3), dtype="bool"
+)  # nothing is left of the middle row
 
 
 def distances(name: str) -> tuple:
     """Calls of a distance of two batches of vectors."""
     return (
         case(normal(3, 4), normal(3, 4)),
-        case(normal(2, 3, 4), normal(4), dim=-1) if name == "cosine_similarity" else case(normal(3, 4), normal(4), keepdim=True),
+        case(normal(2, 3, 4), normal(4), dim=-1)
+        if name == "cosine_similarity"
+        else case(normal(3, 4), normal(4), keepdim=True),
         case(strided(normal(4, 4)), normal(4, 4)),
         case(wide(4, 5), wide(4, 5)),
     )
@@ -75,7 +79,10 @@ ROWS = doubled(
             "exact",
             "gathers; the row padding_idx gets no gradient",
             note="torch raises for an id outside the table; MindSpore's gather gives zeros on the CPU",
-            limits={"scale_grad_by_freq": "the adapter does not count ids", "max_norm": "the adapter does not change the table"},
+            limits={
+                "scale_grad_by_freq": "the adapter does not count ids",
+                "max_norm": "the adapter does not change the table",
+            },
         ),
         Row(
             f"{F}.embedding_bag",
@@ -89,7 +96,13 @@ ROWS = doubled(
                 case(integers(8, low=0, high=6), normal(6, 5), values(0, 3, 3, 6, dtype="int64")),
                 case(integers(8, low=0, high=6), normal(6, 5), offsets=values(0, 3, 4, dtype="int64"), mode="sum"),
                 case(integers(8, low=0, high=6), normal(6, 5), offsets=values(0, 3, 4, dtype="int64"), mode="max"),
-                case(integers(8, low=0, high=6), normal(6, 5), offsets=values(0, 3, 3, 8, dtype="int64"), mode="sum", include_last_offset=True),
+                case(
+                    integers(8, low=0, high=6),
+                    normal(6, 5),
+                    offsets=values(0, 3, 3, 8, dtype="int64"),
+                    mode="sum",
+                    include_last_offset=True,
+                ),
             ),
             "reduction",
             "MindSpore has none",
@@ -107,7 +120,13 @@ ROWS = doubled(
             "exact",
             "num_classes may be left out",
         ),
-        Row(f"{F}.dropout", ("shim.dropout", "mint.nn.functional.dropout", "ops.dropout"), RATES, adaptation="p=1 gives zeros", stochastic=True),
+        Row(
+            f"{F}.dropout",
+            ("shim.dropout", "mint.nn.functional.dropout", "ops.dropout"),
+            RATES,
+            adaptation="p=1 gives zeros",
+            stochastic=True,
+        ),
         Row(
             "torch.dropout",
             ("shim.dropout",),
@@ -142,7 +161,11 @@ ROWS = doubled(
         Row(
             f"{F}.dropout3d",
             ("ops.dropout3d",),
-            (forward_only(normal(100, 100, 2, 2, 1)), forward_only(normal(100, 100, 2, 1, 1), p=0.1), forward_only(normal(100, 100, 2, 1, 2), training=False)),
+            (
+                forward_only(normal(100, 100, 2, 2, 1)),
+                forward_only(normal(100, 100, 2, 1, 1), p=0.1),
+                forward_only(normal(100, 100, 2, 1, 2), training=False),
+            ),
             stochastic=True,
         ),
         Row(

@@ -52,7 +52,16 @@ ROWS = doubled(
             )
             for section in ("torch", F)
         ),
-        *(Row(f"{section}.rms_norm", ("shim.rms_norm",), ROOT, "reduction", "ops.rms_norm has no CPU kernel and gives a pair") for section in ("torch", F)),
+        *(
+            Row(
+                f"{section}.rms_norm",
+                ("shim.rms_norm",),
+                ROOT,
+                "reduction",
+                "ops.rms_norm has no CPU kernel and gives a pair",
+            )
+            for section in ("torch", F)
+        ),
         *(
             Row(
                 f"{section}.group_norm",

@@ -14,7 +14,9 @@ POSITIVE = values(1e-30, 1e-6, 0.5, 1.0, 2.0, 1e6, 1e30)
 HALVES = values(0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.0, -0.0, 2.4999998, 8388609.0)
 
 
-def float_row(name: str, cases: tuple[Case, ...], tolerance: str = "transcendental", adaptation: str = "", **rest) -> Row:
+def float_row(
+    name: str, cases: tuple[Case, ...], tolerance: str = "transcendental", adaptation: str = "", **rest
+) -> Row:
     """A row whose candidates carry torch's name, with an adapter."""
     targets = rest.pop("targets", (f"mint.{name}", f"ops.{name}", f"shim.{name}"))
     return Row(f"torch.{name}", targets, cases, tolerance, adaptation, **rest)
@@ -57,9 +59,23 @@ CLAMP = (
     forward_only(normal(0, 3), 0.0, 1.0),
 )
 
-_ACOS = float_row("acos", unary(domain=(-0.95, 0.95), edges=None), adaptation=PROMOTES, legacy="ops.ACos", legacy_call="lambda input: ops.ACos()(input)")
-_ASIN = float_row("asin", unary(domain=(-0.95, 0.95), edges=None), adaptation=PROMOTES, legacy="ops.Asin", legacy_call="lambda input: ops.Asin()(input)")
-_ATAN = float_row("atan", unary(), adaptation=PROMOTES, legacy="ops.Atan", legacy_call="lambda input: ops.Atan()(input)")
+_ACOS = float_row(
+    "acos",
+    unary(domain=(-0.95, 0.95), edges=None),
+    adaptation=PROMOTES,
+    legacy="ops.ACos",
+    legacy_call="lambda input: ops.ACos()(input)",
+)
+_ASIN = float_row(
+    "asin",
+    unary(domain=(-0.95, 0.95), edges=None),
+    adaptation=PROMOTES,
+    legacy="ops.Asin",
+    legacy_call="lambda input: ops.Asin()(input)",
+)
+_ATAN = float_row(
+    "atan", unary(), adaptation=PROMOTES, legacy="ops.Atan", legacy_call="lambda input: ops.Atan()(input)"
+)
 _ABS = plain("abs", unary(), legacy="ops.Abs", legacy_call="lambda input: ops.Abs()(input)")
 _NEG = plain("neg", unary(), legacy="ops.Neg", legacy_call="lambda input: ops.Neg()(input)")
 _CLAMP = float_row("clamp", CLAMP, "exact", "gradient 1 at a bound, bounds may be tensors, NaN stays NaN")
@@ -105,7 +121,13 @@ ROWS = (
     float_row("erf", unary(), adaptation=PROMOTES),
     float_row("erfc", unary(domain=(-4.0, 4.0)), adaptation=PROMOTES),
     plain("erfinv", unary(domain=(-0.95, 0.95), whole=False, infinite=False), "transcendental"),
-    float_row("lgamma", unary(domain=(0.1, 20.0), edges=None, infinite=False), adaptation=PROMOTES, limits=SINGLE, note="The gradient is digamma."),
+    float_row(
+        "lgamma",
+        unary(domain=(0.1, 20.0), edges=None, infinite=False),
+        adaptation=PROMOTES,
+        limits=SINGLE,
+        note="The gradient is digamma.",
+    ),
     float_row("digamma", unary(domain=(0.6, 20.0), edges=None, infinite=False), adaptation=PROMOTES, limits=SINGLE),
     float_row(
         "logit",
@@ -124,7 +146,12 @@ ROWS = (
     plain("floor", unary(whole=False), legacy="ops.Floor", legacy_call="lambda input: ops.Floor()(input)"),
     float_row(
         "round",
-        (*unary(), forward_only(HALVES), case(normal(3, 4), decimals=2), forward_only(values(123.0, 155.0, -165.0), decimals=-1)),
+        (
+            *unary(),
+            forward_only(HALVES),
+            case(normal(3, 4), decimals=2),
+            forward_only(values(123.0, 155.0, -165.0), decimals=-1),
+        ),
         "rounding",
         "halves go to even, `decimals`",
     ),
@@ -136,13 +163,23 @@ ROWS = (
     alias(_CLAMP, "torch.clip"),
     float_row(
         "clamp_min",
-        (case(normal(3, 4), 0.1), case(strided(normal(3, 4)), min=0.0), forward_only(INFINITE, 0.0), forward_only(integers(3, 4), 1)),
+        (
+            case(normal(3, 4), 0.1),
+            case(strided(normal(3, 4)), min=0.0),
+            forward_only(INFINITE, 0.0),
+            forward_only(integers(3, 4), 1),
+        ),
         "exact",
         "one-sided clamp",
     ),
     float_row(
         "clamp_max",
-        (case(normal(3, 4), 0.1), case(strided(normal(3, 4)), max=0.0), forward_only(INFINITE, 0.0), forward_only(integers(3, 4), 1)),
+        (
+            case(normal(3, 4), 0.1),
+            case(strided(normal(3, 4)), max=0.0),
+            forward_only(INFINITE, 0.0),
+            forward_only(integers(3, 4), 1),
+        ),
         "exact",
         "one-sided clamp",
     ),

@@ -9,7 +9,9 @@ from common.api_mapping.doubles import doubled
 from common.api_mapping.row import Case, Row, case, forward_only
 
 F = "torch.nn.functional"
-TIED = values(1.0, 3.0, 3.0, -1.0, 3.0, 0.0, 0.0, float("nan"), 2.0, float("inf"), float("-inf"), float("-inf"), shape=(1, 1, 12))
+TIED = values(
+    1.0, 3.0, 3.0, -1.0, 3.0, 0.0, 0.0, float("nan"), 2.0, float("inf"), float("-inf"), float("-inf"), shape=(1, 1, 12)
+)
 SHIFTED = ({"stride": 1}, {"padding": 1}, {"stride": 2, "padding": 1, "ceil_mode": True}, {"ceil_mode": True})
 
 
@@ -25,8 +27,15 @@ def windows(image: tuple[int, ...], kernel: int | tuple[int, ...], *calls: dict[
 
 
 LINE, PLANE = (2, 3, 10), (2, 3, 6, 7)
-AVERAGE = ({"padding": 1, "count_include_pad": False}, {"stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False})
-LARGEST = ({"dilation": 2}, {"padding": 1, "stride": 2, "return_indices": True}, {"ceil_mode": True, "dilation": 2, "return_indices": True})
+AVERAGE = (
+    {"padding": 1, "count_include_pad": False},
+    {"stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False},
+)
+LARGEST = (
+    {"dilation": 2},
+    {"padding": 1, "stride": 2, "return_indices": True},
+    {"ceil_mode": True, "dilation": 2, "return_indices": True},
+)
 
 ROWS = doubled(
     (
@@ -47,7 +56,11 @@ ROWS = doubled(
         Row(
             f"{F}.max_pool2d",
             ("mint.nn.functional.max_pool2d", "ops.max_pool2d", "shim.max_pool2d"),
-            (*windows(PLANE, 3, *LARGEST), case(normal(*PLANE), (2, 3), (1, 2), (0, 1)), forward_only(values(*TIED.data, shape=(1, 1, 3, 4)), 2)),
+            (
+                *windows(PLANE, 3, *LARGEST),
+                case(normal(*PLANE), (2, 3), (1, 2), (0, 1)),
+                forward_only(values(*TIED.data, shape=(1, 1, 3, 4)), 2),
+            ),
             "exact",
             "windows are gathered: any size, dilation and rank, NaN stays NaN, indices in int64",
         ),
@@ -72,7 +85,12 @@ ROWS = doubled(
             Row(
                 f"{section}.adaptive_avg_pool1d",
                 ("mint.nn.functional.adaptive_avg_pool1d", "ops.adaptive_avg_pool1d", "shim.adaptive_avg_pool1d"),
-                (case(normal(*LINE), 1), case(normal(*LINE), 4), case(normal(3, 7), output_size=3), case(normal(2, 3, 4), (6,))),
+                (
+                    case(normal(*LINE), 1),
+                    case(normal(*LINE), 4),
+                    case(normal(3, 7), output_size=3),
+                    case(normal(2, 3, 4), (6,)),
+                ),
                 "reduction",
                 "windows are gathered: any input and output size",
             )
@@ -81,7 +99,12 @@ ROWS = doubled(
         Row(
             f"{F}.adaptive_avg_pool2d",
             ("mint.nn.functional.adaptive_avg_pool2d", "ops.adaptive_avg_pool2d", "shim.adaptive_avg_pool2d"),
-            (case(normal(*PLANE), 1), case(normal(*PLANE), (4, 3)), case(normal(3, 6, 7), output_size=(None, 2)), case(normal(2, 3, 4, 4), 5)),
+            (
+                case(normal(*PLANE), 1),
+                case(normal(*PLANE), (4, 3)),
+                case(normal(3, 6, 7), output_size=(None, 2)),
+                case(normal(2, 3, 4, 4), 5),
+            ),
             "reduction",
             "means of windows that are gathered, where the device has no kernel",
         ),

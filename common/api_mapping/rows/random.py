@@ -17,17 +17,30 @@ def random_row(name: str, cases, adaptation: str = "", **rest) -> Row:
 
 
 ROWS = (
-    random_row("rand", (forward_only(*SIZE), forward_only(SIZE), forward_only(20000, dtype=FLOAT64), forward_only(0, 3))),
+    random_row(
+        "rand", (forward_only(*SIZE), forward_only(SIZE), forward_only(20000, dtype=FLOAT64), forward_only(0, 3))
+    ),
     random_row("randn", (forward_only(*SIZE), forward_only(SIZE), forward_only(20000, dtype=FLOAT64))),
     random_row("rand_like", (forward_only(normal(*SIZE)), forward_only(normal(*SIZE), dtype=FLOAT64))),
     random_row("randn_like", (forward_only(normal(*SIZE)), forward_only(normal(*SIZE), dtype=FLOAT64))),
-    random_row("randint", (forward_only(5, SIZE), forward_only(-3, 9, SIZE), forward_only(low=0, high=2, size=SIZE, dtype=INT32)), "one or two bounds; int64"),
-    random_row("randint_like", (forward_only(integers(*SIZE), 5), forward_only(normal(*SIZE), -3, 4)), "the dtype of the input"),
+    random_row(
+        "randint",
+        (forward_only(5, SIZE), forward_only(-3, 9, SIZE), forward_only(low=0, high=2, size=SIZE, dtype=INT32)),
+        "one or two bounds; int64",
+    ),
+    random_row(
+        "randint_like", (forward_only(integers(*SIZE), 5), forward_only(normal(*SIZE), -3, 4)), "the dtype of the input"
+    ),
     random_row("randperm", (forward_only(20000), forward_only(1))),
     random_row("bernoulli", (forward_only(uniform(*SIZE, low=0, high=1)), forward_only(normal(*SIZE), p=0.3))),
     random_row(
         "normal",
-        (forward_only(1.0, 2.0, SIZE), forward_only(normal(*SIZE)), forward_only(normal(*SIZE), 0.5), forward_only(0.0, uniform(*SIZE, low=0.5, high=2))),
+        (
+            forward_only(1.0, 2.0, SIZE),
+            forward_only(normal(*SIZE)),
+            forward_only(normal(*SIZE), 0.5),
+            forward_only(0.0, uniform(*SIZE, low=0.5, high=2)),
+        ),
         "tensors or numbers",
     ),
     random_row(

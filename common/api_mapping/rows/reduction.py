@@ -14,7 +14,9 @@ SPREAD = (
     case(normal(3, 4), 1, False),
     case(normal(3, 4), dim=1, correction=2),
     case(normal(2, 3, 4), dim=(0, 1), correction=0, keepdim=True),
-    case(values(2.0, 2.0, 2.0, 1.0, 2.0, 3.0, shape=(2, 3)), dim=1),  # of equal values the gradient is 0, where a root has none
+    case(
+        values(2.0, 2.0, 2.0, 1.0, 2.0, 3.0, shape=(2, 3)), dim=1
+    ),  # of equal values the gradient is 0, where a root has none
 )
 EXTREMES = (
     forward_only(normal(3, 4)),
@@ -103,26 +105,50 @@ NORMS = (
     case(normal(3, 4, dtype="float64"), p=3, dim=1),
     *(case(ZERO_ROW, p=p, dim=1) for p in (2, 3, 1.5, -1)),
 )
-DTYPES = (forward_only(integers(3, 4), dtype=FLOAT32), case(normal(3, 4), 1, dtype=FLOAT64), forward_only(normal(3, 4), dtype=FLOAT64))
+DTYPES = (
+    forward_only(integers(3, 4), dtype=FLOAT32),
+    case(normal(3, 4), 1, dtype=FLOAT64),
+    forward_only(normal(3, 4), dtype=FLOAT64),
+)
 
 ROWS = (
-    float_row("sum", (*reduction(), *DTYPES, case(normal(3, 4), ())), "reduction", "0 for nothing, where the kernel returns what happens to be in memory"),
+    float_row(
+        "sum",
+        (*reduction(), *DTYPES, case(normal(3, 4), ())),
+        "reduction",
+        "0 for nothing, where the kernel returns what happens to be in memory",
+    ),
     float_row("mean", (*reduction(whole=False), *DTYPES[:2]), "reduction", "the mean of nothing is NaN"),
     plain(
         "prod",
-        (*reduction(several=False, infinite=False), case(values(2.0, 0.0, 3.0)), case(values(0.0, 0.0, 3.0)), case(normal(3, 4), 1, dtype=FLOAT64)),
+        (
+            *reduction(several=False, infinite=False),
+            case(values(2.0, 0.0, 3.0)),
+            case(values(0.0, 0.0, 3.0)),
+            case(normal(3, 4), 1, dtype=FLOAT64),
+        ),
         "reduction",
     ),
     float_row(
         "nansum",
-        (case(normal(3, 4)), case(normal(3, 4), 1), forward_only(values(1.0, float("nan"), 3.0)), forward_only(integers(3, 4))),
+        (
+            case(normal(3, 4)),
+            case(normal(3, 4), 1),
+            forward_only(values(1.0, float("nan"), 3.0)),
+            forward_only(integers(3, 4)),
+        ),
         "reduction",
         "MindSpore's own does not compile in graph mode",
         targets=("shim.nansum", "mint.nansum", "ops.nansum"),
     ),
     float_row(
         "nanmean",
-        (case(normal(3, 4)), case(normal(3, 4), dim=1), forward_only(values(1.0, float("nan"), 3.0)), forward_only(values(float("nan")))),
+        (
+            case(normal(3, 4)),
+            case(normal(3, 4), dim=1),
+            forward_only(values(1.0, float("nan"), 3.0)),
+            forward_only(values(float("nan"))),
+        ),
         "reduction",
         "NaN is left out",
     ),
@@ -130,11 +156,18 @@ ROWS = (
     plain("amin", AXES, "exact"),
     float_row(
         "aminmax",
-        (case(normal(3, 4)), case(normal(3, 4), dim=1), case(normal(3, 4), dim=0, keepdim=True), forward_only(integers(3, 4))),
+        (
+            case(normal(3, 4)),
+            case(normal(3, 4), dim=1),
+            case(normal(3, 4), dim=0, keepdim=True),
+            forward_only(integers(3, 4)),
+        ),
         "exact",
         "smallest and largest",
     ),
-    float_row("max", (*EXTREMES, *PAIRED), "exact", "one value without dim, (values, int64 indices) with it, NaN spreads"),
+    float_row(
+        "max", (*EXTREMES, *PAIRED), "exact", "one value without dim, (values, int64 indices) with it, NaN spreads"
+    ),
     float_row(
         "min",
         (*EXTREMES, *PAIRED),
@@ -161,7 +194,12 @@ ROWS = (
     ),
     plain("all", LOGIC, "exact"),
     float_row("any", LOGIC, "exact", "numbers count as true unless 0"),
-    float_row("count_nonzero", (*LOGIC[:2], forward_only(INFINITE), forward_only(integers(2, 3, 4, low=-1, high=2), dim=(0, 2))), "exact", "int64"),
+    float_row(
+        "count_nonzero",
+        (*LOGIC[:2], forward_only(INFINITE), forward_only(integers(2, 3, 4, low=-1, high=2), dim=(0, 2))),
+        "exact",
+        "int64",
+    ),
     float_row("std", SPREAD, "reduction", "unbiased unless told otherwise"),
     float_row(
         "var",
@@ -177,8 +215,16 @@ ROWS = (
     float_row(
         "logsumexp",
         (
-            *(case(normal(3, 4), 1), case(wide(4, 5), dim=0, keepdim=True), case(normal(2, 3, 4), (0, 2)), case(wide(3, 4), -1), forward_only(INFINITE, 0)),
-            forward_only(values(*[float("-inf")] * 3, 1.0, float("-inf"), 2.0, float("inf"), 1.0, 0.0, shape=(3, 3)), 1),
+            *(
+                case(normal(3, 4), 1),
+                case(wide(4, 5), dim=0, keepdim=True),
+                case(normal(2, 3, 4), (0, 2)),
+                case(wide(3, 4), -1),
+                forward_only(INFINITE, 0),
+            ),
+            forward_only(
+                values(*[float("-inf")] * 3, 1.0, float("-inf"), 2.0, float("inf"), 1.0, 0.0, shape=(3, 3)), 1
+            ),
         ),
         "exponential",
         "of nothing but -inf it is -inf, where the kernel returns NaN",

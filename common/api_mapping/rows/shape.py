@@ -63,16 +63,34 @@ PARTS = (
 ROWS = (
     plain(
         "reshape",
-        moves(case(CUBE, (6, 4)), case(CUBE, (-1,)), case(CUBE, (2, -1)), case(normal(), (1, 1)), forward_only(normal(0, 3), (3, 0)), case(normal(1), ())),
+        moves(
+            case(CUBE, (6, 4)),
+            case(CUBE, (-1,)),
+            case(CUBE, (2, -1)),
+            case(normal(), (1, 1)),
+            forward_only(normal(0, 3), (3, 0)),
+            case(normal(1), ()),
+        ),
         "exact",
     ),
-    plain("flatten", moves(case(CUBE), case(CUBE, 1), case(CUBE, start_dim=0, end_dim=1), case(normal()), case(CUBE, -2)), "exact"),
+    plain(
+        "flatten",
+        moves(case(CUBE), case(CUBE, 1), case(CUBE, start_dim=0, end_dim=1), case(normal()), case(CUBE, -2)),
+        "exact",
+    ),
     plain("ravel", moves(case(CUBE), case(normal())), "exact"),
-    float_row("unflatten", moves(case(normal(3, 8), 1, (2, 4)), case(normal(3, 8), -1, (-1, 2))), "exact", "splits one axis"),
+    float_row(
+        "unflatten", moves(case(normal(3, 8), 1, (2, 4)), case(normal(3, 8), -1, (-1, 2))), "exact", "splits one axis"
+    ),
     float_row(
         "squeeze",
         moves(
-            case(normal(1, 3, 1)), case(normal(1, 3, 1), 0), case(normal(1, 3, 1), dim=-1), case(normal(3, 4), 0), case(normal(1, 3, 1), (0, 2)), case(normal())
+            case(normal(1, 3, 1)),
+            case(normal(1, 3, 1), 0),
+            case(normal(1, 3, 1), dim=-1),
+            case(normal(3, 4), 0),
+            case(normal(1, 3, 1), (0, 2)),
+            case(normal()),
         ),
         "exact",
         "leaves an axis that is not 1",
@@ -85,8 +103,18 @@ ROWS = (
         legacy_call="lambda input, dim: ops.ExpandDims()(input, dim)",
     ),
     _TRANSPOSE,
-    alias(_TRANSPOSE, "torch.swapaxes", cases=moves(case(CUBE, 0, 1), case(CUBE, axis0=-1, axis1=0)), targets=("mint.swapaxes", "ops.swapaxes")),
-    alias(_TRANSPOSE, "torch.swapdims", cases=moves(case(CUBE, 0, 1), case(CUBE, dim0=-1, dim1=0)), targets=("mint.swapdims", "ops.swapdims")),
+    alias(
+        _TRANSPOSE,
+        "torch.swapaxes",
+        cases=moves(case(CUBE, 0, 1), case(CUBE, axis0=-1, axis1=0)),
+        targets=("mint.swapaxes", "ops.swapaxes"),
+    ),
+    alias(
+        _TRANSPOSE,
+        "torch.swapdims",
+        cases=moves(case(CUBE, 0, 1), case(CUBE, dim0=-1, dim1=0)),
+        targets=("mint.swapdims", "ops.swapdims"),
+    ),
     float_row(
         "t",
         moves(case(normal(3, 4)), case(normal(3)), case(normal()), whole=False),
@@ -95,39 +123,76 @@ ROWS = (
         targets=("shim.t", "mint.t", "ops.t"),
     ),
     plain("permute", moves(case(CUBE, (2, 0, 1)), case(CUBE, dims=(-1, 0, 1)), case(normal(3, 4), (1, 0))), "exact"),
-    plain("movedim", moves(case(CUBE, 0, 2), case(CUBE, (0, 1), (1, 0)), case(CUBE, source=-1, destination=0)), "exact"),
+    plain(
+        "movedim", moves(case(CUBE, 0, 2), case(CUBE, (0, 1), (1, 0)), case(CUBE, source=-1, destination=0)), "exact"
+    ),
     _CAT,
     alias(_CAT, "torch.concat"),
     alias(_CAT, "torch.concatenate"),
     float_row("stack", _STACK, "exact", "the axis by its name"),
     plain("hstack", (*ROWS_OF, case([normal(2, 3), normal(2, 2)])), "exact"),
-    plain("vstack", (case([normal(3), normal(3)]), case([normal(2, 3), normal(1, 3)]), forward_only([integers(3), integers(3)])), "exact"),
+    plain(
+        "vstack",
+        (case([normal(3), normal(3)]), case([normal(2, 3), normal(1, 3)]), forward_only([integers(3), integers(3)])),
+        "exact",
+    ),
     plain("dstack", (case([normal(3), normal(3)]), case([normal(2, 3), normal(2, 3)])), "exact"),
     plain("column_stack", (case([normal(3), normal(3)]), case([normal(3, 2), normal(3)])), "exact"),
     plain("split", (*PARTS, case(normal(6, 4), [1, 5]), case(normal(3, 6), (2, 3, 1), dim=-1)), "exact"),
     plain("chunk", PARTS, "exact"),
-    float_row("tensor_split", (case(normal(7, 2), 3), case(normal(7, 2), (2, 5)), case(normal(2, 7), 3, dim=1)), "exact", "parts as equal as can be"),
+    float_row(
+        "tensor_split",
+        (case(normal(7, 2), 3), case(normal(7, 2), (2, 5)), case(normal(2, 7), 3, dim=1)),
+        "exact",
+        "parts as equal as can be",
+    ),
     plain("unbind", moves(case(normal(3, 4)), case(CUBE, 1), case(CUBE, dim=-1)), "exact"),
     plain(
         "tile",
-        moves(case(normal(3, 4), (2,)), case(normal(3, 4), (2, 1, 2)), case(normal(3), (2, 2)), case(normal(3, 4), dims=(1, 3))),
+        moves(
+            case(normal(3, 4), (2,)),
+            case(normal(3, 4), (2, 1, 2)),
+            case(normal(3), (2, 2)),
+            case(normal(3, 4), dims=(1, 3)),
+        ),
         "exact",
     ),
     float_row(
         "repeat_interleave",
-        (case(normal(3, 4), 2), case(normal(3, 4), 3, dim=1), case(normal(3, 2), integers(3, low=0, high=4), dim=0), forward_only(integers(4), 2)),
+        (
+            case(normal(3, 4), 2),
+            case(normal(3, 4), 3, dim=1),
+            case(normal(3, 2), integers(3, low=0, high=4), dim=0),
+            forward_only(integers(4), 2),
+        ),
         "exact",
         "flattens without dim; a tensor of repeats",
     ),
     plain(
         "broadcast_to",
-        (case(normal(3, 1), (3, 4)), case(normal(4), (2, 3, 4)), case(normal(), (2, 2)), forward_only(integers(1, 3), (2, 3)), case(normal(3, 1), (-1, 4))),
+        (
+            case(normal(3, 1), (3, 4)),
+            case(normal(4), (2, 3, 4)),
+            case(normal(), (2, 2)),
+            forward_only(integers(1, 3), (2, 3)),
+            case(normal(3, 1), (-1, 4)),
+        ),
         "exact",
     ),
-    float_row("broadcast_tensors", (case(normal(3, 1), normal(1, 4)), case(normal(4), normal(3, 4))), "exact", "as many tensors as given"),
+    float_row(
+        "broadcast_tensors",
+        (case(normal(3, 1), normal(1, 4)), case(normal(4), normal(3, 4))),
+        "exact",
+        "as many tensors as given",
+    ),
     float_row(
         "roll",
-        moves(case(normal(3, 4), 1), case(normal(3, 4), 1, 0), case(CUBE, shifts=(1, -2), dims=(0, 2)), case(normal(5), -7, 0)),
+        moves(
+            case(normal(3, 4), 1),
+            case(normal(3, 4), 1, 0),
+            case(CUBE, shifts=(1, -2), dims=(0, 2)),
+            case(normal(5), -7, 0),
+        ),
         "exact",
         "flattens without dims",
     ),
@@ -143,7 +208,12 @@ ROWS = (
     ),
     plain("fliplr", moves(case(normal(3, 4))), "exact"),
     plain("flipud", moves(case(normal(3, 4))), "exact"),
-    float_row("rot90", moves(case(normal(3, 4)), case(normal(3, 4), 2), case(CUBE, k=-1, dims=(1, 2))), "exact", "one turn by default"),
+    float_row(
+        "rot90",
+        moves(case(normal(3, 4)), case(normal(3, 4), 2), case(CUBE, k=-1, dims=(1, 2))),
+        "exact",
+        "one turn by default",
+    ),
     plain("tril", moves(case(normal(3, 4)), case(normal(4, 3), 1), case(normal(2, 3, 3), diagonal=-1)), "exact"),
     plain("triu", moves(case(normal(3, 4)), case(normal(4, 3), 1), case(normal(2, 3, 3), diagonal=-1)), "exact"),
     float_row(
@@ -155,7 +225,12 @@ ROWS = (
     plain("diagonal", moves(case(normal(3, 4)), case(normal(3, 4), 1), case(CUBE, offset=-1, dim1=1, dim2=2)), "exact"),
     plain("diag_embed", (case(normal(3)), case(normal(2, 3)), case(normal(2, 3), offset=1)), "exact"),
     plain("narrow", moves(case(normal(5, 4), 0, 1, 3), case(normal(3, 6), dim=-1, start=2, length=2)), "exact"),
-    float_row("select", moves(case(normal(5, 4), 0, 2), case(CUBE, -1, -1), case(CUBE, dim=1, index=0)), "exact", "negative indices; has a gradient"),
+    float_row(
+        "select",
+        moves(case(normal(5, 4), 0, 2), case(CUBE, -1, -1), case(CUBE, dim=1, index=0)),
+        "exact",
+        "negative indices; has a gradient",
+    ),
     plain("atleast_1d", (case(normal()), case(normal(3, 4))), "exact"),
     plain("atleast_2d", (case(normal()), case(normal(3)), case(normal(3, 4))), "exact"),
     plain("atleast_3d", (case(normal(3)), case(normal(3, 4)), case(CUBE)), "exact"),
@@ -174,7 +249,11 @@ ROWS = (
     plain("block_diag", (case(normal(2, 3), normal(1, 2)), case(normal(3), normal())), "exact"),
     plain(
         "combinations",
-        (forward_only(integers(4)), forward_only(integers(4), 3), forward_only(integers(3), r=2, with_replacement=True)),
+        (
+            forward_only(integers(4)),
+            forward_only(integers(4), 3),
+            forward_only(integers(3), r=2, with_replacement=True),
+        ),
         "exact",
     ),
 )

@@ -30,7 +30,11 @@ def _rows() -> tuple[Row, ...]:
     made = []
     for name, function in NAMES.items():
         row = known[f"torch.{function}"]
-        cases = tuple(tried for tried in row.cases if not (name == "softmax" and len(tried.arguments) > 1 and not isinstance(tried.arguments[1], int)))
+        cases = tuple(
+            tried
+            for tried in row.cases
+            if not (name == "softmax" and len(tried.arguments) > 1 and not isinstance(tried.arguments[1], int))
+        )
         own = () if row.targets == (row.shim,) else (f"mint.special.{name}",)
         made.append(alias(row, f"torch.special.{name}", targets=(*own, *row.targets), cases=cases))
     return tuple(made)

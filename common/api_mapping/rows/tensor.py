@@ -7,7 +7,17 @@ import dataclasses
 from common.api_mapping.arrays import Array, DType, boolean, integers, normal, strided, values
 from common.api_mapping.grids import INFINITE
 from common.api_mapping.row import Case, Row, case, forward_only
-from common.api_mapping.rows import activation, arithmetic, creation, indexing, linalg, pointwise, random, reduction, shape
+from common.api_mapping.rows import (
+    activation,
+    arithmetic,
+    creation,
+    indexing,
+    linalg,
+    pointwise,
+    random,
+    reduction,
+    shape,
+)
 
 #: Methods that do what the function of the same name does, the tensor being its first argument.
 REPEATED = """
@@ -25,10 +35,29 @@ REPEATED = """
 """.split()  # noqa: SIM905
 FLOAT64, FLOAT32, INT64, INT32, BOOL = (DType(name) for name in ("float64", "float32", "int64", "int32", "bool"))
 CUBE = normal(2, 3, 4)
-KINDS = (forward_only(normal(3, 4)), forward_only(integers(3, 4)), forward_only(boolean(3, 4)), forward_only(normal()), forward_only(strided(normal(3, 4))))
-IN_PLACE = {"adaptation": "writes into the tensor, which MindSpore's own leaves as it was or cannot do", "note": "Not for graphs."}
-NUMBERS = (forward_only(normal(3, 4)), forward_only(integers(3, 4)), forward_only(boolean(3, 4)), forward_only(normal(0, 3)))
-SHAPED = (forward_only(normal(3, 4), 2), forward_only(normal(3, 4), (2, 3)), forward_only(integers(3), 2, 3), forward_only(normal(3), (2,), dtype=INT64))
+KINDS = (
+    forward_only(normal(3, 4)),
+    forward_only(integers(3, 4)),
+    forward_only(boolean(3, 4)),
+    forward_only(normal()),
+    forward_only(strided(normal(3, 4))),
+)
+IN_PLACE = {
+    "adaptation": "writes into the tensor, which MindSpore's own leaves as it was or cannot do",
+    "note": "Not for graphs.",
+}
+NUMBERS = (
+    forward_only(normal(3, 4)),
+    forward_only(integers(3, 4)),
+    forward_only(boolean(3, 4)),
+    forward_only(normal(0, 3)),
+)
+SHAPED = (
+    forward_only(normal(3, 4), 2),
+    forward_only(normal(3, 4), (2, 3)),
+    forward_only(integers(3), 2, 3),
+    forward_only(normal(3), (2,), dtype=INT64),
+)
 
 
 def method(name: str, cases: tuple[Case, ...], tolerance: str = "exact", adaptation: str = "", **rest) -> Row:
@@ -46,16 +75,23 @@ def _repeated() -> tuple[Row, ...]:
         if name == "where":  # x.where(condition, other)
             continue
         cases = tuple(tried for tried in row.cases if tried.arguments and isinstance(tried.arguments[0], Array))
-        own = () if row.targets == (row.shim,) else (f"Tensor.{name}",)  # where nothing of MindSpore's is to be tried, its method is not either
+        own = (
+            () if row.targets == (row.shim,) else (f"Tensor.{name}",)
+        )  # where nothing of MindSpore's is to be tried, its method is not either
         targets = (*row.targets[:1], *own, *row.targets[1:]) if row.targets[0] == row.shim else (*own, *row.targets)
-        made.append(dataclasses.replace(row, name=f"torch.Tensor.{name}", targets=targets, cases=cases, legacy="", legacy_call=""))
+        made.append(
+            dataclasses.replace(
+                row, name=f"torch.Tensor.{name}", targets=targets, cases=cases, legacy="", legacy_call=""
+            )
+        )
     return tuple(made)
 
 
 def _moved(name: str, calls: tuple[Case, ...], adaptation: str = "") -> Row:
     first = calls[0]
     others = tuple(
-        forward_only(array, *first.arguments[1:], **first.keywords) for array in (integers(*first.arguments[0].shape), boolean(*first.arguments[0].shape))
+        forward_only(array, *first.arguments[1:], **first.keywords)
+        for array in (integers(*first.arguments[0].shape), boolean(*first.arguments[0].shape))
     )
     return method(name, (*calls, *others), "exact", adaptation)
 
@@ -65,15 +101,33 @@ ROWS = (
     _moved("view", (case(CUBE, 6, 4), case(CUBE, (2, -1)), case(CUBE, -1), case(normal(), 1, 1))),
     _moved("reshape", (case(CUBE, 6, 4), case(CUBE, (2, -1)), case(CUBE, -1), case(strided(CUBE), 3, 8))),
     _moved("permute", (case(CUBE, 2, 0, 1), case(CUBE, (-1, 0, 1)))),
-    _moved("expand", (case(normal(3, 1), 3, 4), case(normal(3, 1), (2, -1, 4)), case(normal(4), 3, -1)), "sizes as arguments"),
-    _moved("repeat", (case(normal(3, 4), 2, 1), case(normal(3), 2, 2), case(normal(3, 4), (1, 2))), "has no kernel of its own"),
+    _moved(
+        "expand",
+        (case(normal(3, 1), 3, 4), case(normal(3, 1), (2, -1, 4)), case(normal(4), 3, -1)),
+        "sizes as arguments",
+    ),
+    _moved(
+        "repeat",
+        (case(normal(3, 4), 2, 1), case(normal(3), 2, 2), case(normal(3, 4), (1, 2))),
+        "has no kernel of its own",
+    ),
     _moved("contiguous", (case(normal(3, 4)), case(strided(normal(3, 4))))),
     method("view_as", (case(CUBE, normal(6, 4, fixed=True)), forward_only(integers(6), integers(2, 3)))),
-    method("reshape_as", (case(CUBE, normal(6, 4, fixed=True)), forward_only(integers(6), integers(2, 3))), "exact", "reshape to the other's shape"),
+    method(
+        "reshape_as",
+        (case(CUBE, normal(6, 4, fixed=True)), forward_only(integers(6), integers(2, 3))),
+        "exact",
+        "reshape to the other's shape",
+    ),
     method("expand_as", (case(normal(3, 1), normal(3, 4, fixed=True)), forward_only(integers(1, 3), integers(2, 3)))),
     method(
         "size",
-        (forward_only(normal(3, 4)), forward_only(normal(3, 4), 0), forward_only(normal(3, 4), dim=-1), forward_only(normal())),
+        (
+            forward_only(normal(3, 4)),
+            forward_only(normal(3, 4), 0),
+            forward_only(normal(3, 4), dim=-1),
+            forward_only(normal()),
+        ),
         "exact",
         "a method in torch, a number of elements in MindSpore; use x.shape",
     ),
@@ -81,8 +135,16 @@ ROWS = (
     method("ndimension", KINDS),
     method("nelement", KINDS, "exact", "number of elements"),
     method("element_size", KINDS, "exact", "bytes of an element"),
-    method("item", (forward_only(normal()), forward_only(normal(1)), forward_only(integers(1, 1)), forward_only(boolean())), note="Not for graphs."),
-    method("tolist", (forward_only(integers(3, 4)), forward_only(integers()), forward_only(boolean(3))), note="Not for graphs."),
+    method(
+        "item",
+        (forward_only(normal()), forward_only(normal(1)), forward_only(integers(1, 1)), forward_only(boolean())),
+        note="Not for graphs.",
+    ),
+    method(
+        "tolist",
+        (forward_only(integers(3, 4)), forward_only(integers()), forward_only(boolean(3))),
+        note="Not for graphs.",
+    ),
     method("is_floating_point", KINDS),
     method("is_contiguous", (forward_only(normal(3, 4)), forward_only(strided(normal(3, 4)))), note="Not for graphs."),
     method("float", (case(normal(3, 4)), *NUMBERS[1:], case(normal(3, dtype="float64")))),
@@ -93,7 +155,12 @@ ROWS = (
     method("bool", (*NUMBERS, forward_only(INFINITE))),
     method(
         "to",
-        (forward_only(normal(3, 4), FLOAT64), forward_only(integers(3, 4), FLOAT32), forward_only(normal(3, 4), dtype=INT64), case(normal(3, 4), FLOAT32)),
+        (
+            forward_only(normal(3, 4), FLOAT64),
+            forward_only(integers(3, 4), FLOAT32),
+            forward_only(normal(3, 4), dtype=INT64),
+            case(normal(3, 4), FLOAT32),
+        ),
         "exact",
         "dtypes; the device is one for the process",
     ),
@@ -102,20 +169,38 @@ ROWS = (
     method("detach", (forward_only(normal(3, 4)), forward_only(integers(3))), "exact", "stop_gradient"),
     method("new_zeros", SHAPED, "exact", "sizes as arguments; the dtype of the tensor"),
     method("new_ones", SHAPED, "exact", "sizes as arguments; the dtype of the tensor"),
-    method("new_full", (forward_only(normal(3), (2, 3), 2.5), forward_only(integers(3), (2,), 7)), "exact", "the dtype of the tensor"),
-    method("new_tensor", (forward_only(normal(3), [1, 2]), forward_only(integers(3), [1, 2])), "exact", "the dtype of the tensor"),
+    method(
+        "new_full",
+        (forward_only(normal(3), (2, 3), 2.5), forward_only(integers(3), (2,), 7)),
+        "exact",
+        "the dtype of the tensor",
+    ),
+    method(
+        "new_tensor",
+        (forward_only(normal(3), [1, 2]), forward_only(integers(3), [1, 2])),
+        "exact",
+        "the dtype of the tensor",
+    ),
     method("unfold", (case(normal(7), 0, 3, 2), case(normal(3, 6), 1, 2, 1)), "exact", "windows as a last axis"),
     method("where", (case(normal(3, 4), boolean(3, 4), normal(3, 4)), case(normal(3, 4), boolean(4), 0.0))),
     method("fill_", (forward_only(normal(3, 4), 2.5), forward_only(integers(3), 7)), **IN_PLACE),
     method("zero_", (forward_only(normal(3, 4)), forward_only(integers(3))), **IN_PLACE),
     method(
         "copy_",
-        (forward_only(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), normal(4)), forward_only(normal(3), integers(3))),
+        (
+            forward_only(normal(3, 4), normal(3, 4)),
+            forward_only(normal(3, 4), normal(4)),
+            forward_only(normal(3), integers(3)),
+        ),
         **IN_PLACE,
     ),
     method(
         "add_",
-        (forward_only(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), 1.5), forward_only(normal(3, 4), normal(4), alpha=2)),
+        (
+            forward_only(normal(3, 4), normal(3, 4)),
+            forward_only(normal(3, 4), 1.5),
+            forward_only(normal(3, 4), normal(4), alpha=2),
+        ),
         "rounding",
         **IN_PLACE,
     ),

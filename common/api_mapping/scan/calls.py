@@ -86,7 +86,13 @@ def _reference(node: ast.expr, scope: Scope, place: str, unit: Unit, call: ast.C
         return Use(name, "call", call, scope, unit, guessed=how == "guessed")
     if how == "assigned" and isinstance(node, ast.Name):
         return None  # told where it was assigned
-    kind = "base" if place == "base" else "name" if place == "annotation" or (place != "decorator" and advice(name)) else "reference"
+    kind = (
+        "base"
+        if place == "base"
+        else "name"
+        if place == "annotation" or (place != "decorator" and advice(name))
+        else "reference"
+    )
     return Use(name, kind, node, scope, unit, guessed=how == "guessed")
 
 
@@ -101,7 +107,9 @@ def _method(call: ast.Call, scope: Scope, unit: Unit) -> Use | None:
     if foreign(receiver, scope):
         return None
     kind = kind_of(receiver, scope)
-    if name in LAYER_METHODS and (kind == LAYER or (kind is None and LAYER_METHODS[name][1] and _like_a_layers(call, name))):
+    if name in LAYER_METHODS and (
+        kind == LAYER or (kind is None and LAYER_METHODS[name][1] and _like_a_layers(call, name))
+    ):
         return Use(f"torch.nn.Module.{name}", "method", call, scope, unit, by_name=kind != LAYER)
     if name in METHODS and plausible(call, name, kind):
         return Use(f"torch.Tensor.{name}", "method", call, scope, unit, by_name=kind != TENSOR)
@@ -117,7 +125,12 @@ def _is_self(node: ast.AST) -> bool:
 
 def _is_layer(scope: Scope | None, name: str) -> bool:
     """Whether a class can be a layer that inherits ``name``: it has a base and does not define that itself."""
-    return scope is not None and bool(scope.node.bases) and name not in scope.names and "torch.autograd.Function" not in _bases(scope)
+    return (
+        scope is not None
+        and bool(scope.node.bases)
+        and name not in scope.names
+        and "torch.autograd.Function" not in _bases(scope)
+    )
 
 
 def _bases(scope: Scope) -> set[str]:

@@ -98,7 +98,10 @@ class Report:
     @property
     def exit_code(self) -> int:
         """0 if every call has a verified row or advice and every file was read, else 1."""
-        return int(bool(self.problems) or any(found.counted and found.category in ("unknown", "unsupported") for found in self.findings))
+        return int(
+            bool(self.problems)
+            or any(found.counted and found.category in ("unknown", "unsupported") for found in self.findings)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -128,7 +131,9 @@ def scan(paths: Iterable[str | Path], device: str | None = None, results: Path |
     """
     files, problems = find(paths)
     if not files:
-        raise InputError(f"A Python file, a notebook or a folder that holds some was expected. {' '.join(problems) or 'No path was given.'}")
+        raise InputError(
+            f"A Python file, a notebook or a folder that holds some was expected. {' '.join(problems) or 'No path was given.'}"
+        )
     knowledge = Knowledge.here(device, results)
     report = Report(knowledge.device, knowledge.version, knowledge.date, problems=problems, notes=knowledge.notes)
     for path in files:
@@ -149,13 +154,36 @@ def _finding(file: str, use: Use, knowledge: Knowledge) -> Finding:
 
     name, rest = canonical(use.name, knowledge.rows)
     entry = knowledge.of(name)
-    if rest and name.rpartition(".")[2][:1].isupper():  # nn.Linear.forward(self, x): what is called is a method of the class
+    if (
+        rest and name.rpartition(".")[2][:1].isupper()
+    ):  # nn.Linear.forward(self, x): what is called is a method of the class
         told = LAYER_METHODS.get(rest)
-        text = told[0].target.rpartition(".")[2] if told else {"forward": "construct", "__init__": "__init__"}.get(rest, "")
-        change = f"of the class that stands in for {name}: {text}" if text else "its counterpart has no such method" if told else "a method of a torch class"
+        text = (
+            told[0].target.rpartition(".")[2]
+            if told
+            else {"forward": "construct", "__init__": "__init__"}.get(rest, "")
+        )
+        change = (
+            f"of the class that stands in for {name}: {text}"
+            if text
+            else "its counterpart has no such method"
+            if told
+            else "a method of a torch class"
+        )
         category = "structure" if text or told else "unknown"
-        return _make(file, use, f"{name}.{rest}", category, entry if category == "structure" else Entry(verdict="no row"), change, "", ())
-    if use.kind in ("name", "base", "reference") and (told := advice(name)):  # torch.Tensor as a type, though its constructor has a row
+        return _make(
+            file,
+            use,
+            f"{name}.{rest}",
+            category,
+            entry if category == "structure" else Entry(verdict="no row"),
+            change,
+            "",
+            (),
+        )
+    if use.kind in ("name", "base", "reference") and (
+        told := advice(name)
+    ):  # torch.Tensor as a type, though its constructor has a row
         entry = Entry(advice=told, verdict="advice")
     if entry.advice:
         change = entry.advice.text
@@ -176,14 +204,33 @@ def _finding(file: str, use: Use, knowledge: Knowledge) -> Finding:
     if entry.target and not spelled(entry)[0]:
         told.append("its adapter is missing")
     text, imports = rewrite(use, entry, known)
-    return _make(file, use, name, "needs adapting" if adapted or gone else "covered", entry, "; ".join(told), text, imports)
+    return _make(
+        file, use, name, "needs adapting" if adapted or gone else "covered", entry, "; ".join(told), text, imports
+    )
 
 
-def _make(file: str, use: Use, name: str, category: str, entry: Entry, change: str, snippet: str, imports: tuple[str, ...]) -> Finding:
+def _make(
+    file: str, use: Use, name: str, category: str, entry: Entry, change: str, snippet: str, imports: tuple[str, ...]
+) -> Finding:
     target = entry.advice.target if entry.advice else entry.target
     row = entry.row.name if entry.row else ""
     place = (*use.start, *use.end)
-    return Finding(file, use.unit.cell, *place, name, use.kind, use.by_name, use.guessed, category, row, target, entry.verdict, change, snippet, imports)
+    return Finding(
+        file,
+        use.unit.cell,
+        *place,
+        name,
+        use.kind,
+        use.by_name,
+        use.guessed,
+        category,
+        row,
+        target,
+        entry.verdict,
+        change,
+        snippet,
+        imports,
+    )
 
 
 def calls(findings: Iterable[Finding]) -> list[Finding]:

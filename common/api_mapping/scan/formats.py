@@ -49,14 +49,22 @@ def _file(file: str, findings: Sequence[Finding]) -> str:
         if found.change and (found.row, found.change) not in noted:  # once in a file
             noted.add((found.row, found.change))
             lines.append(_wrapped(f"note: {found.change}", indent, "      "))
-        if found.snippet and (found.category == "needs adapting" or found.kind in ("call", "method")) and found.snippet != found.target:
+        if (
+            found.snippet
+            and (found.category == "needs adapting" or found.kind in ("call", "method"))
+            and found.snippet != found.target
+        ):
             lines.append(_wrapped(f"write: {found.snippet}", indent, "       "))
     advice: dict[tuple[str, str, str], list[str]] = {}
     for found in findings:
         if found.category == "structure" or not found.counted:
-            advice.setdefault((found.shown, found.target, found.change), []).append(f"{f'{found.cell}.' if found.cell else ''}{found.line}")
+            advice.setdefault((found.shown, found.target, found.change), []).append(
+                f"{f'{found.cell}.' if found.cell else ''}{found.line}"
+            )
     if advice:
-        lines.append("  to be rewritten without verification:" if rows else "  nothing to verify, only to be rewritten:")
+        lines.append(
+            "  to be rewritten without verification:" if rows else "  nothing to verify, only to be rewritten:"
+        )
     for (name, target, change), places in advice.items():
         told = "; ".join(part for part in (target, change) if part)
         lines.append(_wrapped(f"{name} -> {told or 'see its row'}  [{_places(places)}]", "    ", "    "))
@@ -67,7 +75,11 @@ def _line(found: Finding, place_width: int, name_width: int) -> str:
     name = _name(found)
     start = f"  {found.place:>{place_width}}  {name:<{name_width}}  "
     told = f"{found.category if found.category in ('covered', 'needs adapting') else found.category.upper():<14}  "
-    rest = f"{found.target} ({found.verdict})" if found.target and found.verdict != "no row" else found.target or found.verdict
+    rest = (
+        f"{found.target} ({found.verdict})"
+        if found.target and found.verdict != "no row"
+        else found.target or found.verdict
+    )
     line = (start + told + rest).rstrip()
     if len(line) <= WIDTH:
         return line
@@ -96,7 +108,9 @@ def _summary(report: Report) -> str:
     lines = [" " * width + "".join(f"  {title:>{size}}" for title, size in zip(head, widths, strict=True))]
     for file, *counts in table:
         shown = str(file) if len(str(file)) <= width else "..." + str(file)[3 - width :]
-        lines.append(f"{shown:<{width}}" + "".join(f"  {count:>{size}}" for count, size in zip(counts, widths, strict=True)))
+        lines.append(
+            f"{shown:<{width}}" + "".join(f"  {count:>{size}}" for count, size in zip(counts, widths, strict=True))
+        )
     return "\n".join(lines)
 
 
@@ -104,14 +118,18 @@ def _explained(report: Report) -> list[str]:
     told = []
     counts = report.counts()
     if lacking := counts["unknown"] + counts["unsupported"]:
-        names = sorted({found.shown for found in report.findings if found.counted and found.category in ("unknown", "unsupported")})
+        names = sorted(
+            {found.shown for found in report.findings if found.counted and found.category in ("unknown", "unsupported")}
+        )
         told.append(f"{lacking} without a verified row: {', '.join(names)}.")
     elif report.findings:
         told.append("Every call has a verified row or advice.")
     else:
         told.append("torch is not used in what was read.")
     if any(found.by_name_only for found in report.findings):
-        told.append("By name: the method of an object whose type the source does not tell; it may be something else than a tensor.")
+        told.append(
+            "By name: the method of an object whose type the source does not tell; it may be something else than a tensor."
+        )
     if any(found.guessed for found in report.findings):
         told.append("Guessed: the name comes from an import of everything (*).")
     if report.findings:
@@ -121,7 +139,14 @@ def _explained(report: Report) -> list[str]:
 
 def _wrapped(text: str, indent: str, hanging: str = "") -> str:
     """At most 80 columns; what cannot be broken stays whole."""
-    return textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent + hanging, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _markdown(report: Report) -> str:
@@ -129,12 +154,23 @@ def _markdown(report: Report) -> str:
     counts = report.counts()
     lines = ["### torch to MindSpore", "", f"| {' | '.join(CATEGORIES)} |", "|" + "--:|" * len(CATEGORIES)]
     lines += [f"| {' | '.join(str(counts[category]) for category in CATEGORIES)} |", ""]
-    attention = [found for found in report.findings if found.counted and found.category in ("unknown", "unsupported", "needs adapting")]
+    attention = [
+        found
+        for found in report.findings
+        if found.counted and found.category in ("unknown", "unsupported", "needs adapting")
+    ]
     rest = [found for found in report.findings if found.counted and found.category in ("covered", "structure")]
     if attention:
         lines += [*_table(attention), ""]
     if rest:
-        lines += [f"<details><summary>{len(rest)} covered or structure</summary>", "", *_table(rest), "", "</details>", ""]
+        lines += [
+            f"<details><summary>{len(rest)} covered or structure</summary>",
+            "",
+            *_table(rest),
+            "",
+            "</details>",
+            "",
+        ]
     if report.problems:
         lines += ["Not read:", "", *(f"- {_escaped(text)}" for text in report.problems), ""]
     lines += [f"- {_escaped(text)}" for text in (*_explained(report), *report.notes)]
@@ -146,7 +182,14 @@ def _table(findings: Iterable[Finding]) -> list[str]:
     for found in findings:
         name = _code(found.shown) + (" by name" if found.by_name_only else " guessed" if found.guessed else "")
         instead = _code(found.snippet or found.target)
-        cells = (_code(f"{found.file}:{found.place}"), name, found.category, instead, found.verdict, _escaped(found.change))
+        cells = (
+            _code(f"{found.file}:{found.place}"),
+            name,
+            found.category,
+            instead,
+            found.verdict,
+            _escaped(found.change),
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

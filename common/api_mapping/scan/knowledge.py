@@ -20,10 +20,41 @@ __all__ = ["VERIFIED", "Entry", "Knowledge", "canonical"]
 
 VERIFIED = ("exact", "rounding", "stochastic", "adapted")
 #: Second names of the same function. Rows carry the first.
-_SAME = {"absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin", "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2"}
-_SAME |= {"arctanh": "atanh", "clip": "clamp", "concat": "cat", "concatenate": "cat", "divide": "div", "true_divide": "div", "multiply": "mul"}
-_SAME |= {"negative": "neg", "subtract": "sub", "swapaxes": "transpose", "swapdims": "transpose", "greater": "gt", "greater_equal": "ge", "less": "lt"}
-_SAME |= {"less_equal": "le", "not_equal": "ne", "fix": "trunc", "moveaxis": "movedim", "det": "linalg.det", "inverse": "linalg.inv"}
+_SAME = {
+    "absolute": "abs",
+    "arccos": "acos",
+    "arccosh": "acosh",
+    "arcsin": "asin",
+    "arcsinh": "asinh",
+    "arctan": "atan",
+    "arctan2": "atan2",
+}
+_SAME |= {
+    "arctanh": "atanh",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "divide": "div",
+    "true_divide": "div",
+    "multiply": "mul",
+}
+_SAME |= {
+    "negative": "neg",
+    "subtract": "sub",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+}
+_SAME |= {
+    "less_equal": "le",
+    "not_equal": "ne",
+    "fix": "trunc",
+    "moveaxis": "movedim",
+    "det": "linalg.det",
+    "inverse": "linalg.inv",
+}
 _IN_TORCH_TOO = (
     "tanh",
     "sigmoid",
@@ -72,21 +103,33 @@ class Knowledge:
         version = _version()
         notes = []
         entries = lock.entries(lock.user_file(), lock.SHIPPED)
-        key = lock.key(device, version) if version else next((name for name in entries if name.startswith(lock.key(device, ""))), "")
+        key = (
+            lock.key(device, version)
+            if version
+            else next((name for name in entries if name.startswith(lock.key(device, ""))), "")
+        )
         locked = entries.get(key, {})
         if version is None:
-            notes.append("MindSpore is not installed here." + (f" Targets are those chosen for {key}." if locked else ""))
+            notes.append(
+                "MindSpore is not installed here." + (f" Targets are those chosen for {key}." if locked else "")
+            )
         if not locked:
-            notes.append(f"No targets were chosen for {lock.key(device, version or '').strip()}: run `twinlora map probe` on the machine that will be used.")
+            notes.append(
+                f"No targets were chosen for {lock.key(device, version or '').strip()}: run `twinlora map probe` on the machine that will be used."
+            )
         path = results or DOCUMENT
         content = _read(path, notes)
         ran = str(content.get("device", device)).partition(":")[0]
         if content and ran != device:
-            notes.append(f"The verification in {path.name} ran on {ran}, which says nothing about {device}: run `twinlora map verify` there.")
+            notes.append(
+                f"The verification in {path.name} ran on {ran}, which says nothing about {device}: run `twinlora map verify` there."
+            )
             content = {}
         used = content.get("versions") if isinstance(content.get("versions"), Mapping) else {}
         if version and used.get("mindspore", version) != version:
-            notes.append(f"The verification in {path.name} was made with MindSpore {used['mindspore']}; {version} is installed.")
+            notes.append(
+                f"The verification in {path.name} was made with MindSpore {used['mindspore']}; {version} is installed."
+            )
             content = {}
         return cls(device, version, registry(), locked, _rows(content), notes, str(content.get("date", "")))
 
@@ -113,7 +156,15 @@ class Knowledge:
             target = own  # MindSpore's own call was right in every case, whichever the shim prefers
         reason = "" if verdict in VERIFIED else _reason(verdict, measured, locked)
         error = measured.get("error")
-        return Entry(row, target if target != "none" else "", verdict, error if isinstance(error, int | float) else None, reason, None, through)
+        return Entry(
+            row,
+            target if target != "none" else "",
+            verdict,
+            error if isinstance(error, int | float) else None,
+            reason,
+            None,
+            through,
+        )
 
     def _row(self, name: str) -> tuple[Row | None, str]:
         """The row of a name, of the name that it is a second name of, or for a method that of the torch function it is."""
@@ -136,7 +187,11 @@ def canonical(name: str, known: Mapping[str, Row]) -> tuple[str, str]:
     """The public name, and what is left of an attribute of it: ``torch.nn.modules.linear.Linear.forward`` is ``torch.nn.Linear`` and ``forward``."""
     public = re.sub(r"^torch\.nn\.modules\.(?:\w+\.)?([A-Z])", r"torch.nn.\1", name)
     public = re.sub(r"^torch\.nn\.(?:parameter|parallel\.distributed)\.(Parameter|Buffer)\b", r"torch.nn.\1", public)
-    public = re.sub(r"^torch\.optim\.[a-z_]+\.([A-Z]\w*)", r"torch.optim.\1", public) if ".lr_scheduler" not in public else public
+    public = (
+        re.sub(r"^torch\.optim\.[a-z_]+\.([A-Z]\w*)", r"torch.optim.\1", public)
+        if ".lr_scheduler" not in public
+        else public
+    )
     public = re.sub(r"^torch\.(?:functional|_tensor)\.", "torch.", public)
     rest: list[str] = []
     head = public
@@ -170,7 +225,9 @@ def _read(path: Path, notes: list[str]) -> Mapping[str, Any]:
             return content
         notes.append(f"{path} is not a verification; write one with: twinlora map verify --json {path.name}")
     except OSError:
-        notes.append("No verification was found, so nothing counts as verified: run `twinlora map verify --json docs/api_mapping.json`.")
+        notes.append(
+            "No verification was found, so nothing counts as verified: run `twinlora map verify --json docs/api_mapping.json`."
+        )
     except ValueError as error:
         notes.append(f"{path} cannot be read: {error}. Nothing counts as verified.")
     return {}
@@ -179,7 +236,11 @@ def _read(path: Path, notes: list[str]) -> Mapping[str, Any]:
 def _rows(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Results by torch's name, whether they were written as an object or as a list."""
     rows = content.get("rows", {})
-    pairs = rows.items() if isinstance(rows, Mapping) else ((row.get("name"), row) for row in rows if isinstance(row, Mapping))
+    pairs = (
+        rows.items()
+        if isinstance(rows, Mapping)
+        else ((row.get("name"), row) for row in rows if isinstance(row, Mapping))
+    )
     return {name: row for name, row in pairs if isinstance(name, str) and isinstance(row, Mapping)}
 
 

@@ -10,8 +10,17 @@ from common.api_mapping.scan.sources import Source, Unit, parse
 
 __all__ = ["cells", "parse_cell"]
 
-_MAGIC = re.compile(r"\s*(?:[%!?]|[^#'\"]*\?{1,2}\s*$|[\w.,\s\[\]'\"*]+=\s*[%!])")  # %time, !ls, ?name, name?, files = !ls
-_PYTHON_CELLS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%python3", "%%python")  # the rest of such a cell is Python
+_MAGIC = re.compile(
+    r"\s*(?:[%!?]|[^#'\"]*\?{1,2}\s*$|[\w.,\s\[\]'\"*]+=\s*[%!])"
+)  # %time, !ls, ?name, name?, files = !ls
+_PYTHON_CELLS = (
+    "%%time",
+    "%%timeit",
+    "%%capture",
+    "%%prun",
+    "%%python3",
+    "%%python",
+)  # the rest of such a cell is Python
 
 
 def cells(content: bytes, source: Source) -> None:
@@ -29,7 +38,9 @@ def cells(content: bytes, source: Source) -> None:
             source.units.append(unit)
         else:
             line, message = unit
-            source.problems.append(f"{source.path}, cell {number}{f' line {line}' if line else ''} cannot be parsed: {message}.")
+            source.problems.append(
+                f"{source.path}, cell {number}{f' line {line}' if line else ''} cannot be parsed: {message}."
+            )
 
 
 def _code(notebook: Any):

@@ -16,15 +16,129 @@ PLAIN = "plain"  # no tensor: strings, numbers, containers, arrays, modules and 
 TENSOR = "tensor"
 LAYER = "layer"
 
-_LITERALS = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Lambda)
-_PLAIN_MODULES = {*sys.stdlib_module_names, "numpy", "pandas", "scipy", "sklearn", "matplotlib", "seaborn", "PIL", "tqdm", "yaml", "datasets", "rich", "cv2"}
-_PLAIN_TYPES = {"str", "int", "float", "bool", "bytes", "list", "dict", "set", "tuple", "frozenset", "complex", "List", "Dict", "Set", "Tuple", "Sequence"}
-_PLAIN_TYPES |= {"Iterable", "Iterator", "Mapping", "MutableMapping", "OrderedDict", "Callable", "Path", "ndarray", "DataFrame", "Series", "defaultdict"}
+_LITERALS = (
+    ast.Constant,
+    ast.JoinedStr,
+    ast.List,
+    ast.Tuple,
+    ast.Dict,
+    ast.Set,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+    ast.Lambda,
+)
+_PLAIN_MODULES = {
+    *sys.stdlib_module_names,
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "seaborn",
+    "PIL",
+    "tqdm",
+    "yaml",
+    "datasets",
+    "rich",
+    "cv2",
+}
+_PLAIN_TYPES = {
+    "str",
+    "int",
+    "float",
+    "bool",
+    "bytes",
+    "list",
+    "dict",
+    "set",
+    "tuple",
+    "frozenset",
+    "complex",
+    "List",
+    "Dict",
+    "Set",
+    "Tuple",
+    "Sequence",
+}
+_PLAIN_TYPES |= {
+    "Iterable",
+    "Iterator",
+    "Mapping",
+    "MutableMapping",
+    "OrderedDict",
+    "Callable",
+    "Path",
+    "ndarray",
+    "DataFrame",
+    "Series",
+    "defaultdict",
+}
 _UNDECIDED_BUILTINS = {"getattr", "next", "sum", "max", "min", "abs", "super", "vars", "eval", "round"}
-_PLAIN_RESULTS = {"item", "tolist", "numpy", "size", "dim", "numel", "join", "format", "strip", "lower", "upper", "replace", "encode", "decode", "keys"}
-_PLAIN_RESULTS |= {"items", "startswith", "endswith", "read", "readline", "readlines", "splitlines", "rsplit", "title", "count", "stride", "is_floating_point"}
-_SHARED = {"add", "index", "indices", "sort", "split", "values", "expand", "log", "put", "sub", "resize"}  # with str, list, dict, Path, Logger, Image
-_WITHOUT_ARGUMENTS = {"log", "exp", "sqrt", "floor", "ceil", "abs", "neg", "sin", "cos", "item", "dim", "detach", "t", "float", "double", "half", "numel"}
+_PLAIN_RESULTS = {
+    "item",
+    "tolist",
+    "numpy",
+    "size",
+    "dim",
+    "numel",
+    "join",
+    "format",
+    "strip",
+    "lower",
+    "upper",
+    "replace",
+    "encode",
+    "decode",
+    "keys",
+}
+_PLAIN_RESULTS |= {
+    "items",
+    "startswith",
+    "endswith",
+    "read",
+    "readline",
+    "readlines",
+    "splitlines",
+    "rsplit",
+    "title",
+    "count",
+    "stride",
+    "is_floating_point",
+}
+_SHARED = {
+    "add",
+    "index",
+    "indices",
+    "sort",
+    "split",
+    "values",
+    "expand",
+    "log",
+    "put",
+    "sub",
+    "resize",
+}  # with str, list, dict, Path, Logger, Image
+_WITHOUT_ARGUMENTS = {
+    "log",
+    "exp",
+    "sqrt",
+    "floor",
+    "ceil",
+    "abs",
+    "neg",
+    "sin",
+    "cos",
+    "item",
+    "dim",
+    "detach",
+    "t",
+    "float",
+    "double",
+    "half",
+    "numel",
+}
 _SAME = {"data", "grad", "T", "mT", "H", "mH", "real", "imag"}  # attributes of a tensor that are tensors
 _FUNCTIONS_OF_TENSORS = ("torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.fft")
 _DEPTH = 30
@@ -79,7 +193,10 @@ def plausible(call: ast.Call, name: str, kind: str | None) -> bool:
         return True
     if name == "split":
         return bool(keywords & {"dim", "split_size", "split_size_or_sections"}) or (
-            bool(positional) and not any(map(_is_text, positional)) and not keywords & {"sep", "maxsplit"} and not _named_like_text(positional[0])
+            bool(positional)
+            and not any(map(_is_text, positional))
+            and not keywords & {"sep", "maxsplit"}
+            and not _named_like_text(positional[0])
         )
     if name == "sort":
         return bool(positional or keywords) and not keywords & {"key", "reverse"}
@@ -119,15 +236,31 @@ def _of_annotation(node: ast.AST, scope: Scope, depth: int = 0) -> str | None:
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        kinds = {_of_annotation(side, scope, depth + 1) for side in (node.left, node.right) if not (isinstance(side, ast.Constant) and side.value is None)}
+        kinds = {
+            _of_annotation(side, scope, depth + 1)
+            for side in (node.left, node.right)
+            if not (isinstance(side, ast.Constant) and side.value is None)
+        }
         return _agreed(kinds)
     if isinstance(node, ast.Subscript):
         leaf = getattr(node.value, "attr", getattr(node.value, "id", ""))
-        return _of_annotation(node.slice, scope, depth + 1) if leaf == "Optional" else PLAIN if leaf in _PLAIN_TYPES else None
+        return (
+            _of_annotation(node.slice, scope, depth + 1)
+            if leaf == "Optional"
+            else PLAIN
+            if leaf in _PLAIN_TYPES
+            else None
+        )
     found = dotted(node, scope)
     if found:
         leaf = found[0].rpartition(".")[2]
-        return TENSOR if leaf.endswith("Tensor") or leaf == "Parameter" else LAYER if found[0].startswith("torch.nn.") and leaf[:1].isupper() else PLAIN
+        return (
+            TENSOR
+            if leaf.endswith("Tensor") or leaf == "Parameter"
+            else LAYER
+            if found[0].startswith("torch.nn.") and leaf[:1].isupper()
+            else PLAIN
+        )
     return PLAIN if getattr(node, "attr", getattr(node, "id", "")) in _PLAIN_TYPES else None
 
 
@@ -138,7 +271,9 @@ def _of_call(node: ast.Call, scope: Scope, depth: int) -> str | None:
         if section == "torch.nn" and leaf[:1].isupper():
             return TENSOR if leaf in ("Parameter", "Buffer") else LAYER
         if section in _FUNCTIONS_OF_TENSORS and leaf[:1].islower() and advice(found[0]) is None:
-            return None if leaf in ("load", "max", "min", "sort", "topk", "unique", "split", "chunk", "unbind") else TENSOR
+            return (
+                None if leaf in ("load", "max", "min", "sort", "topk", "unique", "split", "chunk", "unbind") else TENSOR
+            )
         return TENSOR if section == "torch" and leaf.endswith("Tensor") else None
     if isinstance(node.func, ast.Name):
         known = scope.find(node.func.id)
@@ -158,7 +293,10 @@ def _of_call(node: ast.Call, scope: Scope, depth: int) -> str | None:
     receiver = kind_of(node.func.value, scope, depth + 1)
     if receiver == PLAIN:
         return None if name in ("get", "pop", "setdefault", "values") else PLAIN
-    if name in METHODS and (receiver == TENSOR or name not in _SHARED | {"to", "float", "half", "type", "cuda", "cpu", "max", "min", "split", "unbind"}):
+    if name in METHODS and (
+        receiver == TENSOR
+        or name not in _SHARED | {"to", "float", "half", "type", "cuda", "cpu", "max", "min", "split", "unbind"}
+    ):
         return TENSOR if name not in ("split", "chunk", "unbind", "sort", "topk") else None
     return receiver if receiver == LAYER and name in ("to", "eval", "train", "cuda", "cpu") else None
 
@@ -168,7 +306,11 @@ def _root(node: ast.AST, scope: Scope) -> str | None:
     while isinstance(node, ast.Attribute):
         node = node.value
     known = scope.find(node.id) if isinstance(node, ast.Name) else None
-    return next((binding.text.partition(".")[0] or "." for binding in known[0] if binding.kind == "foreign"), None) if known else None
+    return (
+        next((binding.text.partition(".")[0] or "." for binding in known[0] if binding.kind == "foreign"), None)
+        if known
+        else None
+    )
 
 
 def _agreed(kinds: set[str | None]) -> str | None:

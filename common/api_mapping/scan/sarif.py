@@ -11,7 +11,13 @@ from common.api_mapping.scan.findings import CATEGORIES, Finding, Report
 
 __all__ = ["sarif"]
 
-_LEVELS = {"covered": "none", "needs adapting": "warning", "structure": "note", "unknown": "error", "unsupported": "error"}
+_LEVELS = {
+    "covered": "none",
+    "needs adapting": "warning",
+    "structure": "note",
+    "unknown": "error",
+    "unsupported": "error",
+}
 _IDENTIFIERS = {category: f"torch-{category.replace(' ', '-')}" for category in CATEGORIES}
 
 
@@ -28,7 +34,14 @@ def sarif(report: Report) -> dict[str, Any]:
         for category, meaning in CATEGORIES.items()
     ]
     run = {
-        "tool": {"driver": {"name": "twinlora map scan", "version": __version__, "semanticVersion": __version__, "rules": rules}},
+        "tool": {
+            "driver": {
+                "name": "twinlora map scan",
+                "version": __version__,
+                "semanticVersion": __version__,
+                "rules": rules,
+            }
+        },
         "columnKind": "unicodeCodePoints",
         "results": [_result(found) for found in report.findings if found.counted],
         "invocations": [
@@ -49,7 +62,12 @@ def _result(found: Finding) -> dict[str, Any]:
     physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(found.file)}}
     location: dict[str, Any] = {"physicalLocation": physical}
     if found.cell is None:
-        physical["region"] = {"startLine": found.line, "startColumn": found.column, "endLine": found.end_line, "endColumn": found.end_column}
+        physical["region"] = {
+            "startLine": found.line,
+            "startColumn": found.column,
+            "endLine": found.end_line,
+            "endColumn": found.end_column,
+        }
     else:  # a line of the cell is not a line of the file
         location["logicalLocations"] = [{"name": f"cell {found.cell}", "kind": "module"}]
     result = {
@@ -59,7 +77,13 @@ def _result(found: Finding) -> dict[str, Any]:
         "level": _LEVELS[found.category],
         "message": {"text": _message(found)},
         "locations": [location],
-        "properties": {"torch": found.name, "target": found.target, "verdict": found.verdict, "byNameOnly": found.by_name_only, "guessed": found.guessed},
+        "properties": {
+            "torch": found.name,
+            "target": found.target,
+            "verdict": found.verdict,
+            "byNameOnly": found.by_name_only,
+            "guessed": found.guessed,
+        },
     }
     if found.snippet:
         result["properties"]["snippet"] = found.snippet

@@ -38,7 +38,9 @@ class Scope:
     stars: list[str] = field(default_factory=list)  #: torch modules of which everything was imported
     globals: set[str] = field(default_factory=set)
     torch: bool = False  #: of a module: whether torch is imported anywhere in it
-    resolved: dict[str, Any] = field(default_factory=dict)  #: torch names of this scope's names, so far as they were asked for
+    resolved: dict[str, Any] = field(
+        default_factory=dict
+    )  #: torch names of this scope's names, so far as they were asked for
     kinds: dict[int, Any] = field(default_factory=dict)  #: of a module: what is known of its expressions
 
     def bind(self, name: str, binding: Binding) -> None:
@@ -104,7 +106,11 @@ def _resolve(bindings: list[Binding], owner: Scope) -> tuple[str, str] | None:
     imported = next((binding for binding in bindings if binding.kind == "torch"), None)
     if imported:
         return imported.text, "imported"
-    aliases = (dotted(binding.node, owner) for binding in bindings if binding.kind == "expression" and isinstance(binding.node, ast.Attribute | ast.Name))
+    aliases = (
+        dotted(binding.node, owner)
+        for binding in bindings
+        if binding.kind == "expression" and isinstance(binding.node, ast.Attribute | ast.Name)
+    )
     found = next((alias for alias in aliases if alias), None)
     return found and (found[0], "guessed" if found[1] == "guessed" else "assigned")
 
@@ -158,7 +164,12 @@ def _all(arguments: ast.arguments) -> list[ast.arg]:
 def _parameters(arguments: ast.arguments, scope: Scope) -> None:
     for item in _all(arguments):
         starred = item is arguments.vararg or item is arguments.kwarg
-        scope.bind(item.arg, Binding("annotation", node=item.annotation) if item.annotation is not None and not starred else Binding("other"))
+        scope.bind(
+            item.arg,
+            Binding("annotation", node=item.annotation)
+            if item.annotation is not None and not starred
+            else Binding("other"),
+        )
 
 
 def _bind(node: ast.AST, scope: Scope) -> None:
@@ -224,7 +235,11 @@ def _assign(target: ast.expr, value: ast.expr | None, scope: Scope) -> None:
         _assign(target.value, None, scope)
     elif isinstance(target, ast.Tuple | ast.List):
         parts: list[ast.expr | None] = [None] * len(target.elts)
-        if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(parts) and not any(isinstance(item, ast.Starred) for item in value.elts):
+        if (
+            isinstance(value, ast.Tuple | ast.List)
+            and len(value.elts) == len(parts)
+            and not any(isinstance(item, ast.Starred) for item in value.elts)
+        ):
             parts = list(value.elts)
         for item, part in zip(target.elts, parts, strict=True):
             _assign(item, part, scope)

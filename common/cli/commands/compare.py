@@ -13,7 +13,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser = subparsers.add_parser("compare", help="lay two runs side by side on one HTML page", allow_abbrev=False)
     parser.add_argument("run_a", metavar="RUN_A", type=Path, help="a run directory, runs/NAME/BACKEND")
     parser.add_argument("run_b", metavar="RUN_B", type=Path, help="another one")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("compare.html"), help="default: compare.html")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, default=Path("compare.html"), help="default: compare.html"
+    )
     return parser
 
 

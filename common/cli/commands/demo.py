@@ -10,8 +10,12 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
-    parser = subparsers.add_parser("demo", help="adapt a small GPT-2 in both frameworks and show the result", allow_abbrev=False)
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("runs/demo"), help="default: runs/demo")
+    parser = subparsers.add_parser(
+        "demo", help="adapt a small GPT-2 in both frameworks and show the result", allow_abbrev=False
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, default=Path("runs/demo"), help="default: runs/demo"
+    )
     return parser
 
 

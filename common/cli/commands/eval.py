@@ -35,9 +35,17 @@ def run(args: argparse.Namespace) -> None:
     section = dataclasses.replace(config.data, directory=directory)
     data = load_dataset(section, config.model.task)
     if args.split in data.unlabelled:
-        raise InputError(f"The labels of the {args.split} split of {section.name} were not published, so it cannot be scored. Use --split validation.")
+        raise InputError(
+            f"The labels of the {args.split} split of {section.name} were not published, so it cannot be scored. Use --split validation."
+        )
     if trained.labels != data.label_names:
-        raise InputError(f"The run was trained on the labels {trained.labels}, but this data set has {data.label_names}. Give the data it was trained on.")
+        raise InputError(
+            f"The run was trained on the labels {trained.labels}, but this data set has {data.label_names}. Give the data it was trained on."
+        )
     encoded = encode(data, args.split, trained.tokenizer, section, trained.spec.family)
     engine = load_engine(trained, args.backend, args.device)
-    print(json.dumps(evaluate(engine, encoded, config.model.task, config.training.evaluation_batch_size, section.length_multiple)))
+    print(
+        json.dumps(
+            evaluate(engine, encoded, config.model.task, config.training.evaluation_batch_size, section.length_multiple)
+        )
+    )

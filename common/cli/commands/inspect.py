@@ -21,7 +21,9 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
-    parser = subparsers.add_parser("inspect", help="show what would be trained, and for how many steps", allow_abbrev=False)
+    parser = subparsers.add_parser(
+        "inspect", help="show what would be trained, and for how many steps", allow_abbrev=False
+    )
     options.add_experiment(parser)
     parser.add_argument("--yaml", action="store_true", help="print the resolved configuration only")
     return parser
@@ -54,7 +56,11 @@ def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec
 
     source = config.model.tokenizer or config.model.source
     entry = DATASETS.get(config.data.name)
-    if entry is None or source.startswith("bpe:") or (entry.kind == "classification") != (config.model.task == "sequence-classification"):
+    if (
+        entry is None
+        or source.startswith("bpe:")
+        or (entry.kind == "classification") != (config.model.task == "sequence-classification")
+    ):
         raise error
     return describe(config, entry.label_names, load_tokenizer(source))
 
@@ -63,7 +69,9 @@ def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
     from common.adaptation import coverage_table
 
     count = spec.parameter_count()
-    print(f"model   {config.model.source or 'new'}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32")
+    print(
+        f"model   {config.model.source or 'new'}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
+    )
     for component, size in _components(spec).items():
         print(f"  {component:<40} {size:>12,}")
     print(f"method  {plan.method}\n{coverage_table(plan, spec)}")
@@ -87,8 +95,18 @@ def _print_data(inputs: Inputs) -> None:
     for split in inputs.data.splits:
         encoded = encode_split(inputs, split)
         lengths = encoded.lengths
-        print(f"  {split:<11} {len(encoded):>8,} sequences, {int(lengths.sum()):>10,} tokens, longest {int(lengths.max())}, {encoded.truncated} truncated")
+        print(
+            f"  {split:<11} {len(encoded):>8,} sequences, {int(lengths.sum()):>10,} tokens, longest {int(lengths.max())}, {encoded.truncated} truncated"
+        )
     training = config.training
-    batches = BatchPlan(encode_split(inputs, "train"), training.global_batch_size, training.micro_batch_size, config.data.length_multiple, config.seed)
+    batches = BatchPlan(
+        encode_split(inputs, "train"),
+        training.global_batch_size,
+        training.micro_batch_size,
+        config.data.length_multiple,
+        config.seed,
+    )
     total = total_steps(training, batches.steps_per_epoch)
-    print(f"steps   {batches.steps_per_epoch:,} an epoch, {total:,} in all, the first {warmup_steps(config.optimization, total):,} of them warm-up")
+    print(
+        f"steps   {batches.steps_per_epoch:,} an epoch, {total:,} in all, the first {warmup_steps(config.optimization, total):,} of them warm-up"
+    )

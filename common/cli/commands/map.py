@@ -14,7 +14,9 @@ _ROWS = "torch's names, with or without the leading torch.; patterns such as 'to
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command and what it can do."""
-    parser = subparsers.add_parser("map", help="look up, verify and apply the mapping of torch calls to MindSpore", allow_abbrev=False)
+    parser = subparsers.add_parser(
+        "map", help="look up, verify and apply the mapping of torch calls to MindSpore", allow_abbrev=False
+    )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def action(name: str, function, text: str) -> argparse.ArgumentParser:
@@ -26,8 +28,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     verify = action("verify", _verify, "run rows in both frameworks and compare; exit code 1 if any fails")
     verify.add_argument("rows", metavar="ROW", nargs="*", help=_ROWS)
     verify.add_argument("--device", help=device)
-    verify.add_argument("--mode", default="pynative", help="pynative, graph (every call compiled) or both; default: pynative")
-    verify.add_argument("--repeat", metavar="N", type=int, default=1, help="make every call N times: some kernels are wrong from a later one on; default: 1")
+    verify.add_argument(
+        "--mode", default="pynative", help="pynative, graph (every call compiled) or both; default: pynative"
+    )
+    verify.add_argument(
+        "--repeat",
+        metavar="N",
+        type=int,
+        default=1,
+        help="make every call N times: some kernels are wrong from a later one on; default: 1",
+    )
     verify.add_argument("--json", metavar="FILE", type=Path, help="also write everything that was found")
     probe = action("probe", _probe, "try the candidates of rows on this device and keep the first that is right")
     probe.add_argument("rows", metavar="ROW", nargs="*", help=_ROWS)
@@ -43,7 +53,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     export = action("export", _export, "the mapping for other programs; needs no framework")
     export.add_argument("--format", required=True, metavar="FORMAT", help="json, csv, msprobe-yaml, html or markdown")
     export.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: standard output")
-    scan = action("scan", _scan, "what PyTorch source would need, call by call, without running it; exit code 1 if a call has no verified row")
+    scan = action(
+        "scan",
+        _scan,
+        "what PyTorch source would need, call by call, without running it; exit code 1 if a call has no verified row",
+    )
     scan.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a file (.py, .ipynb) or a folder")
     scan.add_argument("--format", default="text", metavar="FORMAT", help="text, json, sarif or markdown; default: text")
     scan.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: standard output")
@@ -53,7 +67,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     record.add_argument("--steps", type=int, default=2, help="default: 2")
     record.add_argument("--json", metavar="FILE", type=Path, help="also write every kind of call")
     docs = action("docs", _docs, "write docs/api_mapping.md and .html from docs/api_mapping.json; needs no framework")
-    docs.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder that holds api_mapping.json; default: docs")
+    docs.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, help="folder that holds api_mapping.json; default: docs"
+    )
     return parser
 
 

@@ -25,7 +25,9 @@ def run(args: argparse.Namespace) -> None:
     from common.models import save_pretrained
 
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise InputError(f"The checkpoint needs a new or empty folder; {args.out} is there already. Choose another one, or remove it.")
+        raise InputError(
+            f"The checkpoint needs a new or empty folder; {args.out} is there already. Choose another one, or remove it."
+        )
     trained = options.trained(args)
     arrays, errors = merge_arrays(trained.plan, trained.spec, trained.arrays)
     save_pretrained(args.out, trained.spec, arrays)

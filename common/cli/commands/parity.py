@@ -13,13 +13,23 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command and its arguments."""
     text = "run a suite in PyTorch, in MindSpore and in float64, and compare. Exit code 0: agreement, 1: a case fails, 2: something could not be compared"
-    parser = subparsers.add_parser("parity", help="prove that both frameworks compute the same", description=text, allow_abbrev=False)
+    parser = subparsers.add_parser(
+        "parity", help="prove that both frameworks compute the same", description=text, allow_abbrev=False
+    )
     parser.add_argument("level", metavar="LEVEL", help="ops, layers, models, training or all")
     options.add_experiment(parser, required=False)
     options.add_suite(parser)
-    parser.add_argument("--device", help="of MindSpore: cpu, gpu, ascend, ...; default: the first accelerator, or the CPU")
-    parser.add_argument("--torch-device", metavar="DEVICE", help="of PyTorch: cpu, cuda, ...; default: the first accelerator, or the CPU")
-    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder of traces and report; default: runs/parity/LEVEL")
+    parser.add_argument(
+        "--device", help="of MindSpore: cpu, gpu, ascend, ...; default: the first accelerator, or the CPU"
+    )
+    parser.add_argument(
+        "--torch-device",
+        metavar="DEVICE",
+        help="of PyTorch: cpu, cuda, ...; default: the first accelerator, or the CPU",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, help="folder of traces and report; default: runs/parity/LEVEL"
+    )
     return parser
 
 

@@ -15,8 +15,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser = subparsers.add_parser("train", help="fine-tune a model as a configuration says", allow_abbrev=False)
     options.add_experiment(parser)
     options.add_backend(parser, required=True)
-    parser.add_argument("--output", metavar="DIR", type=Path, default=Path("runs"), help="where run directories are made; default: runs")
-    parser.add_argument("--resume", action="store_true", help="continue an unfinished run from its last checkpoint, or begin it")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, default=Path("runs"), help="where run directories are made; default: runs"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue an unfinished run from its last checkpoint, or begin it"
+    )
     parser.add_argument("--overwrite", action="store_true", help="discard the run that is there")
     return parser
 

@@ -32,12 +32,20 @@ def build(name: str, options: Mapping[str, Any]) -> Suite:
         InputError: no such suite, or ``only`` fits no case of it.
     """
     if name != "all" and name not in SUITES:
-        raise InputError(f"The suite must be one of {', '.join(SUITES)} or all; received {name!r}.{nearest(name, SUITES)}")
+        raise InputError(
+            f"The suite must be one of {', '.join(SUITES)} or all; received {name!r}.{nearest(name, SUITES)}"
+        )
     cases = tuple(case for level in (LEVELS if name == "all" else (name,)) for case in SUITES[level](options))
     only = options.get("only")
     if only:
-        cases = tuple(case for case in cases if fnmatchcase(case.id, only) or fnmatchcase(case.id, f"*/{only}") or fnmatchcase(case.id, f"*/{only}/*"))
+        cases = tuple(
+            case
+            for case in cases
+            if fnmatchcase(case.id, only) or fnmatchcase(case.id, f"*/{only}") or fnmatchcase(case.id, f"*/{only}/*")
+        )
         if not cases:
-            raise InputError(f"The pattern {only!r} fits no case of the suite {name}. Case ids are like 'ops/torch.tanh/00' or 'models/bert'.")
+            raise InputError(
+                f"The pattern {only!r} fits no case of the suite {name}. Case ids are like 'ops/torch.tanh/00' or 'models/bert'."
+            )
     shown = {key: value for key, value in options.items() if isinstance(value, str | int) and value}
     return Suite(name, cases, shown)

@@ -32,17 +32,35 @@ def _lora() -> list[Case]:
                 name = f"lora-{kind}/{label}{'-stabilized' if stabilized else ''}"
                 found.append(_case(name, "lora", {"x": normal(TOKENS, IN), **_weights(step)}, step=step))
     step = PlanStep("layer", "lora", "linear", IN, OUT, LoraArguments(RANK, 8.0))
-    found.append(_case("lora-linear/large-inputs", "lora", {"x": uniform(TOKENS, IN, low=-1e3, high=1e3), **_weights(step)}, step=step))
+    found.append(
+        _case(
+            "lora-linear/large-inputs",
+            "lora",
+            {"x": uniform(TOKENS, IN, low=-1e3, high=1e3), **_weights(step)},
+            step=step,
+        )
+    )
     found.append(_case("lora-linear/one-token", "lora", {"x": normal(1, IN), **_weights(step)}, step=step))
     step = PlanStep("layer", "lora", "embedding", IN, OUT, LoraArguments(RANK, 8.0))
-    found.append(_case("lora-embedding/repeated-ids", "lora", {"x": integers(3, 8, low=0, high=IN, dtype="int32"), **_weights(step)}, step=step))
+    found.append(
+        _case(
+            "lora-embedding/repeated-ids",
+            "lora",
+            {"x": integers(3, 8, low=0, high=IN, dtype="int32"), **_weights(step)},
+            step=step,
+        )
+    )
     return found
 
 
 def _weights(step: PlanStep) -> dict[str, Any]:
     shape = (OUT, IN) if step.kind == "linear" else (IN, OUT)
     bias = {} if step.kind == "embedding" else {"bias": normal(OUT)}
-    return {"weight": normal(*shape), **bias, **{name.rpartition(".")[2]: normal(*size) for name, size in step.shapes().items()}}
+    return {
+        "weight": normal(*shape),
+        **bias,
+        **{name.rpartition(".")[2]: normal(*size) for name, size in step.shapes().items()},
+    }
 
 
 def _others() -> list[Case]:
@@ -53,18 +71,51 @@ def _others() -> list[Case]:
     norm = {"weight": normal(hidden), "bias": normal(hidden)}
     labels = np.array([2, IGNORE, 0, 4, 1, IGNORE], np.int32)
     return [
-        _case("attention/padded", "attention", projections, {"attention_mask": mask.astype(np.int32)}, heads=heads, causal=False),
-        _case("attention/causal", "attention", projections, {"attention_mask": mask.astype(np.int32)}, heads=heads, causal=True),
-        _case("attention/large-scores", "attention", wide, {"attention_mask": mask.astype(np.int32)}, heads=heads, causal=False),
+        _case(
+            "attention/padded",
+            "attention",
+            projections,
+            {"attention_mask": mask.astype(np.int32)},
+            heads=heads,
+            causal=False,
+        ),
+        _case(
+            "attention/causal",
+            "attention",
+            projections,
+            {"attention_mask": mask.astype(np.int32)},
+            heads=heads,
+            causal=True,
+        ),
+        _case(
+            "attention/large-scores",
+            "attention",
+            wide,
+            {"attention_mask": mask.astype(np.int32)},
+            heads=heads,
+            causal=False,
+        ),
         _case("layer-norm/normal", "layer_norm", {"x": normal(TOKENS, hidden), **norm}, eps=1e-12),
-        _case("layer-norm/offset", "layer_norm", {"x": uniform(TOKENS, hidden, low=99.0, high=101.0), **norm}, eps=1e-5),
+        _case(
+            "layer-norm/offset", "layer_norm", {"x": uniform(TOKENS, hidden, low=99.0, high=101.0), **norm}, eps=1e-5
+        ),
         _case("layer-norm/tiny", "layer_norm", {"x": uniform(TOKENS, hidden, low=-1e-4, high=1e-4), **norm}, eps=1e-5),
-        _case("embedding/repeated-ids", "embedding", {"x": integers(3, 8, low=0, high=7, dtype="int32"), "weight": normal(11, hidden)}),
+        _case(
+            "embedding/repeated-ids",
+            "embedding",
+            {"x": integers(3, 8, low=0, high=7, dtype="int32"), "weight": normal(11, hidden)},
+        ),
         _case("gelu/wide", "gelu", {"x": uniform(TOKENS, hidden, low=-12.0, high=12.0)}, approximate="none"),
         _case("gelu-tanh/wide", "gelu", {"x": uniform(TOKENS, hidden, low=-12.0, high=12.0)}, approximate="tanh"),
         _case("loss/classes", "loss", {"x": normal(6, 5)}, {"labels": labels}),
         _case("loss/large-logits", "loss", {"x": uniform(6, 5, low=-80.0, high=80.0)}, {"labels": labels}),
-        _case("loss/vocabulary", "token_loss", {"x": normal(6, hidden), "weight": normal(211, hidden)}, {"labels": labels * 50}, fixed=("weight",)),
+        _case(
+            "loss/vocabulary",
+            "token_loss",
+            {"x": normal(6, hidden), "weight": normal(211, hidden)},
+            {"labels": labels * 50},
+            fixed=("weight",),
+        ),
         _case("loss/tokens", "loss", {"x": normal(2, 3, 5)}, {"labels": labels.reshape(2, 3)}),
     ]
 
@@ -78,4 +129,10 @@ def _case(name: str, layer: str, drawn: Mapping[str, Any], given: Arrays | None 
             raise UnsupportedError("a float64 reference is computed in PyTorch")
         return host.parity.layer(layer, arrays, options, f"layers/{name}", host.double), {}
 
-    return Case(f"layers/{name}", "attention" if layer in ("attention", "loss", "token_loss") else "layer", inputs, compute, definition=repr((layer, options)))
+    return Case(
+        f"layers/{name}",
+        "attention" if layer in ("attention", "loss", "token_loss") else "layer",
+        inputs,
+        compute,
+        definition=repr((layer, options)),
+    )

@@ -19,7 +19,11 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     config = options.get("config")
     if config is not None:
         return (_case(config.name, lambda: of_experiment(config, 1, dropout=False, published_start=False)),)
-    return tuple(_case(f"{kind}/{method}", lambda kind=kind, method=method: drawn(kind, method)) for kind in KINDS for method in ("lora", "full"))
+    return tuple(
+        _case(f"{kind}/{method}", lambda kind=kind, method=method: drawn(kind, method))
+        for kind in KINDS
+        for method in ("lora", "full")
+    )
 
 
 def _case(name: str, make: Callable[[], Subject]) -> Case:
@@ -33,4 +37,10 @@ def _case(name: str, make: Callable[[], Subject]) -> Case:
         found["loss"] = np.array(result.loss_sum / result.count, np.float64 if host.double else np.float32)
         return found | {f"gradient/{name}": gradient for name, gradient in engine.gradients([batch]).items()}, {}
 
-    return Case(f"models/{name}", "model", lambda: subject().inputs(), compute, definition="hidden states, logits, loss, gradients")
+    return Case(
+        f"models/{name}",
+        "model",
+        lambda: subject().inputs(),
+        compute,
+        definition="hidden states, logits, loss, gradients",
+    )

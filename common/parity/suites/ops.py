@@ -33,11 +33,17 @@ def _case(level: str, row: Row, number: int, call: Call) -> Case:
         function = host.mapping.resolve(_target(row, host))
         found = host.mapping.run(function, row, call, list(arrays.values()), host.double)
         tensors = {f"output/{i}": value for i, value in enumerate(found.outputs) if isinstance(value, np.ndarray)}
-        plain = {f"output/{i}": repr(value) for i, value in enumerate(found.outputs) if not isinstance(value, np.ndarray)}
-        return tensors | {f"gradient/{i}": array for i, array in enumerate(found.gradients)}, plain | {"layout": found.layout}
+        plain = {
+            f"output/{i}": repr(value) for i, value in enumerate(found.outputs) if not isinstance(value, np.ndarray)
+        }
+        return tensors | {f"gradient/{i}": array for i, array in enumerate(found.gradients)}, plain | {
+            "layout": found.layout
+        }
 
     kind = "stochastic" if row.stochastic else f"op {row.tolerance}"
-    return Case(f"{level}/{row.name}/{number:02d}", kind, inputs, compute, str(call), row.digest(), row.limit(call) or "")
+    return Case(
+        f"{level}/{row.name}/{number:02d}", kind, inputs, compute, str(call), row.digest(), row.limit(call) or ""
+    )
 
 
 def _target(row: Row, host: Host) -> str:

@@ -30,14 +30,18 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     """
     path = options.get("log")
     if not path:
-        raise InputError("The suite recorded is made from a log: run `twinlora map record CONFIG --json calls.json`, then give --log calls.json.")
+        raise InputError(
+            "The suite recorded is made from a log: run `twinlora map record CONFIG --json calls.json`, then give --log calls.json."
+        )
     try:
         calls = json.loads(Path(path).read_text(encoding="utf-8"))["calls"]
         rows: dict[str, list[Call]] = {}
         for call in calls:
             rows.setdefault(call["torch"], []).append(_call(call["arguments"], call["keywords"]))
     except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise InputError(f"--log must be a file that `twinlora map record --json` wrote; {path} cannot be used: {error!r}.") from error
+        raise InputError(
+            f"--log must be a file that `twinlora map record --json` wrote; {path} cannot be used: {error!r}."
+        ) from error
     return of_rows("recorded", (replace(find(name), cases=tuple(made), limits={}) for name, made in rows.items()))
 
 

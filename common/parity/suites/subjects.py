@@ -26,7 +26,13 @@ KINDS = {
     "gpt2-classifier": ("gpt2", "sequence-classification", ("*.attn.c_attn[q,v]",)),
 }
 _SIZES = {
-    "bert": {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 128, "max_position_embeddings": POSITIONS},
+    "bert": {
+        "hidden_size": 64,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "max_position_embeddings": POSITIONS,
+    },
     "gpt2": {"n_embd": 64, "n_layer": 4, "n_head": 4, "n_positions": POSITIONS},
 }
 _SETTINGS = EngineSettings(0.01, 0.9, 0.999, 1e-8, 1.0, "fp32", None, 0)
@@ -44,9 +50,16 @@ class Subject:
 
     def inputs(self) -> Arrays:
         """Everything that is computed from, by name."""
-        batches = {f"step {s}.{b}/{name}": array for s, step in enumerate(self.steps) for b, batch in enumerate(step) for name, array in batch.items()}
+        batches = {
+            f"step {s}.{b}/{name}": array
+            for s, step in enumerate(self.steps)
+            for b, batch in enumerate(step)
+            for name, array in batch.items()
+        }
         return (
-            {f"model/{name}": array for name, array in self.spec.arrays.items()} | {f"adapter/{name}": array for name, array in self.values.items()} | batches
+            {f"model/{name}": array for name, array in self.spec.arrays.items()}
+            | {f"adapter/{name}": array for name, array in self.values.items()}
+            | batches
         )
 
     def engine(self, host: Host) -> tuple[object, Engine]:
@@ -55,7 +68,9 @@ class Subject:
             raise UnsupportedError("a float64 reference is computed in PyTorch")
         model = host.half.build_model(self.spec, host.device)
         host.half.rewrite(model, self.plan, self.values)
-        settings = dataclasses.replace(self.settings, dtype="fp64" if host.double else self.settings.dtype, compile=host.compile)
+        settings = dataclasses.replace(
+            self.settings, dtype="fp64" if host.double else self.settings.dtype, compile=host.compile
+        )
         return model, host.half.Engine(model, self.plan, settings)
 
 
@@ -65,8 +80,12 @@ def drawn(kind: str, method: str = "lora", steps: int = 1, dropout: float = 0.0,
     names = tuple(f"class{i}" for i in range(LABELS)) if task == "sequence-classification" else None
     config = ModelConfig(None, task, None, dropout, {"model_type": family, "vocab_size": VOCABULARY, **_SIZES[family]})
     spec = load_model_spec(config, names, VOCABULARY, 0, 0)
-    spec = dataclasses.replace(spec, arrays={name: _parameter(kind, name, array) for name, array in spec.arrays.items()})
-    adaptation = AdaptationConfig(method, tuple(map(TargetConfig, targets)) if method == "lora" else (), (), 8, 16.0, dropout, False, "none")
+    spec = dataclasses.replace(
+        spec, arrays={name: _parameter(kind, name, array) for name, array in spec.arrays.items()}
+    )
+    adaptation = AdaptationConfig(
+        method, tuple(map(TargetConfig, targets)) if method == "lora" else (), (), 8, 16.0, dropout, False, "none"
+    )
     plan = resolve(adaptation, spec)
     values = {} if method == "full" else _nonzero(initial_values(plan, 0))
     different = [tuple(_batch(kind, step, part) for part in range(2)) for step in range(repeat)]
@@ -88,10 +107,22 @@ def of_experiment(config: ExperimentConfig, steps: int, dropout: bool, published
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, dropout=0.0), adaptation=quiet)
     given = prepare(config)
     training = config.training
-    batches = BatchPlan(encode_split(given, "train"), training.global_batch_size, training.micro_batch_size, config.data.length_multiple, config.seed)
+    batches = BatchPlan(
+        encode_split(given, "train"),
+        training.global_batch_size,
+        training.micro_batch_size,
+        config.data.length_multiple,
+        config.seed,
+    )
     stream: Iterator[Sequence[Batch]] = chain.from_iterable(batches.epoch(epoch) for epoch in count())
     values = initial_values(given.plan, config.seed)
-    return Subject(given.spec, given.plan, values if published_start else _nonzero(values), tuple(map(tuple, islice(stream, steps))), engine_settings(config))
+    return Subject(
+        given.spec,
+        given.plan,
+        values if published_start else _nonzero(values),
+        tuple(map(tuple, islice(stream, steps))),
+        engine_settings(config),
+    )
 
 
 def _parameter(kind: str, name: str, like: np.ndarray) -> np.ndarray:
@@ -102,7 +133,10 @@ def _parameter(kind: str, name: str, like: np.ndarray) -> np.ndarray:
 
 def _nonzero(values: Arrays) -> Arrays:
     """With B = 0 the gradient of A is zero and proves nothing."""
-    return {name: array if array.any() else draw(normal(*array.shape), f"nonzero|{name}") * np.float32(2.0**-5) for name, array in values.items()}
+    return {
+        name: array if array.any() else draw(normal(*array.shape), f"nonzero|{name}") * np.float32(2.0**-5)
+        for name, array in values.items()
+    }
 
 
 def _batch(kind: str, step: int, part: int) -> Batch:
@@ -114,7 +148,9 @@ def _batch(kind: str, step: int, part: int) -> Batch:
     ids = draw(integers(rows, width + 1, low=1, high=VOCABULARY, dtype="int32"), f"{kind}|{step}.{part}|ids")
     batch = {"input_ids": ids[:, :-1] * mask, "attention_mask": mask}
     if family == "bert":
-        batch["token_type_ids"] = draw(integers(rows, width, low=0, high=2, dtype="int32"), f"{kind}|{step}.{part}|types") * mask
+        batch["token_type_ids"] = (
+            draw(integers(rows, width, low=0, high=2, dtype="int32"), f"{kind}|{step}.{part}|types") * mask
+        )
     if task == "language-modeling":
         return batch | {"labels": np.where(mask == 1, ids[:, 1:], IGNORE).astype(np.int32)}
     return batch | {"labels": draw(integers(rows, low=0, high=LABELS, dtype="int32"), f"{kind}|{step}.{part}|labels")}

@@ -24,7 +24,11 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     if config is None:
         rates = {kind: (lambda step: 1e-2) for kind in KINDS}
         return tuple(
-            _case(f"{kind}/{'dropout' if p else 'plain'}", lambda kind=kind, p=p: drawn(kind, steps=steps, dropout=p), rates[kind])
+            _case(
+                f"{kind}/{'dropout' if p else 'plain'}",
+                lambda kind=kind, p=p: drawn(kind, steps=steps, dropout=p),
+                rates[kind],
+            )
             for kind in ("bert", "gpt2")
             for p in (0.0, 0.1)
         )
@@ -34,7 +38,10 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
         return learning_rate(step, steps, warmup_steps(config.optimization, steps), config.optimization)
 
     modes = {"plain": False, "dropout": True}
-    return tuple(_case(f"{config.name}/{name}", lambda on=on: of_experiment(config, steps, dropout=on), rate) for name, on in modes.items())
+    return tuple(
+        _case(f"{config.name}/{name}", lambda on=on: of_experiment(config, steps, dropout=on), rate)
+        for name, on in modes.items()
+    )
 
 
 def _case(name: str, make: Callable[[], Subject], rate: Callable[[int], float]) -> Case:
@@ -48,9 +55,17 @@ def _case(name: str, make: Callable[[], Subject], rate: Callable[[int], float]) 
             handles.append(engine.train_step(micro_batches, rate(number)))
             if number <= WATCHED or number == len(subject().steps):
                 role = f"parameter/step {number}" if number <= WATCHED else "final"
-                found |= {f"{role}/{name}": array for name, array in host.parity.trained(model, subject().plan.shapes()).items()}
+                found |= {
+                    f"{role}/{name}": array
+                    for name, array in host.parity.trained(model, subject().plan.shapes()).items()
+                }
         dtype = np.float64 if host.double else np.float32
-        losses, norms = np.array([(loss / handle.count, norm) for (loss, norm), handle in zip(engine.fetch(handles), handles, strict=True)], dtype).T
+        losses, norms = np.array(
+            [(loss / handle.count, norm) for (loss, norm), handle in zip(engine.fetch(handles), handles, strict=True)],
+            dtype,
+        ).T
         return {"first": losses[:FIRST], "loss": losses, "norm": norms, **found}, {}
 
-    return Case(f"training/{name}", "training", lambda: subject().inputs(), compute, definition=f"AdamW, watched {WATCHED}")
+    return Case(
+        f"training/{name}", "training", lambda: subject().inputs(), compute, definition=f"AdamW, watched {WATCHED}"
+    )

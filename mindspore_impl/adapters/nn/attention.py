@@ -65,7 +65,11 @@ class MultiheadAttention(nn.Cell):
         if single:
             query, key, value = ops.expand_dims(query, 0), ops.expand_dims(key, 0), ops.expand_dims(value, 0)
         elif not self.batch_first:
-            query, key, value = ops.transpose(query, (1, 0, 2)), ops.transpose(key, (1, 0, 2)), ops.transpose(value, (1, 0, 2))
+            query, key, value = (
+                ops.transpose(query, (1, 0, 2)),
+                ops.transpose(key, (1, 0, 2)),
+                ops.transpose(value, (1, 0, 2)),
+            )
         batch, length, width = query.shape
         q, k, v = self.heads(query, 0), self.heads(key, 1), self.heads(value, 2)
         scores = ops.matmul(q * math.sqrt(self.num_heads / width), ops.transpose(k, (0, 1, 3, 2)))
@@ -89,7 +93,11 @@ class MultiheadAttention(nn.Cell):
         """Projection to ``(batch, heads, length, width)``."""
         width = self.out_proj.in_features
         start, end = part * width, (part + 1) * width
-        weight = self.in_proj_weight[start:end] if self.joint else (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[part]
+        weight = (
+            self.in_proj_weight[start:end]
+            if self.joint
+            else (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)[part]
+        )
         y = linear(x, weight, None if self.in_proj_bias is None else self.in_proj_bias[start:end])
         return ops.transpose(ops.reshape(y, (*x.shape[:2], self.num_heads, -1)), (0, 2, 1, 3))
 
@@ -131,7 +139,13 @@ class _TransformerLayer(nn.Cell):
 class TransformerEncoderLayer(_TransformerLayer):
     """Attention and two linear layers, each with a residual connection and layer norm."""
 
-    def construct(self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
+    def construct(
+        self,
+        src: Tensor,
+        src_mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
         if self.norm_first:
             x = src + self.attend(self.norm1(src), src_mask, src_key_padding_mask)
             return x + self.feed_forward(self.norm2(x))
@@ -154,7 +168,9 @@ class TransformerDecoderLayer(_TransformerLayer):
         norm_first: bool = False,
         bias: bool = True,
     ):
-        super().__init__(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias)
+        super().__init__(
+            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias
+        )
         self.multihead_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first)
         self.norm3 = LayerNorm(d_model, layer_norm_eps, bias=bias)
 

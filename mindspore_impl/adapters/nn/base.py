@@ -19,7 +19,11 @@ def function(name: str) -> Callable[..., Any]:
     """The adapter of torch's function, or MindSpore's own function where that needs none; looked up late, since both come after the adapters."""
     mapping = importlib.import_module("mindspore_impl.mapping")
     row = names("torch", "torch.nn.functional").get(name)
-    return mapping.resolve(row.shim) if row and row.shim else getattr(importlib.import_module("mindspore_impl.functional"), name)
+    return (
+        mapping.resolve(row.shim)
+        if row and row.shim
+        else getattr(importlib.import_module("mindspore_impl.functional"), name)
+    )
 
 
 class Wrapper(nn.Cell):

@@ -188,7 +188,9 @@ class CircularPad1d(_Pad):
 class Upsample(Wrapper):
     """Resized to a size or by a factor."""
 
-    def __init__(self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None):
+    def __init__(
+        self, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None
+    ):
         super().__init__("interpolate", size=size, scale_factor=scale_factor, mode=mode, align_corners=align_corners)
 
 
@@ -217,4 +219,6 @@ class Fold(Wrapper):
     """Columns are added up in their windows."""
 
     def __init__(self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1):
-        super().__init__("fold", output_size=output_size, kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride)
+        super().__init__(
+            "fold", output_size=output_size, kernel_size=kernel_size, dilation=dilation, padding=padding, stride=stride
+        )

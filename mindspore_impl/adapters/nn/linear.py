@@ -8,7 +8,16 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_impl.adapters.nn.base import Wrapper, bell, function, uniform
 
-__all__ = ["Bilinear", "CosineSimilarity", "Embedding", "Flatten", "Identity", "Linear", "PairwiseDistance", "Unflatten"]
+__all__ = [
+    "Bilinear",
+    "CosineSimilarity",
+    "Embedding",
+    "Flatten",
+    "Identity",
+    "Linear",
+    "PairwiseDistance",
+    "Unflatten",
+]
 
 
 class Identity(nn.Cell):

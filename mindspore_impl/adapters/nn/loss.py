@@ -86,8 +86,21 @@ class HingeEmbeddingLoss(Wrapper):
 class CrossEntropyLoss(Wrapper):
     """-log softmax at the target."""
 
-    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0):
-        super().__init__("cross_entropy", weight=weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ):
+        super().__init__(
+            "cross_entropy",
+            weight=weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            label_smoothing=label_smoothing,
+        )
 
 
 class NLLLoss(Wrapper):
@@ -135,7 +148,9 @@ class KLDivLoss(Wrapper):
 class TripletMarginLoss(Wrapper):
     """How much nearer the positive should be than the negative."""
 
-    def __init__(self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean"):
+    def __init__(
+        self, margin: float = 1.0, p: float = 2.0, eps: float = 1e-6, swap: bool = False, *, reduction: str = "mean"
+    ):
         super().__init__("triplet_margin_loss", margin=margin, p=p, eps=eps, swap=swap, reduction=reduction)
 
 

@@ -7,7 +7,16 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindspore_impl.adapters.nn.base import Wrapper, constant, function, several
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+]
 
 _mean = ops.ReduceMean(keep_dims=True)
 
@@ -15,7 +24,13 @@ _mean = ops.ReduceMean(keep_dims=True)
 class LayerNorm(nn.Cell):
     """Layer norm over the last axes; the parameters are called weight and bias, where nn.LayerNorm calls them gamma and beta."""
 
-    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True):
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ):
         super().__init__()
         self.normalized_shape, self.eps = several(normalized_shape, 1), eps
         self.axes = tuple(range(-len(self.normalized_shape), 0))
@@ -33,7 +48,9 @@ class LayerNorm(nn.Cell):
 class RMSNorm(nn.Cell):
     """Division by the root of the mean square over the last axes."""
 
-    def __init__(self, normalized_shape: int | tuple[int, ...], eps: float | None = None, elementwise_affine: bool = True):
+    def __init__(
+        self, normalized_shape: int | tuple[int, ...], eps: float | None = None, elementwise_affine: bool = True
+    ):
         super().__init__()
         self.normalized_shape, self.eps, self.function = several(normalized_shape, 1), eps, function("rms_norm")
         self.weight = constant(1.0, *self.normalized_shape) if elementwise_affine else None
@@ -85,7 +102,14 @@ class _Norm(nn.Cell):
 class _BatchNorm(_Norm):
     """Batch norm (Ioffe and Szegedy 2015)."""
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+    ):
         super().__init__(num_features, eps, momentum, affine, track_running_stats)
         self.function = function("batch_norm")
 
@@ -95,7 +119,9 @@ class _BatchNorm(_Norm):
             count = ops.assign(self.num_batches_tracked, self.num_batches_tracked + 1)
             input = ops.depend(input, count)
             momentum = 1.0 / count.astype(ms.float32) if momentum is None else momentum
-        return self.function(input, self.running_mean, self.running_var, self.weight, self.bias, fresh, momentum, self.eps)
+        return self.function(
+            input, self.running_mean, self.running_var, self.weight, self.bias, fresh, momentum, self.eps
+        )
 
 
 class BatchNorm1d(_BatchNorm):
@@ -113,13 +139,22 @@ class BatchNorm2d(_BatchNorm):
 class _InstanceNorm(_Norm):
     """Normalization of each channel of each example; no parameters and no statistics unless asked for."""
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = False, track_running_stats: bool = False):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+    ):
         super().__init__(num_features, eps, momentum, affine, track_running_stats)
         self.function = function("instance_norm")
 
     def normalize(self, input: Tensor) -> Tensor:
         fresh = self.training or not self.track_running_stats
-        return self.function(input, self.running_mean, self.running_var, self.weight, self.bias, fresh, self.momentum, self.eps)
+        return self.function(
+            input, self.running_mean, self.running_var, self.weight, self.bias, fresh, self.momentum, self.eps
+        )
 
 
 class InstanceNorm1d(_InstanceNorm):

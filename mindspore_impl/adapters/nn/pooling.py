@@ -6,7 +6,16 @@ from typing import Any
 
 from mindspore_impl.adapters.nn.base import Wrapper
 
-__all__ = ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d"]
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "MaxPool1d",
+    "MaxPool2d",
+]
 
 
 class MaxPool2d(Wrapper):
@@ -14,7 +23,15 @@ class MaxPool2d(Wrapper):
 
     name = "max_pool2d"
 
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, return_indices: bool = False, ceil_mode: bool = False):
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ):
         keywords = {"padding": padding, "dilation": dilation, "ceil_mode": ceil_mode, "return_indices": return_indices}
         super().__init__(self.name, kernel_size=kernel_size, stride=stride, **keywords)
 
@@ -28,7 +45,14 @@ class MaxPool1d(MaxPool2d):
 class AvgPool1d(Wrapper):
     """Mean of each window along the last axis."""
 
-    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False, count_include_pad: bool = True):
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ):
         keywords = {"padding": padding, "ceil_mode": ceil_mode, "count_include_pad": count_include_pad}
         super().__init__("avg_pool1d", kernel_size=kernel_size, stride=stride, **keywords)
 
@@ -45,7 +69,12 @@ class AvgPool2d(Wrapper):
         count_include_pad: bool = True,
         divisor_override: int | None = None,
     ):
-        keywords = {"padding": padding, "ceil_mode": ceil_mode, "count_include_pad": count_include_pad, "divisor_override": divisor_override}
+        keywords = {
+            "padding": padding,
+            "ceil_mode": ceil_mode,
+            "count_include_pad": count_include_pad,
+            "divisor_override": divisor_override,
+        }
         super().__init__("avg_pool2d", kernel_size=kernel_size, stride=stride, **keywords)
 
 

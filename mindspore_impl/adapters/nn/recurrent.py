@@ -70,7 +70,9 @@ class _Layers(nn.Cell):
 
     def construct(self, input: Tensor, hx: Any = None) -> Any:
         single = input.ndim == 2
-        x = ops.expand_dims(input, 1) if single else ops.transpose(input, (1, 0, 2)) if self.batch_first else input  # (length, batch, width)
+        x = (
+            ops.expand_dims(input, 1) if single else ops.transpose(input, (1, 0, 2)) if self.batch_first else input
+        )  # (length, batch, width)
         given = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
         given = tuple([ops.expand_dims(state, 1) if single else state for state in given])
         ends = ()
@@ -94,8 +96,16 @@ class _Layers(nn.Cell):
         length, batch, _ = x.shape
         weight = getattr(self, f"weight_hh_l{layer}{suffix}")
         bias = getattr(self, f"bias_hh_l{layer}{suffix}") if self.bias else None
-        shares = linear(x, getattr(self, f"weight_ih_l{layer}{suffix}"), getattr(self, f"bias_ih_l{layer}{suffix}") if self.bias else None)
-        state = tuple([part[number] for part in given]) if given else (ops.zeros((batch, self.hidden_size), x.dtype),) * self.states
+        shares = linear(
+            x,
+            getattr(self, f"weight_ih_l{layer}{suffix}"),
+            getattr(self, f"bias_ih_l{layer}{suffix}") if self.bias else None,
+        )
+        state = (
+            tuple([part[number] for part in given])
+            if given
+            else (ops.zeros((batch, self.hidden_size), x.dtype),) * self.states
+        )
         steps = []
         for moment in range(length):
             state = self.step(shares[length - 1 - moment if suffix else moment], state, weight, bias)
