@@ -24,7 +24,7 @@ from common.api_mapping import record as recorder
 from common.api_mapping.arrays import Array, DType, Host
 from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
-from mindspore_impl import adapters
+from mindspore_impl import shims
 from mindspore_impl.mapping_objects import build, optimize, state
 
 __all__ = ["expression", "record", "resolve", "run"]
@@ -34,10 +34,10 @@ _numbers = itertools.count()
 
 
 def resolve(target: str) -> Callable[..., Any]:
-    """The function or class of a dotted name: ``mint.``, ``ops.``, ``nn.``, ``numpy.``, ``Tensor.`` and so on of MindSpore, ``shim.`` of the adapters."""
+    """The function or class of a dotted name: ``mint.``, ``ops.``, ``nn.``, ``numpy.``, ``Tensor.`` and so on of MindSpore, ``shim.`` of the shims."""
     if target.startswith("shim."):
         if (name := target.removeprefix("shim.")) not in _adapters():
-            raise AttributeError(f"mindspore_impl.adapters has no {name}")
+            raise AttributeError(f"mindspore_impl.shims has no {name}")
         return _adapters()[name]
     found: Any = ms
     for part in target.removeprefix("mindspore.").split("."):
@@ -140,8 +140,8 @@ def _run(
 def _adapters() -> dict[str, Callable[..., Any]]:
     """Every adapter by its name, those of the modules that are named after a section of torch by the section too: ``linalg.norm``."""
     found: dict[str, Callable[..., Any]] = {}
-    for module in pkgutil.iter_modules(adapters.__path__):
-        loaded = importlib.import_module(f"{adapters.__name__}.{module.name}")
+    for module in pkgutil.iter_modules(shims.__path__):
+        loaded = importlib.import_module(f"{shims.__name__}.{module.name}")
         prefix = f"{module.name}." if module.name in ("linalg", "nn", "optim", "special", "tensor") else ""
         found |= {prefix + name: getattr(loaded, name) for name in loaded.__all__}
     return found

@@ -30,22 +30,22 @@ def snippets(row: Row, target: str | None) -> tuple[str, str | None]:
 
 
 def adapter_module(target: str) -> str:
-    """Module that holds an adapter, ``mindspore_impl.adapters.activation`` for ``shim.gelu``, read off the sources.
+    """Module that holds an adapter, ``mindspore_impl.shims.activation`` for ``shim.gelu``, read off the sources.
 
     Raises:
         LookupError: no module does.
     """
     section, _, name = target.removeprefix("shim.").rpartition(".")
     if section:
-        return f"mindspore_impl.adapters.{section}"
-    for file in sorted((HALF / "adapters").glob("*.py")):
+        return f"mindspore_impl.shims.{section}"
+    for file in sorted((HALF / "shims").glob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             listed = isinstance(node, ast.Assign) and any(getattr(at, "id", "") == "__all__" for at in node.targets)
             if listed and name in {
                 item.value for item in getattr(node.value, "elts", ()) if isinstance(item, ast.Constant)
             }:
-                return f"mindspore_impl.adapters.{file.stem}"
-    raise LookupError(f"no module of mindspore_impl.adapters has {name}")
+                return f"mindspore_impl.shims.{file.stem}"
+    raise LookupError(f"no module of mindspore_impl.shims has {name}")
 
 
 def _example(row: Row) -> Case:

@@ -110,7 +110,10 @@ def _samples(demonstration: Demonstration) -> Html:
         cards.append(
             passages(before + [(f"after, {' and '.join(names)}", prompt, text) for text, names in written.items()])
         )
-    explanation = "Sampled at temperature 0.5 with the same random numbers. A model of this size, trained for about a minute, imitates the tone and little more."
+    explanation = (
+        "Sampled at temperature 0.5 with the same random numbers. "
+        "A model of this size, trained for about a minute, imitates the tone and little more."
+    )
     return section("What it writes", note(explanation), Html(f'<div class="grid thirds">{"".join(cards)}</div>'))
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 if sys.version_info < (3, 10):  # noqa: UP036  (that is the point)
     sys.exit(
-        "twinlora needs Python 3.10, 3.11 or 3.12; this image has %d.%d. Use an image made with Dockerfile.ascend."
+        "twinlora needs Python 3.10, 3.11 or 3.12; this image has %d.%d. Use an image made with Dockerfile.ascend."  # noqa: UP031
         % sys.version_info[:2]
-    )  # noqa: UP031
+    )
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the code directory, installed or not
 

@@ -30,9 +30,9 @@ def twinlora(*arguments, **options):
 
 def test_help_imports_nothing_heavy_and_names_every_command():
     code = (
-        "import sys\nfrom common.cli.main import build_parser\nprint(build_parser().format_help())\nprint([m for m in %r if m in sys.modules])"
-        % (HEAVY,)
-    )  # noqa: UP031
+        "import sys\nfrom common.cli.main import build_parser\nprint(build_parser().format_help())\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
     begun = time.perf_counter()
     result = twinlora(code=code)
     assert time.perf_counter() - begun < 3  # 0.1 s where nothing else runs

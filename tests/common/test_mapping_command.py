@@ -336,7 +336,7 @@ def test_every_row_has_two_programs_that_parse():
 
 
 def test_adapters_are_imported_from_where_they_stand():
-    assert adapter_module("shim.tanh") == "mindspore_impl.adapters.activation"
+    assert adapter_module("shim.tanh") == "mindspore_impl.shims.activation"
     with pytest.raises(LookupError):
         adapter_module("shim.nothing_of_this_name")
 

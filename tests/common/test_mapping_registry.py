@@ -23,7 +23,7 @@ from common.api_mapping.tolerance import CLASSES, GRADIENT
 from common.errors import InputError
 
 ROOT = Path(common.__file__).resolve().parents[1]
-ADAPTERS = ROOT / "mindspore_impl" / "adapters"
+ADAPTERS = ROOT / "mindspore_impl" / "shims"
 SECTIONS = {"linalg", "nn", "optim", "special", "tensor"}  #: modules of adapters whose names carry the module's
 #: The 53 functions of the 2022 mapping table (MindSpore 1.7) that this project started from.
 TABLE_OF_2022 = """

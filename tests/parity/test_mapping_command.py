@@ -186,7 +186,8 @@ def test_record_tells_which_rows_a_lora_training_uses(tmp_path, capsys):
         (tmp_path / f"{split}.csv").write_text(
             "text,label\n" + "".join(f"{n} and {n + 1} make {2 * n + 1},{n % 2}\n" for n in range(count))
         )
-    model = "{source: null, tokenizer: 'bpe:300', task: sequence-classification, dropout: 0.1, config: {model_type: bert, hidden_size: 16, num_hidden_layers: 2, "
+    model = "{source: null, tokenizer: 'bpe:300', task: sequence-classification, dropout: 0.1, "
+    model += "config: {model_type: bert, hidden_size: 16, num_hidden_layers: 2, "
     files = f"{{train: {tmp_path}/train.csv, validation: {tmp_path}/validation.csv}}"
     (tmp_path / "tiny.yaml").write_text(
         f"model: {model}num_attention_heads: 2, intermediate_size: 24, max_position_embeddings: 32}}}}\n"

@@ -7,7 +7,7 @@ import math
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.adapters.arithmetic import number
+from mindspore_impl.shims.arithmetic import number
 
 __all__ = [
     "celu",

@@ -8,10 +8,10 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.arithmetic import add, div, mul, sub
-from mindspore_impl.adapters.creation import tensor
-from mindspore_impl.adapters.indexing import index_fill, masked_fill, scatter
-from mindspore_impl.adapters.pointwise import clamp, exp
+from mindspore_impl.shims.arithmetic import add, div, mul, sub
+from mindspore_impl.shims.creation import tensor
+from mindspore_impl.shims.indexing import index_fill, masked_fill, scatter
+from mindspore_impl.shims.pointwise import clamp, exp
 
 __all__ = [
     "add_", "clamp_", "copy_", "detach", "div_", "element_size", "exp_", "expand", "fill_", "index_fill_", "masked_fill_", "mul_", "nelement", "new_full",

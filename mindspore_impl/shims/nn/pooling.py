@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindspore_impl.adapters.nn.base import Wrapper
+from mindspore_impl.shims.nn.base import Wrapper
 
 __all__ = [
     "AdaptiveAvgPool1d",

@@ -7,7 +7,7 @@ from typing import Any
 
 from mindspore import Tensor, nn
 
-from mindspore_impl.adapters.nn.base import Wrapper, function, several, uniform
+from mindspore_impl.shims.nn.base import Wrapper, function, several, uniform
 
 __all__ = [
     "CircularPad1d",

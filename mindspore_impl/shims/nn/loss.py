@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mindspore import Tensor
 
-from mindspore_impl.adapters.nn.base import Wrapper
+from mindspore_impl.shims.nn.base import Wrapper
 
 __all__ = [
     "BCELoss",

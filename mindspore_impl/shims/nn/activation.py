@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mindspore import Tensor, nn
 
-from mindspore_impl.adapters.nn.base import Wrapper, constant, function
+from mindspore_impl.shims.nn.base import Wrapper, constant, function
 
 __all__ = [
     "CELU",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.pointwise import number, promoted
+from mindspore_impl.shims.pointwise import number, promoted
 
 __all__ = [
     "argsort", "bucketize", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "nonzero", "scatter", "scatter_add",

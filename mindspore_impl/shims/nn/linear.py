@@ -6,7 +6,7 @@ import math
 
 from mindspore import Tensor, nn, ops
 
-from mindspore_impl.adapters.nn.base import Wrapper, bell, function, uniform
+from mindspore_impl.shims.nn.base import Wrapper, bell, function, uniform
 
 __all__ = [
     "Bilinear",

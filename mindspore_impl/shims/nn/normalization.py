@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 
-from mindspore_impl.adapters.nn.base import Wrapper, constant, function, several
+from mindspore_impl.shims.nn.base import Wrapper, constant, function, several
 
 __all__ = [
     "BatchNorm1d",

@@ -7,7 +7,7 @@ import math
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.pointwise import floating, level, number, promoted, signbit
+from mindspore_impl.shims.pointwise import floating, level, number, promoted, signbit
 
 __all__ = [
     "add", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum", "mul", "pow",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.pointwise import WIDEST
+from mindspore_impl.shims.pointwise import WIDEST
 
 __all__ = [
     "broadcast_tensors",

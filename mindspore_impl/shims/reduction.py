@@ -7,8 +7,8 @@ import math
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.arithmetic import maximum, minimum
-from mindspore_impl.adapters.pointwise import floating, number, root
+from mindspore_impl.shims.arithmetic import maximum, minimum
+from mindspore_impl.shims.pointwise import floating, number, root
 
 __all__ = [
     "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diff", "dist", "logcumsumexp", "logsumexp",

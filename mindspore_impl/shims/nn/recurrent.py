@@ -7,9 +7,9 @@ from typing import Any
 
 from mindspore import Tensor, nn, ops
 
-from mindspore_impl.adapters.activation import tanh
-from mindspore_impl.adapters.network import dropout, linear
-from mindspore_impl.adapters.nn.base import uniform
+from mindspore_impl.shims.activation import tanh
+from mindspore_impl.shims.network import dropout, linear
+from mindspore_impl.shims.nn.base import uniform
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.adapters.algebra import chain_matmul
-from mindspore_impl.adapters.reduction import norm as _norm
+from mindspore_impl.shims.algebra import chain_matmul
+from mindspore_impl.shims.reduction import norm as _norm
 
 __all__ = ["cholesky", "inv", "matrix_norm", "multi_dot", "norm", "solve", "vecdot", "vector_norm"]
 

@@ -6,9 +6,9 @@ import math
 
 from mindspore import Tensor, ops
 
-from mindspore_impl.adapters.activation import fine, softplus
-from mindspore_impl.adapters.arithmetic import minimum, number
-from mindspore_impl.adapters.network import pairwise_distance
+from mindspore_impl.shims.activation import fine, softplus
+from mindspore_impl.shims.arithmetic import minimum, number
+from mindspore_impl.shims.network import pairwise_distance
 
 __all__ = [
     "binary_cross_entropy",

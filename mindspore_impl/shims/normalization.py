@@ -5,8 +5,8 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.adapters.arithmetic import number
-from mindspore_impl.adapters.reduction import norm
+from mindspore_impl.shims.arithmetic import number
+from mindspore_impl.shims.reduction import norm
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
 

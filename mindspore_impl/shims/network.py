@@ -7,10 +7,10 @@ import math
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.adapters.activation import fine
-from mindspore_impl.adapters.arithmetic import number
-from mindspore_impl.adapters.normalization import normalize
-from mindspore_impl.adapters.reduction import norm
+from mindspore_impl.shims.activation import fine
+from mindspore_impl.shims.arithmetic import number
+from mindspore_impl.shims.normalization import normalize
+from mindspore_impl.shims.reduction import norm
 
 __all__ = [
     "alpha_dropout",

@@ -9,11 +9,11 @@ from typing import Any
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from mindspore_impl.adapters.activation import gelu
-from mindspore_impl.adapters.network import dropout, linear
-from mindspore_impl.adapters.nn.base import constant, uniform
-from mindspore_impl.adapters.nn.linear import Linear
-from mindspore_impl.adapters.nn.normalization import LayerNorm
+from mindspore_impl.shims.activation import gelu
+from mindspore_impl.shims.network import dropout, linear
+from mindspore_impl.shims.nn.base import constant, uniform
+from mindspore_impl.shims.nn.linear import Linear
+from mindspore_impl.shims.nn.normalization import LayerNorm
 
 __all__ = ["MultiheadAttention", "TransformerDecoderLayer", "TransformerEncoderLayer"]
 

@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from mindspore_impl.adapters.pointwise import number, root
+from mindspore_impl.shims.pointwise import number, root
 
 __all__ = [
     "adaptive_avg_pool1d",
