@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-
 from common.adaptation import Plan, initial_values, resolve
+
 from common.backend import IGNORE, Batch, EngineSettings
 from common.config.schema import AdaptationConfig, ModelConfig, TargetConfig
 from common.models import ModelSpec, load_model_spec

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from common.adaptation import LoraArguments, PlanStep, initial_values, merge_arrays
+from common.adaptation.merge import merged_weight, placement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.adaptation import LoraArguments, PlanStep, initial_values, merge_arrays
-from common.adaptation.merge import merged_weight, placement
 from common.models import bert, gpt2
 from common.models.specs import ModelSpec
 from common.random import normal, uniform

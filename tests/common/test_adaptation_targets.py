@@ -5,10 +5,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 import pytest
+from common.adaptation import coverage_table, partial_coverage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.adaptation import coverage_table, partial_coverage
 from common.config.schema import TargetConfig
 from common.errors import InputError
 from tests.support import plan_for, tiny_spec

@@ -8,9 +8,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from common.adaptation.peft_format import load_adapter, read_adapter, save_adapter
 from common.adaptation.plan import LoraArguments, Plan, PlanStep
+
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
 from common.models.specs import ModelSpec, ModuleSpec

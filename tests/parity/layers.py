@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
-
 from common.adaptation import PlanStep
 
 
@@ -17,8 +16,8 @@ def wrapped(
     if half.__name__ == "pytorch_impl":
         import torch
 
-        from pytorch_impl.lora import wrap
-        from pytorch_impl.modules import Conv1D, Embedding, Linear
+        from pytorch_impl.layers.lora import wrap
+        from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
 
         sizes = (step.in_features, step.out_features)
         base = {
@@ -32,8 +31,8 @@ def wrapped(
         return wrap(base.requires_grad_(False), step, values)
     from mindspore import Tensor
 
-    from mindspore_impl.lora import wrap
-    from mindspore_impl.modules import Conv1D, Embedding, Linear
+    from mindspore_impl.layers.lora import wrap
+    from mindspore_impl.layers.modules import Conv1D, Embedding, Linear
 
     base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](
         step.path, step.in_features, step.out_features

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from common.adaptation import initial_values, merge_arrays
 from common.adaptation.peft_format import load_adapter, save_adapter
+
 from common.backend import load
 from common.errors import InputError
 from common.models import load_model_spec, save_pretrained

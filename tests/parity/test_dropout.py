@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from common.adaptation import initial_values
+
 from common.backend import load
 from common.dropout import kept, step_key
 from tests.support import KINDS, ONE_LAYER, TARGETS, assert_near, build_engine, make_batch, plan_for, tiny_spec
@@ -17,7 +17,7 @@ SHAPES = [(7, 5), (3, 4, 6), (2, 3, 4, 4), (1, 1)]
 def torch_dropout(path, p, key, x, upstream):
     import torch
 
-    from pytorch_impl.dropout import Dropout, DropoutKey
+    from pytorch_impl.layers.dropout import Dropout, DropoutKey
 
     module = Dropout(path, p)
     module.key = DropoutKey("cpu")
@@ -31,7 +31,7 @@ def torch_dropout(path, p, key, x, upstream):
 def mindspore_dropout(path, p, key, x, upstream, compiled=True):
     import mindspore as ms
 
-    from mindspore_impl.dropout import Dropout, DropoutKey
+    from mindspore_impl.layers.dropout import Dropout, DropoutKey
 
     cell = Dropout(path, p).set_train(True)
     source = DropoutKey("cpu")

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from common.adaptation import initial_values
+
 from common.backend import FAST_PATHS, load
 from tests.support import KINDS, TARGETS, assert_all_near, assert_near, build_engine, make_batch, plan_for, tiny_spec
 from tests.tolerances import ACCUMULATION, STEP_LOSS
@@ -66,7 +66,7 @@ def test_nothing_of_the_size_of_the_probabilities_is_kept(monkeypatch):
     import torch
 
     from pytorch_impl import attention as module
-    from pytorch_impl.dropout import Dropout, DropoutKey
+    from pytorch_impl.layers.dropout import Dropout, DropoutKey
 
     monkeypatch.setattr(module, "KEPT", 2 * 4 * 64 * 64 - 1)
     dropout = Dropout("layer", 0.1).train()
@@ -96,7 +96,7 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
     import torch
 
     from pytorch_impl import attention as module
-    from pytorch_impl.dropout import Dropout, DropoutKey
+    from pytorch_impl.layers.dropout import Dropout, DropoutKey
 
     layer = Dropout("layer", dropout).train()
     layer.key = DropoutKey("cpu")
@@ -136,7 +136,7 @@ def test_few_probabilities_are_attended_to_as_torch_does_it(monkeypatch, seq, ma
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     from pytorch_impl import attention as module
-    from pytorch_impl.dropout import Dropout
+    from pytorch_impl.layers.dropout import Dropout
 
     layer = torch.nn.Module().train()
     torch.manual_seed(0)
@@ -162,7 +162,7 @@ def test_attention_with_other_scores_is_refused():
     import torch
 
     from common.errors import InputError
-    from pytorch_impl.attention import _attend
+    from pytorch_impl.layers.attention import _attend
 
     with pytest.raises(InputError, match="softcap"):
         _attend(torch.nn.Module(), *(torch.zeros(1, 1, 2, 2),) * 3, None, softcap=30.0)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from common.adaptation import LoraArguments, PlanStep
 from common.adaptation.merge import placed_b
+
 from common.errors import InputError
 from tests.parity import oracle
 from tests.parity.layers import forward_backward, wrapped

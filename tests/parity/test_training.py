@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from common.adaptation import initial_values
+
 from common.backend import load
 from common.config.schema import DataConfig, ModelConfig
 from common.data import BatchPlan, encode, load_dataset, load_tokenizer

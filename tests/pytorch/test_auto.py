@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from common.adaptation import coverage_table, merge_arrays
+
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.models import load_model_spec, save_pretrained

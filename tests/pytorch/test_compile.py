@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-
 from common.adaptation import initial_values
+
 from common.backend import load
 from tests.support import TARGETS, assert_near, build_engine, make_batch, plan_for, tiny_spec
 from tests.tolerances import STEP_LOSS
