@@ -139,7 +139,10 @@ def _functions(
     loss = task(model.task).loss
 
     def named(arrays):
-        return dict(zip(names, arrays, strict=True))
+        inputs = {}
+        for index in range(len(names)):  # graphs know neither zip nor dict()
+            inputs[names[index]] = arrays[index]
+        return inputs
 
     def scaled_loss(scale, *arrays):
         loss_sum = loss(model, named(arrays))[0]

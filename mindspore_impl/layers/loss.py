@@ -1,5 +1,6 @@
-"""Mirrors pytorch_impl.layers.loss; differs: shapes are fixed in a graph, so that positions without a label are computed and left out of the sum, and the gradient
-formed by hand is for a frozen W. Like `fused` it is only for steps that are compiled together with their gradient, or not at all.
+"""Mirrors pytorch_impl.layers.loss; differs: shapes are fixed in a graph, so that positions without a target are computed
+and left out of the sum, and the hand-written gradient is for a frozen W. Like `fused` it is only for steps that are
+compiled together with their gradient, or not at all.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ from common.dropout import counters, limit, step_key
 
 __all__ = ["Dropout", "DropoutKey", "share_key"]
 
-)  #: of a configuration of `transformers`, in whatever family
-
 
 class DropoutKey:
     """The key of the step that is being computed, shared by every dropout of a model."""

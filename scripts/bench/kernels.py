@@ -3,7 +3,8 @@
 
     python scripts/bench/kernels.py [--threads 2] [-o runs/bench/kernels.json]
 
-torch: seconds of float32 products through MKL and through `pytorch_impl.layers.modules.product`, of attention forward and backward, of a language model's softmax.
+torch: seconds of float32 products through MKL and through `pytorch_impl.layers.modules.product`,
+of attention forward and backward, of a language model's softmax.
 MindSpore: bytes that a compiled graph keeps, for each element of the results of 20 operators of a kind, after it has run; and seconds of one operator.
 """
 
