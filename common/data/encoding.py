@@ -79,6 +79,7 @@ class Encoded:
     max_length: int
     truncated: int = 0  #: examples of which tokens were cut off
     tokens: Mapping[str, int] = field(default_factory=dict)  #: special tokens by name, and ``vocabulary``
+    sizes: Mapping[str, int] = field(default_factory=dict)  #: of the axes that fields may have besides batch and seq
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -116,7 +117,8 @@ def encode(
     special = {"mask": tokenizer.mask_token_id, "end": tokenizer.eos_token_id, "vocabulary": len(tokenizer)}
     known = {name: number for name, number in special.items() if number is not None}
     columns = _unpacked(stored)
-    return Encoded(task, schema, columns, tokenizer.pad_token_id, config.max_length, truncated, known)
+    sizes = {"label": len(data.label_names or ())}
+    return Encoded(task, schema, columns, tokenizer.pad_token_id, config.max_length, truncated, known, sizes)
 
 
 def tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, **options: object) -> Iterator[np.ndarray]:
