@@ -10,20 +10,21 @@ import numpy as np
 from common.backend.batch import Batch, Field
 from common.backend.contract import EvalResult
 from common.data.encoding import Columns, Encoded
-from common.data.roles import LABELS, TEXT, TEXT_PAIR, label_set_names
+from common.data.roles import LABELS, label_set_names
 from common.data.texts import encode_texts
 from common.distributed import Group
 from common.errors import InputError, RunError
 from common.models.specs import ModelSpec
 from common.tasks.collecting import Rows
-from common.tasks.task import Answer, Draw, Task
+from common.tasks.task import Answer, Draw
+from common.tasks.texts import TextTask
 
 __all__ = ["MEMBER", "THRESHOLD", "MultiLabelClassification", "multi_label_metrics"]
 
 THRESHOLD = 0.5  #: a label is predicted where its probability exceeds it
 
 
-class MultiLabelClassification(Task):
+class MultiLabelClassification(TextTask):
     """Binary cross-entropy of every label. ``labels`` ``(batch, labels)`` float32 is 0 or 1; ``scored`` ``(batch,)``
     int32 is 1 in rows whose labels are known, which may have none. Logits ``(batch, labels)``.
 
@@ -31,9 +32,7 @@ class MultiLabelClassification(Task):
     """
 
     name = "multi-label-classification"
-    head = "sequence"
-    peft_type = "SEQ_CLS"
-    roles = (TEXT, TEXT_PAIR, LABELS)
+    roles = (*TextTask.roles, LABELS)
     FIELDS = (Field("labels", ("batch", "label"), "float32", default=0.0), Field("scored", ("batch",), default=0))
     outputs = ("logits",)
     metrics = {  # noqa: RUF012
@@ -75,11 +74,6 @@ class MultiLabelClassification(Task):
     def evaluator(self, encoded: Encoded) -> _Evaluator:
         """Metrics of `multi_label_metrics`."""
         return _Evaluator(encoded)
-
-    def parse(self, line: str) -> dict[str, Any]:
-        """``text`` or ``text TAB text_pair``."""
-        text, tab, pair = line.partition("\t")
-        return {"text": text, "text_pair": pair} if tab else {"text": text}
 
     def answers(
         self, rows: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, np.ndarray]], labels: Sequence[str]

@@ -10,25 +10,24 @@ import numpy as np
 from common.backend.batch import Batch, Field
 from common.backend.contract import EvalResult
 from common.data.encoding import Columns, Encoded
-from common.data.roles import SCORE, TEXT, TEXT_PAIR
+from common.data.roles import SCORE
 from common.data.texts import encode_texts
 from common.distributed import Group
 from common.errors import InputError, RunError
 from common.models.specs import ModelSpec
 from common.tasks.collecting import Rows
-from common.tasks.task import Answer, Draw, Task
+from common.tasks.task import Answer, Draw
+from common.tasks.texts import TextTask
 
 __all__ = ["MEMBER", "Regression", "correlation", "ranks", "regression_metrics"]
 
 
-class Regression(Task):
+class Regression(TextTask):
     """Squared error. ``labels`` ``(batch,)`` float32; ``scored`` ``(batch,)`` int32 is 1 where there is one, since no
     number could stand for none. Predictions ``(batch, 1)``."""
 
     name = "regression"
-    head = "sequence"
-    peft_type = "SEQ_CLS"
-    roles = (TEXT, TEXT_PAIR, SCORE)
+    roles = (*TextTask.roles, SCORE)
     FIELDS = (Field("labels", ("batch",), "float32", default=0.0), Field("scored", ("batch",), default=0))
     outputs = ("predictions",)
     metrics = {"loss": False, "mse": False, "mae": False, "pearson": True, "spearman": True}  # noqa: RUF012
@@ -65,11 +64,6 @@ class Regression(Task):
     def evaluator(self, encoded: Encoded) -> _Evaluator:
         """Metrics of `regression_metrics`."""
         return _Evaluator(encoded)
-
-    def parse(self, line: str) -> dict[str, Any]:
-        """``text`` or ``text TAB text_pair``."""
-        text, tab, pair = line.partition("\t")
-        return {"text": text, "text_pair": pair} if tab else {"text": text}
 
     def answers(
         self, rows: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, np.ndarray]], labels: Any
