@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import LoraArguments, PlanStep, initial_values, merge_arrays
-from common.adaptation.merge import merged_weight, placement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.models import bert, gpt2
+from common.methods.lora import LoraArguments, placement
+from common.methods.merge import merge_arrays, merged_weight
 from common.models.specs import ModelSpec
 from common.random import normal, uniform
-from tests.support import assert_identical, nonzero_values, plan_for, tiny_spec
+from tests.support import assert_identical, lora_edit, nonzero_values, plan_for, tiny_spec
 
 HEAD = 4614  # 6 labels of 768, with biases
 
@@ -71,9 +70,9 @@ def test_peft_counts_the_same(targets, theirs, rank):
 def test_starting_values_are_kaiming_uniform_and_zero():
     spec = tiny_spec("bert", hidden_size=256, num_attention_heads=4)
     plan = plan_for(spec, ["*.query", "*.word_embeddings"], rank=8)
-    values = initial_values(plan, 3)
+    values = plan.initial_values(3)
     assert {name: array.shape for name, array in values.items()} == {
-        name: shape for step in plan.steps for name, shape in step.shapes().items()
+        name: shape for step in plan.edits for name, shape in step.shapes().items()
     }
     for name, array in values.items():
         assert array.dtype == np.float32
@@ -135,7 +134,7 @@ def test_merged_weights_hold_each_slice_where_it_belongs_and_leave_the_rest(mark
     edges = [i for i in range(len(marks) + 1) if (marks[i] if i < len(marks) else 0) != (marks[i - 1] if i else 0)]
     slices = tuple((f"s{i}", start, stop) for i, (start, stop) in enumerate(zip(edges[::2], edges[1::2], strict=True)))
     out = len(marks)
-    step = PlanStep("m", "lora", kind, 5, out, LoraArguments(rank, 3.0, 0.0, stabilised, slices))
+    step = lora_edit("m", "lora", kind, 5, out, LoraArguments(rank, 3.0, 0.0, stabilised, slices))
     generator = np.random.default_rng(seed)
     adapter = {name: generator.normal(size=shape).astype(np.float32) for name, shape in step.shapes().items()}
     weight = generator.normal(size=(out, 5)).astype(np.float32)
@@ -158,7 +157,7 @@ def test_merged_weights_hold_each_slice_where_it_belongs_and_leave_the_rest(mark
 
 
 def test_the_reported_error_is_that_of_the_rounding():
-    step = PlanStep("m", "lora", "linear", 2, 2, LoraArguments(1, 1.0))
+    step = lora_edit("m", "lora", "linear", 2, 2, LoraArguments(1, 1.0))
     adapter = {"m.lora_A": np.float32([[1, 0]]), "m.lora_B": np.float32([[1], [0]])}
     exact, error = merged_weight(step, np.float32([[1, 0], [0, 1]]), adapter)
     assert (exact.tolist(), error) == ([[2, 0], [0, 1]], 0.0)
@@ -179,8 +178,8 @@ def test_merged_arrays_are_a_whole_model_with_the_trained_head_and_biases():
     arrays, errors = merge_arrays(plan, spec, trained)
     assert set(arrays) == set(spec.arrays)
     changed = {name for name in arrays if not np.array_equal(arrays[name], spec.arrays[name])}
-    assert changed == set(plan.trained) | {f"{step.path}.weight" for step in plan.steps}
-    assert set(errors) == {step.path for step in plan.steps}
+    assert changed == set(plan.trained) | {f"{step.path}.weight" for step in plan.edits}
+    assert set(errors) == {step.path for step in plan.edits}
     assert_identical(spec.arrays, before)
     full = plan_for(spec, (), method="full")
     new = {name: array + 1 for name, array in spec.arrays.items()}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 import pytest
-from common.adaptation import coverage_table, partial_coverage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config.schema import TargetConfig
+from common.config.schema import Target
 from common.errors import InputError
+from common.methods.coverage import coverage_table, partial_coverage
 from tests.support import plan_for, tiny_spec
 
 BERT, GPT2, CLASSIFIER = tiny_spec("bert"), tiny_spec("gpt2"), tiny_spec("gpt2-classifier")
@@ -18,7 +18,7 @@ ADAPTABLE = [module.path for module in BERT.modules if module.kind != "layernorm
 
 
 def paths(plan):
-    return [step.path for step in plan.steps]
+    return [step.path for step in plan.edits]
 
 
 @settings(deadline=None)
@@ -120,10 +120,8 @@ def test_unknown_slices_name_those_there_are():
 
 
 def test_the_first_pattern_takes_a_module_and_its_rank_with_it():
-    plan = plan_for(
-        BERT, [TargetConfig("*.0.attention.self.query", rank=4, alpha=1.0), TargetConfig("*.query")], rank=2, alpha=6.0
-    )
-    assert [(step.arguments.rank, step.arguments.scaling) for step in plan.steps] == [(4, 0.25), (2, 3.0)]
+    plan = plan_for(BERT, [Target("*.0.attention.self.query", rank=4, alpha=1.0), Target("*.query")], rank=2, alpha=6.0)
+    assert [(step.arguments.rank, step.arguments.scaling) for step in plan.edits] == [(4, 0.25), (2, 3.0)]
     assert [pattern for pattern, _ in plan.pattern_paths] == ["*.0.attention.self.query", "*.query"]
 
 
@@ -187,7 +185,7 @@ def test_the_coverage_table_of_full_and_head_training_has_no_patterns():
     for method in ("full", "head"):
         plan = plan_for(BERT, (), method=method)
         assert "pattern" not in coverage_table(plan, BERT)
-        assert plan.steps == ()
+        assert plan.edits == ()
     assert plan_for(BERT, (), method="full").counts()["total"] == BERT.parameter_count()
     assert plan_for(BERT, (), method="head").counts() == {
         "lora_A": 0,

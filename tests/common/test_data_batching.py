@@ -37,7 +37,7 @@ def test_an_epoch_holds_every_example_exactly_once(lengths, micro, accumulation,
     encoded = ragged(lengths)
     plan = BatchPlan(encoded, micro * accumulation, micro, multiple, seed)
     steps = list(plan.epoch(epoch))
-    assert len(steps) == plan.steps_per_epoch == len(plan.indices(epoch))
+    assert len(steps) == plan.edits_per_epoch == len(plan.indices(epoch))
     seen = [label for step in steps for batch in step for label in batch["labels"].tolist() if label != IGNORE]
     assert sorted(seen) == list(range(len(lengths)))
     assert all(len(step) == accumulation for step in steps[:-1])

@@ -10,7 +10,8 @@ import pytest
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
-from common.models import load_model_spec, save_pretrained
+from common.models.checkpoint import save_pretrained
+from common.models.loading import load_model_spec
 from tests.support import KINDS, assert_identical, tiny_spec
 
 LABELS = ("class0", "class1", "class2")

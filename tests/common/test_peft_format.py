@@ -8,12 +8,16 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from common.adaptation.peft_format import load_adapter, read_adapter, save_adapter
-from common.adaptation.plan import LoraArguments, Plan, PlanStep
 
+from common.artifacts.adapter import load as load_adapter
+from common.artifacts.adapter import read_adapter
+from common.artifacts.adapter import save as save_adapter
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
+from common.methods.lora import LoraArguments
+from common.methods.plan import Plan
 from common.models.specs import ModelSpec, ModuleSpec
+from tests.support import lora_edit
 
 WIDTH = 8
 QV = (("q", 0, WIDTH), ("v", 2 * WIDTH, 3 * WIDTH))
@@ -87,7 +91,7 @@ def make_plan(spec: ModelSpec, targets: dict[str, LoraArguments], bias: str = "n
     """LoRA on the modules ``targets``, with the head and the biases that ``bias`` names."""
     modules = {module.path: module for module in spec.modules}
     steps = tuple(
-        PlanStep(path, "lora", modules[path].kind, modules[path].in_features, modules[path].out_features, given)
+        lora_edit(path, "lora", modules[path].kind, modules[path].in_features, modules[path].out_features, given)
         for path, given in targets.items()
     )
     biased = {"none": (), "lora_only": tuple(targets), "all": tuple(modules)}[bias]
@@ -125,7 +129,7 @@ def merged_logits(model, plan: Plan, arrays: dict[str, np.ndarray]) -> np.ndarra
     with torch.no_grad():
         for name in plan.trained:
             parameters[name].copy_(torch.from_numpy(arrays[name]))
-        for step in plan.steps:
+        for step in plan.edits:
             down, up = (arrays[name].astype(np.float64) for name in step.shapes())
             delta, rank, row = np.zeros((step.out_features, step.in_features)), step.arguments.rank, 0
             for index, (start, stop) in enumerate(step.ranges):
@@ -359,7 +363,7 @@ def test_config_holds_only_entries_that_differ_from_pefts_defaults(bert):
 
 
 def test_fused_slices_are_placed_as_blocks():
-    step = PlanStep("c", "lora", "conv1d", 2, 6, LoraArguments(1, 5.0, slices=(("q", 0, 2), ("v", 4, 6))))
+    step = lora_edit("c", "lora", "conv1d", 2, 6, LoraArguments(1, 5.0, slices=(("q", 0, 2), ("v", 4, 6))))
     from common.adaptation.peft_format import _export
 
     exported = _export(step, np.array([[1, 2], [3, 4]], np.float32), np.array([[5], [6], [7], [8]], np.float32))

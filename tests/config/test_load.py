@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import CONFIG_DIRECTORY, ExperimentConfig, TargetConfig, from_yaml, load_config, to_yaml
+from common.config import CONFIG_DIRECTORY, ExperimentConfig, Target, from_yaml, load_config, to_yaml
 from common.config.convert import field_types
 from common.config.rules import RANGES
 from common.errors import InputError
@@ -39,7 +39,7 @@ def test_a_file_holds_only_differences_from_the_defaults(write):
     config = load_config(write(MINIMAL))
     assert config.name == "trial"
     assert (config.seed, config.optimization.schedule, config.training.epochs) == (42, "linear", 3.0)
-    assert config.adaptation.targets == (TargetConfig("*.query"),)
+    assert config.adaptation.targets == (Target("*.query"),)
 
 
 def test_name_comes_from_argument_then_file_then_stem(write):
@@ -77,7 +77,7 @@ def test_whole_numbers_stay_whole(write):
 
 def test_targets_may_carry_their_own_rank(write):
     config = load_config(write(MINIMAL), ["adaptation.targets=[a, {pattern: b, rank: 2, alpha: 3}]"])
-    assert config.adaptation.targets == (TargetConfig("a"), TargetConfig("b", 2, 3.0))
+    assert config.adaptation.targets == (Target("a"), Target("b", 2, 3.0))
 
 
 def test_all_faults_of_a_file_are_shown_together_each_with_its_line(write):

@@ -5,12 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
-from common.adaptation import PlanStep
 
 
-def wrapped(
-    half: ModuleType, step: PlanStep, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]
-):
+def wrapped(half: ModuleType, step: Edit, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]):
     """A base layer of ``step.kind`` with these values, wrapped."""
     values = {f"{step.path}.{name}": array for name, array in adapter.items()}
     if half.__name__ == "pytorch_impl":

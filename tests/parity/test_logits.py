@@ -7,7 +7,8 @@ import pytest
 
 from common.config.schema import ModelConfig
 from common.data import load_tokenizer
-from common.models import load_model_spec, save_pretrained
+from common.models.checkpoint import save_pretrained
+from common.models.loading import load_model_spec
 from tests.support import assert_near, build_engine, make_batch, model_config, plan_for, tiny_spec
 from tests.tolerances import BERT_LOGITS_ABS, GPT2_LOGITS_ABS
 

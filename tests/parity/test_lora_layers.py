@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import LoraArguments, PlanStep
-from common.adaptation.merge import placed_b
 
 from common.errors import InputError
+from common.methods.lora import LoraArguments, placed_b
 from tests.parity import oracle
 from tests.parity.layers import forward_backward, wrapped
-from tests.support import assert_all_near, assert_near
+from tests.support import assert_all_near, assert_near, lora_edit
 from tests.tolerances import LAYER
 
 IN, OUT, RANK = 6, 12, 2
@@ -30,10 +29,10 @@ INPUTS = {
 
 
 def make_step(kind: str, slices: str = "whole", rank_stabilized: bool = False) -> PlanStep:
-    return PlanStep("base", "lora", kind, IN, OUT, LoraArguments(RANK, 3.0, 0.0, rank_stabilized, SLICES[slices]))
+    return lora_edit("base", "lora", kind, IN, OUT, LoraArguments(RANK, 3.0, 0.0, rank_stabilized, SLICES[slices]))
 
 
-def draw(step: PlanStep, seed: int = 0):
+def draw(step: Edit, seed: int = 0):
     """Weight in the layout of the kind, bias, adapter; float32 and nowhere zero."""
     generator = np.random.default_rng(seed)
     weight = generator.normal(size=(OUT, IN) if step.kind == "linear" else (IN, OUT)).astype(np.float32)
@@ -125,7 +124,7 @@ def test_placed_b_is_zero_outside_its_blocks(slices):
 def test_slices_agree_with_the_fused_layer_of_loralib(half, enabled):
     loralib, torch = pytest.importorskip("loralib"), pytest.importorskip("torch")
     slices = tuple((name, 4 * i, 4 * i + 4) for i, name in enumerate("qkv") if enabled[i])
-    step = PlanStep("base", "lora", "linear", IN, OUT, LoraArguments(RANK, 3.0, 0.0, False, slices))
+    step = lora_edit("base", "lora", "linear", IN, OUT, LoraArguments(RANK, 3.0, 0.0, False, slices))
     weight, bias, adapter = draw(step)
     theirs = loralib.MergedLinear(IN, OUT, r=RANK, lora_alpha=3, enable_lora=enabled, merge_weights=False)
     theirs.weight.data, theirs.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)

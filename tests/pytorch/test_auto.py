@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import coverage_table, merge_arrays
 
 from common.config.schema import ModelConfig
 from common.errors import InputError
-from common.models import load_model_spec, save_pretrained
+from common.methods.coverage import coverage_table
+from common.methods.merge import merge_arrays
+from common.models.checkpoint import save_pretrained
+from common.models.loading import load_model_spec
 from tests.support import assert_near, build_engine, plan_for
 from tests.tolerances import BERT_LOGITS_ABS, MERGED_ABS
 
@@ -66,7 +68,7 @@ def test_other_families_are_adapted_trained_and_merged(name, tmp_path):
     assert (spec.family, set(spec.head)) == (name, head)
     assert {parameter.rsplit(".", 1)[0] for parameter in spec.new_parameters} == head
     plan = plan_for(spec, targets)
-    assert len(plan.steps) == 4
+    assert len(plan.edits) == 4
     assert "0-1" in coverage_table(plan, spec)
     engine = build_engine(half, spec, plan)
     first = engine.eval_step(BATCH)
