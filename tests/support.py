@@ -63,6 +63,11 @@ def plan_for(spec: ModelSpec, targets: Sequence[str | Target] = (), method: str 
     return found.plan(found.Options(method, **options), spec)
 
 
+def unfrozen(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Shapes of the base parameters that are trained."""
+    return {parameter.name: parameter.shape for parameter in plan.unfrozen}
+
+
 def nonzero_values(plan: Plan, seed: int = 0, std: float = 0.1) -> dict[str, np.ndarray]:
     """Start values without zeros: with B = 0 the gradient of A is zero and proves nothing."""
     values = plan.initial_values(seed)

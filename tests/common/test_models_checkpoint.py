@@ -264,7 +264,7 @@ def test_configurations_that_no_model_has_are_refused(kind, entries, message):
 
 
 def test_a_task_the_family_does_not_have_is_refused():
-    with pytest.raises(InputError, match="bert has no language-modeling"):
+    with pytest.raises(InputError, match="bert has no head for language-modeling"):
         load_model_spec(ModelConfig(None, "language-modeling", None, None, {"model_type": "bert"}), None, 60, 0, 0)
 
 

@@ -36,7 +36,7 @@ WIDE = {
 def outputs(engine, batch) -> np.ndarray:
     """Class logits, or logits at each row's last real token."""
     if engine.plan.head:
-        return engine.eval_step(batch).logits
+        return engine.eval_step(batch).outputs["logits"]
     return engine.logits_at(batch, batch["attention_mask"].sum(1).astype(np.int32) - 1)
 
 
@@ -152,7 +152,7 @@ def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(
 def test_equal_arrays_give_byte_equal_adapters_from_either_half(kind, tmp_path):
     spec = tiny_spec(kind)
     plan = plan_for(spec, TARGETS[kind], bias="all")
-    arrays = nonzero_values(plan) | {name: spec.arrays[name] for name in plan.trained}
+    arrays = nonzero_values(plan) | {name: spec.arrays[name] for name in unfrozen(plan)}
     for name in ("pytorch", "mindspore"):
         engine = build_engine(load(name), spec, plan, plan.initial_values(1))
         engine.load_trainable(arrays)

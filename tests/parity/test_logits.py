@@ -64,7 +64,9 @@ def test_pretrained_encoder_gives_the_logits_of_transformers(half, minilm_folder
     assert batch["attention_mask"].min() == 0
     expected = reference(tmp_path, "sequence-classification", batch)
     assert np.abs(expected).max() > 0.3
-    assert_near(frozen_engine(half, loaded).eval_step(batch).logits, expected, BERT_LOGITS_ABS, absolute=True)
+    assert_near(
+        frozen_engine(half, loaded).eval_step(batch).outputs["logits"], expected, BERT_LOGITS_ABS, absolute=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def test_tiny_model_of_each_kind_gives_the_logits_of_transformers(half, kind, en
     expected = reference(tmp_path, spec.task, batch)
     engine = frozen_engine(half, spec)
     if spec.head:
-        assert_near(engine.eval_step(batch).logits, expected, BERT_LOGITS_ABS, absolute=True)
+        assert_near(engine.eval_step(batch).outputs["logits"], expected, BERT_LOGITS_ABS, absolute=True)
     else:
         positions = batch["attention_mask"].sum(1).astype(np.int32) - 1
         assert_near(
