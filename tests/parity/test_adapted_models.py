@@ -23,6 +23,7 @@ from tests.support import (
     nonzero_values,
     plan_for,
     tiny_spec,
+    unfrozen,
 )
 from tests.tolerances import BERT_LOGITS_ABS, MERGE_ROUNDING, MERGED_ABS
 
