@@ -35,7 +35,7 @@ class MultiLabelClassification(TextTask):
     roles = (*TextTask.roles, LABELS)
     FIELDS = (Field("labels", ("batch", "label"), "float32", default=0.0), Field("scored", ("batch",), default=0))
     outputs = ("logits",)
-    metrics = {  # noqa: RUF012
+    metrics = {
         "loss": False,
         "f1_micro": True,
         "f1_macro": True,

@@ -30,7 +30,7 @@ class Regression(TextTask):
     roles = (*TextTask.roles, SCORE)
     FIELDS = (Field("labels", ("batch",), "float32", default=0.0), Field("scored", ("batch",), default=0))
     outputs = ("predictions",)
-    metrics = {"loss": False, "mse": False, "mae": False, "pearson": True, "spearman": True}  # noqa: RUF012
+    metrics = {"loss": False, "mse": False, "mae": False, "pearson": True, "spearman": True}
 
     def entries(self, labels: tuple[str, ...] | None) -> dict[str, Any]:
         """One output without a name, of which `transformers` takes the squared error."""
