@@ -10,7 +10,7 @@ import mindspore as ms
 from mindspore import Parameter, nn
 from mindspore.common.initializer import Constant, Normal, Uniform, initializer
 
-from common.api_mapping.binding import names
+from common.api_mapping.names import named
 
 __all__ = ["Wrapper", "bell", "constant", "function", "several", "uniform"]
 
@@ -18,7 +18,7 @@ __all__ = ["Wrapper", "bell", "constant", "function", "several", "uniform"]
 def function(name: str) -> Callable[..., Any]:
     """The adapter of torch's function, or MindSpore's own function where that needs none; looked up late, since both come after the adapters."""
     mapping = importlib.import_module("mindspore_impl.mapping")
-    row = names("torch", "torch.nn.functional").get(name)
+    row = named("torch", "torch.nn.functional").get(name)
     return (
         mapping.resolve(row.shim)
         if row and row.shim
