@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from mindspore import Tensor, mint, ops
 from common.api_mapping import lock
 from common.api_mapping import record as recorder
 from common.api_mapping.arrays import Array, DType, Host
-from common.api_mapping.binding import bind
+from common.api_mapping.binding import bind, refusing
 from common.api_mapping.names import Name
 from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
@@ -52,8 +52,8 @@ def resolve(target: str) -> Callable[..., Any]:
 
 def bound(rows: Mapping[str, Name]) -> dict[str, Any]:
     """What a namespace offers under the names of ``rows``: see `common.api_mapping.binding.bind`."""
-    device, version = ms.get_context("device_target"), ms.__version__
-    return bind(rows, lock.load(device, version), resolve, device, version)
+    place = ms.get_context("device_target"), ms.__version__
+    return bind(rows, lock.load(*place), resolve, partial(refusing, constant=ops.constexpr), place)
 
 
 def expression(text: str) -> Callable[..., Any]:

@@ -38,8 +38,8 @@ def bind(
     rows: Mapping[str, Name],
     locked: Mapping[str, Any],
     resolve: Callable[[str], Any],
-    device: str,
-    version: str,
+    refuse: Callable[[Name, str], Any],
+    place: tuple[str, str],
 ) -> dict[str, Any]:
     """Name to callable for every row.
 
@@ -47,33 +47,40 @@ def bind(
         rows: rows by the name that they get.
         locked: entries of the lock file for the device and version, by row name.
         resolve: the function or class of a target; AttributeError or ImportError where the framework has none.
-        device: MindSpore's device, for the message.
-        version: MindSpore's version, for the message.
+        refuse: makes of a row and a message what raises an error when it is called; see `refusing`.
+        place: MindSpore's device and version, for the message.
 
     Returns:
-        The target's own function or class. Where there is none, a function or class that raises `InputError` when it
-        is called or constructed: it says what was tried and how to probe.
+        The target's own function or class. Where there is none, what ``refuse`` makes: the error says what was tried
+        and how to probe.
     """
     bound = {}
     for name, row in rows.items():
         target = chosen_target(row, locked)
+        if target is None:
+            bound[name] = refuse(row, _message(row, _tried(row, locked), place))
+            continue
         try:
-            bound[name] = resolve(target) if target else refusing(row, _unverified(row, locked, device, version))
+            bound[name] = resolve(target)
         except (AttributeError, ImportError):
-            bound[name] = refusing(row, _absent(row, str(target), device, version))
+            bound[name] = refuse(row, _message(row, f"{target} is not in this MindSpore", place))
     return bound
 
 
-def refuses(function: Any) -> bool:
-    """Whether a bound function or class stands for a name without a verified target."""
-    return hasattr(function, "_refused")
+def refusing(row: Name, message: str, constant: Callable[[Callable[[], Any]], Callable[[], Any]] | None = None) -> Any:
+    """A function, or for modules and optimizers a class, that raises `InputError` with ``message`` when it is called.
 
+    Args:
+        constant: wraps a function so that it runs in Python also while a graph is compiled.
+    """
 
-def refusing(row: Name, message: str) -> Any:
-    """A function, or for modules and optimizers a class, that raises `InputError` with ``message`` when it is called."""
-
-    def refuse(*_: Any, **__: Any) -> Any:
+    def stop() -> Any:
         raise InputError(message)
+
+    stopped = constant(stop) if constant else stop
+
+    def refuse(*_, **__):
+        return stopped()
 
     if row.kind in ("module", "optimizer"):
         return type(row.leaf, (), {"__init__": refuse, "__doc__": message, "_refused": True})
@@ -83,20 +90,20 @@ def refusing(row: Name, message: str) -> Any:
     return refuse
 
 
-def _unverified(row: Name, locked: Mapping[str, Any], device: str, version: str) -> str:
+def refuses(function: Any) -> bool:
+    """Whether a bound function or class stands for a name without a verified target."""
+    return hasattr(function, "_refused")
+
+
+def _tried(row: Name, locked: Mapping[str, Any]) -> str:
     rejected = locked.get(row.name, {}).get("rejected", {})
     reasons = "; ".join(f"{target}: {why}" for target, why in rejected.items() if target in row.targets)
-    found = f"none of its candidates ({', '.join(row.targets)}) was" + (f" ({reasons})" if reasons else "")
-    return f"{_rule(row, device, version)}; {found}. {_probe(row, device)}"
+    return f"none of its candidates ({', '.join(row.targets)}) was" + (f" ({reasons})" if reasons else "")
 
 
-def _absent(row: Name, target: str, device: str, version: str) -> str:
-    return f"{_rule(row, device, version)}; {target} is not in this MindSpore. {_probe(row, device)}"
-
-
-def _rule(row: Name, device: str, version: str) -> str:
-    return f"{row.name} needs a target that was verified on {device.lower()} with MindSpore {version}"
-
-
-def _probe(row: Name, device: str) -> str:
-    return f"Run: twinlora map probe {row.name} --device {device.lower()}"
+def _message(row: Name, found: str, place: tuple[str, str]) -> str:
+    device, version = place[0].lower(), place[1]
+    return (
+        f"{row.name} needs a target that was verified on {device} with MindSpore {version}; {found}. "
+        f"Run: twinlora map probe {row.name} --device {device}"
+    )
