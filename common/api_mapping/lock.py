@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from common.errors import InputError
 from common.files import write_json
 from common.resources import package_folder
 
-__all__ = ["SHIPPED", "entries", "key", "load", "save", "user_file"]
+__all__ = ["SHIPPED", "entries", "key", "load", "reading", "save", "user_file"]
 
 SHIPPED = package_folder("mindspore_impl") / "mapping.lock.json"
+_FIRST: list[Path] = []
 
 
 def user_file() -> Path:
@@ -34,7 +36,17 @@ def key(device: str, version: str) -> str:
 
 def load(device: str, version: str) -> dict[str, Any]:
     """The rows verified on ``device`` with this MindSpore, the user's before the shipped ones; empty where there are none."""
-    return entries(user_file(), SHIPPED).get(key(device, version), {})
+    return entries(*_FIRST, user_file(), SHIPPED).get(key(device, version), {})
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While the block runs, ``load`` reads ``path`` before the user's file."""
+    _FIRST.insert(0, path)
+    try:
+        yield
+    finally:
+        _FIRST.remove(path)
 
 
 def entries(*paths: Path) -> dict[str, dict[str, Any]]:

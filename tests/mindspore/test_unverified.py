@@ -146,3 +146,21 @@ def test_training_needs_nothing_that_was_not_verified(tmp_path, compiled):
         losses[name] = [event["loss"] for event in map(json.loads, lines) if event["event"] == "step"]
     assert len(losses["here"]) == 3
     assert losses["elsewhere"] == pytest.approx(losses["here"], rel=1e-5)
+
+
+PROBE = """
+from common.api_mapping.running import open_halves, probe_rows, selected
+rows = selected(["nn.Dropout1d", "nn.CrossEntropyLoss", "nn.functional.dropout1d", "nn.functional.cross_entropy"])
+path = Path(sys.argv[1]) / "probed.json"
+probe_rows(rows, open_halves("cpu"), path, lambda name, found: None)
+print(json.dumps(json.loads(path.read_text())["cpu, mindspore " + open_halves("cpu").version]["rows"]))
+"""
+
+
+def test_shims_of_modules_use_the_functions_that_were_probed_before_them(tmp_path):
+    """Their cells call functions without a shim, which nothing was known of when the process started."""
+    found = json.loads(python(ELSEWHERE + PROBE, tmp_path).splitlines()[-1])
+    assert len(found) == 4
+    for name in ("torch.nn.Dropout1d", "torch.nn.CrossEntropyLoss"):
+        leaf = name.rpartition(".")[2]
+        assert f"shim.nn.{leaf}" not in found[name]["rejected"], found[name]
