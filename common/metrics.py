@@ -11,12 +11,13 @@ import math
 
 import numpy as np
 
-from common.errors import InputError, RunError, nearest
+from common.errors import InputError, RunError
 
-__all__ = ["METRICS", "better", "classification_metrics", "language_metrics"]
+__all__ = ["CLASSIFICATION", "LANGUAGE", "better", "classification_metrics", "language_metrics"]
 
 #: name to whether higher is better
-METRICS = {"loss": False, "perplexity": False, "accuracy": True, "matthews_correlation": True} | {
+LANGUAGE = {"loss": False, "perplexity": False}
+CLASSIFICATION = {"loss": False, "accuracy": True, "matthews_correlation": True} | {
     f"{metric}_{average}": True for metric in ("precision", "recall", "f1") for average in ("macro", "weighted")
 }
 
@@ -82,17 +83,13 @@ def language_metrics(loss_sum: float, count: int) -> dict[str, float]:
     return {"loss": loss, "perplexity": math.exp(loss)}
 
 
-def better(metric: str, new: float, old: float | None) -> bool:
+def better(new: float, old: float | None, higher: bool) -> bool:
     """Whether ``new`` is strictly better than ``old``; NaN never is, and anything else is better than NaN or None."""
-    if metric not in METRICS:
-        raise InputError(
-            f"A metric must be one of {', '.join(METRICS)}; received {metric!r}.{nearest(metric, METRICS)}"
-        )
     if math.isnan(new):
         return False
     if old is None or math.isnan(old):
         return True
-    return new > old if METRICS[metric] else new < old
+    return new > old if higher else new < old
 
 
 def _matthews(confusion: np.ndarray) -> float:

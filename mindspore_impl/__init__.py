@@ -23,19 +23,19 @@ if not list(Path("/dev").glob("davinci[0-9]*")):
 os.environ.setdefault("GLOG_v", "3")  # errors only: its warnings concern MindSpore itself
 
 from mindspore_impl import device, distributed
+from mindspore_impl.capabilities import capabilities, model_problems
 from mindspore_impl.engine import Engine
-from mindspore_impl.exchange import peft_logits
-from mindspore_impl.models import build_model, describe
+from mindspore_impl.network import build_model
 from mindspore_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
 __all__ = [
     "Engine",
     "build_model",
-    "describe",
+    "capabilities",
     "device",
     "distributed",
     "merge",
-    "peft_logits",
+    "model_problems",
     "rewrite",
     "set_enabled",
     "unmerge",

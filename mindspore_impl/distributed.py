@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from mindspore import Parameter, Tensor, communication, nn, ops
+from mindspore import Tensor, communication, ops
 
-from common.errors import InputError
 from common.launch.topology import Topology
 from mindspore_impl.device import preferred
 
@@ -30,7 +29,7 @@ class Group:
     """Implements `common.distributed.Group`."""
 
     def __init__(self, device: str):
-        self.rank, self.size, self._device = communication.get_rank(), communication.get_group_size(), device
+        self.rank, self.size, self.device = communication.get_rank(), communication.get_group_size(), device
         self._sum = ops.AllReduce()
 
     def sum(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -45,9 +44,3 @@ class Group:
     def sum_array(self, array: np.ndarray) -> np.ndarray:
         """A float32 array, summed over the processes."""
         return self._sum(Tensor(np.array(array, np.float32))).asnumpy()
-
-    def shard(self, model: nn.Cell, trained: Iterable[Parameter], *functions: Callable) -> tuple[Callable, ...]:
-        """Raises InputError: this half cannot divide weights among processes."""
-        raise InputError(
-            "training.shard is true, and only the PyTorch half divides weights among processes. Set it to false, or train with --backend pytorch."
-        )

@@ -8,70 +8,48 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from common.adaptation.plan import Plan
-from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored
+from common.backend import Batch, EngineSettings, EvalResult, StepHandle
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
-from common.errors import InputError
-from mindspore_impl import device as devices
-from mindspore_impl.dropout import connect
-from mindspore_impl.models import family
+from common.methods.plan import Plan
+from common.models import FAMILIES
+from common.tasks import TASKS
+from mindspore_impl.layers.dropout import share_key
+from mindspore_impl.network import task
 from mindspore_impl.optimizer import AdamW
+from mindspore_impl.preparation import prepare
 from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_parameters
 
 __all__ = ["Engine"]
-
-# Passed one by one: tuples and dicts are constants to a graph, which would be compiled at every step.
-_NAMES = ("input_ids", "attention_mask", "labels", "token_type_ids")
 
 
 class Engine:
     """Implements `common.backend.Engine` for a model that was built and rewritten for ``plan``.
 
     Graphs are compiled once per batch shape, for training and evaluation apart; that is the default since it is the faster choice on the CPU.
-
-    Raises:
-        InputError: the arithmetic is not available.
     """
 
     def __init__(self, model: nn.Cell, plan: Plan, settings: EngineSettings, group: Group = ALONE):
         self.model, self.plan, self.settings, self.group = model, plan, settings, group
+        self.device = model.device
+        prepare(model, settings, self.device)
+        self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        self.device = model.device
-        if not devices.supports(self.device, settings.dtype):
-            raise InputError(
-                f"training.dtype {settings.dtype} is not available in the MindSpore half: MindSpore's CPU kernels lack it. Use fp32."
-            )
-        for _, cell in model.cells_and_names():
-            cell.plain = settings.plain
-        if settings.recompute:
-            raise InputError(
-                "training.recompute is for the PyTorch half: MindSpore's CPU executor keeps nearly as much with it. Set it to false."
-            )
-        self._optimizer = AdamW(
-            self._parameters,
-            *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)),
-            settings,
-        )
-        if settings.shard:
-            group.shard(model, self._parameters.values())
-        self._differentiate, self._evaluate, self._logits = _functions(
-            model, ms.ParameterTuple(self._parameters.values())
-        )
+        self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
+        self._names = self._task.schema(FAMILIES.get(model.family)).names
+        weights = ms.ParameterTuple(self._parameters.values())
+        self._differentiate, self._evaluate, self._logits = _functions(model, weights, self._names)
         self.compilations = Compilations()
-        self._update = (
-            self._optimizer.step if settings.compile is False else self.compilations.watch(self._optimizer.step)
-        )
-        self._functions: dict[
-            tuple, Callable
-        ] = {}  # by purpose and by which adapters are active, which graphs hold as constants
-        self._dropout = connect(model)
+        step = self._optimizer.step
+        self._update = step if settings.compile is False else self.compilations.watch(step)
+        self._functions: dict[tuple, Callable] = {}  # by purpose and active adapters, which graphs hold as constants
+        self._dropout = share_key(model, self.device)
         self._steps = 0
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol."""
-        count = scored(micro_batches)
+        count = self._task.step_targets(micro_batches)
         self.model.set_train(True)
         total, gradients = self._accumulate(share(micro_batches, self.group), count)
         if self.group.size > 1:
@@ -92,9 +70,9 @@ class Engine:
     def eval_step(self, batch: Batch) -> EvalResult:
         """Loss over one batch, and the class logits for classification."""
         self.model.set_train(False)
-        loss_sum, *logits = self._function("evaluate", self._evaluate)(*self._inputs(batch))
-        classes = logits[0].asnumpy().astype(np.float32) if logits else None
-        return EvalResult(float(loss_sum.asnumpy()), int((batch["labels"] >= 0).sum()), classes)
+        loss_sum, *outputs = self._function("evaluate", self._evaluate)(*self._inputs(batch))
+        found = {name: output.asnumpy() for name, output in zip(self._task.outputs, outputs, strict=True)}
+        return EvalResult(float(loss_sum.asnumpy()), self._task.targets(batch), found)
 
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Language-model logits ``(batch, vocabulary)`` at one position per row."""
@@ -106,7 +84,7 @@ class Engine:
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
         self.model.set_train(False)
-        _, gradients = self._accumulate(enumerate(micro_batches), scored(micro_batches))
+        _, gradients = self._accumulate(enumerate(micro_batches), self._task.step_targets(micro_batches))
         return {name: gradient.asnumpy().copy() for name, gradient in zip(self._parameters, gradients, strict=True)}
 
     def trainable(self) -> dict[str, np.ndarray]:
@@ -149,28 +127,31 @@ class Engine:
         return self._functions[key]
 
     def _inputs(self, batch: Batch) -> tuple[Tensor, ...]:
-        return tuple(Tensor(batch[name]) for name in _NAMES if name in batch)
+        """One by one: tuples and dicts are constants to a graph, which would be compiled at every step."""
+        return tuple(Tensor(batch[name]) for name in self._names)
 
 
-def _named(arrays: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    inputs = {"input_ids": arrays[0], "attention_mask": arrays[1], "labels": arrays[2]}
-    if len(arrays) == 4:
-        inputs["token_type_ids"] = arrays[3]
-    return inputs
+def _functions(
+    model: nn.Cell, weights: ms.ParameterTuple, names: tuple[str, ...]
+) -> tuple[Callable, Callable, Callable]:
+    """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's
+    ``self``."""
+    loss = task(model.task).loss
 
-
-def _functions(model: nn.Cell, weights: ms.ParameterTuple) -> tuple[Callable, Callable, Callable]:
-    """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's ``self``."""
-    forward, summed = family(model.family).logits, family(model.family).loss_sum
+    def named(arrays):
+        inputs = {}
+        for index in range(len(names)):  # graphs know neither zip nor dict()
+            inputs[names[index]] = arrays[index]
+        return inputs
 
     def scaled_loss(scale, *arrays):
-        loss_sum = summed(model, _named(arrays))[0]
+        loss_sum = loss(model, named(arrays))[0]
         return loss_sum * scale, loss_sum
 
     def evaluate(*arrays):
-        return summed(model, _named(arrays), False)
+        return loss(model, named(arrays), False)
 
     def logits_at(positions, *arrays):
-        return forward(model, _named(arrays), positions)
+        return model.logits(named(arrays), positions)
 
     return ms.value_and_grad(scaled_loss, None, weights, has_aux=True), evaluate, logits_at

@@ -13,7 +13,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from common.backend import EngineSettings
 from common.strict import check_arrays
-from mindspore_impl.modules import assign
+from mindspore_impl.layers.modules import assign
 
 __all__ = ["AdamW"]
 

@@ -12,15 +12,14 @@ from mindspore import Parameter, Tensor, nn, ops
 from common.api_mapping.arrays import draw, normal
 from common.backend import Batch
 from common.errors import InputError
+from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR
 from mindspore_impl import functional as F
 from mindspore_impl import fused
-from mindspore_impl.attention import attention, join_heads, split_heads
-from mindspore_impl.dropout import Dropout
-from mindspore_impl.lora import wrap
-from mindspore_impl.loss import token_loss_sum
-from mindspore_impl.models import family
-from mindspore_impl.modules import Conv1D, Embedding, LayerNorm, Linear, padding_mask
-from mindspore_impl.rewrite import read_parameters
+from mindspore_impl.layers.attention import attention, join_heads, split_heads
+from mindspore_impl.layers.dropout import Dropout
+from mindspore_impl.layers.loss import token_loss_sum
+from mindspore_impl.layers.modules import Conv1D, Embedding, LayerNorm, Linear, padding_mask
+from mindspore_impl.rewrite import layer_of, read_parameters
 
 __all__ = ["flags", "forward", "layer", "trained"]
 
@@ -37,8 +36,7 @@ def forward(model: nn.Cell, batch: Batch) -> dict[str, np.ndarray]:
     """Every hidden state ``hidden/NN`` and the ``logits``, in evaluation mode, in PyNative."""
     model.set_train(False)
     inputs = {name: Tensor(array) for name, array in batch.items()}
-    states = family(model.family).hidden_states(model, inputs)
-    logits = family(model.family).logits(model, inputs)
+    states, logits = model.hidden_states(inputs), model.logits(inputs)
     return {f"hidden/{number:02d}": state.asnumpy() for number, state in enumerate(states)} | {
         "logits": logits.asnumpy()
     }
@@ -84,21 +82,17 @@ def _parameter(name: str, tensor: Tensor) -> Parameter:
     return Parameter(tensor.copy(), name=name)
 
 
-def _lora(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
-    step = options["step"]
-    base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](
-        step.path, step.in_features, step.out_features
-    )
-    names = [name for name in tensors if name.startswith("lora_")]
-    cell = wrap(base, step, {f"{step.path}.{name}": tensors[name].asnumpy() for name in names})
-    for name in ("weight", "bias"):
-        if name in tensors:
-            ops.assign(getattr(base, name), tensors[name])
-            getattr(base, name).requires_grad = True
-    parameters = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {
-        name: getattr(cell, name) for name in names
-    }
-    return (lambda: cell(tensors["x"])) if step.kind == "embedding" else (lambda x: cell(x)), parameters
+def _edit(tensors: dict[str, Tensor], options: Mapping[str, Any]) -> tuple[Callable[..., Tensor], dict[str, Parameter]]:
+    edit = options["edit"]
+    kinds = {LINEAR: Linear, TRANSPOSED_LINEAR: Conv1D, EMBEDDING: Embedding}
+    base = kinds[edit.module.kind](edit.path, edit.module.in_features, edit.module.out_features)
+    cell = layer_of(edit)(base, edit, {p.name: tensors[p.leaf].asnumpy() for p in edit.parameters})
+    parameters = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors}
+    for name, parameter in parameters.items():
+        ops.assign(parameter, tensors[name])
+        parameter.requires_grad = True
+    parameters |= {p.leaf: getattr(cell, p.leaf) for p in edit.parameters}
+    return (lambda: cell(tensors["x"])) if edit.module.kind.lookup else (lambda x: cell(x)), parameters
 
 
 def _attention(
@@ -152,7 +146,7 @@ def _token_loss(
 
 _BUILDERS = {
     "token_loss": _token_loss,
-    "lora": _lora,
+    "edit": _edit,
     "attention": _attention,
     "layer_norm": _layer_norm,
     "embedding": _embedding,

@@ -1,22 +1,28 @@
-"""Mirrors pytorch_impl.rewrite; differs: modules are found by the path they carry, since a cell's attribute names need not be Hugging Face's."""
+"""Mirrors pytorch_impl.rewrite; differs: modules are found by the path they carry, since a cell's attribute names need
+not be Hugging Face's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from mindspore import Parameter, nn
 
-from common.adaptation.merge import refuse_shared
-from common.adaptation.plan import Plan
+from common.edits import Edit
 from common.errors import InputError
+from common.methods import METHODS
+from common.methods.merge import refuse_unmergeable
+from common.methods.plan import Plan
 from common.strict import check_arrays
-from mindspore_impl.dropout import DropoutKey
-from mindspore_impl.lora import LoRALayer, wrap
-from mindspore_impl.modules import Embedding, assign
+from mindspore_impl.layers.dropout import DropoutKey
+from mindspore_impl.layers.modules import Embedding, assign
+from mindspore_impl.layers.wrapper import Wrapper
 
 __all__ = [
     "adapters",
+    "carry_out",
+    "layer_of",
     "merge",
     "parameters",
     "read_parameters",
@@ -27,21 +33,46 @@ __all__ = [
 ]
 
 
+def layer_of(edit: Edit) -> Callable[[nn.Cell, Edit, Mapping[str, np.ndarray]], nn.Cell]:
+    """What builds the layer of ``edit`` from the module at its path, the edit and the start values."""
+    return importlib.import_module(f"mindspore_impl.layers.{edit.layer}").build
+
+
+def carry_out(model: nn.Cell, edits: Iterable[Edit], values: Mapping[str, np.ndarray]) -> list[nn.Cell]:
+    """Put the layer of every edit in its place, and return the layers.
+
+    Args:
+        values: start values of the edits' parameters, by name; what is missing is written later.
+    """
+    places = {}
+    for _, parent in model.cells_and_names():
+        places |= {child.path: (parent, name) for name, child in parent.name_cells().items() if hasattr(child, "path")}
+    built = []
+    for edit in edits:
+        parent, name = places[edit.path]
+        layer = layer_of(edit)(getattr(parent, name), edit, values)
+        setattr(parent, name, layer)
+        built.append(layer)
+    return built
+
+
 def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
-    """Wrap the planned modules in place, and train exactly what the plan names."""
+    """Carry out the plan in place, and train exactly what it names.
+
+    Args:
+        values: start values of what the edits add (`common.methods.plan.Plan.initial_values`).
+
+    Raises:
+        InputError: the model is adapted already.
+    """
     if adapters(model):
         raise InputError(
             "The model is adapted already; a second adaptation would wrap the first. Build the model again."
         )
-    places = {
-        child.path: (parent, name)
-        for _, parent in model.cells_and_names()
-        for name, child in parent.name_cells().items()
-        if hasattr(child, "path")
-    }
-    for step in plan.steps:
-        parent, name = places[step.path]
-        setattr(parent, name, wrap(getattr(parent, name), step, values))
+    method = METHODS.get(plan.method)
+    for layer in carry_out(model, plan.edits, values):
+        if isinstance(layer, Wrapper):
+            layer.delta = method.delta
     trained = plan.shapes()
     for name, parameter in parameters(model).items():
         parameter.requires_grad = name in trained
@@ -50,9 +81,9 @@ def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> Non
             cell.trained = cell.weight.requires_grad
 
 
-def adapters(model: nn.Cell) -> dict[str, LoRALayer]:
-    """The LoRA layers by module path."""
-    return {cell.step.path: cell for _, cell in model.cells_and_names() if isinstance(cell, LoRALayer)}
+def adapters(model: nn.Cell) -> dict[str, Wrapper]:
+    """The wrapping layers by module path."""
+    return {cell.edit.path: cell for _, cell in model.cells_and_names() if isinstance(cell, Wrapper)}
 
 
 def parameters(model: nn.Cell) -> dict[str, Parameter]:
@@ -61,17 +92,23 @@ def parameters(model: nn.Cell) -> dict[str, Parameter]:
 
 
 def read_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """Float32 copies of the named parameters."""
+    """Float32 copies of the named parameters.
+
+    Raises:
+        InputError: the model is merged, so that base weights are not what they were.
+    """
     if any(layer.merged for layer in adapters(model).values()):
         raise InputError(
-            "Parameters are not saved while adapters are merged: loading them would add the update twice. Call unmerge first."
+            "Parameters are not saved while adapters are merged: loading them would add the update twice. "
+            "Call unmerge first."
         )
     found = parameters(model)
     return {name: found[name].asnumpy().astype(np.float32, copy=True) for name in names}
 
 
 def write_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray]) -> None:
-    """Strict inverse of ``read_parameters``."""
+    """Strict inverse of ``read_parameters``: missing, unexpected and wrongly shaped arrays are an error that lists
+    them, and nothing is written."""
     check_arrays(names, arrays)
     found = parameters(model)
     for name, array in arrays.items():
@@ -79,9 +116,15 @@ def write_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]], array
 
 
 def merge(model: nn.Cell) -> dict[str, float]:
-    """Merge every adapter; returns the relative rounding error by module path."""
+    """Merge every adapter; returns the relative rounding error by module path.
+
+    Raises:
+        InputError: a layer is merged already, has no merged form, or shares its weight with the head; nothing was
+            merged.
+    """
     layers = adapters(model)
-    refuse_shared(layers, model.shared)
+    mergeable = {layer.edit.layer: layer.delta(layer.edit, layer.arrays()) is not None for layer in layers.values()}
+    refuse_unmergeable((layer.edit for layer in layers.values()), model.shared, mergeable)
     return {path: layer.merge() for path, layer in layers.items()}
 
 

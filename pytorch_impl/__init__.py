@@ -1,19 +1,20 @@
-"""The PyTorch half: what computes. Everything that decides is in `common`; the twin of every module here is in `mindspore_impl`."""
+"""The PyTorch backend: what computes. Everything that decides is in `common`; the counterpart of every module here is in
+`mindspore_impl`."""
 
 from pytorch_impl import device, distributed
+from pytorch_impl.capabilities import capabilities, model_problems
 from pytorch_impl.engine import Engine
-from pytorch_impl.exchange import peft_logits
-from pytorch_impl.models import build_model, describe
+from pytorch_impl.network import build_model
 from pytorch_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
 __all__ = [
     "Engine",
     "build_model",
-    "describe",
+    "capabilities",
     "device",
     "distributed",
     "merge",
-    "peft_logits",
+    "model_problems",
     "rewrite",
     "set_enabled",
     "unmerge",

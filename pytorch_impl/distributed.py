@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from inspect import signature
 from types import MethodType
 
 import numpy as np
@@ -14,7 +13,6 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 
-from common.errors import InputError
 from common.launch.topology import Topology
 from pytorch_impl.device import preferred
 
@@ -53,7 +51,7 @@ class Group:
     """Implements `common.distributed.Group`."""
 
     def __init__(self, device: str):
-        self.rank, self.size, self._device = dist.get_rank(), dist.get_world_size(), device
+        self.rank, self.size, self.device = dist.get_rank(), dist.get_world_size(), device
 
     def sum(self, tensors: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """Each tensor summed over the processes, as one message."""
@@ -64,7 +62,7 @@ class Group:
 
     def sum_array(self, array: np.ndarray) -> np.ndarray:
         """A float32 array, summed over the processes."""
-        tensor = torch.from_numpy(np.array(array, np.float32)).to(self._device)
+        tensor = torch.from_numpy(np.array(array, np.float32)).to(self.device)
         dist.all_reduce(tensor)
         return tensor.cpu().numpy()
 
@@ -79,14 +77,10 @@ class Group:
             register_fsdp_forward_method,
         )  # half a second to import, and few runs need it
 
-        if "ignored_params" not in signature(fully_shard).parameters:
-            raise InputError(
-                f"training.shard needs a torch whose fully_shard takes ignored_params; {torch.__version__} is older. Upgrade it, or set false."
-            )
         whole = set(trained)
         for parameter in whole:
-            parameter.data = parameter.data.to(self._device)
-        mesh = init_device_mesh(self._device.partition(":")[0], (self.size,))
+            parameter.data = parameter.data.to(self.device)
+        mesh = init_device_mesh(self.device.partition(":")[0], (self.size,))
         for module in (*_layers(model), model):
             fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=whole)
         model.compute = MethodType(
@@ -97,11 +91,11 @@ class Group:
 
 
 def _layers(model: nn.Module) -> Iterator[nn.Module]:
-    """The layers that are gathered one by one. The last one of BERT is computed in parts (`models.bert`), so that it is gathered with the rest."""
+    """The layers that are gathered one by one. What is computed in parts is gathered with the rest."""
     lists = {path: module for path, module in model.named_modules() if isinstance(module, nn.ModuleList)}
     for path, layers in lists.items():
         if not any(path.startswith(f"{outer}.") for outer in lists):
-            yield from layers[:-1] if model.family == "bert" else layers
+            yield from layers[: len(layers) - model.layers_in_parts]
 
 
 def _compute(model: nn.Module, function: Callable, *given: object) -> object:

@@ -8,16 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from common.adaptation.plan import Plan
-from common.backend import Batch, EngineSettings, EvalResult, StepHandle, scored, unscored
+from common.backend import Batch, EngineSettings, EvalResult, StepHandle
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
-from common.errors import InputError
-from pytorch_impl import device as devices
-from pytorch_impl.dropout import ATTENTION, connect
-from pytorch_impl.models import family
-from pytorch_impl.modules import Conv1D, Embedding, Linear, fuse, hasten, one_dnn
+from common.methods.plan import Plan
+from common.tasks import TASKS
+from pytorch_impl.layers.dropout import share_key
+from pytorch_impl.network import task
 from pytorch_impl.optimizer import AdamW
+from pytorch_impl.preparation import prepare
 from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
 
 __all__ = ["Engine"]
@@ -28,62 +27,34 @@ class Engine:
 
     fp32 computes in float32 throughout, fp64 in float64 (for references); bf16 computes the matrix products in bfloat16 (autocast), keeps
     frozen weights of these in bfloat16 and everything else, all that is trained above all, in float32.
-
-    Raises:
-        InputError: the device has no such arithmetic.
     """
 
     def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings, group: Group = ALONE):
-        if settings.dtype == "fp64":
-            model.double()
-        for module in model.modules():
-            module.plain = settings.plain
-        if settings.dtype == "bf16" and not settings.shard and "weights" not in settings.plain:
-            _keep_in_bfloat16(model)
-        if settings.dtype == "fp32" and not settings.compile and "products" not in settings.plain and one_dnn():
-            hasten(model)
-        if settings.recompute:
-            if not model.supports_gradient_checkpointing:
-                raise InputError(
-                    f"training.recompute needs a model of which transformers can compute layers again; {type(model).__name__} is none. Set it to false."
-                )
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        if "fused" not in settings.plain:
-            fuse(model)
+        device = group.device if settings.shard and group.size > 1 else str(next(model.parameters()).device)
+        prepare(model, settings, device)
         self.model, self.plan, self.settings, self.group = model, plan, settings, group
+        self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        loss_sum, self._logits = family(model.family).loss_sum, family(model.family).logits
+        loss, self._logits = task(model.task).loss, _logits
         if settings.shard:
-            loss_sum, self._logits = group.shard(model, self._parameters.values(), loss_sum, self._logits)
+            loss, self._logits = group.shard(model, self._parameters.values(), loss, self._logits)
         self.device = str(next(model.parameters()).device)
-        if not devices.supports(self.device, settings.dtype):
-            raise InputError(
-                f"training.dtype {settings.dtype} needs a device that computes in it; {self.device} does not. Use fp32."
-            )
-        self._optimizer = AdamW(
-            self._parameters,
-            *(frozenset(filter(belongs, plan.shapes())) for belongs in (plan.decayed, plan.in_head)),
-            settings,
-        )
+        self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
         self.compilations = Compilations()
-        self._loss_sum = self.compilations.watch(torch.compile(loss_sum)) if settings.compile else loss_sum
-        self._dropout = connect(model)
-        if self.device == "cpu" and "attention" not in settings.plain and model.config._attn_implementation == "sdpa":
-            model.set_attn_implementation(ATTENTION)
-        if self.device == "cpu" and "memory" not in settings.plain:
-            devices.keep_freed_memory()
+        self._loss_sum = self.compilations.watch(torch.compile(loss)) if settings.compile else loss
+        self._dropout = share_key(model, self.device)
         self._steps = 0
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol. Dropout masks are those of `common.dropout`."""
-        count = scored(micro_batches)
+        count = self._task.step_targets(micro_batches)
         torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
         self.model.train()
         total = torch.zeros(
             (), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32
         )
-        for number, batch in share(micro_batches, self.group, unscored if self.settings.shard else None):
+        for number, batch in share(micro_batches, self.group, self._task.ignored if self.settings.shard else None):
             self._dropout.set(self.settings.seed, self._steps, number)
             loss_sum = self._loss(batch)[0]
             (loss_sum / count).backward()
@@ -114,9 +85,10 @@ class Engine:
     def eval_step(self, batch: Batch) -> EvalResult:
         """Loss over one batch, and the class logits for classification."""
         self.model.eval()
-        loss_sum, *logits = self._loss(batch, differentiable=False)
-        classes = logits[0].float().cpu().numpy() if logits else None
-        return EvalResult(loss_sum.item(), int((batch["labels"] >= 0).sum()), classes)
+        loss_sum, *outputs = self._loss(batch, differentiable=False)
+        arrays = (output.float().cpu().numpy() for output in outputs)
+        found = dict(zip(self._task.outputs, arrays, strict=True))
+        return EvalResult(loss_sum.item(), self._task.targets(batch), found)
 
     @torch.no_grad()
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
@@ -129,7 +101,7 @@ class Engine:
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an update."""
         self.model.eval()
-        count = scored(micro_batches)
+        count = self._task.step_targets(micro_batches)
         for batch in micro_batches:
             (self._loss(batch)[0] / count).backward()
         found = {
@@ -163,24 +135,18 @@ class Engine:
             return self._loss_sum(self.model, self._inputs(batch), differentiable)
 
     def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
-        return {
-            name: torch.from_numpy(array).to(self.device, non_blocking=True).long() for name, array in batch.items()
-        }
+        tensors = ((name, torch.from_numpy(array).to(self.device, non_blocking=True)) for name, array in batch.items())
+        return {name: self._float(tensor) if tensor.is_floating_point() else tensor.long() for name, tensor in tensors}
+
+    def _float(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.double() if self.settings.dtype == "fp64" else tensor
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.settings.dtype == "bf16")
 
 
-def _keep_in_bfloat16(model: nn.Module) -> None:
-    """The frozen weights of matrix products, which autocast would cast in every pass; not of a head that is tied to an embedding."""
-    tables = [module.weight for module in model.modules() if isinstance(module, Embedding)]
-    for module in model.modules():
-        if (
-            isinstance(module, (Linear, Conv1D))
-            and not module.weight.requires_grad
-            and all(module.weight is not table for table in tables)
-        ):
-            module.weight.data = module.weight.data.bfloat16()
+def _logits(model: nn.Module, inputs: Mapping[str, torch.Tensor], positions: torch.Tensor) -> torch.Tensor:
+    return model.logits(inputs, positions)
 
 
 def _at_least_float32(tensor: torch.Tensor) -> torch.Tensor:

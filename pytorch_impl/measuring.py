@@ -9,7 +9,7 @@ from unittest.mock import patch
 import torch
 
 from common.bench.rounds import fastest
-from pytorch_impl.modules import product
+from pytorch_impl.layers.modules import product
 
 __all__ = ["device_memory", "operator_seconds", "product_seconds", "saved_bytes"]
 

@@ -1,4 +1,4 @@
-"""What a golden trace needs of this half: single layers, forward passes with every hidden state, and the flags that decide how numbers come about."""
+"""What a golden trace needs of this backend: single layers, forward passes with every hidden state, and the flags that decide how numbers come about."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from torch import nn
 
 from common.api_mapping.arrays import draw, normal
 from common.backend import Batch
+from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR
 from pytorch_impl import functional as F
 from pytorch_impl import fused
-from pytorch_impl.lora import wrap
-from pytorch_impl.loss import token_loss_sum
-from pytorch_impl.models import family
-from pytorch_impl.modules import Conv1D, Embedding, LayerNorm, Linear
-from pytorch_impl.rewrite import parameters
+from pytorch_impl.layers.loss import token_loss_sum
+from pytorch_impl.layers.modules import Conv1D, Embedding, LayerNorm, Linear
+from pytorch_impl.rewrite import layer_of, parameters
 
 __all__ = ["flags", "forward", "layer", "trained"]
 
@@ -37,11 +36,9 @@ def forward(model: nn.Module, batch: Batch) -> dict[str, np.ndarray]:
     model.eval()
     inputs = {name: torch.from_numpy(array).to(next(model.parameters()).device).long() for name, array in batch.items()}
     with torch.no_grad():
-        states = family(model.family).hidden_states(model, inputs)
-        logits = family(model.family).logits(model, inputs)
-    return {f"hidden/{number:02d}": state.cpu().numpy() for number, state in enumerate(states)} | {
-        "logits": logits.cpu().numpy()
-    }
+        states, logits = model.hidden_states(inputs), model.logits(inputs)
+    found = {f"hidden/{number:02d}": state.cpu().numpy() for number, state in enumerate(states)}
+    return found | {"logits": logits.cpu().numpy()}
 
 
 def trained(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
@@ -77,22 +74,20 @@ def layer(
     return {"output": y.detach().numpy(), **found}
 
 
-def _lora(
+def _edit(
     tensors: dict[str, torch.Tensor], options: Mapping[str, Any]
 ) -> tuple[Callable[[], torch.Tensor], dict[str, torch.Tensor]]:
-    step = options["step"]
-    sizes = (step.in_features, step.out_features)
+    edit = options["edit"]
+    inputs, outputs = edit.module.in_features, edit.module.out_features
     base = {
-        "linear": lambda: Linear(*sizes),
-        "conv1d": lambda: Conv1D(*sizes[::-1]),
-        "embedding": lambda: Embedding(*sizes),
-    }[step.kind]()
-    names = [name for name in tensors if name.startswith("lora_")]
-    module = wrap(base, step, {f"{step.path}.{name}": tensors[name].detach().numpy() for name in names})
+        LINEAR: lambda: Linear(inputs, outputs),
+        TRANSPOSED_LINEAR: lambda: Conv1D(outputs, inputs),
+        EMBEDDING: lambda: Embedding(inputs, outputs),
+    }[edit.module.kind]()
+    module = layer_of(edit)(base, edit, {p.name: tensors[p.leaf].detach().numpy() for p in edit.parameters})
     module.to(tensors["weight"].dtype)
-    held = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors} | {
-        name: getattr(module, name) for name in names
-    }
+    held = {name: getattr(base, name) for name in ("weight", "bias") if name in tensors}
+    held |= {p.leaf: getattr(module, p.leaf) for p in edit.parameters}
     for name, parameter in held.items():
         parameter.data = tensors[name].detach()
     return lambda: module(tensors["x"]), held
@@ -152,7 +147,7 @@ def _token_loss(
 
 _BUILDERS = {
     "token_loss": _token_loss,
-    "lora": _lora,
+    "edit": _edit,
     "attention": _attention,
     "layer_norm": _layer_norm,
     "embedding": _embedding,

@@ -1,21 +1,26 @@
-"""Carrying out a plan on a built model, and reaching its parameters by canonical name."""
+"""Carrying out edits on a built model, and reaching its parameters by canonical name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import torch
 from torch import nn
 
-from common.adaptation.merge import refuse_shared
-from common.adaptation.plan import Plan
+from common.edits import Edit
 from common.errors import InputError
+from common.methods import METHODS
+from common.methods.merge import refuse_unmergeable
+from common.methods.plan import Plan
 from common.strict import check_arrays
-from pytorch_impl.lora import LoRALayer, wrap
+from pytorch_impl.layers.wrapper import Wrapper
 
 __all__ = [
     "adapters",
+    "carry_out",
+    "layer_of",
     "merge",
     "parameters",
     "read_parameters",
@@ -26,11 +31,32 @@ __all__ = [
 ]
 
 
-def rewrite(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
-    """Wrap the planned modules in place, and train exactly what the plan names.
+def layer_of(edit: Edit) -> Callable[[nn.Module, Edit, Mapping[str, np.ndarray]], nn.Module]:
+    """What builds the layer of ``edit`` from the module at its path, the edit and the start values."""
+    return importlib.import_module(f"pytorch_impl.layers.{edit.layer}").build
+
+
+def carry_out(model: nn.Module, edits: Iterable[Edit], values: Mapping[str, np.ndarray]) -> list[nn.Module]:
+    """Put the layer of every edit in its place, and return the layers.
 
     Args:
-        values: starting values of the adapters, by name (`common.adaptation.initial_values`).
+        values: start values of the edits' parameters, by name; what is missing is written later.
+    """
+    built = []
+    for edit in edits:
+        parent_path, _, leaf = edit.path.rpartition(".")
+        parent = model.get_submodule(parent_path)
+        layer = layer_of(edit)(getattr(parent, leaf), edit, values)
+        setattr(parent, leaf, layer)
+        built.append(layer)
+    return built
+
+
+def rewrite(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
+    """Carry out the plan in place, and train exactly what it names.
+
+    Args:
+        values: start values of what the edits add (`common.methods.plan.Plan.initial_values`).
 
     Raises:
         InputError: the model is adapted already.
@@ -39,18 +65,18 @@ def rewrite(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> N
         raise InputError(
             "The model is adapted already; a second adaptation would wrap the first. Build the model again."
         )
-    for step in plan.steps:
-        parent_path, _, leaf = step.path.rpartition(".")
-        parent = model.get_submodule(parent_path)
-        setattr(parent, leaf, wrap(getattr(parent, leaf), step, values))
+    method = METHODS.get(plan.method)
+    for layer in carry_out(model, plan.edits, values):
+        if isinstance(layer, Wrapper):
+            layer.delta = method.delta
     trained = plan.shapes()
     for name, parameter in parameters(model).items():
         parameter.requires_grad_(name in trained)
 
 
-def adapters(model: nn.Module) -> dict[str, LoRALayer]:
-    """The LoRA layers by module path."""
-    return {module.step.path: module for module in model.modules() if isinstance(module, LoRALayer)}
+def adapters(model: nn.Module) -> dict[str, Wrapper]:
+    """The wrapping layers by module path."""
+    return {module.edit.path: module for module in model.modules() if isinstance(module, Wrapper)}
 
 
 def parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -66,14 +92,16 @@ def read_parameters(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> d
     """
     if any(layer.merged for layer in adapters(model).values()):
         raise InputError(
-            "Parameters are not saved while adapters are merged: loading them would add the update twice. Call unmerge first."
+            "Parameters are not saved while adapters are merged: loading them would add the update twice. "
+            "Call unmerge first."
         )
     found = parameters(model)
     return {name: found[name].detach().float().cpu().numpy().copy() for name in names}
 
 
 def write_parameters(model: nn.Module, names: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray]) -> None:
-    """Strict inverse of ``read_parameters``: missing, unexpected and wrongly shaped arrays are an error that lists them, and nothing is written."""
+    """Strict inverse of ``read_parameters``: missing, unexpected and wrongly shaped arrays are an error that lists
+    them, and nothing is written."""
     check_arrays(names, arrays)
     found = parameters(model)
     with torch.no_grad():
@@ -85,10 +113,12 @@ def merge(model: nn.Module) -> dict[str, float]:
     """Merge every adapter; returns the relative rounding error by module path.
 
     Raises:
-        InputError: a layer is merged already, or its weight is shared with the head; nothing was merged.
+        InputError: a layer is merged already, has no merged form, or shares its weight with the head; nothing was
+            merged.
     """
     layers = adapters(model)
-    refuse_shared(layers, model.shared)
+    mergeable = {layer.edit.layer: layer.delta(layer.edit, layer.arrays()) is not None for layer in layers.values()}
+    refuse_unmergeable((layer.edit for layer in layers.values()), model.shared, mergeable)
     return {path: layer.merge() for path, layer in layers.items()}
 
 

@@ -9,30 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from common.adaptation import Plan, initial_values, resolve
 from common.backend import IGNORE, Batch, EngineSettings
-from common.config.schema import AdaptationConfig, ModelConfig, TargetConfig
-from common.models import ModelSpec, load_model_spec
+from common.config.schema import ModelConfig
+from common.edits import Edit
+from common.methods import METHODS
+from common.methods.lora import edit_of
+from common.methods.plan import Plan
+from common.methods.targets import Target
+from common.models import FAMILIES
+from common.models.loading import load_model_spec
+from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR, ModuleSpec
+from common.models.specs import ModelSpec
 from common.random import normal
+from common.tasks import TASKS
+from common.tasks.example import example_batch
 
 VOCABULARY, POSITIONS = 60, 32
-TINY = {
-    "bert": {
-        "hidden_size": 16,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 24,
-        "max_position_embeddings": POSITIONS,
-    },
-    "gpt2": {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS},
-}
-ONE_LAYER = {
-    "bert": {"num_hidden_layers": 1},
-    "gpt2": {"n_layer": 1},
-}  #: entries for tests of which each compiles graphs
+ONE_LAYER = {"bert": {"num_hidden_layers": 1}, "gpt2": {"n_layer": 1}}  #: for tests of which each compiles graphs
 CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
 KINDS = {"bert": ("bert", CLASSIFICATION), "gpt2": ("gpt2", LANGUAGE), "gpt2-classifier": ("gpt2", CLASSIFICATION)}
-TARGETS = {"bert": ("*.query", "*.value"), "gpt2": ("*.attn.c_attn[q,v]",), "gpt2-classifier": ("*.attn.c_attn[q,v]",)}
+TARGETS = {kind: FAMILIES.get(family).TARGETS for kind, (family, _) in KINDS.items()}
 
 
 def free_port() -> str:
@@ -45,42 +41,36 @@ def free_port() -> str:
 def model_config(kind: str, source: str | None = None, dropout: float | None = 0.0, **entries: Any) -> ModelConfig:
     """The model section of a tiny ``kind`` (a key of KINDS), or of ``source``."""
     family, task = KINDS[kind]
-    given = (
-        entries
-        if source
-        else {"model_type": family, "vocab_size": VOCABULARY, "initializer_range": 0.3, **TINY[family], **entries}
-    )
-    return ModelConfig(source, task, None, dropout, given)
+    tiny = {"model_type": family, "vocab_size": VOCABULARY, "initializer_range": 0.3, **FAMILIES.get(family).tiny()}
+    return ModelConfig(source, task, None, dropout, entries if source else {**tiny, **entries})
 
 
 def tiny_spec(kind: str, labels: int = 3, seed: int = 0, dropout: float = 0.0, **entries: Any) -> ModelSpec:
     """A tiny model of which no parameter is zero or one, so that one left out is seen."""
-    names = tuple(f"class{i}" for i in range(labels)) if KINDS[kind][1] == CLASSIFICATION else None
+    classes = TASKS.get(KINDS[kind][1]).example_labels()
+    names = None if classes is None else tuple(f"class{i}" for i in range(labels))
     spec = load_model_spec(model_config(kind, dropout=dropout, **entries), names, VOCABULARY, 0, seed)
     shifted = {name: array + normal(seed, f"shift.{name}", array.shape, 0.1) for name, array in spec.arrays.items()}
     return dataclasses.replace(spec, arrays=shifted)
 
 
-def plan_for(
-    spec: ModelSpec,
-    targets: Sequence[str | TargetConfig],
-    rank: int = 2,
-    alpha: float = 3.0,
-    dropout: float = 0.0,
-    bias: str = "none",
-    **rest: Any,
-) -> Plan:
-    """A LoRA plan, or that of ``method``."""
-    listed = tuple(target if isinstance(target, TargetConfig) else TargetConfig(target) for target in targets)
-    settings = {"exclude": (), "rank_stabilized": False, "method": "lora", **rest}
-    return resolve(
-        AdaptationConfig(targets=listed, rank=rank, alpha=alpha, dropout=dropout, bias=bias, **settings), spec
-    )
+def plan_for(spec: ModelSpec, targets: Sequence[str | Target] = (), method: str = "lora", **options: Any) -> Plan:
+    """A plan of ``method``; of LoRA with rank 2 and alpha 3 unless ``options`` say otherwise."""
+    if method == "lora":
+        listed = tuple(target if isinstance(target, Target) else Target(target) for target in targets)
+        options = {"targets": listed, "rank": 2, "alpha": 3.0, **options}
+    found = METHODS.get(method)
+    return found.plan(found.Options(method, **options), spec)
+
+
+def unfrozen(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Shapes of the base parameters that are trained."""
+    return {parameter.name: parameter.shape for parameter in plan.unfrozen}
 
 
 def nonzero_values(plan: Plan, seed: int = 0, std: float = 0.1) -> dict[str, np.ndarray]:
-    """Starting values whose zero half is drawn too: with B = 0 the gradient of A is zero and proves nothing."""
-    values = initial_values(plan, seed)
+    """Start values without zeros: with B = 0 the gradient of A is zero and proves nothing."""
+    values = plan.initial_values(seed)
     return {
         name: array if array.any() else normal(seed, f"nonzero.{name}", array.shape, std)
         for name, array in values.items()
@@ -119,19 +109,9 @@ def make_batch(
     vocabulary: int = VOCABULARY,
     labels: int = 3,
 ) -> Batch:
-    """A right-padded batch of random ids with one row per entry of ``lengths``; every class or next token is scored."""
-    generator = np.random.default_rng(seed)
-    family, task = KINDS[kind]
-    shape = (len(lengths), width or max(lengths))
-    mask = (np.arange(shape[1]) < np.array(lengths)[:, None]).astype(np.int32)
-    ids = generator.integers(1, vocabulary, shape).astype(np.int32) * mask
-    batch = {"input_ids": ids, "attention_mask": mask}
-    if family == "bert":
-        batch["token_type_ids"] = (generator.integers(0, 2, shape) * mask).astype(np.int32)
-    if task == CLASSIFICATION:
-        return batch | {"labels": generator.integers(0, labels, len(lengths)).astype(np.int32)}
-    next_ids = generator.integers(1, vocabulary, shape).astype(np.int32)
-    return batch | {"labels": np.where(mask == 1, next_ids, IGNORE).astype(np.int32)}
+    """A right-padded batch of random ids with one row per entry of ``lengths``; every class or next token is a target."""
+    spec = tiny_spec(kind, labels, vocab_size=vocabulary)
+    return example_batch(spec, lengths, f"tests|{kind}|{seed}", width)
 
 
 def widen(batch: Batch, width: int) -> dict[str, np.ndarray]:
@@ -202,3 +182,9 @@ def shared_experiment(name: str, model: Any, data: Any, *overrides: str) -> Any:
     from common.config import load_config
 
     return load_config(name, [f"model.source={model}", f"data.directory={data}", *overrides])
+
+
+def lora_edit(path: str, kind: str, inputs: int, outputs: int, arguments: Any) -> Edit:
+    """LoRA of a module of ``kind`` (``linear``, ``transposed_linear`` or ``embedding``)."""
+    found = {known.name: known for known in (EMBEDDING, LINEAR, TRANSPOSED_LINEAR)}[kind]
+    return edit_of(ModuleSpec(path, found, inputs, outputs, bias=not found.lookup), arguments)

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from common.errors import nearest
+from common.errors import InputError, nearest
 
 __all__ = ["INVALID", "build", "convert", "field_types"]
 
@@ -41,7 +41,7 @@ def build(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen
         if dataclasses.is_dataclass(annotation):
             section = values.get(name, {})
             if isinstance(section, dict):
-                arguments[name] = build(annotation, section, here, report, seen)
+                arguments[name] = _section(annotation, section, here, report, seen)
             else:
                 report(here, f"must be a section (keys, indented below it); received {section!r}")
                 arguments[name] = INVALID
@@ -53,6 +53,22 @@ def build(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen
             report(here, "must be given")
             arguments[name] = INVALID
     return INVALID if INVALID in arguments.values() or not known.keys() >= values.keys() else cls(**arguments)
+
+
+def _section(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen: dict[str, Any]) -> Any:
+    """A section whose class may depend on what it holds (``cls.select``), and that may check itself (``problems``)."""
+    if hasattr(cls, "select"):
+        try:
+            cls = cls.select(values)
+        except InputError as error:
+            return _refuse((*path, "method"), str(error).removeprefix(".".join((*path, "method"))).strip(), report)
+    found = build(cls, values, path, report, seen)
+    if found is not INVALID and hasattr(found, "problems"):
+        faults = list(found.problems())
+        for entry, message in faults:
+            report((*path, *entry.split(".")), message)
+        return INVALID if faults else found
+    return found
 
 
 def convert(annotation: Any, value: Any, path: KeyPath, report: Report) -> Any:

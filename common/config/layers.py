@@ -52,6 +52,7 @@ class Layers:
         for key, value in layer.items():
             if key in sections and isinstance(value, dict):
                 self._displace(key, value)
+                self._change_choice(key, value)
                 self.tree[key].update(copy.deepcopy(value))
             else:
                 self.tree[key] = value
@@ -63,6 +64,12 @@ class Layers:
                 if owner == section and layer.get(given) is not None and other not in layer:
                     self.tree[section][other] = None
 
+    def _change_choice(self, section: str, layer: dict[str, Any]) -> None:
+        """Where ``layer`` names another method than the layer below, the entries of the method below go."""
+        below = self.tree.get(section)
+        if isinstance(below, dict) and "method" in layer and layer["method"] != below.get("method"):
+            self.tree[section] = {}
+
     def _override(self, overrides: Sequence[str]) -> None:
         parsed = self._parse(overrides)
         sections: dict[str, dict[str, Any]] = {}
@@ -72,6 +79,7 @@ class Layers:
         for section, layer in sections.items():
             if isinstance(self.tree.get(section), dict):
                 self._displace(section, layer)
+                self._change_choice(section, layer)
         for path, value in parsed.items():
             self._put(path, value)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from common.backend import FAST_PATHS
 from common.errors import nearest
-from common.metrics import METRICS
+from common.methods import METHODS
+from common.tasks import TASKS
 
-__all__ = ["EXCLUSIVE", "METRICS_BY_TASK", "check"]
+__all__ = ["EXCLUSIVE", "check"]
 
 Problem = tuple[str, str]  # dotted path, message
 
@@ -22,10 +23,6 @@ EXCLUSIVE = (
     ("optimization", "warmup_steps", "warmup_ratio"),
     ("training", "evaluate_every_steps", "evaluate_every_epochs"),
 )
-METRICS_BY_TASK = {
-    "sequence-classification": tuple(name for name in METRICS if name != "perplexity"),
-    "language-modeling": ("loss", "perplexity"),
-}
 _SPLITS = ("train", "validation", "test")
 
 _POSITIVE = ("must be greater than 0", lambda x: x > 0)
@@ -42,9 +39,6 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "model.dropout": _PROBABILITY,
     "data.max_length": ("must be 2 or more", lambda x: x >= 2),
     "data.length_multiple": _POSITIVE,
-    "adaptation.rank": _POSITIVE,
-    "adaptation.alpha": _POSITIVE,
-    "adaptation.dropout": _PROBABILITY,
     "optimization.learning_rate": _POSITIVE,
     "optimization.head_learning_rate": _POSITIVE,
     "optimization.final_learning_rate": _NOT_NEGATIVE,
@@ -135,30 +129,20 @@ def _from_scratch(source, tokenizer, config):
         yield "model.tokenizer", "must be given when model.source is null, for example bpe:8192"
 
 
-@_rule("adaptation.method", "adaptation.rank", "adaptation.alpha", "adaptation.targets")
-def _lora(method, rank, alpha, targets):
-    if method == "lora":
-        for name, value in (("rank", rank), ("alpha", alpha), ("targets", targets)):
-            if not value:
-                yield f"adaptation.{name}", "must be given for method lora; it has no default"
-
-
-@_rule("adaptation.targets")
-def _targets(targets):
-    for index, target in enumerate(targets):
-        for name in ("rank", "alpha"):
-            value = getattr(target, name)
-            if value is not None and not value > 0:
-                yield f"adaptation.targets.{index}.{name}", f"must be greater than 0; received {value!r}"
+@_rule("model.task")
+def _task(task):
+    if task not in TASKS:
+        yield (
+            "model.task",
+            f"must be one of {', '.join(TASKS.names())}; received {task!r}.{nearest(task, TASKS.names())}",
+        )
 
 
 @_rule("adaptation.method", "model.task")
 def _head(method, task):
-    if method == "head" and task == "language-modeling":
-        yield (
-            "adaptation.method",
-            "head trains the classification head alone and needs model.task: sequence-classification; use lora or full",
-        )
+    if method in METHODS and task in TASKS and METHODS.get(method).needs_head and not TASKS.get(task).new_head:
+        suited = ", ".join(name for name in METHODS.names() if not METHODS.get(name).needs_head)
+        yield "adaptation.method", f"{method} trains a new head, and a {task} model has none; use one of {suited}"
 
 
 @_rule("training.global_batch_size")
@@ -192,15 +176,17 @@ def _plain(names):
 
 @_rule("training.shard", "training.compile", "adaptation.method")
 def _shard(shard, compiled, method):
-    if shard and method == "full":
+    if shard and method in METHODS and METHODS.get(method).artifact != "adapter":
         yield (
             "training.shard",
-            "divides frozen weights, and adaptation.method: full trains them all; use lora or head, or set it to false",
+            f"divides frozen weights, and adaptation.method: {method} trains them all; "
+            "use a method that trains an adapter, or set it to false",
         )
     if shard and compiled:
         yield (
             "training.shard",
-            "gathers the weights layer by layer, and training.compile: true makes one graph of all; set one of them to false",
+            "gathers the weights layer by layer, and training.compile: true makes one graph of all; "
+            "set one of them to false",
         )
 
 
@@ -224,8 +210,6 @@ def _evaluation(steps, epochs):
 
 @_rule("training.metric", "model.task")
 def _metric(metric, task):
-    if metric not in METRICS_BY_TASK[task]:
-        yield (
-            "training.metric",
-            f"must be one of {', '.join(METRICS_BY_TASK[task])} for task {task}; received {metric!r}",
-        )
+    if task in TASKS and metric not in TASKS.get(task).metrics:
+        known = ", ".join(TASKS.get(task).metrics)
+        yield "training.metric", f"must be one of {known} for task {task}; received {metric!r}"

@@ -1,6 +1,7 @@
 """The experiment configuration: one frozen dataclass per section of the YAML file.
 
-Defaults stand in ``configs/defaults.yaml`` and nowhere else; a dataclass field carries only its type and meaning. The backend and the
+Defaults stand in ``configs/defaults.yaml``, those of a method in its options (`common.methods`); a dataclass field
+here carries only its type and meaning. The backend and the
 device are command-line choices and never part of the file, so that one file describes the same experiment in both frameworks.
 """
 
@@ -9,15 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = [
-    "AdaptationConfig",
-    "DataConfig",
-    "ExperimentConfig",
-    "ModelConfig",
-    "OptimizationConfig",
-    "TargetConfig",
-    "TrainingConfig",
-]
+from common.methods.method import MethodOptions
+
+__all__ = ["DataConfig", "ExperimentConfig", "ModelConfig", "OptimizationConfig", "TrainingConfig"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class ModelConfig:
     """Which network is built and where its weights come from."""
 
     source: str | None  #: hub id, local folder or ``python:PACKAGE/FOLDER``; null builds ``config`` from scratch
-    task: Literal["sequence-classification", "language-modeling"]
+    task: str  #: a member of `common.tasks`
     tokenizer: (
         str | None
     )  #: hub id, folder, ``python:...`` or ``bpe:SIZE`` (trained on the training split); null takes that of ``source``
@@ -43,34 +38,12 @@ class DataConfig:
     directory: str | None  #: local folder; null reads the Hugging Face hub
     files: dict[str, str]  #: for ``files``: split (train, validation, test) to path
     text_column: str | None
-    label_column: str | None  #: null for language modelling
+    text_pair_column: str | None  #: second text of a pair
+    label_column: str | None  #: null for tasks without labels
     prompt_column: str | None  #: conditioning text of which no loss is taken
     max_length: int  #: tokens per sequence; longer texts are truncated (classification) or cut (language modelling)
     length_multiple: int  #: a batch is padded to its longest sequence rounded up to this multiple
     max_examples: dict[str, int]  #: split to number of examples kept, from the start; for trials
-
-
-@dataclass(frozen=True)
-class TargetConfig:
-    """One target pattern; rank and alpha replace those of the section."""
-
-    pattern: str
-    rank: int | None = None
-    alpha: float | None = None
-
-
-@dataclass(frozen=True)
-class AdaptationConfig:
-    """What is trained. ``rank`` and ``alpha`` have no default: a file that says ``lora`` must say both."""
-
-    method: Literal["lora", "full", "head"]
-    targets: tuple[TargetConfig, ...]
-    exclude: tuple[str, ...]
-    rank: int | None
-    alpha: float | None
-    dropout: float
-    rank_stabilized: bool  #: scale alpha / sqrt(rank) instead of alpha / rank
-    bias: Literal["none", "all", "lora_only"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +77,7 @@ class TrainingConfig:
     evaluate_every_steps: int | None
     evaluate_every_epochs: float | None  #: exactly one of the two
     evaluation_batch_size: int
-    metric: str  #: decides the best checkpoint: loss, perplexity, accuracy, matthews_correlation, f1_macro, f1_weighted
+    metric: str  #: of the task; decides the best state
     patience: int | None  #: evaluations without a strictly better metric before stopping; null never stops early
     log_every_steps: int
     dtype: Literal["fp32", "bf16"]
@@ -126,6 +99,6 @@ class ExperimentConfig:
     seed: int
     model: ModelConfig
     data: DataConfig
-    adaptation: AdaptationConfig
+    adaptation: MethodOptions  #: of the method that it names
     optimization: OptimizationConfig
     training: TrainingConfig

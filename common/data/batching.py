@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from common.backend import IGNORE, Batch
+from common.backend.batch import Batch, Field
 from common.data.encoding import Encoded
 from common.errors import InputError
 
-__all__ = ["BatchPlan", "evaluation_batches"]
+__all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
+
+EVALUATION = (0, 2**32)  #: key of what is drawn for evaluation, beyond every (seed, epoch) of training
 
 _POOL = 50  #: global batches whose examples are sorted by length together
 
@@ -63,11 +65,14 @@ class BatchPlan:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Batch]]:
         """Yield the micro-batches of each step from step ``start`` of the epoch on, all of ``micro_batch_size`` rows."""
+        size = self.micro_batch_size
         for step in self.indices(epoch)[start:]:
-            yield [
-                _collate(self.encoded, step[i : i + self.micro_batch_size], self.micro_batch_size, self.length_multiple)
-                for i in range(0, len(step), self.micro_batch_size)
-            ]
+            parts = (step[i : i + size] for i in range(0, len(step), size))
+            yield [self._batch(part, (self.seed, epoch)) for part in parts]
+
+    def _batch(self, indices: np.ndarray, key: tuple[int, int]) -> Batch:
+        batch = collate(self.encoded, indices, self.micro_batch_size, self.length_multiple)
+        return self.encoded.task.corrupt(batch, self.encoded, indices, key)
 
 
 def evaluation_batches(encoded: Encoded, batch_size: int, length_multiple: int) -> Iterator[tuple[np.ndarray, Batch]]:
@@ -75,7 +80,8 @@ def evaluation_batches(encoded: Encoded, batch_size: int, length_multiple: int) 
     order = np.argsort(encoded.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
-        yield indices, _collate(encoded, indices, batch_size, length_multiple)
+        batch = collate(encoded, indices, batch_size, length_multiple)
+        yield indices, encoded.task.corrupt(batch, encoded, indices, EVALUATION)
 
 
 def _permutation(random: np.random.Philox, count: int) -> np.ndarray:
@@ -83,26 +89,27 @@ def _permutation(random: np.random.Philox, count: int) -> np.ndarray:
     return np.argsort(random.random_raw(count), kind="stable")
 
 
-def _collate(encoded: Encoded, indices: np.ndarray, rows: int, length_multiple: int) -> Batch:
-    """One batch of ``rows`` rows, padded to its longest example rounded up; rows without an example attend to their first token only."""
+def collate(encoded: Encoded, indices: np.ndarray, rows: int, length_multiple: int) -> dict[str, np.ndarray]:
+    """One batch of ``rows`` rows, padded to its longest example rounded up; further rows have no target."""
     longest = int(encoded.lengths[indices].max())
     width = min(-(-longest // length_multiple) * length_multiple, encoded.max_length)
-    is_language = encoded.kind != "classification"
-    input_ids = np.full((rows, width), encoded.pad_id, np.int32)
-    attention_mask = np.zeros((rows, width), np.int32)
-    attention_mask[len(indices) :, 0] = 1
-    labels = np.full((rows, width) if is_language else (rows,), IGNORE, np.int32)
-    for row, index in enumerate(indices):
-        tokens = encoded.tokens[encoded.starts[index] : encoded.stops[index]]
-        length = len(tokens) - is_language
-        input_ids[row, :length] = tokens[:length]
-        attention_mask[row, :length] = 1
-        if is_language:
-            first = encoded.labels[index]
-            labels[row, first - 1 : length] = tokens[first:]
-        else:
-            labels[row] = encoded.labels[index]
-    batch = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
-    if encoded.family == "bert":
-        batch["token_type_ids"] = np.zeros((rows, width), np.int32)
-    return batch
+    return {field.name: _array(encoded, field, indices, rows, width) for field in encoded.schema.fields}
+
+
+def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width: int) -> np.ndarray:
+    column = encoded.columns.get(field.name)
+    if column is None and field.default is None:
+        raise InputError(f"A batch needs {field.name}, and the encoded data have {', '.join(encoded.columns)}.")
+    padding = encoded.pad_id if field.padding == "pad_id" else field.padding
+    if field.per_token:
+        array = np.full((rows, width), padding, field.dtype)
+        lengths = encoded.lengths
+        for row, index in enumerate(indices):
+            array[row, : lengths[index]] = field.default if column is None else column[index]
+    else:
+        inner = () if column is None else column.shape[1:]
+        array = np.full((rows, *inner), padding, field.dtype)
+        array[: len(indices)] = field.default if column is None else column[indices]
+    if field.first is not None:
+        array[len(indices) :, 0] = field.first
+    return array

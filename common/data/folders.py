@@ -91,4 +91,4 @@ def _read(entry: DatasetEntry, path: Path) -> Table:
         indices = {str(index) for index in range(len(entry.label_names or ()))}
         if entry.separator not in first and first.split(" ", 1)[0] in indices:
             return read_labelled_lines(path)
-    return read_separated(path, entry.separator, entry.columns, known=entry.text)
+    return read_separated(path, entry.separator, entry.columns, known=entry.roles["text"])

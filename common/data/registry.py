@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = ["DATASETS", "FILES", "SPLITS", "DatasetEntry"]
@@ -12,12 +13,13 @@ FILES = "files"  #: the name under which users bring their own files
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """One data set. Column fields list every accepted name: the hub's first, then those of local forms."""
+    """One data set.
 
-    kind: str  #: classification, text or completion
-    text: tuple[str, ...]
-    label: tuple[str, ...] = ()
-    prompt: tuple[str, ...] = ()
+    ``roles`` says what its columns are for: role (``text``, ``text_pair``, ``label``, ``prompt``, ...; a task reads the
+    roles it names) to every accepted column name, the hub's first, then those of local forms.
+    """
+
+    roles: Mapping[str, tuple[str, ...]]
     label_names: tuple[str, ...] | None = None  #: by class index; None: the sorted labels of the training split
     hub: str = ""
     hub_config: str | None = None
@@ -29,9 +31,7 @@ class DatasetEntry:
 
 DATASETS = {
     "sst2": DatasetEntry(
-        kind="classification",
-        text=("sentence", "text"),
-        label=("label",),
+        roles={"text": ("sentence", "text"), "label": ("label",)},
         label_names=("negative", "positive"),
         hub="stanfordnlp/sst2",
         separator="\t",
@@ -39,9 +39,7 @@ DATASETS = {
         label_first=True,
     ),
     "cola": DatasetEntry(
-        kind="classification",
-        text=("sentence",),
-        label=("label",),
+        roles={"text": ("sentence",), "label": ("label",)},
         label_names=("unacceptable", "acceptable"),
         hub="nyu-mll/glue",
         hub_config="cola",
@@ -49,25 +47,19 @@ DATASETS = {
         columns=("source", "label", "mark", "sentence"),
     ),
     "imdb": DatasetEntry(
-        kind="classification",
-        text=("text",),
-        label=("label",),
+        roles={"text": ("text",), "label": ("label",)},
         label_names=("negative", "positive"),
         hub="stanfordnlp/imdb",
         splits=("train", "test"),
     ),
     "ag_news": DatasetEntry(
-        kind="classification",
-        text=("text",),
-        label=("label",),
+        roles={"text": ("text",), "label": ("label",)},
         label_names=("World", "Sports", "Business", "Sci/Tech"),
         hub="fancyzhx/ag_news",
         splits=("train", "test"),
     ),
     "emotion": DatasetEntry(
-        kind="classification",
-        text=("text",),
-        label=("label", "label_name"),
+        roles={"text": ("text",), "label": ("label", "label_name")},
         label_names=("sadness", "joy", "love", "anger", "fear", "surprise"),
         hub="dair-ai/emotion",
         hub_config="split",
@@ -75,9 +67,7 @@ DATASETS = {
         columns=("text", "label"),
     ),
     "snips": DatasetEntry(
-        kind="classification",
-        text=("text",),
-        label=("category", "label"),
+        roles={"text": ("text",), "label": ("category", "label")},
         label_names=(
             "AddToPlaylist",
             "BookRestaurant",
@@ -92,11 +82,9 @@ DATASETS = {
         separator="\t",
         columns=("text", "label"),
     ),
-    "wikitext2": DatasetEntry(kind="text", text=("text",), hub="Salesforce/wikitext", hub_config="wikitext-2-v1"),
+    "wikitext2": DatasetEntry(roles={"text": ("text",)}, hub="Salesforce/wikitext", hub_config="wikitext-2-v1"),
     "e2e": DatasetEntry(
-        kind="completion",
-        text=("human_reference", "ref"),
-        prompt=("meaning_representation", "mr"),
+        roles={"text": ("human_reference", "ref"), "prompt": ("meaning_representation", "mr")},
         hub="tuetschek/e2e_nlg",
     ),
 }

@@ -1,7 +1,8 @@
 """Models as data: what is in them, where their weights come from, and the checkpoints they are written to."""
 
-from common.models.checkpoint import save_pretrained
-from common.models.loading import FAMILIES, load_model_spec
-from common.models.specs import ModelSpec, ModuleSpec
+from common.members import Members
+from common.models.family import Family
 
-__all__ = ["FAMILIES", "ModelSpec", "ModuleSpec", "load_model_spec", "save_pretrained"]
+__all__ = ["FAMILIES", "Family"]
+
+FAMILIES: Members[Family] = Members("common.models.families", Family, "model.config.model_type", "-", "family")

@@ -96,12 +96,19 @@ def canonical_names(
     shapes: Mapping[str, tuple[int, ...]],
     prefix: str,
     head: tuple[str, ...],
-    tied: tuple[str, ...],
+    absent: tuple[str, ...],
+    unused: tuple[str, ...],
 ) -> dict[str, np.ndarray]:
     """Rename checkpoint keys to the model's canonical names and keep what the model has.
 
-    Accepts keys with or without the base prefix (``bert.``), and the old ``gamma``/``beta`` of layer norms. Other tasks' heads are left out; a head of
-    another shape (a different number of labels) too, so that a new one is drawn.
+    Accepts keys with or without the base prefix (``bert.``), and the old ``gamma``/``beta`` of layer norms. Other tasks'
+    heads are left out; a head of another shape (a different number of labels) too, so that a new one is initialised.
+
+    Args:
+        shapes: of every parameter of the model.
+        head: paths of the task head's new modules, which may be missing or of another shape.
+        absent: paths of modules that may be missing as a whole.
+        unused: paths that the checkpoint may hold though the model does not.
 
     Raises:
         InputError: a key inside the base model is unknown, missing or of another shape; all of them are listed.
@@ -118,9 +125,11 @@ def canonical_names(
             found[name] = np.ascontiguousarray(value, dtype=np.float32)
         elif name in shapes and not in_head:
             problems.append(f"{key}: shape {value.shape}, expected {tuple(shapes[name])}")
-        elif name.startswith(f"{prefix}.") and not _BUFFERS.search(name) and name.rsplit(".", 1)[0] not in tied:
+        elif name.startswith(f"{prefix}.") and not _BUFFERS.search(name) and name.rsplit(".", 1)[0] not in unused:
             problems.append(f"{key}: not part of the model")
-    problems += [f"{name}: missing" for name in shapes if name not in found and name.rsplit(".", 1)[0] not in head]
+    held = {name.rsplit(".", 1)[0] for name in found}
+    optional = {*head, *(path for path in absent if path not in held)}
+    problems += [f"{name}: missing" for name in shapes if name not in found and name.rsplit(".", 1)[0] not in optional]
     if problems:
         listed = "\n  ".join(problems[:20]) + ("" if len(problems) <= 20 else f"\n  and {len(problems) - 20} more")
         raise InputError(

@@ -1,120 +1,169 @@
-"""From a model section of the configuration to a complete ``ModelSpec``: every parameter with its starting value."""
+"""From a model section of the configuration to a complete ``ModelSpec``: every parameter with its start value."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import ModuleType
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common import backend
-from common.config.schema import ModelConfig
 from common.errors import InputError, nearest
-from common.models import bert, gpt2
+from common.models import FAMILIES, Family
 from common.models.checkpoint import canonical_names, fingerprint, locate, read_checkpoint, read_config
-from common.models.specs import ModelSpec, ModuleSpec
+from common.models.family import HeadLayout
+from common.models.modules import ModuleSpec
+from common.models.specs import ModelSpec
+from common.tasks import TASKS, Task
 
-__all__ = ["FAMILIES", "load_model_spec"]
+if TYPE_CHECKING:
+    from common.config.schema import ModelConfig
 
-FAMILIES: dict[str, ModuleType] = {
-    "bert": bert,
-    "gpt2": gpt2,
-}  #: families with native cells, described here; others exist on PyTorch only
+__all__ = ["load_model_spec", "outline"]
 
 
 def load_model_spec(
     config: ModelConfig, labels: tuple[str, ...] | None, vocabulary: int, pad_token_id: int | None, seed: int
 ) -> ModelSpec:
-    """Resolve the source, complete the Hugging Face configuration and read or draw every parameter.
+    """Resolve the source, complete the Hugging Face configuration and read or initialise every parameter.
 
     Args:
-        labels: names of the classes; None for language modelling.
-        vocabulary: number of ids the tokenizer can produce; the embedding must hold them, and has just as many rows in a model built from scratch.
-        seed: parameters the checkpoint lacks (a new head, or everything without a source) are drawn from (seed, name).
+        labels: names of the classes; None for a task without.
+        vocabulary: number of ids the tokenizer can produce; the embedding must hold them, and has just as many rows in
+            a model built from scratch.
+        seed: parameters the checkpoint lacks (a new head, or everything without a source) depend on (seed, name).
 
     Raises:
         InputError: unknown source, family, task or configuration entry, or a checkpoint that does not fit.
     """
     folder = locate(config.source) if config.source else None
     given = read_config(folder) if folder else {}
-    family = config.config.get("model_type", given.get("model_type"))
-    if family is None:
+    name = config.config.get("model_type", given.get("model_type"))
+    if name is None:
         raise InputError(
-            f'Without model.source, model.config must name its "model_type": one of {", ".join(FAMILIES)}. Received {dict(config.config)}.'
+            f'Without model.source, model.config must name its "model_type": one of {", ".join(FAMILIES.names())}. '
+            f"Received {dict(config.config)}."
         )
-    if family not in FAMILIES:
-        return backend.load("pytorch").describe(config, folder, given, labels, pad_token_id, seed)
-    module = FAMILIES[family]
-    if config.task not in module.TASKS:
+    task = TASKS.get(config.task)
+    if name not in FAMILIES:
+        if not backend.available()["pytorch"]:
+            raise InputError(
+                f"{name} is no family of this project ({', '.join(FAMILIES.names())}); any other is read by transformers "
+                "and needs PyTorch, which is not installed. Use one of these, or install PyTorch."
+            )
+        return backend.load("pytorch").hf_bridge.foreign.describe(config, folder, given, labels, pad_token_id, seed)
+    family = FAMILIES.get(name)
+    complete = complete_config(family, task, given, config, labels, pad_token_id)
+    if folder is None:
+        complete |= _of_new_vocabulary(family, config, vocabulary, pad_token_id)
+    _check_sizes(family, config, complete, vocabulary)
+    layout = task.layout(family, complete)
+    if layout is None:
         raise InputError(
-            f"{family} has no {config.task} here; it has {', '.join(module.TASKS)}. Choose one as model.task, or another model.source."
+            f"{name} has no head for {config.task} here. Choose another model.task, or another model.source."
         )
-    complete = complete_config(module, given, config, labels, pad_token_id)
-    if folder is None and "vocab_size" not in config.config:
-        complete["vocab_size"] = vocabulary
-    if (
-        folder is None and pad_token_id is not None and "eos_token_id" in module.DEFAULTS
-    ):  # a new vocabulary has one special token, for all three uses
-        complete |= {key: pad_token_id for key in ("bos_token_id", "eos_token_id") if key not in config.config}
-    width, heads = (complete[key] for key in module.HEADS)
+    complete["architectures"] = [layout.architecture]
+    return _assemble(family, task, layout, complete, config, folder, seed)
+
+
+def _assemble(
+    family: Family,
+    task: Task,
+    layout: HeadLayout,
+    complete: dict[str, Any],
+    config: ModelConfig,
+    folder: Path | None,
+    seed: int,
+) -> ModelSpec:
+    backbone = family.backbone(complete)
+    outputs = complete["vocab_size"] if layout.tied_to else complete["num_labels"]
+    head = layout.modules(backbone.width, outputs)
+    modules, new = (*backbone.modules, *head), layout.new()
+    shapes = {name: shape for module in modules for name, shape in module.shapes().items()}
+    loaded: dict[str, np.ndarray] = {}
+    if folder is not None:
+        tied = tuple(module.path for module in modules if module.tied_to)
+        absent = tuple(module.path for module in head if not module.tied_to)
+        loaded = canonical_names(
+            read_checkpoint(folder), shapes, backbone.prefix, new, absent, (*tied, *family.OPTIONAL)
+        )
+    fresh = _initialised(family, modules, complete, seed, loaded)
+    return ModelSpec(
+        family=family.name,
+        task=task.name,
+        config=complete,
+        modules=modules,
+        head=new,
+        arrays=loaded | fresh,
+        schema=task.schema(family),
+        layout=layout,
+        fingerprint=fingerprint(loaded or fresh),
+        source=config.source,
+        new_parameters=tuple(fresh) if folder else (),
+    )
+
+
+def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tuple[str, ...] | None = None) -> ModelSpec:
+    """The modules of a model without any array, for counts and plans of models that are never built."""
+    family, found = FAMILIES.get(model_type), TASKS.get(task)
+    complete = {**family.DEFAULTS, **entries, **found.entries(labels)}
+    layout, backbone = found.layout(family, complete), family.backbone(complete)
+    head = layout.modules(backbone.width, complete["vocab_size"] if layout.tied_to else complete["num_labels"])
+    modules, schema = (*backbone.modules, *head), found.schema(family)
+    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout)
+
+
+def _of_new_vocabulary(
+    family: Family, config: ModelConfig, vocabulary: int, pad_token_id: int | None
+) -> dict[str, Any]:
+    """Entries of a model built from scratch. A new vocabulary has one special token, for all three uses."""
+    entries: dict[str, Any] = {} if "vocab_size" in config.config else {"vocab_size": vocabulary}
+    if pad_token_id is not None and "eos_token_id" in family.DEFAULTS:
+        special = (key for key in ("bos_token_id", "eos_token_id") if key not in config.config)
+        entries |= dict.fromkeys(special, pad_token_id)
+    return entries
+
+
+def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any], vocabulary: int) -> None:
+    width, heads = (complete[key] for key in family.HEADS)
     if width % heads:
         raise InputError(
-            f"{module.HEADS[0]} must be a multiple of {module.HEADS[1]}; received {width} and {heads}. Set both in model.config."
+            f"{family.HEADS[0]} must be a multiple of {family.HEADS[1]}; received {width} and {heads}. "
+            "Set both in model.config."
         )
     if vocabulary > complete["vocab_size"]:
         raise InputError(
             f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. "
             f"Use the tokenizer of {config.source}, or set model.config.vocab_size."
         )
-    modules, head = module.modules(complete, config.task), module.head(config.task)
-    shapes = {name: shape for spec in modules for name, shape in spec.shapes().items()}
-    tied = tuple(spec.path for spec in modules if spec.tied_to)
-    loaded = canonical_names(read_checkpoint(folder), shapes, module.PREFIX, head, tied) if folder else {}
-    drawn = _draw(module, modules, complete, seed, loaded)
-    base = loaded or drawn
-    return ModelSpec(
-        family,
-        config.task,
-        complete,
-        modules,
-        head,
-        loaded | drawn,
-        fingerprint(base),
-        config.source,
-        tuple(drawn) if folder else (),
-    )
 
 
 def complete_config(
-    family: ModuleType,
+    family: Family,
+    task: Task,
     given: Mapping[str, Any],
     config: ModelConfig,
     labels: tuple[str, ...] | None,
     pad_token_id: int | None,
 ) -> dict[str, Any]:
-    """Defaults, then the checkpoint's entries, then ``model.config`` and ``model.dropout``, then the labels."""
+    """Defaults, then the checkpoint's entries, then ``model.config`` and ``model.dropout``, then the task's."""
     unknown = [key for key in config.config if key not in family.DEFAULTS and key not in given]
     if unknown:
         raise InputError(
-            f"model.config.{unknown[0]} is not an entry of a {family.DEFAULTS['model_type']} configuration.{nearest(unknown[0], family.DEFAULTS)}"
+            f"model.config.{unknown[0]} is not an entry of a {family.name} configuration."
+            f"{nearest(unknown[0], family.DEFAULTS)}"
         )
     _check_types(family, {**given, **config.config})
-    complete = {**family.DEFAULTS, **given, **config.config, "architectures": [family.TASKS[config.task]]}
+    complete = {**family.DEFAULTS, **given, **config.config}
     if config.dropout is not None:
         complete |= dict.fromkeys(family.DROPOUTS, config.dropout)
     if pad_token_id is not None:
         complete["pad_token_id"] = pad_token_id
-    if labels is not None:
-        complete |= {
-            "num_labels": len(labels),
-            "id2label": {str(i): name for i, name in enumerate(labels)},
-            "label2id": {name: i for i, name in enumerate(labels)},
-        }
-    return complete
+    return complete | task.entries(labels)
 
 
-def _check_types(family: ModuleType, entries: Mapping[str, Any]) -> None:
+def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
     """An entry must be of the kind that the family's default has; null is left to whoever reads it."""
     problems = []
     for name, default in family.DEFAULTS.items():
@@ -128,15 +177,15 @@ def _check_types(family: ModuleType, entries: Mapping[str, Any]) -> None:
             str: isinstance(value, str),
         }.get(type(default), True)
         if not right:
-            kind = {int: "a whole number of at least 0", float: "a number of at least 0", str: "a name"}[type(default)]
+            kind = {int: "a non-negative integer", float: "a non-negative number", str: "a name"}[type(default)]
             problems.append(f"model.config.{name} must be {kind}; received {value!r}")
     if problems:
         raise InputError("; ".join(problems) + ". Correct it in the experiment file, or in the model's config.json.")
 
 
-def _draw(
-    family: ModuleType,
-    modules: tuple[ModuleSpec, ...],
+def _initialised(
+    family: Family,
+    modules: Sequence[ModuleSpec],
     config: Mapping[str, Any],
     seed: int,
     loaded: Mapping[str, np.ndarray],

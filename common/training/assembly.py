@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common import backend as backends
-from common.adaptation import Plan, initial_values, resolve
-from common.adaptation.peft_format import load_adapter
+from common.artifacts import storage
 from common.backend import Engine, EngineSettings
+from common.backend.capabilities import check
 from common.config import ExperimentConfig
 from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer
 from common.distributed import ALONE, Group
 from common.errors import InputError
-from common.models import ModelSpec, load_model_spec
+from common.methods import METHODS
+from common.methods.plan import Plan
+from common.models import FAMILIES
+from common.models.loading import load_model_spec
+from common.models.specs import ModelSpec
+from common.tasks import TASKS, Task
 from common.training.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -36,7 +41,7 @@ __all__ = [
     "tokenizer_of",
 ]
 
-_POSITIONS = ("max_position_embeddings", "n_positions")
+_POSITIONS = ("max_position_embeddings", "n_positions")  # of families that are not described here
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class Inputs:
     tokenizer: PreTrainedTokenizerFast
     spec: ModelSpec
     plan: Plan
+
+    @property
+    def task(self) -> Task:
+        """The task of the configuration."""
+        return TASKS.get(self.config.model.task)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,11 @@ class Trained:
     arrays: dict[str, np.ndarray]
 
     @property
+    def task(self) -> Task:
+        """The task of the configuration."""
+        return TASKS.get(self.config.model.task)
+
+    @property
     def labels(self) -> tuple[str, ...] | None:
         """Names of the classes; None for a language model."""
         return tuple(self.summary["data"]["labels"]) if self.summary["data"]["labels"] else None
@@ -70,7 +85,7 @@ class Trained:
 
 def prepare(config: ExperimentConfig) -> Inputs:
     """Read everything ``config`` names and resolve the plan. Raises InputError for whatever does not fit together."""
-    data = load_dataset(config.data, config.model.task)
+    data = load_dataset(config.data, TASKS.get(config.model.task))
     tokenizer = tokenizer_of(config, data)
     spec, plan = describe(config, data.label_names, tokenizer)
     return Inputs(config, data, tokenizer, spec, plan)
@@ -92,17 +107,19 @@ def describe(
         InputError: they do not exist or fit, or ``data.max_length`` exceeds the positions of the model.
     """
     spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
-    positions = next((spec.config[key] for key in _POSITIONS if key in spec.config), None)
+    positions = FAMILIES.get(spec.family).positions(spec.config) if spec.family in FAMILIES else None
+    if positions is None:
+        positions = next((spec.config[key] for key in _POSITIONS if key in spec.config), None)
     if positions is not None and config.data.max_length > positions:
         raise InputError(
             f"data.max_length must be at most the model's {positions} positions; received {config.data.max_length}."
         )
-    return spec, resolve(config.adaptation, spec)
+    return spec, METHODS.get(config.adaptation.method).plan(config.adaptation, spec)
 
 
 def encode_split(inputs: Inputs, split: str) -> Encoded:
     """One split as token sequences."""
-    return encode(inputs.data, split, inputs.tokenizer, inputs.config.data, inputs.spec.family)
+    return encode(inputs.data, split, inputs.tokenizer, inputs.config.data, inputs.task, inputs.spec.schema)
 
 
 def engine_settings(config: ExperimentConfig) -> EngineSettings:
@@ -128,9 +145,11 @@ def build_engine(
     backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, group: Group = ALONE
 ) -> Engine:
     """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an accelerator: it is built on the CPU."""
+    settings = engine_settings(config)
+    check(backend, device, spec, plan, settings)
     model = backend.build_model(spec, "cpu" if config.training.shard and group.size > 1 else device)
-    backend.rewrite(model, plan, initial_values(plan, config.seed))
-    return backend.Engine(model, plan, engine_settings(config), group)
+    backend.rewrite(model, plan, plan.initial_values(config.seed))
+    return backend.Engine(model, plan, settings, group)
 
 
 def load_engine(trained: Trained, backend_name: str | None = None, device: str | None = None) -> Engine:
@@ -154,11 +173,14 @@ def open_trained(run: RunDirectory) -> Trained:
         )
     tokenizer = load_tokenizer(str(run.tokenizer))
     labels = summary["data"]["labels"]
-    full = config.adaptation.method == "full"
-    if full:
-        config = dataclasses.replace(
-            config, model=dataclasses.replace(config.model, source=str(run.best("full")), config={})
-        )
+    kept = METHODS.get(config.adaptation.method).artifact
+    if storage(kept).WHOLE:
+        moved = dataclasses.replace(config.model, source=str(run.best(kept)), config={})
+        config = dataclasses.replace(config, model=moved)
     spec, plan = describe(config, tuple(labels) if labels else None, tokenizer)
-    arrays = {name: spec.arrays[name] for name in plan.shapes()} if full else load_adapter(run.best("lora"), plan, spec)
+    arrays = (
+        {name: spec.arrays[name] for name in plan.shapes()}
+        if storage(kept).WHOLE
+        else storage(kept).load(run.best(kept), plan, spec)
+    )
     return Trained(run, config, summary, tokenizer, spec, plan, arrays)

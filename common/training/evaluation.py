@@ -2,57 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from common.backend import Batch, Engine, unscored
+from common.backend import Batch, Engine, EvalResult
 from common.data import Encoded, evaluation_batches
-from common.distributed import share, sum_exactly
-from common.metrics import classification_metrics, language_metrics
+from common.distributed import share
 
-__all__ = ["class_logits", "evaluate"]
+__all__ = ["evaluate", "results"]
+
+Numbered = tuple[np.ndarray, Batch]
 
 
 def evaluate(
-    engine: Engine,
-    encoded: Encoded,
-    task: str,
-    batch_size: int,
-    length_multiple: int,
-    check: Callable[[], None] = lambda: None,
+    engine: Engine, encoded: Encoded, batch_size: int, length_multiple: int, check: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """Metrics of the whole split; see ``common.metrics`` for their definitions. ``check`` is called before every batch and may raise.
+    """The task's metrics of the whole split. ``check`` is called before every batch and may raise.
 
     Raises:
-        RunError: the model's loss or logits are not finite.
+        RunError: the model's loss or outputs are not finite.
     """
-    if task == "sequence-classification":
-        logits, labels = class_logits(engine, encoded, batch_size, length_multiple, check)
-        return classification_metrics(logits, labels)
-    sums = np.zeros(2)
-    for _, (_, batch) in share(evaluation_batches(encoded, batch_size, length_multiple), engine.group, _idle):
-        check()
-        result = engine.eval_step(batch)
-        sums += result.loss_sum, result.count
-    loss_sum, count = sum_exactly(engine.group, sums)
-    return language_metrics(float(loss_sum), round(count))
+    evaluator = encoded.task.evaluator(encoded)
+    for indices, batch, result in results(engine, encoded, batch_size, length_multiple, check):
+        evaluator.update(indices, batch, result)
+    evaluator.reduce(engine.group)
+    return evaluator.metrics()
 
 
-def class_logits(
+def results(
     engine: Engine, encoded: Encoded, batch_size: int, length_multiple: int, check: Callable[[], None] = lambda: None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits ``(examples, labels)`` and labels ``(examples,)`` in the order of the split."""
-    logits = None
-    for _, (indices, batch) in share(evaluation_batches(encoded, batch_size, length_multiple), engine.group, _idle):
+) -> Iterator[tuple[np.ndarray, Batch, EvalResult]]:
+    """Yield (indices, batch, result) of every batch that falls to this process.
+
+    Every process gets equally many, the last perhaps without an example: each batch tells the shape of the outputs,
+    and all processes may have to gather the weights together.
+    """
+
+    def idle(numbered: Numbered) -> Numbered:
+        indices, batch = numbered
+        return indices[:0], encoded.task.ignored(batch)
+
+    batches = evaluation_batches(encoded, batch_size, length_multiple)
+    for _, (indices, batch) in share(batches, engine.group, idle):
         check()
-        found = engine.eval_step(batch).logits[: len(indices)]
-        logits = np.zeros((len(encoded), found.shape[1]), np.float32) if logits is None else logits
-        logits[indices] = found
-    return engine.group.sum_array(logits), encoded.labels
-
-
-def _idle(numbered: tuple[np.ndarray, Batch]) -> tuple[np.ndarray, Batch]:
-    """Of no example. Every process needs a batch, since it tells the number of classes, and since all may have to gather the weights together."""
-    indices, batch = numbered
-    return indices[:0], unscored(batch)
+        yield indices, batch, engine.eval_step(batch)

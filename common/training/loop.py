@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from common.backend import IGNORE, Batch, Engine, StepHandle
+from common.backend import Batch, Engine, StepHandle
 from common.config.schema import ExperimentConfig
 from common.data import BatchPlan
 from common.errors import RunError
+from common.tasks import Task
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from common.training.interruption import Interrupted, Interruption
 from common.training.progress import Progress
@@ -42,7 +43,7 @@ class Trainer:
 
     Args:
         evaluate: metrics of the validation split; calls its argument before every batch, which may raise to interrupt it.
-        save_best: writes the trained arrays of the best state so far.
+        save_best: writes the trained arrays of the best state so far, of the step that is given.
         checkpoint: the file of the last state.
     """
 
@@ -51,7 +52,7 @@ class Trainer:
         engine: Engine,
         batches: BatchPlan,
         evaluate: Callable[[Callable[[], None]], dict[str, float]],
-        save_best: Callable[[Mapping[str, np.ndarray]], None],
+        save_best: Callable[[Mapping[str, np.ndarray], int], None],
         config: ExperimentConfig,
         checkpoint: Path,
         progress: Progress,
@@ -60,7 +61,8 @@ class Trainer:
         self.config, self.checkpoint, self.progress = config, checkpoint, progress
         self.total = total_steps(config.training, batches.steps_per_epoch)
         self.warmup = warmup_steps(config.optimization, self.total)
-        self.stopping = EarlyStopping(config.training.metric, config.training.patience)
+        higher = batches.encoded.task.higher_is_better(config.training.metric)
+        self.stopping = EarlyStopping(higher, config.training.patience)
         self.step = 0
         self.evaluated_step = -1
         self._elapsed = 0.0  # seconds of the run before this process
@@ -140,7 +142,8 @@ class Trainer:
         self.step += 1
         rate = learning_rate(self.step, self.total, self.warmup, self.config.optimization)
         handle = self.engine.train_step(micro_batches, rate)
-        self._pending.append(_Pending(self.step, handle, rate, sum(map(tokens_of, micro_batches))))
+        tokens = sum(tokens_of(self.batches.encoded.task, batch) for batch in micro_batches)
+        self._pending.append(_Pending(self.step, handle, rate, tokens))
         if (
             self.step == 1 or self.step % self.config.training.log_every_steps == 0
         ):  # the first alone: it holds the compilation
@@ -194,7 +197,7 @@ class Trainer:
         self._log.write(event)
         self.progress.evaluation(event)
         if best:
-            self.save_best(self.engine.trainable())
+            self.save_best(self.engine.trainable(), self.step)
         self.evaluated_step = self.step
         self._save()
         self._group_started = time.perf_counter()
@@ -226,7 +229,6 @@ class Trainer:
         )
 
 
-def tokens_of(batch: Batch) -> int:
+def tokens_of(task: Task, batch: Batch) -> int:
     """Real tokens of a batch; rows that only fill it up do not count."""
-    real = (batch["labels"] != IGNORE).reshape(len(batch["labels"]), -1).any(axis=1)
-    return int(batch["attention_mask"][real].sum())
+    return int(batch["attention_mask"][task.real_rows(batch)].sum())

@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from common.backend import Engine
-from common.data import TextData, encode, encode_prompts
+from common.data import TextData, encode
+from common.tasks.language_modeling import encode_prompts
 from common.training.assembly import Trained
-from common.training.evaluation import class_logits
+from common.training.evaluation import results
 from common.training.generation import Sampling, generate
 
-__all__ = ["continuations", "probabilities"]
+__all__ = ["continuations", "outputs_of"]
 
 
-def probabilities(trained: Trained, engine: Engine, texts: Sequence[str]) -> np.ndarray:
-    """Probability of every label for every text, ``(texts, labels)`` float64, tokenised and truncated as in training."""
+def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
+    """The task's outputs for each row of roles, tokenised and truncated as in training."""
     from datasets import Dataset
 
-    data = TextData(
-        "classification", {"input": Dataset.from_dict({"text": list(texts)})}, trained.labels, frozenset({"input"})
-    )
-    encoded = encode(data, "input", trained.tokenizer, trained.config.data, trained.spec.family)
-    logits, _ = class_logits(
-        engine, encoded, trained.config.training.evaluation_batch_size, trained.config.data.length_multiple
-    )
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    data = TextData({"input": Dataset.from_list([dict(row) for row in rows])}, trained.labels, frozenset({"input"}))
+    settings = trained.config.data
+    encoded = encode(data, "input", trained.tokenizer, settings, trained.task, trained.spec.schema)
+    size = trained.config.training.evaluation_batch_size
+    found: list[dict[str, np.ndarray]] = [{} for _ in rows]
+    for indices, _, result in results(engine, encoded, size, settings.length_multiple):
+        for row, index in enumerate(indices):
+            found[index] = {name: output[row] for name, output in result.outputs.items()}
+    return found
 
 
 def continuations(trained: Trained, engine: Engine, prompts: Sequence[str], sampling: Sampling) -> list[str]:
-    """The continuation of every prompt, which is written as in training: with the separator where the data were prompt and text."""
+    """The continuation of every prompt, which is written as in training: with the separator where the data were prompt
+    and text."""
     tokenizer, data = trained.tokenizer, trained.config.data
-    if trained.summary["data"]["kind"] == "completion":
+    if "prompt" in trained.summary["data"]["columns"]:
         ids = encode_prompts(prompts, tokenizer)
     else:
         ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -11,15 +12,14 @@ from typing import Any
 import numpy as np
 
 from common import backend as backends
-from common.adaptation import coverage_table
-from common.adaptation.peft_format import load_adapter, save_adapter
+from common.artifacts import storage
 from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
 from common.data import BatchPlan, Encoded
 from common.distributed import Group, micro_batch_size
 from common.errors import RunError
-from common.files import load_arrays, write_atomic, write_json
-from common.models import save_pretrained
+from common.files import write_atomic, write_json
+from common.methods.coverage import coverage_table
 from common.training import processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
@@ -95,109 +95,89 @@ def _train(
             "training.shard divides the frozen weights among several processes; this one is alone and holds them all."
         )
     engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group)
-    session = _Session(run, inputs, encoded, backend_name, backend, device, engine, progress)
-    session.begin(resume)
-    return session.execute()
+    session = _Session(run, inputs, encoded, backend_name, backend, device, engine)
+    training, multiple = config.training, config.data.length_multiple
+    micro_batch = micro_batch_size(training.global_batch_size, training.micro_batch_size, group)
+    batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, config.seed)
+    validate = partial(session.score, "validation")
+    trainer = Trainer(engine, batches, validate, session.save_best, config, run.checkpoint, progress)
+    if resume and run.checkpoint.is_file():
+        trainer.resume()
+        progress.say(f"Continuing after step {trainer.step} of {trainer.total}")
+    else:
+        session.begin()
+    return _execute(session, trainer, progress)
 
 
-class _Session:
-    """One run under way."""
-
-    def __init__(
-        self,
-        run: RunDirectory,
-        inputs: Inputs,
-        encoded: dict[str, Encoded],
-        backend_name: str,
-        backend: ModuleType,
-        device: str,
-        engine: Engine,
-        progress: Progress,
-    ):
-        self.run, self.inputs, self.encoded, self.config = run, inputs, encoded, inputs.config
-        self.backend_name, self.backend, self.device, self.engine, self.progress = (
-            backend_name,
-            backend,
-            device,
-            engine,
-            progress,
+def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[str, Any]:
+    """Train, score the best state on the test split, write summary and report."""
+    try:
+        status = trainer.run(session.run.metrics)
+    except RunError:
+        session.summarize("failed", None, trainer)
+        raise
+    if status == "interrupted":
+        raise RunError(
+            f"Interrupted after step {trainer.step} of {trainer.total}; the state is saved. Continue with --resume."
         )
-        training, multiple = self.config.training, self.config.data.length_multiple
-        micro_batch = micro_batch_size(training.global_batch_size, training.micro_batch_size, engine.group)
-        self.batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, self.config.seed)
-        validate = partial(self.score, "validation")
-        self.trainer = Trainer(engine, self.batches, validate, self.save_best, self.config, run.checkpoint, progress)
+    test = None
+    if "test" in session.encoded:
+        session.engine.load_trainable(session.read_best())
+        progress.say("Scoring the best state on the test split")
+        test = session.score("test")
+    summary = session.summarize(status, test, trainer)
+    from common.report import run_page
 
-    def begin(self, resume: bool) -> None:
-        """Continue from the checkpoint, or clear the directory and write what a run begins with."""
-        if resume and self.run.checkpoint.is_file():
-            self.trainer.resume()
-            self.progress.say(f"Continuing after step {self.trainer.step} of {self.trainer.total}")
-            return
+    run_page(session.run.path)
+    return summary
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What a run reads and writes."""
+
+    run: RunDirectory
+    inputs: Inputs
+    encoded: dict[str, Encoded]
+    backend_name: str
+    backend: ModuleType
+    device: str
+    engine: Engine
+
+    def begin(self) -> None:
+        """Clear the directory and write what a run begins with."""
         self.run.clear()
-        write_atomic(self.run.config, to_yaml(self.config))
+        write_atomic(self.run.config, to_yaml(self.inputs.config))
         self.inputs.tokenizer.save_pretrained(self.run.tokenizer)
 
-    def execute(self) -> dict[str, Any]:
-        """Train, score the best state on the test split, write summary and report."""
-        try:
-            status = self.trainer.run(self.run.metrics)
-        except RunError:
-            self.summarize("failed", None)
-            raise
-        if status == "interrupted":
-            raise RunError(
-                f"Interrupted after step {self.trainer.step} of {self.trainer.total}; the state is saved. Continue with --resume."
-            )
-        test = None
-        if "test" in self.encoded:
-            self.engine.load_trainable(self._read_best())
-            self.progress.say("Scoring the best state on the test split")
-            test = self.score("test")
-        summary = self.summarize(status, test)
-        from common.report import run_page
-
-        run_page(self.run.path)
-        return summary
-
-    def score(self, split: str, check: Any = lambda: None) -> dict[str, float]:
+    def score(self, split: str, check: Callable[[], None] = lambda: None) -> dict[str, float]:
         """Metrics of one split."""
-        multiple = self.config.data.length_multiple
-        return evaluate(
-            self.engine,
-            self.encoded[split],
-            self.config.model.task,
-            self.config.training.evaluation_batch_size,
-            multiple,
-            check,
-        )
+        config = self.inputs.config
+        size, multiple = config.training.evaluation_batch_size, config.data.length_multiple
+        return evaluate(self.engine, self.encoded[split], size, multiple, check)
 
-    def save_best(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write the best state so far: a checkpoint with its tokenizer for full fine-tuning, an adapter otherwise."""
-        spec, plan = self.inputs.spec, self.inputs.plan
-        folder = self.run.best(plan.method)
-        if plan.method == "full":
-            save_pretrained(folder, spec, arrays)
+    def save_best(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
+        """Write the best state so far; a whole model with its tokenizer."""
+        plan = self.inputs.plan
+        folder, kept = self.run.best(plan.artifact), storage(plan.artifact)
+        about = {"backend": self.backend_name, "seed": str(self.inputs.config.seed), "step": str(step)}
+        kept.save(folder, plan, self.inputs.spec, arrays, about | system.versions(self.backend_name))
+        if kept.WHOLE:
             self.inputs.tokenizer.save_pretrained(folder)
-        else:
-            about = {"backend": self.backend_name, "seed": str(self.config.seed), "step": str(self.trainer.step)}
-            save_adapter(folder, plan, spec, arrays, about | system.versions(self.backend_name))
 
-    def _read_best(self) -> dict[str, np.ndarray]:
-        folder = self.run.best(self.inputs.plan.method)
-        if self.inputs.plan.method == "full":
-            return load_arrays(folder / "model.safetensors")[0]
-        return load_adapter(folder, self.inputs.plan, self.inputs.spec)
+    def read_best(self) -> dict[str, np.ndarray]:
+        """The arrays of the best state."""
+        plan = self.inputs.plan
+        return storage(plan.artifact).load(self.run.best(plan.artifact), plan, self.inputs.spec)
 
-    def summarize(self, status: str, test: dict[str, float] | None) -> dict[str, Any]:
+    def summarize(self, status: str, test: dict[str, float] | None, trainer: Trainer) -> dict[str, Any]:
         """Write ``summary.json``."""
         sizes = {split: len(encoded) for split, encoded in self.encoded.items()}
-        summary = summaries.of_run(
-            self.run, self.inputs, sizes, self.batches.steps_per_epoch, self.trainer.stopping.best_step
-        )
+        steps = trainer.batches.steps_per_epoch
+        summary = summaries.of_run(self.run, self.inputs, sizes, steps, trainer.stopping.best_step)
         summary |= summaries.of_machine(self.backend_name, self.backend, self.device) | {"status": status, "test": test}
-        compilations = self.trainer.engine.compilations
-        summary["seconds"] |= {"compile": compilations.seconds, "data": self.trainer.data_seconds}
-        summary |= {"batch_shapes": len(self.trainer.shapes), "compiled_graphs": compilations.count}
+        compilations = self.engine.compilations
+        summary["seconds"] |= {"compile": compilations.seconds, "data": trainer.data_seconds}
+        summary |= {"batch_shapes": len(trainer.shapes), "compiled_graphs": compilations.count}
         write_json(self.run.summary, summary)
         return summary

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.artifacts import storage
 from common.config import ExperimentConfig, from_yaml, to_plain
 from common.errors import InputError
 
@@ -52,9 +53,9 @@ class RunDirectory:
     def checkpoint(self) -> Path:
         return self.path / "checkpoint" / "state.safetensors"
 
-    def best(self, method: str) -> Path:
-        """The folder of the best state: a Hugging Face checkpoint for ``full``, an adapter otherwise."""
-        return self.path / ("model" if method == "full" else "adapter")
+    def best(self, artifact: str) -> Path:
+        """The folder of the best state, stored as ``artifact`` (`common.artifacts`)."""
+        return self.path / storage(artifact).FOLDER
 
     def read_config(self) -> ExperimentConfig:
         """The resolved configuration of the run.

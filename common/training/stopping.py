@@ -15,15 +15,15 @@ class EarlyStopping:
     A tie is no improvement, so that of equal models the earliest is kept. ``patience`` None never stops.
     """
 
-    def __init__(self, metric: str, patience: int | None):
-        self.metric, self.patience = metric, patience
+    def __init__(self, higher_is_better: bool, patience: int | None):
+        self.higher_is_better, self.patience = higher_is_better, patience
         self.best: float | None = None
         self.best_step: int | None = None
         self.without_improvement = 0
 
     def update(self, step: int, value: float) -> bool:
         """Take in one evaluation; return whether it is the best so far."""
-        if self.best is None or better(self.metric, value, self.best):
+        if self.best is None or better(value, self.best, self.higher_is_better):
             self.best, self.best_step, self.without_improvement = value, step, 0
             return True
         self.without_improvement += 1

@@ -38,7 +38,7 @@ def of_run(
         "method": config.adaptation.method,
         "data": {
             "name": config.data.name,
-            "kind": inputs.data.kind,
+            "columns": inputs.data.splits["train"].column_names,
             "sizes": sizes,
             "labels": list(labels) if labels else None,
         },
@@ -50,7 +50,7 @@ def of_run(
         "before": scores.get(0),
         "validation": scores.get(best_step),
         "trainable": inputs.plan.counts(),
-        "adapter_bytes": sum(file.stat().st_size for file in run.best(inputs.plan.method).glob("*.safetensors")),
+        "adapter_bytes": sum(file.stat().st_size for file in run.best(inputs.plan.artifact).glob("*.safetensors")),
         "seconds": seconds,
         "seconds_per_step": median,
         "settings": to_plain(config),

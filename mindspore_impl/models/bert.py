@@ -11,14 +11,13 @@ from typing import Any
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from common.errors import InputError
 from mindspore_impl import functional as F
 from mindspore_impl import fused
-from mindspore_impl.attention import attention, join_heads, split_heads
-from mindspore_impl.dropout import Dropout
-from mindspore_impl.modules import Embedding, LayerNorm, Linear, padding_mask
+from mindspore_impl.layers.attention import attention, join_heads, split_heads
+from mindspore_impl.layers.dropout import Dropout
+from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, padding_mask
 
-__all__ = ["build", "hidden_states", "logits", "loss_sum"]
+__all__ = ["backbone", "first_states", "hidden_states", "states"]
 
 _ACTIVATIONS = {
     "gelu": ("gelu", "none"),
@@ -71,28 +70,20 @@ class BertLayer(nn.Cell):
         return self.output_norm(x + self.dropout(self.output(inner)))
 
 
-class BertForSequenceClassification(nn.Cell):
-    """Encoder, pooler and classifier."""
+class Bert(nn.Cell):
+    """Embeddings and encoder layers."""
 
     def __init__(self, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, table = config["hidden_size"], "bert.embeddings"
-        self.heads, self.plain = config["num_attention_heads"], ()
+        self.heads = config["num_attention_heads"]
         self.word = Embedding(f"{table}.word_embeddings", config["vocab_size"], hidden)
         self.position = Embedding(f"{table}.position_embeddings", config["max_position_embeddings"], hidden)
         self.token_type = Embedding(f"{table}.token_type_embeddings", config["type_vocab_size"], hidden)
         self.norm = LayerNorm(f"{table}.LayerNorm", hidden, config["layer_norm_eps"])
         self.dropout = Dropout(f"{table}.dropout", config["hidden_dropout_prob"])
-        self.layers = nn.CellList(
-            [BertLayer(f"bert.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])],
-            auto_prefix=False,
-        )
-        self.pooler = Linear("bert.pooler.dense", hidden, hidden)
-        classifier_dropout = config["classifier_dropout"]
-        self.classifier_dropout = Dropout(
-            "dropout", config["hidden_dropout_prob"] if classifier_dropout is None else classifier_dropout
-        )
-        self.classifier = Linear("classifier", hidden, config["num_labels"])
+        layers = [BertLayer(f"bert.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])]
+        self.layers = nn.CellList(layers, auto_prefix=False)
 
     def embed(self, input_ids, token_type_ids):
         """``(batch * seq, hidden)``."""
@@ -101,52 +92,47 @@ class BertForSequenceClassification(nn.Cell):
         x = self.word(F.reshape(input_ids, (-1,))) + self.token_type(F.reshape(token_type_ids, (-1,))) + positions
         return self.dropout(self.norm(x))
 
-    def construct(self, input_ids, attention_mask, token_type_ids):
+    def construct(self, input_ids, attention_mask, token_type_ids, first):
+        """The last layer's output, of every position or of the ``first`` ones alone."""
         x = self.embed(input_ids, token_type_ids)
         of_one = padding_mask(attention_mask, self.heads)  # (batch, heads, 1, seq)
         mask = ops.tile(of_one, (1, 1, input_ids.shape[1], 1))
         last = len(self.layers) - 1
         for index in range(last):  # a slice would be a new list of cells, which renames their parameters
             x = self.layers[index](x, mask)
-        if "last_layer" in self.plain:
-            first = F.reshape(self.layers[last](x, mask), (*input_ids.shape, -1))[:, 0]
-        else:
-            first = self.layers[last](x, of_one, F.reshape(x, (*input_ids.shape, -1))[:, 0])  # (batch, hidden)
-        return self.classifier(self.classifier_dropout(F.tanh(self.pooler(first))))
+        if first:
+            return self.layers[last](x, of_one, F.reshape(x, (*input_ids.shape, -1))[:, 0])
+        return self.layers[last](x, mask)
 
 
-def build(config: Mapping[str, Any], task: str) -> nn.Cell:
-    """The network, its parameters zero, to be filled by the caller.
-
-    Raises:
-        InputError: the configuration asks for an activation or a position embedding that the cells do not have.
-    """
+def unsupported(config: Mapping[str, Any]) -> str | None:
+    """Which of ``config`` the cells do not have; None where they have all."""
     if config["hidden_act"] not in _ACTIVATIONS:
-        raise InputError(
-            f"The MindSpore BERT has the activations {', '.join(_ACTIVATIONS)}; config.json says {config['hidden_act']!r}. Use --backend pytorch."
-        )
+        return f"the activations here are {', '.join(_ACTIVATIONS)}; config.json says {config['hidden_act']!r}"
     if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
-        raise InputError(
-            "The MindSpore BERT is an encoder with absolute positions; config.json asks for something else. Use --backend pytorch."
-        )
-    return BertForSequenceClassification(config)
+        return "an encoder with absolute positions is built here; config.json asks for something else"
+    return None
 
 
-def logits(model: nn.Cell, batch: Mapping[str, Tensor], positions: Tensor | None = None) -> Tensor:
-    """Class logits ``(batch, labels)``."""
-    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"])
+def backbone(config: Mapping[str, Any]) -> nn.Cell:
+    """The encoder, its parameters zero, to be filled by the caller."""
+    return Bert(config)
+
+
+def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
+    """The last layer's output, ``(batch * seq, hidden)``."""
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], False)
+
+
+def first_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
+    """The first position's output, ``(batch, hidden)``."""
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], True)
 
 
 def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
-    """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
-    states = [model.embed(batch["input_ids"], batch["token_type_ids"])]
+    """The embeddings and every layer's output, each ``(batch * seq, hidden)``."""
+    found = [model.embed(batch["input_ids"], batch["token_type_ids"])]
     mask = ops.tile(padding_mask(batch["attention_mask"], model.heads), (1, 1, batch["input_ids"].shape[1], 1))
     for layer in model.layers:
-        states.append(layer(states[-1], mask))
-    return [F.reshape(state, (*batch["input_ids"].shape, -1)) for state in states]
-
-
-def loss_sum(model: nn.Cell, batch: Mapping[str, Tensor], differentiable: bool = True) -> tuple[Tensor, ...]:
-    """Sum of the cross-entropy over the scored labels, and the class logits ``(batch, labels)``."""
-    found = logits(model, batch)
-    return F.cross_entropy_sum(found, batch["labels"]), found
+        found.append(layer(found[-1], mask))
+    return found

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+from common.adaptation.plan import PlanStep
 from peft_peer import Transformers
 
-from common.adaptation.plan import PlanStep
 from common.bench.cases import Case
 from common.errors import InputError
 from pytorch_impl import device as devices

@@ -3,7 +3,8 @@
 
     python scripts/bench/kernels.py [--threads 2] [-o runs/bench/kernels.json]
 
-torch: seconds of float32 products through MKL and through `pytorch_impl.modules.product`, of attention forward and backward, of a language model's softmax.
+torch: seconds of float32 products through MKL and through `pytorch_impl.layers.modules.product`,
+of attention forward and backward, of a language model's softmax.
 MindSpore: bytes that a compiled graph keeps, for each element of the results of 20 operators of a kind, after it has run; and seconds of one operator.
 """
 
@@ -28,10 +29,10 @@ def torch_kernels(threads: int) -> dict[str, dict[str, float]]:
     """Seconds (or errors) of what torch would do and of what is done."""
     import torch
 
-    from pytorch_impl.attention import attention
-    from pytorch_impl.dropout import Dropout
-    from pytorch_impl.loss import normalize_
-    from pytorch_impl.modules import product
+    from pytorch_impl.layers.attention import attention
+    from pytorch_impl.layers.dropout import Dropout
+    from pytorch_impl.layers.loss import normalize_
+    from pytorch_impl.layers.modules import product
 
     torch.set_num_threads(threads)
     found = {}
@@ -83,7 +84,7 @@ def mindspore_kernels(threads: int) -> dict[str, dict[str, float]]:
     from mindspore import Parameter, Tensor, ops
 
     import mindspore_impl  # noqa: F401  # its settings, before MindSpore is imported
-    from mindspore_impl.attention import join_heads, split_heads
+    from mindspore_impl.layers.attention import join_heads, split_heads
 
     column = Parameter(Tensor(np.ones((ROWS, 1), np.float32)), name="column")
     row = Parameter(Tensor(np.ones(WIDTH, np.float32)), name="row")

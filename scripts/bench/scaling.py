@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from common.adaptation import Plan, resolve
+
 from common.config.schema import AdaptationConfig, TargetConfig
 from common.errors import InputError, RunError, run_script
 from common.files import write_atomic, write_json

@@ -43,7 +43,7 @@ def expected(hidden, weight, labels):
 def torch_loss(hidden, weight, labels, differentiable=True):
     import torch
 
-    from pytorch_impl.loss import token_loss_sum
+    from pytorch_impl.layers.loss import token_loss_sum
 
     x, w = torch.from_numpy(hidden).requires_grad_(), torch.from_numpy(weight).requires_grad_()
     loss = token_loss_sum(x, w, torch.from_numpy(labels), differentiable)
@@ -55,7 +55,7 @@ def torch_loss(hidden, weight, labels, differentiable=True):
 def mindspore_loss(hidden, weight, labels, differentiable=True):
     import mindspore as ms
 
-    from mindspore_impl.loss import token_loss_sum
+    from mindspore_impl.layers.loss import token_loss_sum
 
     w, y = ms.Parameter(ms.Tensor(weight), name="w"), ms.Tensor(labels.astype(np.int32))
 

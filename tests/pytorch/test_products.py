@@ -3,7 +3,7 @@
 import pytest
 
 torch = pytest.importorskip("torch")
-modules = pytest.importorskip("pytorch_impl.modules")
+modules = pytest.importorskip("pytorch_impl.layers.modules")
 pytestmark = pytest.mark.needs_pytorch
 
 

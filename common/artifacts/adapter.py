@@ -1,0 +1,143 @@
+"""Adapters on disk in the format of Hugging Face PEFT, readable there and here.
+
+A folder holds ``adapter_model.safetensors`` and ``adapter_config.json``. What PEFT has no field for (the base model's
+fingerprint, seed, backend, versions) is one JSON object under ``twinlora`` in the safetensors metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.errors import InputError
+from common.files import load_arrays, save_arrays, write_json
+from common.methods import METHODS
+from common.methods.peft.format import CONFIG_NAME, PeftFormat
+from common.methods.peft.own import OwnFormat
+from common.methods.plan import Plan
+from common.models.specs import ModelSpec
+from common.strict import array_problems, check_arrays
+
+__all__ = ["FOLDER", "WEIGHTS_NAME", "WHOLE", "load", "read_adapter", "save"]
+
+FOLDER = "adapter"  #: in a run directory
+WHOLE = False  #: whether it holds the base model too
+WEIGHTS_NAME = "adapter_model.safetensors"
+PREFIX = "base_model.model."
+
+
+def _format(plan: Plan) -> PeftFormat:
+    return METHODS.get(plan.method).peft or OwnFormat()
+
+
+def save(
+    folder: Path,
+    plan: Plan,
+    spec: ModelSpec,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the trained ``arrays``, named and shaped as in ``plan.shapes()``, as float32. Equal arguments give
+    byte-equal files.
+
+    Raises:
+        InputError: the plan's result is no adapter, or the arrays are not exactly those of the plan, or not finite.
+    """
+    if plan.artifact != FOLDER:
+        raise InputError(
+            f"An adapter folder holds adapters, heads and biases; the result of method {plan.method} is saved as a "
+            f"{plan.artifact} instead."
+        )
+    check_arrays(plan.shapes(), arrays)
+    form, wrapped = _format(plan), _wrapped(plan)
+    tensors = {_trained_key(p.name, wrapped): arrays[p.name] for p in plan.unfrozen}
+    for edit in plan.edits:
+        tensors |= {PREFIX + key: array for key, array in form.export(edit, arrays).items()}
+    extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
+    floats = {name: np.asarray(array, np.float32) for name, array in tensors.items()}
+    save_arrays(Path(folder) / WEIGHTS_NAME, floats, {"twinlora": json.dumps(extras)})
+    write_json(Path(folder) / CONFIG_NAME, form.config(plan, spec))
+
+
+def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, str]]:
+    """Read any PEFT adapter as it stands: (configuration, arrays by PEFT's keys, our metadata or {}).
+
+    Raises:
+        InputError: a file is missing or unreadable.
+    """
+    path = Path(folder) / CONFIG_NAME
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"An adapter folder holds {CONFIG_NAME} and {WEIGHTS_NAME}; {folder} has no {CONFIG_NAME}. "
+            "Give the folder itself."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} must be a JSON object; it cannot be read: {error}.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path} must be a JSON object; it holds a {type(config).__name__}.")
+    arrays, metadata = load_arrays(Path(folder) / WEIGHTS_NAME)
+    try:
+        extras = json.loads(metadata.get("twinlora", "{}"))
+    except ValueError as error:
+        raise InputError(
+            f"The metadata entry 'twinlora' of {path.parent / WEIGHTS_NAME} must be JSON: {error}."
+        ) from error
+    return config, arrays, extras
+
+
+def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
+    """Inverse of ``save``; also reads adapters made by PEFT. Returns float32 arrays named and shaped as in
+    ``plan.shapes()``.
+
+    Raises:
+        InputError: every missing, unexpected, wrongly shaped array, every other scale, and every setting of PEFT's
+            that would change the mathematics, listed together; or an update outside the plan's slices.
+    """
+    config, tensors, extras = read_adapter(folder)
+    form, wrapped = _format(plan), _wrapped(plan)
+    tensors = {key: array for key, array in tensors.items() if not _is_copy(key, tensors)}
+    expected = {_trained_key(p.name, wrapped): p.shape for p in plan.unfrozen}
+    for edit in plan.edits:
+        expected |= {PREFIX + key: shape for key, shape in form.shapes(edit).items()}
+    problems = form.problems(config, plan)
+    fingerprint = extras.get("base_fingerprint", "")
+    if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
+        problems.append(
+            f"it was trained on another base model: fingerprint {fingerprint[:16]}, "
+            f"the model at hand has {spec.fingerprint[:16]}"
+        )
+    problems += array_problems(expected, tensors)
+    if problems:
+        listed = "\n  ".join(problems)
+        raise InputError(
+            f"The plan and the adapter in {folder} must agree; they differ in:\n  {listed}\n"
+            "Use the configuration that the adapter was trained with."
+        )
+    tensors = {key: np.asarray(array, np.float32) for key, array in tensors.items()}
+    arrays = {p.name: tensors[_trained_key(p.name, wrapped)] for p in plan.unfrozen}
+    for edit in plan.edits:
+        arrays |= form.restore(edit, {key.removeprefix(PREFIX): array for key, array in tensors.items()})
+    return {name: arrays[name] for name in plan.shapes()}
+
+
+def _wrapped(plan: Plan) -> set[str]:
+    return {edit.path for edit in plan.edits if edit.mode == "wrap"}
+
+
+def _trained_key(name: str, wrapped: set[str]) -> str:
+    """PEFT's key of a base parameter; inside a wrapped module the parameter moved to ``base_layer``."""
+    path, leaf = name.rsplit(".", 1)
+    return f"{PREFIX}{path}.base_layer.{leaf}" if path in wrapped else f"{PREFIX}{name}"
+
+
+def _is_copy(key: str, tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether ``key`` repeats a head's bias: with bias "all" PEFT saves those of its wrapper's two inner modules
+    besides the plain one."""
+    plain = key.replace(".modules_to_save.", ".").replace(".original_module.", ".")
+    return plain != key and plain in tensors

@@ -1,0 +1,21 @@
+"""The contract between `common` and a backend, and the loader that finds a backend by name."""
+
+from common.backend.batch import IGNORE, Array, Batch, BatchSchema, Field
+from common.backend.contract import FAST_PATHS, Engine, EngineSettings, EvalResult, StepHandle
+from common.backend.loader import BACKENDS, available, load
+
+__all__ = [
+    "BACKENDS",
+    "FAST_PATHS",
+    "IGNORE",
+    "Array",
+    "Batch",
+    "BatchSchema",
+    "Engine",
+    "EngineSettings",
+    "EvalResult",
+    "Field",
+    "StepHandle",
+    "available",
+    "load",
+]

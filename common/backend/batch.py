@@ -1,0 +1,60 @@
+"""Batches as data: which arrays a batch has, what their axes mean, and how missing entries are filled.
+
+A batch is a dict of NumPy arrays. Its schema is ``family.INPUTS + task.FIELDS``, which also is the order in which
+MindSpore's graphs take them. Padding is on the right. Rows that only fill a batch up have no target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["IGNORE", "Array", "Batch", "BatchSchema", "Field"]
+
+IGNORE = -100  #: a label that is ignored by the loss
+Array = np.ndarray
+Batch = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One array of a batch.
+
+    ``axes``: ``("batch",)`` holds a value an example, ``("batch", "seq")`` one a token and ``("batch", "label")`` one a
+    label. Encoded data that have no column of this name are filled with ``default`` at every real position.
+    """
+
+    name: str
+    axes: tuple[str, ...]
+    dtype: str = "int32"
+    padding: float | str = 0  #: after the end of a row and in rows without an example; ``"pad_id"``: the tokenizer's
+    default: float | None = None  #: None: the column must be there
+    first: float | None = None  #: at the first position of a row without an example; None: as ``padding``
+    bound: str | None = None  #: configuration entry that its ids stay below
+
+    @property
+    def per_token(self) -> bool:
+        """Whether it is padded along the sequence."""
+        return "seq" in self.axes
+
+
+@dataclass(frozen=True)
+class BatchSchema:
+    """The fields of a batch in order."""
+
+    fields: tuple[Field, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(field.name for field in self.fields)
+
+    @classmethod
+    def of(cls, *groups: Iterable[Field]) -> BatchSchema:
+        """The fields of several groups, each name once."""
+        found: dict[str, Field] = {}
+        for field in (field for group in groups for field in group):
+            found.setdefault(field.name, field)
+        return cls(tuple(found.values()))

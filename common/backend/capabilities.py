@@ -1,0 +1,81 @@
+"""What a backend can compute on the device at hand, as data: a configuration is refused before anything is built."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from common.backend.contract import EngineSettings
+from common.errors import InputError
+from common.members import file_name
+
+__all__ = ["Capabilities", "check", "requirements"]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Everything is supported but what ``missing`` gives a reason for.
+
+    Keys are ``dtype:bf16``, ``recompute``, ``shard``, or ``family:NAME``, ``task:NAME`` and ``layer:NAME`` where the
+    backend lacks the member's file.
+    """
+
+    backend: str
+    missing: Mapping[str, str] = field(default_factory=dict)
+    other_families: bool = False  #: whether it also runs families that have no file
+
+    def reason(self, name: str) -> str | None:
+        """Why ``name`` is not supported; None where it is."""
+        if name in self.missing:
+            return self.missing[name]
+        axis, _, member = name.partition(":")
+        folder = {"family": "models", "task": "tasks", "layer": "layers"}.get(axis)
+        if axis == "family" and self.other_families:
+            return None
+        if folder is None or _exists(f"{self.backend}_impl.{folder}.{file_name(member)}"):
+            return None
+        return f"there is no {self.backend}_impl/{folder}/{file_name(member)}.py"
+
+
+def _exists(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def requirements(spec: Any, plan: Any, settings: EngineSettings) -> tuple[str, ...]:
+    """The capabilities that a run needs.
+
+    Args:
+        spec: a `common.models.specs.ModelSpec`.
+        plan: a `common.methods.plan.Plan`.
+    """
+    layers = sorted({edit.layer for edit in (*spec.edits, *plan.edits)})
+    needed = [f"family:{spec.family}", f"task:{spec.task}", *(f"layer:{layer}" for layer in layers)]
+    needed += [f"dtype:{settings.dtype}"]
+    needed += [name for name in ("recompute", "shard") if getattr(settings, name)]
+    return tuple(needed)
+
+
+def check(backend: ModuleType, device: str, spec: Any, plan: Any, settings: EngineSettings) -> None:
+    """Refuse what ``backend`` cannot compute on ``device``.
+
+    Raises:
+        InputError: the reasons, listed.
+    """
+    found = backend.capabilities(device)
+    reasons = ((name, found.reason(name)) for name in requirements(spec, plan, settings))
+    problems = [(name, reason) for name, reason in reasons if reason]
+    if not problems:
+        problems = [("model", reason) for reason in backend.model_problems(spec)]
+    _raise(found.backend, device, problems)
+
+
+def _raise(backend: str, device: str, problems: Iterable[tuple[str, str]]) -> None:
+    listed = "\n  ".join(f"{name}: {reason}" for name, reason in problems)
+    if listed:
+        raise InputError(
+            f"The {backend} backend cannot compute this on {device}:\n  {listed}\n"
+            "Change these settings, or use another backend."
+        )

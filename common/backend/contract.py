@@ -1,0 +1,109 @@
+"""What `common` knows of a backend.
+
+The training loop and the commands talk to these types only. A backend package (`pytorch_impl`, `mindspore_impl`)
+exports functions and classes of the names below; batches are dicts of NumPy arrays (`common.backend.batch`), and
+everything that crosses the boundary is NumPy or plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from common.backend.batch import Batch
+from common.compilation import Compilations
+from common.distributed import Group
+
+__all__ = ["FAST_PATHS", "Engine", "EngineSettings", "EvalResult", "StepHandle"]
+
+#: ways of computing the same faster or in less memory, all of which are used unless ``training.plain`` names them
+FAST_PATHS = {
+    "lora": "a projection and its update as one node, which keeps the input alone (PyTorch)",
+    "attention": "a hand-written backward pass, which keeps the probabilities or, in PyTorch where they are many, "
+    "computes them again",
+    "last_layer": "the last encoder layer for the classified position alone (whose dropout masks are others then)",
+    "products": "float32 products of frozen layers through oneDNN on CPUs that MKL is slow on (PyTorch)",
+    "loss": "the language model's loss in pieces, without its logits",
+    "fused": "GELU and layer norm with a hand-written backward pass (MindSpore); GELU's tanh form as one operator "
+    "(PyTorch)",
+    "memory": "the process keeps what it frees instead of giving it back to the system after every step; for good, "
+    "once switched on (PyTorch, CPUs)",
+    "weights": "in bf16, frozen weights kept in bfloat16 instead of being cast in every pass (PyTorch)",
+}
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine must know besides the model: the optimizer's constants, arithmetic and device."""
+
+    weight_decay: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    max_grad_norm: float | None
+    dtype: str  #: fp32 or bf16; fp64 for references, in PyTorch
+    compile: bool | None
+    seed: int  #: of the dropout masks
+    head_factor: float = 1.0  #: by which the task head's learning rate is larger
+    recompute: bool = False  #: keep the inputs of layers alone, and compute the rest again in the backward pass
+    plain: tuple[str, ...] = ()  #: `FAST_PATHS` that are switched off
+    shard: bool = False  #: divide the frozen parameters among the processes
+
+
+@dataclass(frozen=True)
+class StepHandle:
+    """Results of one optimizer step that may still be on the device; ``Engine.fetch`` turns them into floats."""
+
+    loss_sum: Any  #: sum of the loss over the targets of the step
+    grad_norm: Any  #: global L2 norm of the mean-loss gradient before clipping
+    count: int  #: number of targets
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """Loss over one batch, and what the task reports for each example (`common.tasks.task.Task.outputs`)."""
+
+    loss_sum: float
+    count: int
+    outputs: Mapping[str, np.ndarray] = field(default_factory=dict)  #: (batch, ...) float32
+
+
+class Engine(Protocol):
+    """Runs one adapted model: training steps, evaluation, state. Built as ``Engine(model, plan, settings, group)``.
+
+    Of a training step it computes the micro-batches that fall to its process (`common.distributed.share`); the other
+    methods compute what they are given.
+    """
+
+    group: Group
+    compilations: Compilations  #: of graphs, since the engine was built
+
+    def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
+        """Accumulate the micro-batches, weighted by their targets, clip and update once."""
+
+    def fetch(self, handles: Sequence[StepHandle]) -> list[tuple[float, float]]:
+        """Return (loss_sum, grad_norm) of each handle as Python floats."""
+
+    def eval_step(self, batch: Batch) -> EvalResult:
+        """Loss and the task's outputs without gradients or dropout."""
+
+    def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
+        """Language-model logits ``(batch, vocabulary)`` float32 at one position per row."""
+
+    def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
+        """Gradient of the mean loss by canonical name, without dropout and without an update."""
+
+    def trainable(self) -> dict[str, np.ndarray]:
+        """Every trained array by canonical name, float32 copies."""
+
+    def load_trainable(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Strict inverse of ``trainable``."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``."""
+
+    def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Strict inverse of ``state``."""

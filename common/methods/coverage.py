@@ -1,0 +1,65 @@
+"""The coverage table: what each pattern matched, in which layers, and what that costs, before anything is built."""
+
+from __future__ import annotations
+
+import re
+
+from common.methods.plan import Plan
+from common.models.specs import ModelSpec
+
+__all__ = ["coverage_rows", "coverage_table", "partial_coverage"]
+
+
+def _layers(paths: tuple[str, ...]) -> list[int]:
+    return sorted({int(found[0]) for path in paths if (found := re.findall(r"\.(\d+)\.", path))})
+
+
+def _span(numbers: list[int]) -> str:
+    if not numbers:
+        return "-"
+    consecutive = numbers == list(range(numbers[0], numbers[-1] + 1))
+    return f"{numbers[0]}-{numbers[-1]}" if consecutive and len(numbers) > 1 else ",".join(map(str, numbers))
+
+
+def coverage_rows(plan: Plan) -> list[tuple[str, int, str, int | None, int]]:
+    """One row a pattern: (pattern, modules, layers, rank where the method has one, parameters)."""
+    by_path = {edit.path: edit for edit in plan.edits}
+    rows = []
+    for pattern, paths in plan.patterns:
+        parameters = sum(parameter.size for path in paths for parameter in by_path[path].parameters)
+        rank = getattr(by_path[paths[0]].arguments, "rank", None)
+        rows.append((pattern, len(paths), _span(_layers(paths)), rank, parameters))
+    return rows
+
+
+def partial_coverage(plan: Plan, spec: ModelSpec) -> list[str]:
+    """Warnings for patterns that reach some layers and not others, with the missing layers' numbers."""
+    every = set(_layers(tuple(module.path for module in spec.modules)))
+    warnings = []
+    for pattern, paths in plan.patterns:
+        missing = sorted(every - set(_layers(paths)))
+        if _layers(paths) and missing:
+            warnings.append(
+                f"{pattern} reaches {len(every) - len(missing)} of {len(every)} layers; not {_span(missing)}."
+            )
+    return warnings
+
+
+def coverage_table(plan: Plan, spec: ModelSpec) -> str:
+    """The plan as text: patterns, trained parameters by component, their share of the model, bytes."""
+    counts, total = plan.counts(), spec.parameter_count()
+    lines = []
+    if plan.patterns:
+        lines.append(f"{'pattern':<36} {'modules':>7} {'layers':>8} {'rank':>5} {'parameters':>12}")
+        lines += [
+            f"{pattern:<36} {modules:>7} {layers:>8} {rank or '-':>5} {size:>12,}"
+            for pattern, modules, layers, rank, size in coverage_rows(plan)
+        ]
+        lines += [f"warning: {warning}" for warning in partial_coverage(plan, spec)]
+        lines.append("")
+    lines += [f"{component:<12} {count:>12,}" for component, count in counts.items() if count]
+    lines.append(
+        f"of the model {total:>12,} ({100 * counts['total'] / total:.3f} %); "
+        f"trained parameters take {plan.bytes():,} bytes in fp32, with AdamW's two moments {3 * plan.bytes():,}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,25 @@
+"""Training the task head alone, the base model frozen: a linear probe."""
+
+from __future__ import annotations
+
+from common.methods.method import Method, MethodOptions
+from common.methods.plan import Plan
+from common.methods.unfreezing import head_parameters, require_head
+from common.models.specs import ModelSpec
+
+__all__ = ["MEMBER"]
+
+
+class Head(Method):
+    """It has no options."""
+
+    name = "head"
+    needs_head = True
+
+    def plan(self, options: MethodOptions, spec: ModelSpec) -> Plan:
+        """The head is trained; nothing is edited."""
+        require_head(spec, self.name)
+        return Plan(self.name, (), head_parameters(spec), spec.head, self.artifact, options)
+
+
+MEMBER = Head()

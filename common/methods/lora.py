@@ -1,0 +1,176 @@
+"""LoRA (Hu et al. 2021): a frozen weight plus a low-rank update, of whole modules or of slices of fused projections."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from common.edits import Edit, Normal, ParameterSpec, Uniform, Zeros
+from common.errors import InputError
+from common.methods.method import Method, MethodOptions
+from common.methods.peft.format import PeftFormat
+from common.methods.plan import Plan
+from common.methods.targets import Match, Target, match
+from common.methods.unfreezing import biases, head_parameters, merged_groups
+from common.models.modules import ModuleSpec
+from common.models.specs import ModelSpec
+
+__all__ = ["MEMBER", "Lora", "LoraArguments", "LoraOptions", "edit_of", "placed_b", "placement"]
+
+
+@dataclass(frozen=True)
+class LoraOptions(MethodOptions):
+    """``rank``, ``alpha`` and ``targets`` have no default."""
+
+    targets: tuple[Target, ...] = ()
+    exclude: tuple[str, ...] = ()
+    rank: int | None = None
+    alpha: float | None = None
+    dropout: float = 0.0
+    rank_stabilized: bool = False  #: scale alpha / sqrt(rank) instead of alpha / rank
+    bias: Literal["none", "all", "lora_only"] = "none"
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What is missing or out of range."""
+        for name in ("rank", "alpha", "targets"):
+            value = getattr(self, name)
+            if not value:
+                yield name, f"must be given for method {self.method}; it has no default"
+            elif name != "targets" and not value > 0:
+                yield name, f"must be greater than 0; received {value!r}"
+        if not 0 <= self.dropout < 1:
+            yield "dropout", f"must be at least 0 and less than 1; received {self.dropout!r}"
+        for index, target in enumerate(self.targets):
+            for name in ("rank", "alpha"):
+                value = getattr(target, name)
+                if value is not None and not value > 0:
+                    yield f"targets.{index}.{name}", f"must be greater than 0; received {value!r}"
+
+
+@dataclass(frozen=True)
+class LoraArguments:
+    """LoRA of one module (Hu et al. 2021, eq. 3): y = x W + scaling * dropout(x) A^T B^T."""
+
+    rank: int
+    alpha: float
+    dropout: float = 0.0
+    rank_stabilized: bool = False  #: Kalajdzievski 2023: alpha / sqrt(rank) keeps the update's size independent of rank
+    slices: tuple[tuple[str, int, int], ...] = ()  #: adapted parts of a fused projection; empty adapts all of it
+    out_features: int = 0  #: of the module
+
+    @property
+    def scaling(self) -> float:
+        """alpha / rank, or alpha / sqrt(rank) when rank-stabilised."""
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Adapted output ranges; one range over everything when no slices are named."""
+        return tuple((start, stop) for _, start, stop in self.slices) or ((0, self.out_features),)
+
+
+def edit_of(module: ModuleSpec, arguments: LoraArguments) -> Edit:
+    """The edit of ``module``.
+
+    A matrix has ``<path>.lora_A`` (slices * rank, in), the slices' A stacked in order, and ``<path>.lora_B`` (adapted
+    outputs, rank), likewise. An embedding has ``<path>.lora_embedding_A`` (rank, rows) and ``<path>.lora_embedding_B``
+    (width, rank), as in PEFT. A ~ U(-1/sqrt(in), 1/sqrt(in)), which is Kaiming uniform with a = sqrt(5) as in loralib
+    and PEFT, and B = 0; of an embedding A = 0 and B ~ N(0, 1). Either way the adapted model starts as the base model.
+    """
+    arguments = LoraArguments(**{**vars(arguments), "out_features": module.out_features})
+    rank, path = arguments.rank, module.path
+    if module.kind.lookup:
+        a = ParameterSpec(f"{path}.lora_embedding_A", (rank, module.in_features), "lora_A", Zeros())
+        b = ParameterSpec(f"{path}.lora_embedding_B", (module.out_features, rank), "lora_B", Normal(1.0))
+        return Edit(path, "lora_embedding", "wrap", module, arguments, (a, b))
+    adapted = sum(stop - start for start, stop in arguments.ranges)
+    shape = (len(arguments.ranges) * rank, module.in_features)
+    a = ParameterSpec(f"{path}.lora_A", shape, "lora_A", Uniform(1.0 / math.sqrt(module.in_features)))
+    b = ParameterSpec(f"{path}.lora_B", (adapted, rank), "lora_B", Zeros())
+    return Edit(path, "lora", "wrap", module, arguments, (a, b))
+
+
+def placement(edit: Edit) -> tuple[np.ndarray, np.ndarray]:
+    """How B is spread over a fused output: P(B) = tile(B[rows], slices) * mask, ``(out, slices * rank)``.
+
+    Returns:
+        rows: int32 ``(out,)``, the row of B for each output feature (any row where the feature is not adapted).
+        mask: float32 ``(out, slices * rank)``, 1 where the feature's slice owns the column, 0 elsewhere.
+    """
+    rank, ranges = edit.arguments.rank, edit.arguments.ranges
+    rows = np.zeros(edit.module.out_features, np.int32)
+    mask = np.zeros((edit.module.out_features, len(ranges) * rank), np.float32)
+    row = 0
+    for index, (start, stop) in enumerate(ranges):
+        rows[start:stop] = np.arange(row, row + stop - start)
+        mask[start:stop, index * rank : (index + 1) * rank] = 1.0
+        row += stop - start
+    return rows, mask
+
+
+def placed_b(edit: Edit, b: np.ndarray) -> np.ndarray:
+    """P(B): (adapted outputs, rank) to (out, slices * rank)."""
+    rows, mask = placement(edit)
+    return np.tile(b[rows], (1, len(edit.arguments.ranges))) * mask.astype(b.dtype)
+
+
+class Lora(Method):
+    """Wraps the targets; trains their updates, the task head and, where asked for, biases."""
+
+    name = "lora"
+    Options = LoraOptions
+
+    def plan(self, options: LoraOptions, spec: ModelSpec) -> Plan:
+        """Resolve the targets; see `common.methods.targets.match`."""
+        matches = match(options.targets, options.exclude, spec)
+        edits = {found.module.path: edit_of(found.module, self._arguments(found, options)) for found in matches}
+        trained = {"none": (), "all": biases(spec), "lora_only": biases(spec, edits)}[options.bias]
+        ordered = tuple(edits[module.path] for module in spec.modules if module.path in edits)
+        patterns: dict[str, tuple[str, ...]] = {}
+        for found in matches:
+            pattern = found.target.pattern
+            patterns[pattern] = (*patterns.get(pattern, ()), found.module.path)
+        unfrozen = merged_groups(head_parameters(spec), trained)
+        return Plan(self.name, ordered, unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
+
+    def _arguments(self, found: Match, options: LoraOptions) -> LoraArguments:
+        target, module = found.target, found.module
+        rank = target.rank or options.rank
+        alpha = target.alpha if target.alpha is not None else options.alpha
+        widths = [stop - start for _, start, stop in found.slices] or [module.out_features]
+        largest = min(module.in_features, *widths)
+        if rank > largest:
+            raise InputError(
+                f"A rank above the smaller side of the matrix adds nothing; {module.path} is "
+                f"{module.in_features} x {module.out_features} and rank is {rank}. Use at most {largest}."
+            )
+        return LoraArguments(rank, alpha, options.dropout, options.rank_stabilized, found.slices)
+
+    def example(self, targets: tuple[str, ...]) -> LoraOptions:
+        """Rank 8 of the usual targets."""
+        return LoraOptions(self.name, tuple(map(Target, targets)), rank=8, alpha=16.0)
+
+    def delta(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """scaling * B A in the layout of the module's stored weight."""
+        scaling = edit.arguments.scaling
+        a, b = (arrays[parameter.name].astype(np.float64) for parameter in edit.parameters)
+        if edit.module.kind.lookup:
+            return scaling * a.T, b.T  # (rows, rank) (rank, width)
+        b = placed_b(edit, b)
+        if edit.module.kind.transposed:
+            return scaling * a.T, b.T  # (in, rank) (rank, out)
+        return scaling * b, a  # (out, rank) (rank, in)
+
+    @property
+    def peft(self) -> PeftFormat:
+        """PEFT's own LoRA format."""
+        from common.methods.peft.lora import LoraFormat
+
+        return LoraFormat()
+
+
+MEMBER = Lora()

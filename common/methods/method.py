@@ -1,0 +1,77 @@
+"""The contract of a method: its options, the plan that they make of a model, and what becomes of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from common.edits import Edit
+from common.methods.plan import Plan
+
+if TYPE_CHECKING:
+    from common.methods.peft.format import PeftFormat
+    from common.models.specs import ModelSpec
+
+__all__ = ["Method", "MethodOptions"]
+
+
+@dataclass(frozen=True)
+class MethodOptions:
+    """The section ``adaptation`` of an experiment. Each method adds its own fields, with defaults where it has any."""
+
+    method: str
+
+    @classmethod
+    def select(cls, section: Mapping[str, Any]) -> type[MethodOptions]:
+        """The options of the method that ``section`` names.
+
+        Raises:
+            InputError: there is no such method.
+        """
+        from common.methods import METHODS
+
+        return METHODS.get(str(section.get("method"))).Options
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """(entry, what is wrong with it) for values of the right type that do not fit."""
+        yield from ()
+
+
+class Method:
+    """One way of adapting a model."""
+
+    name: ClassVar[str]
+    Options: ClassVar[type[MethodOptions]] = MethodOptions
+    artifact: ClassVar[str] = "adapter"  #: or ``checkpoint``, where the whole model is stored
+    needs_head: ClassVar[bool] = False  #: whether it trains nothing but a new head
+
+    def plan(self, options: Any, spec: ModelSpec) -> Plan:
+        """Resolve ``options`` against the model's modules.
+
+        Raises:
+            InputError: a pattern matches nothing, or nothing would be trained.
+        """
+        raise NotImplementedError
+
+    def example(self, targets: tuple[str, ...]) -> MethodOptions:
+        """Options for a small network, for parity suites and tests.
+
+        Args:
+            targets: the family's usual ones.
+        """
+        return self.Options(self.name)
+
+    def delta(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Two float64 matrices whose product is what ``edit`` adds to its module's weight, in the weight's layout; None
+        where the edit cannot be merged into a weight."""
+        return None
+
+    @property
+    def peft(self) -> PeftFormat | None:
+        """How its adapters are written in PEFT's format; None where PEFT has no such method."""
+        from common.methods.peft.plain import PlainFormat
+
+        return PlainFormat()

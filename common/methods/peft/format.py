@@ -1,0 +1,55 @@
+"""How a method's arrays and settings are written in an adapter folder, and read back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from common.edits import Edit
+from common.errors import InputError
+
+if TYPE_CHECKING:
+    from common.methods.plan import Plan
+    from common.models.specs import ModelSpec
+
+__all__ = ["CONFIG_NAME", "PeftFormat", "lookup"]
+
+CONFIG_NAME = "adapter_config.json"
+
+
+class PeftFormat:
+    """One of PEFT's methods. Keys are PEFT's, without the prefix ``base_model.model.``."""
+
+    def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
+        """``adapter_config.json``: what identifies the adapter, and entries that differ from PEFT's defaults."""
+        raise NotImplementedError
+
+    def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
+        """Settings of ``config`` under which PEFT would compute something else than the plan."""
+        raise NotImplementedError
+
+    def shapes(self, edit: Edit) -> dict[str, tuple[int, ...]]:
+        """Keys and shapes of an edit's arrays, in the order of its parameters."""
+        raise NotImplementedError
+
+    def export(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The edit's arrays, by name, under PEFT's keys."""
+        return {key: arrays[p.name] for key, p in zip(self.shapes(edit), edit.parameters, strict=True)}
+
+    def restore(self, edit: Edit, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Inverse of ``export``."""
+        return {p.name: tensors[key] for key, p in zip(self.shapes(edit), edit.parameters, strict=True)}
+
+
+def lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> Any:
+    """Value of the first pattern of ``entry`` that matches ``path``, by PEFT's rule."""
+    try:
+        patterns = config.get(entry) or {}
+        return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", path)), default)
+    except (AttributeError, re.error) as error:
+        raise InputError(
+            f"{entry} of {CONFIG_NAME} must map regular expressions to numbers; received {config[entry]!r}: {error}."
+        ) from error

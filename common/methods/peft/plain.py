@@ -1,0 +1,43 @@
+"""Adapters without adapter layers (a trained head, trained biases): PEFT's container of that sort is a LoRA adapter
+that targets nothing and saves modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.edits import Edit
+from common.methods.peft.format import PeftFormat
+from common.methods.plan import Plan
+from common.models.specs import ModelSpec
+from common.tasks import TASKS
+
+__all__ = ["NO_TARGETS", "PlainFormat"]
+
+NO_TARGETS = "dummy-target-modules"  # PEFT's own word for an adapter that only has modules_to_save
+
+
+class PlainFormat(PeftFormat):
+    """No edits; trained base parameters only."""
+
+    def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
+        """The container's entries."""
+        optional = {"base_model_name_or_path": spec.source, "modules_to_save": list(plan.head)}
+        required = {
+            "peft_type": "LORA",
+            "task_type": TASKS.get(spec.task).peft_type,
+            "r": 8,
+            "lora_alpha": 8,
+            "target_modules": NO_TARGETS,
+        }
+        return required | {key: value for key, value in optional.items() if value}
+
+    def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
+        """It must be such a container."""
+        if config.get("target_modules") == NO_TARGETS:
+            return []
+        return [f"target_modules must be {NO_TARGETS!r}; received {config.get('target_modules')!r}"]
+
+    def shapes(self, edit: Edit) -> dict[str, tuple[int, ...]]:
+        """There are no edits."""
+        return {}

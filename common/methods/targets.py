@@ -1,0 +1,118 @@
+"""The target grammar: patterns on module paths, with optional slices of a fused projection, ``*.attn.c_attn[q,v]``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from common.errors import InputError, nearest
+from common.models.modules import ModuleSpec
+from common.models.specs import ModelSpec
+
+__all__ = ["ALL_LINEAR", "Match", "Target", "match"]
+
+_PATTERN = re.compile(r"^(?P<glob>[^\[\]\s]+)(?:\[(?P<slices>[\w\s,]+)\])?$")
+ALL_LINEAR = "all-linear"  #: PEFT's word for every linear layer but the head
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target pattern; rank and alpha replace those of the section."""
+
+    pattern: str
+    rank: int | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A module that a target matches; ``slices`` empty stands for all of it."""
+
+    target: Target
+    module: ModuleSpec
+    slices: tuple[tuple[str, int, int], ...] = ()
+
+
+def match(
+    targets: Sequence[Target],
+    exclude: Sequence[str],
+    spec: ModelSpec,
+    adaptable: Callable[[ModuleSpec], bool] = lambda module: module.kind.adaptable,
+) -> list[Match]:
+    """The modules that ``targets`` name, in the order of the patterns.
+
+    ``*`` matches any run of characters, dots included; ``?`` one character. A pattern without either also matches at
+    the end of a path, as in PEFT: ``query`` is ``*.query``. ``all-linear`` matches every matrix. A module belongs to the
+    first pattern that matches it. Heads are trained whole and never adapted.
+
+    Raises:
+        InputError: a pattern matches nothing (the nearest paths are named) or names an unknown slice.
+    """
+    candidates = [m for m in spec.modules if adaptable(m) and not m.tied_to and m.path not in spec.head]
+    excluded: set[str] = set()
+    for pattern in exclude:
+        paths = [module.path for module in candidates if _matches(module, pattern)]
+        if not paths:
+            raise InputError(_no_match("adaptation.exclude", pattern, candidates, spec))
+        excluded.update(paths)
+    found: dict[str, Match] = {}
+    for target in targets:
+        glob, names = _parse(target.pattern)
+        modules = [module for module in candidates if _matches(module, glob)]
+        if not modules:
+            raise InputError(_no_match("adaptation.targets", target.pattern, candidates, spec))
+        fresh = [module for module in modules if module.path not in found and module.path not in excluded]
+        if not fresh:
+            raise InputError(
+                f"Every target pattern must add a module; {target.pattern!r} matches only modules that an earlier "
+                "pattern took or that are excluded. Remove it or put it first."
+            )
+        for module in fresh:
+            found[module.path] = Match(target, module, _slices(module, names, target))
+    return list(found.values())
+
+
+def _matches(module: ModuleSpec, glob: str) -> bool:
+    if glob == ALL_LINEAR:
+        return module.kind.matrix
+    if fnmatchcase(module.path, glob):
+        return True
+    return not set("*?") & set(glob) and module.path.endswith(f".{glob}")
+
+
+def _parse(pattern: str) -> tuple[str, tuple[str, ...]]:
+    parsed = _PATTERN.match(pattern)
+    names = tuple(name.strip() for name in parsed["slices"].split(",")) if parsed and parsed["slices"] else ()
+    if not parsed or "" in names:
+        raise InputError(
+            "A target is a glob on the module path, optionally followed by slices: '*.attn.c_attn[q,v]'; "
+            f"received {pattern!r}."
+        )
+    return parsed["glob"], names
+
+
+def _slices(module: ModuleSpec, names: Sequence[str], target: Target) -> tuple[tuple[str, int, int], ...]:
+    known = {name: (name, start, stop) for name, start, stop in module.slices}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        what = f"has the slices {', '.join(known)}" if known else "is not a fused projection and has no slices"
+        raise InputError(f"Target {target.pattern!r} names slice {unknown[0]!r}, but {module.path} {what}.")
+    slices = tuple(known[name] for name in known if name in names)
+    return () if len(slices) == len(known) else slices  # all slices: one adapter over the whole projection
+
+
+def _no_match(where: str, pattern: str, candidates: Sequence[ModuleSpec], spec: ModelSpec) -> str:
+    glob = pattern.split("[")[0]
+    if any(fnmatchcase(path, glob) for path in spec.head):
+        return (
+            f"{where}: {pattern!r} matches only the task head ({', '.join(spec.head)}), "
+            "which is trained whole with every method. Remove it."
+        )
+    paths = {module.path: module for module in candidates}
+    suffixes = {".".join(path.split(".")[-n:]) for path in paths for n in (1, 2, 3)}
+    close = nearest(glob.strip("*."), suffixes - {glob.strip("*.")})
+    kinds = sorted({".".join(part for part in path.split(".") if not part.isdigit()) for path in paths})
+    listed = f"Module paths (layer numbers left out): {', '.join(kinds)}."
+    return f"Every pattern must match a module; {where}: {pattern!r} matches none of {len(paths)}.{close} {listed}"

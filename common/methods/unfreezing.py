@@ -1,0 +1,54 @@
+"""Base parameters that are trained as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from common.edits import ParameterSpec
+from common.errors import InputError
+from common.methods.plan import HEAD
+from common.models.specs import ModelSpec
+
+__all__ = ["biases", "everything", "head_parameters", "merged_groups", "require_head"]
+
+
+def _spec(name: str, shape: tuple[int, ...], component: str) -> ParameterSpec:
+    return ParameterSpec(name, shape, component, decay=len(shape) > 1)
+
+
+def _in_head(name: str, spec: ModelSpec) -> bool:
+    return name.rpartition(".")[0] in spec.head
+
+
+def everything(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
+    """Every parameter of the model."""
+    return tuple(_spec(name, shape, HEAD if _in_head(name, spec) else "other") for name, shape in spec.shapes().items())
+
+
+def head_parameters(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
+    """Those of the task head."""
+    return tuple(_spec(name, shape, HEAD) for name, shape in spec.shapes().items() if _in_head(name, spec))
+
+
+def biases(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[ParameterSpec, ...]:
+    """Every bias, or those of the modules at ``paths``; the head's are counted as part of the head."""
+    found = []
+    for name, shape in spec.shapes().items():
+        path, _, leaf = name.rpartition(".")
+        if leaf == "bias" and (paths is None or path in paths):
+            found.append(_spec(name, shape, HEAD if _in_head(name, spec) else "bias"))
+    return tuple(found)
+
+
+def merged_groups(*groups: tuple[ParameterSpec, ...]) -> tuple[ParameterSpec, ...]:
+    """Several groups in order, each parameter once."""
+    return tuple({parameter.name: parameter for group in groups for parameter in group}.values())
+
+
+def require_head(spec: ModelSpec, method: str) -> None:
+    """Raise InputError where the model has no head of its own to train."""
+    if not spec.head:
+        raise InputError(
+            f"method: {method} trains the task head, and a {spec.task} model has no head of its own. "
+            "Use a method that trains something else."
+        )

@@ -1,0 +1,115 @@
+"""BERT (Devlin et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.models.family import ATTENTION_MASK, EACH, FIRST, INPUT_IDS, TOKEN_TYPE_IDS, Backbone, Family, HeadLayout
+from common.models.modules import ATTENTION, EMBEDDING, LAYER_NORM, LINEAR, Heads, ModuleSpec
+
+__all__ = ["MEMBER", "Bert", "encoder_layer"]
+
+
+def encoder_layer(layer: str, hidden: int, inner: int, heads: int) -> list[ModuleSpec]:
+    """A post-norm encoder layer under BERT's names, which several families share."""
+    projections = tuple(f"{layer}.attention.self.{name}" for name in ("query", "key", "value"))
+    return [
+        *(ModuleSpec(path, LINEAR, hidden, hidden) for path in projections),
+        ModuleSpec(f"{layer}.attention.self", ATTENTION, hidden, hidden, arguments=Heads(heads, projections)),
+        ModuleSpec(f"{layer}.attention.output.dense", LINEAR, hidden, hidden),
+        ModuleSpec(f"{layer}.attention.output.LayerNorm", LAYER_NORM, hidden, hidden),
+        ModuleSpec(f"{layer}.intermediate.dense", LINEAR, hidden, inner),
+        ModuleSpec(f"{layer}.output.dense", LINEAR, inner, hidden),
+        ModuleSpec(f"{layer}.output.LayerNorm", LAYER_NORM, hidden, hidden),
+    ]
+
+
+class Bert(Family):
+    """Post-norm encoder with absolute positions and token types."""
+
+    name = "bert"
+    INPUTS = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
+    DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    TARGETS = ("*.query", "*.value")
+    OPTIONAL = ("bert.pooler.dense",)
+    SIZE = {  # noqa: RUF012
+        "hidden": "hidden_size",
+        "layers": "num_hidden_layers",
+        "heads": "num_attention_heads",
+        "inner": "intermediate_size",
+        "positions": "max_position_embeddings",
+    }
+    DEFAULTS = {  # noqa: RUF012
+        "model_type": "bert",
+        "vocab_size": 30522,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "classifier_dropout": None,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 2,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": 0,
+    }
+
+    def backbone(self, config: Mapping[str, Any]) -> Backbone:
+        """Embeddings and encoder layers."""
+        hidden, layers = config["hidden_size"], config["num_hidden_layers"]
+        table, positions = f"{self.name}.embeddings", config["max_position_embeddings"]
+        listed = [
+            ModuleSpec(f"{table}.word_embeddings", EMBEDDING, config["vocab_size"], hidden, bias=False),
+            ModuleSpec(f"{table}.position_embeddings", EMBEDDING, positions, hidden, bias=False, arguments="positions"),
+            ModuleSpec(f"{table}.token_type_embeddings", EMBEDDING, config["type_vocab_size"], hidden, bias=False),
+            ModuleSpec(f"{table}.LayerNorm", LAYER_NORM, hidden, hidden),
+        ]
+        for index in range(layers):
+            layer = f"{self.name}.encoder.layer.{index}"
+            listed += encoder_layer(layer, hidden, config["intermediate_size"], config["num_attention_heads"])
+        return Backbone(tuple(listed), hidden, layers, self.name)
+
+    def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
+        """Pooler and classifier; classifier of every token; the masked-token head, tied to the word embeddings."""
+        classifier = config["classifier_dropout"]
+        dropout = config["hidden_dropout_prob"] if classifier is None else classifier
+        pooler, predictions = f"{self.name}.pooler.dense", "cls.predictions"
+        layouts = {
+            "sequence": HeadLayout(
+                "BertForSequenceClassification",
+                FIRST,
+                "classifier",
+                dense=pooler,
+                dropout=dropout,
+                base=(pooler,),
+            ),
+            "token": HeadLayout("BertForTokenClassification", EACH, "classifier", dropout=dropout),
+            "masked": HeadLayout(
+                "BertForMaskedLM",
+                EACH,
+                f"{predictions}.decoder",
+                dense=f"{predictions}.transform.dense",
+                activation=config["hidden_act"],
+                norm=f"{predictions}.transform.LayerNorm",
+                norm_eps=config["layer_norm_eps"],
+                tied_to=f"{self.name}.embeddings.word_embeddings",
+                added=predictions,
+                base=(f"{predictions}.transform.dense", f"{predictions}.transform.LayerNorm"),
+            ),
+        }
+        return layouts.get(name)
+
+    def positions(self, config: Mapping[str, Any]) -> int | None:
+        """One for each row of the position table."""
+        return config["max_position_embeddings"]
+
+    def padded(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """The word embeddings."""
+        return (f"{self.name}.embeddings.word_embeddings",)
+
+
+MEMBER = Bert()

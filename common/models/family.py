@@ -1,0 +1,126 @@
+"""The contract of a model family: what its networks consist of, as data. Backends build what is described here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from common.backend.batch import Field
+from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, ModuleSpec
+from common.random import normal
+
+__all__ = ["ATTENTION_MASK", "EACH", "FIRST", "INPUT_IDS", "LAST", "TOKEN_TYPE_IDS", "Backbone", "Family", "HeadLayout"]
+
+INPUT_IDS = Field("input_ids", ("batch", "seq"), padding="pad_id", bound="vocab_size")
+ATTENTION_MASK = Field("attention_mask", ("batch", "seq"), default=1, first=1)
+TOKEN_TYPE_IDS = Field("token_type_ids", ("batch", "seq"), default=0, bound="type_vocab_size")
+
+
+# Which positions of a sequence a head reads; constants, since MindSpore's graphs compare them.
+FIRST = "first"
+LAST = "last"  #: the last real token
+EACH = "each"
+
+
+@dataclass(frozen=True)
+class HeadLayout:
+    """A task head: [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
+
+    Paths are Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are
+    adapted and frozen like the rest of the base model; all others start anew and are trained with every method.
+    """
+
+    architecture: str  #: of ``transformers``, for config.json
+    position: str
+    output: str
+    output_bias: bool = True
+    dense: str | None = None
+    activation: str = "tanh"
+    norm: str | None = None
+    norm_eps: float = 1e-12
+    dropout: float = 0.0  #: before the output
+    dropout_path: str = "dropout"
+    dense_dropout: float = 0.0  #: before the dense layer
+    dense_dropout_path: str = "dense_dropout"
+    tied_to: str | None = None  #: path of the embedding whose weight the output shares
+    added: str | None = None  #: path of a bias vector that a tied output adds
+    base: tuple[str, ...] = ()
+
+    def modules(self, width: int, outputs: int) -> tuple[ModuleSpec, ...]:
+        """Its modules in the order of the forward pass."""
+        listed = []
+        if self.dense:
+            listed.append(ModuleSpec(self.dense, LINEAR, width, width))
+        if self.norm:
+            listed.append(ModuleSpec(self.norm, LAYER_NORM, width, width))
+        bias = self.output_bias and not self.tied_to
+        listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
+        if self.added:
+            listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
+        return tuple(listed)
+
+    def new(self) -> tuple[str, ...]:
+        """Paths of the modules that are trained with every method."""
+        paths = (self.dense, self.norm, None if self.tied_to else self.output, None if self.tied_to else self.added)
+        return tuple(path for path in paths if path and path not in self.base)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The encoder or decoder without a head."""
+
+    modules: tuple[ModuleSpec, ...]  #: in the order of the forward pass
+    width: int  #: of the hidden states
+    layers: int
+    prefix: str  #: of every module's path
+
+
+class Family:
+    """A model family. Members override what differs; ``name`` is Hugging Face's ``model_type``."""
+
+    name: ClassVar[str]
+    INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK)
+    DEFAULTS: ClassVar[dict[str, Any]]  #: of the Hugging Face configuration
+    DROPOUTS: ClassVar[tuple[str, ...]]  #: entries that ``model.dropout`` replaces
+    HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
+    SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
+    TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
+    OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
+
+    def backbone(self, config: Mapping[str, Any]) -> Backbone:
+        """Modules of the network without its head."""
+        raise NotImplementedError
+
+    def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
+        """Its layout for the head ``name`` (`common.tasks.task.Task.head`); None leaves it to the task."""
+        raise NotImplementedError
+
+    def positions(self, config: Mapping[str, Any]) -> int | None:
+        """The longest sequence in tokens; None without a bound."""
+        raise NotImplementedError
+
+    def tiny(self, **sizes: int) -> dict[str, Any]:
+        """Configuration entries of a small network for tests: ``hidden``, ``layers``, ``heads``, ``inner``,
+        ``positions``, by their common names."""
+        known = {"hidden": 16, "layers": 2, "heads": 2, "inner": 24, "positions": 32, **sizes}
+        return {entry: known[size] for size, entry in self.SIZE.items()}
+
+    def initial(
+        self, module: ModuleSpec, name: str, shape: tuple[int, ...], config: Mapping[str, Any], seed: int
+    ) -> np.ndarray:
+        """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0."""
+        if name.endswith(".bias"):
+            return np.zeros(shape, np.float32)
+        if module.kind is LAYER_NORM:
+            return np.ones(shape, np.float32)
+        value = normal(seed, name, shape, config["initializer_range"])
+        if module.kind is EMBEDDING and module.path in self.padded(config) and config["pad_token_id"] is not None:
+            value[config["pad_token_id"]] = 0.0
+        return value
+
+    def padded(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """Paths of the embeddings whose padding row starts at 0."""
+        return ()

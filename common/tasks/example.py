@@ -1,0 +1,41 @@
+"""The random batch of tests, parity suites and benchmarks: one for every family and task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from common.api_mapping.arrays import draw as draw_array
+from common.api_mapping.arrays import integers
+from common.backend.batch import Batch
+from common.models import FAMILIES
+from common.models.specs import ModelSpec
+from common.tasks import TASKS
+
+__all__ = ["example_batch"]
+
+
+def example_batch(spec: ModelSpec, lengths: Sequence[int], key: str, width: int | None = None) -> Batch:
+    """A right-padded batch of random ids with one row for each entry of ``lengths``, every target given.
+
+    It depends on ``key`` and the sizes alone, not on backend, device or NumPy's generators.
+
+    Args:
+        width: tokens of a row; the longest length by default.
+    """
+    rows, width = len(lengths), width or max(lengths)
+    mask = (np.arange(width) < np.array(lengths)[:, None]).astype(np.int32)
+
+    def draw(name: str, shape: tuple[int, ...], low: int, high: int) -> np.ndarray:
+        return draw_array(integers(*shape, low=low, high=high, dtype="int32"), f"{key}|{name}")
+
+    batch: dict[str, np.ndarray] = {}
+    for field in FAMILIES.get(spec.family).INPUTS if spec.family in FAMILIES else spec.schema.fields:
+        if field.bound is not None:
+            padding = (spec.config.get("pad_token_id") or 0) if field.padding == "pad_id" else field.padding
+            values = draw(field.name, (rows, width), int(field.padding == "pad_id"), spec.config[field.bound])
+            batch[field.name] = np.where(mask == 1, values, padding).astype(np.int32)
+        elif field.default is not None and field.per_token:
+            batch[field.name] = (mask * int(field.default)).astype(np.int32)
+    return batch | TASKS.get(spec.task).example_targets(spec, batch, draw)

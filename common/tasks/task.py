@@ -1,0 +1,188 @@
+"""The contract of a task: everything that is decided about it. Backends add the loss, in a module of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+
+from common.backend.batch import IGNORE, Batch, BatchSchema, Field
+from common.data.encoding import Columns, Encoded
+from common.data.roles import Role
+from common.distributed import Group
+from common.errors import InputError, nearest
+from common.models.family import HeadLayout
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedTokenizerFast
+
+    from common.backend.contract import Engine, EvalResult
+    from common.data.readers import Table
+    from common.data.registry import DatasetEntry
+    from common.models.specs import ModelSpec
+    from common.training.assembly import Trained
+
+__all__ = ["Answer", "Draw", "Evaluator", "Task"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says to one input."""
+
+    plain: str  #: one line
+    full: Mapping[str, Any]  #: ready for JSON
+
+
+class Draw(Protocol):
+    """A source of reproducible integers in [low, high), int32 of ``shape``, that depend on ``name`` alone."""
+
+    def __call__(self, name: str, shape: tuple[int, ...], low: int, high: int) -> np.ndarray: ...
+
+
+class Evaluator(Protocol):
+    """Metrics of one split, batch by batch. Several processes each see a part."""
+
+    def update(self, indices: np.ndarray, batch: Batch, result: EvalResult) -> None:
+        """Take in one batch; row r is example ``indices[r]``, further rows count for nothing."""
+
+    def reduce(self, group: Group) -> None:
+        """Add what all processes saw."""
+
+    def metrics(self) -> dict[str, float]:
+        """Raises RunError where a value is not finite."""
+
+
+class Task:
+    """One task. Members override what differs; ``name`` is the file's, with hyphens."""
+
+    name: ClassVar[str]
+    head: ClassVar[str]  #: which head of a family it uses: ``sequence``, ``token``, ``causal``, ``masked``, or its own
+    new_head: ClassVar[bool] = True  #: whether its head is new on a pretrained model, and trained with every method
+    peft_type: ClassVar[str]  #: PEFT's ``task_type``
+    roles: ClassVar[tuple[Role, ...]]  #: columns it reads, the main text first
+    FIELDS: ClassVar[tuple[Field, ...]]  #: of a batch, besides the family's inputs
+    outputs: ClassVar[tuple[str, ...]] = ()  #: what the backends' loss returns besides the loss, by name
+    metrics: ClassVar[Mapping[str, bool]]  #: name to whether higher is better
+
+    # Data
+
+    def fits(self, roles: Mapping[str, Any]) -> bool:
+        """Whether a data set of these roles has what the task needs."""
+        return all(role.name in roles for role in self.roles if role.required)
+
+    def label_names(self, entry: DatasetEntry, tables: Sequence[Table]) -> tuple[str, ...] | None:
+        """Names of the classes by index; None for a task without classes."""
+        return None
+
+    def encode(
+        self, rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int
+    ) -> tuple[Columns, int]:
+        """Columns of ids and targets, and the number of examples of which tokens were cut off. The first column is
+        ``input_ids``; a column of targets that are not known is filled with what the loss ignores.
+
+        Raises:
+            InputError: a row cannot be encoded.
+        """
+        raise NotImplementedError
+
+    def corrupt(
+        self, batch: dict[str, np.ndarray], encoded: Encoded, indices: np.ndarray, key: tuple[int, int]
+    ) -> Batch:
+        """The batch as it is trained on: masked, replaced or augmented as a function of (key, example) alone."""
+        return batch
+
+    # Model
+
+    def layout(self, family: Any, config: Mapping[str, Any]) -> HeadLayout | None:
+        """The head on ``family`` (`common.models.family.Family`); None where the family has none for it."""
+        return family.head(self.head, config)
+
+    def entries(self, labels: tuple[str, ...] | None) -> dict[str, Any]:
+        """Entries of the Hugging Face configuration."""
+        if labels is None:
+            return {}
+        return {
+            "num_labels": len(labels),
+            "id2label": {str(i): name for i, name in enumerate(labels)},
+            "label2id": {name: i for i, name in enumerate(labels)},
+        }
+
+    def schema(self, family: Any) -> BatchSchema:
+        """Fields of a batch for ``family``."""
+        return BatchSchema.of(family.INPUTS, self.FIELDS)
+
+    # Loss and metrics
+
+    def targets(self, batch: Batch) -> int:
+        """Number of targets of a batch, by which its loss is divided."""
+        return int((batch["labels"] != IGNORE).sum())
+
+    def ignored(self, batch: Batch) -> Batch:
+        """The same batch without a target: its loss and gradients are 0."""
+        return {**batch, "labels": np.full_like(batch["labels"], IGNORE)}
+
+    def real_rows(self, batch: Batch) -> np.ndarray:
+        """Which rows hold an example with a target, bool ``(batch,)``."""
+        labels = batch["labels"]
+        return (labels != IGNORE).reshape(len(labels), -1).any(axis=1)
+
+    def evaluator(self, encoded: Encoded) -> Evaluator:
+        """A fresh evaluator of one split."""
+        raise NotImplementedError
+
+    def step_targets(self, micro_batches: Sequence[Batch]) -> int:
+        """Targets of an optimizer step.
+
+        Raises:
+            InputError: there is none.
+        """
+        count = sum(map(self.targets, micro_batches))
+        if count == 0:
+            raise InputError("An optimizer step needs at least one target; every label of this one is ignored.")
+        return count
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Of one of its metrics."""
+        if metric not in self.metrics:
+            known = self.metrics
+            raise InputError(
+                f"A metric must be one of {', '.join(known)}; received {metric!r}.{nearest(metric, known)}"
+            )
+        return self.metrics[metric]
+
+    # Use
+
+    def parse(self, line: str) -> dict[str, Any]:
+        """The roles of one line of input.
+
+        Raises:
+            InputError: the line is not in the task's form.
+        """
+        return {self.roles[0].name: line}
+
+    def predict(
+        self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> Iterator[Answer]:
+        """One answer for each row of roles."""
+        from common.training.prediction import outputs_of
+
+        yield from self.answers(rows, outputs_of(trained, engine, rows), trained.labels)
+
+    def answers(
+        self, rows: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, np.ndarray]], labels: Any
+    ) -> Iterator[Answer]:
+        """Answers from the outputs of each row."""
+        raise NotImplementedError
+
+    # Tests, parity and benchmarks
+
+    def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
+        """Random targets that fit ``inputs``; see `common.tasks.example.example_batch`."""
+        raise NotImplementedError
+
+    def example_labels(self) -> tuple[str, ...] | None:
+        """Names of classes for a model of such a batch."""
+        return None

@@ -1,0 +1,92 @@
+"""Mirrors pytorch_impl.layers.modules; differs: native cells that know their canonical path, by which the rewrite engine finds them.
+
+Parameters are named canonically when they are made and cells never prefix them, so a cell's place in the tree does not matter.
+"""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from mindspore_impl import functional as F
+from mindspore_impl import fused
+
+__all__ = ["Conv1D", "Embedding", "LayerNorm", "Linear"]
+
+_matmul = ops.MatMul()
+_bias_add = ops.BiasAdd()
+_NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
+
+
+def parameter(name: str, *shape: int) -> Parameter:
+    return Parameter(Tensor(np.zeros(shape, np.float32)), name=name, requires_grad=False)
+
+
+class Linear(nn.Cell):
+    """Weight ``(out, in)``; ``(..., in)`` to ``(..., out)``."""
+
+    def __init__(self, path: str, in_features: int, out_features: int, bias: bool = True):
+        super().__init__(auto_prefix=False)
+        self.path = path
+        self.weight = parameter(f"{path}.weight", out_features, in_features)
+        self.bias = parameter(f"{path}.bias", out_features) if bias else None
+
+    def construct(self, x):
+        return F.linear(x, self.weight, self.bias)
+
+
+class Conv1D(nn.Cell):
+    """GPT-2's linear layer: weight ``(in, out)``; ``(tokens, in)`` to ``(tokens, out)``."""
+
+    def __init__(self, path: str, in_features: int, out_features: int):
+        super().__init__(auto_prefix=False)
+        self.path = path
+        self.weight = parameter(f"{path}.weight", in_features, out_features)
+        self.bias = parameter(f"{path}.bias", out_features)
+
+    def construct(self, x):
+        return _bias_add(_matmul(x, self.weight), self.bias)
+
+
+class Embedding(nn.Cell):
+    """Weight ``(rows, width)``; ids ``(...)`` to ``(..., width)``."""
+
+    def __init__(self, path: str, rows: int, width: int):
+        super().__init__(auto_prefix=False)
+        self.path = path
+        self.weight = parameter(f"{path}.weight", rows, width)
+        self.trained = False  # whether the weight gets a gradient, which graphs cannot ask the parameter itself
+
+    def construct(self, ids):
+        return F.embedding(ids, self.weight)
+
+
+class LayerNorm(nn.Cell):
+    """Layer norm over the last axis with weight and bias ``(width,)``."""
+
+    def __init__(self, path: str, width: int, eps: float):
+        super().__init__(auto_prefix=False)
+        self.path, self.eps, self.plain = path, eps, ()
+        self.weight = parameter(f"{path}.weight", width)
+        self.bias = parameter(f"{path}.bias", width)
+
+    def construct(self, x):
+        if "fused" in self.plain:
+            return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
+        return fused.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
+
+
+# What follows belongs to the native models and has no twin: on the PyTorch side it is inside `transformers`.
+
+
+def assign(parameter: Parameter, array: np.ndarray) -> None:
+    """Write ``array`` into the parameter's own memory. Compiled graphs hold on to that memory and would not see `set_data`, which replaces it."""
+    ops.assign(parameter, Tensor(np.array(array, np.float32)))
+
+
+def padding_mask(attention_mask: Tensor, heads: int) -> Tensor:
+    """``(batch, seq)`` of 1 and 0 to the additive float32 ``(batch, heads, 1, seq)``."""
+    batch, length = attention_mask.shape
+    mask = F.reshape((1.0 - attention_mask.astype(ms.float32)) * _NEGATIVE, (batch, 1, 1, length))
+    return ops.stop_gradient(ops.tile(mask, (1, heads, 1, 1)))

@@ -1,0 +1,161 @@
+"""Mirrors pytorch_impl.network; differs: backbones are native cells whose states are ``(batch * seq, hidden)``, and the
+head's cells are attributes, since graphs cannot look up a path."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn
+
+from common.errors import InputError
+from common.members import file_name
+from common.models import FAMILIES
+from common.models.family import EACH, FIRST, HeadLayout
+from common.models.specs import ModelSpec
+from mindspore_impl import functional as F
+from mindspore_impl import fused
+from mindspore_impl.layers.dropout import Dropout
+from mindspore_impl.layers.modules import LayerNorm, Linear, parameter
+from mindspore_impl.rewrite import carry_out, parameters, write_parameters
+
+__all__ = ["Network", "build_model", "family", "task"]
+
+_ACTIVATIONS = {
+    "tanh": "tanh",
+    "relu": "relu",
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+
+
+def family(name: str) -> ModuleType:
+    """The module that builds and runs a family's backbone."""
+    return importlib.import_module(f"mindspore_impl.models.{file_name(name)}")
+
+
+def task(name: str) -> ModuleType:
+    """The module with a task's ``loss``."""
+    return importlib.import_module(f"mindspore_impl.tasks.{file_name(name)}")
+
+
+class Network(nn.Cell):
+    """Backbone and head."""
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__(auto_prefix=False)
+        self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
+        self.plain, self.position = (), spec.layout.position
+        module = family(spec.family)
+        self.backbone = module.backbone(spec.config)
+        self._states, self._hidden_states = module.states, module.hidden_states
+        self._first_states = getattr(module, "first_states", None)
+        self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
+        _add_head(self, spec)
+
+    @property
+    def layers_in_parts(self) -> int:
+        """Number of its last layers that are computed in parts."""
+        return int(self.position == FIRST and self._first_states is not None)
+
+    def encode(self, inputs, position):
+        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch * seq, hidden)`` at each."""
+        if position == FIRST and self._first_states is not None and "last_layer" not in self.plain:
+            return self._first_states(self.backbone, inputs)
+        hidden = self._states(self.backbone, inputs)
+        if position == EACH:
+            return hidden
+        batch, length = inputs["input_ids"].shape
+        if position == FIRST:
+            return F.reshape(hidden, (batch, length, -1))[:, 0]
+        return _at(hidden, inputs, inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
+
+    def logits(self, inputs, positions=None):
+        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
+        ``positions`` ``(batch,)``."""
+        hidden = self.encode(inputs, self.position)
+        if positions is not None:
+            return self.head(_at(hidden, inputs, positions))
+        outputs = self.head(hidden)
+        if self.position == EACH:
+            batch, length = inputs["input_ids"].shape
+            return F.reshape(outputs, (batch, length, -1))
+        return outputs
+
+    def head(self, x):
+        """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
+        if self.dense is not None:
+            x = _activate(self.activation, self.dense(self.dense_dropout(x)), "fused" in self.plain)
+        if self.norm is not None:
+            x = self.norm(x)
+        x = self.head_dropout(x)
+        y = F.linear(x, self.tied.weight) if self.output is None else self.output(x)
+        return y if self.added is None else y + self.added.bias
+
+    def output_weight(self):
+        """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""
+        return self.tied.weight if self.fused_loss else None
+
+    def hidden_states(self, inputs):
+        """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
+        batch, length = inputs["input_ids"].shape
+        return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, inputs)]
+
+
+def _at(hidden: Tensor, inputs: dict[str, Tensor], positions: Tensor) -> Tensor:
+    batch, length = inputs["input_ids"].shape
+    return F.index_select(hidden, 0, F.arange(batch).astype(ms.int32) * length + positions)  # (batch, hidden)
+
+
+def _activate(name, x, plain):
+    if name == "tanh":
+        return F.tanh(x)
+    if name == "relu":
+        return F.relu(x)
+    approximate = "tanh" if name == "gelu_tanh" else "none"
+    return F.gelu(x, approximate) if plain else fused.gelu(x, approximate)
+
+
+class _Bias(nn.Cell):
+    """A vector that is added to a tied output."""
+
+    def __init__(self, path: str, width: int):
+        super().__init__(auto_prefix=False)
+        self.path = path
+        self.bias: Parameter = parameter(f"{path}.bias", width)
+
+
+def _add_head(network: Network, spec: ModelSpec) -> None:
+    layout: HeadLayout = spec.layout
+    width = FAMILIES.get(spec.family).backbone(spec.config).width
+    network.dense, network.norm, network.output, network.added = None, None, None, None
+    for module in layout.modules(width, spec.config["vocab_size" if layout.tied_to else "num_labels"]):
+        if module.path == layout.added:
+            network.added = _Bias(module.path, module.out_features)
+        elif module.path == layout.norm:
+            network.norm = LayerNorm(module.path, width, layout.norm_eps)
+        elif module.path == layout.dense:
+            network.dense = Linear(module.path, width, width)
+        elif not module.tied_to:
+            network.output = Linear(module.path, width, module.out_features, bias=module.bias)
+    network.activation = _ACTIVATIONS.get(layout.activation)
+    if layout.dense and network.activation is None:
+        raise InputError(
+            f"The MindSpore backend has the activations {', '.join(_ACTIVATIONS)}; the head's is {layout.activation!r}."
+        )
+    network.dense_dropout = Dropout(layout.dense_dropout_path, layout.dense_dropout)
+    network.head_dropout = Dropout(layout.dropout_path, layout.dropout)
+    extra = layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout
+    network.fused_loss = bool(layout.tied_to) and not extra
+
+
+def build_model(spec: ModelSpec, device: str) -> nn.Cell:
+    """Build ``spec`` with its arrays, in evaluation mode, on the device that `device.select` set."""
+    model = Network(spec)
+    carry_out(model, spec.edits, {})
+    names = {name: tuple(parameter.shape) for name, parameter in parameters(model).items()}
+    write_parameters(model, names, spec.arrays)
+    model.device = device
+    return model.set_train(False)

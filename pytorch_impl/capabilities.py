@@ -1,0 +1,36 @@
+"""What this backend computes on a device; see `common.backend.capabilities`."""
+
+from __future__ import annotations
+
+from inspect import signature
+
+import torch
+
+from common.backend.capabilities import Capabilities
+from common.models.specs import ModelSpec
+from pytorch_impl import device as devices
+
+__all__ = ["capabilities", "model_problems"]
+
+
+def capabilities(device: str) -> Capabilities:
+    """Everything but what the device or the version of torch lacks."""
+    missing = {}
+    if not devices.supports(device, "bf16"):
+        missing["dtype:bf16"] = f"{device} does not compute in bfloat16. Use training.dtype fp32"
+    if not _shards():
+        missing["shard"] = f"torch {torch.__version__} is older than fully_shard's ignored_params. Upgrade it"
+    return Capabilities("pytorch", missing, other_families=True)
+
+
+def model_problems(spec: ModelSpec) -> list[str]:
+    """What of this model the backend does not have; `transformers` has all of its variants."""
+    return []
+
+
+def _shards() -> bool:
+    try:
+        from torch.distributed.fsdp import fully_shard
+    except ImportError:
+        return False
+    return "ignored_params" in signature(fully_shard).parameters

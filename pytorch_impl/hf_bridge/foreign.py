@@ -1,0 +1,187 @@
+"""Any other `transformers` model, adapted by target patterns: its modules are read off the network itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+
+from common.backend.batch import BatchSchema
+from common.config.schema import ModelConfig
+from common.errors import InputError
+from common.models import FAMILIES
+from common.models.checkpoint import fingerprint
+from common.models.family import ATTENTION_MASK, INPUT_IDS
+from common.models.modules import EMBEDDING, LINEAR, OTHER, TRANSPOSED_LINEAR, ModuleSpec
+from common.models.specs import ModelSpec
+from common.random import normal
+from common.tasks import TASKS
+from pytorch_impl.hf_bridge.surgery import DROPOUT_ENTRY
+from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
+
+__all__ = ["build", "describe"]
+
+Inputs = Mapping[str, torch.Tensor]
+_PRETRAINED = ("causal", "masked")  #: heads that a checkpoint of the base model brings
+
+_NETWORKS = {
+    "sequence": AutoModelForSequenceClassification,
+    "token": AutoModelForTokenClassification,
+    "causal": AutoModelForCausalLM,
+    "masked": AutoModelForMaskedLM,
+}  #: by the head that a task uses
+
+
+def _network(task: str, model_type: str | None) -> type:
+    head = TASKS.get(task).head
+    if head not in _NETWORKS:
+        raise InputError(f"transformers' {model_type} networks have no head for {task}. Choose another model.task.")
+    return _NETWORKS[head]
+
+
+class _Foreign:
+    """What a network of `transformers` lacks to serve as a `pytorch_impl.network.Network`."""
+
+    plain: Collection[str] = ()
+    layers_in_parts = 0
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The network itself."""
+        return self
+
+    def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
+        """The network's own: ``(batch, labels)``, ``(batch, seq, outputs)``, or ``(batch, outputs)`` at ``positions``."""
+        result = self(**_given(inputs)).logits
+        return result if positions is None else result[torch.arange(result.shape[0], device=result.device), positions]
+
+    def output_weight(self) -> None:
+        """Its head is not known to be one matrix product."""
+
+    def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
+        """Whatever the network calls its hidden states, each ``(batch, seq, hidden)``."""
+        return list(self(**_given(inputs), output_hidden_states=True).hidden_states)
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """A whole network of `transformers`, with its own head and untouched start values, to be filled by the caller."""
+    entries = {key: value for key, value in spec.config.items() if key not in ("model_type", "num_labels")}
+    config = AutoConfig.for_model(spec.config["model_type"], **entries)
+    network = _network(spec.task, spec.family).from_config(config, dtype=torch.float32)
+    network.__class__ = type(type(network).__name__, (_Foreign, type(network)), {})
+    network.family, network.task, network.shared = spec.family, spec.task, spec.shared
+    return network
+
+
+def _given(inputs: Inputs) -> dict[str, torch.Tensor]:
+    return {name: inputs[name] for name in ("input_ids", "attention_mask")}
+
+
+def describe(
+    config: ModelConfig,
+    folder: Path | None,
+    given: Mapping[str, Any],
+    labels: tuple[str, ...] | None,
+    pad_token_id: int | None,
+    seed: int,
+) -> ModelSpec:
+    """Build the network once through `transformers` and read its modules and arrays; a new head depends on (seed, name).
+
+    Raises:
+        InputError: `transformers` has no such network for the task, or the checkpoint leaves part of the base model at random.
+    """
+    if folder is None:
+        raise InputError(
+            f"A {config.config.get('model_type')} model needs model.source; only {', '.join(FAMILIES.names())} are built from scratch."
+        )
+    task = TASKS.get(config.task)
+    entries = (
+        _dropout_entries(folder, config.dropout)
+        | config.config
+        | ({"pad_token_id": pad_token_id} if pad_token_id is not None else {})
+    )
+    entries |= _task_entries(task.entries(labels))
+    try:
+        network, report = _network(config.task, given.get("model_type")).from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, **entries
+        )
+    except ValueError as error:
+        raise InputError(
+            f"transformers has no {config.task} network for {given.get('model_type')}: {str(error).splitlines()[0]}"
+        ) from error
+    owners: dict[int, str] = {}  # weight identity to the first module that holds it: a later holder is tied to it
+    modules = tuple(
+        _module(path, module, owners)
+        for path, module in network.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+    )
+    missing = set(report["missing_keys"])
+    prefix = network.base_model_prefix + "."
+    head = tuple(
+        module.path for module in modules if task.head not in _PRETRAINED and not module.path.startswith(prefix)
+    )
+    lost = sorted(name for name in missing if name.startswith(prefix))
+    if lost:
+        raise InputError(
+            f"The checkpoint in {folder} leaves {len(lost)} base parameters at random: {', '.join(lost[:8])}. It belongs to another architecture."
+        )
+    arrays = {name: parameter.detach().numpy().copy() for name, parameter in network.named_parameters()}
+    base = {name: array for name, array in arrays.items() if name not in missing}
+    for name in missing & set(arrays):
+        arrays[name] = (
+            np.zeros_like(arrays[name]) if name.endswith("bias") else normal(seed, name, arrays[name].shape, 0.02)
+        )
+    complete = network.config.to_dict()
+    return ModelSpec(
+        family=given["model_type"],
+        task=task.name,
+        config=complete,
+        modules=modules,
+        head=head,
+        arrays=arrays,
+        schema=BatchSchema.of((INPUT_IDS, ATTENTION_MASK), task.FIELDS),
+        fingerprint=fingerprint(base),
+        source=config.source,
+        new_parameters=tuple(sorted(missing)),
+    )
+
+
+def _task_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """As `transformers` takes them: label names by number."""
+    found = {key: value for key, value in entries.items() if key != "num_labels"}
+    if "id2label" in found:
+        found["id2label"] = {int(number): name for number, name in found["id2label"].items()}
+    return found
+
+
+def _dropout_entries(folder: Path, probability: float | None) -> dict[str, Any]:
+    """The configuration's dropout entries, whatever the family calls them, set to ``probability``; none when it is None."""
+    if probability is None:
+        return {}
+    return {key: probability for key in AutoConfig.from_pretrained(folder).to_dict() if DROPOUT_ENTRY.search(key)}
+
+
+def _module(path: str, module: nn.Module, owners: dict[int, str]) -> ModuleSpec:
+    weight = getattr(module, "weight", None)
+    bias = getattr(module, "bias", None) is not None
+    owner = owners.setdefault(id(weight), path) if weight is not None else path
+    tied = owner if owner != path else None
+    if isinstance(module, Linear):
+        return ModuleSpec(path, LINEAR, module.in_features, module.out_features, bias, tied_to=tied)
+    if isinstance(module, Conv1D):
+        return ModuleSpec(path, TRANSPOSED_LINEAR, weight.shape[0], weight.shape[1], bias, tied_to=tied)
+    if isinstance(module, Embedding):
+        return ModuleSpec(path, EMBEDDING, module.num_embeddings, module.embedding_dim, False, tied_to=tied)
+    own = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters(recurse=False))
+    return ModuleSpec(path, OTHER, 0, 0, False, parameters=own)

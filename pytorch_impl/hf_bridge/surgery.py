@@ -1,0 +1,56 @@
+"""Putting the project's dropout, attention and activations into networks of `transformers`."""
+
+from __future__ import annotations
+
+import re
+
+from torch import nn
+from transformers.activations import NewGELUActivation
+
+from common.errors import InputError
+from pytorch_impl.hf_bridge.attention import ATTENTION
+from pytorch_impl.layers.dropout import Dropout
+
+__all__ = ["DROPOUT_ENTRY", "count_dropouts", "fuse", "recompute", "use_attention"]
+
+DROPOUT_ENTRY = re.compile(r"(dropout|dropout_prob|_pdrop)$")  #: of a configuration, in whatever family
+
+
+def count_dropouts(model: nn.Module, backbone: nn.Module) -> None:
+    """A network's own dropouts become `Dropout`, that of its attention probabilities as well."""
+    for path, module in list(model.named_modules()):
+        if type(module) is nn.Dropout:
+            parent, _, leaf = path.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, Dropout(path, module.p))
+        elif "Attention" in type(module).__name__ and not hasattr(module, "probabilities"):
+            module.probabilities = Dropout(f"{path}.probabilities", 0.0)  # its probability is known when it is called
+    if any(value for name, value in backbone.config.to_dict().items() if DROPOUT_ENTRY.search(name)):
+        backbone.set_attn_implementation(ATTENTION)
+
+
+def use_attention(backbone: nn.Module) -> None:
+    """Compute attention with `pytorch_impl.layers.attention` where torch's own is chosen."""
+    if backbone.config._attn_implementation == "sdpa":
+        backbone.set_attn_implementation(ATTENTION)
+
+
+def fuse(model: nn.Module) -> None:
+    """Compute the tanh form of GELU as one operator, which keeps its input alone, where `transformers` composes it of eight."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, NewGELUActivation):
+                setattr(module, name, nn.GELU("tanh"))
+
+
+def recompute(backbone: nn.Module) -> None:
+    """Keep the inputs of layers alone and compute the rest again in the backward pass.
+
+    Raises:
+        InputError: `transformers` cannot do so for this network.
+    """
+    if not backbone.supports_gradient_checkpointing:
+        raise InputError(
+            f"training.recompute needs a model of which transformers can compute layers again; "
+            f"{type(backbone).__name__} is none. Set it to false."
+        )
+    backbone.gradient_checkpointing_enable({"use_reentrant": False})

@@ -1,0 +1,75 @@
+"""What every layer that wraps another one shares: the base layer, its parameters, switching off, merging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.edits import Edit
+from common.errors import InputError
+from common.methods.merge import merged_weight
+
+__all__ = ["Wrapper"]
+
+
+class Wrapper(nn.Module):
+    """Holds ``base_layer`` and the parameters of ``edit``, each as an attribute of its leaf name.
+
+    Args:
+        values: start values of the edit's parameters, by name.
+    """
+
+    delta: Callable[[Edit, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray] | None] | None = (
+        None  #: the method's
+    )
+
+    def __init__(self, base_layer: nn.Module, edit: Edit, values: Mapping[str, np.ndarray]):
+        super().__init__()
+        self.base_layer = base_layer
+        self.edit = edit
+        self.enabled = True
+        self._kept: torch.Tensor | None = None  # the base weight as it was, while merged
+        device = next(base_layer.parameters()).device
+        for parameter in edit.parameters:
+            array = torch.from_numpy(np.array(values[parameter.name], np.float32)).to(device)
+            setattr(self, parameter.leaf, nn.Parameter(array))
+
+    @property
+    def merged(self) -> bool:
+        """Whether the update is folded into the base weight."""
+        return self._kept is not None
+
+    @property
+    def active(self) -> bool:
+        """Whether the forward pass adds the update."""
+        return self.enabled and not self.merged
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The edit's parameters by name, float32."""
+        return {p.name: getattr(self, p.leaf).detach().float().cpu().numpy() for p in self.edit.parameters}
+
+    def merge(self) -> float:
+        """Fold the update into the base weight, computed in float64 and rounded once; returns the relative rounding
+        error.
+
+        Raises:
+            InputError: it is merged already.
+        """
+        if self.merged:
+            raise InputError(
+                f"{self.edit.path} is merged already; merging twice would add the update twice. Call unmerge first."
+            )
+        weight = self.base_layer.weight
+        merged, error = merged_weight(weight.detach().float().cpu().numpy(), self.delta(self.edit, self.arrays()))
+        self._kept = weight.detach().clone()
+        weight.data.copy_(torch.from_numpy(merged))
+        return error
+
+    def unmerge(self) -> None:
+        """Put the kept copy of the base weight back: exact, to the bit, however often it is done."""
+        if self._kept is not None:
+            self.base_layer.weight.data.copy_(self._kept)
+            self._kept = None

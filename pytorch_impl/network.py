@@ -1,0 +1,156 @@
+"""A network: the backbone of a family and the head of a task, with Hugging Face's parameter names."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Collection, Mapping
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from common.members import file_name
+from common.models import FAMILIES
+from common.models.family import EACH, FIRST, HeadLayout
+from common.models.specs import ModelSpec
+from pytorch_impl.hf_bridge import foreign
+from pytorch_impl.layers.dropout import Dropout
+from pytorch_impl.layers.modules import LayerNorm, Linear
+from pytorch_impl.rewrite import carry_out, write_parameters
+
+__all__ = ["Network", "build_model", "family", "task"]
+
+Inputs = Mapping[str, torch.Tensor]
+_ACTIVATIONS = {
+    "tanh": torch.tanh,
+    "relu": nn.functional.relu,
+    "gelu": nn.functional.gelu,
+    "gelu_new": lambda x: nn.functional.gelu(x, approximate="tanh"),
+    "gelu_pytorch_tanh": lambda x: nn.functional.gelu(x, approximate="tanh"),
+}
+
+
+def family(name: str) -> ModuleType:
+    """The module that builds and runs a family's backbone: ``backbone``, ``states``, ``hidden_states``, ..."""
+    return importlib.import_module(f"pytorch_impl.models.{file_name(name)}")
+
+
+def task(name: str) -> ModuleType:
+    """The module with a task's ``loss``."""
+    return importlib.import_module(f"pytorch_impl.tasks.{file_name(name)}")
+
+
+class Network(nn.Module):
+    """Backbone and head. Submodules have Hugging Face's paths, so that parameters have its names.
+
+    Raises:
+        InputError: the configuration asks for what the backbone does not have.
+    """
+
+    plain: Collection[str] = ()  #: fast paths that are switched off, see `common.backend.FAST_PATHS`
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
+        self._family = family(spec.family)
+        self._prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
+        setattr(self, self._prefix, self._family.backbone(spec.config))
+        _add_head(self, spec)
+
+    @property
+    def backbone(self) -> nn.Module:
+        """The network without its head, one of `transformers`' own."""
+        return getattr(self, self._prefix)
+
+    @property
+    def layers_in_parts(self) -> int:
+        """Number of its last layers that are computed in parts, not by their own forward."""
+        return int(self.layout.position == FIRST and hasattr(self._family, "first_states"))
+
+    def encode(self, inputs: Inputs, position: str) -> torch.Tensor:
+        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch, seq, hidden)`` at each."""
+        if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
+            return self._family.first_states(self.backbone, inputs)
+        hidden = self._family.states(self.backbone, inputs)
+        if position == EACH:
+            return hidden
+        return hidden[:, 0] if position == FIRST else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
+
+    def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
+        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
+        ``positions`` ``(batch,)``."""
+        hidden = self.encode(inputs, self.layout.position)
+        return self.head(hidden if positions is None else _at(hidden, positions))
+
+    def head(self, x: torch.Tensor) -> torch.Tensor:
+        """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
+        layout = self.layout
+        if layout.dense:
+            x = self.get_submodule(layout.dense)(self.get_submodule(layout.dense_dropout_path)(x))
+            x = _ACTIVATIONS[layout.activation](x)
+        if layout.norm:
+            x = self.get_submodule(layout.norm)(x)
+        x = self.get_submodule(layout.output)(self.get_submodule(layout.dropout_path)(x))
+        return x + self.get_submodule(layout.added).bias if layout.added else x
+
+    def output_weight(self) -> torch.Tensor | None:
+        """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""
+        layout = self.layout
+        if layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout:
+            return None
+        return self.get_submodule(layout.output).weight
+
+    def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
+        """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
+        return self._family.hidden_states(self.backbone, inputs)
+
+
+class _Holder(nn.Module):
+    """A name on the way to a module; `transformers` may call it where it expects a layer, and gets nothing."""
+
+    def forward(self, *_: object, **__: object) -> None:
+        """Nothing."""
+
+
+def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), positions]
+
+
+def _place(root: nn.Module, path: str, module: nn.Module) -> None:
+    *parents, leaf = path.split(".")
+    for name in parents:
+        if getattr(root, name, None) is None:
+            setattr(root, name, _Holder())
+        root = getattr(root, name)
+    setattr(root, leaf, module)
+
+
+def _add_head(network: Network, spec: ModelSpec) -> None:
+    layout: HeadLayout = spec.layout
+    width = FAMILIES.get(spec.family).backbone(spec.config).width
+    for module in layout.modules(width, spec.config["vocab_size" if layout.tied_to else "num_labels"]):
+        if module.path == layout.added:
+            holder = network.get_submodule(module.path)
+            holder.bias = nn.Parameter(torch.zeros(module.out_features))
+        elif module.path == layout.norm:
+            _place(network, module.path, LayerNorm(width, eps=layout.norm_eps))
+        else:
+            linear = Linear(module.in_features, module.out_features, bias=module.bias)
+            if module.tied_to:
+                linear.weight = network.get_submodule(module.tied_to).weight
+            _place(network, module.path, linear)
+    if layout.dense:
+        _place(network, layout.dense_dropout_path, Dropout(layout.dense_dropout_path, layout.dense_dropout))
+    _place(network, layout.dropout_path, Dropout(layout.dropout_path, layout.dropout))
+
+
+def build_model(spec: ModelSpec, device: str) -> nn.Module:
+    """Build ``spec`` on ``device`` with its arrays, in evaluation mode.
+
+    Raises:
+        InputError: the arrays are not exactly the model's parameters.
+    """
+    model = Network(spec) if spec.layout is not None else foreign.build(spec)
+    carry_out(model, spec.edits, {})
+    write_parameters(model, {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}, spec.arrays)
+    return model.to(device).eval()
