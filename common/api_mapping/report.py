@@ -14,6 +14,7 @@ from common.api_mapping.row import Row
 from common.api_mapping.rows import registry
 from common.api_mapping.tolerance import CLASSES, GRADIENT
 from common.errors import InputError
+from common.resources import package_folder
 
 __all__ = [
     "DOCUMENT",
@@ -29,9 +30,7 @@ __all__ = [
     "views",
 ]
 
-DOCUMENT = (
-    Path(__file__).resolve().parents[2] / "docs" / "api_mapping.json"
-)  #: what `twinlora map verify --json` wrote last
+DOCUMENT = package_folder("common.api_mapping") / "verification.json"  #: what `twinlora map verify --json` wrote last
 SCHEMA = 1
 NOT_VERIFIED = "not verified"
 VERDICTS = {

@@ -13,12 +13,11 @@ from common.config.rules import check
 from common.config.schema import ExperimentConfig
 from common.config.yaml_text import dump, parse
 from common.errors import InputError, nearest
+from common.resources import configs_folder
 
 __all__ = ["CONFIG_DIRECTORY", "find_config", "from_yaml", "load_config", "to_plain", "to_yaml"]
 
-CONFIG_DIRECTORY = (
-    Path(__file__).resolve().parents[2] / "configs"
-)  #: the shipped experiments, installed beside the package
+CONFIG_DIRECTORY = configs_folder()  #: the shipped experiments
 _DEFAULTS = "defaults.yaml"
 
 

@@ -14,9 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from common.resources import code_folder
+
 __all__ = ["ROOT", "Log", "python_command", "run_logged"]
 
-ROOT = Path(__file__).resolve().parents[2]  #: the code directory, wherever the platform put it
+ROOT = code_folder()  #: the code directory, wherever the platform put it
 _PR_SET_PDEATHSIG = 1
 
 

@@ -77,7 +77,7 @@ class Cluster:
             ROOT / "common" / "launch", self.code / "common" / "launch", ignore=shutil.ignore_patterns("__pycache__")
         )
         shutil.copytree(ROOT / "scripts" / "modelarts", self.code / "scripts" / "modelarts")
-        for name in ("__init__.py", "errors.py"):
+        for name in ("__init__.py", "errors.py", "resources.py"):
             shutil.copy(ROOT / "common" / name, self.code / "common")
         (self.code / "common" / "cli").mkdir()
         (self.code / "common" / "cli" / "__init__.py").touch()

@@ -225,9 +225,7 @@ def _read(path: Path, notes: list[str]) -> Mapping[str, Any]:
             return content
         notes.append(f"{path} is not a verification; write one with: twinlora map verify --json {path.name}")
     except OSError:
-        notes.append(
-            "No verification was found, so nothing counts as verified: run `twinlora map verify --json docs/api_mapping.json`."
-        )
+        notes.append("No verification was found, so nothing counts as verified: run `twinlora map verify --json FILE`.")
     except ValueError as error:
         notes.append(f"{path} cannot be read: {error}. Nothing counts as verified.")
     return {}
