@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,12 @@ import numpy as np
 from common.adaptation import Plan, initial_values, resolve
 from common.backend import IGNORE, Batch, EngineSettings
 from common.config.schema import AdaptationConfig, ModelConfig, TargetConfig
+from common.errors import InputError
 from common.models import ModelSpec, load_model_spec
 from common.random import normal
 
+#: seconds after which a process in a test counts as hanging: a guard that nothing that works comes near, on a busy machine either
+HANGS = 600
 VOCABULARY, POSITIONS = 60, 32
 TINY = {
     "bert": {
@@ -33,6 +36,15 @@ ONE_LAYER = {
 CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
 KINDS = {"bert": ("bert", CLASSIFICATION), "gpt2": ("gpt2", LANGUAGE), "gpt2-classifier": ("gpt2", CLASSIFICATION)}
 TARGETS = {"bert": ("*.query", "*.value"), "gpt2": ("*.attn.c_attn[q,v]",), "gpt2-classifier": ("*.attn.c_attn[q,v]",)}
+
+
+def refusal(action: Callable[[], object]) -> str | None:
+    """The message of the InputError that ``action`` ends in, or None where it returns; every other error is a fault and passes through."""
+    try:
+        action()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def free_port() -> str:
