@@ -40,7 +40,7 @@ __all__ = [
 
 DEEPEST = 100  #: levels of lists and objects within one another
 _LARGEST = 256 * 2**20  #: bytes of a file that is read as a whole, unless the caller says otherwise
-_LARGEST_INTEGER = 2**63
+_MOST_BITS = 256  #: of an integer; a float holds 1024
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NAMES = {
     dict: "an object",
@@ -101,7 +101,7 @@ def parse_json(content: bytes | str, origin: str, what: str, remedy: str, shape:
     """The JSON value that ``content``, of the file or place ``origin``, is.
 
     Raises:
-        InputError: it is not JSON, has a key twice, holds NaN, an infinity, an integer beyond 64 bits or an incomplete Unicode character, is nested more
+        InputError: it is not JSON, has a key twice, holds NaN, an infinity, an integer beyond 256 bits or an incomplete Unicode character, is nested more
             than `DEEPEST` levels deep, or is of another ``shape``.
     """
     text = content if isinstance(content, str) else _decode(content, origin, what, remedy)
@@ -142,8 +142,8 @@ def plain_problem(value: Any) -> str | None:
             return f"{_cut(where)} holds an incomplete Unicode character: {ascii(item)[:80]}"
         elif isinstance(item, float) and not math.isfinite(item):
             return f"{_cut(where)} must be a finite number; it is {item} or too large for one"
-        elif isinstance(item, int) and not -_LARGEST_INTEGER <= item < _LARGEST_INTEGER:
-            return f"{_cut(where)} must be an integer of at most 64 bits; it has {item.bit_length()}"
+        elif isinstance(item, int) and item.bit_length() > _MOST_BITS:
+            return f"{_cut(where)} must be an integer of at most {_MOST_BITS} bits; it has {item.bit_length()}"
     return None
 
 
