@@ -205,7 +205,7 @@ def _cut(place: str) -> str:
 
 
 def _mismatch(value: Any, shape: Any, place: str) -> str | None:
-    where = _cut(place) or "the whole"
+    where = _cut(place) or "it"
     if isinstance(shape, list):
         if not isinstance(value, list):
             return f"{where} must be a list; received {_shown(value)}"

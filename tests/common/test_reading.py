@@ -71,7 +71,7 @@ SHAPE = {"steps": int, "test?": {"loss": float}, "names?": [str], "best": int | 
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ([], "the whole must be an object; received a list"),
+        ([], "it must be an object; received a list"),
         (None, "received null"),
         ({}, "lacks 'steps'"),
         ({"steps": True, "best": 1}, "steps must be an integer; received true or false, True"),
