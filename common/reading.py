@@ -9,7 +9,8 @@ A *shape* says what is expected:
 - ``[shape]``: a list of such items;
 - ``{"key": shape, "other?": shape}``: an object with these keys, those with a question mark being
   optional; it may have further ones;
-- ``{...: shape}``: an object with any keys.
+- ``{...: shape}``: an object with any keys;
+- ``(None, shape)``: either of them.
 
 Standard library only.
 """
@@ -206,6 +207,9 @@ def _cut(place: str) -> str:
 
 def _mismatch(value: Any, shape: Any, place: str) -> str | None:
     where = _cut(place) or "it"
+    if isinstance(shape, tuple):
+        problems = [_mismatch(value, one, place) for one in shape]
+        return None if None in problems else problems[-1]
     if isinstance(shape, list):
         if not isinstance(value, list):
             return f"{where} must be a list; received {_shown(value)}"

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["sync_directory", "write_atomic", "write_json", "write_parts"]
+__all__ = ["create_temporary", "sync_directory", "write_atomic", "write_json", "write_parts"]
 
 _TEMPORARY = re.compile(r"\.twinlora-[0-9a-f]{16}\.tmp")
 _STALE = 60.0  #: seconds; a temporary file this old that nobody holds a lock on belongs to a process that is gone
@@ -43,7 +43,7 @@ def write_parts(path: Path, parts: tuple[bytes | memoryview, ...], durable: bool
     path = Path(path)
     _make_directory(path.parent, durable)
     _sweep(path.parent)
-    temporary, descriptor = _create(path.parent)
+    temporary, descriptor = create_temporary(path.parent)
     try:
         with open(descriptor, "wb") as file:
             for part in parts:
@@ -81,8 +81,8 @@ def _make_directory(folder: Path, durable: bool) -> None:
         sync_directory(created.parent)
 
 
-def _create(folder: Path) -> tuple[Path, int]:
-    """A new locked file with the permissions that any new file has here."""
+def create_temporary(folder: Path) -> tuple[Path, int]:
+    """A new file in ``folder`` under a random name, and its descriptor, which holds a lock on it. It has the permissions that any new file has here."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
         path = folder / f".twinlora-{secrets.token_hex(8)}.tmp"

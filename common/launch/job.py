@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common.errors import InputError, TwinloraError
 from common.launch.arguments import Arguments, parse
-from common.launch.leader import job_directory, once_per_node, publish
+from common.launch.leader import job_directory, once_per_node, own_directory, publish
 from common.launch.output import Output
 from common.launch.processes import ROOT, Log, python_command, run_logged
 from common.launch.rank_table import wait_for_rank_table
@@ -31,17 +31,20 @@ def main(arguments: Sequence[str]) -> int:
     args = parse(arguments)
     try:
         topology = find_topology(os.environ)
+        job = _Job(args, topology, arguments, os.environ)
+        job.make_directory()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    return _Job(args, topology, arguments, os.environ).run()
+    return job.run()
 
 
 class _Job:
     def __init__(self, args: Arguments, topology: Topology, arguments: Sequence[str], environ: Mapping[str, str]):
         self.args, self.topology, self.arguments = args, topology, arguments
         self.environ = {name: value for name, value in environ.items() if name not in topology.unset}
-        self.directory = (args.job_dir or job_directory(environ, args.run_id)).resolve()
+        scratch = job_directory(environ, args.run_id)
+        self.directory = args.job_dir.resolve() if args.job_dir else scratch.parent.resolve() / scratch.name
         self.log = Log(
             "scheduler"
             if topology.scheduler
@@ -56,9 +59,15 @@ class _Job:
         self.output = Output(args, self.directory, self.log)
         self.reports = self.directory / "exit"  # the exit code of every process of this node
 
+    def make_directory(self) -> None:
+        """Make the scratch directory; where its name could be guessed, it must be this user's own."""
+        if self.args.job_dir:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            own_directory(self.directory)
+
     def run(self) -> int:
         """Prepare the node, train, and bring the output home, after a crash too."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")  # the log of an earlier attempt stays
         self.log.open(self.output.logs / f"{self.place.name}.{moment}.log")
         code = self._guarded(self._prepare_and_train)

@@ -65,7 +65,14 @@ def test_a_pair_of_surrogates_is_one_character_and_a_byte_order_mark_is_none():
     assert parse_json(b'\xef\xbb\xbf["\\ud83d\\ude00"]', "f", WHAT, REMEDY) == ["\U0001f600"]
 
 
-SHAPE = {"steps": int, "test?": {"loss": float}, "names?": [str], "best": int | None, "versions?": {...: str}}
+SHAPE = {
+    "steps": int,
+    "test?": {"loss": float},
+    "names?": [str],
+    "best": int | None,
+    "versions?": {...: str},
+    "old?": (None, {"a": int}),
+}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +89,8 @@ SHAPE = {"steps": int, "test?": {"loss": float}, "names?": [str], "best": int | 
         ({"steps": 1, "best": None, "names": {"a": 1}}, "names must be a list; received an object"),
         ({"steps": 1, "best": None, "names": ["a", 3]}, "names[1] must be text"),
         ({"steps": 1, "best": None, "versions": {"torch": 2}}, "versions.torch must be text"),
+        ({"steps": 1, "best": None, "old": {"a": "1"}}, "old.a must be an integer"),
+        ({"steps": 1, "best": None, "old": 3}, "old must be an object; received an integer, 3"),
     ],
 )
 def test_another_form_is_said_with_its_place(value, problem):
@@ -89,7 +98,15 @@ def test_another_form_is_said_with_its_place(value, problem):
 
 
 def test_the_form_asked_for_passes_with_further_keys():
-    value = {"steps": 3, "best": None, "test": {"loss": 1}, "names": [], "versions": {"torch": "2"}, "new": [1]}
+    value = {
+        "steps": 3,
+        "best": None,
+        "test": {"loss": 1},
+        "names": [],
+        "versions": {"torch": "2"},
+        "new": [1],
+        "old": None,
+    }
     assert parse_json(json.dumps(value), "f", WHAT, REMEDY, SHAPE) == value
 
 

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from common.errors import InputError, RunError
-from common.launch.leader import job_directory, once_per_node, publish
+from common.launch.leader import job_directory, once_per_node, own_directory, publish
 from common.launch.processes import ROOT
+from tests.support import HANGS
 
 # A process of the node: appends its id to a file, then does as it is told. {how} is a statement.
 PROCESS = """
@@ -145,3 +146,26 @@ def test_jobs_never_share_a_directory(tmp_path, monkeypatch):
         os, "getppid", lambda: 0
     )  # the starter is outside of the container: nothing is shared rather than too much
     assert str(os.getpid()) in job_directory({}, "run", tmp_path).name
+
+
+def test_a_scratch_directory_that_somebody_else_planted_is_refused(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
+    for name in ("link", "open", "file", "nowhere"):
+        with pytest.raises(InputError, match="this user's own"):
+            own_directory(tmp_path / name)
+    assert own_directory(tmp_path / "new" / "mine").stat().st_mode & 0o777 == 0o700
+    assert own_directory(tmp_path / "new" / "mine").is_dir()
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1 2 3", "x y", "\xff"])
+def test_a_damaged_claim_is_succeeded(tmp_path, text):
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    (staging / "leader.0").write_text(text, encoding="latin-1")
+    once_per_node(staging, 1, (tmp_path / "done").touch, patience=HANGS)
+    assert (tmp_path / "done").exists()

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from common.errors import InputError
 from common.launch.arguments import parse
 from common.launch.code_dir import code_files, copy_code, find_credentials
 from common.launch.processes import ROOT
@@ -317,8 +318,8 @@ def test_the_request_is_written_with_the_code(tmp_path):
 def test_filling_keeps_types_and_drops_what_has_no_value():
     template = {"a": "${n}", "b": ["x", "${none}", {"c": {"d": "${none}"}}], "e": {"f": "${none}"}, "g": "as it is"}
     assert fill(template, {"n": 3, "none": None}) == {"a": 3, "b": ["x"], "g": "as it is"}
-    with pytest.raises(KeyError):
-        fill({"a": "${unknown}"}, {})
+    with pytest.raises(InputError, match=r"placeholders known, other; received \$\{unknown\}\. Nearest: known"):
+        fill({"a": "${unknown}"}, {"known": 1, "other": 2})
 
 
 def test_the_fields_are_those_of_the_platforms_sdk(job):
