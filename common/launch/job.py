@@ -21,6 +21,7 @@ from common.launch.processes import ROOT, Log, python_command, run_logged
 from common.launch.rank_table import wait_for_rank_table
 from common.launch.spawning import exit_code, exits, launcher
 from common.launch.staging import download, is_remote
+from common.launch.supervise import check_port
 from common.launch.topology import READ, Topology, find_topology
 
 __all__ = ["main"]
@@ -155,6 +156,8 @@ class _Job:
 
     def _spawn(self) -> int:
         """Start one process per card of this node, which find everything prepared; return the exit code of the first that failed."""
+        if self.topology.node_rank == 0:
+            check_port(str(self.topology.master_address), int(self.topology.master_port))
         shutil.rmtree(self.reports, ignore_errors=True)
         command, environ, stop = launcher(
             self.args, self.topology, self.arguments, self.environ, self.directory, self.output.folder
