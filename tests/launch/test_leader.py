@@ -26,19 +26,19 @@ def work():
         log.write("x")
     {how}
 try:
-    once_per_node(folder / "staging", {processes}, work, patience={patience}, linger=5)
+    once_per_node(folder / "staging", {processes}, work, patience={patience}, linger={patience})
 except Exception as error:
     sys.exit(f"{{type(error).__name__}}: {{error}}")
 """
 
 
-def start(folder, how, processes=1, patience=20):
+def start(folder, how, processes=1, patience=HANGS):
     code = PROCESS.format(root=str(ROOT), folder=str(folder), how=how, processes=processes, patience=patience)
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
 def end(processes):
-    outputs = [process.communicate(timeout=30)[1] for process in processes]
+    outputs = [process.communicate(timeout=HANGS)[1] for process in processes]
     return [process.returncode for process in processes], outputs
 
 
@@ -47,7 +47,7 @@ def worked(folder):
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -57,15 +57,13 @@ def test_one_of_eight_works_and_the_others_wait_for_it(tmp_path):
     codes, _ = end([start(tmp_path, "time.sleep(0.5); (folder / 'ready').touch()", processes=8) for _ in range(8)])
     assert codes == [0] * 8
     assert worked(tmp_path) == 1
-    begun = time.monotonic()
-    once_per_node(tmp_path / "staging", 8, lambda: pytest.fail("done is done"), patience=1)
-    assert time.monotonic() - begun < 0.5
+    once_per_node(tmp_path / "staging", 8, lambda: pytest.fail("done is done"), patience=0)  # nobody waits
 
 
 def test_nobody_is_released_before_the_work_is_done(tmp_path):
     leader = start(tmp_path, "time.sleep(1); (folder / 'ready').touch()")
     wait_until((tmp_path / "worked").exists)
-    once_per_node(tmp_path / "staging", 2, lambda: pytest.fail("there is a leader"), patience=10)
+    once_per_node(tmp_path / "staging", 2, lambda: pytest.fail("there is a leader"), patience=HANGS)
     assert (tmp_path / "ready").exists()
     assert end([leader])[0] == [0]
 
@@ -85,7 +83,7 @@ def test_the_leaders_error_reaches_everybody(tmp_path, kind):
 
 
 def test_a_leader_that_was_killed_is_succeeded(tmp_path):
-    leader = start(tmp_path, "time.sleep(60)")
+    leader = start(tmp_path, "time.sleep(3600)")
     wait_until((tmp_path / "worked").exists)
     follower = start(tmp_path, "pass")
     time.sleep(0.3)
@@ -111,7 +109,7 @@ def test_a_process_id_that_was_given_away_again_is_not_the_leader(tmp_path):
 
 
 def test_waiting_ends(tmp_path):
-    leader = start(tmp_path, "time.sleep(60)")
+    leader = start(tmp_path, "time.sleep(3600)")
     wait_until((tmp_path / "worked").exists)
     with pytest.raises(RunError, match=r"within 0\.3 s"):
         once_per_node(tmp_path / "staging", 2, lambda: None, patience=0.3)
@@ -126,7 +124,7 @@ def test_a_failed_leader_does_not_wait_forever_for_the_others(tmp_path):
     begun = time.monotonic()
     with pytest.raises(InputError, match="wrong"):
         once_per_node(tmp_path / "staging", 8, fail, patience=1, linger=0.3)
-    assert 0.3 <= time.monotonic() - begun < 2
+    assert 0.3 <= time.monotonic() - begun < HANGS
 
 
 def test_jobs_never_share_a_directory(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from common.errors import InputError, RunError
 from common.launch.rank_table import Device, parse_rank_table, wait_for_rank_table
 from tests.mutations import EXAMPLES, mutated
+from tests.support import HANGS
 
 SERVERS = {
     "version": "1.0",
@@ -103,7 +104,7 @@ def test_the_table_is_waited_for_while_the_platform_writes_it(tmp_path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    read = wait_for_rank_table(tmp_path, patience=5, interval=0.01)
+    read = wait_for_rank_table(tmp_path, patience=HANGS, interval=0.01)
     writer.join()
     assert read.devices == DEVICES
 

@@ -14,6 +14,7 @@ from common.launch.arguments import parse
 from common.launch.code_dir import code_files, copy_code, find_credentials
 from common.launch.processes import ROOT
 from common.launch.request import JOB, MA_CLI, TEXTS, check, fill, rules
+from tests.support import HANGS
 
 SUBMIT = ROOT / "scripts" / "modelarts" / "submit.py"
 PLACES = ("--code-url", "obs://b/twinlora", "--train-url", "obs://b/out", "--flavor", "modelarts.x")
@@ -53,7 +54,7 @@ def submit(*arguments, **environ):
         env=os.environ | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -251,7 +252,7 @@ def test_credentials_are_refused_in_arguments_and_files(cluster):
         [sys.executable, str(cluster.scratch / "code/scripts/modelarts/submit.py"), "--dry-run", *IMAGE],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
     assert done.returncode == 2
