@@ -23,6 +23,7 @@ from common.launch.spawning import exit_code, exits, launcher
 from common.launch.staging import download, is_remote
 from common.launch.supervise import check_port
 from common.launch.topology import READ, Topology, find_topology
+from common.terminal import printable
 
 __all__ = ["main"]
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
         job = _Job(args, topology, arguments, os.environ)
         job.make_directory()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     return job.run()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from common.launch.descendants import adopt_orphans, descendants, kill_descendants
+from common.terminal import printable_line
 
 __all__ = ["ROOT", "Log", "die_with_parent", "python_command", "run_logged"]
 
@@ -37,7 +38,7 @@ class Log:
     def say(self, text: str) -> None:
         """Write the lines of ``text``."""
         for line in text.splitlines():
-            print(f"[{self.name}] {line}", flush=True)
+            print(f"[{self.name}] {printable_line(line)}", flush=True)
             if self._file is not None:
                 self._file.write(line + "\n")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.launch.descendants import adopt_orphans, children_of, kill_descendants
 from common.launch.processes import die_with_parent
+from common.terminal import printable, printable_line
 
 __all__ = ["check_port", "main", "supervise"]
 
@@ -149,7 +150,7 @@ def _report(logs: Path, first_rank: int, code: int) -> None:
     """What msrun does not say: who ended first, and what the processes reported."""
     if code == 0:
         lines = _lines(logs / f"worker_{first_rank}.log")
-        print("\n".join([line for line in lines if "DISTRIBUTED" not in line][-6:]))
+        print("\n".join([printable_line(line) for line in lines if "DISTRIBUTED" not in line][-6:]))
         return
     ended = sorted(
         (path.read_text(encoding="utf-8").partition(" ")[::2], path.name) for path in logs.glob("rank_*.ended")
@@ -160,7 +161,7 @@ def _report(logs: Path, first_rank: int, code: int) -> None:
     _say(f"the job failed; the logs of its processes are in {logs}")
     errors = {line for path in logs.glob("worker_*.log") for line in _lines(path) if line.startswith("error: ")}
     for line in sorted(errors):
-        print(line, file=sys.stderr)
+        print(printable_line(line), file=sys.stderr)
 
 
 def _lines(path: Path) -> list[str]:
@@ -168,7 +169,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _say(text: str) -> None:
-    print(f"distributed.sh: {text}", file=sys.stderr, flush=True)
+    print(f"distributed.sh: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

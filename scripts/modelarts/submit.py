@@ -26,6 +26,7 @@ from common.launch.processes import ROOT
 from common.launch.request import JOB, MA_CLI, check, fill, rules
 from common.launch.staging import is_remote
 from common.reading import read_json
+from common.terminal import printable
 
 HERE = Path(__file__).resolve().parent
 _TEMPLATE = {"algorithm": {"parameters?": [dict]}, ...: object}
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         return _submit(yaml_job)
     except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
 
 

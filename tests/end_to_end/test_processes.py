@@ -15,6 +15,7 @@ import pytest
 
 from common.config import load_config
 from common.files import load_arrays
+from common.launch.descendants import descendants
 from common.training.progress import Progress
 from common.training.run import train
 from tests.support import HANGS, free_port
@@ -183,6 +184,37 @@ def test_a_lost_process_ends_the_others_and_is_named(tmp_path, overrides, backen
         if backend == "pytorch"
         else "rank 1 ended first: killed by signal 9"
     ) in said
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_job_that_is_stopped_saves_its_state_and_leaves_no_process(tmp_path, overrides, backend):
+    endless = ["training.max_steps=1000000", "training.epochs=1000000", "training.evaluate_every_steps=1000000"]
+    run = tmp_path / "endless/trial" / backend
+    with open(tmp_path / "out.log", "w") as log:
+        job = subprocess.Popen(
+            command(tmp_path, backend, "endless", [*overrides, *endless]), stdout=log, stderr=log, env=environment()
+        )
+    try:
+        deadline = time.monotonic() + HANGS
+        while not (run / "metrics.jsonl").is_file() or len(events(run)) < 5:
+            assert job.poll() is None, (tmp_path / "out.log").read_text()[-2000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        below = descendants(job.pid)
+        assert set(workers(str(tmp_path / "endless"))) == {0, 1}
+        assert set(workers(str(tmp_path / "endless")).values()) <= set(below)
+        job.terminate()
+        assert job.wait(timeout=HANGS) != 0
+        assert not [process for process in below if Path(f"/proc/{process}").exists()]
+    finally:
+        job.kill()
+        for process in workers(str(tmp_path / "endless")).values():
+            os.kill(process, signal.SIGKILL)
+    said = (tmp_path / "out.log").read_text()
+    assert "received SIGTERM" in said
+    assert (run / "checkpoint/state.safetensors").is_file(), said
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,13 @@ class Cluster:
             ROOT / "common" / "launch", self.code / "common" / "launch", ignore=shutil.ignore_patterns("__pycache__")
         )
         shutil.copytree(ROOT / "scripts" / "modelarts", self.code / "scripts" / "modelarts")
-        for name in ("__init__.py", "errors.py", "reading.py", "writing.py"):  # the standard library alone
+        for name in (
+            "__init__.py",
+            "errors.py",
+            "reading.py",
+            "terminal.py",
+            "writing.py",
+        ):  # the standard library alone
             shutil.copy(ROOT / "common" / name, self.code / "common")
         (self.code / "common" / "cli").mkdir()
         (self.code / "common" / "cli" / "__init__.py").touch()
