@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,14 @@ def refusal(action: Callable[[], object]) -> str | None:
     except InputError as error:
         return str(error)
     return None
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and is still listed, until its parent asks, does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def free_port() -> str:

@@ -12,9 +12,9 @@ from common.errors import InputError
 from common.files import load_arrays, save_arrays
 from common.reading import parse_json
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["INTEGERS", "load_checkpoint", "save_checkpoint"]
 
-_INTEGERS = re.compile(r"optimizer\.step$")  #: the only one in the file
+INTEGERS = re.compile(r"optimizer\.step$")  #: the names of integers in the file, for `load_arrays`
 _PROGRESS = {"step": int, "evaluated_step": int | None, "seconds": float, "log_lines": int, "stopping": dict}
 _REMEDY = "Start again with --overwrite, or get the run directory from a copy."
 
@@ -32,7 +32,7 @@ def load_checkpoint(path: Path, engine: Engine) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, damaged or of another model.
     """
-    arrays, metadata = load_arrays(path, _INTEGERS)
+    arrays, metadata = load_arrays(path, INTEGERS)
     if "progress" not in metadata:
         raise InputError(f"{path} is no checkpoint of a run: its metadata lacks progress. {_REMEDY}")
     progress = parse_json(metadata["progress"], f"{path}", "the progress of a run", _REMEDY, _PROGRESS)

@@ -18,7 +18,7 @@ from common.files import load_arrays
 from common.launch.descendants import descendants
 from common.training.progress import Progress
 from common.training.run import train
-from tests.support import HANGS, free_port
+from tests.support import HANGS, alive, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """\
@@ -207,7 +207,7 @@ def test_a_job_that_is_stopped_saves_its_state_and_leaves_no_process(tmp_path, o
         assert set(workers(str(tmp_path / "endless")).values()) <= set(below)
         job.terminate()
         assert job.wait(timeout=HANGS) != 0
-        assert not [process for process in below if Path(f"/proc/{process}").exists()]
+        assert not [process for process in below if alive(process)]
     finally:
         job.kill()
         for process in workers(str(tmp_path / "endless")).values():

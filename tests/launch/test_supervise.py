@@ -15,7 +15,7 @@ import pytest
 from common.errors import InputError
 from common.launch.descendants import descendants
 from common.launch.supervise import check_port
-from tests.support import HANGS, free_port
+from tests.support import HANGS, alive, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = ROOT / "scripts" / "mindspore" / "worker.py"
@@ -105,13 +105,6 @@ def wait_for(condition, process=None):
 
 def trainings(folder):
     return [int(text) for path in folder.glob("ready.*") if (text := path.read_text())]
-
-
-def alive(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def test_a_job_that_ends_well_is_code_0(job, tmp_path):
