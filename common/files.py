@@ -16,7 +16,7 @@ from common.reading import parse_json
 from common.terminal import notice
 from common.writing import write_atomic, write_json, write_parts
 
-__all__ = ["ANY", "BUFFERS", "load_arrays", "save_arrays", "write_atomic", "write_json"]
+__all__ = ["ANY", "BUFFERS", "load_arrays", "refuse_quantised", "save_arrays", "write_atomic", "write_json"]
 
 FLOATING = ("F64", "F32", "F16", "BF16")
 OTHERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")  #: what NumPy has besides
@@ -24,6 +24,7 @@ ANY = re.compile("")  #: for `load_arrays`: integers and booleans are expected u
 #: constants and counters that checkpoints of models hold beside their weights
 BUFFERS = re.compile(r"(.*\.)?(position_ids|token_type_ids|attn\.bias|attn\.masked_bias|num_batches_tracked)$")
 _REMEDY = "It may be truncated; copy or download it again."
+_ORIGINAL = "Use the checkpoint that it was made from, or write it anew with transformers: model.dequantize() and then model.save_pretrained(folder)."
 _HEAD = {...: dict}
 _LARGEST_HEAD = 100 * 2**20  #: bytes, as safetensors itself has it
 #: how the ways of quantising name their tensors, the more particular first
@@ -34,6 +35,17 @@ _QUANTISED = {
     "AWQ or GPTQ": r"\.(qweight|qzeros)$",
     "compressed-tensors or FP8": r"\.(weight_scale|weight_scale_inv|weight_packed|input_scale)$",
 }
+
+
+def refuse_quantised(config: Mapping[str, Any], origin: str) -> None:
+    """Raise InputError if ``config``, a model's configuration from ``origin``, says that its weights are quantised."""
+    settings = config.get("quantization_config")
+    if settings:
+        way = settings.get("quant_method") if isinstance(settings, Mapping) else None
+        raise InputError(
+            f"{origin}: Weights must be floating-point numbers ({', '.join(FLOATING)}); this model is quantised "
+            f"({str(way or 'unknown method')[:40]}). {_ORIGINAL}"
+        )
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
@@ -138,7 +150,7 @@ def _check_dtypes(path: Path, dtypes: Mapping[str, str], integers: re.Pattern[st
     if way:
         raise InputError(
             f"Weights must be floating-point numbers ({', '.join(FLOATING)}); {path} is a quantised checkpoint, {way}: {shown}. "
-            "Use the checkpoint that it was made from, or write it anew with transformers: model.dequantize() and then model.save_pretrained(folder)."
+            f"{_ORIGINAL}"
         )
     raise InputError(
         f"Arrays must hold floating-point numbers ({', '.join(FLOATING)}) here; {path} holds {shown}. "

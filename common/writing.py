@@ -41,6 +41,10 @@ def write_atomic(path: Path, content: bytes | str, durable: bool = True) -> None
 def write_parts(path: Path, parts: tuple[bytes | memoryview, ...], durable: bool = True) -> None:
     """`write_atomic` of several pieces, without joining them in memory."""
     path = Path(path)
+    if _is_stream(path):
+        with open(path, "wb") as file:
+            file.writelines(parts)
+        return
     _make_directory(path.parent, durable)
     _sweep(path.parent)
     temporary, descriptor = create_temporary(path.parent)
@@ -66,12 +70,23 @@ def write_json(path: Path, value: Any, durable: bool = True) -> None:
 
 def sync_directory(folder: Path) -> None:
     """Have the names in ``folder`` on the disk: a file's own ``fsync`` does not include its name."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems cannot, and need not
+    with contextlib.suppress(
+        OSError
+    ):  # a folder that may not be read, or a network file system that cannot, and need not
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether ``path`` is a device or a pipe, such as /dev/stdout: it is written to, and never replaced by a file."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
 
 
 def _make_directory(folder: Path, durable: bool) -> None:
@@ -101,9 +116,10 @@ def _sweep(folder: Path) -> None:
     if key in _swept:
         return
     _swept.add(key)
-    for path in _temporary_files(folder):
-        if _abandoned(path):
-            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # a folder that may be written but not listed
+        for path in _temporary_files(folder):
+            if _abandoned(path):
+                path.unlink(missing_ok=True)
 
 
 def _temporary_files(folder: Path) -> Iterator[Path]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from common.errors import InputError
-from common.files import ANY, load_arrays, save_arrays
+from common.files import ANY, load_arrays, refuse_quantised, save_arrays
+from tests.mutations import EXAMPLES
 from tests.support import refusal
 
 
@@ -229,7 +230,7 @@ def test_a_name_that_no_file_can_have_is_missing(tmp_path, name):
         load_arrays(tmp_path / name)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.data())
 def test_a_mutated_file_is_read_or_refused_in_one_sentence(tmp_path_factory, data):
     """Headers that are JSON of any form, sizes, shapes and offsets of any value, and single bytes of a good file."""
@@ -261,3 +262,10 @@ def test_a_mutated_file_is_read_or_refused_in_one_sentence(tmp_path_factory, dat
     (folder / "x").write_bytes(content)
     message = refusal(lambda: load_arrays(folder / "x"))
     assert message is None or str(folder / "x") in message
+
+
+@pytest.mark.parametrize("settings", [{"quant_method": "gptq", "bits": 4}, {"load_in_8bit": True}, "fp8", [1]])
+def test_a_configuration_of_a_quantised_model_is_refused(settings):
+    with pytest.raises(InputError, match=r"config\.json: Weights must be floating-point .* quantised"):
+        refuse_quantised({"model_type": "bert", "quantization_config": settings}, "config.json")
+    refuse_quantised({"model_type": "bert", "quantization_config": None}, "config.json")

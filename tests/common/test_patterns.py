@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from common.errors import InputError
 from common.patterns import match_suffix_pattern
+from tests.mutations import EXAMPLES
 
 PATHS = ("h.0.attn.c_attn", "h.1.attn.c_attn", "bert.encoder.layer.11.attention.self.query", "query", "aquery", "")
 PATTERNS = (
@@ -31,7 +32,7 @@ def test_patterns_mean_what_they_mean_in_peft(pattern):
         assert match_suffix_pattern(pattern, path) == bool(re.match(rf"(.*\.)?({pattern})$", path))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(
     st.recursive(
         st.sampled_from(["a", "b", ".", r"\.", r"\d", "[ab]", "[^a]", "^", "$", "(?=a)", "(?!b)", ""]),

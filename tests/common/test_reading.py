@@ -20,6 +20,7 @@ from common.reading import (
     read_text,
     safe_child,
 )
+from tests.mutations import EXAMPLES
 from tests.support import refusal
 
 WHAT, REMEDY = "the summary of a run", "Train again."
@@ -196,7 +197,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(values, st.data())
 def test_mutated_json_is_read_or_refused(value, data):
     """Values of any form, with some bytes replaced, removed or put in."""

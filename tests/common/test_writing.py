@@ -142,3 +142,13 @@ def test_a_file_that_another_process_is_writing_stays_and_is_swept_once_that_is_
     write_atomic(tmp_path / "y", "y")
     assert not temporary.exists()
     assert not (tmp_path / "x").exists()
+
+
+def test_a_device_or_a_pipe_is_written_to_and_stays_one(tmp_path):
+    write_atomic(Path("/dev/null"), "x")
+    assert Path("/dev/null").is_char_device()
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+    write_atomic(tmp_path / "pipe", "through")
+    assert reader.communicate(timeout=HANGS)[0] == b"through"
+    assert (tmp_path / "pipe").is_fifo()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from common.config import from_yaml, load_config
 from common.config.yaml_text import parse, parse_value
+from tests.mutations import EXAMPLES
 from tests.support import refusal
 
 CASES = {
@@ -106,7 +107,7 @@ PIECES = [
 ]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=EXAMPLES)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=15).map("".join))
 def test_mutated_yaml_is_read_or_refused(text):
     message = refusal(lambda: parse(text, "x.yaml"))

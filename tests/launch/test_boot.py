@@ -391,3 +391,14 @@ def test_two_nodes_of_a_custom_image_find_each_other(cluster, tmp_path):
     assert [f"rank {rank} begins after step 0 with" in output for rank, output in enumerate(outputs)] == [True, True]
     assert cluster.calls().count("copy_parallel") == 4  # every node has a disk of its own
     assert {path.name.split(".")[0] for path in (cluster.bucket / RUN / "logs").iterdir()} == {"node_0", "rank_0"}
+
+
+@pytest.mark.parametrize("option", ["--sync_minutes", "--stage_timeout", "--stage_attempts", "--stage_backoff"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e99", "x", "", "9" * 5000])
+def test_a_number_that_is_no_time_is_bad_usage(option, value, capsys):
+    from common.launch.arguments import parse
+
+    with pytest.raises(SystemExit) as caught:
+        parse(["--config", "c", "--backend", "pytorch", "--train_url", "out", f"{option}={value}"])
+    assert caught.value.code == 2
+    assert "to 3e7" in capsys.readouterr().err
