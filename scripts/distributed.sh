@@ -68,7 +68,7 @@ if [[ "$backend" == pytorch ]]; then
         --master_port "$port" --no-python "${training[@]}"
 fi
 mkdir -p "$logs"
-rm -f "$logs"/rank_*.ended
+rm -f "$logs"/rank_*.ended "$logs"/scheduler.ended
 exec "${guard[@]}" --workers-first --msrun-logs "$logs" --first-rank $((node_rank * processes)) -- msrun --worker_num $((nodes * processes)) \
     --local_worker_num "$processes" --node_rank "$node_rank" --master_addr "$master" --master_port "$port" --log_dir "$logs" --join True \
     "$root/scripts/mindspore/worker.py" "$logs" "${training[@]}"

@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> None:
         check_port(given.master, given.port)
     code = supervise(arguments[place + 1 :], given.grace, given.workers_first)
     if given.msrun_logs is not None:
+        code = code or int((given.msrun_logs / "scheduler.ended").exists())  # msrun calls that a success
         _report(given.msrun_logs, given.first_rank, code)
     sys.exit(code)
 
@@ -152,12 +153,12 @@ def _report(logs: Path, first_rank: int, code: int) -> None:
         lines = _lines(logs / f"worker_{first_rank}.log")
         print("\n".join([printable_line(line) for line in lines if "DISTRIBUTED" not in line][-6:]))
         return
-    ended = sorted(
-        (path.read_text(encoding="utf-8").partition(" ")[::2], path.name) for path in logs.glob("rank_*.ended")
-    )
+    ended = sorted((path.read_text(encoding="utf-8").partition(" ")[::2], path.stem) for path in logs.glob("*.ended"))
     if ended:
         (_, what), name = ended[0]
-        _say(f"rank {name.removeprefix('rank_').removesuffix('.ended')} ended first: {what.strip()}")
+        _say(f"{name.replace('_', ' ')} ended first: {what.strip()}")
+        if name == "scheduler":
+            _say(f"it coordinates the others; scheduler.log in {logs} says why. Is the port taken, or a node missing?")
     _say(f"the job failed; the logs of its processes are in {logs}")
     errors = {line for path in logs.glob("worker_*.log") for line in _lines(path) if line.startswith("error: ")}
     for line in sorted(errors):

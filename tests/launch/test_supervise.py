@@ -218,3 +218,30 @@ def test_a_free_port_is_fine_even_just_after_it_was_used():
             pass
     check_port("127.0.0.1", port)
     check_port("localhost", port)
+
+
+# Like msrun: does not look at its scheduler, and calls being stopped a success.
+BLIND = """
+import os, signal, subprocess, sys, time
+notes = sys.argv[1]
+def start(program, **roles):
+    return subprocess.Popen([sys.executable, {worker!r}, notes, program, notes], preexec_fn=os.setsid, env={{**os.environ, **roles}})
+worker = start(sys.argv[3], MS_ROLE="MS_WORKER", MS_NODE_ID="0")
+def stop(*_):
+    worker.kill()
+    sys.exit(0)
+signal.signal(signal.SIGINT, stop)
+broken = notes + "/broken.py"
+open(broken, "w").write("raise SystemExit(7)")
+start(broken, MS_ROLE="MS_SCHED")
+time.sleep(3600)
+"""
+
+
+def test_a_scheduler_that_cannot_start_ends_the_job_and_is_named(job, tmp_path):
+    process = job(launcher=BLIND, ready=False)
+    _, err = process.communicate(timeout=HANGS)
+    assert process.returncode == 1
+    assert "scheduler ended first: exit code 7" in err
+    assert "Is the port taken" in err
+    wait_for(lambda: not any(map(alive, trainings(tmp_path))))
