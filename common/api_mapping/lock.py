@@ -6,19 +6,19 @@ replace the shipped ones.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
 from common.files import write_json
+from common.reading import read_json
 from common.resources import package_folder
 
 __all__ = ["SHIPPED", "entries", "key", "load", "reading", "save", "user_file"]
 
+_ENTRIES = {...: {"rows": {...: {"target": str | None, "passed": [str], "rejected": {...: str}}}}}
 SHIPPED = package_folder("mindspore_impl") / "mapping.lock.json"
 _FIRST: list[Path] = []
 
@@ -67,9 +67,4 @@ def save(path: Path, device: str, version: str, rows: Mapping[str, Any]) -> None
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{path} must be JSON as `twinlora map probe` writes it; {error}. Delete it and probe again."
-        ) from error
+    return read_json(path, "a lock file of `twinlora map probe`", "Delete it and probe again.", _ENTRIES)
