@@ -7,6 +7,7 @@ fingerprint, seed, backend, versions) is one JSON object under ``twinlora`` in t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,5 +140,6 @@ def _trained_key(name: str, wrapped: set[str]) -> str:
 def _is_copy(key: str, tensors: Mapping[str, np.ndarray]) -> bool:
     """Whether ``key`` repeats a head's bias: with bias "all" PEFT saves those of its wrapper's two inner modules
     besides the plain one."""
-    plain = key.replace(".modules_to_save.", ".").replace(".original_module.", ".")
-    return plain != key and plain in tensors
+    plain = (key.replace(".original_module.", "."), key.replace(".modules_to_save.", "."))
+    named = re.sub(r"\.modules_to_save\.[^.]+\.", ".", key)  # a head of several modules keeps the adapter's name
+    return any(found != key and found in tensors for found in (*plain, named))
