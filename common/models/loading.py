@@ -135,9 +135,7 @@ def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any
         )
 
 
-def _check_network(
-    family: Family, layout: HeadLayout, complete: Mapping[str, Any], given: Mapping[str, Any]
-) -> None:
+def _check_network(family: Family, layout: HeadLayout, complete: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     problems = list(family.problems(complete, given))
     if layout.tied_to and complete.get("tie_word_embeddings") is False:
         problems.append(f"tie_word_embeddings must be true, since the head shares the weight of {layout.tied_to}")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from mindspore_impl.models.roberta import backbone, first_states, hidden_states, states
-from mindspore_impl.models.roberta import unsupported  # noqa: F401  part of a backbone's module
+from mindspore_impl.models.roberta import (
+    backbone,
+    first_states,
+    hidden_states,
+    states,
+    unsupported,  # noqa: F401  part of a backbone's module
+)
 
 __all__ = ["backbone", "first_states", "hidden_states", "states"]
