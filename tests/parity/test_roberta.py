@@ -41,7 +41,7 @@ HEADS = {"sequence": "ForSequenceClassification", "token": "ForTokenClassificati
 class _OfHead(Task):
     """A task that is nothing but a head."""
 
-    name, FIELDS = "of-head", ()
+    name, FIELDS, peft_type = "of-head", (), None
 
     def __init__(self, head: str):
         self.head = head
@@ -245,6 +245,24 @@ def test_peft_loads_our_classifier_adapter_and_we_load_its_own(folder, bias, tmp
     model.save_pretrained(tmp_path / "theirs")
     back = adapter.load(tmp_path / "theirs", plan, spec)
     assert_all_near(back, arrays, 0.0)
+
+
+@pytest.mark.needs_pytorch
+def test_the_bias_of_a_tied_masked_head_moves_to_peft_and_back(tmp_path, monkeypatch):
+    peft = pytest.importorskip("peft")
+    reference("roberta", "masked").save_pretrained(tmp_path / "base")
+    spec = spec_of(tmp_path / "base", "masked", patch=monkeypatch)
+    monkeypatch.setattr("common.methods.peft.lora.TASKS", loading.TASKS)
+    plan = plan_for(spec, ("query",), bias="all")
+    arrays = {n: normal(4, n, shape, 0.3) for n, shape in plan.shapes().items()}
+    assert "lm_head.bias" in arrays
+    adapter.save(tmp_path / "ours", plan, spec, arrays)
+    base = transformers.RobertaForMaskedLM.from_pretrained(tmp_path / "base")
+    model = peft.PeftModel.from_pretrained(base, str(tmp_path / "ours")).eval()
+    with torch.no_grad():
+        assert_near(model.base_model.model.lm_head.decoder.bias.numpy(), arrays["lm_head.bias"], 0.0)
+    model.save_pretrained(tmp_path / "theirs")
+    assert_all_near(adapter.load(tmp_path / "theirs", plan, spec), arrays, 0.0)
 
 
 def test_positions_end_before_those_of_padding(folder):
