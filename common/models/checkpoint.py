@@ -117,7 +117,8 @@ def canonical_names(
     found: dict[str, np.ndarray] = {}
     problems: list[str] = []
     roots = {name.split(".")[1] for name in shapes if name.startswith(f"{prefix}.")}
-    left_out = tuple(f"{path}." for path in unused)
+    held = {name.rpartition(".")[0] for name in shapes}
+    left_out = tuple(f"{path}." for path in unused if not any(f"{other}.".startswith(f"{path}.") for other in held))
     for key, value in arrays.items():
         name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", key))
         if name not in shapes and name.split(".")[0] in roots:
