@@ -12,11 +12,13 @@ from common.compression import TRANSFORMS
 from common.compression.compress import read_options, transformed
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
+from common.methods import METHODS
 from common.methods.merge import merged_model
 from common.models.checkpoint import save_pretrained
 from common.models.layers.factored import FACTORED, FACTORED_TABLE
 from common.models.loading import load_model_spec
 from common.models.structure import dense
+from common.tasks import TASKS
 from tests.support import (
     KINDS,
     TARGETS,
@@ -84,8 +86,6 @@ def test_a_task_without_a_factored_module_of_the_head_leaves_it_out(tmp_path):
     spec = factored("bert")
     save_pretrained(tmp_path, spec, spec.arrays)
     config = dataclasses.replace(model_config("bert", str(tmp_path)), task="token-classification")
-    from common.tasks import TASKS
-
     if config.task not in TASKS:
         pytest.skip("there is no task token-classification")
     loaded = load_model_spec(config, ("a", "b"), 60, 0, 0)
@@ -144,8 +144,6 @@ def test_merging_lora_appends_it_to_the_factors_exactly(kind):
     merged, errors = merged_model(plan, spec, trained)
     assert errors == {}  # no plain weight was changed
     ranks = {edit.path: edit.arguments.rank for edit in merged.edits}
-    from common.methods import METHODS
-
     before, after = dense(spec), dense(merged)
     for edit in plan.edits:
         left, right = METHODS.get("lora").delta(edit, trained)
