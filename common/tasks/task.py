@@ -60,6 +60,7 @@ class Task:
 
     name: ClassVar[str]
     head: ClassVar[str]  #: which head of a family it uses: ``sequence``, ``token``, ``causal``, ``masked``, or its own
+    new_head: ClassVar[bool] = True  #: whether its head is new on a pretrained model, and trained with every method
     peft_type: ClassVar[str]  #: PEFT's ``task_type``
     roles: ClassVar[tuple[Role, ...]]  #: columns it reads, the main text first
     FIELDS: ClassVar[tuple[Field, ...]]  #: of a batch, besides the family's inputs

@@ -6,19 +6,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.backend import IGNORE
-from common.data import BatchPlan, Encoded, evaluation_batches
+from common.data import BatchPlan, Encoded, Ragged, evaluation_batches
 from common.errors import InputError
+from common.models import FAMILIES
+from common.tasks import TASKS
 
 PAD = 7
 
 
-def ragged(lengths, kind="classification", family="bert", max_length=40):
+def ragged(lengths, language=False, family="bert", max_length=40):
     """Examples whose tokens tell which example they are of; language-model examples carry one token more."""
-    sizes = np.array(lengths) + (kind != "classification")
+    task = TASKS.get("language-modeling" if language else "sequence-classification")
+    sizes = np.array(lengths) + language
     stops = np.cumsum(sizes)
+    starts = stops - sizes
     tokens = np.concatenate([np.full(size, 100 + i) for i, size in enumerate(sizes)]).astype(np.int32)
-    labels = np.arange(len(lengths)) if kind == "classification" else np.ones(len(lengths))
-    return Encoded(kind, family, PAD, max_length, tokens, stops - sizes, stops, labels.astype(np.int32), 0)
+    labels = Ragged(tokens, starts + 1, stops) if language else np.arange(len(lengths), dtype=np.int32)
+    columns = {"input_ids": Ragged(tokens, starts, stops - language), "labels": labels}
+    return Encoded(task, task.schema(FAMILIES.get(family)), columns, PAD, max_length)
 
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=60)
@@ -81,15 +86,16 @@ def test_evaluation_indices_restore_the_order(lengths, size):
 
 def test_language_model_labels_are_the_following_tokens():
     tokens = np.array([1, 2, 3, 4, 5, 6], np.int32)
-    encoded = Encoded(
-        "completion", "gpt2", PAD, 8, tokens, np.array([0, 4]), np.array([4, 6]), np.array([2, 1], np.int32), 0
-    )
+    task = TASKS.get("language-modeling")
+    inputs = Ragged(np.array([1, 2, 3, 4, 5, 6], np.int32), np.array([0, 4]), np.array([3, 5]))
+    labels = Ragged.of([np.array([IGNORE, 3, 4], np.int32), np.array([6], np.int32)])
+    encoded = Encoded(task, task.schema(FAMILIES.get("gpt2")), {"input_ids": inputs, "labels": labels}, PAD, 8)
     [(indices, batch)] = evaluation_batches(encoded, 3, 4)
     assert indices.tolist() == [1, 0]
     assert batch["input_ids"].tolist() == [[5, PAD, PAD, PAD], [1, 2, 3, PAD], [PAD] * 4]
     assert batch["attention_mask"].tolist() == [[1, 0, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]]
     assert batch["labels"].tolist() == [[6, IGNORE, IGNORE, IGNORE], [IGNORE, 3, 4, IGNORE], [IGNORE] * 4]
-    assert encoded.scored == 3
+    assert task.targets(batch) == 3
 
 
 def test_token_types_are_for_bert_only():
