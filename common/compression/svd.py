@@ -3,6 +3,7 @@ of that rank in the Frobenius norm (Eckart and Young 1936)."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -109,6 +110,10 @@ class Svd(Transform):
             _refuse([f"{row.path}: {row.note}" for row in rows])
         changed = restructured(spec, edits, arrays)
         return changed, Report.of(tuple(rows), spec, changed)
+
+    def example(self, targets: Sequence[str]) -> SvdOptions:
+        """Factors of at most half the size of the weight."""
+        return dataclasses.replace(super().example(targets), share=0.5)
 
 
 def _fixed_rank(item: Match, options: SvdOptions) -> int | None:

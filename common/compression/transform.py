@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -54,6 +54,14 @@ class Transform:
             InputError: a pattern matches nothing, or a module cannot be transformed as asked; all are listed.
         """
         raise NotImplementedError
+
+    def example(self, targets: Sequence[str]) -> Any:
+        """Options for the usual ``targets`` of a small model, as tests and parity suites use them."""
+        return self.Options(targets=_without_slices(targets))
+
+
+def _without_slices(patterns: Sequence[str]) -> tuple[Target, ...]:
+    return tuple(Target(pattern.partition("[")[0]) for pattern in patterns)
 
 
 def matches(options: TransformOptions, spec: ModelSpec) -> list[Match]:
