@@ -69,6 +69,7 @@ def load_model_spec(
         raise InputError(
             f"{name} has no head for {config.task} here. Choose another model.task, or another model.source."
         )
+    _check_network(family, layout, complete, given)
     complete["architectures"] = [layout.architecture]
     return _assemble(family, task, layout, complete, recorded, config, folder, seed)
 
@@ -147,6 +148,17 @@ def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any
         raise InputError(
             f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. "
             f"Use the tokenizer of {config.source}, or set model.config.vocab_size."
+        )
+
+
+def _check_network(family: Family, layout: HeadLayout, complete: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    problems = list(family.problems(complete, given))
+    if layout.tied_to and complete.get("tie_word_embeddings") is False:
+        problems.append(f"tie_word_embeddings must be true, since the head shares the weight of {layout.tied_to}")
+    if problems:
+        raise InputError(
+            f"This {family.name} network cannot be built:\n  " + "\n  ".join(problems) + "\n"
+            "Correct the entries in model.config or in the model's config.json, or choose another model.source."
         )
 
 
