@@ -6,5 +6,5 @@ from common.tasks.task import Task
 __all__ = ["TASKS", "Task"]
 
 __path__ = extended_path(__path__, __name__)
-HELPERS = ("collecting", "example")  #: modules beside the members
+HELPERS = ("collecting", "example", "texts")  #: modules beside the members
 TASKS: Members[Task] = Members("common.tasks", Task, "model.task", "-", "task")
