@@ -47,7 +47,9 @@ def state(module: Any) -> tuple[list[Any], list[Any], str]:
     return [parameters[name] for name in sorted(parameters)], [buffers[name] for name in sorted(buffers)], described
 
 
-def optimize(function: Callable[..., Any], row: Row, case: Case, double: bool = False, graph: bool = False) -> Result:
+def optimize(
+    function: Callable[..., Any], row: Row, case: Case, double: bool = False, mode: str = "pynative"
+) -> Result:
     """Run the case's optimizer from drawn parameters with drawn gradients; the parameters after the first and the last step."""
     parameters = [Parameter(Tensor(array), name=f"parameter{number}") for number, array in enumerate(drawn_start(row))]
     groups = [{**group, "params": [parameters[index] for index in group["params"]]} for group in case.arguments]
@@ -61,7 +63,21 @@ def optimize(function: Callable[..., Any], row: Row, case: Case, double: bool = 
     ):  # a tuple handed to a compiled function would be a constant, and be compiled anew in every step
         return optimizer(given)
 
-    step_once = ms.jit(step_once) if graph else step_once
+    held = ms.ParameterTuple([parameters[index] for index in order])
+
+    def loss(*given):
+        total = 0.0
+        for index in range(len(held)):  # graphs know no zip with strict=
+            total = total + (held[index] * given[index]).sum()
+        return total
+
+    gradients_of = ms.grad(loss, None, held)
+
+    def whole_step(*given):
+        return optimizer(gradients_of(*given))
+
+    if mode != "pynative":
+        step_once = ms.jit(whole_step if mode == "gradient" else step_once)
     outputs = []
     for step in range(STEPS):
         gradients = drawn_gradients(row, step)

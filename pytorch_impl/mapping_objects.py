@@ -47,7 +47,9 @@ def state(module: Any) -> tuple[list[Any], list[Any], str]:
     return [parameters[name] for name in sorted(parameters)], [buffers[name] for name in sorted(buffers)], described
 
 
-def optimize(function: Callable[..., Any], row: Row, case: Case, double: bool = False, graph: bool = False) -> Result:
+def optimize(
+    function: Callable[..., Any], row: Row, case: Case, double: bool = False, mode: str = "pynative"
+) -> Result:
     """Run the case's optimizer from drawn parameters with drawn gradients; the parameters after the first and the last step."""
     dtype = torch.float64 if double else torch.float32
     parameters = [torch.nn.Parameter(torch.from_numpy(array).to(dtype)) for array in drawn_start(row)]

@@ -59,23 +59,27 @@ def verify(names: list[str], device: str | None, mode: str, repeat: int, json_fi
         f"{'':<{width}}  {'verdict':<16}  {'target':<26}  calls  {'error of values':<23}  {'error of gradients':<23}  2022 table"
     )
     entries: dict[str, dict[str, Any]] = {}
-    one_mode = []
-    for row, result, other in verify_rows(rows, halves, mode, repeat):
-        found = entries[row.name] = entry(row, result, locked, other if mode == "both" else None)
+    one_mode, silent = [], []
+    for row, results in verify_rows(rows, halves, mode, repeat):
+        found = entries[row.name] = entry(row, results, locked)
         _print_row(width, row.name, found)
-        if other is not None and (result.verdict == "failed") != (other.verdict == "failed"):
-            works = "PyNative" if (result.verdict == "failed") == (mode == "graph") else "graph mode"
+        for part in (*results,)[1:]:
+            for failure in results[part].outcome.failures:
+                print(f"  {_MODES[part]}, {row.name}({failure.case}): {failure.message}", flush=True)
+        failing = [part for part, result in results.items() if result.verdict == "failed"]
+        if 0 < len(failing) < len(results):
+            works = " and ".join(_MODES[part] for part in results if part not in failing)
             one_mode.append(f"{row.name} works in {works} only")
-            for failure in (found.get("compiled") or {"failures": []})["failures"]:
-                print(f"  compiled, {row.name}({failure['case']}): {failure['message']}", flush=True)
-    _print_summary(entries, one_mode)
+        if any(not failure.refused for result in results.values() for failure in result.outcome.failures):
+            silent.append(row.name)
+    _print_summary(entries, one_mode, silent)
     if json_file is not None:
         write_json(json_file, document(halves, mode, entries))
         print(json_file)
     failed = [
         name
         for name, found in entries.items()
-        if found["verdict"] == "failed" or (found.get("compiled") or {}).get("verdict") == "failed"
+        if "failed" in (found["verdict"], *(found.get(part, {}).get("verdict") for part in ("compiled", "compiled_gradient")))
     ]
     if failed:
         raise RunError(
@@ -95,7 +99,11 @@ def _print_row(width: int, name: str, found: dict[str, Any]) -> None:
         print(f"  {name}{'(' + failure['case'] + ')' if failure['case'] else ''}: {failure['message']}", flush=True)
 
 
-def _print_summary(entries: dict[str, dict[str, Any]], one_mode: list[str]) -> None:
+#: How the modes are called where their results are printed.
+_MODES = {"pynative": "PyNative", "graph": "graph mode", "gradient": "the compiled gradient"}
+
+
+def _print_summary(entries: dict[str, dict[str, Any]], one_mode: list[str], silent: list[str]) -> None:
     print(f"{len(entries)} rows: {summary(entries.values())}")
     refused = sum(len(found["refused"]) for found in entries.values())
     calls = sum(found["cases"] for found in entries.values())
@@ -104,6 +112,8 @@ def _print_summary(entries: dict[str, dict[str, Any]], one_mode: list[str]) -> N
         print(f"targets of the 2022 table: {len(old)}: {summary(old)}")
     for line in one_mode:
         print(line)
+    if silent:
+        print(f"different without an error: {', '.join(silent)}")
 
 
 def probe(names: list[str], device: str | None, output: Path | None) -> Path:

@@ -44,7 +44,8 @@ KINDS = (
 )
 IN_PLACE = {
     "adaptation": "writes into the tensor, which MindSpore's own leaves as it was or cannot do",
-    "note": "Not for graphs.",
+    "note": "Raises an error where the write would be lost: in compiled graphs, while a gradient of the tensor is recorded, "
+    "and for a view of a part of a tensor or a transposed one. Use the result instead: x = x.add(y).",
 }
 NUMBERS = (
     forward_only(normal(3, 4)),
