@@ -102,8 +102,9 @@ class _Calls:
         self.row, self.case, self.specs = row, case, list(arrays_of(case))
         self.parameters, self.buffers, self.described = [], [], ""
         if row.kind == "module":
-            function = build(function, row, case, double)
+            function, started = build(function, row, case, double)
             self.parameters, self.buffers, self.described = state(function)
+            self.described += started
         self.trained = self.parameters if case.gradient else []
         self.positions = [i for i, spec in enumerate(self.specs) if case.gradient and spec.differentiable]
         self.interpreted = _interpreted(function, case)

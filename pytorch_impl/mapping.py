@@ -75,13 +75,14 @@ def prepare(
     """
     if row.kind == "optimizer":
         return lambda arrays, call: optimize(function, row, case, double, mode)
-    module = build(function, row, case, double) if row.kind == "module" else None
-    return lambda arrays, call: _call(function, module, row, case, arrays, call, double)
+    module, started = build(function, row, case, double) if row.kind == "module" else (None, "")
+    return lambda arrays, call: _call(function, module, started, row, case, arrays, call, double)
 
 
 def _call(
     function: Callable[..., Any],
     module: Any,
+    started: str,
     row: Row,
     case: Case,
     arrays: Sequence[np.ndarray],
@@ -93,6 +94,7 @@ def _call(
     if module is not None:
         function = module
         parameters, buffers, described = state(module)
+        described += started
     specs = list(arrays_of(case))
     tensors = [_tensor(array, spec.transposed, double) for array, spec in zip(arrays, specs, strict=True)]
     wanted = [

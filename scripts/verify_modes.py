@@ -74,7 +74,9 @@ def _summarize(found: list[dict[str, Any]]) -> int:
         refused = [line["row"] for line in lines if line["failures"] and line["row"] not in differing]
         silent += len(differing)
         seconds, cases = sum(line["seconds"] for line in lines), sum(line["cases"] for line in lines)
-        print(f"{mode}: {len(lines)} rows, {cases} calls, {seconds:.0f} s; {len(refused)} refuse, {len(differing)} differ")
+        print(
+            f"{mode}: {len(lines)} rows, {cases} calls, {seconds:.0f} s; {len(refused)} refuse, {len(differing)} differ"
+        )
         for name in differing:
             print(f"  differs: {name}")
     return int(bool(silent))

@@ -79,7 +79,8 @@ def verify(names: list[str], device: str | None, mode: str, repeat: int, json_fi
     failed = [
         name
         for name, found in entries.items()
-        if "failed" in (found["verdict"], *(found.get(part, {}).get("verdict") for part in ("compiled", "compiled_gradient")))
+        if "failed"
+        in (found["verdict"], *(found.get(part, {}).get("verdict") for part in ("compiled", "compiled_gradient")))
     ]
     if failed:
         raise RunError(

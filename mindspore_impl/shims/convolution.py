@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from mindspore import Tensor, ops
+from mindspore import Tensor, mint, ops
 
 __all__ = [
     "channel_shuffle",
@@ -136,13 +136,33 @@ def conv_transpose1d(
 
 
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad or cut the last axes, the last one first; cutting by a negative number is done here, since MindSpore's pads read wrong values then."""
+    """Pad or cut the last axes, the last one first.
+
+    Cutting by a negative number is done here, since MindSpore's pads read wrong values then, and so is padding with a
+    constant: from the second execution of a compiled graph on the gradient of `ops.pad` is that of another pad.
+    """
     for i in range(len(pad) // 2):
         before, after = max(-pad[2 * i], 0), max(-pad[2 * i + 1], 0)
         if before or after:
             axis = input.ndim - 1 - i
             input = ops.gather(input, ops.arange(before, input.shape[axis] - after), axis)  # a copy, not a view
-    return ops.pad(input, tuple([max(n, 0) for n in pad]), mode, value)
+    if mode != "constant":
+        return ops.pad(input, tuple([max(n, 0) for n in pad]), mode, value)
+    for i in range(len(pad) // 2):
+        input = _framed(input, input.ndim - 1 - i, max(pad[2 * i], 0), max(pad[2 * i + 1], 0), value)
+    return input
+
+
+def _framed(input: Tensor, axis: int, before: int, after: int, value: float | None) -> Tensor:
+    """``input`` between constants along one axis."""
+    fill = Tensor(0 if value is None else value, input.dtype)
+    shape = list(input.shape)
+    parts = [input]  # an empty part would make the gradient's kernel fail
+    if before:
+        parts = [ops.broadcast_to(fill, (*shape[:axis], before, *shape[axis + 1 :])), *parts]
+    if after:
+        parts = [*parts, ops.broadcast_to(fill, (*shape[:axis], after, *shape[axis + 1 :]))]
+    return mint.cat(parts, axis) if len(parts) > 1 else input
 
 
 def unfold(

@@ -76,9 +76,8 @@ def _repeated() -> tuple[Row, ...]:
         if name == "where":  # x.where(condition, other)
             continue
         cases = tuple(tried for tried in row.cases if tried.arguments and isinstance(tried.arguments[0], Array))
-        own = (
-            () if row.targets == (row.shim,) else (f"Tensor.{name}",)
-        )  # where nothing of MindSpore's is to be tried, its method is not either
+        # where nothing of MindSpore's is to be tried, its method is not either; Tensor.flatten copies, torch's is a view
+        own = () if row.targets == (row.shim,) or name == "flatten" else (f"Tensor.{name}",)
         targets = (*row.targets[:1], *own, *row.targets[1:]) if row.targets[0] == row.shim else (*own, *row.targets)
         made.append(
             dataclasses.replace(
@@ -182,7 +181,13 @@ ROWS = (
         "exact",
         "the dtype of the tensor",
     ),
-    method("unfold", (case(normal(7), 0, 3, 2), case(normal(3, 6), 1, 2, 1)), "exact", "windows as a last axis"),
+    method(
+        "unfold",
+        (case(normal(7), 0, 3, 2), case(normal(3, 6), 1, 2, 1)),
+        "exact",
+        "windows as a last axis",
+        note="A copy; torch's is a view.",
+    ),
     method("where", (case(normal(3, 4), boolean(3, 4), normal(3, 4)), case(normal(3, 4), boolean(4), 0.0))),
     method("fill_", (forward_only(normal(3, 4), 2.5), forward_only(integers(3), 7)), **IN_PLACE),
     method("zero_", (forward_only(normal(3, 4)), forward_only(integers(3))), **IN_PLACE),
