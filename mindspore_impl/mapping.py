@@ -20,14 +20,16 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
+from common.api_mapping import lock
 from common.api_mapping import record as recorder
 from common.api_mapping.arrays import Array, DType, Host
 from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
 from mindspore_impl import shims
 from mindspore_impl.mapping_objects import build, optimize, state
+from mindspore_impl.shims.nn.base import training
 
-__all__ = ["expression", "prepare", "record", "resolve", "run"]
+__all__ = ["expression", "named", "prepare", "record", "resolve", "run"]
 
 _vjp = ops.GradOperation(get_all=True, sens_param=True)
 _numbers = itertools.count()
@@ -45,6 +47,13 @@ def resolve(target: str) -> Callable[..., Any]:
             importlib.import_module(f"{found.__name__}.{part}")
         found = getattr(found, part)
     return found
+
+
+def named(row: Row) -> Callable[..., Any] | None:
+    """What the namespaces bind a row to on this device: a function, or the class of a module or an optimizer."""
+    entry = lock.load(ms.get_context("device_target"), ms.__version__).get(row.name, {})
+    target = entry.get("target") or row.shim
+    return training(resolve(target)) if target else None
 
 
 def expression(text: str) -> Callable[..., Any]:

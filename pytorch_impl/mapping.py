@@ -17,7 +17,7 @@ from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
 from pytorch_impl.mapping_objects import build, optimize, state
 
-__all__ = ["expression", "prepare", "record", "resolve", "run"]
+__all__ = ["expression", "named", "prepare", "record", "resolve", "run"]
 
 
 def resolve(target: str) -> Callable[..., Any]:
@@ -32,6 +32,11 @@ def resolve(target: str) -> Callable[..., Any]:
             importlib.import_module(f"{found.__name__}.{part}")
         found = getattr(found, part)
     return found
+
+
+def named(row: Row) -> Callable[..., Any] | None:
+    """What the namespaces bind a row to: torch's own function, or the class of a module or an optimizer."""
+    return resolve(row.name)
 
 
 def expression(text: str) -> Callable[..., Any]:

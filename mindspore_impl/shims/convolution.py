@@ -136,21 +136,36 @@ def conv_transpose1d(
 
 
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad or cut the last axes, the last one first.
+    """Pad or, by negative numbers, cut the last axes, the last one first.
 
-    Cutting by a negative number is done here, since MindSpore's pads read wrong values then, and so is padding with a
-    constant: from the second execution of a compiled graph on the gradient of `ops.pad` is that of another pad.
+    Constants are concatenated and other modes gather: MindSpore's pads read wrong values where a number is negative, and
+    from the second execution of a compiled graph on the gradient of `ops.pad` with a constant is that of another pad.
     """
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
     for i in range(len(pad) // 2):
-        before, after = max(-pad[2 * i], 0), max(-pad[2 * i + 1], 0)
-        if before or after:
-            axis = input.ndim - 1 - i
-            input = ops.gather(input, ops.arange(before, input.shape[axis] - after), axis)  # a copy, not a view
-    if mode != "constant":
-        return ops.pad(input, tuple([max(n, 0) for n in pad]), mode, value)
-    for i in range(len(pad) // 2):
-        input = _framed(input, input.ndim - 1 - i, max(pad[2 * i], 0), max(pad[2 * i + 1], 0), value)
+        axis, before, after = input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]
+        if before < 0 or after < 0 or (mode != "constant" and (before or after)):
+            kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))
+            input = ops.gather(input, _places(mode, input.shape[axis], kept[0], kept[1]), axis)  # a copy, not a view
+        if mode == "constant":
+            input = _framed(input, axis, max(before, 0), max(after, 0), value)
     return input
+
+
+@ops.constexpr
+def _places(mode: str, size: int, before: int, after: int) -> Tensor:
+    """Where each element along an axis is taken from."""
+    places = np.arange(-before, size + after)
+    if mode == "replicate":
+        places = places.clip(0, size - 1)
+    elif mode == "circular":
+        places = places % size
+    elif mode == "reflect":
+        if max(before, after) >= size:
+            raise ValueError(f"A reflecting pad must be smaller than the axis; received {before}, {after} of {size}.")
+        places = size - 1 - np.abs(size - 1 - np.abs(places))
+    return Tensor(places.astype(np.int64))
 
 
 def _framed(input: Tensor, axis: int, before: int, after: int, value: float | None) -> Tensor:

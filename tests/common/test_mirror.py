@@ -10,7 +10,10 @@ import pytest
 import common
 
 ROOT = Path(common.__file__).resolve().parents[1]
-FILES = sorted(path.relative_to(ROOT / "pytorch_impl").as_posix() for path in (ROOT / "pytorch_impl").rglob("*.py"))
+ALONE = {"mapping_peer.py"}  # reads the databases of torch's own tests
+FILES = sorted(
+    {path.relative_to(ROOT / "pytorch_impl").as_posix() for path in (ROOT / "pytorch_impl").rglob("*.py")} - ALONE
+)
 FUNCTIONAL = ("activation", "convolution", "loss", "network", "normalization", "softmax")
 ADAPTERS = [f"shims/{name}.py" for name in FUNCTIONAL if (ROOT / f"mindspore_impl/shims/{name}.py").exists()]
 TWIN_METHODS = {"construct": "forward"}  # what a module's call runs

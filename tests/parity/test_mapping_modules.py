@@ -275,9 +275,9 @@ def test_every_module_starts_in_training_mode():
 
 
 def test_a_mode_set_on_a_network_reaches_its_modules():
-    from mindspore_impl import nn
-
     import mindspore as ms
+
+    from mindspore_impl import nn
 
     class Net(ms.nn.Cell):
         def __init__(self):
@@ -286,6 +286,8 @@ def test_a_mode_set_on_a_network_reaches_its_modules():
             self.other = nn.Dropout1d(0.5)
 
     net = Net()
-    assert net.dropout.training and net.other.training
+    assert net.dropout.training
+    assert net.other.training
     net.set_train(False)
-    assert not (net.dropout.training or net.other.training)
+    assert not (net.dropout.training)
+    assert not (net.other.training)

@@ -7,12 +7,16 @@ import ast
 __all__ = ["refused"]
 
 #: Methods and attributes that give a view of a part, or of all in another order.
-_PARTS = frozenset(
-    "T mT H mH t transpose permute swapaxes swapdims movedim moveaxis chunk split tensor_split hsplit vsplit dsplit "
-    "unbind narrow select expand expand_as broadcast_to diagonal unfold as_strided".split()
-)
+_PARTS = {
+    *("T", "mT", "H", "mH", "t", "transpose", "permute", "swapaxes", "swapdims", "movedim", "moveaxis", "chunk"),
+    *("split", "tensor_split", "hsplit", "vsplit", "dsplit", "unbind", "narrow", "select", "expand", "expand_as"),
+    *("broadcast_to", "diagonal", "unfold", "as_strided"),
+}
 #: Those that give a view of the whole in its own order; what they are called on counts.
-_WHOLES = frozenset("data view view_as reshape flatten ravel squeeze unsqueeze detach contiguous unflatten".split())
+_WHOLES = {
+    *("data", "view", "view_as", "reshape", "flatten", "ravel", "squeeze", "unsqueeze", "detach", "contiguous"),
+    "unflatten",
+}
 _ASSIGNED = {"zero_": "0", "fill_": "value", "copy_": "value"}
 
 
