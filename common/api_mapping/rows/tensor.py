@@ -61,10 +61,16 @@ SHAPED = (
 )
 
 
+#: MindSpore's methods that are no candidates: flatten copies where torch gives a view, chunk and split have no kernel for
+#: the compiled gradient, and the others cannot be compiled with torch's arguments.
+NOT_OWN = ("chunk", "expand", "flatten", "repeat_interleave", "split", "transpose")
+
+
 def method(name: str, cases: tuple[Case, ...], tolerance: str = "exact", adaptation: str = "", **rest) -> Row:
     """A row of a method without a function of its own."""
-    own = (f"Tensor.{name}", f"shim.tensor.{name}") if adaptation else (f"Tensor.{name}",)
-    return Row(f"torch.Tensor.{name}", own, cases, tolerance, adaptation, **rest)
+    own = () if name in NOT_OWN else (f"Tensor.{name}",)
+    shim = (f"shim.tensor.{name}",) if adaptation else ()
+    return Row(f"torch.Tensor.{name}", (*own, *shim), cases, tolerance, adaptation, **rest)
 
 
 def _repeated() -> tuple[Row, ...]:
@@ -76,8 +82,8 @@ def _repeated() -> tuple[Row, ...]:
         if name == "where":  # x.where(condition, other)
             continue
         cases = tuple(tried for tried in row.cases if tried.arguments and isinstance(tried.arguments[0], Array))
-        # where nothing of MindSpore's is to be tried, its method is not either; Tensor.flatten copies, torch's is a view
-        own = () if row.targets == (row.shim,) or name == "flatten" else (f"Tensor.{name}",)
+        # where nothing of MindSpore's is to be tried, its method is not either
+        own = () if row.targets == (row.shim,) or name in NOT_OWN else (f"Tensor.{name}",)
         targets = (*row.targets[:1], *own, *row.targets[1:]) if row.targets[0] == row.shim else (*own, *row.targets)
         made.append(
             dataclasses.replace(
