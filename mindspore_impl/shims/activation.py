@@ -74,6 +74,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """GELU (Hendrycks and Gimpel 2016): exact, or the tanh form (through the fused operator, which is accurate where tanh is not)."""
     if approximate == "tanh":
         return _gelu_tanh(input)
+    if approximate != "none":
+        raise ValueError(f"approximate must be none or tanh; received {approximate!r}.")
     return input * (ops.erf(input * number(_ROOT_HALF, input)) * 0.5 + 0.5)
 
 

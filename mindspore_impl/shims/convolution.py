@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from mindspore import Tensor, ops
+from mindspore import Tensor, mint, ops
 
 __all__ = [
     "channel_shuffle",
@@ -136,13 +136,48 @@ def conv_transpose1d(
 
 
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad or cut the last axes, the last one first; cutting by a negative number is done here, since MindSpore's pads read wrong values then."""
+    """Pad or, by negative numbers, cut the last axes, the last one first.
+
+    Constants are concatenated and other modes gather: MindSpore's pads read wrong values where a number is negative, and
+    from the second execution of a compiled graph on the gradient of `ops.pad` with a constant is that of another pad.
+    """
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
     for i in range(len(pad) // 2):
-        before, after = max(-pad[2 * i], 0), max(-pad[2 * i + 1], 0)
-        if before or after:
-            axis = input.ndim - 1 - i
-            input = ops.gather(input, ops.arange(before, input.shape[axis] - after), axis)  # a copy, not a view
-    return ops.pad(input, tuple([max(n, 0) for n in pad]), mode, value)
+        axis, before, after = input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]
+        if before < 0 or after < 0 or (mode != "constant" and (before or after)):
+            kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))
+            input = ops.gather(input, _places(mode, input.shape[axis], kept[0], kept[1]), axis)  # a copy, not a view
+        if mode == "constant":
+            input = _framed(input, axis, max(before, 0), max(after, 0), value)
+    return input
+
+
+@ops.constexpr
+def _places(mode: str, size: int, before: int, after: int) -> Tensor:
+    """Where each element along an axis is taken from."""
+    places = np.arange(-before, size + after)
+    if mode == "replicate":
+        places = places.clip(0, size - 1)
+    elif mode == "circular":
+        places = places % size
+    elif mode == "reflect":
+        if max(before, after) >= size:
+            raise ValueError(f"A reflecting pad must be smaller than the axis; received {before}, {after} of {size}.")
+        places = size - 1 - np.abs(size - 1 - np.abs(places))
+    return Tensor(places.astype(np.int64))
+
+
+def _framed(input: Tensor, axis: int, before: int, after: int, value: float | None) -> Tensor:
+    """``input`` between constants along one axis."""
+    fill = Tensor(0 if value is None else value, input.dtype)
+    shape = list(input.shape)
+    parts = [input]  # an empty part would make the gradient's kernel fail
+    if before:
+        parts = [ops.broadcast_to(fill, (*shape[:axis], before, *shape[axis + 1 :])), *parts]
+    if after:
+        parts = [*parts, ops.broadcast_to(fill, (*shape[:axis], after, *shape[axis + 1 :]))]
+    return mint.cat(parts, axis) if len(parts) > 1 else input
 
 
 def unfold(

@@ -265,7 +265,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """Replaces NaN and infinities, by default with the dtype's largest values; whole numbers have none."""
     if not input.is_floating_point():
-        return input
+        return input.copy()
     largest = _LARGEST[input.dtype]
     high, low = largest if posinf is None else posinf, -largest if neginf is None else neginf
     finite = ops.where(ops.isnan(input), Tensor(nan, input.dtype), input)
@@ -294,7 +294,7 @@ def rsqrt(input: Tensor) -> Tensor:
 
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1; booleans stay."""
-    return input if input.dtype == ms.bool_ else ops.sign(input)
+    return input.copy() if input.dtype == ms.bool_ else ops.sign(input)
 
 
 def signbit(input: Tensor) -> Tensor:

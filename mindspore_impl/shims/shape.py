@@ -50,7 +50,7 @@ def cat(tensors, dim: int = 0) -> Tensor:
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with this diagonal, or the diagonal of a matrix."""
-    return ops.diag_embed(input, diagonal) if input.ndim == 1 else ops.diagonal(input, diagonal)
+    return ops.diag_embed(input, diagonal) if input.ndim == 1 else ops.diagonal(input, diagonal).copy()
 
 
 def flip(input: Tensor, dims) -> Tensor:
@@ -63,6 +63,10 @@ def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:
     if dim is None:
         input, dim = ops.reshape(input, (-1,)), 0
     if isinstance(repeats, Tensor):
+        if not hasattr(repeats, "assign_value"):  # only graphs lack it; compiling the gradient would end the process
+            raise ValueError(
+                "In a compiled graph repeats must be a number: the size would depend on a tensor's values."
+            )
         places = np.repeat(np.arange(input.shape[dim]), repeats.asnumpy())
         return ops.gather(input, Tensor(places.astype(np.int32)), dim)
     return ops.repeat_interleave(input, repeats, dim)
