@@ -53,6 +53,7 @@ class Row:
     limits: Mapping[str, str] = field(
         default_factory=dict
     )  #: part of a case's text -> why MindSpore refuses such a call; it must refuse, never be wrong
+    refusals: tuple[Case, ...] = ()  #: calls that torch refuses, and MindSpore must refuse as well in eager mode
 
     @property
     def kind(self) -> str:

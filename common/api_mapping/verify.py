@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from common.api_mapping.distribution import compare_distributions
+from common.api_mapping.refusals import accepted
 from common.api_mapping.row import Case, Row, draw_all
 from common.api_mapping.tolerance import Comparison, Result, compare
 
@@ -137,6 +138,8 @@ def verify(
             )
             continue
         outcome = try_target(row, target, function, half, known, graph, repeat)
+        if not graph:
+            outcome.failures += [Failure(*answered) for answered in accepted(row, function, torch_half, half)]
         yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, half, known))
 
 
