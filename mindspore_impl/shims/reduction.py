@@ -180,21 +180,27 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if minlength < 0:
         raise ValueError(f"bincount: minlength must be at least 0; received {minlength}.")
     check_values("bincount", input, 0, _INF)
+    if not input.size:
+        return ops.zeros((minlength,), ms.int64 if weights is None else weights.dtype)
     if weights is None:
         return ops.bincount(input, None, minlength).astype(ms.int64)
     exact = weights if weights.dtype == ms.float32 else weights.astype(ms.float64)
-    size = _larger(minlength, int(input.max()) + 1 if input.size else 0)
+    size = _larger(minlength, int(input.max()) + 1)
     return ops.tensor_scatter_elements(ops.zeros((size,), exact.dtype), input, exact, 0, "add")
 
 
 def cummax(input: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Running largest and its index, the last of equals; the values are gathered, which has a gradient."""
+    if not input.ndim:
+        return input, ops.zeros((), ms.int64)
     index = ops.cummax(ops.stop_gradient(input), dim)[1].astype(ms.int64)
     return ops.gather_elements(input, dim, index), index
 
 
 def cummin(input: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Running smallest and its index."""
+    if not input.ndim:
+        return input, ops.zeros((), ms.int64)
     fixed = ops.stop_gradient(input)
     if input.dtype == ms.uint8:
         fixed = fixed.astype(ms.int32)
@@ -289,7 +295,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False):
             (flat * equals).sum() / ops.maximum(equals.sum(), 1) if input.is_floating_point() else value
         )  # equals share the gradient
         return ops.stop_gradient(value - even) + even
-    return _median(input, dim, keepdim)
+    return _median(input, dim, keepdim) if input.ndim else (input, ops.zeros((), ms.int64))
 
 
 def _median(input: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
