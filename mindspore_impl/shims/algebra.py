@@ -79,34 +79,75 @@ def _letters(subscripts: str, ndim: int) -> str:
     return subscripts.replace("...", _ELLIPSIS[10 - (ndim - count) :])
 
 
-def _diagonals(operand: Tensor, letters: str) -> tuple[Tensor, str]:
-    """Of axes with one letter their diagonal."""
-    for letter in letters:
-        if letters.count(letter) > 1:
-            first = letters.index(letter)
-            second = letters.index(letter, first + 1)
-            size = operand.shape[first]
-            if operand.shape[second] != size:
-                raise ValueError(f"einsum: the axes called {letter} must have one size.")
-            rest = [axis for axis in range(operand.ndim) if axis not in (first, second)]
-            flat = mint.permute(operand, (first, second, *rest))
-            flat = ops.reshape(flat, (size * size, *[operand.shape[axis] for axis in rest]))
-            operand = ops.gather(flat, ops.arange(size) * (size + 1), 0)
-            letters = letter + "".join([letters[axis] for axis in rest])
-    return operand, letters
+def _output(equation: str, letters: list[str]) -> str:
+    """The letters of the result: those given, or an ellipsis and those that stand once, in order."""
+    joined = "".join(letters)
+    dots = "".join([letter for letter in _ELLIPSIS if letter in joined])
+    if "->" not in equation:
+        return dots + "".join(sorted([letter for letter in joined if joined.count(letter) == 1 and letter not in dots]))
+    output = equation.partition("->")[2].replace("...", dots)
+    for letter in output:
+        if letter not in joined or output.count(letter) > 1:
+            raise ValueError(f"einsum: {letter} must stand in an operand, and once in the result.")
+    return output
 
 
-def _spread_later(operand: Tensor, letters: str, sizes: dict) -> tuple[Tensor, str]:
-    """Without the axes of size 1 that another operand has in full."""
-    kept = [axis for axis in range(operand.ndim) if operand.shape[axis] == sizes[letters[axis]]]
-    if len(kept) == operand.ndim:
-        return operand, letters
-    for axis in range(operand.ndim):
-        if axis not in kept and operand.shape[axis] != 1:
-            raise ValueError(f"einsum: the axes called {letters[axis]} must have one size or 1.")
-    return ops.reshape(operand, tuple([operand.shape[axis] for axis in kept])), "".join(
-        [letters[axis] for axis in kept]
+@ops.constexpr
+def _plan(equation: str, shapes: tuple) -> tuple:
+    """Of each operand the pairs of axes whose diagonal is taken, its shape without axes that are broadcast, and its letters; and the letters of the result."""
+    equation = equation.replace(" ", "")
+    parts = equation.partition("->")[0].split(",")
+    if len(parts) != len(shapes):
+        raise ValueError(f"einsum: {equation} has {len(parts)} operands; received {len(shapes)}.")
+    letters = [_letters(part, len(shape)) for part, shape in zip(parts, shapes, strict=True)]
+    output, found, sizes = _output(equation, letters), [], {}
+    for name, shape in zip(letters, shapes, strict=True):
+        pairs, name, shape = _pairs(name, list(shape))
+        found.append((pairs, name, shape))
+        for letter, size in zip(name, shape, strict=True):
+            sizes[letter] = size if sizes.get(letter, 1) == 1 else sizes[letter]
+    return tuple((pairs, *_kept(name, shape, sizes)) for pairs, name, shape in found), output
+
+
+def _pairs(name: str, shape: list[int]) -> tuple:
+    """Axes with one letter, two at a time, of which the diagonal then stands first."""
+    pairs = []
+    while repeated := [letter for letter in name if name.count(letter) > 1]:
+        first = name.index(repeated[0])
+        second = name.index(repeated[0], first + 1)
+        if shape[first] != shape[second]:
+            raise ValueError(f"einsum: the axes called {repeated[0]} must have one size.")
+        pairs.append((first, second))
+        rest = [axis for axis in range(len(name)) if axis not in (first, second)]
+        name = repeated[0] + "".join(name[axis] for axis in rest)
+        shape = [shape[first], *(shape[axis] for axis in rest)]
+    return tuple(pairs), name, shape
+
+
+def _kept(name: str, shape: list[int], sizes: dict[str, int]) -> tuple:
+    """Shape and letters without the axes of size 1 that another operand has in full."""
+    kept = [axis for axis, letter in enumerate(name) if shape[axis] == sizes[letter]]
+    for axis, letter in enumerate(name):
+        if axis not in kept and shape[axis] != 1:
+            raise ValueError(f"einsum: the axes called {letter} must have one size or 1.")
+    return tuple(shape[axis] for axis in kept), "".join(name[axis] for axis in kept)
+
+
+def _diagonal(operand: Tensor, first: int, second: int) -> Tensor:
+    """The diagonal of two axes, first."""
+    size = operand.shape[first]
+    rest = [axis for axis in range(operand.ndim) if axis not in (first, second)]
+    flat = ops.reshape(
+        mint.permute(operand, (first, second, *rest)), (size * size, *[operand.shape[axis] for axis in rest])
     )
+    return ops.gather(flat, ops.arange(size) * (size + 1), 0)
+
+
+def _prepared(operand: Tensor, plan: tuple) -> Tensor:
+    """Diagonals taken, axes that are broadcast left out."""
+    for first, second in plan[0]:
+        operand = _diagonal(operand, first, second)
+    return ops.reshape(operand, plan[1])
 
 
 def _reduced(operand: Tensor, letters: str, wanted: str) -> tuple[Tensor, str]:
@@ -151,42 +192,14 @@ def _contract(a: Tensor, first: str, b: Tensor, second: str, wanted: str) -> tup
     return ops.reshape(_batched(x, y), tuple(size[: ends[1]] + size[ends[2] :])), letters
 
 
-def _output(equation: str, letters: list[str]) -> str:
-    """The letters of the result: those given, or an ellipsis and those that stand once, in order."""
-    joined = "".join(letters)
-    dots = "".join([letter for letter in _ELLIPSIS if letter in joined])
-    if "->" not in equation:
-        return dots + "".join(sorted([letter for letter in joined if joined.count(letter) == 1 and letter not in dots]))
-    output = equation.partition("->")[2].replace("...", dots)
-    for letter in output:
-        if letter not in joined or output.count(letter) > 1:
-            raise ValueError(f"einsum: {letter} must stand in an operand, and once in the result.")
-    return output
-
-
 def einsum(equation: str, *operands: Tensor) -> Tensor:
     """Products and sums by Einstein's convention, one matrix product for each pair. A letter that an operand has twice is its diagonal."""
-    equation = equation.replace(" ", "")
-    parts = equation.partition("->")[0].split(",")
-    if len(parts) != len(operands):
-        raise ValueError(f"einsum: {equation} has {len(parts)} operands; received {len(operands)}.")
-    letters = [_letters(part, operand.ndim) for part, operand in zip(parts, operands)]  # noqa: B905  (graphs know no strict)
-    output = _output(equation, letters)
-    tensors, named, sizes = [], [], {}
-    for number in range(len(operands)):
-        operand, name = _diagonals(operands[number], letters[number])
-        tensors.append(operand)
-        named.append(name)
-        for axis in range(operand.ndim):
-            if name[axis] not in sizes or sizes[name[axis]] == 1:
-                sizes[name[axis]] = operand.shape[axis]
-    for number in range(len(operands)):
-        tensors[number], named[number] = _spread_later(tensors[number], named[number], sizes)
-    result, have = tensors[0], named[0]
-    for number in range(1, len(tensors)):
-        rest = output + "".join(named[number + 1 :])
-        result, have = _reduced(result, have, rest + named[number])
-        other, theirs = _reduced(tensors[number], named[number], rest + have)
+    plans, output = _plan(equation, tuple([operand.shape for operand in operands]))
+    result, have = _prepared(operands[0], plans[0]), plans[0][2]
+    for number in range(1, len(operands)):
+        rest = output + "".join([plan[2] for plan in plans[number + 1 :]])
+        result, have = _reduced(result, have, rest + plans[number][2])
+        other, theirs = _reduced(_prepared(operands[number], plans[number]), plans[number][2], rest + have)
         result, have = _contract(result, have, other, theirs, rest)
     result, have = _reduced(result, have, output)
     return _aligned(result, have, output)

@@ -11,8 +11,8 @@ from mindspore_impl.shims.checks import check_divisor
 from mindspore_impl.shims.pointwise import floating, level, number, promoted, signbit
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum", "mul", "pow",
-    "remainder", "rsub", "sub", "xlogy",
+    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum",
+    "mul", "pow", "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What torch refuses is refused. Arguments are known while a graph is compiled, so they are checked there too; values of tensors are checked in eager mode only.
+"""What torch refuses is refused. Arguments are checked in graphs as well, while these are compiled; values of tensors are checked in eager mode only.
 
 Each caller says what a graph makes of such values.
 """

@@ -135,8 +135,19 @@ def conv_transpose1d(
     return ops.squeeze(conv_transpose2d(ops.expand_dims(input, -2), ops.expand_dims(weight, -2), bias, *numbers), -2)
 
 
+@ops.constexpr
+def _nearest(size: int, before: int, after: int) -> tuple[int, ...]:
+    """Where each element of a padded or cut axis comes from."""
+    return tuple(np.clip(np.arange(-before, size + after), 0, size - 1).tolist())
+
+
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad or cut the last axes, the last one first; cutting by a negative number is done here, since MindSpore's pads read wrong values then."""
+    if mode == "replicate" and min(pad) < 0:
+        for i in range(len(pad) // 2):
+            axis = input.ndim - 1 - i
+            input = ops.gather(input, Tensor(_nearest(input.shape[axis], pad[2 * i], pad[2 * i + 1])), axis)
+        return input
     for i in range(len(pad) // 2):
         before, after = max(-pad[2 * i], 0), max(-pad[2 * i + 1], 0)
         if before or after:
@@ -229,6 +240,10 @@ def interpolate(
     """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear or bicubic."""
     if antialias or mode == "area":
         raise ValueError("antialias and mode area are not available.")
+    if mode not in ("nearest", "nearest-exact") and not input.is_floating_point():
+        raise TypeError(
+            f"interpolate: whole numbers are resized by the nearest only; received {input.dtype} and mode {mode}. Cast to float32 and round what comes out."
+        )
     count = input.ndim - 2
     factors = None if scale_factor is None else _each(scale_factor, count)
     sizes = (

@@ -7,8 +7,8 @@ import numpy as np
 from mindspore import Tensor, ops
 
 __all__ = [
-    "Tensor", "arange", "as_tensor", "bartlett_window", "blackman_window", "cartesian_prod", "clone", "full", "hamming_window", "hann_window", "linspace", "logspace",
-    "ones", "scalar_tensor", "tensor", "zeros",
+    "Tensor", "arange", "as_tensor", "bartlett_window", "blackman_window", "cartesian_prod", "clone", "full", "hamming_window", "hann_window", "linspace",
+    "logspace", "ones", "scalar_tensor", "tensor", "zeros",
 ]  # fmt: skip
 
 _MindSporeTensor = Tensor

@@ -9,8 +9,8 @@ from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.pointwise import number, promoted
 
 __all__ = [
-    "argsort", "bucketize", "gather", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "msort", "nonzero", "scatter", "scatter_add",
-    "searchsorted", "sort", "take", "take_along_dim", "topk", "unique", "where",
+    "argsort", "bucketize", "gather", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "msort", "nonzero",
+    "scatter", "scatter_add", "searchsorted", "sort", "take", "take_along_dim", "topk", "unique", "where",
 ]  # fmt: skip
 
 
@@ -50,11 +50,14 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
         return (input, ops.zeros((), ms.int64)) if k else _nothing(ops.reshape(input, (1,)), 0)
     if k == 0 or not input.size:  # the kernel takes 1 and more
         return _nothing(mint.narrow(input, dim, 0, k), dim) if k == 0 else (input, ops.zeros(input.shape, ms.int64))
-    if input.is_floating_point():
-        order = mint.narrow(argsort(input, dim, largest), dim, 0, k)
-    else:
-        order = ops.topk(input, k, dim, largest, sorted)[1].astype(ms.int64)
+    order = _first(input, k, dim, largest) if input.is_floating_point() else ops.topk(input, k, dim, largest, sorted)[1]
+    order = order.astype(ms.int64)
     return ops.gather_elements(input, dim, order), order
+
+
+def _first(input: Tensor, k: int, dim: int, largest: bool) -> Tensor:
+    """By a whole sort, since the kernel leaves NaN anywhere."""
+    return mint.narrow(argsort(input, dim, largest), dim, 0, k)
 
 
 def _nothing(input: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -162,7 +165,9 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
     """alpha source added at places along ``dim``."""
-    return scatter_add(input, dim, _spread(index, dim, source.shape), source * alpha)
+    return scatter_add(
+        input, dim, _spread(index, dim, source.shape), source if alpha == 1 else source * number(alpha, source)
+    )
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:

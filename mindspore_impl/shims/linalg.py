@@ -40,10 +40,7 @@ def matrix_norm(A: Tensor, ord="fro", dim: tuple[int, int] = (-2, -1), keepdim: 
     rows, columns = dim[0] % x.ndim, dim[1] % x.ndim
     if rows == columns:
         raise ValueError(f"matrix_norm: two axes are needed; received {dim}.")
-    if ord in ("nuc", 2, -2):
-        found = _by_singular_values(x, ord, rows, columns)
-    else:
-        found = _by_sums(x, ord, rows, columns)
+    found = (_by_singular_values if ord in ("nuc", 2, -2) else _by_sums)(x, ord, rows, columns)
     kept = tuple([1 if axis in (rows, columns) else size for axis, size in enumerate(x.shape)])
     return ops.reshape(found, kept) if keepdim else found
 

@@ -16,8 +16,8 @@ from mindspore_impl.shims.reduction import _mean, total
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
-    "cross_entropy",
     "cosine_embedding_loss",
+    "cross_entropy",
     "gaussian_nll_loss",
     "hinge_embedding_loss",
     "huber_loss",
@@ -91,8 +91,10 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
-    """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at least 1e-12. In a graph a probability outside [0, 1] is not refused
-    and gives NaN."""
+    """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at least 1e-12.
+
+    In a graph a probability outside [0, 1] is not refused, and gives NaN.
+    """
     check_values("binary_cross_entropy", input, 0.0, 1.0)
     x = fine(input)
     edge = x * (1.0 - x) < 1e-12

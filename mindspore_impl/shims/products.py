@@ -1,4 +1,4 @@
-"""Products of matrices and vectors that are added to a tensor, and plain ones. Over nothing a product is 0, where the kernels return what happens to be in memory."""
+"""Products of matrices and vectors, added to a tensor or not. Over nothing they are 0, where the kernels return what happens to be in memory."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ __all__ = ["multinomial", "normal", "poisson", "randint", "randint_like"]
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
-    """Without replacement unless told otherwise; int64. In a graph weights of which nothing can be sampled are not refused, and what is sampled means nothing."""
+    """Without replacement by default; int64. In a graph weights of no distribution are not refused, and what is sampled means nothing."""
     check_probabilities(input, num_samples, replacement)
     return ops.multinomial(input, num_samples, replacement).astype(ms.int64)
 

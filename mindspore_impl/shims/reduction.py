@@ -13,8 +13,10 @@ from mindspore_impl.shims.indexing import argsort
 from mindspore_impl.shims.pointwise import fine, floating, number, root, single
 
 __all__ = [
-    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax", "cummin", "cumprod", "cumsum", "diff", "dist", "histc", "logcumsumexp", "logsumexp",
-    "max", "mean", "median", "min", "nanmean", "nansum", "norm", "prod", "quantile", "std", "std_mean", "sum", "trace", "var", "var_mean",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax",
+    "cummin", "cumprod", "cumsum", "diff", "dist", "histc", "logcumsumexp", "logsumexp", "max", "mean",
+    "median", "min", "nanmean", "nansum", "norm", "prod", "quantile", "std", "std_mean", "sum", "trace",
+    "var", "var_mean",
 ]  # fmt: skip
 
 _NAN, _INF, _LARGEST = float("nan"), float("inf"), 1.7976931348623157e308
@@ -27,23 +29,36 @@ def _larger(a: int, b: int) -> int:
     return a if a > b else b  # max is another function here
 
 
-def _axes(input: Tensor, dim) -> tuple[int, ...]:
+@ops.constexpr
+def _named(ndim: int, dim) -> tuple[int, ...]:
     """The axes that ``dim`` names, from 0; all of them for None and for none."""
-    if dim is None or dim == () or dim == []:
-        return tuple(range(input.ndim))
-    return tuple([axis % _larger(input.ndim, 1) for axis in ((dim,) if isinstance(dim, int) else dim)])
+    if dim is None or tuple(dim if isinstance(dim, tuple | list) else (dim,)) == ():
+        return tuple(range(ndim))
+    return tuple(axis % (ndim or 1) for axis in ((dim,) if isinstance(dim, int) else dim))
+
+
+@ops.constexpr
+def _counted(shape: tuple[int, ...], dim) -> int:
+    """How many elements enter one result; a constant, which a graph's own arithmetic of sizes is not."""
+    return math.prod(shape[axis] for axis in _named(len(shape), dim)) if shape else 1
+
+
+@ops.constexpr
+def _left(shape: tuple[int, ...], dim, keepdim: bool) -> tuple[int, ...]:
+    axes = _named(len(shape), dim)
+    return tuple(1 if axis in axes else size for axis, size in enumerate(shape) if keepdim or axis not in axes)
+
+
+def _axes(input: Tensor, dim) -> tuple[int, ...]:
+    return _named(input.ndim, dim)
 
 
 def _count_of(input: Tensor, dim) -> int:
-    """How many elements enter one result."""
-    return math.prod([input.shape[axis] for axis in _axes(input, dim)]) if input.ndim else 1
+    return _counted(input.shape, dim)
 
 
 def _reduced_shape(input: Tensor, dim, keepdim: bool) -> tuple[int, ...]:
-    axes = _axes(input, dim)
-    if keepdim:
-        return tuple([1 if axis in axes else size for axis, size in enumerate(input.shape)])
-    return tuple([size for axis, size in enumerate(input.shape) if axis not in axes])
+    return _left(input.shape, dim, keepdim)
 
 
 def total(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
@@ -365,8 +380,10 @@ def trace(input: Tensor) -> Tensor:
 
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements lie in each of ``bins`` equal parts of [min, max], by default between the smallest and the largest; what lies outside is left out, NaN as
-    well. In the dtype of ``input``."""
+    """How many elements lie in each of ``bins`` equal parts of [min, max], by default between the smallest and the largest.
+
+    What lies outside is left out, NaN as well. In the dtype of ``input``.
+    """
     if bins <= 0 or max < min:
         raise ValueError(f"histc: bins must be above 0 and max at least min; received {bins}, {min} and {max}.")
     if not input.is_floating_point():

@@ -247,13 +247,18 @@ ROWS = (
         legacy_call="lambda *tensors, indexing='ij': ops.Meshgrid(indexing)(tensors)",
     ),
     plain("block_diag", (case(normal(2, 3), normal(1, 2)), case(normal(3), normal())), "exact"),
-    plain(
+    float_row(
         "combinations",
         (
             forward_only(integers(4)),
             forward_only(integers(4), 3),
             forward_only(integers(3), r=2, with_replacement=True),
+            forward_only(normal(1)),
+            forward_only(integers(2, dtype="int32"), 4),
+            forward_only(normal(4), 2),
         ),
         "exact",
+        "in the tensor's dtype and with r columns also where there is none",
+        refusals=(case(normal(2, 2)),),
     ),
 )
