@@ -8,7 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_divisor
-from mindspore_impl.shims.pointwise import floating, level, number, promoted, signbit
+from mindspore_impl.shims.pointwise import floating, level, log, number, promoted, signbit
 
 __all__ = [
     "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum",
@@ -61,8 +61,10 @@ def pow(input, exponent) -> Tensor:
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value=1) -> Tensor:
     """input + value tensor1 tensor2, in the dtype of its tensors; MindSpore's rounds the number to float32."""
-    factor, product = number(value, tensor1), tensor1 * tensor2
-    return input + (product if value == 1 else product * factor)
+    product = tensor1 * tensor2
+    if value == 1:
+        return input + product
+    return input + product * (number(value, product) if product.is_floating_point() else int(value))
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value=1) -> Tensor:
@@ -218,4 +220,4 @@ def xlogy(input: Tensor, other) -> Tensor:
     nothing = ops.logical_and(
         x == 0, ops.logical_or(y <= 0, y == float("inf"))
     )  # elsewhere 0 log(y) is 0 by itself, and its slope log(y)
-    return ops.where(nothing, ops.zeros_like(x), level(x, nothing) * ops.log(y))
+    return ops.where(nothing, ops.zeros_like(x), level(x, nothing) * log(y))

@@ -49,7 +49,8 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not input.ndim:
         return (input, ops.zeros((), ms.int64)) if k else _nothing(ops.reshape(input, (1,)), 0)
     if k == 0 or not input.size:  # the kernel takes 1 and more
-        return _nothing(mint.narrow(input, dim, 0, k), dim) if k == 0 else (input, ops.zeros(input.shape, ms.int64))
+        kept = mint.narrow(input, dim, 0, k)
+        return kept, ops.zeros(kept.shape, ms.int64)
     order = _first(input, k, dim, largest) if input.is_floating_point() else ops.topk(input, k, dim, largest, sorted)[1]
     order = order.astype(ms.int64)
     return ops.gather_elements(input, dim, order), order
@@ -105,7 +106,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
         return input
     if not isinstance(src, Tensor):
         hit = ops.tensor_scatter_elements(_marks(input, 0), index, ops.ones(index.shape, ms.int32), dim)
-        return ops.where(hit > 0, ops.full_like(input, src), input)
+        return ops.where(hit > 0, Tensor(src, input.dtype), input)
     if not input.ndim:
         return ops.reshape(src, ()).astype(input.dtype)
     part = _cut(src, index.shape).astype(input.dtype)
@@ -184,7 +185,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
     hit = (hit.astype(ms.int32).sum(0) if index.size else ops.zeros((size,), ms.int32)) > 0
     if input.ndim:
         hit = ops.reshape(hit, tuple([size if axis == dim % input.ndim else 1 for axis in range(input.ndim)]))
-    filled = value.astype(input.dtype) if isinstance(value, Tensor) else ops.full((), value, dtype=input.dtype)
+    filled = value.astype(input.dtype) if isinstance(value, Tensor) else Tensor(value, input.dtype)
     return ops.where(hit if input.ndim else hit[0], filled, input)
 
 
