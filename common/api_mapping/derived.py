@@ -93,7 +93,9 @@ def _resized(array: Array, size: int) -> Array:
 
 
 def _changed(case: Case, change: Callable[[Array], Array]) -> Case:
-    return replace(case, arguments=_mapped(case.arguments, change), keywords=_mapped(dict(case.keywords), change), gradient=False)
+    return replace(
+        case, arguments=_mapped(case.arguments, change), keywords=_mapped(dict(case.keywords), change), gradient=False
+    )
 
 
 def _mapped(value: Any, change: Callable[[Array], Array]) -> Any:

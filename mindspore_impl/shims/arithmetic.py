@@ -11,7 +11,7 @@ from mindspore_impl.shims.checks import check_divisor
 from mindspore_impl.shims.pointwise import floating, level, log, number, promoted, signbit
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum",
+    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "ldexp", "logaddexp", "logaddexp2", "maximum", "minimum",
     "mul", "pow", "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
 
@@ -154,6 +154,17 @@ def fmod(input: Tensor, other) -> Tensor:
     if _is_whole(input) and _is_whole(other):
         check_divisor("fmod", other)
     return _fmod(*_doubles(input, other)).astype(_result_dtype(input, other))
+
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """input 2^other, in the dtype of what floats."""
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        raise TypeError("ldexp: two tensors are needed.")
+    found = ops.ldexp(input, other)
+    if not input.is_floating_point() and not other.is_floating_point():
+        return found
+    wanted = promoted(input, other)[0].dtype
+    return found.astype(wanted)
 
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:

@@ -9,13 +9,27 @@ from mindspore_impl.shims.algebra import chain_matmul, matmul
 from mindspore_impl.shims.reduction import amax, amin, total
 from mindspore_impl.shims.reduction import norm as _norm
 
-__all__ = ["cholesky", "inv", "matrix_norm", "matrix_power", "multi_dot", "norm", "solve", "vecdot", "vector_norm"]
-_INF = float("inf")
+__all__ = [
+    "cholesky",
+    "det",
+    "inv",
+    "matrix_norm",
+    "matrix_power",
+    "multi_dot",
+    "norm",
+    "slogdet",
+    "solve",
+    "vecdot",
+    "vector_norm",
+]
+_INF, _NAN = float("inf"), float("nan")
 
 
 def cholesky(input: Tensor) -> Tensor:
     """Lower factor L of a symmetric positive definite matrix A. The kernel has no gradient here; dL = L Phi(L^-1 dA L^-T) is added, in which dA has the
     value 0 (Murray 2016, arXiv:1602.07527, eq. 9; Phi is the lower triangle with half the diagonal)."""
+    if not _square("cholesky", input).size:
+        return input
     fixed = ops.stop_gradient(input)
     factor = ops.stop_gradient(ops.cholesky(fixed))
     inverse = ops.stop_gradient(ops.inverse(factor))
@@ -26,8 +40,36 @@ def cholesky(input: Tensor) -> Tensor:
 
 
 def inv(A: Tensor) -> Tensor:
-    """Inverse; mindspore.ops.inv is 1/x."""
-    return ops.inverse(A)
+    """Inverse; mindspore.ops.inv is 1/x. A matrix that holds NaN has none but NaN, for which the kernel gives 0."""
+    return ops.where(_holds_nan(A), ops.full_like(A, _NAN), ops.inverse(_square("inv", A))) if A.size else A
+
+
+def det(A: Tensor) -> Tensor:
+    """Determinant; NaN where the matrix holds it, 1 of nothing."""
+    if not _square("det", A).size:
+        return ops.ones(A.shape[:-2], A.dtype)
+    found = ops.det(A)
+    return ops.where(ops.reshape(_holds_nan(A), found.shape), ops.full_like(found, _NAN), found)
+
+
+def slogdet(A: Tensor) -> tuple[Tensor, Tensor]:
+    """Sign and logarithm of the size of the determinant; of a matrix that holds NaN 0, as torch has it, and NaN."""
+    if not _square("slogdet", A).size:
+        return ops.ones(A.shape[:-2], A.dtype), ops.zeros(A.shape[:-2], A.dtype)
+    sign, size = ops.slogdet(A)
+    missing = ops.reshape(_holds_nan(A), size.shape)
+    return ops.where(missing, ops.zeros_like(sign), sign), ops.where(missing, ops.full_like(size, _NAN), size)
+
+
+def _square(name: str, A: Tensor) -> Tensor:
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise ValueError(f"{name}: square matrices are needed; received {A.shape}.")
+    return A
+
+
+def _holds_nan(A: Tensor) -> Tensor:
+    """Of each matrix, with its axes kept."""
+    return total(ops.isnan(A).astype(ms.int32), (-2, -1), True) > 0
 
 
 def matrix_norm(A: Tensor, ord="fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype=None) -> Tensor:
@@ -103,6 +145,8 @@ def norm(A: Tensor, ord=None, dim=None, keepdim: bool = False, *, dtype=None) ->
 
 def solve(A: Tensor, B: Tensor) -> Tensor:
     """x of A x = B by the inverse and one refinement."""
+    if not _square("solve", A).size or not B.size:
+        return B
     right = ops.expand_dims(B, -1) if B.ndim == 1 else B
     inverse = ops.inverse(A)
     x = mint.matmul(inverse, right)

@@ -157,7 +157,15 @@ def nll_loss(
 ) -> Tensor:
     """-input[class]. In a graph a class that does not exist is not refused, and gives NaN."""
     known, wrong = _classes("nll_loss", input, target, ignore_index)
-    return _poisoned(ops.nll_loss(input, known, weight, ignore_index, reduction), wrong, reduction)
+    scored = target != ignore_index
+    known, axis = ops.where(scored, known, ops.zeros_like(known)), 0 if input.ndim == 1 else 1
+    picked = -ops.squeeze(ops.gather_elements(input, axis, ops.expand_dims(known, axis)), axis)
+    shares = ops.ones_like(picked) if weight is None else ops.reshape(ops.gather(weight, known, 0), picked.shape)
+    shares = ops.where(scored, shares, ops.zeros_like(shares))
+    losses = ops.where(scored, picked * shares, ops.zeros_like(picked))  # NaN elsewhere does not count
+    if reduction == "mean":
+        return _poisoned(_reduced(losses, "sum") / _reduced(shares, "sum"), wrong, reduction)
+    return _poisoned(_reduced(losses, reduction), wrong, reduction)
 
 
 def _classes(name: str, input: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:

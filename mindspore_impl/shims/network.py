@@ -128,12 +128,15 @@ def embedding_bag(
         return ops.where(ops.isinf(best), ops.zeros_like(best), best)
     if per_sample_weights is not None:
         rows = rows * ops.reshape(per_sample_weights, (-1, 1))
-    total = ops.matmul(held.astype(rows.dtype), rows)
-    return (
-        total
-        if mode == "sum"
-        else total / ops.maximum(held.astype(rows.dtype).sum(1, keepdims=True), Tensor(1.0, rows.dtype))
-    )
+    if padding_idx is not None:
+        padded = ids == (padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0])
+        rows = ops.where(ops.expand_dims(padded, -1), ops.zeros_like(rows), rows)
+    sums = ops.zeros((count + 1, rows.shape[1]), rows.dtype)  # what follows the last bag is left out
+    places = ops.broadcast_to(ops.expand_dims(bags, -1), rows.shape)
+    sums = ops.tensor_scatter_elements(sums, places, rows, 0, "add")[:count]
+    if mode == "sum":
+        return sums
+    return sums / ops.maximum(held.astype(rows.dtype).sum(1, keepdims=True), Tensor(1.0, rows.dtype))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -164,7 +167,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     """input1^T W input2 + b, W being ``(out, in1, in2)``."""
     out, first, second = weight.shape
     mixed = linear(input2, ops.reshape(weight, (out * first, second))).reshape((*input2.shape[:-1], out, first))
-    y = (mixed * ops.expand_dims(input1, -2)).sum(-1)
+    y = (mixed * ops.expand_dims(input1, -2)).sum(-1).astype(input1.dtype)
     return y if bias is None else y + bias
 
 

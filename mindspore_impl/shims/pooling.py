@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.pointwise import number, root, single
+from mindspore_impl.shims.pointwise import floating, number, root, single
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -236,6 +236,7 @@ def lp_pool2d(
 
 def _powers(input: Tensor, norm_type: float, kernel_size: Sizes, tables: tuple) -> Tensor:
     """torch takes a window that is cut at the edge for a whole one, whose mean is that of the part."""
+    input = floating(input)
     powers = input * input if norm_type == 2 else input ** number(norm_type, input)
     return root(_average(powers, tables) * _area(kernel_size, len(tables[0])), norm_type)
 

@@ -13,7 +13,7 @@ from mindspore_impl.shims.indexing import argsort
 from mindspore_impl.shims.pointwise import fine, floating, number, root, single
 
 __all__ = [
-    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cummax",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "bincount", "count_nonzero", "cov", "cummax",
     "cummin", "cumprod", "cumsum", "diff", "dist", "histc", "logcumsumexp", "logsumexp", "max", "mean",
     "median", "min", "nanmean", "nansum", "norm", "prod", "quantile", "std", "std_mean", "sum", "trace",
     "var", "var_mean",
@@ -196,12 +196,23 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise ValueError(f"bincount: minlength must be at least 0; received {minlength}.")
     check_values("bincount", input, 0, _INF)
     if not input.size:
-        return ops.zeros((minlength,), ms.int64 if weights is None else weights.dtype)
+        return ops.zeros((minlength,), ms.int64)
     if weights is None:
         return ops.bincount(input, None, minlength).astype(ms.int64)
     exact = weights if weights.dtype == ms.float32 else weights.astype(ms.float64)
     size = _larger(minlength, int(input.max()) + 1)
     return ops.tensor_scatter_elements(ops.zeros((size,), exact.dtype), input, exact, 0, "add")
+
+
+def cov(
+    input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, aweights: Tensor | None = None
+) -> Tensor:
+    """Covariance of the rows, in their dtype."""
+    for weights in (fweights, aweights):
+        if weights is not None:
+            check_values("cov", weights, 0, _INF)
+    found = ops.cov(single(input), correction=correction, fweights=fweights, aweights=aweights)
+    return found.astype(input.dtype) if input.is_floating_point() else found
 
 
 def cummax(input: Tensor, dim: int) -> tuple[Tensor, Tensor]:

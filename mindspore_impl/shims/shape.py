@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 from mindspore import Tensor, mint, ops
@@ -159,10 +160,33 @@ def t(input: Tensor) -> Tensor:
 
 def tensor_split(input: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts as equal as can be, or cut at the given places."""
-    return ops.tensor_split(input, indices_or_sections, dim)
+    cuts = _cuts(input.shape[dim], indices_or_sections)
+    return tuple([mint.narrow(input, dim, start, size) for start, size in cuts])
+
+
+@ops.constexpr
+def _cuts(size: int, parts) -> tuple[tuple[int, int], ...]:
+    """Start and size of each part; the first parts are larger by one where the number does not divide the size."""
+    if isinstance(parts, int):
+        if parts < 1:
+            raise ValueError(f"tensor_split: the number of sections must be above 0; received {parts}.")
+        small, more = divmod(size, parts)
+        sizes = [small + (part < more) for part in range(parts)]
+        return tuple((sum(sizes[:part]), sizes[part]) for part in range(parts))
+    ends = [min(max(end + size if end < 0 else end, 0), size) for end in parts]
+    starts, ends = [0, *ends], [*ends, size]
+    return tuple((start, max(end - start, 0)) for start, end in zip(starts, ends, strict=True))
+
+
+@ops.constexpr
+def _sizes(whole: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """-1 worked out, which reshape cannot beside an empty axis."""
+    rest = math.prod(size for size in sizes if size != -1)
+    return tuple(whole // rest if size == -1 else size for size in sizes)
 
 
 def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
     """One axis split into several."""
     dim = dim % input.ndim
+    sizes = _sizes(input.shape[dim], tuple(sizes))
     return ops.reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))

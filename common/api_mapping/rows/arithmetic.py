@@ -232,7 +232,16 @@ ROWS = (
         ),
         "exact",
     ),
-    plain("ldexp", (case(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), integers(4))), "exponential"),
+    float_row(
+        "ldexp",
+        (
+            case(normal(3, 4), normal(3, 4)),
+            forward_only(normal(3, 4), integers(4)),
+            forward_only(normal(3, 4, dtype="float16", fixed=True), integers(4)),
+        ),
+        "exponential",
+        "in the dtype of what floats",
+    ),
     plain(
         "lerp",
         (

@@ -143,8 +143,7 @@ ROWS = doubled(
                 case(normal(8, 16), 5, 2),
             ),
             "rounding",
-            limits=DOUBLE,
-            adaptation="a transposed convolution with unit filters; ops takes the size as a tensor",
+            adaptation="the columns are added one by one, so that NaN stays in its place; ops takes the size as a tensor",
         ),
         *(
             Row(

@@ -25,6 +25,12 @@ MATMUL = (
 
 NAN = float("nan")
 NAN1, NAN2, NAN3 = (values(*[NAN] * 6, shape=shape) for shape in ((6,), (2, 3), (1, 2, 3)))
+SINGULAR = (
+    forward_only(values(1.0, NAN, 2.0, 3.0, shape=(2, 2))),
+    forward_only(normal(0, 0)),
+    forward_only(normal(0, 3, 3)),
+)
+HELD = "NaN where a matrix holds it; takes nothing, over which the kernel may end the process"
 EMPTY_NORMS = (
     forward_only(normal(0)),
     forward_only(normal(2, 0), 2, dim=1),
@@ -333,8 +339,22 @@ ROWS = (
         "in the inputs' dtype: float64 is not computed in float32",
         targets=("shim.cdist", "mint.cdist", "ops.cdist"),
     ),
-    plain("det", (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3))), "decomposition"),
-    plain("inverse", (case(spd(3)), case(spd(4))), "decomposition"),
+    float_row(
+        "det",
+        (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3)), *SINGULAR),
+        "decomposition",
+        HELD,
+        targets=("shim.linalg.det", "mint.det", "ops.det"),
+        refusals=(case(normal(3, 4)),),
+    ),
+    float_row(
+        "inverse",
+        (case(spd(3)), case(spd(4)), *SINGULAR),
+        "decomposition",
+        HELD,
+        targets=("shim.linalg.inv", "mint.inverse", "ops.inverse"),
+        refusals=(case(normal(3, 4)),),
+    ),
     section(
         "norm",
         (
@@ -394,11 +414,35 @@ ROWS = (
         limits={"float64 3x4 normal, nuc": "MindSpore's singular values are float32"},
         refusals=(case(normal(3, 4), 3), case(normal(3, 4), "abc"), case(normal(3))),
     ),
-    section("det", (case(spd(3)), case(normal(4, 4))), "decomposition"),
-    section("slogdet", (case(spd(3)), forward_only(normal(2, 4, 4))), "decomposition"),
-    section("inv", (case(spd(3)), case(spd(4))), "decomposition", "has a gradient"),
-    section("solve", (case(spd(3), normal(3, 2)), case(spd(4), normal(4))), "decomposition", "vectors too"),
-    section("cholesky", (case(spd(3)), case(spd(4))), "decomposition", "has a gradient"),
+    section(
+        "det",
+        (case(spd(3)), case(normal(4, 4)), *SINGULAR),
+        "decomposition",
+        HELD,
+        ("shim.linalg.det", "mint.linalg.det", "ops.det"),
+    ),
+    section(
+        "slogdet",
+        (case(spd(3)), forward_only(normal(2, 4, 4)), *SINGULAR),
+        "decomposition",
+        HELD,
+        ("shim.linalg.slogdet", "mint.linalg.slogdet", "ops.slogdet"),
+    ),
+    section("inv", (case(spd(3)), case(spd(4)), *SINGULAR), "decomposition", f"has a gradient; {HELD}"),
+    section(
+        "solve",
+        (case(spd(3), normal(3, 2)), case(spd(4), normal(4)), forward_only(normal(0, 0), normal(0, 2))),
+        "decomposition",
+        "vectors too, and nothing",
+        ("shim.linalg.solve", "mint.linalg.solve", "ops.solve"),
+    ),
+    section(
+        "cholesky",
+        (case(spd(3)), case(spd(4)), forward_only(normal(0, 0))),
+        "decomposition",
+        "has a gradient; takes nothing, over which the kernel ends the process",
+        ("shim.linalg.cholesky",),
+    ),
     section(
         "matrix_power",
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from common.api_mapping.arrays import DType, boolean, integers, normal, permutation, strided, uniform, values, wide
 from common.api_mapping.grids import HOLES, INFINITE, TIES, holed, reduction
 from common.api_mapping.row import case, forward_only
-from common.api_mapping.rows.pointwise import float_row, plain
+from common.api_mapping.rows.pointwise import float_row
 
 FLOAT64, INT64, FLOAT32 = DType("float64"), DType("int64"), DType("float32")
 SPREAD = (
@@ -445,5 +445,11 @@ ROWS = (
         legacy="ops.HistogramFixedWidth",
         legacy_call="lambda input, bins=100, min=0, max=0: ops.HistogramFixedWidth(bins)(input, Tensor([min, max], ms.float32))",
     ),
-    plain("cov", (case(normal(3, 6)), case(normal(3, 6), correction=0)), "reduction"),
+    float_row(
+        "cov",
+        (case(normal(3, 6)), case(normal(3, 6), correction=0), forward_only(normal(3, 6, dtype="float16", fixed=True))),
+        "reduction",
+        "in the dtype of the rows",
+        refusals=(case(normal(5), fweights=values(1, 1, -1, 1, 1, dtype="int64")),),
+    ),
 )
