@@ -7,6 +7,7 @@ import copy
 import ctypes
 import importlib
 import itertools
+import math
 import pkgutil
 import sys
 import tempfile
@@ -262,7 +263,7 @@ def _written(
             return f"[{inner}]" if isinstance(value, list) else f"({inner})"
         if isinstance(value, DType):
             return f"ms.{_dtype(value.name)}"
-        return f"float('{value}')" if isinstance(value, float) and abs(value) == float("inf") else repr(value)
+        return f"float('{value}')" if isinstance(value, float) and not math.isfinite(value) else repr(value)
 
     given = [text(value) for value in case.arguments] + [
         f"{name}={text(value)}" for name, value in case.keywords.items()

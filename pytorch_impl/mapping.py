@@ -147,7 +147,7 @@ def _call(
 
 
 def _tensor(array: np.ndarray, transposed: bool, double: bool) -> torch.Tensor:
-    array = array.astype(np.float64) if double and array.dtype == np.float32 else array
+    array = array.astype(np.float64) if double and array.dtype in (np.float16, np.float32) else array
     if transposed:
         return torch.from_numpy(np.ascontiguousarray(array.swapaxes(-1, -2))).transpose(-1, -2)
     return torch.from_numpy(np.array(array))

@@ -50,6 +50,7 @@ class Row(Name):
     limits: Mapping[str, str] = field(
         default_factory=dict
     )  #: part of a case's text -> why MindSpore refuses such a call; it must refuse, never be wrong
+    refusals: tuple[Case, ...] = ()  #: calls that torch refuses, and MindSpore must refuse as well in eager mode
 
     @property
     def in_place(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.api_mapping.binding import chosen_target
 from common.api_mapping.distribution import compare_distributions
+from common.api_mapping.refusals import accepted
 from common.api_mapping.row import Case, Row, arrays_of, draw_all
 from common.api_mapping.tolerance import Comparison, Result, compare
 
@@ -168,6 +169,8 @@ def verify(
         if mode == "gradient" and not outcome.cases:
             yield RowResult(row.name, "no gradient", outcome)
             continue
+        if mode == "pynative":
+            outcome.failures += [Failure(*answered) for answered in accepted(row, function, torch_half, half)]
         yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, half, known))
 
 

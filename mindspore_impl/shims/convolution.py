@@ -201,21 +201,31 @@ def fold(
     padding: int | tuple[int, ...] = 0,
     stride: int | tuple[int, ...] = 1,
 ) -> Tensor:
-    """The sum of the columns at their windows' places: a transposed convolution with the unit filters."""
+    """The sum of the columns at their windows' places, added one by one, so that NaN stays in its place."""
     size, kernel, dilation, padding, stride = (
         _each(value, 2) for value in (output_size, kernel_size, dilation, padding, stride)
     )
-    rows, columns = ((size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2))
+    height, width = size[0] + 2 * padding[0], size[1] + 2 * padding[1]
+    places = Tensor(_columns(height, width, kernel, dilation, stride))
     area = kernel[0] * kernel[1]
     channels = input.shape[-2] // area
-    unit = ops.reshape(ops.eye(area, area, input.dtype), (area, 1, *kernel))
-    operator = ops.Conv2DTranspose(
-        area, kernel, pad_mode="pad", pad=_edges(padding, kernel, dilation), stride=stride, dilation=dilation
-    )
-    y = operator(
-        ops.reshape(input, (-1, area, rows, columns)), unit, (math.prod(input.shape[:-2]) * channels, 1, *size)
-    )
-    return ops.reshape(y, (*input.shape[:-2], channels, *size))
+    columns = ops.reshape(input, (-1, area * input.shape[-1]))
+    if places.shape[0] != columns.shape[1]:
+        raise ValueError(f"fold: {places.shape[0] // area} columns are needed; received {input.shape[-1]}.")
+    image = ops.zeros((columns.shape[0], height * width), input.dtype)
+    image = ops.tensor_scatter_elements(image, ops.broadcast_to(places, columns.shape), columns, 1, "add")
+    image = ops.reshape(image, (*input.shape[:-2], channels, height, width))
+    return image[..., padding[0] : height - padding[0], padding[1] : width - padding[1]]
+
+
+@ops.constexpr
+def _columns(height: int, width: int, kernel: tuple, dilation: tuple, stride: tuple) -> tuple[int, ...]:
+    """Of each element of the columns its place in the padded image."""
+    axes = [
+        np.arange(k)[:, None] * d + np.arange(0, length - d * (k - 1), s)
+        for length, k, d, s in zip((height, width), kernel, dilation, stride, strict=True)
+    ]
+    return tuple((axes[0][:, None, :, None] * width + axes[1][None, :, None, :]).ravel().tolist())
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -264,6 +274,10 @@ def interpolate(
     """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear or bicubic."""
     if antialias or mode == "area":
         raise ValueError("antialias and mode area are not available.")
+    if mode not in ("nearest", "nearest-exact") and not input.is_floating_point():
+        raise TypeError(
+            f"interpolate: whole numbers are resized by the nearest only; received {input.dtype} and mode {mode}. Cast to float32 and round what comes out."
+        )
     count = input.ndim - 2
     factors = None if scale_factor is None else _each(scale_factor, count)
     sizes = (
