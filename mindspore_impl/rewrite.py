@@ -52,6 +52,8 @@ def carry_out(model: nn.Cell, edits: Iterable[Edit], values: Mapping[str, np.nda
         parent, name = places[edit.path]
         layer = layer_of(edit)(getattr(parent, name), edit, values)
         setattr(parent, name, layer)
+        if isinstance(parent, nn.SequentialCell):
+            parent.cell_list = tuple(parent.name_cells().values())  # what it calls, which setting an attribute leaves
         built.append(layer)
     return built
 
