@@ -11,7 +11,8 @@ from mindspore_impl.shims.arithmetic import minimum, number
 from mindspore_impl.shims.checks import check_indices, check_reduction, check_values
 from mindspore_impl.shims.network import pairwise_distance
 from mindspore_impl.shims.pointwise import fine, floating, single
-from mindspore_impl.shims.reduction import _mean, total
+from mindspore_impl.shims.reduction import _larger, _mean, total
+from mindspore_impl.shims.softmax import log_softmax
 
 __all__ = [
     "binary_cross_entropy",
@@ -141,15 +142,42 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross entropy of softmax(input), of class indices or probabilities. In a graph a class that does not exist is not refused, and gives NaN."""
+    """Cross entropy of softmax(input), of class indices or probabilities, with logarithms in float64 on the CPU, where the kernel is off by 1 % near
+    probability 1 and loses NaN. In a graph a class that does not exist is not refused, and gives NaN."""
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1]; received {label_smoothing}.")
+    check_reduction(reduction)
+    axis = 0 if input.ndim == 1 else 1
+    logarithms, share = log_softmax(input, axis), number(label_smoothing, input)
+    classes = input.shape[axis]
     if target.is_floating_point():
-        check_reduction(reduction)
-        return ops.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
-    known, wrong = _classes("cross_entropy", input, target, ignore_index)
-    found = ops.cross_entropy(input, known, weight, ignore_index, reduction, label_smoothing)
-    return _poisoned(found, wrong, reduction)
+        wanted = target if label_smoothing == 0.0 else target * (1.0 - share) + share / classes
+        losses = -total(wanted * _weighed(logarithms, weight, axis), axis)
+        return _reduced(losses, "sum") / _larger(losses.size, 1) if reduction == "mean" else _reduced(losses, reduction)
+    loss = nll_loss(logarithms, target, weight, ignore_index=ignore_index, reduction=reduction)
+    if label_smoothing == 0.0:
+        return loss
+    scored = target != ignore_index
+    even = -total(_weighed(logarithms, weight, axis), axis)
+    even = ops.where(scored, even, ops.zeros_like(even))
+    if reduction == "mean":
+        shares = _shares(ops.where(scored, target, ops.zeros_like(target)), scored, weight, even)
+        even = _reduced(even, "sum") / _reduced(shares, "sum")
+    else:
+        even = _reduced(even, reduction)
+    return loss * (1.0 - share) + even * (share / classes)
+
+
+def _weighed(logarithms: Tensor, weight: Tensor | None, axis: int) -> Tensor:
+    if weight is None:
+        return logarithms
+    return logarithms * ops.reshape(weight, tuple([-1 if i == axis else 1 for i in range(logarithms.ndim)]))
+
+
+def _shares(known: Tensor, scored: Tensor, weight: Tensor | None, like: Tensor) -> Tensor:
+    """The weight of each label, 0 where it is not scored."""
+    shares = ops.ones_like(like) if weight is None else ops.reshape(ops.gather(weight, known, 0), like.shape)
+    return ops.where(scored, shares, ops.zeros_like(shares))
 
 
 def nll_loss(
@@ -160,8 +188,7 @@ def nll_loss(
     scored = target != ignore_index
     known, axis = ops.where(scored, known, ops.zeros_like(known)), 0 if input.ndim == 1 else 1
     picked = -ops.squeeze(ops.gather_elements(input, axis, ops.expand_dims(known, axis)), axis)
-    shares = ops.ones_like(picked) if weight is None else ops.reshape(ops.gather(weight, known, 0), picked.shape)
-    shares = ops.where(scored, shares, ops.zeros_like(shares))
+    shares = _shares(known, scored, weight, picked)
     losses = ops.where(scored, picked * shares, ops.zeros_like(picked))  # NaN elsewhere does not count
     if reduction == "mean":
         return _poisoned(_reduced(losses, "sum") / _reduced(shares, "sum"), wrong, reduction)

@@ -67,6 +67,7 @@ SPECIAL_QUOTIENTS = (
     forward_only(values(5.0, -5.0, 5.0, -5.0), values(float("inf"), float("inf"), float("-inf"), float("-inf"))),
     forward_only(values(5.0, 0.0, float("inf"), float("nan")), values(0.0, 0.0, 2.0, 2.0)),
 )
+NAN = float("nan")
 ZERO = values(1.0, 0.0, dtype="int64")
 BY_ZERO = (case(integers(2), ZERO), case(integers(2), 0))
 GRAPH = "integers divided by 0 are refused, in a graph they give the lowest or the largest integer"
@@ -149,7 +150,11 @@ ROWS = (
     _DIV,
     alias(_DIV, "torch.divide"),
     alias(
-        _DIV, "torch.true_divide", refusals=(), cases=tuple(c for c in _DIV.cases if "rounding_mode" not in c.keywords)
+        _DIV,
+        "torch.true_divide",
+        refusals=(),
+        adaptation="whole numbers give float32",
+        cases=tuple(c for c in _DIV.cases if "rounding_mode" not in c.keywords),
     ),
     float_row("rsub", ALPHA, "rounding", "other - alpha input"),
     float_row(
@@ -186,6 +191,7 @@ ROWS = (
             *binary(infinite=False, numbers=False),
             forward_only(values(0.0, -0.0, 0.0, -0.0), values(1.0, 1.0, -1.0, -1.0)),
             *ORIGIN,
+            forward_only(values(NAN, 1.0, NAN, 0.0), values(1.0, NAN, NAN, 0.0)),
         ),
         "transcendental",
         "promotion; the gradient in the origin is 0, where the kernel's is NaN",

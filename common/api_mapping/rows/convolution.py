@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.arrays import boolean, integers, normal, strided
+from common.api_mapping.arrays import boolean, integers, normal, strided, values
 from common.api_mapping.doubles import doubled
 from common.api_mapping.row import Row, case, forward_only
 
@@ -141,6 +141,7 @@ ROWS = doubled(
                 case(normal(2, 27, 12), (5, 6), 3),
                 case(normal(2, 18, 6), output_size=(5, 6), kernel_size=(2, 3), dilation=2, padding=1, stride=2),
                 case(normal(8, 16), 5, 2),
+                forward_only(values(*[1.0, 2.0, float("nan"), 4.0] * 16, shape=(4, 16)), 5, 2),
             ),
             "rounding",
             adaptation="the columns are added one by one, so that NaN stays in its place; ops takes the size as a tensor",
