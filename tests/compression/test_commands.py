@@ -26,7 +26,7 @@ from common.training.opening import open_model
 from common.training.progress import Progress
 from common.training.run import train
 from common.training.rundir import RunDirectory
-from tests.support import assert_identical, assert_near, build_engine, plan_for
+from tests.support import assert_identical, assert_near, build_engine, make_batch, plan_for, tiny_spec
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch]
 BACKENDS = ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
@@ -218,3 +218,23 @@ def test_dense_writes_what_transformers_loads(base, tmp_path):
     ours = build_engine(backends.load("pytorch"), spec, plan_for(spec, (), "full")).eval_step(batch).outputs["logits"]
     assert_near(ours, theirs, 1e-5, absolute=True)
     assert report.after < report.before
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_language_model_folder_is_compressed_without_naming_its_task(small, backend, tmp_path, capsys):
+    spec = tiny_spec("gpt2", vocab_size=400)
+    save_pretrained(tmp_path / "gpt2", spec, spec.arrays)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "gpt2" / name).write_bytes((small / name).read_bytes())
+    arguments = ["--with", "svd", "--set", "rank=3", "--targets", "*.c_attn", "*.c_fc", "wpe"]
+    assert main(["compress", str(tmp_path / "gpt2"), *arguments, "-o", str(tmp_path / "out")]) == 0
+    assert "transformer.h.0.attn.c_attn" in capsys.readouterr().out
+    loaded = open_model(tmp_path / "out").spec
+    assert {edit.module.kind.name for edit in loaded.edits} == {"transposed_linear", "embedding"}
+    batch, last = make_batch("gpt2", [5, 3]), np.array([4, 2], np.int32)
+    half = backends.load(backend)
+    ours, theirs = (
+        build_engine(half, model, plan_for(model, (), "full")).logits_at(batch, last)
+        for model in (loaded, dense(loaded))
+    )
+    assert_near(ours, theirs, 1e-5, absolute=True)
