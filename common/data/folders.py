@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from common.data.conll import read_conll
 from common.data.readers import EXTENSIONS, Table, read_labelled_lines, read_separated, read_table, read_text
 from common.data.registry import DatasetEntry
 from common.errors import InputError
@@ -22,6 +23,9 @@ _SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})")
 def expected_files(entry: DatasetEntry) -> str:
     """The file names looked for, for messages."""
     names = "; ".join(f"{split}: {' or '.join(_STEMS[split])}" for split in entry.splits)
+    if entry.files:
+        published = "; ".join(f"{split}: {pattern}" for split, pattern in entry.files.items())
+        return f"{published}. Or {names} (with the extension {', '.join(EXTENSIONS)}, or in shards)"
     return f"{names} (with the extension {', '.join(EXTENSIONS)}, or in shards like train-00000-of-00001.parquet)"
 
 
@@ -44,6 +48,10 @@ def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
 
 def _find(entry: DatasetEntry, folder: Path, split: str) -> list[Path]:
     """Files of one split, in shard order; the hub puts them in a subfolder of its own."""
+    published = sorted(folder.glob(entry.files[split])) if split in entry.files else []
+    if published:
+        _check_unambiguous(published, split)
+        return published
     for place in (
         folder,
         folder / "data",
@@ -84,6 +92,8 @@ def _check_unambiguous(candidates: list[Path], split: str) -> None:
 
 
 def _read(entry: DatasetEntry, path: Path) -> Table:
+    if entry.word_lines and path.suffix.lower() not in (".csv", ".json", ".jsonl", ".parquet"):
+        return read_conll(path, entry.columns, entry.separator)
     if entry.separator is None or path.suffix.lower() not in (".txt", ".tsv"):
         return read_table(path)
     if entry.label_first:

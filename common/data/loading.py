@@ -17,7 +17,7 @@ import numpy as np
 
 from common.config.schema import DataConfig
 from common.data.folders import expected_files, read_folder
-from common.data.readers import Table, read_table
+from common.data.readers import Table, published_classes, read_table
 from common.data.registry import DATASETS, FILES, SPLITS, DatasetEntry
 from common.data.roles import DEFAULT_COLUMNS, Reading
 from common.errors import InputError, nearest
@@ -140,8 +140,12 @@ def _check_request(config: DataConfig, entry: DatasetEntry, task: Task) -> None:
 def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
     import datasets
 
+    if not entry.hub:
+        raise InputError(
+            f"Data set {name} is read from a folder. Give --data-dir FOLDER, which should hold {expected_files(entry)}."
+        )
     try:
-        loaded = datasets.load_dataset(entry.hub, entry.hub_config)
+        loaded = datasets.load_dataset(entry.hub, entry.hub_config, revision=entry.hub_revision)
     except (
         Exception
     ) as error:  # the hub client raises errors of many libraries; all mean that the data could not be had
@@ -155,7 +159,14 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
             f"Data set {entry.hub} on the hub should have the splits {', '.join(entry.splits)}; it has {', '.join(loaded)}."
         )
     return {
-        split: [Table(f"{entry.hub} ({split})", loaded[split].to_dict(), range(1, len(loaded[split]) + 1))]
+        split: [
+            Table(
+                f"{entry.hub} ({split})",
+                loaded[split].to_dict(),
+                range(1, len(loaded[split]) + 1),
+                published_classes(loaded[split].features.to_dict()),
+            )
+        ]
         for split in SPLITS
         if split in loaded
     }
