@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from common.adaptation import Plan, resolve
-from common.backend import IGNORE, Batch
+from common.backend import Batch
 from common.config import ExperimentConfig, load_config
 from common.data import BatchPlan
 from common.errors import InputError, nearest
-from common.models import ModelSpec, load_model_spec
+from common.methods import METHODS
+from common.methods.plan import Plan
+from common.models.loading import load_model_spec
+from common.models.specs import ModelSpec
+from common.tasks import TASKS
+from common.tasks.example import example_batch
 from common.training.assembly import encode_split, prepare
 
 __all__ = ["CASES", "MODEL", "Case", "PlainPlan", "load_case"]
@@ -100,13 +104,15 @@ def load_case(request: Mapping[str, Any], bucketed: bool = True) -> Case:
         return _of_data(name, config, bucketed)
     spec = _spec(config)
     rows, length = request.get("size") or shape.size
-    batches = [_random_batch(spec, rows, length, seed) for seed in range(request.get("count", 4))]
-    return Case(name, config, spec, resolve(config.adaptation, spec), batches, batches[0])
+    batches = [example_batch(spec, [length] * rows, f"bench|{number}") for number in range(request.get("count", 4))]
+    return Case(
+        name, config, spec, METHODS.get(config.adaptation.method).plan(config.adaptation, spec), batches, batches[0]
+    )
 
 
 def _spec(config: ExperimentConfig) -> ModelSpec:
-    labels = ("negative", "positive") if config.model.task == "sequence-classification" else None
-    return load_model_spec(config.model, labels, 1, None, config.seed)
+    labels = TASKS.get(config.model.task).example_labels()
+    return load_model_spec(config.model, labels and labels[:2], 1, None, config.seed)
 
 
 def _of_data(name: str, config: ExperimentConfig, bucketed: bool) -> Case:
@@ -117,15 +123,3 @@ def _of_data(name: str, config: ExperimentConfig, bucketed: bool) -> Case:
     plan = ours if bucketed else PlainPlan(encoded, *sizes, 1, config.seed)
     [check] = next(ours.epoch(0))
     return Case(name, config, inputs.spec, inputs.plan, [batch for [batch] in plan.epoch(0)], check)
-
-
-def _random_batch(spec: ModelSpec, rows: int, length: int, seed: int) -> Batch:
-    """Random tokens, every position real."""
-    random = np.random.default_rng(seed)
-    ids = random.integers(1, spec.config["vocab_size"], (rows, length)).astype(np.int32)
-    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    if spec.family == "bert":
-        batch["token_type_ids"] = np.zeros_like(ids)
-    if spec.task == "language-modeling":
-        return batch | {"labels": np.concatenate([ids[:, 1:], np.full((rows, 1), IGNORE, np.int32)], 1)}
-    return batch | {"labels": random.integers(0, spec.config["num_labels"], rows).astype(np.int32)}

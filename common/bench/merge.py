@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from common.adaptation import initial_values, resolve
-from common.adaptation.merge import merged_weight
-from common.adaptation.peft_format import load_adapter, save_adapter
-from common.adaptation.plan import Plan
+from common.artifacts import storage
 from common.bench.rounds import median
 from common.bench.settings import Settings, say
-from common.config.schema import AdaptationConfig, TargetConfig
-from common.models import ModelSpec, gpt2
+from common.config import load_config
+from common.methods import METHODS
+from common.methods.merge import merged_weight
+from common.methods.plan import Plan
+from common.models.loading import outline
+from common.models.specs import ModelSpec
 
 __all__ = ["measure_merge"]
 
 _XL = {"n_layer": 48, "n_embd": 1600, "n_head": 25}
-_TARGETS = ("*.attn.c_attn", "*.attn.c_proj", "*.mlp.c_fc", "*.mlp.c_proj")
 _COPY = 2**28  #: bytes of the copy that the bandwidth is measured by
 
 
@@ -32,16 +32,17 @@ def measure_merge(settings: Settings, layers: int | None = None) -> dict[str, An
     A merge moves the weight twice, read and written, and the adapter once; a load moves the adapter. The bandwidth is that of a NumPy copy, read and written.
     """
     spec, plan = _model(layers or _XL["n_layer"])
-    adapter = {name: np.asarray(array, np.float32) + 0.01 for name, array in initial_values(plan, 0).items()}
+    adapter = {name: np.asarray(array, np.float32) + 0.01 for name, array in plan.initial_values(0).items()}
     small = sum(array.nbytes for array in adapter.values())
-    weights = 4 * sum(step.in_features * step.out_features for step in plan.steps)
+    weights = 4 * sum(edit.module.in_features * edit.module.out_features for edit in plan.edits)
+    kept = storage(plan.artifact)
     samples: dict[str, list[float]] = {"copy": [], "merge": [], "load": []}
     with tempfile.TemporaryDirectory() as folder:
-        save_adapter(Path(folder), plan, spec, adapter, {})
+        kept.save(Path(folder), plan, spec, adapter, {})
         for number in range(1, settings.rounds + 1):
             samples["copy"].append(_seconds(_copier()))
             samples["merge"].append(_merge(plan, adapter))
-            samples["load"].append(_seconds(lambda: load_adapter(Path(folder), plan, spec)))
+            samples["load"].append(_seconds(lambda: kept.load(Path(folder), plan, spec)))
             say(
                 f"round {number} of {settings.rounds}: "
                 + ", ".join(f"{name} {values[-1]:.3f}" for name, values in samples.items())
@@ -56,29 +57,22 @@ def measure_merge(settings: Settings, layers: int | None = None) -> dict[str, An
             "bytes": moved,
             "fraction": median(fractions),
         }
-    about = {"layers": layers or _XL["n_layer"], "parameters": spec.parameter_count(), "matrices": len(plan.steps)}
+    about = {"layers": layers or _XL["n_layer"], "parameters": spec.parameter_count(), "matrices": len(plan.edits)}
     return {"model": about, "copy_bytes_per_second": median(bandwidth), "operations": operations}
 
 
 def _model(layers: int) -> tuple[ModelSpec, Plan]:
-    config = {**gpt2.DEFAULTS, **_XL, "n_layer": layers}
-    spec = ModelSpec(
-        "gpt2", "language-modeling", config, gpt2.modules(config, "language-modeling"), (), {}, "bench", "bench"
-    )
-    return spec, resolve(
-        AdaptationConfig("lora", tuple(map(TargetConfig, _TARGETS)), (), 8, 16.0, 0.0, False, "none"), spec
-    )
+    config = load_config("gpt2_wikitext2", ["adaptation={method: lora, rank: 8, alpha: 16, targets: [all-linear]}"])
+    spec = outline(str(config.model.config["model_type"]), config.model.task, {**_XL, "n_layer": layers})
+    return spec, METHODS.get(config.adaptation.method).plan(config.adaptation, spec)
 
 
 def _merge(plan: Plan, adapter: dict[str, np.ndarray]) -> float:
-    """Seconds of the merges alone: weights of one module exist at a time, and drawing them does not count."""
-    random, total = np.random.default_rng(0), 0.0
-    for step in plan.steps:
-        shape = (
-            (step.in_features, step.out_features) if step.kind == "conv1d" else (step.out_features, step.in_features)
-        )
-        weight = random.standard_normal(shape, np.float32)
-        total += _seconds(lambda weight=weight, step=step: merged_weight(step, weight, adapter))
+    """Seconds of the merges alone: weights of one module exist at a time, and making them does not count."""
+    random, total, method = np.random.default_rng(0), 0.0, METHODS.get(plan.method)
+    for edit in plan.edits:
+        weight = random.standard_normal(edit.module.kind.weight(edit.module), np.float32)
+        total += _seconds(lambda weight=weight, edit=edit: merged_weight(weight, method.delta(edit, adapter)))
     return total
 
 

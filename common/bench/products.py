@@ -11,11 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from common.adaptation import Plan
-from common.adaptation.plan import PlanStep
-from common.backend import IGNORE, Batch
+from common.backend import Batch
+from common.edits import Edit
 from common.errors import InputError
-from common.models import ModelSpec
+from common.methods.plan import Plan
+from common.models import FAMILIES
+from common.models.family import EACH
+from common.models.modules import ATTENTION, ModuleSpec
+from common.models.specs import ModelSpec
+from common.tasks import TASKS
 
 __all__ = ["Product", "flops", "step_products"]
 
@@ -41,17 +45,18 @@ def flops(products: Counter[Product]) -> int:
 
 
 def step_products(spec: ModelSpec, plan: Plan, batch: Batch) -> Counter[Product]:
-    """The products of one step on one batch, with multiplicities.
+    """The products of one step on one batch, with multiplicities, from the modules of the model in their order.
 
     Raises:
-        InputError: the family is not counted here.
+        InputError: the family's modules are read off a network, so that their order and attention are not known.
     """
-    if spec.family not in _FAMILIES:
+    if spec.layout is None:
         raise InputError(
-            f"The limit is known for {', '.join(_FAMILIES)}; received {spec.family}. Leave it out with --no-limit."
+            f"The roofline is known for {', '.join(FAMILIES.names())}; received {spec.family}. Leave it out with --no-limit."
         )
     count = _Count(spec, plan, *batch["input_ids"].shape)
-    _FAMILIES[spec.family](count, int((batch["labels"] != IGNORE).sum()))
+    needs = _backbone(count)
+    _head(count, TASKS.get(spec.task).targets(batch), needs)
     return count.products
 
 
@@ -62,8 +67,8 @@ class _Count:
         self.spec, self.config, self.rows, self.length = spec, spec.config, rows, length
         self.tokens = rows * length
         self.products: Counter[Product] = Counter()
-        self.steps = {step.path: step for step in plan.steps}
-        self.trained = plan.trained
+        self.edits = {edit.path: edit for edit in plan.edits}
+        self.trained = {parameter.name for parameter in plan.unfrozen}
 
     def add(self, rows: int, inner: int, columns: int, batch: int = 1) -> None:
         self.products[Product(batch, rows, inner, columns)] += 1
@@ -78,32 +83,40 @@ class _Count:
             self.add(tokens, outputs, inputs)
         if f"{path}.weight" in self.trained:
             self.add(outputs, tokens, inputs)
-        step = self.steps.get(path)
-        if step:
-            self._lora(step, tokens, needs)
-        return needs or step is not None or self.trains(path)
+        edit = self.edits.get(path)
+        if edit:
+            self._lora(edit, tokens, needs)
+        return needs or edit is not None or self.trains(path)
 
-    def _lora(self, step: PlanStep, tokens: int, needs: bool) -> None:
-        rank = step.arguments.rank
-        stacked = len(step.ranges) * rank
-        self.add(tokens, step.in_features, stacked)
-        for start, stop in step.ranges:
+    def _lora(self, edit: Edit, tokens: int, needs: bool) -> None:
+        rank = edit.arguments.rank
+        stacked = len(edit.arguments.ranges) * rank
+        self.add(tokens, edit.module.in_features, stacked)
+        for start, stop in edit.arguments.ranges:
             self.add(tokens, rank, stop - start)  # times B
             self.add(tokens, stop - start, rank)  # gradient of what A gives
             self.add(stop - start, tokens, rank)  # gradient of B
-        self.add(stacked, tokens, step.in_features)  # gradient of A
+        self.add(stacked, tokens, edit.module.in_features)  # gradient of A
         if needs:
-            self.add(tokens, stacked, step.in_features)
+            self.add(tokens, stacked, edit.module.in_features)
+
+    def tied(self, module: ModuleSpec, rows: int, needs: bool) -> None:
+        """An output whose weight is that of an embedding."""
+        self.add(rows, module.in_features, module.out_features)
+        if needs:
+            self.add(rows, module.out_features, module.in_features)
+        if f"{module.tied_to}.weight" in self.trained:
+            self.add(module.out_features, rows, module.in_features)
 
     def embedding(self, path: str, tokens: int) -> bool:
         """An embedding looks up; only an adapter multiplies."""
-        step = self.steps.get(path)
-        if step:
-            rank, width = step.arguments.rank, step.out_features
+        edit = self.edits.get(path)
+        if edit:
+            rank, width = edit.arguments.rank, edit.module.out_features
             self.add(tokens, rank, width)
             self.add(tokens, width, rank)
             self.add(width, tokens, rank)
-        return step is not None or self.trains(path)
+        return edit is not None or self.trains(path)
 
     def attention(self, heads: int, hidden: int, queries: int, needs: tuple[bool, bool, bool]) -> bool:
         """Scores and mixing of ``queries`` positions a row; ``needs`` of query, key and value."""
@@ -122,76 +135,67 @@ class _Count:
         return any(needs)
 
 
-def _bert(count: _Count, scored: int) -> None:
-    config, table = count.config, "bert.embeddings"
-    hidden, inner, last = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"] - 1
-    looked_up = [
-        count.embedding(f"{table}.{name}", count.tokens) for name in ("word_embeddings", "token_type_embeddings")
-    ]
-    needs = (
-        any(looked_up)
-        or count.embedding(f"{table}.position_embeddings", count.length)
-        or count.trains(f"{table}.LayerNorm")
-    )
-    for index in range(last + 1):
-        path = f"bert.encoder.layer.{index}"
-        queries = 1 if index == last else count.length
-        positions = count.rows * queries
-        qkv = tuple(count.linear(f"{path}.attention.self.{name}", positions if name == "query" else count.tokens, hidden, hidden, needs)
-                    for name in ("query", "key", "value"))  # fmt: skip
-        mixed = count.attention(config["num_attention_heads"], hidden, queries, qkv)
-        out = count.linear(f"{path}.attention.output.dense", positions, hidden, hidden, mixed)
-        needs = needs or out or count.trains(f"{path}.attention.output.LayerNorm")
-        middle = count.linear(f"{path}.intermediate.dense", positions, hidden, inner, needs)
-        needs = count.linear(f"{path}.output.dense", positions, inner, hidden, middle) or count.trains(
-            f"{path}.output.LayerNorm"
-        )
-    needs = count.linear("bert.pooler.dense", count.rows, hidden, hidden, needs)
-    count.linear("classifier", count.rows, hidden, config["num_labels"], needs)
+def _backbone(count: _Count) -> bool:
+    """Returns whether the final states need a gradient. Residual connections make that true of every layer after the
+    first one that is trained; the projections of an attention share one input."""
+    layout = count.spec.layout
+    head = {module.path for module in count.spec.modules[-len(layout.modules(1, 1)) :]}
+    modules = [module for module in count.spec.modules if module.path not in head]
+    attentions = [module for module in modules if module.kind is ATTENTION]
+    projections = {path for module in attentions for path in module.arguments.projections}
+    last = attentions[-1] if attentions and layout.position != EACH else None
+    needs, positions = False, count.tokens
+    projected: dict[str, tuple[bool, bool, bool]] = {}
+    for module in modules:
+        if module.kind.lookup:
+            rows = count.length if module.arguments == "positions" else count.tokens
+            needs = count.embedding(module.path, rows) or needs
+        elif module.path in projections:
+            single = last is not None and module.path in last.arguments.projections
+            projected[module.path] = _projection(count, module, last if single else None, needs)
+        elif module.kind is ATTENTION:
+            query, key, value = (projected[path][part] for part, path in enumerate(module.arguments.projections))
+            queries = 1 if module is last else count.length
+            needs = count.attention(module.arguments.count, module.in_features, queries, (query, key, value)) or needs
+            positions = count.rows if module is last else positions
+        elif module.kind.matrix:
+            needs = count.linear(module.path, positions, module.in_features, module.out_features, needs) or needs
+        else:
+            needs = needs or count.trains(module.path)
+    return needs
 
 
-def _gpt2(count: _Count, scored: int) -> None:
-    config = count.config
-    hidden, last = config["n_embd"], config["n_layer"] - 1
-    inner, classifies = config["n_inner"] or 4 * hidden, count.spec.task == "sequence-classification"
-    needs = any([count.embedding("transformer.wte", count.tokens), count.embedding("transformer.wpe", count.length)])
-    for index in range(last + 1):
-        path = f"transformer.h.{index}"
-        queries = 1 if classifies and index == last else count.length
-        positions = count.rows * queries
-        entering = needs or count.trains(f"{path}.ln_1")
-        mixed = count.attention(
-            config["n_head"], hidden, queries, _qkv(count, f"{path}.attn.c_attn", hidden, positions, entering)
-        )
-        out = count.linear(f"{path}.attn.c_proj", positions, hidden, hidden, mixed)
-        needs = needs or out
-        middle = count.linear(f"{path}.mlp.c_fc", positions, hidden, inner, needs or count.trains(f"{path}.ln_2"))
-        needs = count.linear(f"{path}.mlp.c_proj", positions, inner, hidden, middle) or needs
-    needs = needs or count.trains("transformer.ln_f")
-    if classifies:
-        count.linear("score", count.rows, hidden, config["num_labels"], needs)
-        return
-    count.add(scored, hidden, config["vocab_size"])
-    if needs:
-        count.add(scored, config["vocab_size"], hidden)
-    if "transformer.wte.weight" in count.trained:
-        count.add(config["vocab_size"], scored, hidden)
-
-
-def _qkv(count: _Count, path: str, hidden: int, queries: int, needs: bool) -> tuple[bool, bool, bool]:
-    """The fused projection: the query for fewer positions where only those are read; which of its three parts need a gradient."""
-    step = count.steps.get(path)
-    if queries == count.tokens:
-        whole = count.linear(path, count.tokens, hidden, 3 * hidden, needs)
+def _projection(count: _Count, module: ModuleSpec, last: ModuleSpec | None, needs: bool) -> tuple[bool, bool, bool]:
+    """A projection of an attention, of which ``last`` reads the query at one position of a row; whether its query, key
+    and value parts need a gradient."""
+    path, inputs, outputs = module.path, module.in_features, module.out_features
+    if not module.slices:
+        alone = last is not None and path == last.arguments.projections[0]
+        return (count.linear(path, count.rows if alone else count.tokens, inputs, outputs, needs),) * 3
+    edit = count.edits.get(path)
+    if last is None:
+        whole = count.linear(path, count.tokens, inputs, outputs, needs)
     else:
-        count.linear(path, count.tokens, hidden, 2 * hidden, needs)
-        count.add(queries, hidden, hidden)
+        width = module.slices[0][2] - module.slices[0][1]
+        count.linear(path, count.tokens, inputs, outputs - width, needs)
+        count.add(count.rows, inputs, width)
         if needs:
-            count.add(queries, hidden, hidden)
-        whole = needs or step is not None or count.trains(path)
-    if needs or count.trains(path) or not whole or step is None:
+            count.add(count.rows, width, inputs)
+        whole = needs or edit is not None or count.trains(path)
+    if needs or count.trains(path) or not whole or edit is None:
         return (whole,) * 3
-    return tuple(any(start <= part * hidden < stop for start, stop in step.ranges) for part in range(3))
+    ranges = edit.arguments.ranges
+    return tuple(any(start <= begin < stop for start, stop in ranges) for _, begin, _ in module.slices)
 
 
-_FAMILIES = {"bert": _bert, "gpt2": _gpt2}
+def _head(count: _Count, targets: int, needs: bool) -> None:
+    """The head at the positions that have a target."""
+    layout = count.spec.layout
+    rows = targets if layout.position == EACH else count.rows
+    for module in count.spec.modules[-len(layout.modules(1, 1)) :]:
+        if not module.kind.matrix:
+            needs = needs or count.trains(module.path)
+        elif not module.tied_to:
+            needs = count.linear(module.path, rows, module.in_features, module.out_features, needs)
+        else:
+            count.tied(module, rows, needs)

@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from itertools import cycle, islice
 from typing import Any
 
-from common.backend import IGNORE
 from common.bench import subjects
 from common.bench.cases import Case, load_case
 from common.bench.memory import Meter
 from common.bench.products import Product, flops, step_products
 from common.errors import TwinloraError
+from common.tasks import TASKS
 
 __all__ = ["Session", "main"]
 
@@ -72,8 +72,9 @@ class Session:
     def count_products(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The unavoidable products of the ``total`` batches to come, for ``limit``."""
         batches = list(islice(cycle(self.case.batches), request["total"]))
-        kinds = Counter((batch["input_ids"].shape, int((batch["labels"] != IGNORE).sum())) for batch in batches)
-        example = {(batch["input_ids"].shape, int((batch["labels"] != IGNORE).sum())): batch for batch in batches}
+        targets = TASKS.get(self.case.spec.task).targets
+        kinds = Counter((batch["input_ids"].shape, targets(batch)) for batch in batches)
+        example = {(batch["input_ids"].shape, targets(batch)): batch for batch in batches}
         self._products: Counter[Product] = Counter()
         self._fastest: dict[Product, float] = {}
         for kind, times in kinds.items():

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.backend.batch import BatchSchema
-from common.data.loading import TextData
 from common.errors import InputError
 from common.files import write_atomic
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from common.config.schema import DataConfig
+    from common.data.loading import TextData
     from common.tasks.task import Task
 
 __all__ = ["Columns", "Encoded", "Ragged", "encode", "tokenize"]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.config.schema import DataConfig
 from common.data.folders import expected_files, read_folder
 from common.data.readers import Table, published_classes, read_table
 from common.data.registry import DATASETS, FILES, SPLITS, DatasetEntry
@@ -25,6 +24,7 @@ from common.errors import InputError, nearest
 if TYPE_CHECKING:
     import datasets
 
+    from common.config.schema import DataConfig
     from common.tasks.task import Task
 
 __all__ = ["TextData", "load_dataset"]

@@ -93,19 +93,26 @@ def peft_missing() -> list[str]:
 def peft_logits(run: Path) -> PeftLogits:
     """Have PEFT load the adapter of ``run`` into the base model that ``transformers`` loads, and compute the held-out logits."""
     from common import backend
+    from common.methods import METHODS
     from common.training.rundir import RunDirectory
 
     directory = RunDirectory(run)
     config = directory.read_config()
     batch, last = held_out_batch(config, _tokenizer(directory))
-    return PeftLogits(*backend.load("pytorch").peft_logits(config.model.source, directory.best("lora"), batch, last))
+    adapter = directory.best(METHODS.get(config.adaptation.method).artifact)
+    return PeftLogits(*backend.load("pytorch").peft_logits(config.model.source, adapter, batch, last))
 
 
 def held_out_batch(config: Any, tokenizer: Any) -> tuple[Any, np.ndarray]:
     """The first evaluation batch of the validation split, and the last real position of each of its rows ``(rows,)`` int32."""
     from common.data import encode, evaluation_batches, load_dataset
+    from common.models import FAMILIES
+    from common.models.checkpoint import locate, read_config
+    from common.tasks import TASKS
 
-    encoded = encode(load_dataset(config.data, config.model.task), "validation", tokenizer, config.data, "gpt2")
+    task = TASKS.get(config.model.task)
+    schema = task.schema(FAMILIES.get(read_config(locate(config.model.source))["model_type"]))
+    encoded = encode(load_dataset(config.data, task), "validation", tokenizer, config.data, task, schema)
     _, batch = next(
         iter(evaluation_batches(encoded, config.training.evaluation_batch_size, config.data.length_multiple))
     )

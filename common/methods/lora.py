@@ -150,6 +150,10 @@ class Lora(Method):
             )
         return LoraArguments(rank, alpha, options.dropout, options.rank_stabilized, found.slices)
 
+    def example(self, targets: tuple[str, ...]) -> LoraOptions:
+        """Rank 8 of the usual targets."""
+        return LoraOptions(self.name, tuple(map(Target, targets)), rank=8, alpha=16.0)
+
     def delta(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """scaling * B A in the layout of the module's stored weight."""
         scaling = edit.arguments.scaling

@@ -55,6 +55,14 @@ class Method:
         """
         raise NotImplementedError
 
+    def example(self, targets: tuple[str, ...]) -> MethodOptions:
+        """Options for a small network, for parity suites and tests.
+
+        Args:
+            targets: the family's usual ones.
+        """
+        return self.Options(self.name)
+
     def delta(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
         """Two float64 matrices whose product is what ``edit`` adds to its module's weight, in the weight's layout; None
         where the edit cannot be merged into a weight."""

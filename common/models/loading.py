@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common import backend
-from common.config.schema import ModelConfig
 from common.errors import InputError, nearest
 from common.models import FAMILIES, Family
 from common.models.checkpoint import canonical_names, fingerprint, locate, read_checkpoint, read_config
@@ -18,7 +17,10 @@ from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.tasks import TASKS, Task
 
-__all__ = ["load_model_spec"]
+if TYPE_CHECKING:
+    from common.config.schema import ModelConfig
+
+__all__ = ["load_model_spec", "outline"]
 
 
 def load_model_spec(
@@ -95,6 +97,16 @@ def _assemble(
         source=config.source,
         new_parameters=tuple(fresh) if folder else (),
     )
+
+
+def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tuple[str, ...] | None = None) -> ModelSpec:
+    """The modules of a model without any array, for counts and plans of models that are never built."""
+    family, found = FAMILIES.get(model_type), TASKS.get(task)
+    complete = {**family.DEFAULTS, **entries, **found.entries(labels)}
+    layout, backbone = found.layout(family, complete), family.backbone(complete)
+    head = layout.modules(backbone.width, complete["vocab_size"] if layout.tied_to else complete["num_labels"])
+    modules, schema = (*backbone.modules, *head), found.schema(family)
+    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout)
 
 
 def _of_new_vocabulary(

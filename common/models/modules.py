@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
@@ -26,7 +26,7 @@ class Kind:
     """What a module computes, as far as edits and counts must know."""
 
     name: str
-    weight: Callable[[ModuleSpec], tuple[int, ...] | None]  #: shape of its weight; None without one
+    weight: Callable[[ModuleSpec], tuple[int, ...] | None] = field(repr=False)  #: shape of its weight, or None
     matrix: bool = False  #: it multiplies by its weight, so that a low-rank update fits
     lookup: bool = False  #: its input is ids and its weight a table of rows
     transposed: bool = False  #: the weight is stored ``(in, out)``

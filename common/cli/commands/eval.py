@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     config = trained.config
     directory = str(Path(args.data_dir).expanduser().resolve()) if args.data_dir else config.data.directory
     section = dataclasses.replace(config.data, directory=directory)
-    data = load_dataset(section, config.model.task)
+    data = load_dataset(section, trained.task)
     if args.split in data.unlabelled:
         raise InputError(
             f"The labels of the {args.split} split of {section.name} were not published, so it cannot be scored. Use --split validation."
@@ -42,10 +42,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(
             f"The run was trained on the labels {trained.labels}, but this data set has {data.label_names}. Give the data it was trained on."
         )
-    encoded = encode(data, args.split, trained.tokenizer, section, trained.spec.family)
+    encoded = encode(data, args.split, trained.tokenizer, section, trained.task, trained.spec.schema)
     engine = load_engine(trained, args.backend, args.device)
-    print(
-        json.dumps(
-            evaluate(engine, encoded, config.model.task, config.training.evaluation_batch_size, section.length_multiple)
-        )
-    )
+    size, multiple = config.training.evaluation_batch_size, section.length_multiple
+    print(json.dumps(evaluate(engine, encoded, size, multiple)))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from common.cli import options
 
 if TYPE_CHECKING:
-    from common.adaptation import Plan
     from common.config import ExperimentConfig
-    from common.models import ModelSpec
+    from common.methods.plan import Plan
+    from common.models.specs import ModelSpec
     from common.training.assembly import Inputs
 
 __all__ = ["add_parser", "run"]
@@ -52,21 +52,18 @@ def run(args: argparse.Namespace) -> None:
 def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec, Plan]:
     """The model and plan with the registered labels; ``error`` again where only the data can tell (labels, a trained tokenizer)."""
     from common.data import DATASETS, load_tokenizer
+    from common.tasks import TASKS
     from common.training.assembly import describe
 
     source = config.model.tokenizer or config.model.source
     entry = DATASETS.get(config.data.name)
-    if (
-        entry is None
-        or source.startswith("bpe:")
-        or (entry.kind == "classification") != (config.model.task == "sequence-classification")
-    ):
+    if entry is None or source.startswith("bpe:") or not TASKS.get(config.model.task).fits(entry.roles):
         raise error
     return describe(config, entry.label_names, load_tokenizer(source))
 
 
 def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
-    from common.adaptation import coverage_table
+    from common.methods.coverage import coverage_table
 
     count = spec.parameter_count()
     print(

@@ -20,9 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> None:
     """Write config.json, model.safetensors and the tokenizer; needs no framework."""
-    from common.adaptation import merge_arrays
     from common.errors import InputError
-    from common.models import save_pretrained
+    from common.methods.merge import merge_arrays
+    from common.models.checkpoint import save_pretrained
 
     if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         raise InputError(

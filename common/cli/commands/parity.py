@@ -16,7 +16,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser = subparsers.add_parser(
         "parity", help="prove that both frameworks compute the same", description=text, allow_abbrev=False
     )
-    parser.add_argument("level", metavar="LEVEL", help="ops, layers, models, training or all")
+    parser.add_argument(
+        "level",
+        metavar="LEVEL",
+        help="ops, layers, models, training, all of these, or members: every family, task and method in small",
+    )
     options.add_experiment(parser, required=False)
     options.add_suite(parser)
     parser.add_argument(

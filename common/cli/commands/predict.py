@@ -7,12 +7,8 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from common.cli import options
-
-if TYPE_CHECKING:
-    from common.training.assembly import Trained
 
 __all__ = ["add_parser", "run"]
 
@@ -35,19 +31,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print one line for each line of input: label TAB probability, or the continuation."""
+    """Print one line for each line of input."""
     from common.training.assembly import load_engine
     from common.training.generation import Sampling
 
     trained = options.trained(args)
-    sampling = Sampling(args.max_new_tokens, args.temperature, args.seed)
+    sampling = {"max_new_tokens": args.max_new_tokens, "temperature": args.temperature, "seed": args.seed}
+    Sampling(**sampling)  # refuses what does not fit before the model is loaded
     engine = load_engine(trained, args.backend, args.device)
-    for batch in _batches(trained.config.training.evaluation_batch_size):
-        results = (
-            _labels(trained, engine, batch) if trained.labels else _continuations(trained, engine, batch, sampling)
-        )
-        for plain, full in results:
-            print(json.dumps(full, ensure_ascii=False) if args.json else plain, flush=True)
+    for lines in _batches(trained.config.training.evaluation_batch_size):
+        rows = [trained.task.parse(line) for line in lines]
+        for answer in trained.task.predict(trained, engine, rows, sampling):
+            print(json.dumps(dict(answer.full), ensure_ascii=False) if args.json else answer.plain, flush=True)
 
 
 def _batches(size: int) -> Iterator[list[str]]:
@@ -61,26 +56,3 @@ def _batches(size: int) -> Iterator[list[str]]:
             yield group
     except UnicodeDecodeError as error:
         raise InputError(f"Standard input must be UTF-8 text: {error}.") from error
-
-
-def _labels(trained: Trained, engine: Any, texts: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    import numpy as np
-
-    from common.training.prediction import probabilities
-
-    for text, row in zip(texts, probabilities(trained, engine, texts), strict=True):
-        best = int(np.argmax(row))
-        scores = {label: round(float(p), 6) for label, p in zip(trained.labels, row, strict=True)}
-        yield (
-            f"{trained.labels[best]}\t{row[best]:.4f}",
-            {"text": text, "label": trained.labels[best], "probabilities": scores},
-        )
-
-
-def _continuations(
-    trained: Trained, engine: Any, prompts: list[str], sampling: Any
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    from common.training.prediction import continuations
-
-    for prompt, continuation in zip(prompts, continuations(trained, engine, prompts, sampling), strict=True):
-        yield continuation, {"prompt": prompt, "continuation": continuation}

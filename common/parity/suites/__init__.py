@@ -8,7 +8,7 @@ from typing import Any
 
 from common.errors import InputError, nearest
 from common.parity.cases import Suite
-from common.parity.suites import layers, models, ops, recorded, training
+from common.parity.suites import layers, members, models, ops, recorded, training
 
 __all__ = ["LEVELS", "SUITES", "build"]
 
@@ -18,6 +18,7 @@ SUITES: Mapping[str, Callable[[Mapping[str, Any]], tuple]] = {
     "layers": layers.cases,
     "models": models.cases,
     "training": training.cases,
+    "members": members.cases,
     "recorded": recorded.cases,
 }
 

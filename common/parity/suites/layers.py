@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from common.adaptation import LoraArguments, PlanStep
 from common.api_mapping.arrays import draw, integers, normal, uniform
 from common.backend import IGNORE
+from common.edits import Edit
+from common.methods.lora import LoraArguments, edit_of
+from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR, Kind, ModuleSpec
 from common.parity.cases import Arrays, Case, Host, UnsupportedError
 
 __all__ = ["cases"]
@@ -25,42 +27,29 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
 
 def _lora() -> list[Case]:
     found = []
-    for kind in ("linear", "conv1d"):
+    for kind in (LINEAR, TRANSPOSED_LINEAR):
         for label, slices in SLICES.items():
             for stabilized in (False, True) if label == "whole" else (False,):
-                step = PlanStep("layer", "lora", kind, IN, OUT, LoraArguments(RANK, 8.0, 0.0, stabilized, slices))
-                name = f"lora-{kind}/{label}{'-stabilized' if stabilized else ''}"
-                found.append(_case(name, "lora", {"x": normal(TOKENS, IN), **_weights(step)}, step=step))
-    step = PlanStep("layer", "lora", "linear", IN, OUT, LoraArguments(RANK, 8.0))
-    found.append(
-        _case(
-            "lora-linear/large-inputs",
-            "lora",
-            {"x": uniform(TOKENS, IN, low=-1e3, high=1e3), **_weights(step)},
-            step=step,
-        )
-    )
-    found.append(_case("lora-linear/one-token", "lora", {"x": normal(1, IN), **_weights(step)}, step=step))
-    step = PlanStep("layer", "lora", "embedding", IN, OUT, LoraArguments(RANK, 8.0))
-    found.append(
-        _case(
-            "lora-embedding/repeated-ids",
-            "lora",
-            {"x": integers(3, 8, low=0, high=IN, dtype="int32"), **_weights(step)},
-            step=step,
-        )
-    )
+                edit = _edit(kind, LoraArguments(RANK, 8.0, 0.0, stabilized, slices))
+                name = f"{edit.layer}-{kind.name}/{label}{'-stabilized' if stabilized else ''}"
+                found.append(_case(name, "edit", {"x": normal(TOKENS, IN), **_weights(edit)}, edit=edit))
+    edit = _edit(LINEAR, LoraArguments(RANK, 8.0))
+    large, one = uniform(TOKENS, IN, low=-1e3, high=1e3), normal(1, IN)
+    for label, x in (("large-inputs", large), ("one-token", one)):
+        found.append(_case(f"{edit.layer}-{LINEAR.name}/{label}", "edit", {"x": x, **_weights(edit)}, edit=edit))
+    edit = _edit(EMBEDDING, LoraArguments(RANK, 8.0))
+    ids = integers(3, 8, low=0, high=IN, dtype="int32")
+    found.append(_case(f"{edit.layer}/repeated-ids", "edit", {"x": ids, **_weights(edit)}, edit=edit))
     return found
 
 
-def _weights(step: PlanStep) -> dict[str, Any]:
-    shape = (OUT, IN) if step.kind == "linear" else (IN, OUT)
-    bias = {} if step.kind == "embedding" else {"bias": normal(OUT)}
-    return {
-        "weight": normal(*shape),
-        **bias,
-        **{name.rpartition(".")[2]: normal(*size) for name, size in step.shapes().items()},
-    }
+def _edit(kind: Kind, arguments: LoraArguments) -> Edit:
+    return edit_of(ModuleSpec("layer", kind, IN, OUT, bias=not kind.lookup), arguments)
+
+
+def _weights(edit: Edit) -> dict[str, Any]:
+    base = {name.rpartition(".")[2]: normal(*shape) for name, shape in edit.module.shapes().items()}
+    return base | {parameter.leaf: normal(*parameter.shape) for parameter in edit.parameters}
 
 
 def _others() -> list[Case]:

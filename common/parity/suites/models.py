@@ -8,22 +8,27 @@ from typing import Any
 
 import numpy as np
 
+from common.methods import full, lora
 from common.parity.cases import Arrays, Case, Host
-from common.parity.suites.subjects import KINDS, Subject, drawn, of_experiment
+from common.parity.suites.subjects import Subject, drawn, methods, of_experiment, pairs
 
-__all__ = ["cases"]
+__all__ = ["cases", "of_member"]
+
+_USUAL = (lora.MEMBER.name, full.MEMBER.name)
 
 
 def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
-    """BERT, GPT-2 and GPT-2 with a classification head, adapted and fully trained; with ``config`` the user's model on its first batch instead."""
+    """Every family with its tasks, adapted by LoRA and fully trained; with ``config`` the user's model on its first
+    batch instead."""
     config = options.get("config")
     if config is not None:
         return (_case(config.name, lambda: of_experiment(config, 1, dropout=False, published_start=False)),)
-    return tuple(
-        _case(f"{kind}/{method}", lambda kind=kind, method=method: drawn(kind, method))
-        for kind in KINDS
-        for method in ("lora", "full")
-    )
+    return tuple(of_member(family, task, method) for family, task in pairs() for method in _USUAL)
+
+
+def of_member(family: str, task: str, method: str) -> Case:
+    """One family with one task, trained by one method."""
+    return _case(f"{family}/{task}/{method}", lambda: drawn(family, task, methods(family)[method]))
 
 
 def _case(name: str, make: Callable[[], Subject]) -> Case:

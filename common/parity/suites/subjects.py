@@ -9,32 +9,23 @@ from itertools import chain, count, islice
 
 import numpy as np
 
-from common.adaptation import Plan, initial_values, resolve
 from common.api_mapping.arrays import draw, integers, normal
-from common.backend import IGNORE, Batch, Engine, EngineSettings
+from common.backend import Batch, Engine, EngineSettings
 from common.config import ExperimentConfig
-from common.config.schema import AdaptationConfig, ModelConfig, TargetConfig
-from common.models import ModelSpec, load_model_spec
+from common.config.schema import ModelConfig
+from common.methods import METHODS, MethodOptions
+from common.methods.plan import Plan
+from common.models import FAMILIES
+from common.models.loading import load_model_spec
+from common.models.specs import ModelSpec
 from common.parity.cases import Arrays, Host, UnsupportedError
+from common.tasks import TASKS
+from common.tasks.example import example_batch
 
-__all__ = ["KINDS", "Subject", "drawn", "of_experiment"]
+__all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs"]
 
-VOCABULARY, POSITIONS, LABELS = 211, 64, 3
-KINDS = {
-    "bert": ("bert", "sequence-classification", ("*.query", "*.value")),
-    "gpt2": ("gpt2", "language-modeling", ("*.attn.c_attn[q,v]",)),
-    "gpt2-classifier": ("gpt2", "sequence-classification", ("*.attn.c_attn[q,v]",)),
-}
-_SIZES = {
-    "bert": {
-        "hidden_size": 64,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "intermediate_size": 128,
-        "max_position_embeddings": POSITIONS,
-    },
-    "gpt2": {"n_embd": 64, "n_layer": 4, "n_head": 4, "n_positions": POSITIONS},
-}
+VOCABULARY, POSITIONS = 211, 64
+_SIZES = {"hidden": 64, "layers": 4, "heads": 4, "inner": 128, "positions": POSITIONS}
 _SETTINGS = EngineSettings(0.01, 0.9, 0.999, 1e-8, 1.0, "fp32", None, 0)
 
 
@@ -74,22 +65,40 @@ class Subject:
         return model, host.half.Engine(model, self.plan, settings)
 
 
-def drawn(kind: str, method: str = "lora", steps: int = 1, dropout: float = 0.0, repeat: int = 4) -> Subject:
-    """A small network of ``kind`` with every value drawn from counters; ``repeat`` different steps come again and again."""
-    family, task, targets = KINDS[kind]
-    names = tuple(f"class{i}" for i in range(LABELS)) if task == "sequence-classification" else None
-    config = ModelConfig(None, task, None, dropout, {"model_type": family, "vocab_size": VOCABULARY, **_SIZES[family]})
-    spec = load_model_spec(config, names, VOCABULARY, 0, 0)
+def pairs() -> tuple[tuple[str, str], ...]:
+    """Every family with every task that it has a head for."""
+    found = []
+    for family in FAMILIES:
+        config = {**family.DEFAULTS, **family.tiny(**_SIZES)}
+        found += [(family.name, task.name) for task in TASKS if task.layout(family, config) is not None]
+    return tuple(found)
+
+
+def methods(family: str) -> dict[str, MethodOptions]:
+    """Every method with its example options for ``family``."""
+    return {method.name: method.example(FAMILIES.get(family).TARGETS) for method in METHODS}
+
+
+def drawn(
+    family: str,
+    task: str,
+    options: MethodOptions,
+    steps: int = 1,
+    dropout: float = 0.0,
+    repeat: int = 4,
+) -> Subject:
+    """A small network with every value a function of its name; ``repeat`` different steps come again and again."""
+    kind = f"{family}|{task}"
+    entries = {"model_type": family, "vocab_size": VOCABULARY, **FAMILIES.get(family).tiny(**_SIZES)}
+    labels = TASKS.get(task).example_labels()
+    spec = load_model_spec(ModelConfig(None, task, None, dropout, entries), labels, VOCABULARY, 0, 0)
     spec = dataclasses.replace(
         spec, arrays={name: _parameter(kind, name, array) for name, array in spec.arrays.items()}
     )
-    adaptation = AdaptationConfig(
-        method, tuple(map(TargetConfig, targets)) if method == "lora" else (), (), 8, 16.0, dropout, False, "none"
-    )
-    plan = resolve(adaptation, spec)
-    values = {} if method == "full" else _nonzero(initial_values(plan, 0))
-    different = [tuple(_batch(kind, step, part) for part in range(2)) for step in range(repeat)]
-    return Subject(spec, plan, values, tuple(different[step % repeat] for step in range(steps)))
+    plan = METHODS.get(options.method).plan(options, spec)
+    different = [tuple(_batch(spec, kind, step, part) for part in range(2)) for step in range(repeat)]
+    stream = tuple(different[step % repeat] for step in range(steps))
+    return Subject(spec, plan, _nonzero(plan.initial_values(0)), stream)
 
 
 def of_experiment(config: ExperimentConfig, steps: int, dropout: bool, published_start: bool = True) -> Subject:
@@ -103,7 +112,9 @@ def of_experiment(config: ExperimentConfig, steps: int, dropout: bool, published
     from common.training.assembly import encode_split, engine_settings, prepare
 
     if not dropout:
-        quiet = dataclasses.replace(config.adaptation, dropout=0.0)
+        quiet = config.adaptation
+        if hasattr(quiet, "dropout"):
+            quiet = dataclasses.replace(quiet, dropout=0.0)
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, dropout=0.0), adaptation=quiet)
     given = prepare(config)
     training = config.training
@@ -115,7 +126,7 @@ def of_experiment(config: ExperimentConfig, steps: int, dropout: bool, published
         config.seed,
     )
     stream: Iterator[Sequence[Batch]] = chain.from_iterable(batches.epoch(epoch) for epoch in count())
-    values = initial_values(given.plan, config.seed)
+    values = given.plan.initial_values(config.seed)
     return Subject(
         given.spec,
         given.plan,
@@ -139,18 +150,8 @@ def _nonzero(values: Arrays) -> Arrays:
     }
 
 
-def _batch(kind: str, step: int, part: int) -> Batch:
-    family, task, _ = KINDS[kind]
+def _batch(spec: ModelSpec, kind: str, step: int, part: int) -> Batch:
     rows, width = 6, 16
     lengths = draw(integers(rows, low=2, high=width + 1), f"{kind}|{step}.{part}|lengths")
     lengths[0] = width
-    mask = (np.arange(width) < lengths[:, None]).astype(np.int32)
-    ids = draw(integers(rows, width + 1, low=1, high=VOCABULARY, dtype="int32"), f"{kind}|{step}.{part}|ids")
-    batch = {"input_ids": ids[:, :-1] * mask, "attention_mask": mask}
-    if family == "bert":
-        batch["token_type_ids"] = (
-            draw(integers(rows, width, low=0, high=2, dtype="int32"), f"{kind}|{step}.{part}|types") * mask
-        )
-    if task == "language-modeling":
-        return batch | {"labels": np.where(mask == 1, ids[:, 1:], IGNORE).astype(np.int32)}
-    return batch | {"labels": draw(integers(rows, low=0, high=LABELS, dtype="int32"), f"{kind}|{step}.{part}|labels")}
+    return example_batch(spec, lengths.tolist(), f"{kind}|{step}.{part}", width)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from common.methods import lora
 from common.parity.cases import Arrays, Case, Host
-from common.parity.suites.subjects import KINDS, Subject, drawn, of_experiment
+from common.parity.suites.subjects import Subject, drawn, methods, of_experiment, pairs
 
 __all__ = ["cases"]
 
@@ -22,14 +23,15 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     """Small networks with dropout off and on; with ``config`` the user's experiment, off and, where it has any, on."""
     config, steps = options.get("config"), int(options.get("steps") or STEPS)
     if config is None:
-        rates = {kind: (lambda step: 1e-2) for kind in KINDS}
         return tuple(
             _case(
-                f"{kind}/{'dropout' if p else 'plain'}",
-                lambda kind=kind, p=p: drawn(kind, steps=steps, dropout=p),
-                rates[kind],
+                f"{family}/{task}/{'dropout' if p else 'plain'}",
+                lambda family=family, task=task, p=p: drawn(
+                    family, task, methods(family)[lora.MEMBER.name], steps=steps, dropout=p
+                ),
+                lambda step: 1e-2,
             )
-            for kind in ("bert", "gpt2")
+            for family, task in pairs()
             for p in (0.0, 0.1)
         )
     from common.training.schedule import learning_rate, warmup_steps

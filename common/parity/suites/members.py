@@ -1,0 +1,25 @@
+"""Every member of every axis, in the smallest combinations that compute it: each family with each of its tasks under
+LoRA, and each method on each family with its first task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from common.methods import METHODS, lora
+from common.parity.cases import Case
+from common.parity.suites.models import of_member
+from common.parity.suites.subjects import pairs
+
+__all__ = ["cases"]
+
+
+def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
+    """Forward, loss, every gradient; what a backend lacks is reported as such."""
+    found = {f"{family}/{task}": (family, task) for family, task in pairs()}
+    first = dict(reversed(list(found.values())))
+    listed = [of_member(family, task, lora.MEMBER.name) for family, task in found.values()]
+    for method in METHODS:
+        if method.name != lora.MEMBER.name:
+            listed += [of_member(family, task, method.name) for family, task in first.items()]
+    return tuple(listed)
