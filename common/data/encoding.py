@@ -79,6 +79,7 @@ class Encoded:
     max_length: int
     truncated: int = 0  #: examples of which tokens were cut off
     tokens: Mapping[str, int] = field(default_factory=dict)  #: special tokens by name, and ``vocabulary``
+    label_names: tuple[str, ...] = ()  #: of the task's classes, by index
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -106,7 +107,7 @@ def encode(
     if split not in data.splits:
         raise InputError(f"There is no {split} split; the data set has {', '.join(data.splits)}.")
     rows = data.splits[split]
-    path = _cache_path(task.name, rows, tokenizer, config.max_length)
+    path = _cache_path(f"{task.name} {task.options}", rows, tokenizer, config.max_length)
     stored = _read_cache(path)
     if stored is None:
         columns, truncated = task.encode(rows, tokenizer, config.max_length)
@@ -116,7 +117,9 @@ def encode(
     special = {"mask": tokenizer.mask_token_id, "end": tokenizer.eos_token_id, "vocabulary": len(tokenizer)}
     known = {name: number for name, number in special.items() if number is not None}
     columns = _unpacked(stored)
-    return Encoded(task, schema, columns, tokenizer.pad_token_id, config.max_length, truncated, known)
+    return Encoded(
+        task, schema, columns, tokenizer.pad_token_id, config.max_length, truncated, known, data.label_names or ()
+    )
 
 
 def tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, **options: object) -> Iterator[np.ndarray]:
