@@ -1,7 +1,8 @@
 """Reading one file of text data into columns, strictly: every row is returned, or the file and line of the first defect is reported.
 
 Formats by extension: ``.csv`` (RFC 4180 quoting, header), ``.tsv`` (no quoting, as in GLUE), ``.json`` (a list of objects), ``.jsonl``,
-``.parquet``, ``.txt`` (one text a line), ``.conll`` and ``.conllu`` (one word a line, see `common.data.conll`). Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
+``.parquet``, ``.txt`` (one text a line), ``.conll`` and ``.conllu`` (one word a line, see `common.data.conll`).
+Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
 """
 
 from __future__ import annotations

@@ -86,4 +86,4 @@ TEXT = Role("text", "text_column", read_texts)
 TEXT_PAIR = Role("text_pair", "text_pair_column", read_texts, required=False)
 PROMPT = Role("prompt", "prompt_column", read_texts, required=False)
 LABEL = Role("label", "label_column", read_classes, target=True)
-DEFAULT_COLUMNS: Mapping[str, str] = {TEXT.name: "text"}  #: column names that users need not give
+DEFAULT_COLUMNS: Mapping[str, str] = {TEXT.name: "text", "words": "tokens"}  #: column names that users need not give
