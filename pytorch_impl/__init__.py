@@ -4,8 +4,6 @@
 from pytorch_impl import device, distributed
 from pytorch_impl.capabilities import capabilities, model_problems
 from pytorch_impl.engine import Engine
-from pytorch_impl.hf_bridge.foreign import describe
-from pytorch_impl.hf_bridge.peft import peft_logits
 from pytorch_impl.network import build_model
 from pytorch_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
@@ -13,12 +11,10 @@ __all__ = [
     "Engine",
     "build_model",
     "capabilities",
-    "describe",
     "device",
     "distributed",
     "merge",
     "model_problems",
-    "peft_logits",
     "rewrite",
     "set_enabled",
     "unmerge",

@@ -11,11 +11,14 @@ import numpy as np
 
 from common.backend import IGNORE, Batch, EngineSettings
 from common.config.schema import ModelConfig
+from common.edits import Edit
 from common.methods import METHODS
+from common.methods.lora import edit_of
 from common.methods.plan import Plan
 from common.methods.targets import Target
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
+from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from common.random import normal
 from common.tasks import TASKS
@@ -58,6 +61,11 @@ def plan_for(spec: ModelSpec, targets: Sequence[str | Target] = (), method: str 
         options = {"targets": listed, "rank": 2, "alpha": 3.0, **options}
     found = METHODS.get(method)
     return found.plan(found.Options(method, **options), spec)
+
+
+def unfrozen(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Shapes of the base parameters that are trained."""
+    return {parameter.name: parameter.shape for parameter in plan.unfrozen}
 
 
 def nonzero_values(plan: Plan, seed: int = 0, std: float = 0.1) -> dict[str, np.ndarray]:
@@ -174,3 +182,9 @@ def shared_experiment(name: str, model: Any, data: Any, *overrides: str) -> Any:
     from common.config import load_config
 
     return load_config(name, [f"model.source={model}", f"data.directory={data}", *overrides])
+
+
+def lora_edit(path: str, kind: str, inputs: int, outputs: int, arguments: Any) -> Edit:
+    """LoRA of a module of ``kind`` (``linear``, ``transposed_linear`` or ``embedding``)."""
+    found = {known.name: known for known in (EMBEDDING, LINEAR, TRANSPOSED_LINEAR)}[kind]
+    return edit_of(ModuleSpec(path, found, inputs, outputs, bias=not found.lookup), arguments)

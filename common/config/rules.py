@@ -147,6 +147,13 @@ def _task_options(task, options):
             yield "model.task_options", str(error).removeprefix("model.task_options ")
 
 
+@_rule("adaptation.method", "model.task")
+def _head(method, task):
+    if method in METHODS and task in TASKS and METHODS.get(method).needs_head and not TASKS.get(task).new_head:
+        suited = ", ".join(name for name in METHODS.names() if not METHODS.get(name).needs_head)
+        yield "adaptation.method", f"{method} trains a new head, and a {task} model has none; use one of {suited}"
+
+
 @_rule("training.global_batch_size")
 def _batch_size(size):
     if size is None:

@@ -100,7 +100,7 @@ def peft_logits(run: Path) -> PeftLogits:
     config = directory.read_config()
     batch, last = held_out_batch(config, _tokenizer(directory))
     adapter = directory.best(METHODS.get(config.adaptation.method).artifact)
-    return PeftLogits(*backend.load("pytorch").peft_logits(config.model.source, adapter, batch, last))
+    return PeftLogits(*backend.load("pytorch").hf_bridge.peft.peft_logits(config.model.source, adapter, batch, last))
 
 
 def held_out_batch(config: Any, tokenizer: Any) -> tuple[Any, np.ndarray]:

@@ -14,6 +14,7 @@ class Head(Method):
     """It has no options."""
 
     name = "head"
+    needs_head = True
 
     def plan(self, options: MethodOptions, spec: ModelSpec) -> Plan:
         """The head is trained; nothing is edited."""

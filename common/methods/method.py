@@ -46,6 +46,7 @@ class Method:
     name: ClassVar[str]
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     artifact: ClassVar[str] = "adapter"  #: or ``checkpoint``, where the whole model is stored
+    needs_head: ClassVar[bool] = False  #: whether it trains nothing but a new head
 
     def plan(self, options: Any, spec: ModelSpec) -> Plan:
         """Resolve ``options`` against the model's modules.

@@ -107,7 +107,7 @@ def canonical_names(
     Args:
         shapes: of every parameter of the model.
         head: paths of the task head's new modules, which may be missing or of another shape.
-        absent: paths that may be missing.
+        absent: paths of modules that may be missing as a whole.
         unused: paths that the checkpoint may hold though the model does not.
 
     Raises:
@@ -127,7 +127,8 @@ def canonical_names(
             problems.append(f"{key}: shape {value.shape}, expected {tuple(shapes[name])}")
         elif name.startswith(f"{prefix}.") and not _BUFFERS.search(name) and name.rsplit(".", 1)[0] not in unused:
             problems.append(f"{key}: not part of the model")
-    optional = {*head, *absent}
+    held = {name.rsplit(".", 1)[0] for name in found}
+    optional = {*head, *(path for path in absent if path not in held)}
     problems += [f"{name}: missing" for name in shapes if name not in found and name.rsplit(".", 1)[0] not in optional]
     if problems:
         listed = "\n  ".join(problems[:20]) + ("" if len(problems) <= 20 else f"\n  and {len(problems) - 20} more")

@@ -47,7 +47,12 @@ def load_model_spec(
         )
     task = TASKS.get(config.task)
     if name not in FAMILIES:
-        return backend.load("pytorch").describe(config, folder, given, labels, pad_token_id, seed)
+        if not backend.available()["pytorch"]:
+            raise InputError(
+                f"{name} is no family of this project ({', '.join(FAMILIES.names())}); any other is read by transformers "
+                "and needs PyTorch, which is not installed. Use one of these, or install PyTorch."
+            )
+        return backend.load("pytorch").hf_bridge.foreign.describe(config, folder, given, labels, pad_token_id, seed)
     family = FAMILIES.get(name)
     complete = complete_config(family, task, given, config, labels, pad_token_id)
     if folder is None:

@@ -51,6 +51,7 @@ class LanguageModeling(Task):
 
     name = "language-modeling"
     head = "causal"
+    new_head = False
     peft_type = "CAUSAL_LM"
     roles = (Role("text", "text_column", _read_lines), PROMPT)
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)

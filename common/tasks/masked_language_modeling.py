@@ -69,6 +69,7 @@ class MaskedLanguageModeling(Task):
 
     name = "masked-language-modeling"
     head = "masked"
+    new_head = False
     peft_type = None  # PEFT has no type for it; without one it loads the adapter into any model
     roles = (Role("text", "text_column", partial(read_texts, blank_lines=True)),)
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE, default=IGNORE),)

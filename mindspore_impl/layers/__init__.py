@@ -1,4 +1,4 @@
-"""Layers. Those that edits name (`common.edits.Edit.layer`) have a function ``build(module, edit, values)``."""
+"""Mirrors pytorch_impl.layers."""
 
 from common.members import extended_path
 

@@ -1,4 +1,4 @@
-"""Losses of tasks, one module each: ``loss(network, inputs, differentiable)``."""
+"""Mirrors pytorch_impl.tasks."""
 
 from common.members import extended_path
 

@@ -8,7 +8,7 @@ import torch
 
 from pytorch_impl.layers.dropout import Dropout
 
-__all__ = ["KEPT", "PIECE", "attention"]
+__all__ = ["attention"]
 
 KEPT = 2**22  #: probabilities of a layer that are kept, 16 MiB in float32
 PIECE = 2**18  #: probabilities that are computed at once, and stay in the cache: 1 MiB

@@ -9,9 +9,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from common.backend import IGNORE, EvalResult, StepHandle, scored
+from common.backend import IGNORE, EvalResult, StepHandle
+from common.backend.capabilities import Capabilities
 from common.compilation import Compilations
 from common.distributed import ALONE
+from common.tasks import TASKS
 
 
 class Engine:
@@ -23,7 +25,7 @@ class Engine:
 
     def __init__(self, model, plan, settings, group=ALONE):
         self.embeddings = model.arrays["bert.embeddings.word_embeddings.weight"].astype(np.float64)
-        self.settings, self.names = settings, tuple(plan.trained)
+        self.settings, self.names = settings, tuple(parameter.name for parameter in plan.unfrozen)
         self.values = {name: model.arrays[name].copy() for name in self.names}
         self.momentum = {name: np.zeros_like(value) for name, value in self.values.items()}
         self.compilations = Compilations()
@@ -31,7 +33,7 @@ class Engine:
         self.fetched: list[int] = []
 
     def train_step(self, micro_batches, learning_rate):
-        count, total = scored(micro_batches), 0.0
+        count, total = TASKS.get("sequence-classification").step_targets(micro_batches), 0.0
         gradients = {name: np.zeros(value.shape) for name, value in self.values.items()}
         random = np.random.default_rng([self.settings.seed, self.step])
         for batch in micro_batches:
@@ -58,7 +60,9 @@ class Engine:
     def eval_step(self, batch):
         features = self._features(batch)
         _, loss = self._loss(features, batch["labels"])
-        return EvalResult(loss, int((batch["labels"] != IGNORE).sum()), self._logits(features).astype(np.float32))
+        return EvalResult(
+            loss, int((batch["labels"] != IGNORE).sum()), {"logits": self._logits(features).astype(np.float32)}
+        )
 
     def trainable(self):
         return {name: value.copy() for name, value in self.values.items()}
@@ -99,6 +103,8 @@ def backend():
     )
     return SimpleNamespace(
         distributed=None,
+        capabilities=lambda device: Capabilities("pytorch", other_families=True),
+        model_problems=lambda spec: [],
         Engine=type("Engine", (Engine,), {}),
         build_model=lambda spec, device: spec,
         rewrite=lambda model, plan, values: None,

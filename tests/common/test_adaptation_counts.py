@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import LoraArguments, PlanStep, initial_values, merge_arrays
-from common.adaptation.merge import merged_weight, placement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.models import bert, gpt2
+from common.methods.lora import MEMBER as LORA
+from common.methods.lora import LoraArguments, placement
+from common.methods.merge import merge_arrays, merged_weight
+from common.models.loading import outline
 from common.models.specs import ModelSpec
 from common.random import normal, uniform
-from tests.support import assert_identical, nonzero_values, plan_for, tiny_spec
+from tests.support import assert_identical, lora_edit, nonzero_values, plan_for, tiny_spec, unfrozen
 
 HEAD = 4614  # 6 labels of 768, with biases
 
 
-def published(family, task, labels=6) -> ModelSpec:
+def published(family, task, labels=None) -> ModelSpec:
     """The shapes of BERT-base or GPT-2 small, without arrays: nothing is built."""
-    config = {**family.DEFAULTS, "num_labels": labels}
-    return ModelSpec(config["model_type"], task, config, family.modules(config, task), family.head(task), {})
+    return outline(family, task, {}, labels)
 
 
-BASE = published(bert, "sequence-classification")
+BASE = published("bert", "sequence-classification", tuple("abcdef"))
 
 
 @pytest.mark.parametrize(("rank", "adapters"), [(2, 73_728), (8, 294_912), (32, 1_179_648)])
@@ -41,12 +41,12 @@ def test_every_dense_layer_of_bert_base_with_the_pooler():
 
 def test_published_sizes_of_the_models():
     assert BASE.parameter_count() == 109_482_240 + HEAD
-    assert published(gpt2, "language-modeling").parameter_count() == 124_439_808
+    assert published("gpt2", "language-modeling").parameter_count() == 124_439_808
 
 
 @pytest.mark.parametrize(("rank", "adapters"), [(4, 147_456), (8, 294_912)])
 def test_query_and_value_of_the_fused_projection_of_gpt2_small(rank, adapters):
-    plan = plan_for(published(gpt2, "language-modeling"), ["*.c_attn[q,v]"], rank=rank)
+    plan = plan_for(published("gpt2", "language-modeling"), ["*.c_attn[q,v]"], rank=rank)
     assert plan.counts()["total"] == adapters
 
 
@@ -71,9 +71,9 @@ def test_peft_counts_the_same(targets, theirs, rank):
 def test_starting_values_are_kaiming_uniform_and_zero():
     spec = tiny_spec("bert", hidden_size=256, num_attention_heads=4)
     plan = plan_for(spec, ["*.query", "*.word_embeddings"], rank=8)
-    values = initial_values(plan, 3)
+    values = plan.initial_values(3)
     assert {name: array.shape for name, array in values.items()} == {
-        name: shape for step in plan.steps for name, shape in step.shapes().items()
+        name: shape for step in plan.edits for name, shape in step.shapes().items()
     }
     for name, array in values.items():
         assert array.dtype == np.float32
@@ -91,12 +91,12 @@ def test_starting_values_are_kaiming_uniform_and_zero():
 
 def test_starting_values_depend_on_seed_and_path_and_on_nothing_else():
     spec = tiny_spec("bert")
-    both = initial_values(plan_for(spec, ["*.query", "*.value"]), 0)
-    turned = initial_values(plan_for(spec, ["*.value", "*.query"]), 0)
+    both = plan_for(spec, ["*.query", "*.value"]).initial_values(0)
+    turned = plan_for(spec, ["*.value", "*.query"]).initial_values(0)
     assert_identical(turned, both)
-    alone = initial_values(plan_for(spec, ["*.0.*.value"]), 0)
+    alone = plan_for(spec, ["*.0.*.value"]).initial_values(0)
     assert_identical(alone, {name: both[name] for name in alone})
-    other = initial_values(plan_for(spec, ["*.query", "*.value"]), 1)
+    other = plan_for(spec, ["*.query", "*.value"]).initial_values(1)
     drawn = [name for name in both if name.endswith("lora_A")]
     assert all(not np.array_equal(both[name], other[name]) for name in drawn)
     assert len({both[name].tobytes() for name in drawn}) == len(drawn)
@@ -126,7 +126,7 @@ def test_uniform_draws_stay_in_bounds_and_repeat(seed, name, size, bound):
 @given(
     st.lists(st.integers(0, 1), min_size=4, max_size=12).filter(lambda cuts: 1 in cuts),
     st.integers(1, 3),
-    st.sampled_from(["linear", "conv1d"]),
+    st.sampled_from(["linear", "transposed_linear"]),
     st.booleans(),
     st.integers(0, 2**31),
 )
@@ -135,7 +135,7 @@ def test_merged_weights_hold_each_slice_where_it_belongs_and_leave_the_rest(mark
     edges = [i for i in range(len(marks) + 1) if (marks[i] if i < len(marks) else 0) != (marks[i - 1] if i else 0)]
     slices = tuple((f"s{i}", start, stop) for i, (start, stop) in enumerate(zip(edges[::2], edges[1::2], strict=True)))
     out = len(marks)
-    step = PlanStep("m", "lora", kind, 5, out, LoraArguments(rank, 3.0, 0.0, stabilised, slices))
+    step = lora_edit("m", kind, 5, out, LoraArguments(rank, 3.0, 0.0, stabilised, slices))
     generator = np.random.default_rng(seed)
     adapter = {name: generator.normal(size=shape).astype(np.float32) for name, shape in step.shapes().items()}
     weight = generator.normal(size=(out, 5)).astype(np.float32)
@@ -145,7 +145,7 @@ def test_merged_weights_hold_each_slice_where_it_belongs_and_leave_the_rest(mark
         a, b = adapter["m.lora_A"][index * rank : (index + 1) * rank], adapter["m.lora_B"][row : row + stop - start]
         expected[start:stop] += scaling * b.astype(np.float64) @ a.astype(np.float64)
         row += stop - start
-    merged, error = merged_weight(step, weight if kind == "linear" else weight.T, adapter)
+    merged, error = merged_weight(weight if kind == "linear" else weight.T, LORA.delta(step, adapter))
     merged = merged if kind == "linear" else merged.T
     assert merged.dtype == np.float32
     assert np.abs(merged - expected).max() <= 6e-8 * np.abs(expected).max() * 1.01
@@ -158,29 +158,27 @@ def test_merged_weights_hold_each_slice_where_it_belongs_and_leave_the_rest(mark
 
 
 def test_the_reported_error_is_that_of_the_rounding():
-    step = PlanStep("m", "lora", "linear", 2, 2, LoraArguments(1, 1.0))
+    step = lora_edit("m", "linear", 2, 2, LoraArguments(1, 1.0))
     adapter = {"m.lora_A": np.float32([[1, 0]]), "m.lora_B": np.float32([[1], [0]])}
-    exact, error = merged_weight(step, np.float32([[1, 0], [0, 1]]), adapter)
+    exact, error = merged_weight(np.float32([[1, 0], [0, 1]]), LORA.delta(step, adapter))
     assert (exact.tolist(), error) == ([[2, 0], [0, 1]], 0.0)
-    lost, error = merged_weight(step, np.float32([[1e9, 0], [0, 0]]), adapter)
+    lost, error = merged_weight(np.float32([[1e9, 0], [0, 0]]), LORA.delta(step, adapter))
     assert lost[0, 0] == np.float32(1e9)
     assert error == pytest.approx(1e-9, rel=1e-6)
-    assert (
-        merged_weight(step, np.zeros((2, 2), np.float32), {name: 0 * array for name, array in adapter.items()})[1]
-        == 0.0
-    )
+    nothing = {name: 0 * array for name, array in adapter.items()}
+    assert merged_weight(np.zeros((2, 2), np.float32), LORA.delta(step, nothing))[1] == 0.0
 
 
 def test_merged_arrays_are_a_whole_model_with_the_trained_head_and_biases():
     spec = tiny_spec("bert")
     plan = plan_for(spec, ["*.query"], bias="lora_only")
-    trained = nonzero_values(plan) | {name: np.full(shape, 9.0, np.float32) for name, shape in plan.trained.items()}
+    trained = nonzero_values(plan) | {name: np.full(shape, 9.0, np.float32) for name, shape in unfrozen(plan).items()}
     before = {name: array.copy() for name, array in spec.arrays.items()}
     arrays, errors = merge_arrays(plan, spec, trained)
     assert set(arrays) == set(spec.arrays)
     changed = {name for name in arrays if not np.array_equal(arrays[name], spec.arrays[name])}
-    assert changed == set(plan.trained) | {f"{step.path}.weight" for step in plan.steps}
-    assert set(errors) == {step.path for step in plan.steps}
+    assert changed == set(unfrozen(plan)) | {f"{step.path}.weight" for step in plan.edits}
+    assert set(errors) == {step.path for step in plan.edits}
     assert_identical(spec.arrays, before)
     full = plan_for(spec, (), method="full")
     new = {name: array + 1 for name, array in spec.arrays.items()}
@@ -190,7 +188,7 @@ def test_merged_arrays_are_a_whole_model_with_the_trained_head_and_biases():
 def test_an_embedding_that_no_head_shares_may_be_merged():
     spec = tiny_spec("gpt2-classifier")
     plan = plan_for(spec, ["*.wte"])
-    trained = nonzero_values(plan) | {name: spec.arrays[name] for name in plan.trained}
+    trained = nonzero_values(plan) | {name: spec.arrays[name] for name in unfrozen(plan)}
     assert set(merge_arrays(plan, spec, trained)[1]) == {"transformer.wte"}
     assert spec.shared == frozenset()
     assert tiny_spec("gpt2").shared == {"transformer.wte"}

@@ -6,19 +6,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.backend import IGNORE
-from common.data import BatchPlan, Encoded, evaluation_batches
+from common.data import BatchPlan, Encoded, Ragged, evaluation_batches
 from common.errors import InputError
+from common.models import FAMILIES
+from common.tasks import TASKS
 
 PAD = 7
 
 
-def ragged(lengths, kind="classification", family="bert", max_length=40):
+def ragged(lengths, language=False, family="bert", max_length=40):
     """Examples whose tokens tell which example they are of; language-model examples carry one token more."""
-    sizes = np.array(lengths) + (kind != "classification")
+    task = TASKS.get("language-modeling" if language else "sequence-classification")
+    sizes = np.array(lengths) + language
     stops = np.cumsum(sizes)
+    starts = stops - sizes
     tokens = np.concatenate([np.full(size, 100 + i) for i, size in enumerate(sizes)]).astype(np.int32)
-    labels = np.arange(len(lengths)) if kind == "classification" else np.ones(len(lengths))
-    return Encoded(kind, family, PAD, max_length, tokens, stops - sizes, stops, labels.astype(np.int32), 0)
+    labels = Ragged(tokens, starts + 1, stops) if language else np.arange(len(lengths), dtype=np.int32)
+    columns = {"input_ids": Ragged(tokens, starts, stops - language), "labels": labels}
+    return Encoded(task, task.schema(FAMILIES.get(family)), columns, PAD, max_length)
 
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=60)

@@ -7,14 +7,16 @@ import pytest
 from common.config.schema import DataConfig
 from common.data import DATASETS, load_dataset
 from common.errors import InputError
+from common.tasks import TASKS
 
-CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
+CLASSIFICATION, LANGUAGE = TASKS.get("sequence-classification"), TASKS.get("language-modeling")
 
 
 def config(name, directory=None, **changes):
     settings = {
         "files": {},
         "text_column": None,
+        "text_pair_column": None,
         "label_column": None,
         "prompt_column": None,
         "max_length": 32,
@@ -45,11 +47,11 @@ VALID = {
         for split in ("trainset", "devset", "testset_w_refs")
     },
 }
-TASKS = {name: CLASSIFICATION if entry.kind == "classification" else LANGUAGE for name, entry in DATASETS.items()}
+USUAL = {name: CLASSIFICATION if "label" in entry.roles else LANGUAGE for name, entry in DATASETS.items()}
 
 
 def load(name, folder, **changes):
-    return load_dataset(config(name, folder, **changes), TASKS[name])
+    return load_dataset(config(name, folder, **changes), USUAL[name])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,8 @@ def test_each_local_form_gives_texts_labels_and_prompts(tmp_path):
     assert data["emotion"].splits["train"].to_dict() == {"text": ["i feel fine"], "label": [1]}
     assert data["wikitext2"].splits["train"].to_dict() == {"text": ["", " = Title =", "", " Some text ."]}
     assert data["e2e"].splits["test"].to_dict() == {"text": ["A serves\nB."], "prompt": ["name[A], food[B]"]}
-    assert [data[name].kind for name in ("sst2", "wikitext2", "e2e")] == ["classification", "text", "completion"]
+    columns = [data[name].splits["train"].column_names for name in ("sst2", "wikitext2", "e2e")]
+    assert columns == [["text", "label"], ["text"], ["text", "prompt"]]
 
 
 def test_sst2_is_also_read_with_the_label_first(tmp_path):
@@ -270,12 +273,12 @@ def test_users_files_serve_language_modelling_with_and_without_a_prompt(tmp_path
         pairs__jsonl='{"q": "a", "text": "b"}\n{"q": "c", "text": "d"}\n',
     )
     text = load_dataset(config("files", tmp_path, files={"train": "lines.txt", "validation": "lines.txt"}), LANGUAGE)
-    assert (text.kind, text.splits["train"]["text"][:]) == ("text", ["def f():", "    return 1", ""])
+    assert text.splits["train"].to_dict() == {"text": ["def f():", "    return 1", ""]}
     pairs = load_dataset(
         config("files", tmp_path, files={"train": "pairs.jsonl", "validation": "pairs.jsonl"}, prompt_column="q"),
         LANGUAGE,
     )
-    assert (pairs.kind, pairs.splits["train"].to_dict()) == ("completion", {"text": ["b", "d"], "prompt": ["a", "c"]})
+    assert pairs.splits["train"].to_dict() == {"text": ["b", "d"], "prompt": ["a", "c"]}
 
 
 def test_a_missing_validation_split_is_a_fixed_tenth_of_train(tmp_path):
@@ -319,14 +322,17 @@ def test_a_missing_folder_file_or_ambiguous_file_says_what_was_expected(tmp_path
 @pytest.mark.parametrize(
     ("settings", "task", "expected"),
     [
-        ({"name": "sst2"}, LANGUAGE, "wikitext2, e2e"),
         ({"name": "e2e"}, CLASSIFICATION, "sst2, cola, imdb, ag_news, emotion, snips"),
         ({"name": "files", "files": {"train": "a.csv"}}, CLASSIFICATION, "data.label_column"),
-        ({"name": "files", "files": {"train": "a.csv"}, "label_column": "y"}, LANGUAGE, "remove data.label_column"),
+        (
+            {"name": "files", "files": {"train": "a.csv"}, "label_column": "y"},
+            LANGUAGE,
+            "does not read data.label_column",
+        ),
         (
             {"name": "files", "files": {"train": "a.csv"}, "label_column": "y", "prompt_column": "q"},
             LANGUAGE,
-            "exclude",
+            "does not read data.label_column",
         ),
         ({"name": "files", "files": {"test": "a.csv"}}, LANGUAGE, "train"),
         ({"name": "files", "files": {"train": "a.csv", "dev": "b.csv"}}, LANGUAGE, "dev"),
@@ -339,6 +345,12 @@ def test_a_missing_folder_file_or_ambiguous_file_says_what_was_expected(tmp_path
 def test_a_request_that_makes_no_sense_says_what_fits(settings, task, expected):
     with pytest.raises(InputError, match=expected):
         load_dataset(config(**settings), task)
+
+
+def test_a_task_runs_on_every_data_set_that_has_what_it_needs(tmp_path):
+    data = load_dataset(config("sst2", write(tmp_path, **SST2)), LANGUAGE)
+    assert data.splits["train"].column_names == ["text"]
+    assert data.label_names is None
 
 
 def test_an_unreachable_hub_names_the_local_alternative(monkeypatch):

@@ -24,5 +24,7 @@ print("\\n".join(failed))
 def test_every_module_can_be_imported_first():
     names = [module.name for module in pkgutil.walk_packages(common.__path__, "common.")]
     assert len(names) > 150
-    result = subprocess.run([sys.executable, "-c", CODE.format(names=names)], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", CODE.format(names=names)], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == ""

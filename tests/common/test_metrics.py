@@ -8,7 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.errors import InputError, RunError
-from common.metrics import METRICS, better, classification_metrics, language_metrics
+from common.metrics import CLASSIFICATION, LANGUAGE, better, classification_metrics, language_metrics
+from common.tasks import TASKS
 
 
 def one_hot(predictions, classes):
@@ -101,27 +102,30 @@ def test_perplexity_of_no_tokens_is_refused():
         language_metrics(0.0, 0)
 
 
+ALL = {**CLASSIFICATION, **LANGUAGE}
+
+
 def test_lower_is_better_for_loss_and_perplexity_only():
-    lower = {metric for metric in METRICS if better(metric, 0.1, 0.2)}
+    lower = {metric for metric, higher in ALL.items() if better(0.1, 0.2, higher)}
     assert lower == {"loss", "perplexity"}
-    assert all(better(metric, 0.2, 0.1) for metric in METRICS.keys() - lower)
+    assert all(better(0.2, 0.1, ALL[metric]) for metric in ALL.keys() - lower)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_a_tie_is_no_improvement_and_nan_never_is_one(metric):
-    assert not better(metric, 0.5, 0.5)
-    assert not better(metric, math.nan, 0.5)
-    assert not better(metric, math.nan, None)
-    assert not better(metric, math.nan, math.nan)
-    assert better(metric, 0.5, math.nan)
-    assert better(metric, 0.5, None)
+@pytest.mark.parametrize("higher", [False, True])
+def test_a_tie_is_no_improvement_and_nan_never_is_one(higher):
+    assert not better(0.5, 0.5, higher)
+    assert not better(math.nan, 0.5, higher)
+    assert not better(math.nan, None, higher)
+    assert not better(math.nan, math.nan, higher)
+    assert better(0.5, math.nan, higher)
+    assert better(0.5, None, higher)
 
 
 def test_an_unknown_metric_is_answered_with_the_nearest():
     with pytest.raises(InputError, match="accuracy"):
-        better("acuracy", 1.0, 0.0)
+        TASKS.get("sequence-classification").higher_is_better("acuracy")
 
 
 def test_every_reported_metric_can_decide_the_best_checkpoint():
-    reported = classification_metrics(one_hot([0, 1], 2), np.array([0, 1])).keys() | language_metrics(1.0, 1).keys()
-    assert reported == METRICS.keys()
+    assert classification_metrics(one_hot([0, 1], 2), np.array([0, 1])).keys() == CLASSIFICATION.keys()
+    assert language_metrics(1.0, 1).keys() == LANGUAGE.keys()

@@ -10,7 +10,8 @@ import pytest
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
-from common.models import load_model_spec, save_pretrained
+from common.models.checkpoint import save_pretrained
+from common.models.loading import load_model_spec
 from tests.support import KINDS, assert_identical, tiny_spec
 
 LABELS = ("class0", "class1", "class2")
@@ -263,7 +264,7 @@ def test_configurations_that_no_model_has_are_refused(kind, entries, message):
 
 
 def test_a_task_the_family_does_not_have_is_refused():
-    with pytest.raises(InputError, match="bert has no language-modeling"):
+    with pytest.raises(InputError, match="bert has no head for language-modeling"):
         load_model_spec(ModelConfig(None, "language-modeling", None, None, {"model_type": "bert"}), None, 60, 0, 0)
 
 

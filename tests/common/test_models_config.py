@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.errors import InputError
-from common.models import load_model_spec
+from common.models.loading import load_model_spec
 from tests.support import VOCABULARY, model_config, tiny_spec
 
 

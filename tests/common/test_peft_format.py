@@ -8,12 +8,20 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from common.adaptation.peft_format import load_adapter, read_adapter, save_adapter
-from common.adaptation.plan import LoraArguments, Plan, PlanStep
 
+from common.artifacts.adapter import load as load_adapter
+from common.artifacts.adapter import read_adapter
+from common.artifacts.adapter import save as save_adapter
+from common.edits import ParameterSpec
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
+from common.methods import METHODS
+from common.methods.lora import LoraArguments, edit_of
+from common.methods.peft.lora import LoraFormat
+from common.methods.plan import Plan
+from common.models.modules import EMBEDDING, LAYER_NORM, LINEAR, TRANSPOSED_LINEAR
 from common.models.specs import ModelSpec, ModuleSpec
+from tests.support import lora_edit, unfrozen
 
 WIDTH = 8
 QV = (("q", 0, WIDTH), ("v", 2 * WIDTH, 3 * WIDTH))
@@ -58,12 +66,12 @@ def describe(model) -> ModelSpec:
     """The model's specification, read off its modules."""
     modules = []
     for path, module in model.named_modules():
-        kind = {"Linear": "linear", "Conv1D": "conv1d", "Embedding": "embedding", "LayerNorm": "layernorm"}.get(
+        kind = {"Linear": LINEAR, "Conv1D": TRANSPOSED_LINEAR, "Embedding": EMBEDDING, "LayerNorm": LAYER_NORM}.get(
             type(module).__name__
         )
         if kind:
             shape = tuple(module.weight.shape)
-            inside, outside = (shape[1], shape[0]) if kind == "linear" else (shape[0], shape[-1])
+            inside, outside = (shape[1], shape[0]) if kind is LINEAR else (shape[0], shape[-1])
             tied = "transformer.wte" if path == "lm_head" else None
             modules.append(
                 ModuleSpec(path, kind, inside, outside, bias=getattr(module, "bias", None) is not None, tied_to=tied)
@@ -86,16 +94,16 @@ def describe(model) -> ModelSpec:
 def make_plan(spec: ModelSpec, targets: dict[str, LoraArguments], bias: str = "none", method: str = "lora") -> Plan:
     """LoRA on the modules ``targets``, with the head and the biases that ``bias`` names."""
     modules = {module.path: module for module in spec.modules}
-    steps = tuple(
-        PlanStep(path, "lora", modules[path].kind, modules[path].in_features, modules[path].out_features, given)
-        for path, given in targets.items()
-    )
+    steps = tuple(edit_of(modules[path], given) for path, given in targets.items())
     biased = {"none": (), "lora_only": tuple(targets), "all": tuple(modules)}[bias]
     names = {f"{path}.bias" for path in biased if modules[path].bias} | {
         name for path in spec.head for name in modules[path].shapes()
     }
     shapes = {name: shape for module in spec.modules for name, shape in module.shapes().items()}
-    return Plan(method, steps, {name: shapes[name] for name in shapes if name in names}, spec.head, bias)
+    unfrozen = tuple(ParameterSpec(name, shapes[name], "base") for name in shapes if name in names)
+    kept = METHODS.get(method).artifact
+    options = METHODS.get(method).Options(method, **({"bias": bias} if method == "lora" else {}))
+    return Plan(method, steps, unfrozen, spec.head, kept, options)
 
 
 def random_arrays(plan: Plan, seed: int = 0) -> dict[str, np.ndarray]:
@@ -123,17 +131,17 @@ def merged_logits(model, plan: Plan, arrays: dict[str, np.ndarray]) -> np.ndarra
         )  # LoRA of the embedding does not reach the tied head
     parameters = dict(model.named_parameters())
     with torch.no_grad():
-        for name in plan.trained:
+        for name in unfrozen(plan):
             parameters[name].copy_(torch.from_numpy(arrays[name]))
-        for step in plan.steps:
+        for step in plan.edits:
             down, up = (arrays[name].astype(np.float64) for name in step.shapes())
-            delta, rank, row = np.zeros((step.out_features, step.in_features)), step.arguments.rank, 0
-            for index, (start, stop) in enumerate(step.ranges):
+            delta, rank, row = np.zeros((step.module.out_features, step.module.in_features)), step.arguments.rank, 0
+            for index, (start, stop) in enumerate(step.arguments.ranges):
                 delta[start:stop] = (
                     step.arguments.scaling * up[row : row + stop - start] @ down[index * rank : (index + 1) * rank]
                 )
                 row += stop - start
-            parameters[f"{step.path}.weight"] += torch.from_numpy(delta if step.kind == "linear" else delta.T)
+            parameters[f"{step.path}.weight"] += torch.from_numpy(delta if step.module.kind is LINEAR else delta.T)
     return logits(model)
 
 
@@ -280,7 +288,7 @@ def test_peft_does_not_adapt_a_module_whose_path_ends_like_a_planned_one(tmp_pat
             self.inner = torch.nn.ModuleDict({"outer": torch.nn.ModuleDict({"query": torch.nn.Linear(4, 4)})})
             self.outer = torch.nn.ModuleDict({"query": torch.nn.Linear(4, 4)})
 
-    modules = tuple(ModuleSpec(path, "linear", 4, 4) for path in ("inner.outer.query", "outer.query"))
+    modules = tuple(ModuleSpec(path, LINEAR, 4, 4) for path in ("inner.outer.query", "outer.query"))
     spec = ModelSpec("any", "language-modeling", {}, modules, (), {})
     plan = make_plan(spec, {"outer.query": arguments()})
     save_adapter(tmp_path, plan, spec, random_arrays(plan), {})
@@ -359,14 +367,12 @@ def test_config_holds_only_entries_that_differ_from_pefts_defaults(bert):
 
 
 def test_fused_slices_are_placed_as_blocks():
-    step = PlanStep("c", "lora", "conv1d", 2, 6, LoraArguments(1, 5.0, slices=(("q", 0, 2), ("v", 4, 6))))
-    from common.adaptation.peft_format import _export
-
-    exported = _export(step, np.array([[1, 2], [3, 4]], np.float32), np.array([[5], [6], [7], [8]], np.float32))
-    np.testing.assert_array_equal(exported["base_model.model.c.lora_A.weight"], [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(
-        exported["base_model.model.c.lora_B.weight"], [[5, 0], [6, 0], [0, 0], [0, 0], [0, 7], [0, 8]]
-    )
+    arguments = LoraArguments(1, 5.0, slices=(("q", 0, 2), ("v", 4, 6)))
+    edit = lora_edit("c", "transposed_linear", 2, 6, arguments)
+    arrays = {"c.lora_A": np.float32([[1, 2], [3, 4]]), "c.lora_B": np.float32([[5], [6], [7], [8]])}
+    exported = LoraFormat().export(edit, arrays)
+    np.testing.assert_array_equal(exported["c.lora_A.weight"], [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(exported["c.lora_B.weight"], [[5, 0], [6, 0], [0, 0], [0, 0], [0, 7], [0, 8]])
 
 
 def test_every_key_problem_is_listed_at_once(bert):

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from common.config import OptimizationConfig, TrainingConfig, load_config
 from common.errors import InputError
+from common.tasks import TASKS
 from common.training.generation import Sampling, generate
 from common.training.interruption import Interrupted, Interruption
 from common.training.loop import tokens_of
 from common.training.runlog import RunLog, durations, read_log
 from common.training.schedule import evaluation_due, learning_rate, total_steps, warmup_steps
 from common.training.stopping import EarlyStopping
+
+CLASSES, LANGUAGE = TASKS.get("sequence-classification"), TASKS.get("language-modeling")
 
 BASE = load_config("bert_sst2")
 
@@ -102,7 +105,7 @@ def test_half_an_odd_epoch_is_not_followed_by_a_second_evaluation_a_step_later()
 
 
 def test_a_tie_is_no_improvement():
-    stopping = EarlyStopping("accuracy", patience=2)
+    stopping = EarlyStopping(True, patience=2)
     assert [stopping.update(step, value) for step, value in enumerate([0.5, 0.6, 0.6, 0.6])] == [
         True,
         True,
@@ -113,7 +116,7 @@ def test_a_tie_is_no_improvement():
 
 
 def test_the_direction_follows_the_metric_and_without_patience_training_never_stops():
-    stopping = EarlyStopping("loss", patience=None)
+    stopping = EarlyStopping(False, patience=None)
     assert [stopping.update(step, value) for step, value in enumerate([2.0, 1.0, 3.0, 3.0, 3.0])] == [
         True,
         True,
@@ -125,7 +128,7 @@ def test_the_direction_follows_the_metric_and_without_patience_training_never_st
 
 
 def test_early_stopping_continues_from_its_state():
-    stopping, again = EarlyStopping("loss", 2), EarlyStopping("loss", 2)
+    stopping, again = EarlyStopping(False, 2), EarlyStopping(False, 2)
     stopping.update(1, 1.0), stopping.update(2, 1.0)
     again.load_state(json.loads(json.dumps(stopping.state())))
     assert not again.exhausted
@@ -157,8 +160,8 @@ def test_durations_are_sums_and_a_step_takes_the_median():
 
 def test_rows_that_fill_up_a_batch_hold_no_tokens():
     mask = np.array([[1, 1, 1, 0], [1, 0, 0, 0]])
-    assert tokens_of({"attention_mask": mask, "labels": np.array([1, -100])}) == 3
-    assert tokens_of({"attention_mask": mask, "labels": np.array([[-100, 5, 6, -100], [-100] * 4])}) == 3
+    assert tokens_of(CLASSES, {"attention_mask": mask, "labels": np.array([1, -100])}) == 3
+    assert tokens_of(LANGUAGE, {"attention_mask": mask, "labels": np.array([[-100, 5, 6, -100], [-100] * 4])}) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import CONFIG_DIRECTORY, ExperimentConfig, TargetConfig, from_yaml, load_config, to_yaml
+from common.config import CONFIG_DIRECTORY, ExperimentConfig, from_yaml, load_config, to_yaml
 from common.config.convert import field_types
 from common.config.rules import RANGES
 from common.errors import InputError
+from common.methods.targets import Target
 
 MINIMAL = """\
 model: {source: somewhere/bert}
@@ -39,7 +40,7 @@ def test_a_file_holds_only_differences_from_the_defaults(write):
     config = load_config(write(MINIMAL))
     assert config.name == "trial"
     assert (config.seed, config.optimization.schedule, config.training.epochs) == (42, "linear", 3.0)
-    assert config.adaptation.targets == (TargetConfig("*.query"),)
+    assert config.adaptation.targets == (Target("*.query"),)
 
 
 def test_name_comes_from_argument_then_file_then_stem(write):
@@ -77,7 +78,7 @@ def test_whole_numbers_stay_whole(write):
 
 def test_targets_may_carry_their_own_rank(write):
     config = load_config(write(MINIMAL), ["adaptation.targets=[a, {pattern: b, rank: 2, alpha: 3}]"])
-    assert config.adaptation.targets == (TargetConfig("a"), TargetConfig("b", 2, 3.0))
+    assert config.adaptation.targets == (Target("a"), Target("b", 2, 3.0))
 
 
 def test_all_faults_of_a_file_are_shown_together_each_with_its_line(write):
@@ -100,7 +101,7 @@ optimisation: {}
 """
     message = faults(write(text), ["training.epochs=-1", "trainin.x=1", "seed=1=2"])
     expected = [
-        "line 1: model.task must be one of sequence-classification, language-modeling; received 'clasification'. Nearest: sequence-classification",
+        "line 1: model.task must be one of language-modeling, sequence-classification; received 'clasification'. Nearest: sequence-classification",
         "line 4: data.max_lenght is unknown. Nearest: max_length",
         "line 7: adaptation.rank must be a whole number; received 8.5",
         "line 8: adaptation.targets must be a list; received '*.query'",
@@ -138,7 +139,7 @@ def test_an_empty_file_is_told_everything_that_must_be_given(write):
         (["training.metric=perplexity"], "training.metric must be one of loss, accuracy"),
         (["training.metric=acuracy"], "training.metric must be one of"),
         (["model.task=language-modeling", "training.metric=accuracy"], "must be one of loss, perplexity"),
-        (["model.task=language-modeling", "adaptation.method=head"], "use lora or full"),
+        (["model.task=language-modeling", "adaptation.method=head"], "use one of"),
         (["data.name=files"], "data.files must name at least a train file"),
         (["data.files={train: x}"], "belongs to data.name: files"),
         (["data.max_examples.dev=3"], "data.max_examples.dev is no split"),

@@ -15,7 +15,7 @@ import pytest
 
 from common.config import load_config
 from common.launch.processes import ROOT
-from common.models import save_pretrained
+from common.models.checkpoint import save_pretrained
 from common.training.assembly import prepare
 from tests.support import free_port
 

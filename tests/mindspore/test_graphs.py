@@ -82,20 +82,20 @@ def test_a_shape_is_compiled_once_whatever_the_values_rates_and_label_counts(kin
 def test_switching_and_merging_take_effect_in_compiled_graphs():
     graph, eager = engines("bert")
     batch = make_batch("bert", [7, 3])
-    adapted = graph.eval_step(batch).logits
+    adapted = graph.eval_step(batch).outputs["logits"]
     for engine in (graph, eager):
         half.set_enabled(engine.model, False)
-    base = eager.eval_step(batch).logits
+    base = eager.eval_step(batch).outputs["logits"]
     assert np.abs(base - adapted).max() > 1e-3
-    assert_near(graph.eval_step(batch).logits, base, EXECUTION)
+    assert_near(graph.eval_step(batch).outputs["logits"], base, EXECUTION)
     assert not any(gradient.any() for name, gradient in graph.gradients([batch]).items() if ".lora_" in name)
     half.set_enabled(graph.model, True)
-    assert graph.eval_step(batch).logits.tobytes() == adapted.tobytes()
+    assert graph.eval_step(batch).outputs["logits"].tobytes() == adapted.tobytes()
     half.merge(graph.model)
-    assert_near(graph.eval_step(batch).logits, adapted, 1e-5)
+    assert_near(graph.eval_step(batch).outputs["logits"], adapted, 1e-5)
     half.unmerge(graph.model)
     assert counted(lambda: graph.eval_step(batch)) == 0, "back to a graph that exists"
-    assert graph.eval_step(batch).logits.tobytes() == adapted.tobytes()
+    assert graph.eval_step(batch).outputs["logits"].tobytes() == adapted.tobytes()
 
 
 def test_loaded_values_reach_graphs_compiled_before():

@@ -5,42 +5,45 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
-from common.adaptation import PlanStep
+
+from common.edits import Edit
+from common.methods.lora import MEMBER as LORA
+from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR
 
 
-def wrapped(
-    half: ModuleType, step: PlanStep, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]
-):
-    """A base layer of ``step.kind`` with these values, wrapped."""
-    values = {f"{step.path}.{name}": array for name, array in adapter.items()}
+def wrapped(half: ModuleType, edit: Edit, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]):
+    """A base layer of the edit's kind with these values, wrapped."""
+    values = {f"{edit.path}.{name}": array for name, array in adapter.items()}
+    inputs, outputs, kind = edit.module.in_features, edit.module.out_features, edit.module.kind
     if half.__name__ == "pytorch_impl":
         import torch
 
-        from pytorch_impl.layers.lora import wrap
         from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
+        from pytorch_impl.rewrite import layer_of
 
-        sizes = (step.in_features, step.out_features)
         base = {
-            "linear": lambda: Linear(*sizes),
-            "conv1d": lambda: Conv1D(*sizes[::-1]),
-            "embedding": lambda: Embedding(*sizes),
-        }[step.kind]()
+            LINEAR: lambda: Linear(inputs, outputs),
+            TRANSPOSED_LINEAR: lambda: Conv1D(outputs, inputs),
+            EMBEDDING: lambda: Embedding(inputs, outputs),
+        }[kind]()
         base.weight.data = torch.from_numpy(np.array(weight))
         if bias is not None:
             base.bias.data = torch.from_numpy(np.array(bias))
-        return wrap(base.requires_grad_(False), step, values)
-    from mindspore import Tensor
+        layer = layer_of(edit)(base.requires_grad_(False), edit, values)
+    else:
+        from mindspore import Tensor
 
-    from mindspore_impl.layers.lora import wrap
-    from mindspore_impl.layers.modules import Conv1D, Embedding, Linear
+        from mindspore_impl.layers.modules import Conv1D, Embedding, Linear
+        from mindspore_impl.rewrite import layer_of
 
-    base = {"linear": Linear, "conv1d": Conv1D, "embedding": Embedding}[step.kind](
-        step.path, step.in_features, step.out_features
-    )
-    base.weight.set_data(Tensor(np.array(weight)))
-    if bias is not None:
-        base.bias.set_data(Tensor(np.array(bias)))
-    return wrap(base, step, values)
+        kinds = {LINEAR: Linear, TRANSPOSED_LINEAR: Conv1D, EMBEDDING: Embedding}
+        base = kinds[kind](edit.path, inputs, outputs)
+        base.weight.set_data(Tensor(np.array(weight)))
+        if bias is not None:
+            base.bias.set_data(Tensor(np.array(bias)))
+        layer = layer_of(edit)(base, edit, values)
+    layer.delta = LORA.delta
+    return layer
 
 
 def forward_backward(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import initial_values, merge_arrays
-from common.adaptation.peft_format import load_adapter, save_adapter
 
+from common.artifacts.adapter import load as load_adapter
+from common.artifacts.adapter import save as save_adapter
 from common.backend import load
 from common.errors import InputError
-from common.models import load_model_spec, save_pretrained
+from common.methods.merge import merge_arrays
+from common.models.checkpoint import save_pretrained
+from common.models.loading import load_model_spec
 from tests.support import (
     KINDS,
     TARGETS,
@@ -21,6 +23,7 @@ from tests.support import (
     nonzero_values,
     plan_for,
     tiny_spec,
+    unfrozen,
 )
 from tests.tolerances import BERT_LOGITS_ABS, MERGE_ROUNDING, MERGED_ABS
 
@@ -34,7 +37,7 @@ WIDE = {
 def outputs(engine, batch) -> np.ndarray:
     """Class logits, or logits at each row's last real token."""
     if engine.plan.head:
-        return engine.eval_step(batch).logits
+        return engine.eval_step(batch).outputs["logits"]
     return engine.logits_at(batch, batch["attention_mask"].sum(1).astype(np.int32) - 1)
 
 
@@ -46,7 +49,7 @@ def test_adapted_model_starts_as_the_base_model_to_the_bit(half, kind, targets):
     batch = make_batch(kind, [7, 4, 12])
     base = build_engine(half, spec, plan_for(spec, (), bias="all"), {})
     expected = outputs(base, batch)
-    engine = build_engine(half, spec, plan, initial_values(plan, 5))
+    engine = build_engine(half, spec, plan, plan.initial_values(5))
     assert np.array_equal(outputs(engine, batch), expected)
     trained = build_engine(half, spec, plan)
     assert np.abs(outputs(trained, batch) - expected).max() > 1e-3
@@ -64,7 +67,7 @@ def test_merged_model_gives_the_logits_of_the_adapted_one_and_is_never_saved(hal
     batch = make_batch(kind, [7, 4, 12])
     expected, trainable = outputs(engine, batch), engine.trainable()
     errors = half.merge(engine.model)
-    assert set(errors) == {step.path for step in engine.plan.steps}
+    assert set(errors) == {step.path for step in engine.plan.edits}
     assert all(0.0 < error <= MERGE_ROUNDING for error in errors.values()), errors
     assert_near(outputs(engine, batch), expected, MERGED_ABS, absolute=True)
     with pytest.raises(InputError, match="merged"):
@@ -94,7 +97,7 @@ def test_a_second_adaptation_is_refused(half):
     plan = plan_for(spec, TARGETS["bert"])
     engine = build_engine(half, spec, plan)
     with pytest.raises(InputError, match="adapted already"):
-        half.rewrite(engine.model, plan, initial_values(plan, 0))
+        half.rewrite(engine.model, plan, plan.initial_values(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -139,7 +142,7 @@ def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(
     model.save_pretrained(tmp_path / "theirs")
     again = load_adapter(tmp_path / "theirs", plan, spec)
     assert_identical(again, trained)
-    fresh = build_engine(half, spec, plan, initial_values(plan, 0))
+    fresh = build_engine(half, spec, plan, plan.initial_values(0))
     fresh.load_trainable(again)
     assert outputs(fresh, batch).tobytes() == expected.tobytes()
 
@@ -150,9 +153,9 @@ def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(
 def test_equal_arrays_give_byte_equal_adapters_from_either_half(kind, tmp_path):
     spec = tiny_spec(kind)
     plan = plan_for(spec, TARGETS[kind], bias="all")
-    arrays = nonzero_values(plan) | {name: spec.arrays[name] for name in plan.trained}
+    arrays = nonzero_values(plan) | {name: spec.arrays[name] for name in unfrozen(plan)}
     for name in ("pytorch", "mindspore"):
-        engine = build_engine(load(name), spec, plan, initial_values(plan, 1))
+        engine = build_engine(load(name), spec, plan, plan.initial_values(1))
         engine.load_trainable(arrays)
         save_adapter(tmp_path / name, plan, spec, engine.trainable())
     files = [sorted((tmp_path / name).iterdir()) for name in ("pytorch", "mindspore")]

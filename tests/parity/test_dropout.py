@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import initial_values
 
 from common.backend import load
 from common.dropout import kept, step_key
@@ -101,7 +100,7 @@ def test_trainings_with_dropout_on_agree_step_by_step(kind):
     steps = [[make_batch(kind, [9, 3, 16], seed=i), make_batch(kind, [9, 5, 2], seed=100 + i)] for i in range(12)]
     results = {}
     for half, dropout_seed in (("pytorch", 5), ("mindspore", 5), ("mindspore", 6)):
-        engine = build_engine(load(half), spec, plan, initial_values(plan, 0), seed=dropout_seed)
+        engine = build_engine(load(half), spec, plan, plan.initial_values(0), seed=dropout_seed)
         handles = [engine.train_step(step, 1e-2) for step in steps]
         results[half, dropout_seed] = np.array(engine.fetch(handles))
     for step, pair in enumerate(zip(results["mindspore", 5], results["pytorch", 5], strict=True)):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from common.adaptation import initial_values
 
 from common.backend import FAST_PATHS, load
 from tests.support import KINDS, TARGETS, assert_all_near, assert_near, build_engine, make_batch, plan_for, tiny_spec
@@ -19,7 +18,7 @@ def run(half, kind, plain, dropout, **settings):
     """Gradients of the first batch without dropout, and losses and norms of four steps."""
     spec = tiny_spec(kind, dropout=dropout)
     plan = plan_for(spec, TARGETS[kind], rank=4, dropout=dropout, bias="lora_only")
-    engine = build_engine(load(half), spec, plan, initial_values(plan, 0), plain=plain, **settings)
+    engine = build_engine(load(half), spec, plan, plan.initial_values(0), plain=plain, **settings)
     gradients = engine.gradients([make_batch(kind, [9, 3, 16], seed=0)])
     handles = [
         engine.train_step([make_batch(kind, [9, 3, 16], seed=i), make_batch(kind, [4, 16, 2], seed=50 + i)], 1e-2)

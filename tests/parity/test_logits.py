@@ -7,7 +7,8 @@ import pytest
 
 from common.config.schema import ModelConfig
 from common.data import load_tokenizer
-from common.models import load_model_spec, save_pretrained
+from common.models.checkpoint import save_pretrained
+from common.models.loading import load_model_spec
 from tests.support import assert_near, build_engine, make_batch, model_config, plan_for, tiny_spec
 from tests.tolerances import BERT_LOGITS_ABS, GPT2_LOGITS_ABS
 
@@ -63,7 +64,9 @@ def test_pretrained_encoder_gives_the_logits_of_transformers(half, minilm_folder
     assert batch["attention_mask"].min() == 0
     expected = reference(tmp_path, "sequence-classification", batch)
     assert np.abs(expected).max() > 0.3
-    assert_near(frozen_engine(half, loaded).eval_step(batch).logits, expected, BERT_LOGITS_ABS, absolute=True)
+    assert_near(
+        frozen_engine(half, loaded).eval_step(batch).outputs["logits"], expected, BERT_LOGITS_ABS, absolute=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +111,7 @@ def test_tiny_model_of_each_kind_gives_the_logits_of_transformers(half, kind, en
     expected = reference(tmp_path, spec.task, batch)
     engine = frozen_engine(half, spec)
     if spec.head:
-        assert_near(engine.eval_step(batch).logits, expected, BERT_LOGITS_ABS, absolute=True)
+        assert_near(engine.eval_step(batch).outputs["logits"], expected, BERT_LOGITS_ABS, absolute=True)
     else:
         positions = batch["attention_mask"].sum(1).astype(np.int32) - 1
         assert_near(
@@ -120,7 +123,7 @@ def test_tiny_model_of_each_kind_gives_the_logits_of_transformers(half, kind, en
         )
         result = engine.eval_step(batch)
         assert result.loss_sum == pytest.approx(loss.item(), rel=1e-6)
-        assert (result.count, result.logits) == (31, None)
+        assert (result.count, dict(result.outputs)) == (31, {})
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
@@ -142,19 +145,12 @@ def test_hidden_states_are_those_of_transformers(half, kind, tmp_path):
 
 
 def hidden_states(half, spec, inputs):
-    family = __import__(f"{half.__name__}.models", fromlist=["family"]).family
     model = half.build_model(spec, half.device.select("cpu"))
     if half.__name__ == "pytorch_impl":
         with torch.no_grad():
-            return [
-                state.numpy()
-                for state in family(spec.family).hidden_states(
-                    model, {k: torch.from_numpy(v).long() for k, v in inputs.items()}
-                )
-            ]
+            given = {name: torch.from_numpy(array).long() for name, array in inputs.items()}
+            return [state.numpy() for state in model.hidden_states(given)]
     import mindspore
 
-    return [
-        state.asnumpy()
-        for state in family(spec.family).hidden_states(model, {k: mindspore.Tensor(v) for k, v in inputs.items()})
-    ]
+    given = {name: mindspore.Tensor(array) for name, array in inputs.items()}
+    return [state.asnumpy() for state in model.hidden_states(given)]

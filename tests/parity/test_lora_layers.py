@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import LoraArguments, PlanStep
-from common.adaptation.merge import placed_b
 
+from common.edits import Edit
 from common.errors import InputError
+from common.methods.lora import LoraArguments, placed_b
+from common.models.modules import LINEAR
 from tests.parity import oracle
 from tests.parity.layers import forward_backward, wrapped
-from tests.support import assert_all_near, assert_near
+from tests.support import assert_all_near, assert_near, lora_edit
 from tests.tolerances import LAYER
 
 IN, OUT, RANK = 6, 12, 2
@@ -29,15 +30,15 @@ INPUTS = {
 }
 
 
-def make_step(kind: str, slices: str = "whole", rank_stabilized: bool = False) -> PlanStep:
-    return PlanStep("base", "lora", kind, IN, OUT, LoraArguments(RANK, 3.0, 0.0, rank_stabilized, SLICES[slices]))
+def make_step(kind: str, slices: str = "whole", rank_stabilized: bool = False) -> Edit:
+    return lora_edit("base", kind, IN, OUT, LoraArguments(RANK, 3.0, 0.0, rank_stabilized, SLICES[slices]))
 
 
-def draw(step: PlanStep, seed: int = 0):
+def draw(step: Edit, seed: int = 0):
     """Weight in the layout of the kind, bias, adapter; float32 and nowhere zero."""
     generator = np.random.default_rng(seed)
-    weight = generator.normal(size=(OUT, IN) if step.kind == "linear" else (IN, OUT)).astype(np.float32)
-    bias = None if step.kind == "embedding" else generator.normal(size=OUT).astype(np.float32)
+    weight = generator.normal(size=(OUT, IN) if step.module.kind is LINEAR else (IN, OUT)).astype(np.float32)
+    bias = None if step.module.kind.lookup else generator.normal(size=OUT).astype(np.float32)
     adapter = {
         name.rsplit(".", 1)[-1]: generator.normal(size=shape).astype(np.float32)
         for name, shape in step.shapes().items()
@@ -47,7 +48,7 @@ def draw(step: PlanStep, seed: int = 0):
 
 @pytest.mark.parametrize("inputs", INPUTS)
 @pytest.mark.parametrize("slices", SLICES)
-@pytest.mark.parametrize("kind", ["linear", "conv1d"])
+@pytest.mark.parametrize("kind", ["linear", "transposed_linear"])
 def test_linear_layers_follow_the_equation_and_its_gradients(half, kind, slices, inputs):
     step = make_step(kind, slices)
     weight, bias, adapter = draw(step)
@@ -57,7 +58,7 @@ def test_linear_layers_follow_the_equation_and_its_gradients(half, kind, slices,
     y, gradients = forward_backward(half, wrapped(half, step, weight, bias, adapter), x, upstream)
     stored = weight if kind == "linear" else weight.T
     expected, expected_gradients = oracle.linear(
-        x, stored, bias, adapter["lora_A"], adapter["lora_B"], step.ranges, 3.0 / RANK, upstream
+        x, stored, bias, adapter["lora_A"], adapter["lora_B"], step.arguments.ranges, 3.0 / RANK, upstream
     )
     assert_near(y, expected, LAYER)
     assert_all_near(gradients, expected_gradients, LAYER)
@@ -95,13 +96,15 @@ def test_oracle_gradients_are_those_of_finite_differences(slices):
 
     def value(changed):
         return (
-            oracle.linear(changed["x"], weight, bias, changed["lora_A"], changed["lora_B"], step.ranges, 1.5, upstream)[
-                0
-            ]
+            oracle.linear(
+                changed["x"], weight, bias, changed["lora_A"], changed["lora_B"], step.arguments.ranges, 1.5, upstream
+            )[0]
             * upstream
         ).sum()
 
-    _, gradients = oracle.linear(x, weight, bias, adapter["lora_A"], adapter["lora_B"], step.ranges, 1.5, upstream)
+    _, gradients = oracle.linear(
+        x, weight, bias, adapter["lora_A"], adapter["lora_B"], step.arguments.ranges, 1.5, upstream
+    )
     for name, array in arrays.items():
         direction = generator.normal(size=array.shape)
         difference = (
@@ -112,11 +115,11 @@ def test_oracle_gradients_are_those_of_finite_differences(slices):
 
 @pytest.mark.parametrize("slices", [s for s in SLICES if s != "whole"])
 def test_placed_b_is_zero_outside_its_blocks(slices):
-    step = make_step("conv1d", slices)
+    step = make_step("transposed_linear", slices)
     b = np.random.default_rng(0).normal(size=step.shapes()["base.lora_B"])
     placed = placed_b(step, b)
     a = np.random.default_rng(1).normal(size=step.shapes()["base.lora_A"])
-    assert_near(placed @ a, oracle.lora_delta(a, b, step.ranges, OUT, 1.0), 1e-15)
+    assert_near(placed @ a, oracle.lora_delta(a, b, step.arguments.ranges, OUT, 1.0), 1e-15)
     assert np.count_nonzero(placed) == b.size
 
 
@@ -125,7 +128,7 @@ def test_placed_b_is_zero_outside_its_blocks(slices):
 def test_slices_agree_with_the_fused_layer_of_loralib(half, enabled):
     loralib, torch = pytest.importorskip("loralib"), pytest.importorskip("torch")
     slices = tuple((name, 4 * i, 4 * i + 4) for i, name in enumerate("qkv") if enabled[i])
-    step = PlanStep("base", "lora", "linear", IN, OUT, LoraArguments(RANK, 3.0, 0.0, False, slices))
+    step = lora_edit("base", "linear", IN, OUT, LoraArguments(RANK, 3.0, 0.0, False, slices))
     weight, bias, adapter = draw(step)
     theirs = loralib.MergedLinear(IN, OUT, r=RANK, lora_alpha=3, enable_lora=enabled, merge_weights=False)
     theirs.weight.data, theirs.bias.data = torch.from_numpy(weight), torch.from_numpy(bias)
@@ -140,9 +143,9 @@ def test_slices_agree_with_the_fused_layer_of_loralib(half, enabled):
         assert_near(gradients[name], getattr(theirs, name).grad.numpy(), LAYER)
 
 
-@pytest.mark.parametrize("kind", ["linear", "conv1d", "embedding"])
+@pytest.mark.parametrize("kind", ["linear", "transposed_linear", "embedding"])
 def test_a_hundred_merges_leave_the_weight_as_it_was_to_the_bit(half, kind):
-    step = make_step(kind, "q-v" if kind == "conv1d" else "whole")
+    step = make_step(kind, "q-v" if kind == "transposed_linear" else "whole")
     weight, bias, adapter = draw(step)
     layer = wrapped(half, step, weight, bias, adapter)
     for _ in range(100):
@@ -151,9 +154,9 @@ def test_a_hundred_merges_leave_the_weight_as_it_was_to_the_bit(half, kind):
     assert numpy_of(layer.base_layer.weight).tobytes() == weight.tobytes()
 
 
-@pytest.mark.parametrize("kind", ["linear", "conv1d", "embedding"])
+@pytest.mark.parametrize("kind", ["linear", "transposed_linear", "embedding"])
 def test_merged_layer_computes_what_the_adapted_one_did(half, kind):
-    step = make_step(kind, "interleaved" if kind == "conv1d" else "whole")
+    step = make_step(kind, "interleaved" if kind == "transposed_linear" else "whole")
     weight, bias, adapter = draw(step)
     layer = wrapped(half, step, weight, bias, adapter)
     x = (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import initial_values
 
 from common.backend import load
 from common.config.schema import DataConfig, ModelConfig
 from common.data import BatchPlan, encode, load_dataset, load_tokenizer
-from common.models import load_model_spec
+from common.models.loading import load_model_spec
 from tests.support import (
     KINDS,
     TARGETS,
@@ -50,7 +49,7 @@ def assert_fifty_losses_agree(engines, steps, rate, learned):
 def test_every_gradient_of_the_first_step_agrees(kind, start):
     spec = tiny_spec(kind)
     plan = plan_for(spec, TARGETS[kind])
-    values = initial_values(plan, 3) if start == "published" else nonzero_values(plan, 3)
+    values = plan.initial_values(3) if start == "published" else nonzero_values(plan, 3)
     batches = [make_batch(kind, [9, 3, 16], seed=1), make_batch(kind, [5], seed=2)]
     expected, actual = (engine.gradients(batches) for engine in both(spec, plan, values))
     zero = {name for name, gradient in expected.items() if not gradient.any()}
@@ -98,7 +97,7 @@ def test_fifty_losses_of_a_pretrained_encoder_on_real_sentences_agree(minilm_fol
     expected, actual = (engine.gradients(steps[0]) for engine in first)
     assert len(expected) == 6 * 2 * 2 + 2
     assert_all_near(actual, expected, GRADIENT)
-    assert_fifty_losses_agree(both(spec, plan, initial_values(plan, 0), compile=None), steps, 2e-3, learned=0.95)
+    assert_fifty_losses_agree(both(spec, plan, plan.initial_values(0), compile=None), steps, 2e-3, learned=0.95)
 
 
 @pytest.mark.slow
@@ -108,7 +107,7 @@ def test_fifty_losses_of_gpt2_with_fused_query_and_value_agree():
     plan = plan_for(spec, TARGETS["gpt2"], rank=8, alpha=64)
     steps = [[make_batch("gpt2", [32, 20, 11, 5], seed=i % 2, vocabulary=300)] for i in range(50)]
     # At 1e-2 this training is chaotic: after 50 steps either half is 1e-3 from a float64 run, and how near they are to each other is luck.
-    assert_fifty_losses_agree(both(spec, plan, initial_values(plan, 0), compile=None), steps, 3e-3, learned=0.8)
+    assert_fifty_losses_agree(both(spec, plan, plan.initial_values(0), compile=None), steps, 3e-3, learned=0.8)
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from common.adaptation import coverage_table, merge_arrays
 
+from common.backend.capabilities import check
 from common.config.schema import ModelConfig
 from common.errors import InputError
-from common.models import load_model_spec, save_pretrained
-from tests.support import assert_near, build_engine, plan_for
+from common.methods.coverage import coverage_table
+from common.methods.merge import merge_arrays
+from common.models.checkpoint import save_pretrained
+from common.models.loading import load_model_spec
+from tests.support import assert_near, build_engine, plan_for, settings
 from tests.tolerances import BERT_LOGITS_ABS, MERGED_ABS
 
 half = pytest.importorskip("pytorch_impl")
@@ -66,7 +69,7 @@ def test_other_families_are_adapted_trained_and_merged(name, tmp_path):
     assert (spec.family, set(spec.head)) == (name, head)
     assert {parameter.rsplit(".", 1)[0] for parameter in spec.new_parameters} == head
     plan = plan_for(spec, targets)
-    assert len(plan.steps) == 4
+    assert len(plan.edits) == 4
     assert "0-1" in coverage_table(plan, spec)
     engine = build_engine(half, spec, plan)
     first = engine.eval_step(BATCH)
@@ -84,9 +87,9 @@ def test_other_families_are_adapted_trained_and_merged(name, tmp_path):
         logits = model.eval()(
             **{key: torch.from_numpy(BATCH[key]).long() for key in ("input_ids", "attention_mask")}
         ).logits.numpy()
-    assert_near(logits, trained.logits, MERGED_ABS, absolute=True)
+    assert_near(logits, trained.outputs["logits"], MERGED_ABS, absolute=True)
     half.merge(engine.model)
-    assert_near(engine.eval_step(BATCH).logits, trained.logits, MERGED_ABS, absolute=True)
+    assert_near(engine.eval_step(BATCH).outputs["logits"], trained.outputs["logits"], MERGED_ABS, absolute=True)
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -155,20 +158,13 @@ def test_a_checkpoint_that_leaves_base_parameters_at_random_is_refused(tmp_path)
         spec_of(folder)
 
 
-def test_other_families_are_refused_by_the_mindspore_half(tmp_path):
+def test_other_families_are_refused_by_the_mindspore_backend_before_anything_is_built(tmp_path):
     mindspore_half = pytest.importorskip("mindspore_impl")
     spec = spec_of(saved(tmp_path, "distilbert"))
-    with pytest.raises(InputError, match="distilbert models are adapted on the PyTorch side only"):
-        mindspore_half.build_model(spec, "cpu")
-    with pytest.raises(InputError, match="PyTorch side only"):
-        mindspore_half.describe(
-            ModelConfig(str(tmp_path), "sequence-classification", None, None, {}),
-            tmp_path,
-            {"model_type": "distilbert"},
-            LABELS,
-            0,
-            0,
-        )
+    plan = plan_for(spec, ("*.q_lin",))
+    with pytest.raises(InputError, match=r"family:distilbert: there is no mindspore_impl/models/distilbert\.py"):
+        check(mindspore_half, "cpu", spec, plan, settings())
+    check(half, "cpu", spec, plan, settings())
 
 
 def test_other_families_need_a_source():

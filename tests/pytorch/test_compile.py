@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-from common.adaptation import initial_values
 
 from common.backend import load
 from tests.support import TARGETS, assert_near, build_engine, make_batch, plan_for, tiny_spec
@@ -24,7 +23,7 @@ def test_compiled_training_is_that_of_the_interpreted_network(kind, dropout):
     plan = plan_for(spec, TARGETS[kind], rank=4, dropout=dropout)
     found = {}
     for compiled in (True, False):
-        engine = build_engine(load("pytorch"), spec, plan, initial_values(plan, 0), compile=compiled)
+        engine = build_engine(load("pytorch"), spec, plan, plan.initial_values(0), compile=compiled)
         handles = [engine.train_step([make_batch(kind, [9, 3, 16], seed=i)], 1e-2) for i in range(3)]
         found[compiled] = np.array(engine.fetch(handles))
         assert (engine.compilations.count, engine.compilations.seconds > 0) == (int(compiled), compiled)

@@ -9,17 +9,19 @@ from typing import Any
 from common.methods import METHODS, lora
 from common.parity.cases import Case
 from common.parity.suites.models import of_member
-from common.parity.suites.subjects import pairs
+from common.parity.suites.subjects import has_head, pairs
 
 __all__ = ["cases"]
 
 
 def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     """Forward, loss, every gradient; what a backend lacks is reported as such."""
-    found = {f"{family}/{task}": (family, task) for family, task in pairs()}
-    first = dict(reversed(list(found.values())))
-    listed = [of_member(family, task, lora.MEMBER.name) for family, task in found.values()]
+    every = pairs()
+    listed = [of_member(family, task, lora.MEMBER.name) for family, task in every]
     for method in METHODS:
-        if method.name != lora.MEMBER.name:
-            listed += [of_member(family, task, method.name) for family, task in first.items()]
+        if method.name == lora.MEMBER.name:
+            continue
+        suited = [(family, task) for family, task in every if not method.needs_head or has_head(family, task)]
+        first = dict(reversed(suited))
+        listed += [of_member(family, task, method.name) for family, task in first.items()]
     return tuple(listed)

@@ -22,7 +22,7 @@ from common.parity.cases import Arrays, Host, UnsupportedError
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 
-__all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs"]
+__all__ = ["Subject", "drawn", "has_head", "methods", "of_experiment", "pairs"]
 
 VOCABULARY, POSITIONS = 211, 64
 _SIZES = {"hidden": 64, "layers": 4, "heads": 4, "inner": 128, "positions": POSITIONS}
@@ -72,6 +72,12 @@ def pairs() -> tuple[tuple[str, str], ...]:
         config = {**family.DEFAULTS, **family.tiny(**_SIZES)}
         found += [(family.name, task.name) for task in TASKS if task.layout(family, config) is not None]
     return tuple(found)
+
+
+def has_head(family: str, task: str) -> bool:
+    """Whether a model of ``family`` gets a new head for ``task``."""
+    config = {**FAMILIES.get(family).DEFAULTS, **FAMILIES.get(family).tiny(**_SIZES)}
+    return bool(TASKS.get(task).layout(FAMILIES.get(family), config).new())
 
 
 def methods(family: str) -> dict[str, MethodOptions]:
