@@ -104,6 +104,21 @@ def _file_splits(files):
     yield from _only_splits("data.files", files)
 
 
+@_rule("data.label_names")
+def _label_names(names):
+    for index, name in enumerate(names):
+        if not name.strip() or name != name.strip():
+            yield f"data.label_names.{index}", f"must not be empty, or begin or end with white space; received {name!r}"
+        elif name in names[:index]:
+            yield f"data.label_names.{index}", f"repeats {name!r}; every class has a name of its own"
+
+
+@_rule("data.label_separator")
+def _label_separator(separator):
+    if separator == "":
+        yield "data.label_separator", "must be at least one character, or null"
+
+
 @_rule("data.max_examples")
 def _max_examples(limits):
     yield from _only_splits("data.max_examples", limits)

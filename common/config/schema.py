@@ -45,6 +45,8 @@ class DataConfig:
     max_length: int  #: tokens per sequence; longer texts are truncated (classification) or cut (language modelling)
     length_multiple: int  #: a batch is padded to its longest sequence rounded up to this multiple
     max_examples: dict[str, int]  #: split to number of examples kept, from the start; for trials
+    label_names: tuple[str, ...] = ()  #: the classes in the order of their indices; empty: as published, or sorted
+    label_separator: str | None = None  #: for ``files``: between the labels of one example in a field of text
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _CORE = {
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict = {}  # noqa: RUF012  (PyYAML's own way of replacing the schema)
+    yaml_implicit_resolvers: dict = {}
 
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):

@@ -107,7 +107,8 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width
         for row, index in enumerate(indices):
             array[row, : lengths[index]] = field.default if column is None else column[index]
     else:
-        inner = () if column is None else column.shape[1:]
+        sizes = {"label": len(encoded.label_names)}
+        inner = tuple(sizes[axis] for axis in field.axes[1:]) if column is None else column.shape[1:]
         array = np.full((rows, *inner), padding, field.dtype)
         array[: len(indices)] = field.default if column is None else column[indices]
     if field.first is not None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -117,9 +118,8 @@ def encode(
     special = {"mask": tokenizer.mask_token_id, "end": tokenizer.eos_token_id, "vocabulary": len(tokenizer)}
     known = {name: number for name, number in special.items() if number is not None}
     columns = _unpacked(stored)
-    return Encoded(
-        task, schema, columns, tokenizer.pad_token_id, config.max_length, truncated, known, data.label_names or ()
-    )
+    names = data.label_names or ()
+    return Encoded(task, schema, columns, tokenizer.pad_token_id, config.max_length, truncated, known, names)
 
 
 def tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, **options: object) -> Iterator[np.ndarray]:
@@ -156,7 +156,8 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
     alike."""
     digest = hashlib.sha256()
     settings = (_FORMAT, task, str(max_length), str(tokenizer.eos_token_id), tokenizer.truncation_side)
-    settings += (tokenizer.backend_tokenizer.to_str(),)
+    state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}  # of the last call
+    settings += (json.dumps(state),)
     for name in sorted(rows.column_names):
         settings += (name, str(len(rows)), *map(str, rows[name]))
     for item in settings:

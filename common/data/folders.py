@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 
 from common.data.conll import read_conll
-from common.data.readers import EXTENSIONS, Table, read_labelled_lines, read_separated, read_table, read_text
+from common.data.readers import (
+    EXTENSIONS,
+    Table,
+    read_labelled_lines,
+    read_lines,
+    read_separated,
+    read_table,
+    read_text,
+)
 from common.data.registry import DatasetEntry
 from common.errors import InputError
 
@@ -20,13 +28,21 @@ _STEMS = {
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})")
 
 
+def _stems(entry: DatasetEntry, split: str) -> tuple[str, ...]:
+    """File names of one split, without their extension."""
+    return (*_STEMS.get(split, (split,)), *entry.names.get(split, ()))
+
+
 def expected_files(entry: DatasetEntry) -> str:
     """The file names looked for, for messages."""
-    names = "; ".join(f"{split}: {' or '.join(_STEMS[split])}" for split in entry.splits)
+    names = "; ".join(f"{split}: {' or '.join(_stems(entry, split))}" for split in entry.splits)
+    listed = f"; or instead of validation: {entry.held_out[0]}" if entry.held_out else ""
     if entry.files:
         published = "; ".join(f"{split}: {pattern}" for split, pattern in entry.files.items())
         return f"{published}. Or {names} (with the extension {', '.join(EXTENSIONS)}, or in shards)"
-    return f"{names} (with the extension {', '.join(EXTENSIONS)}, or in shards like train-00000-of-00001.parquet)"
+    return (
+        f"{names}{listed} (with the extension {', '.join(EXTENSIONS)}, or in shards like train-00000-of-00001.parquet)"
+    )
 
 
 def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
@@ -37,13 +53,33 @@ def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
     """
     if not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist. It should hold {expected_files(entry)}.")
-    found = {split: _find(entry, folder, split) for split in _STEMS}
+    found = {split: _find(entry, folder, split) for split in entry.all_splits()}
+    held_out = entry.held_out is not None and not found["validation"] and (folder / entry.held_out[0]).is_file()
     for split in entry.splits:
-        if not found[split]:
+        if not found[split] and not (held_out and split == "validation"):
             raise InputError(
                 f"The {split} file is missing from {folder}. The folder should hold {expected_files(entry)}."
             )
-    return {split: [_read(entry, path) for path in paths] for split, paths in found.items() if paths}
+    tables = {split: [_read(entry, path) for path in paths] for split, paths in found.items() if paths}
+    return _divide(tables, folder / entry.held_out[0], entry.held_out[1]) if held_out else tables
+
+
+def _divide(tables: dict[str, list[Table]], path: Path, columns: tuple[str, ...]) -> dict[str, list[Table]]:
+    """Take the validation split out of the training rows, by the ids in ``path``, one row of them a line."""
+    wanted = {tuple(line.split("\t")): False for line in read_lines(path)}
+    parts: dict[str, list[Table]] = {"train": [], "validation": []}
+    for table in tables["train"]:
+        ids = list(zip(*(table.column((name,)) for name in columns), strict=True))
+        wanted |= {key: True for key in ids if key in wanted}
+        parts["train"].append(table.select([row for row, key in enumerate(ids) if key not in wanted]))
+        parts["validation"].append(table.select([row for row, key in enumerate(ids) if key in wanted]))
+    for line, (key, there) in enumerate(wanted.items(), 1):
+        if not there:
+            raise InputError(
+                f"{path}, line {line}: it must hold {', '.join(columns)} of a training row; there is none with "
+                f"{', '.join(key)}. Is it the file of these training data?"
+            )
+    return tables | parts
 
 
 def _find(entry: DatasetEntry, folder: Path, split: str) -> list[Path]:
@@ -61,7 +97,7 @@ def _find(entry: DatasetEntry, folder: Path, split: str) -> list[Path]:
         candidates = sorted(
             path
             for path in place.glob("*")
-            if path.suffix.lower() in EXTENSIONS and path.is_file() and _stem(path) in _STEMS[split]
+            if path.suffix.lower() in EXTENSIONS and path.is_file() and _stem(path) in _stems(entry, split)
         )
         if candidates:
             _check_unambiguous(candidates, split)
@@ -91,14 +127,21 @@ def _check_unambiguous(candidates: list[Path], split: str) -> None:
         raise InputError(f"The {split} split in {candidates[0].parent} {rule}.")
 
 
+def _first_line(path: Path) -> str:
+    return read_text(path).split("\n", 1)[0]
+
+
 def _read(entry: DatasetEntry, path: Path) -> Table:
-    if entry.word_lines and path.suffix.lower() not in (".csv", ".json", ".jsonl", ".parquet"):
+    suffix = path.suffix.lower()
+    if entry.word_lines and suffix not in (".csv", ".json", ".jsonl", ".parquet"):
         return read_conll(path, entry.columns, entry.separator)
-    if entry.separator is None or path.suffix.lower() not in (".txt", ".tsv"):
+    tabs = suffix == ".csv" and entry.separator == "\t" and "\t" in _first_line(path)  # the STS benchmark's own files
+    if entry.separator is None or not (tabs or suffix in (".txt", ".tsv")):
         return read_table(path)
     if entry.label_first:
-        first = read_text(path).split("\n", 1)[0]
+        first = _first_line(path)
         indices = {str(index) for index in range(len(entry.label_names or ()))}
         if entry.separator not in first and first.split(" ", 1)[0] in indices:
             return read_labelled_lines(path)
-    return read_separated(path, entry.separator, entry.columns, known=entry.roles["text"])
+    known = (*entry.roles["text"], *entry.roles.get("text_pair", ()))
+    return read_separated(path, entry.separator, entry.columns, known, entry.optional, entry.damaged)

@@ -8,8 +8,8 @@ the permuted order, because such sets tend to be sorted by label.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ class TextData:
     splits: dict[str, datasets.Dataset]
     label_names: tuple[str, ...] | None  #: None where the task has no classes
     unlabelled: frozenset[str]  #: splits whose targets were not published
+    notes: tuple[str, ...] = ()  #: what users should know of the data
 
 
 def load_dataset(config: DataConfig, task: Task) -> TextData:
@@ -59,11 +60,47 @@ def load_dataset(config: DataConfig, task: Task) -> TextData:
         tables = read_folder(entry, Path(config.directory).expanduser())
     else:
         tables = _read_hub(config.name, entry)
-    names = task.label_names(entry, tables["train"])
-    splits = {split: _columns(config, entry, split, tables[split], task, names) for split in SPLITS if split in tables}
+    names = _label_names(config, entry, tables["train"], task)
+    order = entry.all_splits()
+    splits = {split: _columns(config, entry, split, tables[split], task, names) for split in order if split in tables}
     if "validation" not in splits:
         splits["train"], splits["validation"] = _carve(splits["train"])
-    return _finish(config, task, splits, names)
+    data = _finish(config, task, splits, names)
+    return replace(data, notes=(*_left_out(tables), *_not_scored(data)))
+
+
+def _label_names(
+    config: DataConfig, entry: DatasetEntry, tables: Sequence[Table], task: Task
+) -> tuple[str, ...] | None:
+    """``data.label_names`` where given, else the task's.
+
+    Raises:
+        InputError: the task has no classes, or the data set has others.
+    """
+    chosen = config.label_names
+    if not chosen:
+        return task.label_names(entry, tables)
+    published = entry.label_names
+    names = task.label_names(replace(entry, label_names=published or chosen), tables)
+    if names is None:
+        raise InputError(f"Task {task.name} has no classes, so that data.label_names is not read. Remove it.")
+    if published and set(chosen) != set(published):
+        raise InputError(
+            f"data.label_names must hold the classes of {config.name} in any order: {', '.join(published)}; received "
+            f"{', '.join(chosen)}. Correct it, or remove it."
+        )
+    return chosen
+
+
+def _left_out(tables: Mapping[str, Sequence[Table]]) -> Iterator[str]:
+    for table in (table for parts in tables.values() for table in parts if table.left_out):
+        yield f"{table.left_out} damaged lines of {table.source}, which lack fields, are left out."
+
+
+def _not_scored(data: TextData) -> Iterator[str]:
+    for split in data.splits:
+        if split in data.unlabelled:
+            yield f"The targets of the {split} split were not published, so that it is not scored."
 
 
 def _finish(config: DataConfig, task: Task, splits: Mapping[str, Columns], names: tuple[str, ...] | None) -> TextData:
@@ -75,7 +112,7 @@ def _finish(config: DataConfig, task: Task, splits: Mapping[str, Columns], names
     }
     targets = {role.name for role in task.roles if role.target and role.required}
     return TextData(
-        splits={split: Dataset.from_dict(kept[split]) for split in SPLITS if split in kept},
+        splits={split: Dataset.from_dict(kept[split]) for split in dict.fromkeys((*SPLITS, *kept)) if split in kept},
         label_names=names,
         unlabelled=frozenset(split for split in kept if not targets <= kept[split].keys()),
     )
@@ -84,13 +121,13 @@ def _finish(config: DataConfig, task: Task, splits: Mapping[str, Columns], names
 def _entry(config: DataConfig, task: Task) -> DatasetEntry:
     """The registered entry, or one made from the columns the user names."""
     if config.name == FILES:
-        return DatasetEntry(roles=_own_roles(config, task))
+        return DatasetEntry(roles=_own_roles(config, task), label_separator=config.label_separator)
     if config.name not in DATASETS:
         known = (*DATASETS, FILES)
         raise InputError(
             f"data.name must be one of {', '.join(known)}; received {config.name!r}.{nearest(str(config.name), known)}"
         )
-    given = [f"data.{key}" for key in (*_COLUMN_ENTRIES, "files") if getattr(config, key)]
+    given = [f"data.{key}" for key in (*_COLUMN_ENTRIES, "files", "label_separator") if getattr(config, key)]
     if given:
         raise InputError(
             f"{', '.join(given)}: only data.name: files takes this; {config.name} has its own columns and files. "
@@ -153,23 +190,20 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
         raise InputError(
             f"Data set {name} could not be loaded from the Hugging Face hub ({entry.hub}): {error}. Check the connection, or {local}."
         ) from error
-    missing = [split for split in entry.splits if split not in loaded]
+    missing = [split for split in entry.splits if not {split, *entry.names.get(split, ())} & set(loaded)]
     if missing:
         raise InputError(
             f"Data set {entry.hub} on the hub should have the splits {', '.join(entry.splits)}; it has {', '.join(loaded)}."
         )
-    return {
-        split: [
-            Table(
-                f"{entry.hub} ({split})",
-                loaded[split].to_dict(),
-                range(1, len(loaded[split]) + 1),
-                published_classes(loaded[split].features.to_dict()),
-            )
-        ]
-        for split in SPLITS
-        if split in loaded
-    }
+    tables = {}
+    for split in entry.all_splits():
+        for name in (split, *entry.names.get(split, ())):
+            if name in loaded:
+                rows = range(1, len(loaded[name]) + 1)
+                classes = published_classes(loaded[name].features.to_dict())
+                table = Table(f"{entry.hub} ({name})", loaded[name].to_dict(), rows, classes=classes)
+                tables.setdefault(split, [table])
+    return tables
 
 
 def _columns(
@@ -192,14 +226,21 @@ def _columns(
                 accepted=entry.roles[role.name],
                 roles=frozenset(entry.roles),
                 label_names=names or (),
-                numbered=entry.label_names is not None,
-                unpublished=role.target and split == "test" and config.name != FILES,
+                numbered=_numbered(entry.label_names or config.label_names),
+                unpublished=role.target and split.startswith("test") and config.name != FILES,
+                blank=entry.damaged,
+                label_separator=entry.label_separator,
             )
             columns.setdefault(role.name, []).extend(role.read(table, reading))
     first = task.roles[0].name
     if not any(columns[first]):
         raise InputError(f"{tables[0].source} holds blank lines only: the {split} split needs at least one example.")
     return {key: values for key, values in columns.items() if values}
+
+
+def _numbered(known: tuple[str, ...]) -> tuple[str, ...]:
+    """Class names by the number that data may give instead: none where names are numbers themselves."""
+    return () if any(name.lstrip("-").isdecimal() for name in known) else known
 
 
 def _carve(train: Columns) -> tuple[Columns, Columns]:

@@ -11,7 +11,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "Table",
     "published_classes",
     "read_labelled_lines",
+    "read_lines",
     "read_separated",
     "read_table",
     "read_text",
@@ -35,6 +36,7 @@ class Table:
     source: str  #: file, or hub id and split
     columns: dict[str, list[Any]]
     lines: Sequence[int]  #: line (of parquet and the hub: row) of each row, from 1
+    left_out: int = 0  #: lines that lack fields
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: names of numbered classes, by column
 
     def __len__(self) -> int:
@@ -43,6 +45,11 @@ class Table:
     def where(self, row: int) -> str:
         """``FILE, line N`` of a row."""
         return f"{self.source}, line {self.lines[row]}"
+
+    def select(self, rows: Sequence[int]) -> Table:
+        """Some of the rows."""
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        return Table(self.source, columns, [self.lines[row] for row in rows], self.left_out, self.classes)
 
     def column(self, names: Sequence[str]) -> list[Any]:
         """The first column among the accepted ``names``."""
@@ -83,15 +90,31 @@ def read_lines(path: Path) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def read_separated(path: Path, separator: str, columns: Sequence[str] = (), known: Iterable[str] = ()) -> Table:
-    """Unquoted fields. The first line is a header if it names a ``known`` column or if there are no default ``columns``."""
+def read_separated(
+    path: Path,
+    separator: str,
+    columns: Sequence[str] = (),
+    known: Iterable[str] = (),
+    optional: int = 0,
+    damaged: bool = False,
+) -> Table:
+    """Unquoted fields. The first line is a header if it names a ``known`` column or if there are no default ``columns``.
+
+    Args:
+        optional: how many of the last ``columns`` a line may lack; it then has none of them.
+        damaged: leave out lines that lack fields, and count them.
+    """
     lines = read_lines(path)
     first = lines[0].split(separator) if lines else []
     has_header = bool(first) and (not columns or not set(known).isdisjoint(first))
     names = _header(path, first) if has_header else list(columns)
     skip = int(has_header)
-    rows = [line.split(separator) for line in lines[skip:]]
-    return _rows_to_table(path, names, zip(range(skip + 1, len(lines) + 1), rows, strict=True))
+    rows = [(number, line.split(separator)) for number, line in enumerate(lines[skip:], skip + 1)]
+    if optional and not has_header:
+        short = len(names) - optional
+        rows = [(number, [*row, *[""] * optional] if len(row) == short else row) for number, row in rows]
+    whole = [(number, row) for number, row in rows if not damaged or len(row) >= len(names)]
+    return replace(_rows_to_table(path, names, whole), left_out=len(rows) - len(whole))
 
 
 def read_labelled_lines(path: Path) -> Table:
@@ -157,7 +180,7 @@ def _read_parquet(path: Path) -> Table:
         ) from error
     described = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     features = described.get("info", {}).get("features") or {}
-    return Table(str(path), table.to_pydict(), range(1, len(table) + 1), published_classes(features))
+    return Table(str(path), table.to_pydict(), range(1, len(table) + 1), classes=published_classes(features))
 
 
 def published_classes(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

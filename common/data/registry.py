@@ -25,13 +25,33 @@ class DatasetEntry:
     hub: str = ""
     hub_config: str | None = None
     splits: tuple[str, ...] = SPLITS  #: as published; a missing validation split is carved from train
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: what splits, and further ones, are called
     separator: str | None = None  #: of fields in local .txt and .tsv files
     columns: tuple[str, ...] = ()  #: of local files that have no header
+    optional: int = 0  #: how many of the last ``columns`` a line may lack
     label_first: bool = False  #: local files may also hold ``label text`` lines
     hub_revision: str | None = None  #: branch of the hub's repository
     files: Mapping[str, str] = field(default_factory=dict)  #: split to the publisher's file name, a glob
     word_lines: bool = False  #: local files that are no tables hold one word a line, with ``columns``
+    held_out: tuple[str, tuple[str, ...]] | None = None  #: a file with the ids of the training rows that are the
+    #: validation split, where no file has these, and the columns of the training file that hold ids
+    damaged: bool = False  #: lines that lack fields are left out, as in the hub's copy, and texts may be empty
+    label_separator: str | None = None  #: between the labels of one example, where a field holds several
 
+    def all_splits(self) -> tuple[str, ...]:
+        """The usual splits, then the further ones."""
+        return tuple(dict.fromkeys((*SPLITS, *self.names)))
+
+
+def _glue(config: str, text: tuple[str, ...], pair: tuple[str, ...], classes: tuple[str, ...], **more) -> DatasetEntry:
+    """Sentence pairs of GLUE (Wang et al. 2019): on the hub, or in GLUE's own folders of unquoted .tsv files."""
+    label = {"label": more.pop("label", ("label",))} if classes else {}
+    roles = {"text": text, "text_pair": pair} | label | more.pop("roles", {})
+    return DatasetEntry(roles, classes or None, "nyu-mll/glue", config, separator="\t", **more)
+
+
+_SENTENCES = (("sentence1",), ("sentence2",))
+_ENTAILMENT = ("entailment", "not_entailment")
 
 DATASETS = {
     "sst2": DatasetEntry(
@@ -49,6 +69,48 @@ DATASETS = {
         hub_config="cola",
         separator="\t",
         columns=("source", "label", "mark", "sentence"),
+    ),
+    "rte": _glue("rte", *_SENTENCES, _ENTAILMENT),
+    "qnli": _glue("qnli", ("question",), ("sentence",), _ENTAILMENT),
+    "wnli": _glue("wnli", *_SENTENCES, ("not_entailment", "entailment")),
+    "mnli": _glue(
+        "mnli",
+        ("premise", "sentence1"),
+        ("hypothesis", "sentence2"),
+        ("entailment", "neutral", "contradiction"),
+        label=("label", "gold_label"),
+        names={
+            "validation": ("validation_matched", "dev_matched"),
+            "test": ("test_matched",),
+            "validation_mismatched": ("dev_mismatched",),
+            "test_mismatched": (),
+        },
+    ),
+    "qqp": _glue(
+        "qqp",
+        ("question1",),
+        ("question2",),
+        ("not_duplicate", "duplicate"),
+        label=("label", "is_duplicate"),
+        damaged=True,
+    ),
+    "mrpc": _glue(
+        "mrpc",
+        ("sentence1", "#1 String"),
+        ("sentence2", "#2 String"),
+        ("not_equivalent", "equivalent"),
+        label=("label", "Quality"),
+        names={"train": ("msr_paraphrase_train",), "test": ("msr_paraphrase_test",)},
+        held_out=("dev_ids.tsv", ("#1 ID", "#2 ID")),
+    ),
+    "stsb": _glue(
+        "stsb",
+        *_SENTENCES,
+        (),
+        roles={"score": ("label", "score")},
+        names={"train": ("sts-train",), "validation": ("sts-dev",), "test": ("sts-test",)},
+        columns=("genre", "filename", "year", "id", "score", "sentence1", "sentence2", "source1", "source2"),
+        optional=2,
     ),
     "imdb": DatasetEntry(
         roles={"text": ("text",), "label": ("label",)},

@@ -60,7 +60,7 @@ def read_tags(table: Table, reading: Reading) -> list[list[int]]:
     if reading.unpublished and set(reading.accepted).isdisjoint(table.columns):
         return []
     indices = {name: index for index, name in enumerate(reading.label_names)}
-    numbered = _numbered(table, reading.accepted) or (reading.label_names if reading.numbered else ())
+    numbered = _numbered(table, reading.accepted) or reading.numbered
     known = {**indices, **{number: indices.get(name) for number, name in enumerate(numbered)}, NO_TAG: IGNORE}
     sentences = []
     for row, tags in _lists(table, reading):

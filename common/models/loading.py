@@ -157,7 +157,8 @@ def complete_config(
             f"{nearest(unknown[0], family.DEFAULTS)}"
         )
     _check_types(family, {**given, **config.config})
-    complete = {**family.DEFAULTS, **given, **config.config}
+    base = {key: value for key, value in given.items() if key != "problem_type"}  # of the checkpoint's own head
+    complete = {**family.DEFAULTS, **base, **config.config}
     if config.dropout is not None:
         complete |= dict.fromkeys(family.DROPOUTS, config.dropout)
     if pad_token_id is not None:

@@ -27,7 +27,6 @@ __all__ = [
 ]
 
 ROLES = {1: ("b",), 2: ("a", "b")}  # by number of runs; a single run is drawn thin
-COMPONENTS = ("lora_A", "lora_B", "head", "bias", "other", "total")
 
 
 def key(runs: Sequence[Run]) -> Html:
@@ -174,7 +173,7 @@ def resources(runs: Sequence[Run]) -> Html:
     rows += [("adapter on disk", *(byte_size(one["adapter_bytes"]) for one in summaries))]
     rows += [
         (f"trainable parameters, {part}", *(measure(one["trainable"].get(part)) for one in summaries))
-        for part in COMPONENTS
+        for part in dict.fromkeys(part for one in summaries for part in one["trainable"])  # the total last
         if _any(summaries, "trainable", part)
     ]
     return section("Time, memory and trainable parameters", table(("", *labels(runs)), rows, ("", *ROLES[len(runs)])))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["TASKS", "Task", "configured"]
 
 __path__ = extended_path(__path__, __name__)
-HELPERS = ("collecting", "example")  #: modules beside the members
+HELPERS = ("collecting", "example", "texts")  #: modules beside the members
 TASKS: Members[Task] = Members("common.tasks", Task, "model.task", "-", "task")
 
 

@@ -74,7 +74,7 @@ class MaskedLanguageModeling(Task):
     roles = (Role("text", "text_column", partial(read_texts, blank_lines=True)),)
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE, default=IGNORE),)
     outputs = ("right",)
-    metrics = {**LANGUAGE, "accuracy": True}  # noqa: RUF012
+    metrics = {**LANGUAGE, "accuracy": True}
     Options = MaskingOptions
 
     def layout(self, family, config):

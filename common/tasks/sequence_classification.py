@@ -10,24 +10,23 @@ import numpy as np
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import EvalResult
 from common.data.encoding import Columns, Encoded
-from common.data.roles import LABEL, TEXT, TEXT_PAIR, class_names
+from common.data.roles import LABEL, class_names
 from common.data.texts import encode_texts
 from common.distributed import Group
 from common.metrics import CLASSIFICATION, classification_metrics
 from common.models.specs import ModelSpec
 from common.tasks.collecting import Rows
-from common.tasks.task import Answer, Draw, Task
+from common.tasks.task import Answer, Draw
+from common.tasks.texts import TextTask
 
 __all__ = ["MEMBER", "SequenceClassification"]
 
 
-class SequenceClassification(Task):
+class SequenceClassification(TextTask):
     """Cross-entropy over the classes. Labels ``(batch,)`` int32, logits ``(batch, labels)``."""
 
     name = "sequence-classification"
-    head = "sequence"
-    peft_type = "SEQ_CLS"
-    roles = (TEXT, TEXT_PAIR, LABEL)
+    roles = (*TextTask.roles, LABEL)
     FIELDS = (Field("labels", ("batch",), padding=IGNORE),)
     outputs = ("logits",)
     metrics = CLASSIFICATION
@@ -45,11 +44,6 @@ class SequenceClassification(Task):
     def evaluator(self, encoded: Encoded) -> _Evaluator:
         """Metrics of `common.metrics.classification_metrics`."""
         return _Evaluator(encoded)
-
-    def parse(self, line: str) -> dict[str, Any]:
-        """``text`` or ``text TAB text_pair``."""
-        text, tab, pair = line.partition("\t")
-        return {"text": text, "text_pair": pair} if tab else {"text": text}
 
     def answers(
         self, rows: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, np.ndarray]], labels: Sequence[str]

@@ -42,7 +42,7 @@ class TokenClassification(Task):
     roles = (WORDS, TAGS)
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)
     outputs = ("logits",)
-    metrics = {"loss": False, "accuracy": True, **dict.fromkeys((*_SPANS, *_TAGS), True), "unseen_words": False}  # noqa: RUF012
+    metrics = {"loss": False, "accuracy": True, **dict.fromkeys((*_SPANS, *_TAGS), True), "unseen_words": False}
 
     def label_names(self, entry, tables):
         """As published, or the sorted tags of the training split."""

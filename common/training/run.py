@@ -89,6 +89,8 @@ def _train(
         if split in inputs.data.splits and split not in inputs.data.unlabelled
     ]
     encoded = {split: encode_split(inputs, split) for split in splits}
+    for note in inputs.data.notes:
+        progress.say(note)
     progress.say(coverage_table(inputs.plan, inputs.spec))
     if config.training.shard and group.size == 1:
         progress.say(

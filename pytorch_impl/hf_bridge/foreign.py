@@ -162,7 +162,7 @@ def describe(
 
 def _task_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
     """As `transformers` takes them: label names by number."""
-    found = {key: value for key, value in entries.items() if key != "num_labels"}
+    found = {"problem_type": None} | {key: value for key, value in entries.items() if key != "num_labels"}
     if "id2label" in found:
         found["id2label"] = {int(number): name for number, name in found["id2label"].items()}
     return found

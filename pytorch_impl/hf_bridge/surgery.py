@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
 from common.errors import InputError
@@ -24,13 +25,15 @@ def count_dropouts(model: nn.Module, backbone: nn.Module) -> None:
             setattr(model.get_submodule(parent), leaf, Dropout(path, module.p))
         elif "Attention" in type(module).__name__ and not hasattr(module, "probabilities"):
             module.probabilities = Dropout(f"{path}.probabilities", 0.0)  # its probability is known when it is called
-    if any(value for name, value in backbone.config.to_dict().items() if DROPOUT_ENTRY.search(name)):
-        backbone.set_attn_implementation(ATTENTION)
+    if isinstance(backbone, PreTrainedModel):
+        entries = backbone.config.to_dict().items()
+        if any(value for name, value in entries if DROPOUT_ENTRY.search(name)):
+            backbone.set_attn_implementation(ATTENTION)
 
 
 def use_attention(backbone: nn.Module) -> None:
     """Compute attention with `pytorch_impl.layers.attention` where torch's own is chosen."""
-    if backbone.config._attn_implementation == "sdpa":
+    if isinstance(backbone, PreTrainedModel) and backbone.config._attn_implementation == "sdpa":
         backbone.set_attn_implementation(ATTENTION)
 
 
@@ -48,7 +51,7 @@ def recompute(backbone: nn.Module) -> None:
     Raises:
         InputError: `transformers` cannot do so for this network.
     """
-    if not backbone.supports_gradient_checkpointing:
+    if not getattr(backbone, "supports_gradient_checkpointing", False):
         raise InputError(
             f"training.recompute needs a model of which transformers can compute layers again; "
             f"{type(backbone).__name__} is none. Set it to false."

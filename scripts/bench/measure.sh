@@ -3,8 +3,9 @@
 #
 #   bash scripts/bench/measure.sh DATA [JOB ...]
 #
-# DATA    a folder with sst2-sentences, snips, cola, wikitext2 and e2e in their usual local formats
-# JOB     bert_sst2, bert_snips, bert_cola, gpt2_wikitext2 or gpt2_e2e (which starts from the model of gpt2_wikitext2); the default is all of them
+# DATA    a folder with sst2-sentences, snips, cola, wikitext2 and e2e in their usual local formats; rte, mrpc and stsb/original for the pairs
+# JOB     bert_sst2, bert_snips, bert_cola, gpt2_wikitext2 or gpt2_e2e (which starts from the model of gpt2_wikitext2); the default is all of these
+#         bert_rte, bert_mrpc, bert_stsb: sentence pairs
 # SEEDS   seeds of the classification jobs, default "1 2 3"; the language models are run with the first of them
 # RUNS    where run directories go, from the checkout, default runs/bench
 # E2E_STEPS  optimizer steps of gpt2_e2e, default 500
@@ -52,6 +53,7 @@ for job in "${jobs[@]}"; do
         bert_*)
             folder="${job#bert_}"
             [[ "$folder" != sst2 ]] || folder=sst2-sentences
+            [[ "$folder" != stsb ]] || folder=stsb/original
             for seed in "${seeds[@]}"; do
                 run "$job" "$folder" "$seed" "$backend" --model "$model"
             done

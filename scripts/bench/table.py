@@ -2,6 +2,7 @@
 """Turn the summary.json files of measured runs into docs/results.md, docs/results.json and the table in README.md.
 
     python scripts/bench/table.py [RUNS]
+    python scripts/bench/table.py runs/bench-tasks --page tasks    (docs/tasks.md and docs/tasks.json, and not the README)
 
 RUNS (default: runs/bench) is searched for summary.json files. Runs named JOB-seedN are seeds of one job; a row holds their median and,
 when there are several, the lowest and highest value. Numbers are only read, never typed: to change the table, run the measurement again.
@@ -173,22 +174,28 @@ def insert(page: str, block: str) -> str:
     return page[: page.index(begin) + len(begin)] + f"\n{block}\n" + page[page.index(end) :]
 
 
+def write_page(root: Path, page: str, title: str, runs: list[Summary], block: str) -> None:
+    """Write docs/PAGE.md and docs/PAGE.json."""
+    measured = [run | {"settings": comparable(run["settings"])} for run in runs]
+    write_json(root / "docs" / f"{page}.json", measured)
+    about = "Written by scripts/bench/table.py from the runs' summary.json files."
+    write_atomic(root / "docs" / f"{page}.md", f"# {title}\n\n{about}\n\n{block}\n")
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Write the three files."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="?", type=Path, default=ROOT / "runs" / "bench")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose README.md and docs/ are written")
+    parser.add_argument("--page", metavar="NAME", help="write docs/NAME.md and docs/NAME.json instead")
     options = parser.parse_args(arguments)
     runs = read_runs(options.runs)
     block = markdown(runs)
+    if options.page:
+        write_page(options.root, options.page, f"Measured results: {options.page}", runs, block)
+        return
     readme = insert((options.root / "README.md").read_text(encoding="utf-8"), block)
-    write_json(
-        options.root / "docs" / "results.json", [run | {"settings": comparable(run["settings"])} for run in runs]
-    )
-    write_atomic(
-        options.root / "docs" / "results.md",
-        f"# Measured results\n\nWritten by scripts/bench/table.py from the runs' summary.json files.\n\n{block}\n",
-    )
+    write_page(options.root, "results", "Measured results", runs, block)
     write_atomic(options.root / "README.md", readme)
 
 

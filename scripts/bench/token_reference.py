@@ -64,7 +64,7 @@ def evaluate(model: torch.nn.Module, encoded: Encoded, config: ExperimentConfig)
         for indices, batch in evaluation_batches(
             encoded, config.training.evaluation_batch_size, config.data.length_multiple
         ):
-            inputs = tensors({name: array[: len(indices)] for name, array in batch.items()})
+            inputs = tensors({name: array[: len(indices)] for name, array in batch.items()}, config)
             output = model(**inputs)
             targets = int((inputs["labels"] >= 0).sum())
             loss, count = loss + output.loss.item() * targets, count + targets

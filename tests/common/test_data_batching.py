@@ -86,15 +86,16 @@ def test_evaluation_indices_restore_the_order(lengths, size):
 
 def test_language_model_labels_are_the_following_tokens():
     tokens = np.array([1, 2, 3, 4, 5, 6], np.int32)
-    encoded = Encoded(
-        "completion", "gpt2", PAD, 8, tokens, np.array([0, 4]), np.array([4, 6]), np.array([2, 1], np.int32), 0
-    )
+    task = TASKS.get("language-modeling")
+    inputs = Ragged(np.array([1, 2, 3, 4, 5, 6], np.int32), np.array([0, 4]), np.array([3, 5]))
+    labels = Ragged.of([np.array([IGNORE, 3, 4], np.int32), np.array([6], np.int32)])
+    encoded = Encoded(task, task.schema(FAMILIES.get("gpt2")), {"input_ids": inputs, "labels": labels}, PAD, 8)
     [(indices, batch)] = evaluation_batches(encoded, 3, 4)
     assert indices.tolist() == [1, 0]
     assert batch["input_ids"].tolist() == [[5, PAD, PAD, PAD], [1, 2, 3, PAD], [PAD] * 4]
     assert batch["attention_mask"].tolist() == [[1, 0, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]]
     assert batch["labels"].tolist() == [[6, IGNORE, IGNORE, IGNORE], [IGNORE, 3, 4, IGNORE], [IGNORE] * 4]
-    assert encoded.scored == 3
+    assert task.targets(batch) == 3
 
 
 def test_token_types_are_for_bert_only():

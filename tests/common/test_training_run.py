@@ -95,7 +95,7 @@ def test_a_run_learns_and_leaves_everything_its_contract_names(setup):
     assert summary["trainable"] == {"head": 18, "total": 18}
     assert summary["data"] == {
         "name": "files",
-        "kind": "classification",
+        "columns": ["text", "label"],
         "sizes": {"train": 61, "validation": 20, "test": 20},
         "labels": ["bad", "good"],
     }

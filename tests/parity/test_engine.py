@@ -323,11 +323,11 @@ def test_a_step_without_scored_labels_is_refused(half):
 
 
 @pytest.mark.parametrize(
-    ("method", "bias"), [("full", "none"), ("head", "none"), ("lora", "lora_only"), ("lora", "all")]
+    ("method", "options"), [("full", {}), ("head", {}), ("lora", {"bias": "lora_only"}), ("lora", {"bias": "all"})]
 )
-def test_only_what_the_plan_names_is_trained(half, method, bias):
+def test_only_what_the_plan_names_is_trained(half, method, options):
     spec = tiny_spec("bert")
-    plan = plan_for(spec, TARGETS["bert"] if method == "lora" else (), method=method, bias=bias)
+    plan = plan_for(spec, TARGETS["bert"] if method == "lora" else (), method=method, **options)
     engine = build_engine(half, spec, plan)
     rewrite = __import__(f"{half.__name__}.rewrite", fromlist=["x"])
     everything = {name: tuple(p.shape) for name, p in rewrite.parameters(engine.model).items()}

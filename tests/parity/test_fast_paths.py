@@ -64,7 +64,7 @@ def test_nothing_of_the_size_of_the_probabilities_is_kept(monkeypatch):
     """Attention with more probabilities than a piece keeps what it is given; the plain way keeps the probabilities, dropped and not."""
     import torch
 
-    from pytorch_impl import attention as module
+    from pytorch_impl.layers import attention as module
     from pytorch_impl.layers.dropout import Dropout, DropoutKey
 
     monkeypatch.setattr(module, "KEPT", 2 * 4 * 64 * 64 - 1)
@@ -94,7 +94,7 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
     """Against autograd in float64 through the composed form, in pieces of one and of several rows, kept and computed again."""
     import torch
 
-    from pytorch_impl import attention as module
+    from pytorch_impl.layers import attention as module
     from pytorch_impl.layers.dropout import Dropout, DropoutKey
 
     layer = Dropout("layer", dropout).train()
@@ -134,7 +134,7 @@ def test_few_probabilities_are_attended_to_as_torch_does_it(monkeypatch, seq, ma
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-    from pytorch_impl import attention as module
+    from pytorch_impl.hf_bridge import attention as module
     from pytorch_impl.layers.dropout import Dropout
 
     layer = torch.nn.Module().train()
@@ -161,7 +161,7 @@ def test_attention_with_other_scores_is_refused():
     import torch
 
     from common.errors import InputError
-    from pytorch_impl.layers.attention import _attend
+    from pytorch_impl.hf_bridge.attention import _attend
 
     with pytest.raises(InputError, match="softcap"):
         _attend(torch.nn.Module(), *(torch.zeros(1, 1, 2, 2),) * 3, None, softcap=30.0)

@@ -77,7 +77,7 @@ HALVES = {
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize(("half", "compute"), HALVES.values(), ids=HALVES.keys())
 def test_value_and_gradients_are_those_of_float64(half, compute, labels, piece, monkeypatch):
-    monkeypatch.setattr(importlib.import_module(f"{half}_impl.loss"), "PIECE", piece)
+    monkeypatch.setattr(importlib.import_module(f"{half}_impl.layers.loss"), "PIECE", piece)
     hidden, weight = given()
     found, wanted = compute(hidden, weight, LABELS[labels]), expected(hidden, weight, LABELS[labels])
     if labels == "none":
@@ -109,7 +109,7 @@ def test_large_logits_neither_overflow_nor_lose_the_gradient(half, compute):
 def test_a_frozen_head_costs_no_gradient_and_logits_exist_in_pieces_only(monkeypatch):
     import torch
 
-    from pytorch_impl import loss as module
+    from pytorch_impl.layers import loss as module
 
     monkeypatch.setattr(module, "PIECE", 4 * VOCABULARY)
     hidden, weight = given()
@@ -128,7 +128,7 @@ def test_however_many_positions_are_scored_few_different_numbers_of_rows_are_mul
     """For each of them oneDNN keeps memory, so that evaluating sentences of all lengths had taken several times what it needs."""
     import torch
 
-    from pytorch_impl import loss
+    from pytorch_impl.layers import loss
 
     seen = []
     monkeypatch.setattr(loss, "product", lambda x, weight: (seen.append(len(x)), torch.mm(x, weight.T))[1])

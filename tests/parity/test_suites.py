@@ -60,7 +60,12 @@ def test_every_layer_agrees(layers):
 def test_every_model_agrees_in_every_hidden_state_and_gradient(models):
     found = compare(*models)
     assert verdicts(found) == {}
-    tensors = {tensor.name for case in found.cases if case.id == "models/bert/full" for tensor in case.tensors}
+    tensors = {
+        tensor.name
+        for case in found.cases
+        if case.id == "models/bert/sequence-classification/full"
+        for tensor in case.tensors
+    }
     assert {
         "hidden/00",
         "hidden/04",
@@ -81,13 +86,19 @@ def test_training_agrees_with_dropout_off_and_on(tmp_path):
 
 
 PLANTED = {
-    "one element": (lambda t, n: t.__setitem__(n, bump(t[n])), "models/bert/lora::hidden/02"),
-    "layers swapped": (lambda t, n: swap(t, n, n.replace("hidden/01", "hidden/02")), "models/gpt2/lora::hidden/01"),
+    "one element": (lambda t, n: t.__setitem__(n, bump(t[n])), "models/bert/sequence-classification/lora::hidden/02"),
+    "layers swapped": (
+        lambda t, n: swap(t, n, n.replace("hidden/01", "hidden/02")),
+        "models/gpt2/language-modeling/lora::hidden/01",
+    ),
     "a scaled gradient": (
         lambda t, n: t.__setitem__(n, t[n] * np.float32(1.0001)),
-        "models/gpt2/full::gradient/transformer.h.2.mlp.c_fc.weight",
+        "models/gpt2/language-modeling/full::gradient/transformer.h.2.mlp.c_fc.weight",
     ),
-    "a flipped sign": (lambda t, n: t.__setitem__(n, -t[n]), "models/bert/full::gradient/classifier.bias"),
+    "a flipped sign": (
+        lambda t, n: t.__setitem__(n, -t[n]),
+        "models/bert/sequence-classification/full::gradient/classifier.bias",
+    ),
 }
 
 

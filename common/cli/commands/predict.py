@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 from common.cli import options
 
@@ -21,6 +22,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a line, with the probability of every label"
     )
+    parser.add_argument(
+        "--jsonl",
+        action="store_true",
+        help='read one JSON object a line, such as {"text": ..., "text_pair": ...}, instead of text',
+    )
     generation = parser.add_argument_group("language models")
     generation.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
     generation.add_argument(
@@ -34,13 +40,16 @@ def run(args: argparse.Namespace) -> None:
     """Print one line for each line of input."""
     from common.training.assembly import load_engine
     from common.training.generation import Sampling
+    from common.training.prediction import parse_object
 
     trained = options.trained(args)
     sampling = {"max_new_tokens": args.max_new_tokens, "temperature": args.temperature, "seed": args.seed}
     Sampling(**sampling)  # refuses what does not fit before the model is loaded
     engine = load_engine(trained, args.backend, args.device)
+    parse = partial(parse_object, trained.task) if args.jsonl else lambda line, number: trained.task.parse(line)
+    numbers = itertools.count(1)
     for lines in _batches(trained.config.training.evaluation_batch_size):
-        rows = [trained.task.parse(line) for line in lines]
+        rows = [parse(line, next(numbers)) for line in lines]
         for answer in trained.task.predict(trained, engine, rows, sampling):
             print(json.dumps(dict(answer.full), ensure_ascii=False) if args.json else answer.plain, flush=True)
 

@@ -33,14 +33,14 @@ class Bert(Family):
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
     OPTIONAL = ("bert.pooler.dense",)
-    SIZE = {  # noqa: RUF012
+    SIZE = {
         "hidden": "hidden_size",
         "layers": "num_hidden_layers",
         "heads": "num_attention_heads",
         "inner": "intermediate_size",
         "positions": "max_position_embeddings",
     }
-    DEFAULTS = {  # noqa: RUF012
+    DEFAULTS = {
         "model_type": "bert",
         "vocab_size": 30522,
         "hidden_size": 768,

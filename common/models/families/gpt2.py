@@ -22,13 +22,13 @@ class GPT2(Family):
     HEADS = ("n_embd", "n_head")
     DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
     TARGETS = ("*.attn.c_attn[q,v]",)
-    SIZE = {  # noqa: RUF012
+    SIZE = {
         "hidden": "n_embd",
         "layers": "n_layer",
         "heads": "n_head",
         "positions": "n_positions",
     }
-    DEFAULTS = {  # noqa: RUF012
+    DEFAULTS = {
         "model_type": "gpt2",
         "vocab_size": 50257,
         "n_positions": 1024,

@@ -1,0 +1,57 @@
+"""What tasks on a text, or a pair of texts, have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from common.data.roles import TEXT, TEXT_PAIR
+from common.errors import InputError
+from common.tasks.task import Answer, Task
+
+if TYPE_CHECKING:
+    from common.backend.contract import Engine
+    from common.training.assembly import Trained
+
+__all__ = ["TextTask"]
+
+TAB = "\t"
+
+
+class TextTask(Task):
+    """A head on the whole text. Members add their target to ``roles``."""
+
+    head = "sequence"
+    peft_type = "SEQ_CLS"
+    roles = (TEXT, TEXT_PAIR)
+
+    def predict(
+        self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> Iterator[Answer]:
+        """One answer for each row; a model of pairs also takes ``text TAB text_pair`` as the text.
+
+        Raises:
+            InputError: a model of pairs is given one text, or a model of single texts two.
+        """
+        paired = TEXT_PAIR.name in trained.summary["data"]["columns"]
+        yield from super().predict(trained, engine, [_fitting(row, paired) for row in rows], options)
+
+
+def _fitting(row: Mapping[str, Any], paired: bool) -> dict[str, Any]:
+    """The row with as many texts as the model was trained on."""
+    if TEXT_PAIR.name in row:
+        if paired:
+            return dict(row)
+        raise InputError(
+            f"This run was trained on single texts; received a pair: {row[TEXT.name]!r} and {row[TEXT_PAIR.name]!r}. "
+            "Remove text_pair."
+        )
+    if not paired:
+        return dict(row)
+    parts = [part.strip() for part in row[TEXT.name].split(TAB)]
+    if len(parts) == 2 and all(parts):
+        return {**row, TEXT.name: parts[0], TEXT_PAIR.name: parts[1]}
+    raise InputError(
+        "This run was trained on pairs of texts: a line must hold two, with one tab between them; received "
+        f"{row[TEXT.name]!r}. With --jsonl give objects with the keys text and text_pair."
+    )

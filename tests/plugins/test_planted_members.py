@@ -1,0 +1,96 @@
+"""A family, a task and a method in a temporary folder outside the package train, save, load, count and appear in
+``inspect``, and agree between the backends, without an edit anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOY = Path(__file__).parent / "toy"
+CONFIG = """\
+model:
+  task: order
+  tokenizer: bpe:300
+  config: {model_type: bag, width: 8}
+data: {name: files, text_column: text, max_length: 16}
+adaptation: {method: scale, targets: [mix]}
+training: {global_batch_size: 4, max_steps: 6, evaluate_every_steps: 3, evaluate_every_epochs: null, log_every_steps: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    shutil.copytree(TOY, folder / "toy")
+    words = ["ant", "bee", "cow", "dog", "eel"]
+    for split in ("train", "validation", "test"):
+        rows = [f"{first} {second}" for first in words for second in words if first != second]
+        (folder / f"{split}.txt").write_text("\n".join(rows) + "\n")
+    (folder / "trial.yaml").write_text(CONFIG)
+    return folder
+
+
+def twinlora(folder, *arguments, stdin=""):
+    code = "import sys; from common.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "TWINLORA_PLUGINS": str(folder / "toy"), "TWINLORA_CACHE": str(folder / "cache")}
+    files = ["--set", "data.files={train: train.txt, validation: validation.txt, test: test.txt}"]
+    given = [*arguments, *(files if arguments[0] in ("inspect", "train") else [])]
+    root = str(Path(__file__).resolve().parents[2])
+    environment["PYTHONPATH"] = root
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given],
+        cwd=folder,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_planted_members_are_counted_before_anything_is_built(folder):
+    shown = twinlora(folder, "inspect", "trial.yaml")
+    assert "bag, order" in shown
+    assert ["scale", "8"] in [line.split() for line in shown.splitlines()]
+    assert ["head", "18"] in [line.split() for line in shown.splitlines()]
+
+
+BACKENDS = [pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}")) for name in ("pytorch", "mindspore")]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_planted_members_train_save_load_and_answer(folder, backend):
+    twinlora(folder, "train", "trial.yaml", "--backend", backend)
+    run = f"runs/trial/{backend}"
+    summary = json.loads((folder / run / "summary.json").read_text())
+    assert summary["trainable"] == {"scale": 8, "head": 18, "total": 26}
+    assert summary["adapter_bytes"] > 0
+    assert json.loads(twinlora(folder, "eval", run)) == summary["test"]
+    assert twinlora(folder, "predict", run, stdin="ant bee\ndog cow\n").split() in (
+        ["yes", "no"],
+        ["yes"] * 2,
+        ["no"] * 2,
+    )
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+def test_planted_members_agree_between_the_backends(folder):
+    twinlora(folder, "parity", "members", "--only", "*bag*", "-o", "parity")
+    report = json.loads((folder / "parity/report.json").read_text())
+    names = {case["id"] for case in report["cases"]}
+    assert {"models/bag/order/lora", "models/bag/order/scale", "models/bag/sequence-classification/lora"} <= names
+    losses = [
+        [json.loads(line)["loss"] for line in (folder / f"runs/trial/{name}/metrics.jsonl").read_text().splitlines()]
+        for name in ("pytorch", "mindspore")
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
