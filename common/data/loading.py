@@ -182,7 +182,8 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
             f"Data set {name} is read from a folder. Give --data-dir FOLDER, which should hold {expected_files(entry)}."
         )
     try:
-        loaded = datasets.load_dataset(entry.hub, entry.hub_config, revision=entry.hub_revision)
+        branch = {"revision": entry.hub_revision} if entry.hub_revision else {}
+        loaded = datasets.load_dataset(entry.hub, entry.hub_config, **branch)
     except (
         Exception
     ) as error:  # the hub client raises errors of many libraries; all mean that the data could not be had
