@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import NoReturn
 
+from common.terminal import printable
+
 __all__ = ["InputError", "RunError", "TwinloraError", "nearest", "run_script"]
 
 
@@ -42,6 +44,6 @@ def run_script(main: Callable[[], object]) -> NoReturn:
     try:
         main()
     except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     sys.exit(0)

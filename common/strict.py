@@ -8,22 +8,25 @@ import numpy as np
 
 from common.errors import InputError
 
-__all__ = ["array_problems", "check_arrays"]
+__all__ = ["Expected", "array_problems", "check_arrays"]
+
+#: A shape stands for floating-point numbers of that shape; an array for its own shape and kind, so that an integer counter is expected as one.
+Expected = tuple[int, ...] | np.ndarray
+_KINDS = {"f": "floating-point numbers", "i": "integers", "u": "integers", "b": "booleans", "c": "complex numbers"}
 
 
-def array_problems(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray]) -> list[str]:
-    """One line for every missing, unexpected, wrongly shaped and not finite array."""
+def array_problems(expected: Mapping[str, Expected], arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """One line for every array that is missing, unexpected, of another shape or kind, or not finite."""
     problems = [f"{name}: missing" for name in expected if name not in arrays]
     problems += [f"{name}: unexpected" for name in arrays if name not in expected]
-    for name, shape in expected.items():
-        if name in arrays and tuple(arrays[name].shape) != tuple(shape):
-            problems.append(f"{name}: shape {tuple(arrays[name].shape)}, expected {tuple(shape)}")
-        elif name in arrays and not np.isfinite(arrays[name]).all():
-            problems.append(f"{name}: holds NaN or infinity")
-    return problems
+    return problems + [
+        f"{name}: {problem}"
+        for name, wanted in expected.items()
+        if name in arrays and (problem := _problem(wanted, np.asarray(arrays[name])))
+    ]
 
 
-def check_arrays(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray]) -> None:
+def check_arrays(expected: Mapping[str, Expected], arrays: Mapping[str, np.ndarray]) -> None:
     """Raises InputError with everything `array_problems` finds, at most 20 lines of it."""
     problems = array_problems(expected, arrays)
     if problems:
@@ -32,3 +35,12 @@ def check_arrays(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, n
         raise InputError(
             f"Arrays must be exactly those expected; {len(problems)} are not:\n  {listed}{more}\nThey belong to another model or adaptation."
         )
+
+
+def _problem(wanted: Expected, array: np.ndarray) -> str | None:
+    shape, kind = (tuple(wanted.shape), wanted.dtype.kind) if isinstance(wanted, np.ndarray) else (tuple(wanted), "f")
+    if tuple(array.shape) != shape:
+        return f"shape {tuple(array.shape)}, expected {shape}"
+    if _KINDS.get(array.dtype.kind) != _KINDS.get(kind):
+        return f"holds {_KINDS.get(array.dtype.kind, 'other data')} ({array.dtype}), expected {_KINDS.get(kind, kind)}"
+    return None if np.isfinite(array).all() else "holds NaN or infinity"

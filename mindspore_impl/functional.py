@@ -1,4 +1,4 @@
-"""Mirrors pytorch_impl.functional; differs: each name is the target that was verified on this device, or an adapter.
+"""Mirrors pytorch_impl.functional; differs: each name is the target that was verified on this device, or a shim.
 
 Which one is read from the lock file once, when this module is imported, so that graphs see plain functions.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor
 
-from common.api_mapping import lock
-from common.api_mapping.binding import bind, names
+from common.api_mapping.names import named
 from common.backend import IGNORE
-from mindspore_impl.mapping import resolve
+from mindspore_impl.mapping import bound
 
-_ROWS = names("torch", "torch.nn.functional")
-globals().update(bind(_ROWS, lock.load(ms.get_context("device_target"), ms.__version__), resolve))
+_ROWS = named("torch", "torch.nn.functional")
+globals().update(bound(_ROWS))
 
 __all__ = [*_ROWS, "cross_entropy_sum"]
 

@@ -13,11 +13,11 @@ import math
 
 from mindspore import Tensor, nn, ops
 
-from common.api_mapping.binding import names
+from common.api_mapping.names import named
 
 __all__ = ["gelu", "layer_norm"]
 
-_ROWS = {name: row for name, row in names("torch.nn.functional").items() if name in __all__}
+_ROWS = {name: row for name, row in named("torch.nn.functional").items() if name in __all__}
 _mean, _bias_add, _tile = ops.ReduceMean(keep_dims=True), ops.BiasAdd(), ops.Tile()
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import mindspore as ms
+from common.api_mapping.names import named
+from mindspore_impl.mapping import bound
 
-from common.api_mapping import lock
-from common.api_mapping.binding import bind, names
-from mindspore_impl.mapping import resolve
-
-_ROWS = names("torch.linalg")
-globals().update(bind(_ROWS, lock.load(ms.get_context("device_target"), ms.__version__), resolve))
+_ROWS = named("torch.linalg")
+globals().update(bound(_ROWS))
 
 __all__ = [*_ROWS]

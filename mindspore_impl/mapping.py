@@ -10,9 +10,9 @@ import itertools
 import pkgutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,17 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
+from common.api_mapping import lock
 from common.api_mapping import record as recorder
 from common.api_mapping.arrays import Array, DType, Host
+from common.api_mapping.binding import bind, refusing
+from common.api_mapping.names import Name
 from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
 from mindspore_impl import shims
 from mindspore_impl.mapping_objects import build, optimize, state
 
-__all__ = ["expression", "record", "resolve", "run"]
+__all__ = ["bound", "expression", "record", "resolve", "run"]
 
 _vjp = ops.GradOperation(get_all=True, sens_param=True)
 _numbers = itertools.count()
@@ -45,6 +48,12 @@ def resolve(target: str) -> Callable[..., Any]:
             importlib.import_module(f"{found.__name__}.{part}")
         found = getattr(found, part)
     return found
+
+
+def bound(rows: Mapping[str, Name]) -> dict[str, Any]:
+    """What a namespace offers under the names of ``rows``: see `common.api_mapping.binding.bind`."""
+    place = ms.get_context("device_target"), ms.__version__
+    return bind(rows, lock.load(*place), resolve, partial(refusing, constant=ops.constexpr), place)
 
 
 def expression(text: str) -> Callable[..., Any]:

@@ -109,7 +109,7 @@ class AdamW:
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
-        check_arrays({name: array.shape for name, array in self.state().items()}, arrays)
+        check_arrays(self.state(), arrays)
         for moment in (*self._update.first, *self._update.second):
             assign(moment, arrays[moment.name])
         self._steps = int(arrays["step"])

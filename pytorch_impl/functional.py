@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from common.api_mapping.binding import bind, names
+from common.api_mapping.names import named
 from common.backend import IGNORE
-from pytorch_impl.mapping import resolve
+from pytorch_impl.mapping import bound
 
-_ROWS = names("torch", "torch.nn.functional")
-globals().update(bind(_ROWS, {row.name: {"target": row.name} for row in _ROWS.values()}, resolve))
+_ROWS = named("torch", "torch.nn.functional")
+globals().update(bound(_ROWS))
 
 __all__ = [*_ROWS, "cross_entropy_sum"]
 

@@ -6,6 +6,6 @@ from torch.nn.functional import gelu, layer_norm
 
 __all__ = ["gelu", "layer_norm"]
 
-from common.api_mapping.binding import names
+from common.api_mapping.names import named
 
-_ROWS = {name: row for name, row in names("torch.nn.functional").items() if name in __all__}
+_ROWS = {name: row for name, row in named("torch.nn.functional").items() if name in __all__}

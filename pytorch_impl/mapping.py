@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,11 +13,13 @@ import torch
 
 from common.api_mapping import record as recorder
 from common.api_mapping.arrays import DType, Host
+from common.api_mapping.binding import refusing
+from common.api_mapping.names import Name
 from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
 from pytorch_impl.mapping_objects import build, optimize, state
 
-__all__ = ["expression", "record", "resolve", "run"]
+__all__ = ["bound", "expression", "record", "resolve", "run"]
 
 
 def resolve(target: str) -> Callable[..., Any]:
@@ -31,6 +33,17 @@ def resolve(target: str) -> Callable[..., Any]:
         if not hasattr(found, part) and hasattr(found, "__path__"):
             importlib.import_module(f"{found.__name__}.{part}")
         found = getattr(found, part)
+    return found
+
+
+def bound(rows: Mapping[str, Name]) -> dict[str, Any]:
+    """What a namespace offers under the names of ``rows``: torch's own, or what raises an error when it is called."""
+    found = {}
+    for name, row in rows.items():
+        try:
+            found[name] = resolve(row.name)
+        except (AttributeError, ImportError):
+            found[name] = refusing(row, f"{row.name} is not in torch {torch.__version__}. Install a later one.")
     return found
 
 

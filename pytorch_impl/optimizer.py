@@ -83,7 +83,7 @@ class AdamW:
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
-        check_arrays({name: array.shape for name, array in self.state().items()}, arrays)
+        check_arrays(self.state(), arrays)
         for name, parameter in self.parameters.items():
             moments = {
                 m: torch.from_numpy(np.array(arrays[f"{m}.{name}"], np.float32)).to(parameter)

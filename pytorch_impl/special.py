@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from common.api_mapping.binding import bind, names
-from pytorch_impl.mapping import resolve
+from common.api_mapping.names import named
+from pytorch_impl.mapping import bound
 
-_ROWS = names("torch.special")
-globals().update(bind(_ROWS, {row.name: {"target": row.name} for row in _ROWS.values()}, resolve))
+_ROWS = named("torch.special")
+globals().update(bound(_ROWS))
 
 __all__ = [*_ROWS]

@@ -9,6 +9,7 @@
 # --nodes N      nodes of the job; default 1. Run the same command on each, with its own --node-rank from 0
 # --master HOST  the node of rank 0, as the others reach it; default 127.0.0.1
 # --port P       a free port there; default 29500
+# --grace S      seconds that the training has to save its state after SIGTERM or Ctrl-C, before it is killed; default 60
 # --logs DIR     where msrun keeps one log per process; default runs/logs. torchrun prints everything
 #
 # training.global_batch_size must be a multiple of training.micro_batch_size x processes; without micro_batch_size it is divided evenly.
@@ -27,11 +28,11 @@ shift
 [[ "$1" != --help && "$1" != -h ]] || { usage && exit 0; }
 config="$1"
 shift
-processes=2 nodes=1 node_rank=0 master=127.0.0.1 port=29500 logs=runs/logs
+processes=2 nodes=1 node_rank=0 master=127.0.0.1 port=29500 logs=runs/logs grace=60
 passed=()
 while [[ $# -gt 0 ]]; do
     case "$1" in
-    --processes | --nodes | --node-rank | --master | --port | --logs)
+    --processes | --nodes | --node-rank | --master | --port | --logs | --grace)
         [[ $# -gt 1 ]] || fail "$1 needs a value"
         name="${1#--}"
         printf -v "${name//-/_}" '%s' "$2"
@@ -43,7 +44,7 @@ while [[ $# -gt 0 ]]; do
         ;;
     esac
 done
-for name in processes nodes node_rank port; do
+for name in processes nodes node_rank port grace; do
     [[ "${!name}" =~ ^[0-9]+$ ]] || fail "--${name//_/-} must be a whole number; received '${!name}'"
 done
 [[ $processes -ge 1 && $nodes -ge 1 ]] || fail "--processes and --nodes must be at least 1; received $processes and $nodes"
@@ -59,21 +60,15 @@ fi
 twinlora="$(command -v twinlora)"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # processes that share a machine's cores get in each other's way otherwise
 training=("$twinlora" train "$config" --backend "$backend" ${passed[@]+"${passed[@]}"})
+python="$(dirname "$twinlora")/python"
+[[ -x "$python" ]] || python=python3
+guard=("$python" "$root/scripts/supervise.py" --master "$master" --port "$port" --node-rank "$node_rank" --grace "$grace")
 if [[ "$backend" == pytorch ]]; then
-    exec torchrun --nnodes "$nodes" --node_rank "$node_rank" --nproc_per_node "$processes" --master_addr "$master" --master_port "$port" --no-python "${training[@]}"
+    exec "${guard[@]}" -- torchrun --nnodes "$nodes" --node_rank "$node_rank" --nproc_per_node "$processes" --master_addr "$master" \
+        --master_port "$port" --no-python "${training[@]}"
 fi
 mkdir -p "$logs"
-rm -f "$logs"/rank_*.ended
-code=0
-msrun --worker_num $((nodes * processes)) --local_worker_num "$processes" --node_rank "$node_rank" --master_addr "$master" --master_port "$port" \
-    --log_dir "$logs" --join True "$root/scripts/mindspore/worker.py" "$logs" "${training[@]}" || code=$?
-first=$((node_rank * processes))
-if [[ $code -ne 0 ]]; then
-    lost="$(grep -Hs . "$logs"/rank_*.ended | sort -t: -k2 | head -n 1)"
-    lost="${lost##*/rank_}" # R.ended:TIME what happened
-    [[ -z "$lost" ]] || echo "distributed.sh: rank ${lost%%.*} ended first: ${lost#* }" >&2
-    echo "distributed.sh: the job failed; the logs of its processes are in $logs" >&2
-    grep -hs "^error: " "$logs"/worker_*.log | sort -u >&2 || true
-    exit "$code"
-fi
-grep -v "DISTRIBUTED" "$logs/worker_$first.log" | tail -n 6
+rm -f "$logs"/rank_*.ended "$logs"/scheduler.ended
+exec "${guard[@]}" --workers-first --msrun-logs "$logs" --first-rank $((node_rank * processes)) -- msrun --worker_num $((nodes * processes)) \
+    --local_worker_num "$processes" --node_rank "$node_rank" --master_addr "$master" --master_port "$port" --log_dir "$logs" --join True \
+    "$root/scripts/mindspore/worker.py" "$logs" "${training[@]}"

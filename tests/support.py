@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from common.backend import IGNORE, Batch, EngineSettings
 from common.config.schema import ModelConfig
 from common.edits import Edit
+from common.errors import InputError
 from common.methods import METHODS
 from common.methods.lora import edit_of
 from common.methods.plan import Plan
@@ -24,11 +26,30 @@ from common.random import normal
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 
+#: seconds after which a process in a test counts as hanging: a guard that nothing that works comes near, on a busy machine either
+HANGS = 600
 VOCABULARY, POSITIONS = 60, 32
 ONE_LAYER = {"bert": {"num_hidden_layers": 1}, "gpt2": {"n_layer": 1}}  #: for tests of which each compiles graphs
 CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"
 KINDS = {"bert": ("bert", CLASSIFICATION), "gpt2": ("gpt2", LANGUAGE), "gpt2-classifier": ("gpt2", CLASSIFICATION)}
 TARGETS = {kind: FAMILIES.get(family).TARGETS for kind, (family, _) in KINDS.items()}
+
+
+def refusal(action: Callable[[], object]) -> str | None:
+    """The message of the InputError that ``action`` ends in, or None where it returns; every other error is a fault and passes through."""
+    try:
+        action()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and is still listed, until its parent asks, does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def free_port() -> str:

@@ -21,7 +21,8 @@ __all__ = ["FORMATS", "MAKE", "export", "stale", "write_pages"]
 
 FORMATS = ("json", "csv", "msprobe-yaml", "html", "markdown")
 PAGES = {"api_mapping.md": markdown, "api_mapping.html": html_page}
-MAKE = "twinlora map verify --json docs/api_mapping.json && twinlora map docs"  #: what makes the pages anew
+#: what makes the pages anew, in a checkout
+MAKE = "twinlora map verify --json common/api_mapping/verification.json && twinlora map docs"
 
 
 def export(format: str) -> str:
@@ -41,21 +42,21 @@ def export(format: str) -> str:
     return _csv(found) if format == "csv" else _msprobe(found)
 
 
-def write_pages(folder: Path = DOCUMENT.parent) -> list[Path]:
-    """Write both pages from the verification in ``folder`` and return their paths.
+def write_pages(folder: Path) -> list[Path]:
+    """Write both pages of the published verification into ``folder`` and return their paths.
 
     Raises:
         InputError: there is none, or it is of another registry.
     """
-    content = _complete(read_document(folder / DOCUMENT.name), folder / DOCUMENT.name)
+    content = _complete(read_document())
     for name, page in PAGES.items():
         write_atomic(folder / name, _page(page, content))
     return [folder / name for name in PAGES]
 
 
-def stale(folder: Path = DOCUMENT.parent) -> list[str]:
-    """What in ``folder`` does not agree with the registry and the shipped lock file, one sentence each."""
-    content = read_document(folder / DOCUMENT.name)
+def stale(folder: Path) -> list[str]:
+    """What of the verification and its pages in ``folder`` does not agree with the registry and the shipped lock file."""
+    content = read_document()
     if content is None:
         return [f"{DOCUMENT.name} is missing"]
     problems = _differences(content)
@@ -76,12 +77,12 @@ def _page(page: Any, content: Mapping[str, Any]) -> str:
     return page(views(content=content, locks=[lock.SHIPPED]), content, list(lock.entries(lock.SHIPPED)))
 
 
-def _complete(content: Mapping[str, Any] | None, path: Path = DOCUMENT) -> Mapping[str, Any]:
+def _complete(content: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if content is None:
-        raise InputError(f"The pages are made from a verification of all rows; {path} is missing. Run: {MAKE}")
+        raise InputError(f"The pages are made from a verification of all rows; {DOCUMENT} is missing. Run: {MAKE}")
     if problems := _differences(content):
         raise InputError(
-            f"The pages need a verification of the rows as they are; in {path} {'; '.join(problems)}. Run: {MAKE}"
+            f"The pages need a verification of the rows as they are; in {DOCUMENT} {'; '.join(problems)}. Run: {MAKE}"
         )
     return content
 

@@ -1,22 +1,26 @@
 """`mapping.lock.json`: which target was chosen for each row on a device and version, and why the others were rejected.
 
-The file beside `mindspore_impl` was made on the CPU and is shipped; `probe` writes further entries to the user's own file, which is read first.
+The file in `mindspore_impl` was made on the CPU and is shipped; `probe` writes to the user's own file, whose rows
+replace the shipped ones.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError
 from common.files import write_json
+from common.reading import read_json
+from common.resources import package_folder
 
-__all__ = ["SHIPPED", "entries", "key", "load", "save", "user_file"]
+__all__ = ["SHIPPED", "entries", "key", "load", "reading", "save", "user_file"]
 
-SHIPPED = Path(__file__).resolve().parents[2] / "mindspore_impl" / "mapping.lock.json"
+_ENTRIES = {...: {"rows": {...: {"target": str | None, "passed": [str], "rejected": {...: str}}}}}
+SHIPPED = package_folder("mindspore_impl") / "mapping.lock.json"
+_FIRST: list[Path] = []
 
 
 def user_file() -> Path:
@@ -31,21 +35,26 @@ def key(device: str, version: str) -> str:
 
 
 def load(device: str, version: str) -> dict[str, Any]:
-    """The rows of the entry for ``device``, the user's before the shipped one's; empty where there is none."""
-    for path in (user_file(), SHIPPED):
-        if path.is_file():
-            entry = _read(path).get(key(device, version))
-            if entry:
-                return dict(entry["rows"])
-    return {}
+    """The rows verified on ``device`` with this MindSpore, the user's before the shipped ones; empty where there are none."""
+    return entries(*_FIRST, user_file(), SHIPPED).get(key(device, version), {})
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While the block runs, ``load`` reads ``path`` before the user's file."""
+    _FIRST.insert(0, path)
+    try:
+        yield
+    finally:
+        _FIRST.remove(path)
 
 
 def entries(*paths: Path) -> dict[str, dict[str, Any]]:
-    """Every entry's rows by its name, ``cpu, mindspore 2.10.0``; of files that share one the first counts, as in `load`."""
+    """Every entry's rows by its name, ``cpu, mindspore 2.10.0``; of files that share a row the first counts."""
     found: dict[str, dict[str, Any]] = {}
     for path in paths:
-        if path.is_file():
-            found = {name: entry["rows"] for name, entry in _read(path).items()} | found
+        for name, entry in _read(path).items() if path.is_file() else ():
+            found[name] = entry["rows"] | found.get(name, {})
     return found
 
 
@@ -58,9 +67,4 @@ def save(path: Path, device: str, version: str, rows: Mapping[str, Any]) -> None
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"{path} must be JSON as `twinlora map probe` writes it; {error}. Delete it and probe again."
-        ) from error
+    return read_json(path, "a lock file of `twinlora map probe`", "Delete it and probe again.", _ENTRIES)

@@ -23,7 +23,8 @@ def markdown(found: Sequence[View], content: Mapping[str, Any], devices: Sequenc
     if absent := wording.not_run(devices):
         parts.append(f"**{absent.partition('. ')[0]}.** {absent.partition('. ')[2]}")
     parts.append(
-        "Written by `twinlora map docs` from [api_mapping.json](api_mapping.json); [api_mapping.html](api_mapping.html) is the same with search and filters."
+        "Written by `twinlora map docs` from [verification.json](../common/api_mapping/verification.json); "
+        "[api_mapping.html](api_mapping.html) is the same with search and filters."
     )
     parts.append(_table(("verdict", "rows", "meaning"), wording.verdicts(found)))
     if old := wording.old_table(found):

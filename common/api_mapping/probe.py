@@ -30,7 +30,7 @@ def probe(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType) -> Iter
             else:
                 passed.append(target)
         right = [target for target in row.targets if target in passed or target == own]
-        yield row.name, {"target": right[0] if right else row.shim, "passed": passed, "rejected": rejected}
+        yield row.name, {"target": right[0] if right else None, "passed": passed, "rejected": rejected}
 
 
 def _reason(row: Row, target: str, half: ModuleType, known: Any) -> str | None:

@@ -18,7 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from common.api_mapping.row import Row
+from common.api_mapping.binding import refuses
+from common.api_mapping.names import Name
 from common.files import write_json
 
 __all__ = ["Call", "Log", "record"]
@@ -107,10 +108,12 @@ def record(*namespaces: ModuleType) -> Iterator[Log]:
 
 
 def _functions(namespace: ModuleType) -> dict[str, Callable[..., Any]]:
-    bound = {
-        name: getattr(namespace, name, None) for name in namespace._ROWS
-    }  # a name is missing where nothing here is right for it
-    functions = {name: value for name, value in bound.items() if callable(value) and not inspect.isclass(value)}
+    bound = {name: getattr(namespace, name, None) for name in namespace._ROWS}
+    functions = {
+        name: value
+        for name, value in bound.items()
+        if callable(value) and not inspect.isclass(value) and not refuses(value)
+    }
     if any(hasattr(function, "_recorded") for function in functions.values()):
         raise RuntimeError(f"{namespace.__name__} is being recorded already; end the other record() first")
     return functions
@@ -142,7 +145,7 @@ def _targets(namespace: ModuleType, functions: Mapping[str, Callable[..., Any]])
     return {name: _target(namespace._ROWS[name], function, resolve) for name, function in functions.items()}
 
 
-def _target(row: Row, function: Callable[..., Any], resolve: Callable[[str], Any]) -> str:
+def _target(row: Name, function: Callable[..., Any], resolve: Callable[[str], Any]) -> str:
     for target in (*row.targets, row.name):
         try:
             if resolve(target) is function:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from common.api_mapping.row import Row
 from common.api_mapping.rows import registry
 from common.api_mapping.tolerance import CLASSES, GRADIENT
 from common.errors import InputError
+from common.reading import check_shape, read_json
+from common.resources import package_folder
 
 __all__ = [
     "DOCUMENT",
@@ -29,10 +30,34 @@ __all__ = [
     "views",
 ]
 
-DOCUMENT = (
-    Path(__file__).resolve().parents[2] / "docs" / "api_mapping.json"
-)  #: what `twinlora map verify --json` wrote last
+DOCUMENT = package_folder("common.api_mapping") / "verification.json"  #: what `twinlora map verify --json` wrote last
 SCHEMA = 1
+_NUMBER = float | None
+_FAILURES = [{"case": str, "message": str}]
+_ROW = {
+    "verdict": str,
+    "target": str | None,
+    "cases": int,
+    "digest": str,
+    "error": _NUMBER,
+    "torch_error": _NUMBER,
+    "gradient_error": _NUMBER,
+    "torch_gradient_error": _NUMBER,
+    "worst": str,
+    "failures": _FAILURES,
+    "candidates": {...: str},
+    "legacy?": (None, {"target": str, "verdict": str, "failed?": str, "first?": str}),
+    "compiled?": (None, {"verdict": str, "failures?": _FAILURES}),
+}
+_DOCUMENT = {
+    "schema": int,
+    "versions": {"mindspore": str, ...: str},
+    "device": str,
+    "date": str,
+    "registry": str,
+    "mode": str,
+    "rows": {...: _ROW},
+}
 NOT_VERIFIED = "not verified"
 VERDICTS = {
     "exact": "equal to torch to the bit in every call, gradients included",
@@ -111,16 +136,14 @@ def read_document(path: Path | None = None) -> dict[str, Any] | None:
     path = path or DOCUMENT
     if not path.is_file():
         return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] == SCHEMA and isinstance(content["rows"], dict):
-            return content
-        found = f"schema {content['schema']}"
-    except (ValueError, KeyError, TypeError) as error:
-        found = f"{type(error).__name__}: {error}"
-    raise InputError(
-        f"{path} must be a verification of schema {SCHEMA}; found {found}. Write it with: twinlora map verify --json {path}"
-    )
+    remedy = f"Write it with: twinlora map verify --json {path}"
+    content = read_json(path, "a verification", remedy, {"schema": int})
+    if content["schema"] != SCHEMA:
+        raise InputError(
+            f"{path} must be a verification of schema {SCHEMA}; found schema {content['schema']}. {remedy}"
+        )
+    check_shape(content, _DOCUMENT, f"{path}", "a verification", remedy)
+    return content
 
 
 def views(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.api_mapping.arrays import Array, draw
+from common.api_mapping.names import Name
 
 __all__ = ["Case", "Row", "alias", "arrays_of", "case", "cotangents", "draw_all", "fill", "forward_only"]
 
@@ -36,13 +37,9 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Name):
     """What replaces one torch call, and how that is tried."""
 
-    name: str  #: torch's name: ``torch.var``, ``torch.Tensor.view``, ``torch.nn.functional.gelu``, ``torch.nn.Linear``, ``torch.optim.Adam``
-    targets: tuple[
-        str, ...
-    ]  #: candidates in order of preference: ``mint.var``, ``ops.var``, ``Tensor.view``, or ``shim.var``, the adapter in `mindspore_impl.functional`
     cases: tuple[Case, ...]
     tolerance: str = "rounding"  #: a class of `common.api_mapping.tolerance`
     adaptation: str = ""  #: what the adapter changes; empty where there is none
@@ -55,29 +52,9 @@ class Row:
     )  #: part of a case's text -> why MindSpore refuses such a call; it must refuse, never be wrong
 
     @property
-    def kind(self) -> str:
-        """function, method, module or optimizer."""
-        parent, _, leaf = self.name.rpartition(".")
-        if parent == "torch.Tensor":
-            return "method"
-        if parent == "torch.optim":
-            return "optimizer"
-        return "module" if parent == "torch.nn" and leaf[0].isupper() else "function"
-
-    @property
     def in_place(self) -> bool:
         """Whether the call changes its first tensor, which is then compared as well."""
         return self.name.endswith("_") and not self.name.endswith("__")
-
-    @property
-    def section(self) -> str:
-        """torch, torch.Tensor, torch.nn, torch.nn.functional, ..."""
-        return self.name.rpartition(".")[0]
-
-    @property
-    def shim(self) -> str | None:
-        """The adapter among the targets."""
-        return next((target for target in self.targets if target.startswith("shim.")), None)
 
     def limit(self, case: Case) -> str | None:
         """Why MindSpore refuses ``case``, if that is known."""

@@ -117,12 +117,20 @@ def _verified(row: Row, halves: Halves, locked: dict[str, Any], graph: bool, rep
 
 
 def probe_rows(rows: Iterable[Row], halves: Halves, path: Path, say: Callable[[str, dict[str, Any]], None]) -> int:
-    """Probe rows and write each to the lock file at once, so that what was found stays if a kernel takes the process down; returns the number of rows."""
+    """Probe rows and write each to the lock file at once, so that what was found stays if a kernel takes the process down.
+
+    Functions come before modules, of which some shims call what was found for a function.
+
+    Returns:
+        The number of rows.
+    """
     count = 0
-    for name, found in probe(rows, halves.torch, halves.mindspore):
-        lock.save(path, halves.device, halves.version, {name: found})
-        say(name, found)
-        count += 1
+    ordered = sorted(rows, key=lambda row: row.kind == "module")
+    with lock.reading(path):
+        for name, found in probe(ordered, halves.torch, halves.mindspore):
+            lock.save(path, halves.device, halves.version, {name: found})
+            say(name, found)
+            count += 1
     return count
 
 

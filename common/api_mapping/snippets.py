@@ -6,16 +6,15 @@ import ast
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from common.api_mapping.arrays import Array, DType, Host, draw
-from common.api_mapping.binding import names
+from common.api_mapping.names import named
 from common.api_mapping.row import Case, Row, arrays_of
+from common.resources import package_folder
 
 __all__ = ["adapter_module", "snippets"]
 
-HALF = Path(__file__).resolve().parents[2] / "mindspore_impl"
 WRITTEN = 48  #: tensors of more elements are computed instead of written out
 PARAMETRIC = re.compile(
     "Linear|Embedding|Norm|Conv|LSTM|GRU|RNN|Attention|Transformer|PReLU", re.IGNORECASE
@@ -38,7 +37,7 @@ def adapter_module(target: str) -> str:
     section, _, name = target.removeprefix("shim.").rpartition(".")
     if section:
         return f"mindspore_impl.shims.{section}"
-    for file in sorted((HALF / "shims").glob("*.py")):
+    for file in sorted((package_folder("mindspore_impl") / "shims").glob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             listed = isinstance(node, ast.Assign) and any(getattr(at, "id", "") == "__all__" for at in node.targets)
             if listed and name in {
@@ -195,7 +194,7 @@ def _spelled(row: Row, target: str) -> tuple[str, set[str]]:
     if row.kind in ("module", "optimizer"):
         space = row.section.removeprefix("torch.")
         return f"{space}.{leaf}", {f"from mindspore_impl import {space}"}
-    offered = names("torch", "torch.nn.functional")
+    offered = named("torch", "torch.nn.functional")
     if (
         row.kind == "function" and leaf in offered and target in offered[leaf].targets
     ):  # the same function, under torch's name

@@ -7,6 +7,7 @@ fingerprint, seed, backend, versions) is one JSON object under ``twinlora`` in t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     """
     config, tensors, extras = read_adapter(folder)
     form, wrapped = _format(plan), _wrapped(plan)
-    tensors = {key: array for key, array in tensors.items() if not _is_copy(key, tensors)}
+    tensors = {key: array for key, array in tensors.items() if not _is_copy(key, tensors, spec)}
     expected = {_trained_key(p.name, wrapped): p.shape for p in plan.unfrozen}
     for edit in plan.edits:
         expected |= {PREFIX + key: shape for key, shape in form.shapes(edit).items()}
@@ -136,8 +137,15 @@ def _trained_key(name: str, wrapped: set[str]) -> str:
     return f"{PREFIX}{path}.base_layer.{leaf}" if path in wrapped else f"{PREFIX}{name}"
 
 
-def _is_copy(key: str, tensors: Mapping[str, np.ndarray]) -> bool:
+def _is_copy(key: str, tensors: Mapping[str, np.ndarray], spec: ModelSpec) -> bool:
     """Whether ``key`` repeats a head's bias: with bias "all" PEFT saves those of its wrapper's two inner modules
-    besides the plain one."""
-    plain = key.replace(".modules_to_save.", ".").replace(".original_module.", ".")
-    return plain != key and plain in tensors
+    besides the plain one, and that of a tied output under both of its names."""
+    plain = (key.replace(".original_module.", "."), key.replace(".modules_to_save.", "."))
+    named = re.sub(r"\.modules_to_save\.[^.]+\.", ".", key)  # a head of several modules keeps the adapter's name
+    if any(found != key and found in tensors for found in (*plain, named)):
+        return True
+    layout = spec.layout
+    if layout is None or not layout.added or key != f"{PREFIX}{layout.output}.bias":
+        return False
+    other = tensors.get(f"{PREFIX}{layout.added}.bias")
+    return other is not None and np.array_equal(other, tensors[key])

@@ -15,7 +15,7 @@ from common.bench.cases import MODEL
 from common.bench.rounds import ratios
 from common.bench.settings import Settings, say
 from common.bench.step import pairs
-from common.bench.subjects import OURS, PEERS
+from common.bench.subjects import OURS, PEERS, peer_folder
 from common.bench.workers import environment
 from common.errors import InputError, RunError
 
@@ -23,7 +23,6 @@ __all__ = ["JOBS", "measure_jobs"]
 
 JOBS = {"trainer-512": "max_length", "trainer-dynamic": "group_by_length"}  #: peer to the padding of its batches
 _TRAIN = "import sys; from common.cli.main import main; sys.exit(main())"
-_PEER = Path(__file__).resolve().parents[2] / "scripts" / "bench" / "trainer_peer.py"
 
 
 def measure_jobs(experiment: str, names: Sequence[str], settings: Settings, steps: int | None) -> dict[str, Any]:
@@ -88,7 +87,7 @@ def _run(experiment: str, name: str, settings: Settings, steps: int | None) -> d
             summary = Path(folder) / "summary.json"
             command = [
                 sys.executable,
-                str(_PEER),
+                str(peer_folder("pytorch") / "trainer_peer.py"),
                 experiment,
                 "--padding",
                 JOBS[name],

@@ -1,4 +1,8 @@
-"""Subjects: what a worker process trains. Ours are the engines of `twinlora train`; peers stand in ``scripts/bench`` of a checkout."""
+"""Subjects: what a worker process trains. Ours are the engines of `twinlora train`.
+
+A peer is a file in the folder ``peers`` of the backend whose framework it uses. It is imported by its own name, not as
+a member of the backend, whose settings of the framework it would get otherwise.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,31 @@ from common import backend as backends
 from common.backend import Batch
 from common.bench.cases import Case
 from common.errors import InputError, nearest
+from common.resources import package_folder
 from common.training.assembly import build_engine
 
-__all__ = ["OURS", "PEERS", "SUBJECTS", "Subject", "build", "changed", "framework_of", "is_ours", "plain_name"]
+__all__ = [
+    "OURS",
+    "PEERS",
+    "SUBJECTS",
+    "Subject",
+    "build",
+    "changed",
+    "framework_of",
+    "is_ours",
+    "peer_folder",
+    "plain_name",
+]
 
 OURS = ("pytorch", "mindspore")
+#: Peer to the backend whose folder holds it, and its module.
 PEERS = {
-    "peft": "peft_peer",
-    "peft-compile": "peft_peer",
-    "loralib": "loralib_peer",
-    "mindpet": "mindpet_peer",
-}  #: peer to its module
+    "peft": ("pytorch", "peft_peer"),
+    "peft-compile": ("pytorch", "peft_peer"),
+    "loralib": ("pytorch", "loralib_peer"),
+    "mindpet": ("mindspore", "mindpet_peer"),
+}
 SUBJECTS = (*OURS, *PEERS)
-_FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "bench"
 
 
 def plain_name(name: str) -> str:
@@ -83,6 +99,11 @@ class Own:
         return result.loss_sum / result.count
 
 
+def peer_folder(backend: str) -> Path:
+    """Folder of the peers that use the framework of ``backend``, which is not imported."""
+    return package_folder(f"{backend}_impl") / "peers"
+
+
 def framework_of(name: str) -> str:
     """The half whose framework a subject runs in.
 
@@ -91,17 +112,14 @@ def framework_of(name: str) -> str:
     """
     if name not in SUBJECTS:
         raise InputError(f"A subject is one of {', '.join(SUBJECTS)}; received {name!r}.{nearest(name, SUBJECTS)}")
-    return "mindspore" if name in ("mindspore", "mindpet") else "pytorch"
+    return name if name in OURS else PEERS[name][0]
 
 
 def build(name: str, case: Case, device: str | None) -> Subject:
-    """Build the subject ``name``. Raises InputError where it is unknown or its packages or file are missing."""
+    """Build the subject ``name``. Raises InputError where it is unknown or its packages are missing."""
     framework_of(name)
     if name in OURS:
         return Own(name, case, device)
-    if not (_FOLDER / f"{PEERS[name]}.py").is_file():
-        raise InputError(
-            f"Subject {name} is part of the source tree, in {_FOLDER}, which is not here. Run from a checkout."
-        )
-    sys.path.insert(0, str(_FOLDER))
-    return importlib.import_module(PEERS[name]).build(name, case, device)
+    backend, module = PEERS[name]
+    sys.path.insert(0, str(peer_folder(backend)))
+    return importlib.import_module(module).build(name, case, device)

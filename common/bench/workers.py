@@ -8,22 +8,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import psutil
 
 from common.errors import InputError, RunError
+from common.resources import code_folder
 
 __all__ = ["Worker", "environment"]
 
-_ROOT = Path(__file__).resolve().parents[2]
 _TAIL = 12  #: lines of a crashed worker's standard error that are shown
 
 
 def environment(threads: int) -> dict[str, str]:
     """This process's variables with the number of threads that every subject gets."""
-    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(code_folder()), os.environ.get("PYTHONPATH"))))
     return os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from common import __version__
 from common.cli import commands
 from common.errors import TwinloraError
+from common.terminal import printable
 
 __all__ = ["build_parser", "main"]
 
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TwinloraError as error:
         if os.environ.get("TWINLORA_DEBUG") == "1":
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Python would complain again when it flushes standard output at exit.

@@ -13,13 +13,14 @@ from common.config.rules import check
 from common.config.schema import ExperimentConfig
 from common.config.yaml_text import dump, parse
 from common.errors import InputError, nearest
+from common.reading import read_text
+from common.resources import configs_folder
 
 __all__ = ["CONFIG_DIRECTORY", "find_config", "from_yaml", "load_config", "to_plain", "to_yaml"]
 
-CONFIG_DIRECTORY = (
-    Path(__file__).resolve().parents[2] / "configs"
-)  #: the shipped experiments, installed beside the package
+CONFIG_DIRECTORY = configs_folder()  #: the shipped experiments
 _DEFAULTS = "defaults.yaml"
+_LARGEST = 2**20  #: bytes of an experiment file; the parser takes a second for 100,000
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), name: str | None = None) -> ExperimentConfig:
@@ -67,14 +68,7 @@ def find_config(path: str | Path) -> Path:
 
 
 def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{file}: an experiment file must be UTF-8 text; byte {error.start} is not. Save it as UTF-8."
-        ) from error
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+    return read_text(file, "an experiment file", "Save it as UTF-8 text.", _LARGEST)
 
 
 def _resolve(

@@ -12,10 +12,12 @@ from typing import Any
 import yaml
 
 from common.errors import InputError
+from common.reading import DEEPEST, plain_problem
 
 __all__ = ["Document", "dump", "parse", "parse_value"]
 
 KeyPath = tuple[str, ...]
+_TEXT = "tag:yaml.org,2002:str"
 _CORE = {
     "tag:yaml.org,2002:null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -30,12 +32,20 @@ _CORE = {
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict = {}
 
+    depth = 0
+
     def compose_node(self, parent, index):
         if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None, None, "anchors and aliases are not supported here", self.peek_event().start_mark
-            )
-        return super().compose_node(parent, index)
+            self.refuse("anchors and aliases are not supported here")
+        if self.depth > DEEPEST:  # before Python's own limit, which would hold wherever the caller stands
+            self.refuse(f"it is nested more than {DEEPEST} levels deep")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def refuse(self, problem):
+        raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -61,32 +71,32 @@ def parse(text: str, origin: str) -> Document:
     """Parse one YAML document that is a mapping (an empty text is an empty mapping).
 
     Raises:
-        InputError: the text is no YAML at all. Duplicate and non-string keys are gathered in ``problems`` instead.
+        InputError: the text is no YAML at all. Faults of single keys and values are gathered in ``problems`` instead.
     """
     document = Document()
-    loader = None
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if node is not None and not isinstance(node, yaml.MappingNode):
-            raise InputError(
-                f"{origin}: an experiment file must be a YAML mapping (section: ...); received a {node.id}."
-            )
-        document.values = _plain(loader, node, (), document) if node is not None else {}
+        values = _load(text, document)
     except yaml.YAMLError as error:
         raise InputError(_not_yaml(error, origin)) from error
-    finally:
-        if loader is not None:
-            loader.dispose()
+    if values is not None and not isinstance(values, dict):
+        raise InputError(
+            f"{origin}: an experiment file must be a YAML mapping (section: ...); received {type(values).__name__}."
+        )
+    document.values = values or {}
     return document
 
 
 def parse_value(text: str) -> Any:
     """The value of one ``--set key=value``. Raises ValueError if it is no YAML value."""
+    document = Document()
     try:
-        return yaml.load(text, Loader=_Loader)
+        value = _load(text, document)
     except yaml.YAMLError as error:
         raise ValueError(getattr(error, "problem", None) or str(error)) from error
+    if document.problems:
+        path, _, message = document.problems[0]
+        raise ValueError(f"{'.'.join(path) or 'the value'} {message}")
+    return value
 
 
 def dump(value: Any) -> str:
@@ -94,20 +104,31 @@ def dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=160)
 
 
+def _load(text: str, document: Document) -> Any:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        return None if node is None else _plain(loader, node, (), document)
+    finally:
+        loader.dispose()
+
+
 def _plain(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    style = isinstance(node, yaml.ScalarNode) and node.style
+    untagged = loader.resolve(type(node), node.value, (not style, bool(style)))
+    if node.tag not in (untagged, _TEXT):
+        message = f"must be text, a number, true, false or null without a tag; received the YAML type {node.tag}"
+        document.problems.append((path, node.start_mark.line + 1, message))
+        return None
     if isinstance(node, yaml.MappingNode):
         return _mapping(loader, node, path, document)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(loader, item, (*path, str(index)), document) for index, item in enumerate(node.value)]
-    value = loader.construct_object(node, deep=True)
-    if value is not None and not isinstance(value, bool | int | float | str):
-        document.problems.append(
-            (
-                path,
-                node.start_mark.line + 1,
-                f"must be text, a number, true, false or null; received the YAML type {node.tag}",
-            )
-        )
+    value = node.value if node.tag == _TEXT else loader.construct_object(node)
+    problem = plain_problem(value)
+    if problem:
+        document.problems.append((path, node.start_mark.line + 1, problem.removeprefix("the value ")))
+        return None
     return value
 
 
@@ -115,9 +136,9 @@ def _mapping(loader: _Loader, node: yaml.MappingNode, path: KeyPath, document: D
     result: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
-        key = loader.construct_object(key_node, deep=True)
+        key = _plain(loader, key_node, path, document)
         if not isinstance(key, str):
-            document.problems.append((path, line, f"keys must be text; received {key!r}; put it in quotes"))
+            document.problems.append((path, line, f"keys must be text; received {key!r:.80}; put it in quotes"))
             continue
         here = (*path, key)
         if key in result:

@@ -5,6 +5,7 @@ Only ``PreTrainedTokenizerFast`` and its direct subclasses are used: ``AutoToken
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ __all__ = ["END_OF_TEXT", "load_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
 _BPE = "bpe:"
+_ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  #: special tokens of its vocabulary
 _BYTES = 256
 
 
@@ -27,7 +29,7 @@ def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrain
 
     Args:
         source: hub id, local folder, ``python:PACKAGE/FOLDER``, or ``bpe:SIZE``. A folder holds ``tokenizer.json``, or ``vocab.txt`` (BERT WordPiece,
-            lower-cased), or ``vocab.json`` and ``merges.txt`` (GPT-2 byte-level BPE).
+            lower-cased), or ``vocab.json`` and ``merges.txt`` (byte-level BPE: RoBERTa's where the vocabulary has its special tokens, else GPT-2's).
         corpus: texts that ``bpe:SIZE`` is trained on.
 
     Raises:
@@ -47,14 +49,14 @@ def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrain
 
 
 def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
-    from transformers import BertTokenizer, GPT2Tokenizer, PreTrainedTokenizerFast
+    from transformers import BertTokenizer, PreTrainedTokenizerFast
 
     if (folder / "tokenizer.json").is_file():
         kind = PreTrainedTokenizerFast
     elif (folder / "vocab.txt").is_file():
         kind = BertTokenizer
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        kind = GPT2Tokenizer
+        kind = _byte_level(folder)
     else:
         raise InputError(
             f"A tokenizer folder holds tokenizer.json, or vocab.txt, or vocab.json and merges.txt; {folder} has none of them."
@@ -65,6 +67,26 @@ def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
         raise InputError(
             f"The tokenizer files in {folder} cannot be read: {error}. They may be truncated; copy or download them again."
         ) from error
+
+
+def _byte_level(folder: Path) -> type[PreTrainedTokenizerFast]:
+    """The class of raw byte-level files, whose vocabulary alone says how sequences begin and end."""
+    from transformers import GPT2Tokenizer, RobertaTokenizer
+
+    path = folder / "vocab.json"
+    try:
+        vocabulary = set(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path} must be a JSON object from token to id; it cannot be read: {error}.") from error
+    if vocabulary.issuperset(_ROBERTA):
+        return RobertaTokenizer
+    if END_OF_TEXT not in vocabulary and not (folder / "tokenizer_config.json").is_file():
+        raise InputError(
+            f"A folder of vocab.json and merges.txt alone must hold the special tokens of GPT-2 ({END_OF_TEXT}) or of "
+            f"RoBERTa ({' '.join(_ROBERTA)}) in its vocabulary; {path} holds neither. Save the tokenizer with "
+            "save_pretrained, which writes tokenizer.json."
+        )
+    return GPT2Tokenizer
 
 
 def _from_hub(source: str) -> PreTrainedTokenizerFast:

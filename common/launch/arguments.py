@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from common.launch.staging import Patience
@@ -105,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--sync_minutes",
         metavar="N",
-        type=float,
+        type=partial(_number, float, 0),
         default=10,
         help="copy the output to the bucket this often; 0: only in the end; default: 10",
     )
@@ -115,16 +117,40 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="scratch directory of this job alone; default: made from the platform's job id, on /cache or in /tmp",
     )
-    add("--stage_timeout", metavar="S", type=float, default=1800, help="seconds that one copy may take; default: 1800")
-    add("--stage_attempts", metavar="N", type=int, default=3, help="how often a copy is tried; default: 3")
+    add(
+        "--stage_timeout",
+        metavar="S",
+        type=partial(_number, float, 1e-3),
+        default=1800,
+        help="seconds that one copy may take; default: 1800",
+    )
+    add(
+        "--stage_attempts",
+        metavar="N",
+        type=partial(_number, int, 1),
+        default=3,
+        help="how often a copy is tried; default: 3",
+    )
     add(
         "--stage_backoff",
         metavar="S",
-        type=float,
+        type=partial(_number, float, 0),
         default=5,
         help="seconds before the second attempt, doubled before each further one; default: 5",
     )
     return parser
+
+
+def _number(kind: type, least: float, text: str) -> float:
+    """A finite number of at least ``least``, at most a year of seconds."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= 3e7:
+        what = "an integer" if kind is int else "a number"
+        raise argparse.ArgumentTypeError(f"must be {what} from {least:g} to 3e7; received {text!r}")
+    return value
 
 
 def _sort(unknown: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

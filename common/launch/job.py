@@ -15,13 +15,15 @@ from pathlib import Path
 
 from common.errors import InputError, TwinloraError
 from common.launch.arguments import Arguments, parse
-from common.launch.leader import job_directory, once_per_node, publish
+from common.launch.leader import job_directory, once_per_node, own_directory, publish
 from common.launch.output import Output
 from common.launch.processes import ROOT, Log, python_command, run_logged
 from common.launch.rank_table import wait_for_rank_table
 from common.launch.spawning import exit_code, exits, launcher
 from common.launch.staging import download, is_remote
+from common.launch.supervise import check_port
 from common.launch.topology import READ, Topology, find_topology
+from common.terminal import printable
 
 __all__ = ["main"]
 
@@ -31,17 +33,20 @@ def main(arguments: Sequence[str]) -> int:
     args = parse(arguments)
     try:
         topology = find_topology(os.environ)
+        job = _Job(args, topology, arguments, os.environ)
+        job.make_directory()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
-    return _Job(args, topology, arguments, os.environ).run()
+    return job.run()
 
 
 class _Job:
     def __init__(self, args: Arguments, topology: Topology, arguments: Sequence[str], environ: Mapping[str, str]):
         self.args, self.topology, self.arguments = args, topology, arguments
         self.environ = {name: value for name, value in environ.items() if name not in topology.unset}
-        self.directory = (args.job_dir or job_directory(environ, args.run_id)).resolve()
+        scratch = job_directory(environ, args.run_id)
+        self.directory = args.job_dir.resolve() if args.job_dir else scratch.parent.resolve() / scratch.name
         self.log = Log(
             "scheduler"
             if topology.scheduler
@@ -56,9 +61,15 @@ class _Job:
         self.output = Output(args, self.directory, self.log)
         self.reports = self.directory / "exit"  # the exit code of every process of this node
 
+    def make_directory(self) -> None:
+        """Make the scratch directory; where its name could be guessed, it must be this user's own."""
+        if self.args.job_dir:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            own_directory(self.directory)
+
     def run(self) -> int:
         """Prepare the node, train, and bring the output home, after a crash too."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")  # the log of an earlier attempt stays
         self.log.open(self.output.logs / f"{self.place.name}.{moment}.log")
         code = self._guarded(self._prepare_and_train)
@@ -146,6 +157,8 @@ class _Job:
 
     def _spawn(self) -> int:
         """Start one process per card of this node, which find everything prepared; return the exit code of the first that failed."""
+        if self.topology.node_rank == 0:
+            check_port(str(self.topology.master_address), int(self.topology.master_port))
         shutil.rmtree(self.reports, ignore_errors=True)
         command, environ, stop = launcher(
             self.args, self.topology, self.arguments, self.environ, self.directory, self.output.folder

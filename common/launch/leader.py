@@ -11,17 +11,21 @@ import json
 import os
 import re
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from common.errors import InputError, RunError
+from common.reading import read_json
+from common.writing import create_temporary, write_atomic
 
-__all__ = ["job_directory", "once_per_node", "publish"]
+__all__ = ["job_directory", "once_per_node", "own_directory", "publish"]
 
 _JOB = ("MA_VJ_NAME", "JOB_ID", "TORCHELASTIC_RUN_ID")
 _POLL = 0.1  # seconds
+_FAILURE = {"error": str, "input": bool, "leader": int}
 
 
 def job_directory(environ: Mapping[str, str], run_id: str, root: Path | None = None) -> Path:
@@ -35,6 +39,23 @@ def job_directory(environ: Mapping[str, str], run_id: str, root: Path | None = N
     given = next((environ[name] for name in _JOB if environ.get(name, "none") not in ("", "none")), None)
     job = given or f"{socket.gethostname()}-{starter}-{_started(starter)}"
     return root / re.sub(r"[^\w.-]", "_", f"twinlora-{os.getuid()}-{job}-{run_id}")
+
+
+def own_directory(path: Path) -> Path:
+    """Make the scratch directory ``path``, whose name others can guess, and return it.
+
+    Raises:
+        InputError: something is there that is not this user's own directory, such as a link planted in /tmp.
+    """
+    with contextlib.suppress(FileExistsError):  # a file, or a link to nowhere, which is no directory either
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise InputError(
+            f"The scratch directory of a job must be this user's own and writable for nobody else; {path} is not. "
+            "Remove it if it is yours, or give another one with --job_dir."
+        )
+    return path
 
 
 def once_per_node(
@@ -60,7 +81,7 @@ def once_per_node(
         if not _alive(leader):
             generation += 1  # never removing a leader's file leaves no moment in which two of them lead
         elif failed.exists():
-            failure = json.loads(failed.read_text(encoding="utf-8"))
+            failure = read_json(failed, "what a process said", "Remove the job's scratch directory.", _FAILURE)
             publish(failed.with_name(f"{failed.name}.read-by.{os.getpid()}"), "")
             raise (InputError if failure["input"] else RunError)(
                 f"{failure['error']} (reported by process {failure['leader']}, which prepared this node)"
@@ -75,10 +96,8 @@ def once_per_node(
 
 
 def publish(path: Path, text: str) -> None:
-    """Write ``path`` so that nobody sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    """Write ``path`` so that nobody sees a part of it. Nothing here has to outlive the machine."""
+    write_atomic(path, text, durable=False)
 
 
 def _lead(directory: Path, failed: Path, processes: int, work: Callable[[], None], linger: float) -> None:
@@ -96,9 +115,10 @@ def _lead(directory: Path, failed: Path, processes: int, work: Callable[[], None
 
 def _claim(leader: Path) -> bool:
     """Create ``leader`` with its content in one step; only one process can."""
-    mine = leader.with_name(f".{leader.name}.{os.getpid()}.tmp")
-    mine.write_text(f"{os.getpid()} {_started(os.getpid())}", encoding="utf-8")
+    mine, descriptor = create_temporary(leader.parent)
     try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{os.getpid()} {_started(os.getpid())}")
         os.link(mine, leader)
     except FileExistsError:
         return False
@@ -108,8 +128,11 @@ def _claim(leader: Path) -> bool:
 
 
 def _alive(leader: Path) -> bool:
-    process, started = leader.read_text(encoding="utf-8").split()
-    return _started(int(process)) == started
+    try:
+        process, started = leader.read_bytes().decode("ascii", "replace").split()
+        return _started(int(process)) == started
+    except ValueError:  # damaged: nobody can be recognised by it
+        return False
 
 
 def _started(process: int) -> str | None:

@@ -14,9 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["ROOT", "Log", "python_command", "run_logged"]
+from common.launch.descendants import adopt_orphans, descendants, kill_descendants
+from common.resources import code_folder
+from common.terminal import printable_line
 
-ROOT = Path(__file__).resolve().parents[2]  #: the code directory, wherever the platform put it
+__all__ = ["ROOT", "Log", "die_with_parent", "python_command", "run_logged"]
+
+ROOT = code_folder()  #: the code directory, wherever the platform put it
 _PR_SET_PDEATHSIG = 1
 
 
@@ -35,7 +39,7 @@ class Log:
     def say(self, text: str) -> None:
         """Write the lines of ``text``."""
         for line in text.splitlines():
-            print(f"[{self.name}] {line}", flush=True)
+            print(f"[{self.name}] {printable_line(line)}", flush=True)
             if self._file is not None:
                 self._file.write(line + "\n")
 
@@ -63,6 +67,8 @@ def run_logged(
     Args:
         meanwhile: called ``every`` so many seconds while the command runs.
     """
+    adopt_orphans()
+    before = descendants()
     process = subprocess.Popen(
         command,
         cwd=directory,
@@ -72,7 +78,7 @@ def run_logged(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        preexec_fn=partial(_die_with_parent, stop),
+        preexec_fn=partial(die_with_parent, stop),
     )
     reader = threading.Thread(target=_copy, args=(process.stdout, log), daemon=True)
     reader.start()
@@ -88,6 +94,7 @@ def run_logged(
             except subprocess.TimeoutExpired:
                 meanwhile()
     finally:
+        kill_descendants(spare=before)  # what a launcher that was ended while it started left behind
         for number, handler in previous.items():
             signal.signal(number, handler)
     reader.join(5)  # grandchildren may keep the pipe open
@@ -99,7 +106,8 @@ def _copy(stream: TextIO, log: Log) -> None:
         log.say(line)
 
 
-def _die_with_parent(stop: int) -> None:
+def die_with_parent(stop: int) -> None:
+    """In a child, before it becomes another program: a process group of its own, and ``stop`` where this process ends without having waited for it."""
     os.setpgid(0, 0)
     with contextlib.suppress(OSError, AttributeError):  # Linux only
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop)

@@ -13,9 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, RunError
+from common.reading import check_shape, read_json
 
 __all__ = ["Device", "RankTable", "parse_rank_table", "wait_for_rank_table"]
 
+_REMEDY = "Unset RANK_TABLE_FILE for a single card; otherwise have the platform write it anew: restart the job."
+_CARD = {"device_id": str | int, "device_ip?": str | None}
+_TEMPLATES = {
+    "server_list": {"server_list": [{"device": [_CARD | {"rank_id": str | int}], "server_id": str}]},
+    "group_list": {"group_list": [{"instance_list": [{"devices": [_CARD], "server_id": str}]}]},
+}
 _FILE = "jobstart_hccl.json"  # in the folder that RANK_TABLE_FILE names in a custom image
 
 
@@ -68,15 +75,9 @@ def wait_for_rank_table(path: Path, patience: float = 600.0, interval: float = 1
     deadline = time.monotonic() + patience
     while True:
         file = path / _FILE if path.is_dir() else path
-        try:
-            table = json.loads(file.read_text(encoding="utf-8"))
-            seen = f"status {table.get('status')!r}" if isinstance(table, dict) else "no JSON object"
-            if seen == "status 'completed'":
-                return parse_rank_table(table, str(file))
-        except FileNotFoundError:
-            seen = "no file"
-        except ValueError as error:
-            seen = f"half a file ({error})"
+        table, seen = _look(file)
+        if seen == "status 'completed'":
+            return parse_rank_table(table, str(file))
         if time.monotonic() >= deadline:
             raise RunError(
                 f"A rank table must reach status 'completed'; after {patience:g} s {file} still has {seen}. "
@@ -91,27 +92,21 @@ def parse_rank_table(table: dict[str, Any], origin: str) -> RankTable:
     Raises:
         InputError: something is missing, or the ranks are not 0, 1, 2, ...
     """
+    template = "server_list" if "server_list" in table else "group_list"
+    check_shape(table, _TEMPLATES[template], origin, "a rank table with server_list or group_list", _REMEDY)
     try:
-        if "server_list" in table:
-            template, devices = (
-                "server_list",
-                [
-                    _device(entry, server, int(entry["rank_id"]))
-                    for server in table["server_list"]
-                    for entry in server["device"]
-                ],
-            )
+        if template == "server_list":
+            devices = [
+                _device(entry, server, int(entry["rank_id"]))
+                for server in table["server_list"]
+                for entry in server["device"]
+            ]
         else:
             instances = [instance for group in table["group_list"] for instance in group["instance_list"]]
             pairs = [(entry, instance) for instance in instances for entry in instance["devices"]]
-            template, devices = (
-                "group_list",
-                [_device(entry, instance, rank) for rank, (entry, instance) in enumerate(pairs)],
-            )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{origin} must be a rank table with server_list or group_list; {type(error).__name__}: {error}. Unset RANK_TABLE_FILE for a single card."
-        ) from error
+            devices = [_device(entry, instance, rank) for rank, (entry, instance) in enumerate(pairs)]
+    except ValueError as error:
+        raise InputError(f"{origin}: the ids of a rank table must be integers; {error}. {_REMEDY}") from error
     devices.sort(key=lambda device: device.rank)
     ranks = [device.rank for device in devices]
     if not ranks or ranks != list(range(len(ranks))):
@@ -119,6 +114,17 @@ def parse_rank_table(table: dict[str, Any], origin: str) -> RankTable:
             f"The ranks of a rank table are 0, 1, 2, ...; {origin} has {ranks or 'no device'}. Have the platform write it anew: restart the job."
         )
     return RankTable(template, tuple(devices))
+
+
+def _look(file: Path) -> tuple[Any, str]:
+    """What is in ``file`` now, and that in words."""
+    if not file.exists():
+        return None, "no file"
+    try:
+        table = read_json(file, "a rank table", "")
+    except InputError as error:
+        return None, f"half a file ({error})"
+    return table, f"status {table.get('status')!r}" if isinstance(table, dict) else "no JSON object"
 
 
 def _device(entry: dict[str, Any], server: dict[str, Any], rank: int) -> Device:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from common.errors import nearest
+from common.errors import InputError, nearest
 
 __all__ = ["JOB", "MA_CLI", "TEXTS", "check", "fill", "rules"]
 
@@ -81,6 +81,9 @@ _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 def fill(template: Any, values: Mapping[str, Any]) -> Any:
     """``template`` with every text ``${name}`` replaced by the value of that name, which keeps its type.
 
+    Raises:
+        InputError: there is no value of that name.
+
     Where the value is None the entry goes, and with it the item of a list that it belongs to, and what is empty then.
     """
     if isinstance(template, dict):
@@ -91,6 +94,10 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
             fill(item, values) for item in template if all(values.get(name, "") is not None for name in _names(item))
         ]
     if isinstance(template, str) and (whole := _PLACEHOLDER.fullmatch(template)):
+        if whole[1] not in values:
+            raise InputError(
+                f"A template may hold the placeholders {', '.join(values)}; received {template}.{nearest(whole[1], values)}"
+            )
         return values[whole[1]]
     return template
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -70,12 +71,20 @@ def launcher(
 
 
 def exits(reports: Path) -> list[tuple[str, int]]:
-    """Name and exit code of every process that reported one, the first to end first."""
+    """Name and exit code of every process that reported one, the first to end first. A report that is no number is a failure."""
     reported = sorted(
-        (path.stat().st_mtime_ns, path.name.replace("_", " "), int(path.read_text(encoding="utf-8")))
+        (
+            path.stat().st_mtime_ns,
+            path.name.replace("_", " "),
+            _code(path.read_text(encoding="utf-8", errors="replace")),
+        )
         for path in reports.glob("rank_*")
     )
     return [(name, code) for _, name, code in reported]
+
+
+def _code(text: str) -> int:
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else 1
 
 
 def exit_code(code: int, reported: Sequence[tuple[str, int]], processes: int) -> int:

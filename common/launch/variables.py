@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from common.errors import InputError
@@ -39,7 +40,11 @@ class Variables:
         if default is not None and name not in self._values:
             return default
         text = self[name]
-        self.check(text.isdigit() and int(text) >= least, f"{name} is a whole number from {least} on", name)
+        self.check(
+            re.fullmatch("[0-9]{1,18}", text) is not None and int(text) >= least,
+            f"{name} is a whole number from {least} on",
+            name,
+        )
         return int(text)
 
     def address(self, name: str) -> str:

@@ -23,11 +23,16 @@ def _span(numbers: list[int]) -> str:
 
 def coverage_rows(plan: Plan) -> list[tuple[str, int, str, int | None, int]]:
     """One row a pattern: (pattern, modules, layers, rank where the method has one, parameters)."""
-    by_path = {edit.path: edit for edit in plan.edits}
+    edits = {edit.path: edit for edit in plan.edits}
+    trained: dict[str, int] = {}
+    for parameter in plan.unfrozen:
+        path = parameter.name.rpartition(".")[0]
+        trained[path] = trained.get(path, 0) + parameter.size
+    sizes = trained | {path: sum(p.size for p in edit.parameters) for path, edit in edits.items()}
     rows = []
     for pattern, paths in plan.patterns:
-        parameters = sum(parameter.size for path in paths for parameter in by_path[path].parameters)
-        rank = getattr(by_path[paths[0]].arguments, "rank", None)
+        parameters = sum(sizes[path] for path in paths)
+        rank = getattr(edits[paths[0]].arguments, "rank", None) if paths[0] in edits else None
         rows.append((pattern, len(paths), _span(_layers(paths)), rank, parameters))
     return rows
 

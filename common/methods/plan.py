@@ -11,9 +11,10 @@ import numpy as np
 
 from common.edits import Edit, ParameterSpec, initial_values
 
-__all__ = ["HEAD", "Plan"]
+__all__ = ["BIAS", "HEAD", "Plan"]
 
 HEAD = "head"  #: component of the task head's parameters
+BIAS = "bias"  #: component of the base model's biases
 
 
 @dataclass(frozen=True)

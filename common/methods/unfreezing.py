@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from common.edits import ParameterSpec
 from common.errors import InputError
-from common.methods.plan import HEAD
+from common.methods.plan import BIAS, HEAD
 from common.models.specs import ModelSpec
 
 __all__ = ["biases", "everything", "head_parameters", "merged_groups", "require_head"]
@@ -36,7 +36,7 @@ def biases(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[Param
     for name, shape in spec.shapes().items():
         path, _, leaf = name.rpartition(".")
         if leaf == "bias" and (paths is None or path in paths):
-            found.append(_spec(name, shape, HEAD if _in_head(name, spec) else "bias"))
+            found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
     return tuple(found)
 
 

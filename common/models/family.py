@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -102,6 +102,16 @@ class Family:
     def positions(self, config: Mapping[str, Any]) -> int | None:
         """The longest sequence in tokens; None without a bound."""
         raise NotImplementedError
+
+    def problems(self, config: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+        """Entries under which the network would be another one than is described here, each as a rule with what was
+        received.
+
+        Args:
+            config: the complete configuration.
+            given: what the checkpoint's config.json says; empty without a checkpoint.
+        """
+        yield from ()
 
     def tiny(self, **sizes: int) -> dict[str, Any]:
         """Configuration entries of a small network for tests: ``hidden``, ``layers``, ``heads``, ``inner``,

@@ -17,6 +17,7 @@ from common.files import write_atomic, write_json
 from common.parity.compare import Comparison, compare
 from common.parity.text import to_markdown, to_text
 from common.parity.trace import read_trace
+from common.terminal import printable, printable_line
 
 __all__ = ["compare_traces", "prove", "record_trace"]
 
@@ -57,7 +58,7 @@ def record_trace(
         flush=True,
     )
     for entry in [entry for entry in entries if entry["status"] == "error"][:5]:
-        print(f"  {entry['id']} ({entry['title'][:60]}): {entry['message']}", file=sys.stderr)
+        print(printable_line(f"  {entry['id']} ({entry['title'][:60]}): {entry['message']}"), file=sys.stderr)
 
 
 def compare_traces(
@@ -70,7 +71,7 @@ def compare_traces(
     """
     traces = [read_trace(baseline), read_trace(test), read_trace(reference) if reference else None]
     found = compare(*traces)
-    print(to_text(found))
+    print(printable(to_text(found)))
     if json_file:
         write_json(json_file, found.to_json())
     if markdown:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from common.api_mapping import tolerance
+from common.errors import InputError
 
 __all__ = ["EPSILON", "LIMITS", "Limit", "limit_of"]
 
@@ -104,4 +105,9 @@ def limit_of(kind: str, role: str, dtype: str) -> Limit:
     """The limits of a tensor: ``role`` is the first part of its name. Whole numbers and truth values must be equal."""
     if dtype not in EPSILON:
         return EXACT
+    if (kind, role) not in LIMITS:
+        raise InputError(
+            f"A trace holds tensors that the table of limits knows, as {', '.join(sorted({f'{k}: {r}' for k, r in LIMITS}))}; "
+            f"this one has {kind!r}: {role!r}. Record it with this version of twinlora."
+        )
     return LIMITS[kind, role].in_dtype(dtype)

@@ -65,7 +65,7 @@ def _failure(case: CaseResult) -> Html:
 
 def _training(case: CaseResult, baseline: Trace, test: Trace, reference: Trace | None) -> Html:
     ours, theirs = test.tensor(case.id, "loss"), baseline.tensor(case.id, "loss")
-    if ours is None or theirs is None or ours.shape != theirs.shape:
+    if ours is None or theirs is None or ours.shape != theirs.shape or ours.ndim != 1:
         return Html("")
     exact = reference.tensor(case.id, "loss") if reference else None
     x = np.arange(1, len(ours) + 1)

@@ -6,7 +6,7 @@ Reading and comparing traces needs NumPy and safetensors only.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,51 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
-from common.files import load_arrays, save_arrays, write_json
+from common.files import ANY, load_arrays, save_arrays, write_json
 from common.parity.cases import Arrays, array_hash
+from common.reading import check_shape, read_json
 
 __all__ = ["SCHEMA", "Trace", "read_trace", "statistics", "write_trace"]
 
 SCHEMA = "twinlora-trace/1"
 _SEPARATOR = "::"
+_REMEDY = (
+    "A trace is a folder with a manifest.json that `twinlora trace record` wrote; copy it again, or record it again."
+)
+_NUMBER = float | None
+_TENSOR = {
+    "name": str,
+    "dtype": str,
+    "shape": [int],
+    "sha256": str,
+    "stats": {"min": _NUMBER, "max": _NUMBER, "mean": _NUMBER, "l2": _NUMBER, "nan": int, "inf": int},
+}
+_CASE = {
+    "id": str,
+    "kind": str,
+    "title": str,
+    "inputs": {...: str},
+    "status": str,
+    "message": str,
+    "plain": dict,
+    "tensors": [_TENSOR],
+}
+_PRODUCER = {
+    "backend": str,
+    "framework": str,
+    "version": str,
+    "device": str,
+    "device_name": str | None,
+    "dtype": str,
+    "stats_only": bool,
+    "packages": {"twinlora": str},
+}
+_MANIFEST = {
+    "schema": str,
+    "producer": _PRODUCER,
+    "suite": {"name": str, "sha256": str, "options": dict},
+    "cases": [_CASE],
+}
 
 
 @dataclass(frozen=True)
@@ -89,24 +127,20 @@ def read_trace(path: Path) -> Trace:
     """Read a trace folder, or a manifest alone, and check that tensors and manifest belong together.
 
     Raises:
-        InputError: there is none, it is of another schema, or the tensors are not those of the manifest.
+        InputError: there is none, it is of another schema or form, or the tensors are not those of the manifest.
     """
     path = Path(path)
     file = path / "manifest.json" if path.is_dir() else path
-    try:
-        manifest = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    manifest = read_json(file, "the manifest of a trace", _REMEDY, {"schema": str})
+    if manifest["schema"] != SCHEMA:
         raise InputError(
-            f"A trace is a folder with a manifest.json that `twinlora trace record` wrote; {path} is none ({error})."
-        ) from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise InputError(
-            f"{file} must have the schema {SCHEMA!r}; it has {found!r}. Record it again with this version of twinlora."
+            f"{file} must have the schema {SCHEMA!r}; it has {manifest['schema']!r}. Record it again with this version of twinlora."
         )
+    check_shape(manifest, _MANIFEST, f"{file}", "the manifest of a trace", _REMEDY)
+    _check_names(manifest, file)
     stored = file.parent / "tensors.safetensors"
     tensors = (
-        load_arrays(stored)[0]
+        load_arrays(stored, ANY)[0]
         if path.is_dir() and stored.is_file() and not manifest["producer"]["stats_only"]
         else None
     )
@@ -115,14 +149,32 @@ def read_trace(path: Path) -> Trace:
     return Trace(path, manifest, tensors)
 
 
+def _check_names(manifest: Mapping[str, Any], file: Path) -> None:
+    """Every case is there once, and every tensor once in it: a second one would hide the first."""
+    names = [(case["id"],) for case in manifest["cases"]]
+    names += [(case["id"], tensor["name"]) for case in manifest["cases"] for tensor in case["tensors"]]
+    twice = next((" ".join(name) for name, count in Counter(names).items() if count > 1), None)
+    if twice:
+        raise InputError(
+            f"{file}: every case and tensor stands once in a manifest; {twice!r} stands there again. {_REMEDY}"
+        )
+
+
 def _check(manifest: Mapping[str, Any], tensors: Arrays, stored: Path) -> None:
     declared = {
         case["id"] + _SEPARATOR + tensor["name"]: tensor["sha256"]
         for case in manifest["cases"]
         for tensor in case["tensors"]
     }
+    forms = {
+        case["id"] + _SEPARATOR + tensor["name"]: (tensor["dtype"], tuple(tensor["shape"]))
+        for case in manifest["cases"]
+        for tensor in case["tensors"]
+    }
     wrong = sorted(declared.keys() ^ tensors.keys()) or [
-        name for name, expected in declared.items() if array_hash(tensors[name]) != expected
+        name
+        for name, expected in declared.items()
+        if array_hash(tensors[name]) != expected or forms[name] != (str(tensors[name].dtype), tensors[name].shape)
     ]
     if wrong:
         raise InputError(

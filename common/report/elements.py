@@ -39,7 +39,7 @@ def escape(value: Any) -> Html:
 
 def measure(value: Any) -> str:
     """A number as people read it: counts with thousands separators, small figures in scientific notation, others to four significant digits."""
-    if value is None or isinstance(value, bool | str):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return NONE if value is None else str(value)
     if isinstance(value, int):
         return f"{value:,}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,37 +10,41 @@ from typing import Any
 import numpy as np
 
 from common.errors import InputError
+from common.reading import check_shape, read_json, read_json_lines
 from common.training.rundir import COMPLETE
 
 __all__ = ["BACKEND_TITLES", "Run", "common_steps", "flatten", "labels", "read_run", "relative_difference", "smooth"]
 
-SUMMARY_KEYS = (
-    "name",
-    "backend",
-    "device",
-    "seed",
-    "status",
-    "model",
-    "method",
-    "data",
-    "steps",
-    "epochs",
-    "best_step",
-    "validation",
-    "test",
-    "before",
-)
-SUMMARY_KEYS += (
-    "trainable",
-    "adapter_bytes",
-    "seconds",
-    "seconds_per_step",
-    "peak_memory_bytes",
-    "versions",
-    "hardware",
-    "settings",
-)
-STEP_KEYS = ("step", "loss", "learning_rate", "duration")
+_NUMBER = float | None
+#: what a report reads of a summary; further entries are not looked at
+SUMMARY = {
+    "name": str,
+    "backend": str,
+    "device": str,
+    "seed": int,
+    "status": str,
+    "model": {"source?": str | None, "family?": str, "parameters?": int},
+    "method": str,
+    "data": {"name?": str, "sizes?": {...: int}},
+    "steps": int,
+    "epochs": float,
+    "best_step": int | None,
+    "validation": dict | None,
+    "test": dict | None,
+    "before": dict | None,
+    "trainable": {...: int},
+    "adapter_bytes": _NUMBER,
+    "seconds": {...: _NUMBER},
+    "seconds_per_step": _NUMBER,
+    "peak_memory_bytes": _NUMBER,
+    "versions": {...: str | None},
+    "hardware": {"cpu?": str | None, "cores?": int | None, "accelerator?": str | None},
+    "settings": dict,
+}
+_STEP = {"event": str, "step": float, "loss": float, "learning_rate": float, "duration": float}
+_EVALUATION = {"event": str, "step": float, "split": str, "loss?": _NUMBER, "best?": bool}
+_SUMMARY_REMEDY = "A finished run has one: give the directory that `twinlora train` printed, continue the run with --resume, or train again."
+_LOG_REMEDY = "Give the directory that `twinlora train` printed; if the file was cut off, train again."
 BACKEND_TITLES = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
 
 
@@ -79,11 +81,12 @@ def read_run(path: Path) -> Run:
     # A resumed run repeats the steps after its checkpoint: the later record is the one that counts.
     steps: dict[float, tuple[float, ...]] = {}
     evaluations = []
-    for place, record in _records(path / "metrics.jsonl"):
-        if record.get("event") == "step":
-            values = tuple(_finite(place, record, key) for key in STEP_KEYS)
-            steps[values[0]] = values
-        elif record.get("event") == "evaluation":
+    for place, record in read_json_lines(path / "metrics.jsonl", "the log of a run", _LOG_REMEDY, {"event": str}):
+        if record["event"] == "step":
+            check_shape(record, _STEP, place, "a step", _LOG_REMEDY)
+            steps[float(record["step"])] = tuple(float(record[key]) for key in list(_STEP)[1:])
+        elif record["event"] == "evaluation":
+            check_shape(record, _EVALUATION, place, "an evaluation", _LOG_REMEDY)
             evaluations.append(record)
     if not steps:
         raise InputError(
@@ -93,50 +96,12 @@ def read_run(path: Path) -> Run:
 
 
 def _summary(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise InputError(
-            f"A finished run has a summary.json; there is none at {file}. Let the run finish, or continue it with --resume."
-        )
-    try:
-        summary = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{file} must hold JSON; {error}. Run the training again.") from error
-    missing = [key for key in SUMMARY_KEYS if not isinstance(summary, dict) or key not in summary]
-    if missing:
-        raise InputError(
-            f"{file} lacks {', '.join(missing)}. Give a run directory written by this version of twinlora."
-        )
+    summary = read_json(file, "the summary of a run", _SUMMARY_REMEDY, SUMMARY)
     if summary["status"] not in COMPLETE:
         raise InputError(
             f"A report needs a finished run; the status in {file} is {summary['status']!r}. Continue it with --resume or train again."
         )
     return summary
-
-
-def _records(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not file.is_file():
-        raise InputError(
-            f"A run has a metrics.jsonl; there is none at {file}. Give the directory that `twinlora train` printed."
-        )
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise InputError(
-                f"{file}, line {number}: one JSON object a line was expected; {error}. The file may be cut off; train again."
-            ) from error
-        if not isinstance(record, dict):
-            raise InputError(f"{file}, line {number}: a JSON object was expected; received {line[:80]!r}.")
-        yield f"{file}, line {number}", record
-
-
-def _finite(place: str, record: Mapping[str, Any], key: str) -> float:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{place}: a step needs a finite number for {key}; received {value!r}. Train the run again.")
-    return float(value)
 
 
 def labels(runs: Sequence[Run]) -> list[str]:

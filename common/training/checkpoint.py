@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from common.backend import Engine
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
+from common.reading import parse_json
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["INTEGERS", "load_checkpoint", "save_checkpoint"]
+
+INTEGERS = re.compile(r"optimizer\.step$")  #: the names of integers in the file, for `load_arrays`
+_PROGRESS = {"step": int, "evaluated_step": int | None, "seconds": float, "log_lines": int, "stopping": dict}
+_REMEDY = "Start again with --overwrite, or get the run directory from a copy."
 
 
 def save_checkpoint(path: Path, engine: Engine, progress: dict[str, Any]) -> None:
-    """Write trained parameters, optimizer state and ``progress`` (plain data) as one safetensors file."""
+    """Write trained parameters, optimizer state and ``progress`` (plain data) as one safetensors file, which is on the disk when this returns."""
     arrays = {f"trainable.{name}": array for name, array in engine.trainable().items()}
     arrays |= {f"optimizer.{name}": array for name, array in engine.state().items()}
     save_arrays(path, arrays, {"progress": json.dumps(progress)})
@@ -26,11 +32,10 @@ def load_checkpoint(path: Path, engine: Engine) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, damaged or of another model.
     """
-    arrays, metadata = load_arrays(path)
+    arrays, metadata = load_arrays(path, INTEGERS)
     if "progress" not in metadata:
-        raise InputError(
-            f"{path} is no checkpoint of a run: its metadata lacks progress. Start again with --overwrite."
-        )
+        raise InputError(f"{path} is no checkpoint of a run: its metadata lacks progress. {_REMEDY}")
+    progress = parse_json(metadata["progress"], f"{path}", "the progress of a run", _REMEDY, _PROGRESS)
     for prefix, load in (("trainable.", engine.load_trainable), ("optimizer.", engine.load_state)):
         load({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
-    return json.loads(metadata["progress"])
+    return progress

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from common.terminal import printable
+
 __all__ = ["Progress"]
 
 _SHOWN = ("loss", "perplexity", "accuracy", "matthews_correlation", "f1_macro")
@@ -22,8 +24,8 @@ class Progress:
         self._next_line = 0
 
     def say(self, text: str) -> None:
-        """One line of text."""
-        self._console.print(text, markup=False)
+        """A message, which may hold names from files: nothing in it steers the terminal."""
+        self._console.print(printable(text), markup=False)
 
     def start(self, total: int, done: int = 0) -> None:
         """Training of ``total`` steps begins after ``done``."""

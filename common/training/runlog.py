@@ -3,40 +3,76 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.errors import InputError
 from common.files import write_atomic
+from common.reading import read_json_lines, read_text
 
 __all__ = ["RunLog", "durations", "read_log"]
 
+_WHAT = "the log of a run"
+_REMEDY = "Restore it from a copy, or start again with --overwrite."
+
 
 class RunLog:
-    """Appends events; every line is on disk when ``write`` returns. ``keep`` is the number of lines that a resumed run continues after."""
+    """Appends events. Every line has left the process when ``write`` returns, and is on the disk after ``sync``.
+
+    Args:
+        keep: the number of lines that a resumed run continues after; later ones are removed.
+
+    Raises:
+        InputError: the file has fewer lines than that.
+    """
 
     def __init__(self, path: Path, keep: int = 0):
         path = Path(path)
-        kept = path.read_text(encoding="utf-8").splitlines(keepends=True)[:keep] if keep else []
+        kept = read_text(path, _WHAT, _REMEDY).splitlines(keepends=True)[:keep] if keep else []
+        if len(kept) < keep or (kept and not kept[-1].endswith("\n")):
+            raise InputError(
+                f"{path}: the checkpoint continues after line {keep} of this log; it has {len(kept)} whole lines at most. {_REMEDY}"
+            )
         write_atomic(path, "".join(kept))
-        self.lines = len(kept)
+        self._lines = len(kept)
         self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115  (open for the length of the run)
+        self._synced = True
+
+    @property
+    def lines(self) -> int:
+        """The number of lines, all of them on the disk: a checkpoint may refer to them."""
+        self.sync()
+        return self._lines
 
     def write(self, event: dict[str, Any]) -> None:
         """Append one event. NaN and infinities are refused, as JSON has none."""
         self._file.write(json.dumps(event, allow_nan=False) + "\n")
-        self.lines += 1
+        self._lines += 1
+        self._synced = False
+
+    def sync(self) -> None:
+        """Have every line on the disk; costs nothing where none was added."""
+        if not self._synced:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._synced = True
 
     def close(self) -> None:
-        """Close the file."""
+        """Synchronise and close the file."""
+        self.sync()
         self._file.close()
 
 
 def read_log(path: Path, event: str) -> list[dict[str, Any]]:
-    """Every ``event`` ("step" or "evaluation") of a log, in order."""
-    events = (json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines())
-    return [entry for entry in events if entry["event"] == event]
+    """Every ``event`` ("step" or "evaluation") of a log, in order.
+
+    Raises:
+        InputError: the file is missing, or a line is no event.
+    """
+    return [entry for _, entry in read_json_lines(path, _WHAT, _REMEDY, {"event": str}) if entry["event"] == event]
 
 
 def durations(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from mindspore import nn
+from mindspore import nn, ops
 
 from common.edits import Edit
 from mindspore_impl import functional as F
@@ -25,7 +25,7 @@ class LoRAEmbedding(Wrapper):
         y = self.base_layer(ids)
         if not self.active:
             return y
-        low = F.embedding(ids, F.transpose(self.lora_embedding_A, 0, 1)) * self.scaling
+        low = F.embedding(ids, ops.transpose(self.lora_embedding_A, (1, 0))) * self.scaling
         return y + F.linear(low, self.lora_embedding_B)
 
 

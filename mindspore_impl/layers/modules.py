@@ -50,16 +50,17 @@ class Conv1D(nn.Cell):
 
 
 class Embedding(nn.Cell):
-    """Weight ``(rows, width)``; ids ``(...)`` to ``(..., width)``."""
+    """Weight ``(rows, width)``; ids ``(...)`` to ``(..., width)``. The row ``padding``, if any, gets no gradient from a
+    lookup."""
 
-    def __init__(self, path: str, rows: int, width: int):
+    def __init__(self, path: str, rows: int, width: int, padding: int | None = None):
         super().__init__(auto_prefix=False)
-        self.path = path
+        self.path, self.padding = path, padding
         self.weight = parameter(f"{path}.weight", rows, width)
         self.trained = False  # whether the weight gets a gradient, which graphs cannot ask the parameter itself
 
     def construct(self, ids):
-        return F.embedding(ids, self.weight)
+        return F.embedding(ids, self.weight, self.padding if self.trained else None)
 
 
 class LayerNorm(nn.Cell):

@@ -73,24 +73,27 @@ class BertLayer(nn.Cell):
 class Bert(nn.Cell):
     """Embeddings and encoder layers."""
 
-    def __init__(self, config: Mapping[str, Any]):
+    def __init__(self, config: Mapping[str, Any], prefix: str = "bert"):
         super().__init__(auto_prefix=False)
-        hidden, table = config["hidden_size"], "bert.embeddings"
+        hidden, table = config["hidden_size"], f"{prefix}.embeddings"
         self.heads = config["num_attention_heads"]
-        self.word = Embedding(f"{table}.word_embeddings", config["vocab_size"], hidden)
+        self.word = Embedding(f"{table}.word_embeddings", config["vocab_size"], hidden, config["pad_token_id"])
         self.position = Embedding(f"{table}.position_embeddings", config["max_position_embeddings"], hidden)
         self.token_type = Embedding(f"{table}.token_type_embeddings", config["type_vocab_size"], hidden)
         self.norm = LayerNorm(f"{table}.LayerNorm", hidden, config["layer_norm_eps"])
         self.dropout = Dropout(f"{table}.dropout", config["hidden_dropout_prob"])
-        layers = [BertLayer(f"bert.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])]
+        layers = [BertLayer(f"{prefix}.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])]
         self.layers = nn.CellList(layers, auto_prefix=False)
+
+    def located(self, input_ids):
+        """Rows of the position table, ``(batch * seq, hidden)``."""
+        batch, length = input_ids.shape
+        return ops.tile(self.position(F.arange(length).astype(ms.int32)), (batch, 1))
 
     def embed(self, input_ids, token_type_ids):
         """``(batch * seq, hidden)``."""
-        batch, length = input_ids.shape
-        positions = ops.tile(self.position(F.arange(length).astype(ms.int32)), (batch, 1))  # (batch * seq, hidden)
-        x = self.word(F.reshape(input_ids, (-1,))) + self.token_type(F.reshape(token_type_ids, (-1,))) + positions
-        return self.dropout(self.norm(x))
+        words, types = F.reshape(input_ids, (-1,)), F.reshape(token_type_ids, (-1,))
+        return self.dropout(self.norm(self.word(words) + self.token_type(types) + self.located(input_ids)))
 
     def construct(self, input_ids, attention_mask, token_type_ids, first):
         """The last layer's output, of every position or of the ``first`` ones alone."""
@@ -109,8 +112,6 @@ def unsupported(config: Mapping[str, Any]) -> str | None:
     """Which of ``config`` the cells do not have; None where they have all."""
     if config["hidden_act"] not in _ACTIVATIONS:
         return f"the activations here are {', '.join(_ACTIVATIONS)}; config.json says {config['hidden_act']!r}"
-    if config.get("position_embedding_type", "absolute") != "absolute" or config.get("is_decoder"):
-        return "an encoder with absolute positions is built here; config.json asks for something else"
     return None
 
 

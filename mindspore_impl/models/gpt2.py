@@ -101,8 +101,8 @@ def unsupported(config: Mapping[str, Any]) -> str | None:
     for key in ("scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention"):
         if config.get(key):
             return f"there is no {key} here; config.json asks for it"
-    if not config.get("scale_attn_weights", True) or not config.get("tie_word_embeddings", True):
-        return "attention is scaled and the head is tied to the embedding here; config.json says otherwise"
+    if not config.get("scale_attn_weights", True):
+        return "attention is scaled here; config.json says otherwise"
     return None
 
 

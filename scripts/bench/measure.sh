@@ -40,7 +40,7 @@ run() { # JOB FOLDER SEED BACKEND [options]
     fi
     echo "== $name, $backend"
     if [[ "$backend" == peft ]]; then
-        command=("$bin/python" "$root/scripts/bench/peft_reference.py" "$root/configs/$job.yaml")
+        command=("$bin/python" "$root/pytorch_impl/peers/peft_reference.py" "$root/configs/$job.yaml")
     else
         command=("$bin/twinlora" train "$root/configs/$job.yaml" --backend "$backend" --overwrite)
     fi

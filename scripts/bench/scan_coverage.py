@@ -3,7 +3,7 @@
 
     python scripts/bench/scan_coverage.py
 
-Nothing is imported from the packages; a package that is not installed is left out, and the page says so. Verdicts are those of docs/api_mapping.json.
+Nothing is imported from the packages; a package that is not installed is left out, and the page says so. Verdicts are the published ones.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def page(scanned: list[tuple[str, str, Report]], absent: list[str]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Scan and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--verification", type=Path, help="default: docs/api_mapping.json")
+    parser.add_argument("--verification", type=Path, help="default: the published one")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "scan_coverage.md")
     options = parser.parse_args(arguments)
     scanned, absent = (

@@ -25,8 +25,11 @@ from common.launch.code_dir import code_files, copy_code, find_credentials
 from common.launch.processes import ROOT
 from common.launch.request import JOB, MA_CLI, check, fill, rules
 from common.launch.staging import is_remote
+from common.reading import read_json
+from common.terminal import printable
 
 HERE = Path(__file__).resolve().parent
+_TEMPLATE = {"algorithm": {"parameters?": [dict]}, ...: object}
 JOB_DIR = "/home/ma-user/modelarts/user-job-dir"  # where the platform puts the last folder of the code directory's URL
 
 
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         return _submit(yaml_job)
     except TwinloraError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
 
 
@@ -105,7 +108,10 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any] | 
     if not args.image_url:
         values |= {"command": None, "boot_url": f"{code_url}scripts/modelarts/boot.py", "install_sys_packages": None}
     settings = [setting.partition("=") for setting in args.set]
-    job = fill(json.loads(args.template.read_text(encoding="utf-8")), values)
+    job = fill(
+        read_json(args.template, "the template of a job", "Start from scripts/modelarts/job.template.json.", _TEMPLATE),
+        values,
+    )
     job.get("algorithm", {}).setdefault("parameters", []).extend(
         {"name": key, "value": value} for key, _, value in settings
     )

@@ -5,18 +5,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from common.bench.subjects import peer_folder
 from common.config import load_config, to_yaml
 from common.errors import InputError
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench" / "peft_reference.py"
+SCRIPT = peer_folder("pytorch") / "peft_reference.py"
 spec = importlib.util.spec_from_file_location("peft_reference", SCRIPT)
 reference = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(reference)

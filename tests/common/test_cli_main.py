@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,7 @@ def test_help_imports_nothing_heavy_and_names_every_command():
         "import sys\nfrom common.cli.main import build_parser\nprint(build_parser().format_help())\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
-    begun = time.perf_counter()
     result = twinlora(code=code)
-    assert time.perf_counter() - begun < 3  # 0.1 s where nothing else runs
     assert result.stdout.rstrip().endswith("[]"), result.stdout
     assert all(
         f"\n    {name}" in result.stdout for name in ("train", "eval", "predict", "inspect", "merge", "compare", "demo")

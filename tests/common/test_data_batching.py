@@ -85,7 +85,6 @@ def test_evaluation_indices_restore_the_order(lengths, size):
 
 
 def test_language_model_labels_are_the_following_tokens():
-    tokens = np.array([1, 2, 3, 4, 5, 6], np.int32)
     task = TASKS.get("language-modeling")
     inputs = Ragged(np.array([1, 2, 3, 4, 5, 6], np.int32), np.array([0, 4]), np.array([3, 5]))
     labels = Ragged.of([np.array([IGNORE, 3, 4], np.int32), np.array([6], np.int32)])

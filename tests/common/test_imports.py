@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import common
+from tests.support import HANGS
 
 ROOT = Path(common.__file__).resolve().parents[1]
 FRAMEWORKS = ("torch", "mindspore")
@@ -32,7 +33,7 @@ def imported(statement: str, watched: tuple[str, ...]) -> set[str]:
     """Which of the ``watched`` packages a fresh interpreter has loaded after ``statement``."""
     code = f"{statement}\nimport json, sys\nprint('LOADED', json.dumps([name for name in {watched!r} if name in sys.modules]))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("LOADED ")]

@@ -66,9 +66,9 @@ def verification(**changes) -> dict:
 @pytest.fixture
 def published(tmp_path, monkeypatch):
     """A folder with a verification of everything, which the commands take for the published one; no lock file of a user."""
-    monkeypatch.setattr(report, "DOCUMENT", tmp_path / "api_mapping.json")
+    monkeypatch.setattr(report, "DOCUMENT", tmp_path / "verification.json")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    write_json(tmp_path / "api_mapping.json", verification())
+    write_json(tmp_path / "verification.json", verification())
     return tmp_path
 
 
@@ -102,7 +102,7 @@ def test_show_tells_everything_known_of_a_row(published, capsys):
 def test_show_says_that_a_changed_row_was_not_verified(published, capsys):
     content = verification()
     content["rows"]["torch.tanh"]["digest"] = "of another time"
-    write_json(published / "api_mapping.json", content)
+    write_json(published / "verification.json", content)
     assert "not verified; run: twinlora map verify torch.tanh" in shown(capsys, "show", "torch.tanh")
 
 
@@ -273,7 +273,7 @@ def test_what_a_row_says_cannot_break_the_pages(published, monkeypatch):
     monkeypatch.setattr("common.api_mapping.export.registry", lambda: {"torch.abs": row})
     monkeypatch.setattr("common.api_mapping.export.digest", lambda: "x")
     write_json(
-        published / "api_mapping.json", verification(registry="x", rows={"torch.abs": entry(row, result(row), {})})
+        published / "verification.json", verification(registry="x", rows={"torch.abs": entry(row, result(row), {})})
     )
     markdown, html = (path.read_text() for path in write_pages(published))
     [line] = [line for line in markdown.splitlines() if line.startswith("| `torch.abs`")]
@@ -307,10 +307,13 @@ def test_pages_that_are_up_to_date_are_not_stale(published):
 def test_a_verification_of_other_rows_is_stale_and_makes_no_pages(published, change, part, capsys):
     content = verification()
     change(content)
-    write_json(published / "api_mapping.json", content)
+    write_json(published / "verification.json", content)
     assert part in " ".join(stale(published))
     assert main(["map", "docs", "-o", str(published)]) == 2
-    assert "twinlora map verify --json docs/api_mapping.json && twinlora map docs" in capsys.readouterr().err
+    assert (
+        "twinlora map verify --json common/api_mapping/verification.json && twinlora map docs"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_edited_page_is_stale(published):

@@ -21,6 +21,7 @@ from common.api_mapping.row import Row, arrays_of, case, cotangents, draw_all
 from common.api_mapping.rows import digest, find, registry, search
 from common.api_mapping.tolerance import CLASSES, GRADIENT
 from common.errors import InputError
+from tests.support import HANGS
 
 ROOT = Path(common.__file__).resolve().parents[1]
 ADAPTERS = ROOT / "mindspore_impl" / "shims"
@@ -154,7 +155,7 @@ def test_inputs_and_digests_are_the_same_in_another_process():
         env={"PYTHONHASHSEED": "7", "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
     )
     assert run.stdout.split() == [fingerprint(), digest()], run.stderr[-2000:]
 

@@ -26,6 +26,7 @@ from common.api_mapping.scan.names import FUNCTIONS, LAYERS, METHODS
 from common.api_mapping.scan.notebook import parse_cell
 from common.api_mapping.scan.sources import Source, Unit, decode, find, parse
 from common.errors import InputError
+from tests.support import HANGS
 
 ROOT = Path(common.__file__).resolve().parents[1]
 SOFTMAX = "torch.nn.functional.softmax"
@@ -306,7 +307,7 @@ def test_methods_of_layers():
 def test_long_and_circular_code_ends(code):
     began = time.perf_counter()
     assert found(f"import torch\n{code}")
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < HANGS
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------------------------------------
@@ -526,14 +527,18 @@ def test_nothing_to_scan_is_an_input_error(machine):
         assert "expected" in str(error.value)
 
 
-def test_ten_thousand_lines_in_seconds(machine):
+def test_ten_times_the_lines_take_about_ten_times_as_long(machine):
+    """In this process's own time, so that a busy machine does not count."""
     block = "def f(x, y):\n    z = torch.abs(x).view(-1)\n    if z.sum() > 0:\n        z = F.gelu(z + y)\n    return torch.tanh(z)\n"
-    began = time.perf_counter()
-    report = machine("import torch\nimport torch.nn.functional as F\n" + block * 2000)
-    for format in FORMATS:
-        render(report, format)
-    assert len(report.findings) == 10_000
-    assert time.perf_counter() - began < 30  # 3 s on an idle core
+    taken = []
+    for repetitions in (200, 2000):
+        began = time.process_time()
+        report = machine("import torch\nimport torch.nn.functional as F\n" + block * repetitions)
+        for format in FORMATS:
+            render(report, format)
+        taken.append(time.process_time() - began)
+        assert len(report.findings) == 5 * repetitions
+    assert taken[1] < 40 * taken[0]  # what grows with the square takes 100 times as long
 
 
 @settings(max_examples=60, deadline=None)
@@ -778,7 +783,7 @@ for format in FORMATS:
 print("LOADED", [name for name in ("torch", "mindspore", "transformers") if name in sys.modules])
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=HANGS, check=False
     )
     assert done.stdout.splitlines()[-1] == "LOADED []", done.stderr[-2000:]
 

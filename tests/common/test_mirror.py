@@ -10,11 +10,20 @@ import pytest
 import common
 
 ROOT = Path(common.__file__).resolve().parents[1]
-BRIDGE = "hf_bridge/"  #: touches the insides of transformers, which exists for PyTorch only
-FILES = sorted(path.relative_to(ROOT / "pytorch_impl").as_posix() for path in (ROOT / "pytorch_impl").rglob("*.py"))
-FILES = [file for file in FILES if not file.startswith(BRIDGE)]
+#: Folders without a counterpart: shims, of which torch needs none; programs that are measured against, each in the
+#: backend of its framework; and what touches the insides of transformers, which exists for PyTorch only.
+ALONE = ("shims/", "peers/", "hf_bridge/")
 ONE_SIDED = {"Group.shard"}  #: what a backend may lack, as its capabilities say
 CLASSES_OF_TORCH = "layers/modules.py"  #: whose names are torch's own classes on one side
+
+
+def files(backend: str) -> list[str]:
+    """The modules of a backend that have a counterpart in the other."""
+    found = sorted(path.relative_to(ROOT / backend).as_posix() for path in (ROOT / backend).rglob("*.py"))
+    return [file for file in found if not file.startswith(ALONE)]
+
+
+FILES = files("pytorch_impl")
 FUNCTIONAL = ("activation", "convolution", "loss", "network", "normalization", "softmax")
 ADAPTERS = [f"shims/{name}.py" for name in FUNCTIONAL if (ROOT / f"mindspore_impl/shims/{name}.py").exists()]
 TWIN_METHODS = {"construct": "forward"}  # what a module's call runs
@@ -110,12 +119,8 @@ def differences(first: dict, second: dict) -> list[str]:
 
 
 def test_both_halves_have_the_same_files():
-    """Only MindSpore needs adapters: functions that do what torch's own do."""
-    twins = sorted(
-        path.relative_to(ROOT / "mindspore_impl").as_posix() for path in (ROOT / "mindspore_impl").rglob("*.py")
-    )
-    twins = [file for file in twins if not file.startswith("shims/")]
-    assert twins == FILES
+    """Only MindSpore needs shims, functions that do what torch's own do; a peer uses the framework that it was made for."""
+    assert files("mindspore_impl") == FILES
     assert len(FILES) >= 12
 
 

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.cli.main import main
@@ -21,6 +21,8 @@ from common.parity.page import comparison_page
 from common.parity.recording import record
 from common.parity.text import to_markdown, to_text
 from common.parity.trace import read_trace, statistics
+from tests.mutations import EXAMPLES, mutated
+from tests.support import refusal
 
 NAMES = [f"hidden/{number:02d}" for number in range(4)] + ["logits", "loss", "gradient/a.lora_A", "gradient/a.lora_B"]
 PRODUCER_FLAGS = {"deterministic": True}
@@ -282,10 +284,10 @@ def test_a_gradient_that_cancels_is_judged_by_the_terms_which_the_references_own
 
 
 def test_a_trace_whose_tensors_were_changed_is_refused(tmp_path):
-    from common.files import load_arrays, save_arrays
+    from common.files import ANY, load_arrays, save_arrays
 
     trace = make(tmp_path / "a", values())
-    arrays, _ = load_arrays(trace.path / "tensors.safetensors")
+    arrays, _ = load_arrays(trace.path / "tensors.safetensors", ANY)
     arrays["models/fake::logits"][0, 0] += 1
     save_arrays(trace.path / "tensors.safetensors", arrays)
     with pytest.raises(InputError, match="missing or changed"):
@@ -384,3 +386,49 @@ def test_hashes_tell_dtype_and_shape_apart():
         np.zeros(4, np.float32) * -1,
     ]
     assert len({array_hash(array) for array in arrays}) == 4
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pair")
+    results = [{"models/one": values(1e-7, seed), "training/two": values(1e-6, seed)} for seed in (0, 1)]
+    return [make(folder / name, found) for name, found in zip("ab", results, strict=True)]
+
+
+def read_and_compare(path, other):
+    trace = read_trace(path)
+    found = compare(other, trace)
+    to_text(found), to_markdown(found), json.dumps(found.to_json()), comparison_page(found, other, trace, None)
+
+
+@settings(
+    deadline=None,
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data(), whole=st.booleans())
+def test_a_mutated_manifest_is_compared_or_refused(tmp_path, pair, data, whole):
+    manifest = data.draw(mutated(pair[1].manifest))
+    for name in ("manifest.json", "tensors.safetensors"):
+        (tmp_path / name).write_bytes((pair[1].path / name).read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    message = refusal(lambda: read_and_compare(tmp_path if whole else tmp_path / "manifest.json", pair[0]))
+    assert message is None or message.strip()
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda manifest: manifest.pop("producer"), "lacks 'producer'"),
+        (lambda manifest: manifest["cases"][0].pop("inputs"), r"cases\[0\] lacks 'inputs'"),
+        (lambda manifest: manifest["cases"][0]["tensors"][0].update(shape=[4, 7]), "missing or changed"),
+        (lambda manifest: manifest["cases"].append(manifest["cases"][0]), "stands there again"),
+    ],
+)
+def test_a_manifest_of_another_form_is_refused_with_the_place(tmp_path, pair, change, part):
+    manifest = json.loads((pair[0].path / "manifest.json").read_text())
+    change(manifest)
+    (tmp_path / "tensors.safetensors").write_bytes((pair[0].path / "tensors.safetensors").read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=part):
+        read_trace(tmp_path)

@@ -7,13 +7,15 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from common.errors import InputError
 from common.report import compare_runs, run_page
 from common.report.runs import flatten, labels, read_run, relative_difference, smooth
+from tests.mutations import EXAMPLES, mutated
+from tests.support import refusal
 
 SUMMARY = {
     "name": "tiny",
@@ -230,30 +232,33 @@ def append(run, text):
 
 BREAKAGES = {
     "missing directory": (lambda run: run.rename(run.with_name("moved")), "run directory was expected"),
-    "no summary": (lambda run: (run / "summary.json").unlink(), "has a summary.json"),
-    "summary is no JSON": (lambda run: (run / "summary.json").write_text("{"), "must hold JSON"),
-    "summary is a list": (lambda run: (run / "summary.json").write_text("[]"), "lacks name, backend"),
-    "summary without trainable": (lambda run: rewrite(run, trainable="gone"), "lacks trainable"),
+    "no summary": (
+        lambda run: (run / "summary.json").unlink(),
+        r"summary\.json: the summary of a run was expected here",
+    ),
+    "summary is no JSON": (lambda run: (run / "summary.json").write_text("{"), "must be JSON"),
+    "summary is a list": (lambda run: (run / "summary.json").write_text("[]"), "must be an object; received a list"),
+    "summary without trainable": (lambda run: rewrite(run, trainable="gone"), "lacks 'trainable'"),
     "run failed": (lambda run: rewrite(run, status="failed"), "status .* is 'failed'"),
-    "no metrics": (lambda run: (run / "metrics.jsonl").unlink(), r"has a metrics\.jsonl"),
+    "no metrics": (lambda run: (run / "metrics.jsonl").unlink(), r"metrics\.jsonl: the log of a run was expected here"),
     "empty metrics": (lambda run: (run / "metrics.jsonl").write_text("\n"), "at least one training step"),
     "evaluations only": (
-        lambda run: (run / "metrics.jsonl").write_text('{"event": "evaluation"}\n'),
+        lambda run: (run / "metrics.jsonl").write_text('{"event": "evaluation", "step": 0, "split": "validation"}\n'),
         "at least one training step",
     ),
-    "line cut off": (lambda run: append(run, '{"event": "st'), "line 6: one JSON object"),
-    "line is a number": (lambda run: append(run, "3\n"), "line 6: a JSON object"),
+    "line cut off": (lambda run: append(run, '{"event": "st'), "line 6, column 11: the log of a run must be JSON"),
+    "line is a number": (lambda run: append(run, "3\n"), "line 6: .* must be an object; received an integer, 3"),
     "loss is NaN": (
         lambda run: append(run, '{"event": "step", "step": 6, "loss": NaN}\n'),
-        "finite number for loss; received nan",
+        "line 6: .*NaN is no number",
     ),
     "loss is text": (
         lambda run: append(run, '{"event": "step", "step": 6, "loss": "2"}\n'),
-        "finite number for loss; received '2'",
+        "line 6: .*loss must be a number; received text, '2'",
     ),
     "no duration": (
         lambda run: append(run, '{"event": "step", "step": 6, "loss": 2, "learning_rate": 0}\n'),
-        "finite number for duration",
+        "line 6: .*lacks 'duration'",
     ),
 }
 
@@ -310,3 +315,29 @@ def test_smoothing_averages_the_neighbours_that_exist():
 
 def test_settings_are_flattened_to_dotted_names():
     assert flatten({"a": {"b": {"c": 1}, "d": []}, "e": {}}) == {"a.b.c": 1, "a.d": [], "e": {}}
+
+
+@settings(
+    deadline=None,
+    max_examples=EXAMPLES // 4,  # a page takes a while to draw
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data(), whole=st.booleans())
+def test_a_mutated_run_is_reported_or_refused(tmp_path, data, whole):
+    """A summary, or the lines of a log, that went wrong somewhere."""
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        if not folder.exists():
+            write_run(folder, steps=45)
+            (folder / "good.jsonl").write_bytes((folder / "metrics.jsonl").read_bytes())
+    summary, log = SUMMARY, [json.loads(line) for line in (folders[1] / "good.jsonl").read_text().splitlines()]
+    if whole:
+        summary = data.draw(mutated(summary))
+    else:
+        log = data.draw(mutated(log))
+    (folders[1] / "summary.json").write_text(json.dumps(summary))
+    lines = log if isinstance(log, list) else [log]
+    (folders[1] / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for action in (lambda: run_page(folders[1]), lambda: compare_runs(*folders, tmp_path / "c.html")):
+        message = refusal(action)
+        assert message is None or message.strip()

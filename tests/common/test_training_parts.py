@@ -223,3 +223,29 @@ def test_sampling_repeats_for_a_seed_and_follows_the_softmax():
 def test_senseless_sampling_is_refused(bad):
     with pytest.raises(InputError):
         Sampling(**bad)
+
+
+def test_the_lines_of_a_log_that_a_checkpoint_counts_are_on_the_disk(tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    log = RunLog(tmp_path / "metrics.jsonl")
+    monkeypatch.setattr("os.fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd)))
+    log.write({"event": "step"})
+    assert synced == []
+    assert (log.lines, log.lines) == (1, 1)
+    assert synced == [str(tmp_path / "metrics.jsonl")]
+    log.close()
+
+
+@pytest.mark.parametrize("content", ["", '{"event": "step"}\n', '{"event": "step"}\n{"event'])
+def test_a_log_that_was_cut_is_not_continued(tmp_path, content):
+    (tmp_path / "metrics.jsonl").write_text(content)
+    with pytest.raises(InputError, match="after line 2"):
+        RunLog(tmp_path / "metrics.jsonl", keep=2)
+    assert (tmp_path / "metrics.jsonl").read_text() == content
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"event": 3}', "{}", '{"event": "step", "loss": NaN}', "[" * 100_000])
+def test_a_log_with_a_line_that_is_no_event_is_refused_by_its_number(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"event": "step"}}\n{line}\n')
+    with pytest.raises(InputError, match=r"metrics\.jsonl, line 2"):
+        read_log(tmp_path / "metrics.jsonl", "step")

@@ -15,7 +15,7 @@ from common.errors import InputError, RunError
 from common.files import load_arrays
 from common.report import run_page
 from common.training.assembly import encode_split, load_engine, open_trained, prepare
-from common.training.checkpoint import load_checkpoint
+from common.training.checkpoint import INTEGERS, load_checkpoint
 from common.training.evaluation import evaluate
 from common.training.progress import Progress
 from common.training.run import train
@@ -151,7 +151,7 @@ def test_an_interrupted_run_continues_to_the_bit(setup, tmp_path, step, number):
     for name in ("adapter/adapter_model.safetensors", "tokenizer/tokenizer.json"):
         assert (setup.folder / name).read_bytes() == (tmp_path / "whole/trial/pytorch" / name).read_bytes()
     left, right = (
-        load_arrays(folder / "checkpoint/state.safetensors")[0]
+        load_arrays(folder / "checkpoint/state.safetensors", INTEGERS)[0]
         for folder in (setup.folder, tmp_path / "whole/trial/pytorch")
     )
     assert left.keys() == right.keys()

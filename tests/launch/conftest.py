@@ -12,6 +12,7 @@ import pytest
 
 from common.launch.processes import ROOT
 from common.launch.topology import READ
+from tests.support import HANGS
 
 HERE = Path(__file__).parent
 
@@ -77,7 +78,14 @@ class Cluster:
             ROOT / "common" / "launch", self.code / "common" / "launch", ignore=shutil.ignore_patterns("__pycache__")
         )
         shutil.copytree(ROOT / "scripts" / "modelarts", self.code / "scripts" / "modelarts")
-        for name in ("__init__.py", "errors.py"):
+        for name in (
+            "__init__.py",
+            "errors.py",
+            "reading.py",
+            "resources.py",
+            "terminal.py",
+            "writing.py",
+        ):  # standard library
             shutil.copy(ROOT / "common" / name, self.code / "common")
         (self.code / "common" / "cli").mkdir()
         (self.code / "common" / "cli" / "__init__.py").touch()
@@ -86,7 +94,7 @@ class Cluster:
     def start(self, *arguments: str, code: Path | None = None, **environ: str) -> subprocess.Popen:
         """Start one boot file. Its output is that of the process, in ``stdout``."""
         boot = [sys.executable, str((code or self.code) / "scripts" / "modelarts" / "boot.py")]
-        fixed = ["--config", "trial", "--backend", "pytorch", "--stage_backoff", "0.05", "--stage_timeout", "20"]
+        fixed = ["--config", "trial", "--backend", "pytorch", "--stage_backoff", "0.05", "--stage_timeout", str(HANGS)]
         return subprocess.Popen(
             [*boot, *fixed, *arguments],
             env=self.environ | environ,
@@ -96,7 +104,7 @@ class Cluster:
             text=True,
         )
 
-    def run(self, *arguments: str, code: Path | None = None, limit: float = 60, **environ: str) -> tuple[int, str]:
+    def run(self, *arguments: str, code: Path | None = None, limit: float = HANGS, **environ: str) -> tuple[int, str]:
         """Exit code and output of one boot file, which ends within ``limit`` seconds."""
         process = self.start(*arguments, code=code, **environ)
         output = process.communicate(timeout=limit)[0]
@@ -108,7 +116,7 @@ class Cluster:
         processes = [
             self.start(*arguments, "--device", "cpu", **table, RANK_ID=str(rank), **environ) for rank in range(ranks)
         ]
-        outputs = [process.communicate(timeout=60)[0] for process in processes]
+        outputs = [process.communicate(timeout=HANGS)[0] for process in processes]
         return [(process.returncode, output) for process, output in zip(processes, outputs, strict=True)]
 
     def rank_table(self, ranks: int) -> Path:

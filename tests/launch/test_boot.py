@@ -13,7 +13,7 @@ import pytest
 
 from common.launch.processes import ROOT
 from common.launch.spawning import exit_code, exits
-from tests.support import free_port
+from tests.support import HANGS, free_port
 
 DATA, MODEL, OUT = "obs://bucket/data", "obs://bucket/model/", "obs://bucket/out"
 REMOTE = ("--data_url", DATA, "--model_url", MODEL, "--train_url", OUT)
@@ -39,7 +39,7 @@ def works_in(cwd, folder):
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANGS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -103,7 +103,7 @@ def test_a_lasting_fault_reaches_msruns_workers_and_scheduler(cluster):
     ]
     options = ("--data_url", DATA, "--train_url", OUT, "--device", "cpu", "--stage_attempts", "1")
     processes = [cluster.start(*options, **common, **role) for role in roles]
-    assert [process.communicate(timeout=30) and process.returncode for process in processes] == [1] * 3
+    assert [process.communicate(timeout=HANGS) and process.returncode for process in processes] == [1] * 3
     assert {name for name, text in logs(cluster).items() if "store broke down in call 1," in text} == {
         "scheduler",
         "rank_0",
@@ -112,10 +112,10 @@ def test_a_lasting_fault_reaches_msruns_workers_and_scheduler(cluster):
 
 
 def test_what_was_said_before_a_crash_is_in_the_log(cluster):
-    process = cluster.start("--train_url", OUT, STUB_SECONDS="30")
+    process = cluster.start("--train_url", OUT, STUB_SECONDS="3600")
     wait_until(lambda: any("begins after step 0" in text for text in logs(cluster).values()))
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=HANGS)
 
 
 def test_a_crash_keeps_its_exit_code_and_a_restart_continues(cluster):
@@ -156,7 +156,7 @@ def test_two_jobs_on_one_host_share_nothing(cluster):
     (cluster.bucket / "other" / "train.csv").write_text("another text")
     first = cluster.start("--data_url", DATA, "--train_url", f"{OUT}/first", MA_VJ_NAME="job-1")
     second = cluster.start("--data_url", "obs://bucket/other", "--train_url", f"{OUT}/second", MA_VJ_NAME="job-2")
-    assert [process.communicate(timeout=30) and process.returncode for process in (first, second)] == [0, 0]
+    assert [process.communicate(timeout=HANGS) and process.returncode for process in (first, second)] == [0, 0]
     one, two = jobs(cluster)
     assert not (one / "inputs" / "data" / "other").exists()
     assert not (two / "inputs" / "data" / "data").exists()
@@ -165,11 +165,11 @@ def test_two_jobs_on_one_host_share_nothing(cluster):
 
 def test_whoever_ends_the_job_gets_its_output(cluster):
     """SIGTERM goes to the training, which may save its state, and the output is brought home."""
-    process = cluster.start("--train_url", OUT, "--sync_minutes", "0", STUB_SECONDS="30")
+    process = cluster.start("--train_url", OUT, "--sync_minutes", "0", STUB_SECONDS="3600")
     metrics = "*/output/trial-pytorch/metrics.jsonl"
     wait_until(lambda: list(cluster.scratch.glob(metrics)))
     process.send_signal(signal.SIGTERM)
-    output = process.communicate(timeout=20)[0]
+    output = process.communicate(timeout=HANGS)[0]
     assert process.returncode == 128 + signal.SIGTERM, output
     assert (cluster.bucket / RUN / "checkpoint" / "state.safetensors").read_text() == "1"
 
@@ -179,11 +179,11 @@ def test_a_lost_machine_costs_minutes_and_its_training_ends_with_it(cluster):
     checkpoint = cluster.bucket / RUN / "checkpoint" / "state.safetensors"
     wait_until(checkpoint.exists)
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=HANGS)
     reached = checkpoint.read_text()
     assert int(reached) < 4
     [metrics] = cluster.scratch.glob("*/output/trial-pytorch/metrics.jsonl")
-    time.sleep(0.2)
+    wait_until(lambda: not any(works_in(path, cluster.scratch) for path in Path("/proc").glob("[0-9]*/cwd")))
     before = metrics.read_text()
     time.sleep(1)
     assert metrics.read_text() == before  # nobody trains any more
@@ -296,7 +296,7 @@ def test_the_exit_code_of_several_processes(tmp_path):
 def test_boot_needs_the_standard_library_only():
     boot = ROOT / "scripts" / "modelarts" / "boot.py"
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(boot), "--help"], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-I", "-S", str(boot), "--help"], capture_output=True, text=True, timeout=HANGS, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "--train_url" in done.stdout
@@ -356,14 +356,14 @@ def test_a_custom_image_starts_its_own_workers(cluster, backend):
 @pytest.mark.needs_mindspore
 def test_a_custom_image_that_is_stopped_leaves_no_worker_behind(cluster):
     """msrun would, on SIGTERM; and it calls being stopped a success. Relative paths mean the same to the workers."""
-    image = {"MA_NUM_GPUS": "2", "MASTER_PORT": free_port(), "STUB_SECONDS": "600"}
+    image = {"MA_NUM_GPUS": "2", "MASTER_PORT": free_port(), "STUB_SECONDS": "3600"}
     process = cluster.start(
         "--data_url", "../store/bucket/data", "--train_url", OUT, "--backend", "mindspore", "--device", "cpu", **image
     )
     written = ("*/output/trial-mindspore/metrics.jsonl", "*/rank_1/own/metrics.jsonl")
     wait_until(lambda: all(any(path.read_text() for path in cluster.scratch.glob(pattern)) for pattern in written))
     process.send_signal(signal.SIGTERM)
-    output = process.communicate(timeout=30)[0]
+    output = process.communicate(timeout=HANGS)[0]
     assert process.returncode == 1, output
     run = cluster.bucket / "out/trial-mindspore"
     assert (run / "checkpoint/state.safetensors").read_text() == "1"
@@ -386,8 +386,19 @@ def test_two_nodes_of_a_custom_image_find_each_other(cluster, tmp_path):
     nodes = [
         cluster.start(*REMOTE, **hosts, VC_TASK_INDEX=str(node), TMPDIR=str(disk)) for node, disk in enumerate(disks)
     ]
-    outputs = [node.communicate(timeout=60)[0] for node in nodes]
+    outputs = [node.communicate(timeout=HANGS)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
     assert [f"rank {rank} begins after step 0 with" in output for rank, output in enumerate(outputs)] == [True, True]
     assert cluster.calls().count("copy_parallel") == 4  # every node has a disk of its own
     assert {path.name.split(".")[0] for path in (cluster.bucket / RUN / "logs").iterdir()} == {"node_0", "rank_0"}
+
+
+@pytest.mark.parametrize("option", ["--sync_minutes", "--stage_timeout", "--stage_attempts", "--stage_backoff"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e99", "x", "", "9" * 5000])
+def test_a_number_that_is_no_time_is_bad_usage(option, value, capsys):
+    from common.launch.arguments import parse
+
+    with pytest.raises(SystemExit) as caught:
+        parse(["--config", "c", "--backend", "pytorch", "--train_url", "out", f"{option}={value}"])
+    assert caught.value.code == 2
+    assert "to 3e7" in capsys.readouterr().err

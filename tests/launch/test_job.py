@@ -17,7 +17,7 @@ from common.config import load_config
 from common.launch.processes import ROOT
 from common.models.checkpoint import save_pretrained
 from common.training.assembly import prepare
-from tests.support import free_port
+from tests.support import HANGS, free_port
 
 CONFIG = """\
 model:
@@ -61,7 +61,7 @@ def lines(path: Path):
 
 def kill_the_training(boot, metrics, training):
     """End a process as the kernel would, without a word, once the run is some steps beyond a checkpoint."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANGS
     while sum('"step"' in line for path in metrics() for line in lines(path)) < KILLED_AFTER + 3:
         assert time.monotonic() < deadline
         assert boot.poll() is None, boot.communicate()[0]
@@ -103,7 +103,7 @@ def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
     children = Path(f"/proc/{boot.pid}/task/{boot.pid}/children")
     metrics = "*-job-1-*/output/trial-pytorch/metrics.jsonl"
     kill_the_training(boot, lambda: bucket.scratch.glob(metrics), lambda: map(int, children.read_text().split()))
-    outputs = [process.communicate(timeout=60)[0] for process in (unbroken, boot)]
+    outputs = [process.communicate(timeout=HANGS)[0] for process in (unbroken, boot)]
     assert [unbroken.returncode, boot.returncode] == [0, 128 + signal.SIGKILL], outputs
     whole, broken = (bucket.bucket / out / "trial-pytorch" for out in ("whole", "broken"))
     assert not (broken / "summary.json").exists()
@@ -135,13 +135,13 @@ def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same
     job = bucket.scratch / f"twinlora-{os.getuid()}-job-1-trial-{backend}"
     kill_the_training(boot, lambda: [job / f"output/trial-{backend}/metrics.jsonl"], lambda: working_in(job / "rank_1"))
     code, said = bucket.run(
-        *arguments("whole", backend), limit=180, **image("job-0")
+        *arguments("whole", backend), **image("job-0")
     )  # meanwhile: msrun takes half a minute to give up
     assert code == 0, said
-    said = boot.communicate(timeout=120)[0]
+    said = boot.communicate(timeout=HANGS)[0]
     assert boot.returncode == 128 + signal.SIGKILL, said
     deadline = (
-        time.monotonic() + 40
+        time.monotonic() + HANGS
     )  # msrun kills the boot file of the other one, whose training waits for its lost partner for some seconds more
     while any(working_in(job / f"rank_{rank}") for rank in (0, 1)):
         assert time.monotonic() < deadline
@@ -155,7 +155,7 @@ def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same
     assert "exit code 137" in logs["rank_1"]
 
     bucket.forget_scratch()
-    code, said = bucket.run(*arguments("broken", backend), limit=180, **image("job-2"))
+    code, said = bucket.run(*arguments("broken", backend), **image("job-2"))
     assert code == 0, said
     assert "Continuing after step " in said
     assert_continued_to_the_same_end(whole, broken)

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from common.errors import InputError, RunError
-from common.launch.leader import job_directory, once_per_node, publish
+from common.launch.leader import job_directory, once_per_node, own_directory, publish
 from common.launch.processes import ROOT
+from tests.support import HANGS
 
 # A process of the node: appends its id to a file, then does as it is told. {how} is a statement.
 PROCESS = """
@@ -25,19 +26,19 @@ def work():
         log.write("x")
     {how}
 try:
-    once_per_node(folder / "staging", {processes}, work, patience={patience}, linger=5)
+    once_per_node(folder / "staging", {processes}, work, patience={patience}, linger={patience})
 except Exception as error:
     sys.exit(f"{{type(error).__name__}}: {{error}}")
 """
 
 
-def start(folder, how, processes=1, patience=20):
+def start(folder, how, processes=1, patience=HANGS):
     code = PROCESS.format(root=str(ROOT), folder=str(folder), how=how, processes=processes, patience=patience)
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
 def end(processes):
-    outputs = [process.communicate(timeout=30)[1] for process in processes]
+    outputs = [process.communicate(timeout=HANGS)[1] for process in processes]
     return [process.returncode for process in processes], outputs
 
 
@@ -46,7 +47,7 @@ def worked(folder):
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANGS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -56,15 +57,13 @@ def test_one_of_eight_works_and_the_others_wait_for_it(tmp_path):
     codes, _ = end([start(tmp_path, "time.sleep(0.5); (folder / 'ready').touch()", processes=8) for _ in range(8)])
     assert codes == [0] * 8
     assert worked(tmp_path) == 1
-    begun = time.monotonic()
-    once_per_node(tmp_path / "staging", 8, lambda: pytest.fail("done is done"), patience=1)
-    assert time.monotonic() - begun < 0.5
+    once_per_node(tmp_path / "staging", 8, lambda: pytest.fail("done is done"), patience=0)  # nobody waits
 
 
 def test_nobody_is_released_before_the_work_is_done(tmp_path):
     leader = start(tmp_path, "time.sleep(1); (folder / 'ready').touch()")
     wait_until((tmp_path / "worked").exists)
-    once_per_node(tmp_path / "staging", 2, lambda: pytest.fail("there is a leader"), patience=10)
+    once_per_node(tmp_path / "staging", 2, lambda: pytest.fail("there is a leader"), patience=HANGS)
     assert (tmp_path / "ready").exists()
     assert end([leader])[0] == [0]
 
@@ -84,7 +83,7 @@ def test_the_leaders_error_reaches_everybody(tmp_path, kind):
 
 
 def test_a_leader_that_was_killed_is_succeeded(tmp_path):
-    leader = start(tmp_path, "time.sleep(60)")
+    leader = start(tmp_path, "time.sleep(3600)")
     wait_until((tmp_path / "worked").exists)
     follower = start(tmp_path, "pass")
     time.sleep(0.3)
@@ -110,7 +109,7 @@ def test_a_process_id_that_was_given_away_again_is_not_the_leader(tmp_path):
 
 
 def test_waiting_ends(tmp_path):
-    leader = start(tmp_path, "time.sleep(60)")
+    leader = start(tmp_path, "time.sleep(3600)")
     wait_until((tmp_path / "worked").exists)
     with pytest.raises(RunError, match=r"within 0\.3 s"):
         once_per_node(tmp_path / "staging", 2, lambda: None, patience=0.3)
@@ -125,7 +124,7 @@ def test_a_failed_leader_does_not_wait_forever_for_the_others(tmp_path):
     begun = time.monotonic()
     with pytest.raises(InputError, match="wrong"):
         once_per_node(tmp_path / "staging", 8, fail, patience=1, linger=0.3)
-    assert 0.3 <= time.monotonic() - begun < 2
+    assert 0.3 <= time.monotonic() - begun < HANGS
 
 
 def test_jobs_never_share_a_directory(tmp_path, monkeypatch):
@@ -145,3 +144,26 @@ def test_jobs_never_share_a_directory(tmp_path, monkeypatch):
         os, "getppid", lambda: 0
     )  # the starter is outside of the container: nothing is shared rather than too much
     assert str(os.getpid()) in job_directory({}, "run", tmp_path).name
+
+
+def test_a_scratch_directory_that_somebody_else_planted_is_refused(tmp_path):
+    (tmp_path / "theirs").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
+    for name in ("link", "open", "file", "nowhere"):
+        with pytest.raises(InputError, match="this user's own"):
+            own_directory(tmp_path / name)
+    assert own_directory(tmp_path / "new" / "mine").stat().st_mode & 0o777 == 0o700
+    assert own_directory(tmp_path / "new" / "mine").is_dir()
+
+
+@pytest.mark.parametrize("text", ["", "abc", "1 2 3", "x y", "\xff"])
+def test_a_damaged_claim_is_succeeded(tmp_path, text):
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    (staging / "leader.0").write_text(text, encoding="latin-1")
+    once_per_node(staging, 1, (tmp_path / "done").touch, patience=HANGS)
+    assert (tmp_path / "done").exists()

@@ -5,9 +5,13 @@ import threading
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from common.errors import InputError, RunError
 from common.launch.rank_table import Device, parse_rank_table, wait_for_rank_table
+from tests.mutations import EXAMPLES, mutated
+from tests.support import HANGS
 
 SERVERS = {
     "version": "1.0",
@@ -78,8 +82,8 @@ def test_the_older_template_becomes_the_newer_one():
     ("table", "mentioned"),
     [
         ({"status": "completed"}, "group_list"),
-        ({"server_list": [{"device": []}]}, "0, 1, 2"),
-        ({"server_list": [{"server_id": "a", "device": [{"device_id": "x", "rank_id": "0"}]}]}, "ValueError"),
+        ({"server_list": [{"server_id": "a", "device": []}]}, "0, 1, 2"),
+        ({"server_list": [{"server_id": "a", "device": [{"device_id": "x", "rank_id": "0"}]}]}, "must be integers"),
         ({"server_list": [{"server_id": "a", "device": [{"device_id": "0", "rank_id": "1"}]}]}, r"\[1\]"),
         ({"group_list": [{"instance_list": [{"devices": [{"device_id": "0"}]}]}]}, "server_id"),
     ],
@@ -100,7 +104,7 @@ def test_the_table_is_waited_for_while_the_platform_writes_it(tmp_path):
 
     writer = threading.Thread(target=write)
     writer.start()
-    read = wait_for_rank_table(tmp_path, patience=5, interval=0.01)
+    read = wait_for_rank_table(tmp_path, patience=HANGS, interval=0.01)
     writer.join()
     assert read.devices == DEVICES
 
@@ -120,3 +124,16 @@ def test_waiting_ends_and_says_what_was_seen(tmp_path, content, seen):
         file.write_text(content)
     with pytest.raises(RunError, match=seen):
         wait_for_rank_table(file, patience=0.05, interval=0.01)
+
+
+@settings(deadline=None, max_examples=EXAMPLES)
+@given(data=st.data(), table=st.sampled_from([SERVERS, GROUPS]))
+def test_a_mutated_table_is_read_or_refused(tmp_path_factory, data, table):
+    file = tmp_path_factory.mktemp("table") / "table.json"
+    file.write_text(json.dumps(data.draw(mutated(table))))
+    try:
+        read = wait_for_rank_table(file, patience=0, interval=0)
+    except (InputError, RunError) as error:
+        assert str(file) in str(error)  # noqa: PT017  (both outcomes are right)
+    else:
+        json.loads(read.to_json())

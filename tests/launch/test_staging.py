@@ -8,6 +8,7 @@ import pytest
 from common.errors import InputError, RunError
 from common.launch import transfer
 from common.launch.staging import Patience, download, is_remote, upload
+from tests.support import HANGS
 
 CALLS = 10  # of fetch() and bring() together; test_every_call_is_spoiled_below keeps this true
 SPOILED = range(1, CALLS + 1)
@@ -79,7 +80,7 @@ def test_a_lasting_fault_is_an_error_and_leaves_nothing_half_done(store, monkeyp
 @pytest.mark.parametrize("call", [1, 6, 10])
 def test_a_call_that_hangs_is_ended_and_tried_again(store, monkeypatch, call):
     monkeypatch.setenv("FAKE_FAULT", f"hang {call}")
-    everything_arrives(store, Patience(1, 3, 0.01))
+    everything_arrives(store, Patience(1, 30, 0.01))  # a slow copy may be given up for a hanging one
     assert len(store.calls()) > CALLS
 
 
@@ -89,7 +90,7 @@ def test_a_store_that_hangs_for_good_is_an_error_in_time(store, monkeypatch):
     begun = time.monotonic()
     with pytest.raises(RunError, match=r"failed 2 times.*did not end within 0\.4 s"):
         fetch(store, patience)
-    assert 0.9 <= time.monotonic() - begun < 5
+    assert 0.9 <= time.monotonic() - begun < HANGS
     assert patience.longest == pytest.approx(0.9)
 
 

@@ -9,10 +9,12 @@ import sys
 
 import pytest
 
+from common.errors import InputError
 from common.launch.arguments import parse
 from common.launch.code_dir import code_files, copy_code, find_credentials
 from common.launch.processes import ROOT
 from common.launch.request import JOB, MA_CLI, TEXTS, check, fill, rules
+from tests.support import HANGS
 
 SUBMIT = ROOT / "scripts" / "modelarts" / "submit.py"
 PLACES = ("--code-url", "obs://b/twinlora", "--train-url", "obs://b/out", "--flavor", "modelarts.x")
@@ -52,7 +54,7 @@ def submit(*arguments, **environ):
         env=os.environ | environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr
@@ -250,7 +252,7 @@ def test_credentials_are_refused_in_arguments_and_files(cluster):
         [sys.executable, str(cluster.scratch / "code/scripts/modelarts/submit.py"), "--dry-run", *IMAGE],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANGS,
         check=False,
     )
     assert done.returncode == 2
@@ -317,8 +319,8 @@ def test_the_request_is_written_with_the_code(tmp_path):
 def test_filling_keeps_types_and_drops_what_has_no_value():
     template = {"a": "${n}", "b": ["x", "${none}", {"c": {"d": "${none}"}}], "e": {"f": "${none}"}, "g": "as it is"}
     assert fill(template, {"n": 3, "none": None}) == {"a": 3, "b": ["x"], "g": "as it is"}
-    with pytest.raises(KeyError):
-        fill({"a": "${unknown}"}, {})
+    with pytest.raises(InputError, match=r"placeholders known, other; received \$\{unknown\}\. Nearest: known"):
+        fill({"a": "${unknown}"}, {"known": 1, "other": 2})
 
 
 def test_the_fields_are_those_of_the_platforms_sdk(job):

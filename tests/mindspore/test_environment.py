@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tests.support import HANGS
+
 pytestmark = pytest.mark.needs_mindspore
 
 
@@ -19,7 +21,7 @@ def test_a_compile_cache_that_would_mix_graphs_up_is_refused(value, starts):
         env=environ,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANGS,
         check=False,
     )
     assert (done.returncode == 0) == starts, done.stderr

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support import build_engine, make_batch, plan_for, tiny_spec
+from tests.support import HANGS, build_engine, make_batch, plan_for, tiny_spec
 
 pytestmark = pytest.mark.needs_mindspore
 LAYERS, HIDDEN, ROWS, LENGTH = 3, 192, 16, 128
@@ -44,7 +44,7 @@ def grow():
 def test_a_shape_costs_its_activations_and_little_more():
     """MindSpore's CPU kernels keep 16 bytes for each element of a broadcast's result, for every shape that was compiled: the graphs do not broadcast."""
     code = "from tests.mindspore.test_memory import grow; print(grow())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode == 0, done.stderr
     each = int(done.stdout.split()[-1]) / (ROWS * LENGTH * HIDDEN * LAYERS)
     assert each < PER_ELEMENT, f"{each:.0f} bytes"

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.api_mapping.arrays import Array, DType, boolean, integers, normal, strided, uniform
-from common.api_mapping.binding import names
+from common.api_mapping.names import named
 from common.api_mapping.row import Case, case, forward_only
+from common.api_mapping.rows import registry
 from common.api_mapping.verify import references, try_target
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
@@ -443,7 +444,7 @@ def disagreements(name: str, tried: Case) -> list[str]:
     import pytorch_impl.mapping
     from mindspore_impl import functional
 
-    row = replace(names("torch", "torch.nn.functional")[name], cases=(tried,))
+    row = replace(registry()[named("torch", "torch.nn.functional")[name].name], cases=(tried,))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's advice about 0-d and empty tensors
         known = references(row, pytorch_impl.mapping)

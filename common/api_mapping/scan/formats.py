@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from common.api_mapping.scan.findings import CATEGORIES, Finding, Report
 from common.api_mapping.scan.sarif import sarif
+from common.terminal import printable
 
 __all__ = ["FORMATS", "render"]
 
@@ -33,7 +34,7 @@ def _text(report: Report) -> str:
         parts.append("\n".join(["Not read:", *(_wrapped(text, "  ") for text in report.problems)]))
     if told := [*_explained(report), *report.notes]:
         parts.append("\n".join(_wrapped(text, "") for text in told))
-    return _printable("\n\n".join(parts)) + "\n"
+    return printable("\n\n".join(parts)) + "\n"
 
 
 def _file(file: str, findings: Sequence[Finding]) -> str:
@@ -174,7 +175,7 @@ def _markdown(report: Report) -> str:
     if report.problems:
         lines += ["Not read:", "", *(f"- {_escaped(text)}" for text in report.problems), ""]
     lines += [f"- {_escaped(text)}" for text in (*_explained(report), *report.notes)]
-    return _printable("\n".join(lines)) + "\n"
+    return printable("\n".join(lines)) + "\n"
 
 
 def _table(findings: Iterable[Finding]) -> list[str]:
@@ -209,8 +210,3 @@ def _escaped(text: str) -> str:
 
 def _oneline(text: str) -> str:
     return " ".join(text.split())
-
-
-def _printable(text: str) -> str:
-    """Without control characters, which names of files may hold, and which a terminal obeys."""
-    return "".join(letter if letter == "\n" or letter.isprintable() else ascii(letter)[1:-1] for letter in text)

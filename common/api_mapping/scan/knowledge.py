@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from common.api_mapping.report import DOCUMENT, NOT_VERIFIED
 from common.api_mapping.row import Row
 from common.api_mapping.rows import registry
 from common.api_mapping.scan.structure import Advice, advice
+from common.errors import InputError
+from common.reading import read_json
 
 __all__ = ["VERIFIED", "Entry", "Knowledge", "canonical"]
 
@@ -219,17 +220,17 @@ def _version() -> str | None:
 
 def _read(path: Path, notes: list[str]) -> Mapping[str, Any]:
     """What `twinlora map verify --json` wrote, or nothing and a note."""
+    if not path.exists():
+        notes.append("No verification was found, so nothing counts as verified: run `twinlora map verify --json FILE`.")
+        return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(content, Mapping) and isinstance(content.get("rows"), Mapping | list):
-            return content
-        notes.append(f"{path} is not a verification; write one with: twinlora map verify --json {path.name}")
-    except OSError:
-        notes.append(
-            "No verification was found, so nothing counts as verified: run `twinlora map verify --json docs/api_mapping.json`."
-        )
-    except ValueError as error:
-        notes.append(f"{path} cannot be read: {error}. Nothing counts as verified.")
+        content = read_json(path, "a verification", "Nothing counts as verified.")
+    except InputError as error:
+        notes.append(f"{error}")
+        return {}
+    if isinstance(content, Mapping) and isinstance(content.get("rows"), Mapping | list):
+        return content
+    notes.append(f"{path} is not a verification; write one with: twinlora map verify --json {path.name}")
     return {}
 
 

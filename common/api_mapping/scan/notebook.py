@@ -28,7 +28,7 @@ def cells(content: bytes, source: Source) -> None:
     try:
         notebook = json.loads(content.decode("utf-8-sig"))
         found = list(_code(notebook))
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         source.problems.append(f"{source.path} is not a notebook: {error}.")
         return
     for number, text in found:
@@ -45,7 +45,7 @@ def cells(content: bytes, source: Source) -> None:
 
 def _code(notebook: Any):
     """Number, counted over all cells from 1, and text of every code cell. Format 3 keeps them in worksheets."""
-    if not isinstance(notebook, dict) or not ("cells" in notebook or "worksheets" in notebook):
+    if not isinstance(notebook, dict) or (notebook.get("cells") is None and "worksheets" not in notebook):
         raise ValueError('it has no "cells"')
     listed = notebook.get("cells")
     if listed is None:

@@ -6,13 +6,13 @@ import ast
 import copy
 from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
 
 from common.api_mapping.row import Row
 from common.api_mapping.scan.calls import Use
 from common.api_mapping.scan.knowledge import Entry
 from common.api_mapping.scan.scopes import dotted
 from common.api_mapping.snippets import adapter_module
+from common.resources import package_folder
 
 __all__ = ["KEYWORDS", "left_out", "rewrite", "spelled", "untried"]
 
@@ -27,7 +27,6 @@ KEYWORDS = {
     "requires_grad": "no requires_grad=: make it a mindspore.Parameter",
 }
 _LARGEST, _LONGEST = 150, 240  # nodes of a call that is written out, and its characters
-_HALF = Path(__file__).resolve().parents[3] / "mindspore_impl"
 
 
 def _tried(row: Row) -> set[str]:
@@ -65,7 +64,7 @@ def spelled(entry: Entry) -> tuple[str, str]:
     if section in ("torch", "torch.nn.functional"):
         return f"F.{name}", "from mindspore_impl import functional as F"
     module = section.removeprefix("torch.")
-    if module in ("nn", "optim") and (_HALF / f"{module}.py").is_file():
+    if module in ("nn", "optim") and (package_folder("mindspore_impl") / f"{module}.py").is_file():
         return f"{module}.{name}", f"from mindspore_impl import {module}"
     try:
         parent, _, file = adapter_module(target).rpartition(".")

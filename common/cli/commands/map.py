@@ -66,10 +66,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     record.add_argument("--device", help=device)
     record.add_argument("--steps", type=int, default=2, help="default: 2")
     record.add_argument("--json", metavar="FILE", type=Path, help="also write every kind of call")
-    docs = action("docs", _docs, "write docs/api_mapping.md and .html from docs/api_mapping.json; needs no framework")
-    docs.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, help="folder that holds api_mapping.json; default: docs"
-    )
+    docs = action("docs", _docs, "write api_mapping.md and .html of the published verification; needs no framework")
+    docs.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("docs"), help="default: docs")
     return parser
 
 
@@ -132,7 +130,7 @@ def _record(args: argparse.Namespace) -> None:
 def _docs(args: argparse.Namespace) -> None:
     from common.api_mapping.export import write_pages
 
-    for path in write_pages() if args.output is None else write_pages(args.output):
+    for path in write_pages(args.output):
         print(path)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from common.methods.plan import Plan
     from common.models.specs import ModelSpec
 
-__all__ = ["CONFIG_NAME", "PeftFormat", "lookup"]
+__all__ = ["CONFIG_NAME", "PeftFormat", "lookup", "modules_to_save"]
 
 CONFIG_NAME = "adapter_config.json"
 
@@ -53,3 +53,19 @@ def lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> An
         raise InputError(
             f"{entry} of {CONFIG_NAME} must map regular expressions to numbers; received {config[entry]!r}: {error}."
         ) from error
+
+
+def modules_to_save(plan: Plan, spec: ModelSpec) -> list[str]:
+    """The task head by the names that PEFT copies and saves whole: the shortest path under which everything belongs to
+    the head. PEFT adds such names of its own accord (``classifier``), and a module inside another would be copied
+    twice."""
+    others = [module.path for module in spec.modules if module.path not in plan.head]
+
+    def of_head(root: str) -> bool:
+        return not any(path == root or path.startswith(f"{root}.") for path in others)
+
+    roots = []
+    for path in plan.head:
+        parts = path.split(".")
+        roots += [next(root for n in range(len(parts)) if of_head(root := ".".join(parts[: n + 1])))]
+    return list(dict.fromkeys(roots))

@@ -18,7 +18,7 @@ import numpy as np
 
 from common.edits import Edit
 from common.errors import InputError
-from common.methods.peft.format import PeftFormat, lookup
+from common.methods.peft.format import PeftFormat, lookup, modules_to_save
 from common.methods.peft.plain import NO_TARGETS
 from common.methods.plan import Plan
 from common.models.specs import ModelSpec
@@ -60,7 +60,7 @@ class LoraFormat(PeftFormat):
             "rank_pattern": {_exactly(path): value for path, value in ranks.items() if value != rank},
             "alpha_pattern": {_exactly(path): value for path, value in alphas.items() if value != alpha},
             "fan_in_fan_out": any(edit.module.kind.transposed for edit in plan.edits),
-            "modules_to_save": list(plan.head),
+            "modules_to_save": modules_to_save(plan, spec),
             "bias": bias if bias != "none" else None,
             "use_rslora": arguments and arguments.rank_stabilized,
             "lora_dropout": arguments and arguments.dropout,

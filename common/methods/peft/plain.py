@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.edits import Edit
-from common.methods.peft.format import PeftFormat
-from common.methods.plan import Plan
+from common.methods.peft.format import PeftFormat, modules_to_save
+from common.methods.plan import BIAS, Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
@@ -22,7 +22,11 @@ class PlainFormat(PeftFormat):
 
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """The container's entries."""
-        optional = {"base_model_name_or_path": spec.source, "modules_to_save": list(plan.head)}
+        optional = {
+            "base_model_name_or_path": spec.source,
+            "modules_to_save": modules_to_save(plan, spec),
+            "bias": "all" if any(parameter.component == BIAS for parameter in plan.unfrozen) else None,
+        }
         required = {
             "peft_type": "LORA",
             "task_type": TASKS.get(spec.task).peft_type,

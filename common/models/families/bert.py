@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 from common.models.family import ATTENTION_MASK, EACH, FIRST, INPUT_IDS, TOKEN_TYPE_IDS, Backbone, Family, HeadLayout
 from common.models.modules import ATTENTION, EMBEDDING, LAYER_NORM, LINEAR, Heads, ModuleSpec
@@ -29,6 +29,7 @@ class Bert(Family):
     """Post-norm encoder with absolute positions and token types."""
 
     name = "bert"
+    prefix: ClassVar[str] = "bert"  #: of every module of the encoder
     INPUTS = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
@@ -61,7 +62,7 @@ class Bert(Family):
     def backbone(self, config: Mapping[str, Any]) -> Backbone:
         """Embeddings and encoder layers."""
         hidden, layers = config["hidden_size"], config["num_hidden_layers"]
-        table, positions = f"{self.name}.embeddings", config["max_position_embeddings"]
+        table, positions = f"{self.prefix}.embeddings", config["max_position_embeddings"]
         listed = [
             ModuleSpec(f"{table}.word_embeddings", EMBEDDING, config["vocab_size"], hidden, bias=False),
             ModuleSpec(f"{table}.position_embeddings", EMBEDDING, positions, hidden, bias=False, arguments="positions"),
@@ -69,15 +70,15 @@ class Bert(Family):
             ModuleSpec(f"{table}.LayerNorm", LAYER_NORM, hidden, hidden),
         ]
         for index in range(layers):
-            layer = f"{self.name}.encoder.layer.{index}"
+            layer = f"{self.prefix}.encoder.layer.{index}"
             listed += encoder_layer(layer, hidden, config["intermediate_size"], config["num_attention_heads"])
-        return Backbone(tuple(listed), hidden, layers, self.name)
+        return Backbone(tuple(listed), hidden, layers, self.prefix)
 
     def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
         """Pooler and classifier; classifier of every token; the masked-token head, tied to the word embeddings."""
         classifier = config["classifier_dropout"]
         dropout = config["hidden_dropout_prob"] if classifier is None else classifier
-        pooler, predictions = f"{self.name}.pooler.dense", "cls.predictions"
+        pooler, predictions = f"{self.prefix}.pooler.dense", "cls.predictions"
         layouts = {
             "sequence": HeadLayout(
                 "BertForSequenceClassification",
@@ -96,12 +97,21 @@ class Bert(Family):
                 activation=config["hidden_act"],
                 norm=f"{predictions}.transform.LayerNorm",
                 norm_eps=config["layer_norm_eps"],
-                tied_to=f"{self.name}.embeddings.word_embeddings",
+                tied_to=f"{self.prefix}.embeddings.word_embeddings",
                 added=predictions,
                 base=(f"{predictions}.transform.dense", f"{predictions}.transform.LayerNorm"),
             ),
         }
         return layouts.get(name)
+
+    def problems(self, config: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+        """A decoder, and positions that are not absolute."""
+        for entry in ("is_decoder", "add_cross_attention"):
+            if config.get(entry):
+                yield f"{entry} must be false, since {self.name} is an encoder here"
+        kind = config.get("position_embedding_type") or "absolute"
+        if kind != "absolute":
+            yield f"position_embedding_type must be 'absolute'; received {kind!r}"
 
     def positions(self, config: Mapping[str, Any]) -> int | None:
         """One for each row of the position table."""
@@ -109,7 +119,7 @@ class Bert(Family):
 
     def padded(self, config: Mapping[str, Any]) -> tuple[str, ...]:
         """The word embeddings."""
-        return (f"{self.name}.embeddings.word_embeddings",)
+        return (f"{self.prefix}.embeddings.word_embeddings",)
 
 
 MEMBER = Bert()

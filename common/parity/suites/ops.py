@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from common.api_mapping.binding import chosen_target
 from common.api_mapping.row import Case as Call
 from common.api_mapping.row import Row, draw_all
 from common.api_mapping.rows import registry
@@ -57,7 +58,7 @@ def _target(row: Row, host: Host) -> str:
         if not found:
             raise UnsupportedError("MindSpore has no operator of its own for this call")
         return found
-    found = host.locked.get(row.name, {}).get("target") or row.shim
+    found = chosen_target(row, host.locked)
     if not found:
         raise UnsupportedError("no target of this row was verified on this device")
     return found

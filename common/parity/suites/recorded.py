@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,9 +16,12 @@ from common.api_mapping.rows import find
 from common.errors import InputError
 from common.parity.cases import Case
 from common.parity.suites.ops import of_rows
+from common.reading import read_json
 
 __all__ = ["cases"]
 
+_LOG = {"calls": [{"torch": str, "arguments": [str], "keywords": {...: str}}]}
+_MOST_ELEMENTS = 2**28  #: of a tensor that is made again
 _TENSOR = re.compile(r"^(bool|u?int\d+|b?float\d+) (0-d|\d+(?:x\d+)*)$")
 
 
@@ -34,11 +37,13 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
             "The suite recorded is made from a log: run `twinlora map record CONFIG --json calls.json`, then give --log calls.json."
         )
     try:
-        calls = json.loads(Path(path).read_text(encoding="utf-8"))["calls"]
+        calls = read_json(Path(path), "a log of calls", "It is what `twinlora map record --json` writes.", _LOG)[
+            "calls"
+        ]
         rows: dict[str, list[Call]] = {}
         for call in calls:
             rows.setdefault(call["torch"], []).append(_call(call["arguments"], call["keywords"]))
-    except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise InputError(
             f"--log must be a file that `twinlora map record --json` wrote; {path} cannot be used: {error!r}."
         ) from error
@@ -53,6 +58,8 @@ def _value(text: str) -> Any:
     """The argument that the recorder described: a tensor by dtype and shape, a dtype, or a plain value."""
     if found := _TENSOR.match(text):
         dtype, shape = found[1], () if found[2] == "0-d" else tuple(map(int, found[2].split("x")))
+        if math.prod(shape) > _MOST_ELEMENTS:
+            raise ValueError(f"a tensor of shape {found[2]} is larger than any that is made again")
         if dtype == "bool":
             return Array("boolean", shape, "bool")
         return Array("normal", shape, dtype) if "float" in dtype else Array("integers", shape, dtype, 0, 2)

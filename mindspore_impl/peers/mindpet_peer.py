@@ -23,7 +23,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from common.backend import Batch
 from common.bench.cases import Case
 from common.errors import InputError
-from common.models import ModelSpec
+from common.models.specs import ModelSpec
 
 _NAMES = ("input_ids", "attention_mask", "token_type_ids", "labels")
 

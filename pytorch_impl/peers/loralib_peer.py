@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import torch
-from common.adaptation.plan import PlanStep
 from peft_peer import Transformers
 
 from common.bench.cases import Case
+from common.edits import Edit
 from common.errors import InputError
+from common.models.modules import EMBEDDING
 from pytorch_impl import device as devices
 
 
@@ -18,36 +19,38 @@ def build(name: str, case: Case, device: str | None) -> Transformers:
 
 def _adapted(network: torch.nn.Module, case: Case) -> torch.nn.Module:
     """Unlike PEFT, loralib adapts q and v alone of a fused projection, as we do."""
+    trained = {parameter.name for parameter in case.plan.unfrozen}
     for name, parameter in network.named_parameters():
-        parameter.requires_grad = name in case.plan.trained
-    for step in case.plan.steps:
-        parent, _, leaf = step.path.rpartition(".")
+        parameter.requires_grad = name in trained
+    for edit in case.plan.edits:
+        parent, _, leaf = edit.path.rpartition(".")
         holder = network.get_submodule(parent)
-        setattr(holder, leaf, _layer(getattr(holder, leaf), step))
+        setattr(holder, leaf, _layer(getattr(holder, leaf), edit))
     return network
 
 
-def _layer(base: torch.nn.Module, step: PlanStep) -> torch.nn.Module:
+def _layer(base: torch.nn.Module, edit: Edit) -> torch.nn.Module:
     try:
         import loralib
     except ImportError:
         raise InputError(
             "The peer loralib needs the package of that name, which is not installed. pip install loralib"
         ) from None
-    if step.kind == "embedding" or step.arguments.rank_stabilized:
+    module, arguments = edit.module, edit.arguments
+    if module.kind is EMBEDDING or arguments.rank_stabilized:
         raise InputError(
-            f"The peer loralib adapts linear layers with alpha / rank; {step.path} is given as {step.kind}, {step.arguments}."
+            f"The peer loralib adapts linear layers with alpha / rank; {edit.path} is given as {module.kind.name}, "
+            f"{arguments}."
         )
-    given = {"r": step.arguments.rank, "lora_alpha": step.arguments.alpha, "lora_dropout": step.arguments.dropout}
-    if step.arguments.slices:
-        width = step.out_features // 3
-        given["enable_lora"] = [any(start <= part * width < stop for start, stop in step.ranges) for part in range(3)]
+    given = {"r": arguments.rank, "lora_alpha": arguments.alpha, "lora_dropout": arguments.dropout}
+    if arguments.slices:
+        width, ranges = module.out_features // 3, arguments.ranges
+        given["enable_lora"] = [any(start <= part * width < stop for start, stop in ranges) for part in range(3)]
         kind = loralib.MergedLinear
     else:
         kind = loralib.Linear
-    layer = kind(
-        step.in_features, step.out_features, fan_in_fan_out=step.kind == "conv1d", bias=base.bias is not None, **given
-    )
+    given |= {"fan_in_fan_out": module.kind.transposed, "bias": base.bias is not None}
+    layer = kind(module.in_features, module.out_features, **given)
     layer.load_state_dict(base.state_dict(), strict=False)
     for name, parameter in layer.named_parameters():
         parameter.requires_grad = name.startswith("lora_")  # loralib leaves the bias trained

@@ -12,7 +12,7 @@ from common.backend import Batch
 from common.bench.cases import Case
 from common.errors import InputError
 from pytorch_impl import device as devices
-from pytorch_impl.models import family
+from pytorch_impl.hf_bridge.foreign import build as build_network
 
 _QKV = "PEFT adapts the whole of GPT-2's c_attn (q, k and v); ours its q and v"
 
@@ -30,7 +30,7 @@ class Transformers:
         self, case: Case, device: str, adapt: Callable[[torch.nn.Module, Case], torch.nn.Module], compiled: bool = False
     ):
         config, spec = case.config, case.spec
-        network = family(spec.family).build(spec.config, spec.task)
+        network = build_network(spec)
         missing, unexpected = network.load_state_dict(
             {name: torch.from_numpy(array) for name, array in spec.arrays.items()}, strict=False
         )

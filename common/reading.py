@@ -1,0 +1,257 @@
+"""The one way in for bytes: whatever is wrong with a file becomes an `InputError` that names the file, the place in it, and what to do.
+
+    summary = read_json(path, "the summary of a run", "Train again with --overwrite.", {"status": str, "steps": int, "test?": dict})
+
+A *shape* says what is expected:
+
+- a type or several: ``int``, ``str | None``; ``float`` takes integers too, ``int`` and ``float``
+  never take booleans;
+- ``[shape]``: a list of such items;
+- ``{"key": shape, "other?": shape}``: an object with these keys, those with a question mark being
+  optional; it may have further ones;
+- ``{...: shape}``: an object with any keys;
+- ``(None, shape)``: either of them.
+
+Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, get_args
+
+from common.errors import InputError
+
+__all__ = [
+    "DEEPEST",
+    "check_shape",
+    "parse_json",
+    "plain_problem",
+    "read_bytes",
+    "read_json",
+    "read_json_lines",
+    "read_text",
+    "safe_child",
+]
+
+DEEPEST = 100  #: levels of lists and objects within one another
+_LARGEST = 256 * 2**20  #: bytes of a file that is read as a whole, unless the caller says otherwise
+_MOST_BITS = 256  #: of an integer; a float holds 1024
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NAMES = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    type(None): "null",
+}
+
+
+def read_bytes(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> bytes:
+    """The content of ``path``.
+
+    Args:
+        what: what the file is, for messages: "the configuration of a model".
+        remedy: what the user can do about a file that is not, as sentences.
+        limit: bytes; a longer file is refused before more of it is read.
+
+    Raises:
+        InputError: it is missing, not readable, or too large.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(limit + 1)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: {what} was expected here; it cannot be read: {reason}. {remedy}") from error
+    if len(content) > limit:
+        raise InputError(f"{path}: {what} has at most {limit:,} bytes; this file is larger. {remedy}")
+    return content
+
+
+def read_text(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> str:
+    """The content of ``path``, which must be UTF-8; raises as `read_bytes`."""
+    return _decode(read_bytes(path, what, remedy, limit), f"{path}", what, remedy)
+
+
+def read_json(path: Path, what: str, remedy: str, shape: Any = object, limit: int = _LARGEST) -> Any:
+    """The JSON value in ``path``.
+
+    Raises:
+        InputError: as `read_bytes` and `parse_json`.
+    """
+    return parse_json(read_bytes(path, what, remedy, limit), f"{path}", what, remedy, shape)
+
+
+def read_json_lines(path: Path, what: str, remedy: str, shape: Any = object) -> Iterator[tuple[str, Any]]:
+    """(place, value) of every line of ``path`` that is not blank; the place is for messages. Raises as `read_json`."""
+    for number, line in enumerate(read_text(path, what, remedy).split("\n"), start=1):
+        if line.strip():
+            place = f"{path}, line {number}"
+            yield place, parse_json(line, place, what, remedy, shape)
+
+
+def parse_json(content: bytes | str, origin: str, what: str, remedy: str, shape: Any = object) -> Any:
+    """The JSON value that ``content``, of the file or place ``origin``, is.
+
+    Raises:
+        InputError: it is not JSON, has a key twice, holds NaN, an infinity, an integer beyond 256 bits or an incomplete Unicode character, is nested more
+            than `DEEPEST` levels deep, or is of another ``shape``.
+    """
+    text = content if isinstance(content, str) else _decode(content, origin, what, remedy)
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_not_json)
+    except json.JSONDecodeError as error:
+        at = f"column {error.colno}" if "\n" not in text else f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{origin}, {at}: {what} must be JSON: {error.msg}. {remedy}") from error
+    except RecursionError as error:
+        raise InputError(f"{origin}: {what} is nested more than {DEEPEST} levels deep. {remedy}") from error
+    except ValueError as error:  # of the two functions above, or an integer of thousands of digits
+        reason = "an integer is too long" if "digits" in str(error) else str(error)
+        raise InputError(f"{origin}: {what} must be JSON: {reason}. {remedy}") from error
+    problem = plain_problem(value)
+    if problem:
+        raise InputError(f"{origin}: {what} is not usable: {problem}. {remedy}")
+    check_shape(value, shape, origin, what, remedy)
+    return value
+
+
+def plain_problem(value: Any) -> str | None:
+    """What makes nested lists, dicts and scalars unusable wherever they came from, with its place; None where nothing does. Does not recurse."""
+    waiting: list[tuple[Any, str, int]] = [(value, "", 0)]
+    while waiting:
+        item, place, depth = waiting.pop()
+        where = place or "the value"
+        if isinstance(item, dict | list):
+            if depth >= DEEPEST:
+                return f"{_cut(where)} is nested more than {DEEPEST} levels deep"
+            pairs = item.items() if isinstance(item, dict) else enumerate(item)
+            for key, inner in pairs:
+                if isinstance(key, str) and _SURROGATE.search(key):
+                    return f"a key of {_cut(where)} holds an incomplete Unicode character: {ascii(key)[:80]}"
+                waiting.append(
+                    (inner, f"{place}[{key}]" if isinstance(item, list) else f"{place}.{key}".lstrip("."), depth + 1)
+                )
+        elif isinstance(item, str) and _SURROGATE.search(item):
+            return f"{_cut(where)} holds an incomplete Unicode character: {ascii(item)[:80]}"
+        elif isinstance(item, float) and not math.isfinite(item):
+            return f"{_cut(where)} must be a finite number; it is {item} or too large for one"
+        elif isinstance(item, int) and item.bit_length() > _MOST_BITS:
+            return f"{_cut(where)} must be an integer of at most {_MOST_BITS} bits; it has {item.bit_length()}"
+    return None
+
+
+def check_shape(value: Any, shape: Any, origin: str, what: str, remedy: str) -> None:
+    """Raise InputError unless ``value`` is of ``shape`` (see the module's text)."""
+    problem = _mismatch(value, shape, "")
+    if problem:
+        raise InputError(f"{origin}: {what} has another form: {problem}. {remedy}")
+
+
+def safe_child(folder: Path, name: Any, origin: str) -> Path:
+    """``folder / name`` for a ``name`` that a file (``origin``) gives: it must stay inside the folder.
+
+    Decided by the name alone: in the hub's cache the files of a model are links to elsewhere, and those were not named by the model's author.
+
+    Raises:
+        InputError: the name is not text, is empty or absolute, climbs with ``..``, or holds a backslash or a control character.
+    """
+    parts = PurePosixPath(name).parts if isinstance(name, str) else ()
+    if (
+        not parts
+        or name.startswith("/")
+        or ".." in parts
+        or re.search(r"[\x00-\x1f\x7f\\]", name)
+        or _SURROGATE.search(name)
+    ):
+        raise InputError(
+            f"{origin}: the files that it names must be relative names inside {folder}; received {ascii(name)[:120]}. "
+            "Correct the name, or get the files again from where they came."
+        )
+    return Path(folder, *parts)
+
+
+def _decode(content: bytes, origin: str, what: str, remedy: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{origin}, line {line}: {what} must be UTF-8 text; byte {error.start} is not. {remedy}"
+        ) from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {ascii(twice)[:80]} is given twice")
+    return found
+
+
+def _not_json(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def _cut(place: str) -> str:
+    return place if len(place) <= 120 else f"{place[:60]}...{place[-40:]}"
+
+
+def _mismatch(value: Any, shape: Any, place: str) -> str | None:
+    where = _cut(place) or "it"
+    if isinstance(shape, tuple):
+        problems = [_mismatch(value, one, place) for one in shape]
+        return None if None in problems else problems[-1]
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{where} must be a list; received {_shown(value)}"
+        return next(
+            filter(None, (_mismatch(item, shape[0], f"{place}[{index}]") for index, item in enumerate(value))), None
+        )
+    if isinstance(shape, dict):
+        return _mismatch_of_object(value, shape, place, where)
+    kinds = get_args(shape) if isinstance(shape, types.UnionType) else (shape,)
+    if any(_is(value, kind) for kind in kinds):
+        return None
+    wanted = " or ".join(_NAMES.get(kind, str(kind)) for kind in kinds)
+    return f"{where} must be {wanted}; received {_shown(value)}"
+
+
+def _mismatch_of_object(value: Any, shape: dict[Any, Any], place: str, where: str) -> str | None:
+    if not isinstance(value, dict):
+        return f"{where} must be an object; received {_shown(value)}"
+    for key, inner in shape.items():
+        if key is ...:
+            found = next(
+                filter(None, (_mismatch(item, inner, f"{place}.{name}".lstrip(".")) for name, item in value.items())),
+                None,
+            )
+        elif (name := key.removesuffix("?")) in value:
+            found = _mismatch(value[name], inner, f"{place}.{name}".lstrip("."))
+        else:
+            found = None if key.endswith("?") else f"{where} lacks {name!r}"
+        if found:
+            return found
+    return None
+
+
+def _is(value: Any, kind: type | None) -> bool:
+    if isinstance(value, bool) and kind in (int, float):
+        return False
+    return isinstance(value, type(None) if kind is None else (int, float) if kind is float else kind)
+
+
+def _shown(value: Any) -> str:
+    return (
+        f"{_NAMES.get(type(value), type(value).__name__)}, {ascii(value)[:60]}"
+        if not isinstance(value, dict | list)
+        else _NAMES[type(value)]
+    )

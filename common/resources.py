@@ -1,0 +1,34 @@
+"""Where the files of the packages are, in a checkout and installed alike."""
+
+from __future__ import annotations
+
+import importlib.resources
+import importlib.util
+from pathlib import Path
+
+from common.errors import InputError
+
+__all__ = ["code_folder", "configs_folder", "package_folder"]
+
+
+def package_folder(name: str) -> Path:
+    """Folder of the package ``name``. The package is not imported: importing a backend imports its framework.
+
+    Raises:
+        InputError: there is no such package.
+    """
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        raise InputError(f"The package {name} must be installed with twinlora; it is not. Install twinlora again.")
+    return Path(str(importlib.resources.files(importlib.util.module_from_spec(spec))))
+
+
+def code_folder() -> Path:
+    """Folder that holds the packages: the checkout, or site-packages."""
+    return package_folder("common").parent
+
+
+def configs_folder() -> Path:
+    """Folder of the shipped experiments: ``configs/`` of a checkout, which is installed as ``common/configs/``."""
+    installed = package_folder("common") / "configs"
+    return installed if installed.is_dir() else code_folder() / "configs"

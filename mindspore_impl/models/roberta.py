@@ -1,0 +1,54 @@
+"""Mirrors pytorch_impl.models.roberta; differs: BERT's native cells, which number positions as RoBERTa does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mindspore as ms
+from mindspore import Tensor, nn, ops
+
+from mindspore_impl import functional as F
+from mindspore_impl.models import bert
+from mindspore_impl.models.bert import unsupported  # noqa: F401  part of a backbone's module
+
+__all__ = ["backbone", "first_states", "hidden_states", "states"]
+
+
+class Roberta(bert.Bert):
+    """Embeddings and encoder layers."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        super().__init__(config, "roberta")
+        self.padding = self.position.padding = config["pad_token_id"]
+
+    def located(self, input_ids):
+        """Rows of the position table: the one of ``padding`` for padding ids, and those after it for the others."""
+        real = (input_ids != self.padding).astype(ms.int32)
+        positions = F.cumsum(real, 1).astype(ms.int32) * real + self.padding
+        return self.position(F.reshape(positions, (-1,)))
+
+
+def backbone(config: Mapping[str, Any]) -> nn.Cell:
+    """The encoder, its parameters zero, to be filled by the caller."""
+    return Roberta(config)
+
+
+def _of_one_type(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    ids = batch["input_ids"]
+    return {"input_ids": ids, "attention_mask": batch["attention_mask"], "token_type_ids": ops.zeros_like(ids)}
+
+
+def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
+    """The last layer's output, ``(batch * seq, hidden)``."""
+    return bert.states(model, _of_one_type(batch))
+
+
+def first_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
+    """The first position's output, ``(batch, hidden)``."""
+    return bert.first_states(model, _of_one_type(batch))
+
+
+def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
+    """The embeddings and every layer's output, each ``(batch * seq, hidden)``."""
+    return bert.hidden_states(model, _of_one_type(batch))

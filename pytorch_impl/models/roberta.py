@@ -1,0 +1,39 @@
+"""RoBERTa's encoder: `transformers`' own network, which numbers positions by the ids that are no padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import RobertaConfig, RobertaModel
+
+from pytorch_impl.hf_bridge.encoders import first_position, layer_states, pretrained_config
+
+__all__ = ["backbone", "first_states", "hidden_states", "states"]
+
+
+def backbone(config: Mapping[str, Any]) -> nn.Module:
+    """The encoder without pooler, with untouched start values, to be filled by the caller."""
+    return RobertaModel(pretrained_config(RobertaConfig, config), add_pooling_layer=False)
+
+
+def _inputs(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: batch[name] for name in ("input_ids", "attention_mask")}
+
+
+def states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The last layer's output, ``(batch, seq, hidden)``."""
+    return model(**_inputs(batch)).last_hidden_state
+
+
+def first_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The first position's output, ``(batch, hidden)``: the last layer computes its queries and all that follows for
+    that position alone."""
+    return first_position(model, model.embeddings(input_ids=batch["input_ids"]), batch["attention_mask"])
+
+
+def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
+    return layer_states(model, _inputs(batch))

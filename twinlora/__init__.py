@@ -1,0 +1,31 @@
+"""Fine-tune and study language models in PyTorch and MindSpore, and prove that both agree.
+
+The code is in the packages `common`, `pytorch_impl` and `mindspore_impl` beside this one. Another package of such a
+name that comes first on ``sys.path`` is refused here, since every import would fail in its own way.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["__version__"]
+
+
+def _check(name: str) -> None:
+    """Raise ImportError where ``import NAME`` would find another package than the one beside this."""
+    expected = Path(__file__).resolve().parent.parent / name
+    spec = find_spec(name)
+    found = [Path(place).resolve() for place in (spec.submodule_search_locations or [spec.origin])] if spec else []
+    if found != [expected]:
+        where = ", ".join(map(str, found)) or "no package"
+        raise ImportError(
+            f"twinlora needs its own package {name!r}, in {expected}; `import {name}` finds {where}, which comes first "
+            "on sys.path. Rename it, or start Python in another folder or without it in PYTHONPATH."
+        )
+
+
+for _name in ("common", "pytorch_impl", "mindspore_impl"):
+    _check(_name)
+
+from common import __version__  # noqa: E402  (the check comes first)
