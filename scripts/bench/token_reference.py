@@ -12,26 +12,24 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import statistics
-import sys
 import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 import numpy as np
 import torch
+from peft_reference import steps, tensors
 
 from common.config import ExperimentConfig, load_config, to_plain, to_yaml
 from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dataset, load_tokenizer, resolve_folder
 from common.errors import run_script
 from common.files import write_atomic, write_json
 from common.metrics import better
+from common.models import FAMILIES
 from common.spans import has_spans
 from common.tasks import configured
 from common.training.system import hardware, peak_memory, versions
-from scripts.bench.peft_reference import steps, tensors
 
 
 def build(config: ExperimentConfig, labels: tuple[str, ...]) -> torch.nn.Module:
@@ -89,8 +87,6 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
     data = load_dataset(config.data, task)
     tokenizer = load_tokenizer(config.model.tokenizer or config.model.source)
     model = build(config, data.label_names)
-    from common.models import FAMILIES
-
     schema = task.schema(FAMILIES.get(model.config.model_type))
     encoded = {split: encode(data, split, tokenizer, config.data, task, schema) for split in data.splits}
     plan = BatchPlan(
