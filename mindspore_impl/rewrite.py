@@ -16,7 +16,7 @@ from common.methods.merge import refuse_unmergeable
 from common.methods.plan import Plan
 from common.strict import check_arrays
 from mindspore_impl.layers.dropout import DropoutKey
-from mindspore_impl.layers.modules import Embedding, assign
+from mindspore_impl.layers.modules import assign
 from mindspore_impl.layers.wrapper import Wrapper
 
 __all__ = [
@@ -79,8 +79,8 @@ def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> Non
     for name, parameter in parameters(model).items():
         parameter.requires_grad = name in trained
     for _, cell in model.cells_and_names():
-        if isinstance(cell, Embedding):
-            cell.trained = cell.weight.requires_grad
+        if hasattr(cell, "trained"):  # graphs cannot ask a parameter
+            cell.trained = any(parameter.requires_grad for parameter in cell.get_parameters())
 
 
 def adapters(model: nn.Cell) -> dict[str, Wrapper]:

@@ -98,6 +98,8 @@ def _assemble(
         loaded = canonical_names(
             read_checkpoint(folder), shapes, backbone.prefix, new, absent, (*tied, *family.OPTIONAL)
         )
+        lacking = {module.path for module in head if not module.shapes().keys() <= loaded.keys()}
+        new = tuple(module.path for module in head if module.path in {*new, *(lacking & set(layout.base))})
     fresh = _initialised(family, modules, complete, seed, loaded)
     return ModelSpec(
         family=family.name,

@@ -69,6 +69,9 @@ class _Foreign:
     def output_weight(self) -> None:
         """Its head is not known to be one matrix product."""
 
+    def last_product(self) -> None:
+        """Which layer is its output is not known."""
+
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """Whatever the network calls its hidden states, each ``(batch, seq, hidden)``."""
         return list(self(**_given(inputs), output_hidden_states=True).hidden_states)
