@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import nn
 
+from common.backend import FAST_PATHS
 from common.methods.plan import Plan
 from common.models.specs import ModelSpec
 from pytorch_impl.hf_bridge.foreign import modules_of
@@ -26,7 +27,7 @@ def adapt(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> Non
     model.shared = frozenset(module.tied_to for module in modules_of(model) if module.tied_to)
     rewrite(model, plan, values)
     for layer in adapters(model).values():
-        layer.plain = ("lora",)
+        layer.plain = tuple(FAST_PATHS)
         for name, child in list(layer.named_children()):
             if isinstance(child, Dropout):
                 setattr(layer, name, nn.Dropout(child.p))
