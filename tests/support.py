@@ -18,7 +18,7 @@ from common.models import ModelSpec, load_model_spec
 from common.random import normal
 
 #: seconds after which a process in a test counts as hanging: a guard that nothing that works comes near, on a busy machine either
-HANGS = 600
+HANGS = 1200
 VOCABULARY, POSITIONS = 60, 32
 TINY = {
     "bert": {
