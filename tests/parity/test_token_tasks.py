@@ -22,10 +22,13 @@ pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
 TOKENS, MASKED = "token-classification", "masked-language-modeling"
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 SIZES |= {"max_position_embeddings": 32, "initializer_range": 0.3, "vocab_size": 60}
+ROBERTA = {**SIZES, "max_position_embeddings": 34, "type_vocab_size": 1, "pad_token_id": 1}
 GPT2 = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32, "initializer_range": 0.3, "vocab_size": 60}
 NETWORKS = {
     (MASKED, "bert"): (SIZES, "BertForMaskedLM", ("*.query", "*.output.dense")),
     (TOKENS, "bert"): (SIZES, "BertForTokenClassification", ("*.query",)),
+    (MASKED, "roberta"): (ROBERTA, "RobertaForMaskedLM", ("*.query", "*.output.dense")),
+    (TOKENS, "roberta"): (ROBERTA, "RobertaForTokenClassification", ("*.query",)),
     (TOKENS, "gpt2"): (GPT2, "GPT2ForTokenClassification", ("*.attn.c_attn[q,v]",)),
 }
 CASES = [pytest.param(*key, id="-".join(key)) for key in NETWORKS]
@@ -39,8 +42,9 @@ def checkpoint(tmp_path):
         sizes, name, _ = NETWORKS[task, family]
         torch.manual_seed(0)
         dropouts = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
-        dropouts = dropouts if family == "bert" else dict.fromkeys(("embd_pdrop", "attn_pdrop", "resid_pdrop"), 0.0)
-        config = transformers.AutoConfig.for_model(family, num_labels=3, pad_token_id=0, **sizes, **dropouts)
+        dropouts = dict.fromkeys(("embd_pdrop", "attn_pdrop", "resid_pdrop"), 0.0) if family == "gpt2" else dropouts
+        given = {"num_labels": 3, "pad_token_id": 0, **sizes, **dropouts}
+        config = transformers.AutoConfig.for_model(family, **given)
         network = getattr(transformers, name)(config).eval()
         for parameter in network.parameters():
             parameter.data += 0.1 * torch.randn_like(parameter)
@@ -52,13 +56,15 @@ def checkpoint(tmp_path):
 
 def spec_of(folder, task, vocabulary=60):
     config = ModelConfig(str(folder), task, None, 0.0, {})
-    return load_model_spec(config, TASKS.get(task).example_labels(), vocabulary, 0, 0)
+    return load_model_spec(config, TASKS.get(task).example_labels(), vocabulary, None, 0)
 
 
 def padded(spec):
     """Rows of several lengths, padding, and rows that only fill the batch."""
     batch = example_batch(spec, [9, 5, 7, 1], "tests|token tasks", 12)
-    filled = {name: np.concatenate([array, np.zeros_like(array[:2])]) for name, array in batch.items()}
+    filled = {name: np.concatenate([array, array[:1], array[:1]]) for name, array in batch.items()}
+    filled["input_ids"][4:] = spec.config["pad_token_id"]
+    filled["attention_mask"][4:] = 0
     filled["attention_mask"][4:, 0] = 1
     filled["labels"][4:] = IGNORE
     return batch, filled
