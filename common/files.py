@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,9 +17,19 @@ from common import checksums
 from common.errors import InputError
 from common.reading import parse_json
 from common.terminal import notice
-from common.writing import write_atomic, write_json, write_parts
+from common.writing import sync_directory, write_atomic, write_json, write_parts
 
-__all__ = ["ANY", "BUFFERS", "load_arrays", "refuse_quantised", "save_arrays", "write_atomic", "write_json"]
+__all__ = [
+    "ANY",
+    "BUFFERS",
+    "load_arrays",
+    "new_folder",
+    "refuse_existing",
+    "refuse_quantised",
+    "save_arrays",
+    "write_atomic",
+    "write_json",
+]
 
 FLOATING = ("F64", "F32", "F16", "BF16")
 OTHERS = ("BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64")  #: what NumPy has besides
@@ -46,6 +59,33 @@ def refuse_quantised(config: Mapping[str, Any], origin: str) -> None:
             f"{origin}: Weights must be floating-point numbers ({', '.join(FLOATING)}); this model is quantised "
             f"({str(way or 'unknown method')[:40]}). {_ORIGINAL}"
         )
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise InputError unless ``path`` is free or an empty folder."""
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"A new or empty folder is needed; {path} is there already. Choose another one, or remove it.")
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled, which appears at ``path`` when the block ends; not at all where it raises.
+
+    Raises:
+        InputError: something is there already.
+    """
+    path = Path(path)
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:

@@ -13,7 +13,15 @@ import numpy as np
 
 from common.errors import InputError, RunError
 
-__all__ = ["CLASSIFICATION", "LANGUAGE", "better", "classification_metrics", "language_metrics"]
+__all__ = [
+    "CLASSIFICATION",
+    "LANGUAGE",
+    "better",
+    "classification_metrics",
+    "language_metrics",
+    "mean_loss",
+    "tag_metrics",
+]
 
 #: name to whether higher is better
 LANGUAGE = {"loss": False, "perplexity": False}
@@ -81,6 +89,35 @@ def language_metrics(loss_sum: float, count: int) -> dict[str, float]:
             f"The mean loss must be finite and its exponential too; it is {loss}. Lower the learning rate or use fp32."
         )
     return {"loss": loss, "perplexity": math.exp(loss)}
+
+
+def mean_loss(loss_sum: float, count: int) -> float:
+    """Loss over ``count`` targets.
+
+    Raises:
+        RunError: it is not finite.
+        InputError: there is no target.
+    """
+    if count < 1:
+        raise InputError(f"A loss needs at least one target; received {count}.")
+    loss = float(loss_sum) / count
+    if not math.isfinite(loss):
+        raise RunError(f"The mean loss must be finite; it is {loss}. Lower the learning rate or use fp32.")
+    return loss
+
+
+def tag_metrics(predicted: np.ndarray, truth: np.ndarray, classes: int) -> dict[str, float]:
+    """Accuracy, and F1 as a mean over the classes that occur among the tags or the predictions.
+
+    Args:
+        predicted: (words,) class indices; -1 where there is no prediction, which is wrong and in no class.
+        truth: (words,) class indices.
+    """
+    seen = predicted >= 0
+    hits = np.bincount(truth[predicted == truth], minlength=classes).astype(np.float64)
+    occurrences = np.bincount(truth, minlength=classes) + np.bincount(predicted[seen], minlength=classes)
+    f1 = _ratio(2 * hits, occurrences.astype(np.float64))[occurrences > 0]
+    return {"accuracy": float(hits.sum() / len(truth)), "f1_macro": float(f1.mean())}
 
 
 def better(new: float, old: float | None, higher: bool) -> bool:

@@ -9,6 +9,7 @@ such patterns use; refusing nested quantifiers would refuse harmless ones and mi
 from __future__ import annotations
 
 import functools
+import re
 
 import regex
 
@@ -30,7 +31,7 @@ def match_suffix_pattern(pattern: str, path: str, origin: str = "adapter_config.
         return _compiled(pattern).match(path, timeout=_SECONDS) is not None
     except TimeoutError:
         problem = f"takes longer than {_SECONDS:g} s to be compared with {path!r}"
-    except (regex.error, RecursionError, OverflowError, ValueError, MemoryError) as error:
+    except (regex.error, re.error, RecursionError, OverflowError, ValueError, MemoryError) as error:
         problem = f"is none: {error or type(error).__name__}"
     raise InputError(
         f"{origin}: patterns must be regular expressions for names of modules; {ascii(pattern)[:120]} {problem}. "
@@ -42,4 +43,5 @@ def match_suffix_pattern(pattern: str, path: str, origin: str = "adapter_config.
 def _compiled(pattern: str) -> regex.Pattern[str]:
     if not isinstance(pattern, str) or len(pattern) > _LONGEST:
         raise ValueError(f"patterns are text of at most {_LONGEST:,} characters")
+    re.compile(rf"(.*\.)?({pattern})$")  # what Python refuses PEFT refuses, though regex may take it
     return regex.compile(rf"(.*\.)?({pattern})$", regex.V0)

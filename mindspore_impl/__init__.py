@@ -22,7 +22,7 @@ if not list(Path("/dev").glob("davinci[0-9]*")):
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GLOG_v", "3")  # errors only: its warnings concern MindSpore itself
 
-from mindspore_impl import device, distributed
+from mindspore_impl import adapting, device, distributed
 from mindspore_impl.capabilities import capabilities, model_problems
 from mindspore_impl.engine import Engine
 from mindspore_impl.network import build_model
@@ -30,6 +30,7 @@ from mindspore_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
 __all__ = [
     "Engine",
+    "adapting",
     "build_model",
     "capabilities",
     "device",

@@ -7,6 +7,7 @@ import copy
 import ctypes
 import importlib
 import itertools
+import math
 import pkgutil
 import sys
 import tempfile
@@ -29,8 +30,9 @@ from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
 from mindspore_impl import shims
 from mindspore_impl.mapping_objects import build, optimize, state
+from mindspore_impl.shims.nn.base import training
 
-__all__ = ["bound", "expression", "record", "resolve", "run"]
+__all__ = ["bound", "expression", "named", "prepare", "record", "resolve", "run"]
 
 _vjp = ops.GradOperation(get_all=True, sens_param=True)
 _numbers = itertools.count()
@@ -54,6 +56,13 @@ def bound(rows: Mapping[str, Name]) -> dict[str, Any]:
     """What a namespace offers under the names of ``rows``: see `common.api_mapping.binding.bind`."""
     place = ms.get_context("device_target"), ms.__version__
     return bind(rows, lock.load(*place), resolve, partial(refusing, constant=ops.constexpr), place)
+
+
+def named(row: Row) -> Callable[..., Any] | None:
+    """What the namespaces bind a row to on this device: a function, or the class of a module or an optimizer."""
+    entry = lock.load(ms.get_context("device_target"), ms.__version__).get(row.name, {})
+    target = entry.get("target") or row.shim
+    return training(resolve(target)) if target else None
 
 
 def expression(text: str) -> Callable[..., Any]:
@@ -84,65 +93,136 @@ def run(
     case: Case,
     arrays: Sequence[np.ndarray],
     double: bool = False,
-    graph: bool = False,
+    mode: str = "pynative",
 ) -> Result:
-    """Call ``function`` with the case's arguments, the tensors taken from ``arrays``."""
-    with _subnormals():
-        return _run(function, row, case, arrays, double, graph)
+    """Call ``function`` once with the case's arguments, the tensors taken from ``arrays``: see `prepare`."""
+    return prepare(function, row, case, double, mode)(arrays, 0)
 
 
-def _run(
-    function: Callable[..., Any], row: Row, case: Case, arrays: Sequence[np.ndarray], double: bool, graph: bool
-) -> Result:
-    ms.set_seed(0)
-    if row.kind == "optimizer":
-        return optimize(function, row, case, double, graph)
-    parameters, buffers, described = [], [], ""
-    if row.kind == "module":
-        function = build(function, row, case, double)
-        parameters, buffers, described = state(function)
-    specs = list(arrays_of(case))
-    tensors = [_tensor(array, spec.transposed) for array, spec in zip(arrays, specs, strict=True)]
-    call = _compiled(function, case, len(specs)) if graph else _interpreted(function, case)
-    found = call(*tensors)
-    if row.in_place:
-        found = (found, tensors[0])
-    leaves, layout = arrangement(found, Tensor)
-    outputs, layout = tuple(_plain(leaf) for leaf in (*leaves, *buffers)), layout + described
-    parameters = parameters if case.gradient else []
-    positions = [i for i, spec in enumerate(specs) if case.gradient and spec.differentiable]
-    if not positions and not parameters:
-        return Result(outputs, layout)
-    active = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.dtype in (ms.float32, ms.float64)]
-    if not active:
-        return Result(
-            outputs,
-            layout,
-            tuple(np.zeros_like(arrays[i]) for i in positions) + tuple(np.zeros_like(_plain(p)) for p in parameters),
-        )
+def prepare(
+    function: Callable[..., Any], row: Row, case: Case, double: bool = False, mode: str = "pynative"
+) -> Callable[[Sequence[np.ndarray], int], Result]:
+    """What makes the case's calls one after the other: a module is built once and a graph compiled once."""
+    prepared = None if row.kind == "optimizer" else _Calls(function, row, case, double, mode)
 
-    def differentiable(*inputs):
-        given = list(tensors)
-        for i, tensor in zip(positions, inputs, strict=True):
-            given[i] = tensor
-        chosen = [arrangement(call(*given), Tensor)[0][i] for i in active]
-        return tuple(chosen) if len(chosen) > 1 else chosen[0]
+    def call_once(arrays: Sequence[np.ndarray], call: int) -> Result:
+        with _subnormals():
+            ms.set_seed(0)
+            return prepared(arrays, call) if prepared else optimize(function, row, case, double, mode)
 
-    sent = [
-        Tensor(array.astype(outputs[i].dtype))
-        for array, i in zip(cotangents(row, case, [outputs[i].shape for i in active]), active, strict=True)
-    ]
-    given = [tensors[i] for i in positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
-    if not parameters:
-        return Result(outputs, layout, tuple(_plain(product) for product in _vjp(differentiable)(*given)))
-    found = ops.GradOperation(get_all=bool(positions), get_by_list=True, sens_param=True)(
-        differentiable, ms.ParameterTuple(parameters)
-    )(*given)
-    return Result(
-        outputs,
-        layout,
-        tuple(_plain(product) for products in (found if positions else [found]) for product in products),
-    )
+    return call_once
+
+
+class _Calls:
+    """The calls of a case: outputs and the gradients of inputs and parameters."""
+
+    def __init__(self, function: Callable[..., Any], row: Row, case: Case, double: bool, mode: str):
+        self.row, self.case, self.specs = row, case, list(arrays_of(case))
+        self.parameters, self.buffers, self.described = [], [], ""
+        if row.kind == "module":
+            function, started = build(function, row, case, double)
+            self.parameters, self.buffers, self.described = state(function)
+            self.described += started
+        self.trained = self.parameters if case.gradient else []
+        self.positions = [i for i, spec in enumerate(self.specs) if case.gradient and spec.differentiable]
+        self.interpreted = _interpreted(function, case)
+        whole = mode == "gradient" and bool(self.positions or self.trained)
+        self.call = self.interpreted if mode == "pynative" or whole else _compiled(function, case, len(self.specs))
+        self.function, self.whole, self.compiled = function, whole, None
+
+    def __call__(self, arrays: Sequence[np.ndarray], call: int) -> Result:
+        tensors = [_tensor(array, spec.transposed) for array, spec in zip(arrays, self.specs, strict=True)]
+        if not self.whole:
+            return self._apart(tensors, arrays, call)
+        if self.compiled is None:
+            with self._restored():
+                leaves, _ = arrangement(found := self.interpreted(*tensors), Tensor)
+            if not (active := _active(leaves)):
+                self.whole, self.call = False, _compiled(self.function, self.case, len(self.specs))
+                return self._apart(tensors, arrays, call)
+            self.shapes = [tuple(leaves[i].shape) for i in active]
+            self.dtypes = [leaves[i].dtype for i in active]
+            self.compiled = self._compile_whole([path for i, path in enumerate(_paths(found, "")) if i in active])
+        return self._together(tensors, call)
+
+    def _apart(self, tensors: list[Tensor], arrays: Sequence[np.ndarray], call: int) -> Result:
+        """The call, and then its gradient, taken in PyNative."""
+        found = self.call(*tensors)
+        if self.row.in_place:
+            found = (found, tensors[0])
+        leaves, layout = arrangement(found, Tensor)
+        outputs, layout = self._outputs(leaves), layout + self.described
+        if not self.positions and not self.trained:
+            return Result(outputs, layout)
+        if not (active := _active(leaves)):
+            without = [arrays[i] for i in self.positions] + [_plain(p) for p in self.trained]
+            return Result(outputs, layout, tuple(map(np.zeros_like, without)))
+
+        def differentiable(*inputs):
+            given = list(tensors)
+            for i, tensor in zip(self.positions, inputs, strict=True):
+                given[i] = tensor
+            chosen = [arrangement(self.call(*given), Tensor)[0][i] for i in active]
+            return tuple(chosen) if len(chosen) > 1 else chosen[0]
+
+        shapes = [outputs[i].shape for i in active]
+        sent = [
+            Tensor(array.astype(outputs[i].dtype))
+            for array, i in zip(cotangents(self.row, self.case, shapes, call), active, strict=True)
+        ]
+        given = [tensors[i] for i in self.positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
+        with self._restored():
+            return Result(outputs, layout, self._products(differentiable, given))
+
+    def _products(self, differentiable: Callable[..., Any], given: list[Any]) -> tuple[np.ndarray, ...]:
+        if not self.trained:
+            return tuple(_plain(product) for product in _vjp(differentiable)(*given))
+        operation = ops.GradOperation(get_all=bool(self.positions), get_by_list=True, sens_param=True)
+        found = operation(differentiable, ms.ParameterTuple(self.trained))(*given)
+        return tuple(_plain(product) for products in (found if self.positions else [found]) for product in products)
+
+    def _compile_whole(self, paths: list[str]) -> Callable[..., Any]:
+        """The call and the gradient of its outputs' products with the cotangents, as users compile a training step."""
+        sent = [f"c{i}" for i in range(len(paths))]
+        total = " + ".join(f"(found{path} * {name}).sum()" for path, name in zip(paths, sent, strict=True))
+        loss = _written(self.function, self.case, len(self.specs), sent, f"({total}), found")
+        weights = ms.ParameterTuple(self.trained) if self.trained else None
+        return ms.jit(ms.value_and_grad(loss, tuple(self.positions) or None, weights, has_aux=True))
+
+    def _together(self, tensors: list[Tensor], call: int) -> Result:
+        drawn = cotangents(self.row, self.case, self.shapes, call)
+        sent = [Tensor(array).astype(dtype) for array, dtype in zip(drawn, self.dtypes, strict=True)]
+        (_, found), products = self.compiled(*tensors, *sent)
+        leaves, layout = arrangement(found, Tensor)
+        groups = products if self.positions and self.trained else [products]
+        flat = [product for group in groups for product in (group if isinstance(group, tuple | list) else [group])]
+        gradients = tuple(map(_plain, flat))
+        return Result(self._outputs(leaves), layout + self.described, gradients)
+
+    def _outputs(self, leaves: list[Any]) -> tuple[Any, ...]:
+        return tuple(_plain(leaf) for leaf in (*leaves, *self.buffers))
+
+    @contextmanager
+    def _restored(self) -> Iterator[None]:
+        """Statistics are gathered once a call, in whichever way its parts are run."""
+        kept = [buffer.asnumpy().copy() for buffer in self.buffers]
+        try:
+            yield
+        finally:
+            for buffer, value in zip(self.buffers, kept, strict=True):
+                buffer.copy_(Tensor(value))
+
+
+def _active(leaves: list[Any]) -> list[int]:
+    """Which outputs have a gradient."""
+    return [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.dtype in (ms.float32, ms.float64)]
+
+
+def _paths(found: Any, path: str) -> list[str]:
+    """How each leaf of `arrangement` is reached, for example ``[1][0]``."""
+    if isinstance(found, list | tuple) and arrangement(found, Tensor)[1].startswith("("):
+        return [leaf for i, item in enumerate(found) for leaf in _paths(item, f"{path}[{i}]")]
+    return [path]
 
 
 @cache
@@ -165,7 +245,14 @@ def _interpreted(function: Callable[..., Any], case: Case) -> Callable[..., Any]
 
 
 def _compiled(function: Callable[..., Any], case: Case, count: int) -> Callable[..., Any]:
-    """The call under ``ms.jit``. Graph mode compiles source text, so the call is written as a function of its tensors."""
+    """The call under ``ms.jit``."""
+    return ms.jit(_written(function, case, count))
+
+
+def _written(
+    function: Callable[..., Any], case: Case, count: int, further: Sequence[str] = (), result: str = "found"
+) -> Callable[..., Any]:
+    """The call as a function of its tensors and ``further`` inputs. Graph mode compiles source text, so it is written out."""
     names = iter([f"x{i}" for i in range(count)])
 
     def text(value: Any) -> str:
@@ -176,24 +263,25 @@ def _compiled(function: Callable[..., Any], case: Case, count: int) -> Callable[
             return f"[{inner}]" if isinstance(value, list) else f"({inner})"
         if isinstance(value, DType):
             return f"ms.{_dtype(value.name)}"
-        return f"float('{value}')" if isinstance(value, float) and abs(value) == float("inf") else repr(value)
+        return f"float('{value}')" if isinstance(value, float) and not math.isfinite(value) else repr(value)
 
     given = [text(value) for value in case.arguments] + [
         f"{name}={text(value)}" for name, value in case.keywords.items()
     ]
-    inputs = ", ".join(f"x{i}" for i in range(count))
+    inputs = ", ".join([*(f"x{i}" for i in range(count)), *further])
     called, name = "function", getattr(function, "__name__", "")
     if case.arguments and isinstance(case.arguments[0], Array) and getattr(Tensor, name, None) is function:
         called, given = (
             f"{given[0]}.{name}",
             given[1:],
         )  # graphs take Tensor.view(x) for another function, which reads strided tensors as they lie in memory
-    source = f"def enclose(function, ms):\n    def call({inputs}):\n        return {called}({', '.join(given)})\n\n    return call\n"
+    body = f"        found = {called}({', '.join(given)})\n        return {result}\n"
+    source = f"def enclose(function, ms):\n    def call({inputs}):\n{body}\n    return call\n"
     file = Path(_folder()) / f"case{next(_numbers)}.py"
     file.write_text(source, encoding="utf-8")
     space: dict[str, Any] = {"__name__": __name__}
     exec(compile(source, str(file), "exec"), space)
-    return ms.jit(space["enclose"](function, ms))
+    return space["enclose"](function, ms)
 
 
 @cache

@@ -86,13 +86,24 @@ class Network(nn.Cell):
 
     def head(self, x):
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
+        x = self.features(x)
+        y = F.linear(x, self.tied.weight) if self.output is None else self.output(x)
+        return y if self.added is None else y + self.added.bias
+
+    def features(self, x):
+        """``(..., hidden)`` to the same: what the head's output layer gets."""
         if self.dense is not None:
             x = _activate(self.activation, self.dense(self.dense_dropout(x)), "fused" in self.plain)
         if self.norm is not None:
             x = self.norm(x)
-        x = self.head_dropout(x)
-        y = F.linear(x, self.tied.weight) if self.output is None else self.output(x)
-        return y if self.added is None else y + self.added.bias
+        return self.head_dropout(x)
+
+    def last_product(self):
+        """Weight ``(outputs, hidden)`` and bias ``(outputs,)`` or None of a head that is tied to an embedding, and
+        whether either is trained."""
+        if self.added is None:
+            return self.tied.weight, None, self.tied.trained
+        return self.tied.weight, self.added.bias, self.tied.trained or self.added.trained
 
     def output_weight(self):
         """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""
@@ -125,6 +136,7 @@ class _Bias(nn.Cell):
         super().__init__(auto_prefix=False)
         self.path = path
         self.bias: Parameter = parameter(f"{path}.bias", width)
+        self.trained = False  # as of an embedding
 
 
 def _add_head(network: Network, spec: ModelSpec) -> None:

@@ -16,7 +16,7 @@ from common.methods.merge import refuse_unmergeable
 from common.methods.plan import Plan
 from common.strict import check_arrays
 from mindspore_impl.layers.dropout import DropoutKey
-from mindspore_impl.layers.modules import Embedding, assign
+from mindspore_impl.layers.modules import assign
 from mindspore_impl.layers.wrapper import Wrapper
 
 __all__ = [
@@ -52,6 +52,8 @@ def carry_out(model: nn.Cell, edits: Iterable[Edit], values: Mapping[str, np.nda
         parent, name = places[edit.path]
         layer = layer_of(edit)(getattr(parent, name), edit, values)
         setattr(parent, name, layer)
+        if isinstance(parent, nn.SequentialCell):
+            parent.cell_list = tuple(parent.name_cells().values())  # what it calls, which setting an attribute leaves
         built.append(layer)
     return built
 
@@ -77,8 +79,8 @@ def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> Non
     for name, parameter in parameters(model).items():
         parameter.requires_grad = name in trained
     for _, cell in model.cells_and_names():
-        if isinstance(cell, Embedding):
-            cell.trained = cell.weight.requires_grad
+        if hasattr(cell, "trained"):  # graphs cannot ask a parameter
+            cell.trained = any(parameter.requires_grad for parameter in cell.get_parameters())
 
 
 def adapters(model: nn.Cell) -> dict[str, Wrapper]:
@@ -119,12 +121,13 @@ def merge(model: nn.Cell) -> dict[str, float]:
     """Merge every adapter; returns the relative rounding error by module path.
 
     Raises:
-        InputError: a layer is merged already, has no merged form, or shares its weight with the head; nothing was
-            merged.
+        InputError: a layer is merged already, has no merged form, wraps a layer without a single weight, or shares
+            its weight with the head; nothing was merged.
     """
     layers = adapters(model)
     mergeable = {layer.edit.layer: layer.delta(layer.edit, layer.arrays()) is not None for layer in layers.values()}
-    refuse_unmergeable((layer.edit for layer in layers.values()), model.shared, mergeable)
+    edits = (layer.edit for layer in layers.values())
+    refuse_unmergeable(edits, model.shared, mergeable, in_memory=True)
     return {path: layer.merge() for path, layer in layers.items()}
 
 

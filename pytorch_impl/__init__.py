@@ -1,7 +1,7 @@
 """The PyTorch backend: what computes. Everything that decides is in `common`; the counterpart of every module here is in
 `mindspore_impl`."""
 
-from pytorch_impl import device, distributed
+from pytorch_impl import adapting, device, distributed
 from pytorch_impl.capabilities import capabilities, model_problems
 from pytorch_impl.engine import Engine
 from pytorch_impl.network import build_model
@@ -9,6 +9,7 @@ from pytorch_impl.rewrite import merge, rewrite, set_enabled, unmerge
 
 __all__ = [
     "Engine",
+    "adapting",
     "build_model",
     "capabilities",
     "device",

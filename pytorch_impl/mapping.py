@@ -19,7 +19,7 @@ from common.api_mapping.row import Case, Row, arrays_of, cotangents, fill
 from common.api_mapping.tolerance import Result, arrangement, frozen
 from pytorch_impl.mapping_objects import build, optimize, state
 
-__all__ = ["bound", "expression", "record", "resolve", "run"]
+__all__ = ["bound", "expression", "named", "prepare", "record", "resolve", "run"]
 
 
 def resolve(target: str) -> Callable[..., Any]:
@@ -47,6 +47,11 @@ def bound(rows: Mapping[str, Name]) -> dict[str, Any]:
     return found
 
 
+def named(row: Row) -> Callable[..., Any] | None:
+    """What the namespaces bind a row to: torch's own function, or the class of a module or an optimizer."""
+    return resolve(row.name)
+
+
 def expression(text: str) -> Callable[..., Any]:
     """The function that a lambda's text describes, written with this framework's own names."""
     return eval(text, {"torch": torch, "np": np})
@@ -65,25 +70,49 @@ def run(
     case: Case,
     arrays: Sequence[np.ndarray],
     double: bool = False,
-    graph: bool = False,
+    mode: str = "pynative",
 ) -> Result:
-    """Call ``function`` with the case's arguments, the tensors taken from ``arrays``.
+    """Call ``function`` once with the case's arguments, the tensors taken from ``arrays``: see `prepare`."""
+    return prepare(function, row, case, double, mode)(arrays, 0)
+
+
+def prepare(
+    function: Callable[..., Any], row: Row, case: Case, double: bool = False, mode: str = "pynative"
+) -> Callable[[Sequence[np.ndarray], int], Result]:
+    """What makes the case's calls one after the other: a module is built once and a graph compiled once.
 
     Args:
         double: compute in float64, for reference.
-        graph: compile the call; MindSpore only.
+        mode: ``pynative``, ``graph`` (the call is compiled) or ``gradient`` (the call and its gradient are compiled
+            as one graph); MindSpore only.
 
     Returns:
-        Outputs, and the vector-Jacobian products of fixed random cotangents with respect to every differentiable input. A module has more of both, and
-        an optimizer other outputs: see `common.api_mapping.modules`.
+        A function of the arrays and the number of the call. It returns the outputs and the vector-Jacobian products of
+        fixed random cotangents with respect to every differentiable input. A module has more of both, and an optimizer
+        other outputs: see `common.api_mapping.modules`.
     """
-    torch.manual_seed(0)
     if row.kind == "optimizer":
-        return optimize(function, row, case, double, graph)
+        return lambda arrays, call: optimize(function, row, case, double, mode)
+    module, started = build(function, row, case, double) if row.kind == "module" else (None, "")
+    return lambda arrays, call: _call(function, module, started, row, case, arrays, call, double)
+
+
+def _call(
+    function: Callable[..., Any],
+    module: Any,
+    started: str,
+    row: Row,
+    case: Case,
+    arrays: Sequence[np.ndarray],
+    call: int,
+    double: bool,
+) -> Result:
+    torch.manual_seed(0)
     parameters, buffers, described = [], [], ""
-    if row.kind == "module":
-        function = build(function, row, case, double)
-        parameters, buffers, described = state(function)
+    if module is not None:
+        function = module
+        parameters, buffers, described = state(module)
+        described += started
     specs = list(arrays_of(case))
     tensors = [_tensor(array, spec.transposed, double) for array, spec in zip(arrays, specs, strict=True)]
     wanted = [
@@ -107,7 +136,7 @@ def run(
     ]
     sent = [
         torch.from_numpy(array).to(leaf.dtype)
-        for array, leaf in zip(cotangents(row, case, [tuple(a.shape) for a in active]), active, strict=True)
+        for array, leaf in zip(cotangents(row, case, [tuple(a.shape) for a in active], call), active, strict=True)
     ]
     products = torch.autograd.grad(active, wanted, sent, allow_unused=True) if active else [None] * len(wanted)
     return Result(
@@ -118,7 +147,7 @@ def run(
 
 
 def _tensor(array: np.ndarray, transposed: bool, double: bool) -> torch.Tensor:
-    array = array.astype(np.float64) if double and array.dtype == np.float32 else array
+    array = array.astype(np.float64) if double and array.dtype in (np.float16, np.float32) else array
     if transposed:
         return torch.from_numpy(np.ascontiguousarray(array.swapaxes(-1, -2))).transpose(-1, -2)
     return torch.from_numpy(np.array(array))

@@ -17,6 +17,7 @@ from common.api_mapping.modules import (
     drawn_start,
     is_statistic,
     members,
+    starts,
 )
 from common.api_mapping.row import Case, Row, fill
 from common.api_mapping.tolerance import Result
@@ -24,17 +25,19 @@ from common.api_mapping.tolerance import Result
 __all__ = ["build", "optimize", "state"]
 
 
-def build(function: Callable[..., Any], row: Row, case: Case, double: bool = False) -> Any:
-    """The case's module, filled with drawn values, in the case's mode."""
+def build(function: Callable[..., Any], row: Row, case: Case, double: bool = False) -> tuple[Any, str]:
+    """The case's module, filled with drawn values, in the case's mode, and a text that names the mode it started in."""
     setup = fill(dict(case.setup), (torch.from_numpy(array) for array in drawn_setup(row, case)), lambda value: value)
-    module = function(**setup).train(case.training)
+    module = function(**setup)
+    started = starts(row, module.training)
+    module.train(case.training)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(torch.from_numpy(drawn_parameter(row, name, tuple(parameter.shape))))
         for name, buffer in module.named_buffers():
             if is_statistic(name) and buffer.is_floating_point():
                 buffer.copy_(torch.from_numpy(drawn_buffer(row, name, tuple(buffer.shape))))
-    return module.double() if double else module
+    return module.double() if double else module, started
 
 
 def state(module: Any) -> tuple[list[Any], list[Any], str]:
@@ -47,7 +50,9 @@ def state(module: Any) -> tuple[list[Any], list[Any], str]:
     return [parameters[name] for name in sorted(parameters)], [buffers[name] for name in sorted(buffers)], described
 
 
-def optimize(function: Callable[..., Any], row: Row, case: Case, double: bool = False, graph: bool = False) -> Result:
+def optimize(
+    function: Callable[..., Any], row: Row, case: Case, double: bool = False, mode: str = "pynative"
+) -> Result:
     """Run the case's optimizer from drawn parameters with drawn gradients; the parameters after the first and the last step."""
     dtype = torch.float64 if double else torch.float32
     parameters = [torch.nn.Parameter(torch.from_numpy(array).to(dtype)) for array in drawn_start(row)]

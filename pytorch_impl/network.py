@@ -84,14 +84,25 @@ class Network(nn.Module):
 
     def head(self, x: torch.Tensor) -> torch.Tensor:
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
+        x = self.get_submodule(self.layout.output)(self.features(x))
+        return x + self.get_submodule(self.layout.added).bias if self.layout.added else x
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """``(..., hidden)`` to the same: what the head's output layer gets."""
         layout = self.layout
         if layout.dense:
             x = self.get_submodule(layout.dense)(self.get_submodule(layout.dense_dropout_path)(x))
             x = _ACTIVATIONS[layout.activation](x)
         if layout.norm:
             x = self.get_submodule(layout.norm)(x)
-        x = self.get_submodule(layout.output)(self.get_submodule(layout.dropout_path)(x))
-        return x + self.get_submodule(layout.added).bias if layout.added else x
+        return self.get_submodule(layout.dropout_path)(x)
+
+    def last_product(self) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+        """Weight ``(outputs, hidden)`` and bias ``(outputs,)`` of the head's output layer; None where it is adapted."""
+        output, added = self.get_submodule(self.layout.output), self.layout.added
+        if not isinstance(output, Linear):
+            return None
+        return output.weight, self.get_submodule(added).bias if added else output.bias
 
     def output_weight(self) -> torch.Tensor | None:
         """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""

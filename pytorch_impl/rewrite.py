@@ -113,12 +113,13 @@ def merge(model: nn.Module) -> dict[str, float]:
     """Merge every adapter; returns the relative rounding error by module path.
 
     Raises:
-        InputError: a layer is merged already, has no merged form, or shares its weight with the head; nothing was
-            merged.
+        InputError: a layer is merged already, has no merged form, wraps a layer without a single weight, or shares
+            its weight with the head; nothing was merged.
     """
     layers = adapters(model)
     mergeable = {layer.edit.layer: layer.delta(layer.edit, layer.arrays()) is not None for layer in layers.values()}
-    refuse_unmergeable((layer.edit for layer in layers.values()), model.shared, mergeable)
+    edits = (layer.edit for layer in layers.values())
+    refuse_unmergeable(edits, model.shared, mergeable, in_memory=True)
     return {path: layer.merge() for path, layer in layers.items()}
 
 

@@ -27,7 +27,7 @@ from common.tasks import TASKS
 from common.tasks.example import example_batch
 
 #: seconds after which a process in a test counts as hanging: a guard that nothing that works comes near, on a busy machine either
-HANGS = 600
+HANGS = 1200
 VOCABULARY, POSITIONS = 60, 32
 ONE_LAYER = {"bert": {"num_hidden_layers": 1}, "gpt2": {"n_layer": 1}}  #: for tests of which each compiles graphs
 CLASSIFICATION, LANGUAGE = "sequence-classification", "language-modeling"

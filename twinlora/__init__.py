@@ -6,10 +6,12 @@ name that comes first on ``sys.path`` is refused here, since every import would 
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__"]
+__all__ = ["Adapted", "Run", "__version__", "adapt", "open", "train"]
 
 
 def _check(name: str) -> None:
@@ -29,3 +31,16 @@ for _name in ("common", "pytorch_impl", "mindspore_impl"):
     _check(_name)
 
 from common import __version__  # noqa: E402  (the check comes first)
+
+if TYPE_CHECKING:
+    from twinlora.adapting import Adapted, adapt
+    from twinlora.runs import Run, open, train
+
+_HOME = {"Adapted": "adapting", "adapt": "adapting", "Run": "runs", "open": "runs", "train": "runs"}
+
+
+def __getattr__(name: str) -> Any:
+    """Nothing heavy is imported before it is used."""
+    if name in _HOME:
+        return getattr(import_module(f"twinlora.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'twinlora' has no attribute {name!r}")

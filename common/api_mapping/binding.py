@@ -16,7 +16,7 @@ __all__ = ["EVERYWHERE", "bind", "chosen_target", "refuses", "refusing"]
 
 #: What the networks call before anything was probed and no shim exists for: operators that MindSpore documents for
 #: every device (Ascend, GPU and CPU), and that pass every case where they were probed.
-EVERYWHERE = {"torch.arange": "ops.arange", "torch.reshape": "ops.reshape", "torch.tile": "ops.tile"}
+EVERYWHERE = {"torch.reshape": "ops.reshape", "torch.tile": "ops.tile"}
 
 
 def chosen_target(row: Name, locked: Mapping[str, Any]) -> str | None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.api_mapping import lock
+from common.api_mapping import lock, peer
 from common.api_mapping.report import VERDICTS, describe, errors, lines, read_document, summary, views
 from common.api_mapping.rows import find, search
 from common.api_mapping.running import MODES, document, entry, open_halves, probe_rows, selected, unprobed, verify_rows
 from common.api_mapping.snippets import snippets
+from common.api_mapping.verify import CALLS
 from common.errors import InputError, RunError, nearest
 from common.files import write_json
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from common.api_mapping.record import Log
     from common.config import ExperimentConfig
 
-__all__ = ["check_choice", "listing", "probe", "record", "show", "verify"]
+__all__ = ["check_choice", "listing", "probe", "record", "show", "verify", "verify_peer"]
 
 
 def check_choice(option: str, given: str, known: Iterable[str]) -> str:
@@ -35,14 +38,20 @@ def check_choice(option: str, given: str, known: Iterable[str]) -> str:
     return given
 
 
-def verify(names: list[str], device: str | None, mode: str, repeat: int, json_file: Path | None) -> dict[str, Any]:
+def verify(
+    names: list[str], device: str | None, mode: str, repeat: int | None, json_file: Path | None
+) -> dict[str, Any]:
     """Verify rows and print a line for each, its failures and a summary.
+
+    Args:
+        repeat: how often every call is made; by default once in PyNative and `CALLS` times where something is compiled.
 
     Raises:
         InputError: a row, the mode or the device does not exist, a framework is missing, or ``repeat`` is not positive.
         RunError: a row failed; everything was printed and written before.
     """
     check_choice("--mode", mode, MODES)
+    repeat = repeat if repeat is not None else 1 if mode == "pynative" else CALLS
     if repeat < 1:
         raise InputError(f"--repeat must be at least 1; received {repeat}.")
     rows = selected(names)
@@ -59,29 +68,73 @@ def verify(names: list[str], device: str | None, mode: str, repeat: int, json_fi
         f"{'':<{width}}  {'verdict':<16}  {'target':<26}  calls  {'error of values':<23}  {'error of gradients':<23}  2022 table"
     )
     entries: dict[str, dict[str, Any]] = {}
-    one_mode = []
-    for row, result, other in verify_rows(rows, halves, mode, repeat):
-        found = entries[row.name] = entry(row, result, locked, other if mode == "both" else None)
+    one_mode, silent = [], []
+    for row, results in verify_rows(rows, halves, mode, repeat):
+        found = entries[row.name] = entry(row, results, locked)
         _print_row(width, row.name, found)
-        if other is not None and (result.verdict == "failed") != (other.verdict == "failed"):
-            works = "PyNative" if (result.verdict == "failed") == (mode == "graph") else "graph mode"
+        for part in (*results,)[1:]:
+            for failure in results[part].outcome.failures:
+                print(f"  {_MODES[part]}, {row.name}({failure.case}): {failure.message}", flush=True)
+        failing = [part for part, result in results.items() if result.verdict == "failed"]
+        if 0 < len(failing) < len(results):
+            works = " and ".join(_MODES[part] for part in results if part not in failing)
             one_mode.append(f"{row.name} works in {works} only")
-            for failure in (found.get("compiled") or {"failures": []})["failures"]:
-                print(f"  compiled, {row.name}({failure['case']}): {failure['message']}", flush=True)
-    _print_summary(entries, one_mode)
+        if any(not failure.refused for result in results.values() for failure in result.outcome.failures):
+            silent.append(row.name)
+    _print_summary(entries, one_mode, silent)
     if json_file is not None:
         write_json(json_file, document(halves, mode, entries))
         print(json_file)
     failed = [
         name
         for name, found in entries.items()
-        if found["verdict"] == "failed" or (found.get("compiled") or {}).get("verdict") == "failed"
+        if "failed"
+        in (found["verdict"], *(found.get(part, {}).get("verdict") for part in ("compiled", "compiled_gradient")))
     ]
     if failed:
         raise RunError(
             f"{len(failed)} of {len(entries)} rows failed: {', '.join(failed[:8])}{', ...' if len(failed) > 8 else ''}."
         )
     return entries
+
+
+def verify_peer(
+    suite: str, names: list[str], device: str | None, mode: str, limit: int, json_file: Path | None
+) -> dict[str, Any]:
+    """Run the samples of torch's own test databases, print what differs, and return the summary of `peer.summary`.
+
+    Args:
+        limit: samples of an operator and dtype; 0 for all.
+
+    Raises:
+        InputError: a row, the suite, the mode or the device does not exist, or a framework or expecttest is missing.
+        RunError: a sample differs without an error; everything was printed and written before.
+    """
+    check_choice("--peer", suite, ("opinfo",))
+    check_choice("--mode", mode, ("pynative", "graph", "gradient"))
+    rows = {row.name: row for row in selected(names)}
+    halves = open_halves(device)
+    if importlib.util.find_spec("expecttest") is None:
+        raise InputError("The test databases of torch need expecttest. Install with: pip install expecttest")
+    suites = importlib.import_module("pytorch_impl.mapping_peer").SUITES
+    findings: list[peer.Finding] = []
+    for samples in suites.values():
+        made = samples(rows, limit)
+        for finding in peer.run(made, halves.torch, halves.mindspore, halves.mindspore.named, mode):
+            findings.append(finding)
+            if finding.kind in ("different", "accepted"):
+                print(f"{finding.kind}: {finding.row}({finding.call}): {finding.message}", flush=True)
+            if json_file is not None and len(findings) % 1000 == 0:
+                write_json(json_file, peer.summary(findings))  # so that little is lost if a kernel ends the process
+    found = peer.summary(findings)
+    print(", ".join(f"{count} {kind}" for kind, count in found["total"].items()))
+    if json_file is not None:
+        write_json(json_file, found)
+        print(json_file)
+    if found["total"]["different"]:
+        rows_told = sorted(name for name, counted in found["rows"].items() if counted.get("different"))
+        raise RunError(f"Samples of {len(rows_told)} rows differ without an error: {', '.join(rows_told[:8])}.")
+    return found
 
 
 def _print_row(width: int, name: str, found: dict[str, Any]) -> None:
@@ -95,7 +148,11 @@ def _print_row(width: int, name: str, found: dict[str, Any]) -> None:
         print(f"  {name}{'(' + failure['case'] + ')' if failure['case'] else ''}: {failure['message']}", flush=True)
 
 
-def _print_summary(entries: dict[str, dict[str, Any]], one_mode: list[str]) -> None:
+#: How the modes are called where their results are printed.
+_MODES = {"pynative": "PyNative", "graph": "graph mode", "gradient": "the compiled gradient"}
+
+
+def _print_summary(entries: dict[str, dict[str, Any]], one_mode: list[str], silent: list[str]) -> None:
     print(f"{len(entries)} rows: {summary(entries.values())}")
     refused = sum(len(found["refused"]) for found in entries.values())
     calls = sum(found["cases"] for found in entries.values())
@@ -104,6 +161,8 @@ def _print_summary(entries: dict[str, dict[str, Any]], one_mode: list[str]) -> N
         print(f"targets of the 2022 table: {len(old)}: {summary(old)}")
     for line in one_mode:
         print(line)
+    if silent:
+        print(f"different without an error: {', '.join(silent)}")
 
 
 def probe(names: list[str], device: str | None, output: Path | None) -> Path:

@@ -8,11 +8,26 @@ from typing import Any
 from common.api_mapping.arrays import Array, boolean, integers, normal, strided, uniform, values, wide
 from common.api_mapping.row import Case, case, forward_only
 
-__all__ = ["EDGES", "INFINITE", "TIES", "binary", "comparison", "reduction", "unary"]
+__all__ = ["EDGES", "HOLES", "INFINITE", "TIES", "binary", "comparison", "holed", "reduction", "unary"]
 
 EDGES = values(0.0, -0.0, 1e-30, -1e-30, 1e-6, -1e-6, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0)
 INFINITE = values(float("inf"), float("-inf"), float("nan"), 0.0, -0.0, 1e30, -1e30)
+NAN, INF = float("nan"), float("inf")
+HOLES = values(  #: NaN first, in the middle, last, beside infinities, everywhere and nowhere
+    NAN, 1.0, 2.0, -3.0,
+    1.0, NAN, INF, -INF,
+    2.0, 0.0, -1.0, NAN,
+    NAN, NAN, NAN, NAN,
+    -INF, -INF, INF, 1.0,
+    -INF, -INF, -INF, -INF,
+    shape=(6, 4),
+)  # fmt: skip
 TIES = values(2.0, -1.0, 2.0, 0.0, -1.0, 2.0, 0.0, -1.0, 2.0, 2.0, 0.0, 0.0, shape=(3, 4))
+
+
+def holed(*arguments: Any, **keywords: Any) -> tuple[Case, ...]:
+    """Calls of a reduction of one tensor that holds NaN, along each axis."""
+    return (forward_only(HOLES, 0, *arguments, **keywords), forward_only(HOLES, 1, *arguments, **keywords))
 
 
 def unary(

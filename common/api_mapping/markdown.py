@@ -44,9 +44,7 @@ def _row(view: View) -> tuple[str, ...]:
     size, call = ("", "") if measured is None else _errors(view, measured)
     old, mint = wording.legacy(view), wording.official(view)
     told = [view.adaptation, row.note, *(f"refused with {part}: {why}" for part, why in row.limits.items())]
-    compiled = (measured or {}).get("compiled")
-    if compiled and compiled["verdict"] == "failed":
-        told.append("not under `ms.jit`")
+    told += wording.not_compiled(measured)
     return (
         f"`{row.name}`",
         target,

@@ -23,6 +23,7 @@ __all__ = [
     "drawn_start",
     "is_statistic",
     "members",
+    "starts",
 ]
 
 STEPS = 20
@@ -66,6 +67,11 @@ def drawn_gradients(row: Row, step: int) -> list[np.ndarray]:
         np.asarray(array * np.float32(scale if step % 5 != 3 else 0.0))
         for array, scale in zip(drawn, SCALES, strict=True)
     ]
+
+
+def starts(row: Row, training: bool) -> str:
+    """The mode in which a module starts, where its calls depend on it; part of what is compared."""
+    return f", starts {'training' if training else 'evaluating'}" if any(case.training for case in row.cases) else ""
 
 
 def members(parameters: Mapping[str, tuple[int, ...]], buffers: Mapping[str, tuple[int, ...]]) -> str:

@@ -155,10 +155,7 @@ def _row(view: View, head: Sequence[str]) -> str:
         f"<code>{_breakable(name)}</code>" + (f"<small>{escape(where)}</small>" if len(chosen) > 1 else "")
         for name, where in chosen
     )
-    compiled = (measured or {}).get("compiled")
-    verdict = _pill(view.verdict) + (
-        "<small>not under ms.jit</small>" if compiled and compiled["verdict"] == "failed" else ""
-    )
+    verdict = _pill(view.verdict) + "".join(f"<small>{text}</small>" for text in wording.not_compiled(measured))
     cells = (target, verdict, _errors(view), _foreign(wording.legacy(view)), _foreign(wording.official(view)))
     body = "".join(
         f'<td data-label="{escape(label)}"><div>{cell}</div></td>' for label, cell in zip(head[1:], cells, strict=True)
@@ -201,8 +198,9 @@ def _more(view: View) -> str:
         f"differs in {failure['case']}: {failure['message']}" for failure in (view.measured or {}).get("failures", ())
     ]
     items += [
-        f"compiled, {failure['case']}: {failure['message']}"
-        for failure in ((view.measured or {}).get("compiled") or {}).get("failures", ())
+        f"{text}, {failure['case']}: {failure['message']}"
+        for part, text in wording.COMPILED.items()
+        for failure in ((view.measured or {}).get(part) or {}).get("failures", ())
     ]
     items.append("compared as samples of a distribution" if row.stochastic else f"tolerance: {row.tolerance}")
     return details(

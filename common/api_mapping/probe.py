@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
+from common.api_mapping.refusals import accepted
 from common.api_mapping.row import Row
 from common.api_mapping.verify import Outcome, reason, references, try_target
 
@@ -22,7 +23,7 @@ def probe(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType) -> Iter
         known = references(row, torch_half)
         passed, rejected, own = [], {}, None
         for target in row.targets:
-            why = _reason(row, target, half, known)
+            why = _reason(row, target, torch_half, half, known)
             if why is not None:
                 rejected[target] = why
             elif target == row.shim:
@@ -33,14 +34,15 @@ def probe(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType) -> Iter
         yield row.name, {"target": right[0] if right else None, "passed": passed, "rejected": rejected}
 
 
-def _reason(row: Row, target: str, half: ModuleType, known: Any) -> str | None:
+def _reason(row: Row, target: str, torch_half: ModuleType, half: ModuleType, known: Any) -> str | None:
     try:
         function = half.resolve(target)
     except (AttributeError, ImportError) as error:
         return reason(error)
     outcome: Outcome = try_target(row, target, function, half, known)
     if outcome.passed:
-        return None
+        answered = accepted(row, function, torch_half, half)
+        return ": ".join(answered[0]) if answered else None
     if not outcome.failures:
         return "refused every call"
     failure = outcome.failures[0]

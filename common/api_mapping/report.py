@@ -242,6 +242,8 @@ def describe(view: View, content: Mapping[str, Any] | None = None) -> str:
         parts.append(("failures", [f"{failure['case']}: {failure['message']}" for failure in measured["failures"]]))
     if row.limits:
         parts.append(("refused", [f"calls with {part!r}: {why}" for part, why in row.limits.items()]))
+    if row.refusals:
+        parts.append(("refused by both", [str(case).strip() for case in row.refusals]))
     if row.legacy:
         old = (measured or {}).get("legacy") or {}
         tried = [row.legacy_call.replace("lambda ", "", 1).replace(": ", " -> ", 1)] if row.legacy_call else []

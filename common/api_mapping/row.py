@@ -50,6 +50,7 @@ class Row(Name):
     limits: Mapping[str, str] = field(
         default_factory=dict
     )  #: part of a case's text -> why MindSpore refuses such a call; it must refuse, never be wrong
+    refusals: tuple[Case, ...] = ()  #: calls that torch refuses, and MindSpore must refuse as well in eager mode
 
     @property
     def in_place(self) -> bool:
@@ -93,16 +94,23 @@ def arrays_of(value: Any) -> Iterator[Array]:
         yield from arrays_of(tuple(value.values()))
 
 
-def draw_all(row: Row, case: Case) -> list[np.ndarray]:
-    """The case's inputs, in the order of `arrays_of`."""
-    return [draw(array, f"{row.name}|{case}|{position}") for position, array in enumerate(arrays_of(case))]
+def draw_all(row: Row, case: Case, call: int = 0) -> list[np.ndarray]:
+    """The case's inputs in its ``call``-th call, in the order of `arrays_of`; arrays of given values stay the same."""
+    return [
+        draw(array, f"{row.name}|{case}|{position}{_later(call)}") for position, array in enumerate(arrays_of(case))
+    ]
 
 
-def cotangents(row: Row, case: Case, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
+def cotangents(row: Row, case: Case, shapes: list[tuple[int, ...]], call: int = 0) -> list[np.ndarray]:
     """What each differentiable output's gradient is multiplied by, float32."""
     return [
-        draw(Array("normal", shape), f"{row.name}|{case}|cotangent {number}") for number, shape in enumerate(shapes)
+        draw(Array("normal", shape), f"{row.name}|{case}|cotangent {number}{_later(call)}")
+        for number, shape in enumerate(shapes)
     ]
+
+
+def _later(call: int) -> str:
+    return f"|call {call}" if call else ""
 
 
 def fill(value: Any, tensors: Iterator[Any], convert: Callable[[Any], Any]) -> Any:

@@ -24,7 +24,14 @@ from common.errors import InputError
 
 __all__ = ["MODES", "Halves", "document", "entry", "open_halves", "probe_rows", "selected", "unprobed", "verify_rows"]
 
-MODES = ("pynative", "graph", "both")
+#: What `verify_rows` runs in each mode: PyNative, the call compiled, the call compiled together with its gradient.
+MODES = {
+    "pynative": ("pynative",),
+    "graph": ("graph",),
+    "gradient": ("gradient",),
+    "both": ("pynative", "graph"),
+    "all": ("pynative", "graph", "gradient"),
+}
 
 
 @dataclass(frozen=True)
@@ -88,23 +95,25 @@ def selected(names: Sequence[str]) -> list[Row]:
 
 def verify_rows(
     rows: Iterable[Row], halves: Halves, mode: str, repeat: int = 1
-) -> Iterator[tuple[Row, RowResult, RowResult | None]]:
-    """Yield each row with its result and, in mode ``both``, that of the compiled calls.
+) -> Iterator[tuple[Row, dict[str, RowResult]]]:
+    """Yield each row with its results by the modes that ``mode`` stands for, a key of `MODES`, in their order.
 
-    In mode ``graph`` a row that fails is tried in PyNative as well, so that it is known whether it works in one mode only; that result comes last then.
+    A row that fails in a compiled mode alone is tried in PyNative as well, so that it is known whether it works in one
+    mode only; that result comes last then.
     """
     locked = halves.locked
     for row in rows:
-        result = _verified(row, halves, locked, mode == "graph", repeat)
-        again = mode == "both" or (mode == "graph" and result.verdict == "failed")
-        yield row, result, _verified(row, halves, locked, mode == "both", repeat) if again else None
+        results = {part: _verified(row, halves, locked, part, repeat) for part in MODES[mode]}
+        if "pynative" not in results and any(result.verdict == "failed" for result in results.values()):
+            results["pynative"] = _verified(row, halves, locked, "pynative", repeat)
+        yield row, results
 
 
-def _verified(row: Row, halves: Halves, locked: dict[str, Any], graph: bool, repeat: int) -> RowResult:
+def _verified(row: Row, halves: Halves, locked: dict[str, Any], mode: str, repeat: int) -> RowResult:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice about single calls
-            [result] = verify([row], halves.torch, halves.mindspore, locked, graph, repeat)
+            [result] = verify([row], halves.torch, halves.mindspore, locked, mode, repeat)
     except (
         Exception
     ) as error:  # torch refuses a call, or the results cannot be compared: that row fails, and the others are still run
@@ -143,8 +152,10 @@ def document(halves: Halves, mode: str, entries: dict[str, dict[str, Any]]) -> d
     return head | {"registry": digest(), "mode": mode, "rows": entries}
 
 
-def entry(row: Row, result: RowResult, locked: dict[str, Any], compiled: RowResult | None = None) -> dict[str, Any]:
-    """One row of the document."""
+def entry(row: Row, results: dict[str, RowResult], locked: dict[str, Any]) -> dict[str, Any]:
+    """One row of the document: the first mode's result, and what the compiled ones beside it found."""
+    first, *others = results
+    result = results[first]
     outcome, chosen = result.outcome, locked.get(row.name, {})
     candidates = {name: said for name in row.targets if (said := _said(name, chosen))}
     found: dict[str, Any] = {
@@ -164,9 +175,14 @@ def entry(row: Row, result: RowResult, locked: dict[str, Any], compiled: RowResu
         "candidates": candidates,
         "legacy": _legacy(result),
     }
-    if compiled is not None:
-        found["compiled"] = {"verdict": compiled.verdict, "failures": _plain(compiled.outcome.failures)}
+    for name in others:
+        other = results[name]
+        found[_PARTS[name]] = {"verdict": other.verdict, "failures": _plain(other.outcome.failures)}
     return found
+
+
+#: Name of a further mode's result in an entry.
+_PARTS = {"pynative": "pynative", "graph": "compiled", "gradient": "compiled_gradient"}
 
 
 def unprobed(rows: Iterable[Row], locked: dict[str, Any]) -> list[str]:

@@ -160,7 +160,7 @@ def _mindspore(row: Row, case: Case, target: str) -> str:
             'x = ms.Parameter(Tensor([1.0, -2.0, 0.5], ms.float32), name="x")',
             f"optimizer = {function}([x], {writer.call((), case.setup)})",
         ]
-        body = [*writer.lines, *built, "for _ in range(3):", "    optimizer((0.1 * x,))"]
+        body = [*writer.lines, *built, "for _ in range(3):", "    optimizer((('x', 0.1 * x),))"]
         return _program(imports | needed, body, "x.asnumpy()", row)
     if row.kind == "module":
         setup = writer.call((), case.setup)

@@ -48,6 +48,7 @@ GRADIENT = {
     "steps": Limit(2e-5, "tensor", "not used"),
 }
 DOUBLE = 1e-8  #: a float64 result must be this much nearer; the unit round-off is 2e-9 of float32's
+HALF = 2.0**13  #: a float16 result may be this much farther: the ratio of the unit round-offs
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,8 @@ def _compare_one(ours: Any, torchs: Any, exact: Any, limit: Limit) -> tuple[str 
         return None, 0.0, 0.0, identical
     if torchs.dtype == np.float64:
         limit = replace(limit, relative=limit.relative * DOUBLE)
+    elif torchs.dtype == np.float16:
+        limit = replace(limit, relative=limit.relative * HALF)
     magnitude = np.abs(exact) if limit.scale == "element" else np.full(exact.shape, np.abs(exact[usable]).max())
     scale = np.maximum(np.where(usable, magnitude, 1.0), limit.floor)
     errors = (

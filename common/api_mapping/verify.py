@@ -9,10 +9,15 @@ from typing import Any
 
 from common.api_mapping.binding import chosen_target
 from common.api_mapping.distribution import compare_distributions
-from common.api_mapping.row import Case, Row, draw_all
+from common.api_mapping.refusals import accepted
+from common.api_mapping.row import Case, Row, arrays_of, draw_all
 from common.api_mapping.tolerance import Comparison, Result, compare
 
-__all__ = ["Failure", "Outcome", "Reference", "RowResult", "reason", "references", "try_target", "verify"]
+__all__ = [
+    "CALLS", "Failure", "Outcome", "Reference", "RowResult", "has_gradient", "reason", "references", "try_target", "verify"
+]  # fmt: skip
+
+CALLS = 3  #: of every case, with other inputs: some kernels are wrong from the second call of a graph on
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class Failure:
 
     case: str
     message: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether an error was raised; otherwise the result is different."""
+        return self.message.partition(":")[0].endswith(("Error", "Exception"))
 
 
 @dataclass
@@ -63,16 +73,23 @@ class RowResult:
     legacy_verdict: str = ""
 
 
-def references(row: Row, torch_half: ModuleType) -> dict[int, Reference]:
-    """Torch's results for every case, by the case's number."""
+def references(row: Row, torch_half: ModuleType, calls: int = 1) -> dict[int, tuple[Reference, ...]]:
+    """Torch's results of ``calls`` calls of every case, by the case's number."""
     function = torch_half.resolve(row.name)
     found = {}
     for number, case in enumerate(row.cases):
-        arrays = draw_all(row, case)
-        found[number] = Reference(
-            torch_half.run(function, row, case, arrays), torch_half.run(function, row, case, arrays, double=True)
+        single, double = (torch_half.prepare(function, row, case, double=double) for double in (False, True))
+        drawn = [draw_all(row, case, call) for call in range(calls)]
+        found[number] = tuple(
+            Reference(single(arrays, call), double(arrays, call)) for call, arrays in enumerate(drawn)
         )
     return found
+
+
+def has_gradient(row: Row, case: Case) -> bool:
+    """Whether a gradient of the case is compared."""
+    inputs = any(array.differentiable for array in arrays_of(case))
+    return row.kind == "optimizer" or (case.gradient and (inputs or row.kind == "module"))
 
 
 def try_target(
@@ -80,28 +97,39 @@ def try_target(
     target: str,
     function: Callable[..., Any],
     half: ModuleType,
-    known: Mapping[int, Reference],
-    graph: bool = False,
+    known: Mapping[int, tuple[Reference, ...]],
+    mode: str = "pynative",
     repeat: int = 1,
 ) -> Outcome:
-    """Run ``function`` over the row's cases, each ``repeat`` times, and compare; a case ends with its first failure."""
+    """Run ``function`` over the row's cases, each ``repeat`` times, and compare; a case ends with its first failure.
+
+    Inputs change from call to call as long as ``known`` has results for them, and then begin anew. In mode ``gradient``
+    only the cases that have one are run.
+    """
     outcome = Outcome(target)
     for number, case in enumerate(row.cases):
+        if mode == "gradient" and not has_gradient(row, case):
+            continue
         outcome.cases += 1
-        limit = row.limit(case)
-        for _ in range(repeat):
+        limit, prepared = row.limit(case), None
+        for call in range(1 if row.kind == "optimizer" else repeat):  # whose call is twenty steps
+            turn = call % len(known[number])
+            if turn == 0 and row.kind == "module":
+                prepared = None  # its statistics begin anew with the inputs
             try:
-                found = half.run(function, row, case, draw_all(row, case), graph=graph)
+                prepared = prepared or half.prepare(function, row, case, mode=mode)
+                found = prepared(draw_all(row, case, turn), turn)
             except Exception as error:  # whatever a kernel raises is the finding
                 (outcome.refused if limit else outcome.failures).append(Failure(str(case), reason(error)))
                 break
-            if limit and not graph:
+            if limit and mode == "pynative":
                 outcome.failures.append(Failure(str(case), f"runs, although the row says: {limit}"))
                 break
-            compared = _compare(row, case, found, known[number])
+            compared = _compare(row, case, found, known[number][turn])
             _note(outcome, case, compared)
             if compared.problem:
-                outcome.failures.append(Failure(str(case), compared.problem))
+                again = f" (call {call + 1})" if call else ""
+                outcome.failures.append(Failure(str(case), compared.problem + again))
                 break
     return outcome
 
@@ -111,7 +139,7 @@ def verify(
     torch_half: ModuleType,
     half: ModuleType,
     chosen: Mapping[str, Any],
-    graph: bool = False,
+    mode: str = "pynative",
     repeat: int = 1,
 ) -> Iterator[RowResult]:
     """Verify rows one after the other.
@@ -119,11 +147,12 @@ def verify(
     Args:
         torch_half, half: `pytorch_impl.mapping` and `mindspore_impl.mapping`.
         chosen: entries of the lock file by row name: ``target`` and ``passed``, the candidates that were right.
-        graph: compile every call.
-        repeat: how often every call is made. Some kernels are wrong from a later call on, or now and then.
+        mode: ``pynative``, ``graph`` (every call is compiled) or ``gradient`` (compiled together with its gradient).
+        repeat: how often every call is made, the first `CALLS` times with other inputs. Some kernels are wrong from a
+            later call on, or now and then.
     """
     for row in rows:
-        known = references(row, torch_half)
+        known = references(row, torch_half, min(repeat, CALLS))
         entry = chosen.get(row.name, {})
         target = chosen_target(row, chosen) or row.shim  # a shim that was rejected may have been repaired since
         if target is None:
@@ -136,7 +165,12 @@ def verify(
                 row.name, "failed", Outcome(target, failures=[Failure("", reason(error))]), *_legacy(row, half, known)
             )
             continue
-        outcome = try_target(row, target, function, half, known, graph, repeat)
+        outcome = try_target(row, target, function, half, known, mode, repeat)
+        if mode == "gradient" and not outcome.cases:
+            yield RowResult(row.name, "no gradient", outcome)
+            continue
+        if mode == "pynative":
+            outcome.failures += [Failure(*answered) for answered in accepted(row, function, torch_half, half)]
         yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, half, known))
 
 
@@ -173,7 +207,7 @@ def _verdict(row: Row, outcome: Outcome, entry: Mapping[str, Any]) -> str:
     return "exact" if outcome.identical else "rounding"
 
 
-def _legacy(row: Row, half: ModuleType, known: Mapping[int, Reference]) -> tuple[Outcome | None, str]:
+def _legacy(row: Row, half: ModuleType, known: Mapping[int, tuple[Reference, ...]]) -> tuple[Outcome | None, str]:
     """What the 2022 table's target does with the same calls."""
     if not row.legacy:
         return None, ""
@@ -184,9 +218,7 @@ def _legacy(row: Row, half: ModuleType, known: Mapping[int, Reference]) -> tuple
     outcome = try_target(row, row.legacy, function, half, known)
     if outcome.passed:
         return outcome, "stochastic" if row.stochastic else "exact" if outcome.identical else "rounding"
-    refused = [
-        failure for failure in outcome.failures if failure.message.partition(":")[0].endswith(("Error", "Exception"))
-    ]
+    refused = [failure for failure in outcome.failures if failure.refused]
     if len(refused) < len(outcome.failures):
         return outcome, "wrong as documented"
     return outcome, "unsupported here" if len(refused) == outcome.cases else "refuses some calls"

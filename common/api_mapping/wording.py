@@ -10,9 +10,11 @@ from common.api_mapping.tolerance import CLASSES, GRADIENT
 
 __all__ = [
     "COLUMNS",
+    "COMPILED",
     "TITLE",
     "facts",
     "legacy",
+    "not_compiled",
     "not_run",
     "official",
     "old_table",
@@ -35,6 +37,15 @@ COLUMNS = (
     "what to know",
 )
 DEVICES = {"cpu": "CPU", "gpu": "GPU", "ascend": "Ascend"}
+
+
+#: What is said of a row that fails compiled, by the part of its entry.
+COMPILED = {"compiled": "not under ms.jit", "compiled_gradient": "no compiled gradient"}
+
+
+def not_compiled(measured: Mapping[str, Any] | None) -> list[str]:
+    """In which compiled modes a row fails."""
+    return [text for part, text in COMPILED.items() if ((measured or {}).get(part) or {}).get("verdict") == "failed"]
 
 
 def facts(found: Sequence[View], content: Mapping[str, Any]) -> str:

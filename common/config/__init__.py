@@ -1,6 +1,14 @@
 """Experiment configuration: the schema, and the reading and writing of YAML files."""
 
-from common.config.load import CONFIG_DIRECTORY, find_config, from_yaml, load_config, to_plain, to_yaml
+from common.config.load import (
+    CONFIG_DIRECTORY,
+    adaptation_options,
+    find_config,
+    from_yaml,
+    load_config,
+    to_plain,
+    to_yaml,
+)
 from common.config.schema import (
     DataConfig,
     ExperimentConfig,
@@ -16,6 +24,7 @@ __all__ = [
     "ModelConfig",
     "OptimizationConfig",
     "TrainingConfig",
+    "adaptation_options",
     "find_config",
     "from_yaml",
     "load_config",

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.errors import InputError, nearest
 
-__all__ = ["INVALID", "build", "convert", "field_types"]
+__all__ = ["INVALID", "build", "convert", "convert_section", "field_types"]
 
 INVALID = object()  #: stands for a value that was refused and reported
 KeyPath = tuple[str, ...]
@@ -53,6 +53,11 @@ def build(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen
             report(here, "must be given")
             arguments[name] = INVALID
     return INVALID if INVALID in arguments.values() or not known.keys() >= values.keys() else cls(**arguments)
+
+
+def convert_section(cls: type, values: dict[str, Any], path: KeyPath, report: Report) -> Any:
+    """A section by itself; see `build`."""
+    return _section(cls, values, path, report, {})
 
 
 def _section(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen: dict[str, Any]) -> Any:

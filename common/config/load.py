@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common.config.convert import build
+from common.config.convert import build, convert_section
 from common.config.layers import Layers
 from common.config.rules import check
 from common.config.schema import ExperimentConfig
 from common.config.yaml_text import dump, parse
 from common.errors import InputError, nearest
+from common.methods.method import MethodOptions
 from common.reading import read_text
 from common.resources import configs_folder
 
-__all__ = ["CONFIG_DIRECTORY", "find_config", "from_yaml", "load_config", "to_plain", "to_yaml"]
+__all__ = ["CONFIG_DIRECTORY", "adaptation_options", "find_config", "from_yaml", "load_config", "to_plain", "to_yaml"]
 
 CONFIG_DIRECTORY = configs_folder()  #: the shipped experiments
 _DEFAULTS = "defaults.yaml"
@@ -51,6 +52,23 @@ def to_yaml(config: ExperimentConfig) -> str:
 def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     """The configuration as nested dicts and lists, ready for YAML and JSON."""
     return _listed(dataclasses.asdict(config))
+
+
+def adaptation_options(section: dict[str, Any]) -> MethodOptions:
+    """The options of a method from plain values, checked as in an experiment file.
+
+    Raises:
+        InputError: every unknown entry and every value that does not fit.
+    """
+    faults: list[str] = []
+
+    def report(path: tuple[str, ...], message: str) -> None:
+        faults.append(f"{'.'.join(path)} {message}")
+
+    options = convert_section(MethodOptions, section, ("plan",), report)
+    if faults:
+        raise InputError("The plan does not fit: " + "; ".join(faults) + ".")
+    return options
 
 
 def find_config(path: str | Path) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from common.backend import FAST_PATHS
-from common.errors import nearest
+from common.errors import InputError, nearest
 from common.methods import METHODS
 from common.tasks import TASKS
 
@@ -151,6 +151,15 @@ def _task(task):
             "model.task",
             f"must be one of {', '.join(TASKS.names())}; received {task!r}.{nearest(task, TASKS.names())}",
         )
+
+
+@_rule("model.task", "model.task_options")
+def _task_options(task, options):
+    if task in TASKS:
+        try:
+            TASKS.get(task).configured(options)
+        except InputError as error:
+            yield "model.task_options", str(error).removeprefix("model.task_options ")
 
 
 @_rule("adaptation.method", "model.task")

@@ -7,7 +7,7 @@ device are command-line choices and never part of the file, so that one file des
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from common.methods.method import MethodOptions
@@ -28,6 +28,7 @@ class ModelConfig:
     config: dict[
         str, Any
     ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
+    task_options: dict[str, Any] = field(default_factory=dict)  #: of the task's own class, see its ``Options``
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def encode(
     if split not in data.splits:
         raise InputError(f"There is no {split} split; the data set has {', '.join(data.splits)}.")
     rows = data.splits[split]
-    path = _cache_path(task.name, rows, tokenizer, config.max_length)
+    path = _cache_path(f"{task.name} {task.options}", rows, tokenizer, config.max_length)
     stored = _read_cache(path)
     if stored is None:
         columns, truncated = task.encode(rows, tokenizer, config.max_length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from common.data.conll import read_conll
 from common.data.readers import (
     EXTENSIONS,
     Table,
@@ -36,6 +37,9 @@ def expected_files(entry: DatasetEntry) -> str:
     """The file names looked for, for messages."""
     names = "; ".join(f"{split}: {' or '.join(_stems(entry, split))}" for split in entry.splits)
     listed = f"; or instead of validation: {entry.held_out[0]}" if entry.held_out else ""
+    if entry.files:
+        published = "; ".join(f"{split}: {pattern}" for split, pattern in entry.files.items())
+        return f"{published}. Or {names} (with the extension {', '.join(EXTENSIONS)}, or in shards)"
     return (
         f"{names}{listed} (with the extension {', '.join(EXTENSIONS)}, or in shards like train-00000-of-00001.parquet)"
     )
@@ -80,6 +84,10 @@ def _divide(tables: dict[str, list[Table]], path: Path, columns: tuple[str, ...]
 
 def _find(entry: DatasetEntry, folder: Path, split: str) -> list[Path]:
     """Files of one split, in shard order; the hub puts them in a subfolder of its own."""
+    published = sorted(folder.glob(entry.files[split])) if split in entry.files else []
+    if published:
+        _check_unambiguous(published, split)
+        return published
     for place in (
         folder,
         folder / "data",
@@ -125,6 +133,8 @@ def _first_line(path: Path) -> str:
 
 def _read(entry: DatasetEntry, path: Path) -> Table:
     suffix = path.suffix.lower()
+    if entry.word_lines and suffix not in (".csv", ".json", ".jsonl", ".parquet"):
+        return read_conll(path, entry.columns, entry.separator)
     tabs = suffix == ".csv" and entry.separator == "\t" and "\t" in _first_line(path)  # the STS benchmark's own files
     if entry.separator is None or not (tabs or suffix in (".txt", ".tsv")):
         return read_table(path)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.data.folders import expected_files, read_folder
-from common.data.readers import Table, read_table
+from common.data.readers import Table, published_classes, read_table
 from common.data.registry import DATASETS, FILES, SPLITS, DatasetEntry
 from common.data.roles import DEFAULT_COLUMNS, Reading
 from common.errors import InputError, nearest
@@ -177,8 +177,13 @@ def _check_request(config: DataConfig, entry: DatasetEntry, task: Task) -> None:
 def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
     import datasets
 
+    if not entry.hub:
+        raise InputError(
+            f"Data set {name} is read from a folder. Give --data-dir FOLDER, which should hold {expected_files(entry)}."
+        )
     try:
-        loaded = datasets.load_dataset(entry.hub, entry.hub_config)
+        branch = {"revision": entry.hub_revision} if entry.hub_revision else {}
+        loaded = datasets.load_dataset(entry.hub, entry.hub_config, **branch)
     except (
         Exception
     ) as error:  # the hub client raises errors of many libraries; all mean that the data could not be had
@@ -196,7 +201,9 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
         for name in (split, *entry.names.get(split, ())):
             if name in loaded:
                 rows = range(1, len(loaded[name]) + 1)
-                tables.setdefault(split, [Table(f"{entry.hub} ({name})", loaded[name].to_dict(), rows)])
+                classes = published_classes(loaded[name].features.to_dict())
+                table = Table(f"{entry.hub} ({name})", loaded[name].to_dict(), rows, classes=classes)
+                tables.setdefault(split, [table])
     return tables
 
 

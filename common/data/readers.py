@@ -1,7 +1,8 @@
 """Reading one file of text data into columns, strictly: every row is returned, or the file and line of the first defect is reported.
 
 Formats by extension: ``.csv`` (RFC 4180 quoting, header), ``.tsv`` (no quoting, as in GLUE), ``.json`` (a list of objects), ``.jsonl``,
-``.parquet``, ``.txt`` (one text a line). Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
+``.parquet``, ``.txt`` (one text a line), ``.conll`` and ``.conllu`` (one word a line, see `common.data.conll`).
+Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
 """
 
 from __future__ import annotations
@@ -9,14 +10,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, nearest
 
-__all__ = ["EXTENSIONS", "Table", "read_labelled_lines", "read_lines", "read_separated", "read_table", "read_text"]
+__all__ = [
+    "EXTENSIONS",
+    "Table",
+    "published_classes",
+    "read_labelled_lines",
+    "read_lines",
+    "read_separated",
+    "read_table",
+    "read_text",
+]
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Table:
     columns: dict[str, list[Any]]
     lines: Sequence[int]  #: line (of parquet and the hub: row) of each row, from 1
     left_out: int = 0  #: lines that lack fields
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: names of numbered classes, by column
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -38,7 +49,7 @@ class Table:
     def select(self, rows: Sequence[int]) -> Table:
         """Some of the rows."""
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
-        return Table(self.source, columns, [self.lines[row] for row in rows], self.left_out)
+        return Table(self.source, columns, [self.lines[row] for row in rows], self.left_out, self.classes)
 
     def column(self, names: Sequence[str]) -> list[Any]:
         """The first column among the accepted ``names``."""
@@ -167,7 +178,33 @@ def _read_parquet(path: Path) -> Table:
         raise InputError(
             f"{path} cannot be read as a parquet file: {error}. It may be truncated; copy or download it again."
         ) from error
-    return Table(str(path), table.to_pydict(), range(1, len(table) + 1))
+    described = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = described.get("info", {}).get("features") or {}
+    return Table(str(path), table.to_pydict(), range(1, len(table) + 1), classes=published_classes(features))
+
+
+def published_classes(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Names of the classes of every column that has numbered ones, or lists of them, from ``Features.to_dict()`` of the
+    library ``datasets``, which it also writes into parquet files."""
+    found = {}
+    for column, feature in features.items():
+        while isinstance(feature, list) or (isinstance(feature, dict) and "feature" in feature):
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
+            found[column] = tuple(feature["names"])
+    return found
+
+
+def _read_conll(path: Path) -> Table:
+    from common.data.conll import read_conll
+
+    return read_conll(path)
+
+
+def _read_conllu(path: Path) -> Table:
+    from common.data.conll import read_conllu
+
+    return read_conllu(path)
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {
@@ -177,6 +214,8 @@ _READERS: dict[str, Callable[[Path], Table]] = {
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
     ".txt": _read_txt,
+    ".conll": _read_conll,
+    ".conllu": _read_conllu,
 }
 EXTENSIONS = tuple(_READERS)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 __all__ = ["DATASETS", "FILES", "SPLITS", "DatasetEntry"]
 
 SPLITS = ("train", "validation", "test")
+_PARQUET = "refs/convert/parquet"  # the hub's own conversion of data sets that were published as a script
 FILES = "files"  #: the name under which users bring their own files
 
 
@@ -29,6 +30,9 @@ class DatasetEntry:
     columns: tuple[str, ...] = ()  #: of local files that have no header
     optional: int = 0  #: how many of the last ``columns`` a line may lack
     label_first: bool = False  #: local files may also hold ``label text`` lines
+    hub_revision: str | None = None  #: branch of the hub's repository
+    files: Mapping[str, str] = field(default_factory=dict)  #: split to the publisher's file name, a glob
+    word_lines: bool = False  #: local files that are no tables hold one word a line, with ``columns``
     held_out: tuple[str, tuple[str, ...]] | None = None  #: a file with the ids of the training rows that are the
     #: validation split, where no file has these, and the columns of the training file that hold ids
     damaged: bool = False  #: lines that lack fields are left out, as in the hub's copy, and texts may be empty
@@ -149,4 +153,35 @@ DATASETS = {
         roles={"text": ("human_reference", "ref"), "prompt": ("meaning_representation", "mr")},
         hub="tuetschek/e2e_nlg",
     ),
+    "wnut17": DatasetEntry(
+        roles={"words": ("tokens",), "tags": ("ner_tags", "tags")},
+        label_names=(
+            "O",
+            *("B-corporation", "I-corporation", "B-creative-work", "I-creative-work", "B-group", "I-group"),
+            *("B-location", "I-location", "B-person", "I-person", "B-product", "I-product"),
+        ),
+        hub="leondz/wnut_17",
+        hub_revision=_PARQUET,
+        separator="\t",
+        columns=("tokens", "tags"),
+        files={"train": "wnut17train.conll", "validation": "emerging.dev.conll", "test": "emerging.test.annotated"},
+        word_lines=True,
+    ),
+    "conll2003": DatasetEntry(
+        roles={"words": ("tokens",), "tags": ("ner_tags",)},
+        label_names=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"),
+        hub="eriktks/conll2003",
+        hub_revision=_PARQUET,
+        separator=" ",
+        columns=("tokens", "pos_tags", "chunk_tags", "ner_tags"),
+        word_lines=True,
+    ),
+    "ud_pos": DatasetEntry(
+        roles={"words": ("tokens",), "tags": ("upos",)},
+        label_names=(
+            *("ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT"),
+            *("SCONJ", "SYM", "VERB", "X"),
+        ),
+        files={"train": "*-ud-train.conllu", "validation": "*-ud-dev.conllu", "test": "*-ud-test.conllu"},
+    ),  # any treebank of Universal Dependencies
 }

@@ -206,4 +206,4 @@ PROMPT = Role("prompt", "prompt_column", read_texts, required=False)
 LABEL = Role("label", "label_column", read_classes, target=True)
 LABELS = Role("labels", "label_column", read_label_sets, target=True)
 SCORE = Role("score", "label_column", read_scores, target=True)
-DEFAULT_COLUMNS: Mapping[str, str] = {TEXT.name: "text"}  #: column names that users need not give
+DEFAULT_COLUMNS: Mapping[str, str] = {TEXT.name: "text", "words": "tokens"}  #: column names that users need not give

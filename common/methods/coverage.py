@@ -62,6 +62,9 @@ def coverage_table(plan: Plan, spec: ModelSpec) -> str:
         ]
         lines += [f"warning: {warning}" for warning in partial_coverage(plan, spec)]
         lines.append("")
+    if spec.new_parameters:
+        anew = dict.fromkeys(name.rpartition(".")[0] for name in spec.new_parameters)
+        lines.append(f"not in the checkpoint, so initialised here: {', '.join(anew)}")
     lines += [f"{component:<12} {count:>12,}" for component, count in counts.items() if count]
     lines.append(
         f"of the model {total:>12,} ({100 * counts['total'] / total:.3f} %); "

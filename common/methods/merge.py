@@ -10,9 +10,11 @@ from common.edits import Edit
 from common.errors import InputError
 from common.methods import METHODS
 from common.methods.plan import Plan
+from common.models.layers import LAYERS
 from common.models.specs import ModelSpec
+from common.models.structure import restructured
 
-__all__ = ["merge_arrays", "merge_problems", "merged_weight", "refuse_unmergeable"]
+__all__ = ["merge_problems", "merged_model", "merged_weight", "refuse_unmergeable"]
 
 _BLOCK = 2**16  #: elements of a weight that are merged at once, 512 KiB in float64
 
@@ -40,8 +42,14 @@ def merged_weight(weight: np.ndarray, delta: tuple[np.ndarray, np.ndarray]) -> t
     return merged, float(lost / norm) if norm else 0.0
 
 
-def merge_problems(edits: Iterable[Edit], shared: frozenset[str], mergeable: Mapping[str, bool]) -> list[str]:
-    """Why edits cannot be merged: their weight is ``shared``, or their layer has no merged form."""
+def merge_problems(
+    edits: Iterable[Edit], shared: frozenset[str], mergeable: Mapping[str, bool], in_memory: bool = False
+) -> list[str]:
+    """Why edits cannot be merged: their weight is ``shared``, or their layer has no merged form.
+
+    Args:
+        in_memory: into the weight of a network that exists, where a layer in the module's place cannot grow.
+    """
     problems = []
     for edit in edits:
         if edit.path in shared:
@@ -51,33 +59,59 @@ def merge_problems(edits: Iterable[Edit], shared: frozenset[str], mergeable: Map
             )
         elif not mergeable[edit.layer]:
             problems.append(f"{edit.path}: a layer {edit.layer} has no form as a plain weight; keep the adapter apart")
+        elif in_memory and edit.module.kind.weight(edit.module) is None:
+            problems.append(
+                f"{edit.path}: a {edit.module.kind.name} module has no single weight to merge into; "
+                "twinlora merge writes the merged model to a folder"
+            )
     return problems
 
 
-def refuse_unmergeable(edits: Iterable[Edit], shared: frozenset[str], mergeable: Mapping[str, bool]) -> None:
+def refuse_unmergeable(
+    edits: Iterable[Edit], shared: frozenset[str], mergeable: Mapping[str, bool], in_memory: bool = False
+) -> None:
     """Raise InputError with every problem that `merge_problems` finds."""
-    problems = merge_problems(edits, shared, mergeable)
+    problems = merge_problems(edits, shared, mergeable, in_memory)
     if problems:
         raise InputError("These adapters cannot be merged:\n  " + "\n  ".join(problems[:20]) + ".")
 
 
-def merge_arrays(
-    plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]
-) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Fold a trained adapter (and trained head and biases) into the base: a plain checkpoint.
+def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]) -> tuple[ModelSpec, dict[str, float]]:
+    """Fold a trained adapter (and trained head and biases) into the base model.
+
+    An update of a plain weight is added to it. A layer in the place of a module takes its update in by itself, see
+    `common.models.layers.layer.Layer.absorb`; the model keeps that layer.
 
     Returns:
-        Every parameter of the model by canonical name, and the relative rounding error by adapted module.
+        The merged model, and the relative rounding error by adapted module with a plain weight.
 
     Raises:
-        InputError: an adapted weight is shared with the output head, or the method cannot be merged.
+        InputError: an adapted weight is shared with the output head, or the method or a layer cannot be merged.
     """
     method = METHODS.get(plan.method)
     deltas = {edit.path: method.delta(edit, trained) for edit in plan.edits}
     refuse_unmergeable(plan.edits, spec.shared, {e.layer: deltas[e.path] is not None for e in plan.edits})
     arrays = dict(spec.arrays) | {parameter.name: trained[parameter.name] for parameter in plan.unfrozen}
+    structural = {edit.path: edit for edit in spec.edits}
     errors = {}
     for path, delta in deltas.items():
-        name = f"{path}.weight"
-        arrays[name], errors[path] = merged_weight(arrays[name], delta)
-    return arrays, errors
+        if path in structural:
+            structural[path] = _absorbed(structural[path], arrays, delta)
+        else:
+            name = f"{path}.weight"
+            arrays[name], errors[path] = merged_weight(arrays[name], delta)
+    return restructured(spec, tuple(structural.values()), arrays), errors
+
+
+def _absorbed(edit: Edit, arrays: dict[str, np.ndarray], delta: tuple[np.ndarray, np.ndarray]) -> Edit:
+    """The structural edit with the update, whose parameters are replaced in ``arrays``."""
+    layer = LAYERS.get(edit.layer)
+    found = layer.absorb(edit, arrays, delta)
+    if found is None:
+        raise InputError(
+            f"A layer {edit.layer} cannot take in an update of its weight, so the adapter of {edit.path} cannot be "
+            "merged. Keep the adapter apart."
+        )
+    arguments, changed = found
+    arrays |= changed
+    return layer.edit(edit.module, arguments)

@@ -40,12 +40,17 @@ def match(
     exclude: Sequence[str],
     spec: ModelSpec,
     adaptable: Callable[[ModuleSpec], bool] = lambda module: module.kind.adaptable,
+    section: str = "adaptation",
 ) -> list[Match]:
     """The modules that ``targets`` name, in the order of the patterns.
 
     ``*`` matches any run of characters, dots included; ``?`` one character. A pattern without either also matches at
     the end of a path, as in PEFT: ``query`` is ``*.query``. ``all-linear`` matches every matrix. A module belongs to the
     first pattern that matches it. Heads are trained whole and never adapted.
+
+    Args:
+        adaptable: which modules are meant at all.
+        section: where the patterns were given, for messages.
 
     Raises:
         InputError: a pattern matches nothing (the nearest paths are named) or names an unknown slice.
@@ -55,14 +60,14 @@ def match(
     for pattern in exclude:
         paths = [module.path for module in candidates if _matches(module, pattern)]
         if not paths:
-            raise InputError(_no_match("adaptation.exclude", pattern, candidates, spec))
+            raise InputError(_no_match(f"{section}.exclude", pattern, candidates, spec))
         excluded.update(paths)
     found: dict[str, Match] = {}
     for target in targets:
         glob, names = _parse(target.pattern)
         modules = [module for module in candidates if _matches(module, glob)]
         if not modules:
-            raise InputError(_no_match("adaptation.targets", target.pattern, candidates, spec))
+            raise InputError(_no_match(f"{section}.targets", target.pattern, candidates, spec))
         fresh = [module for module in modules if module.path not in found and module.path not in excluded]
         if not fresh:
             raise InputError(

@@ -15,6 +15,7 @@ from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.files import load_arrays, save_arrays, write_json
 from common.models.specs import ModelSpec
+from common.models.structure import entries
 from common.strict import check_arrays
 
 __all__ = ["canonical_names", "fingerprint", "locate", "read_checkpoint", "read_config", "save_pretrained"]
@@ -116,6 +117,8 @@ def canonical_names(
     found: dict[str, np.ndarray] = {}
     problems: list[str] = []
     roots = {name.split(".")[1] for name in shapes if name.startswith(f"{prefix}.")}
+    held = {name.rpartition(".")[0] for name in shapes}
+    left_out = tuple(f"{path}." for path in unused if not any(f"{other}.".startswith(f"{path}.") for other in held))
     for key, value in arrays.items():
         name = re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", key))
         if name not in shapes and name.split(".")[0] in roots:
@@ -125,7 +128,7 @@ def canonical_names(
             found[name] = np.ascontiguousarray(value, dtype=np.float32)
         elif name in shapes and not in_head:
             problems.append(f"{key}: shape {value.shape}, expected {tuple(shapes[name])}")
-        elif name.startswith(f"{prefix}.") and not _BUFFERS.search(name) and name.rsplit(".", 1)[0] not in unused:
+        elif name.startswith(f"{prefix}.") and not _BUFFERS.search(name) and not name.startswith(left_out):
             problems.append(f"{key}: not part of the model")
     held = {name.rsplit(".", 1)[0] for name in found}
     optional = {*head, *(path for path in absent if path not in held)}
@@ -149,13 +152,13 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def save_pretrained(folder: Path, spec: ModelSpec, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word.
+    """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word; or
+    refuses to, where the model has structural edits (`common.models.structure.entries`).
 
     Raises:
         InputError: ``arrays`` are not exactly the parameters of ``spec``, or not finite.
     """
     check_arrays({name: shape for module in spec.modules for name, shape in module.shapes().items()}, arrays)
     save_arrays(Path(folder) / "model.safetensors", arrays, {"format": "pt"})
-    write_json(
-        Path(folder) / "config.json", {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"}
-    )
+    config = {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"}
+    write_json(Path(folder) / "config.json", config | entries(spec))

@@ -30,7 +30,8 @@ class HeadLayout:
     """A task head: [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
     Paths are Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are
-    adapted and frozen like the rest of the base model; all others start anew and are trained with every method.
+    adapted and frozen like the rest of the base model; all others, and those that a checkpoint lacks after all, start
+    anew and are trained with every method.
     """
 
     architecture: str  #: of ``transformers``, for config.json

@@ -15,6 +15,7 @@ from common.models.checkpoint import canonical_names, fingerprint, locate, read_
 from common.models.family import HeadLayout
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
+from common.models.structure import edited, read_edits, split_entries
 from common.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def load_model_spec(
         InputError: unknown source, family, task or configuration entry, or a checkpoint that does not fit.
     """
     folder = locate(config.source) if config.source else None
-    given = read_config(folder) if folder else {}
+    given, recorded = split_entries(read_config(folder) if folder else {})
     name = config.config.get("model_type", given.get("model_type"))
     if name is None:
         raise InputError(
@@ -46,6 +47,11 @@ def load_model_spec(
             f"Received {dict(config.config)}."
         )
     task = TASKS.get(config.task)
+    if name not in FAMILIES and recorded:
+        raise InputError(
+            f"{folder} holds structural edits, which are read for the families {', '.join(FAMILIES.names())} alone; its "
+            f"model_type is {name}."
+        )
     if name not in FAMILIES:
         if not backend.available()["pytorch"]:
             raise InputError(
@@ -65,7 +71,7 @@ def load_model_spec(
         )
     _check_network(family, layout, complete, given)
     complete["architectures"] = [layout.architecture]
-    return _assemble(family, task, layout, complete, config, folder, seed)
+    return _assemble(family, task, layout, complete, recorded, config, folder, seed)
 
 
 def _assemble(
@@ -73,6 +79,7 @@ def _assemble(
     task: Task,
     layout: HeadLayout,
     complete: dict[str, Any],
+    recorded: Mapping[str, Any],
     config: ModelConfig,
     folder: Path | None,
     seed: int,
@@ -80,7 +87,9 @@ def _assemble(
     backbone = family.backbone(complete)
     outputs = complete["vocab_size"] if layout.tied_to else complete["num_labels"]
     head = layout.modules(backbone.width, outputs)
-    modules, new = (*backbone.modules, *head), layout.new()
+    plain, new = (*backbone.modules, *head), layout.new()
+    edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
+    modules = edited(plain, edits)
     shapes = {name: shape for module in modules for name, shape in module.shapes().items()}
     loaded: dict[str, np.ndarray] = {}
     if folder is not None:
@@ -89,6 +98,8 @@ def _assemble(
         loaded = canonical_names(
             read_checkpoint(folder), shapes, backbone.prefix, new, absent, (*tied, *family.OPTIONAL)
         )
+        lacking = {module.path for module in head if not module.shapes().keys() <= loaded.keys()}
+        new = tuple(module.path for module in head if module.path in {*new, *(lacking & set(layout.base))})
     fresh = _initialised(family, modules, complete, seed, loaded)
     return ModelSpec(
         family=family.name,
@@ -99,6 +110,8 @@ def _assemble(
         arrays=loaded | fresh,
         schema=task.schema(family),
         layout=layout,
+        edits=edits,
+        history=tuple(recorded.get("history", ())),
         fingerprint=fingerprint(loaded or fresh),
         source=config.source,
         new_parameters=tuple(fresh) if folder else (),

@@ -29,7 +29,8 @@ class ModelSpec:
     arrays: Mapping[str, np.ndarray] = field(repr=False)  #: canonical name to float32 array
     schema: BatchSchema = field(default_factory=lambda: BatchSchema(()))  #: of its batches
     layout: HeadLayout | None = None  #: of its head; None where the network brings its own
-    edits: tuple[Edit, ...] = ()  #: structural changes of the base network, by transforms
+    edits: tuple[Edit, ...] = ()  #: structural changes of the base network, by transforms; `modules` are those after
+    history: tuple[Mapping[str, Any], ...] = ()  #: one record for each transform that was applied, ready for JSON
     fingerprint: str = ""  #: sha256 over the arrays that came from the checkpoint
     source: str | None = None
     new_parameters: tuple[str, ...] = ()  #: initialised here because the checkpoint has none (a new head), by name

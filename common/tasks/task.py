@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from common.models.specs import ModelSpec
     from common.training.assembly import Trained
 
-__all__ = ["Answer", "Draw", "Evaluator", "Task"]
+__all__ = ["Answer", "Draw", "Evaluator", "Task", "TaskOptions"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,15 @@ class Answer:
 
     plain: str  #: one line
     full: Mapping[str, Any]  #: ready for JSON
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """The entry ``model.task_options``. A task that has any derives a class with its fields, each with a default."""
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """(entry, what is wrong with it) for values of the right type that do not fit."""
+        yield from ()
 
 
 class Draw(Protocol):
@@ -56,16 +65,41 @@ class Evaluator(Protocol):
 
 
 class Task:
-    """One task. Members override what differs; ``name`` is the file's, with hyphens."""
+    """One task. Members override what differs; ``name`` is the file's, with hyphens.
+
+    Args:
+        options: of its class ``Options``; the defaults where none are given. Data are encoded and corrupted by them.
+    """
 
     name: ClassVar[str]
     head: ClassVar[str]  #: which head of a family it uses: ``sequence``, ``token``, ``causal``, ``masked``, or its own
     new_head: ClassVar[bool] = True  #: whether its head is new on a pretrained model, and trained with every method
-    peft_type: ClassVar[str]  #: PEFT's ``task_type``
+    peft_type: ClassVar[str | None]  #: PEFT's ``task_type``; None where it has none
     roles: ClassVar[tuple[Role, ...]]  #: columns it reads, the main text first
     FIELDS: ClassVar[tuple[Field, ...]]  #: of a batch, besides the family's inputs
     outputs: ClassVar[tuple[str, ...]] = ()  #: what the backends' loss returns besides the loss, by name
     metrics: ClassVar[Mapping[str, bool]]  #: name to whether higher is better
+    Options: ClassVar[type[TaskOptions]] = TaskOptions
+
+    def __init__(self, options: Any = None):
+        self.options = self.Options() if options is None else options
+
+    def configured(self, given: Mapping[str, Any]) -> Task:
+        """This task with the values of ``model.task_options``.
+
+        Raises:
+            InputError: everything that is wrong with them.
+        """
+        from common.config.convert import build
+
+        problems: list[tuple[str, str]] = []
+        options = build(self.Options, dict(given), (), lambda path, text: problems.append((".".join(path), text)), {})
+        if not problems:
+            problems += options.problems()
+        if problems:
+            listed = "; ".join(f"{entry} {text}" for entry, text in problems)
+            raise InputError(f"model.task_options of task {self.name}: {listed}.")
+        return type(self)(options)
 
     # Data
 
@@ -87,6 +121,10 @@ class Task:
             InputError: a row cannot be encoded.
         """
         raise NotImplementedError
+
+    def corpus(self, rows: datasets.Dataset) -> Iterator[str]:
+        """Texts that a new tokenizer is trained on."""
+        return (text for column in ("prompt", "text") if column in rows.column_names for text in rows[column])
 
     def corrupt(
         self, batch: dict[str, np.ndarray], encoded: Encoded, indices: np.ndarray, key: tuple[int, int]
@@ -132,6 +170,10 @@ class Task:
     def evaluator(self, encoded: Encoded) -> Evaluator:
         """A fresh evaluator of one split."""
         raise NotImplementedError
+
+    def measured(self, labels: tuple[str, ...] | None) -> Mapping[str, bool]:
+        """Those of its ``metrics`` that an evaluation over these classes reports."""
+        return self.metrics
 
     def step_targets(self, micro_batches: Sequence[Batch]) -> int:
         """Targets of an optimizer step.

@@ -22,7 +22,7 @@ from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
-from common.tasks import TASKS, Task
+from common.tasks import Task, configured
 from common.training.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Inputs:
     @property
     def task(self) -> Task:
         """The task of the configuration."""
-        return TASKS.get(self.config.model.task)
+        return configured(self.config.model)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Trained:
     @property
     def task(self) -> Task:
         """The task of the configuration."""
-        return TASKS.get(self.config.model.task)
+        return configured(self.config.model)
 
     @property
     def labels(self) -> tuple[str, ...] | None:
@@ -85,7 +85,14 @@ class Trained:
 
 def prepare(config: ExperimentConfig) -> Inputs:
     """Read everything ``config`` names and resolve the plan. Raises InputError for whatever does not fit together."""
-    data = load_dataset(config.data, TASKS.get(config.model.task))
+    task = configured(config.model)
+    data = load_dataset(config.data, task)
+    measured = task.measured(data.label_names)
+    if config.training.metric not in measured:
+        raise InputError(
+            f"training.metric must be one of {', '.join(measured)} for the classes of {config.data.name}; received "
+            f"{config.training.metric!r}."
+        )
     tokenizer = tokenizer_of(config, data)
     spec, plan = describe(config, data.label_names, tokenizer)
     return Inputs(config, data, tokenizer, spec, plan)
@@ -93,8 +100,7 @@ def prepare(config: ExperimentConfig) -> Inputs:
 
 def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenizerFast:
     """The tokenizer of the configuration; ``bpe:SIZE`` is trained on the training split."""
-    train = data.splits["train"]
-    corpus = (text for column in ("prompt", "text") if column in train.column_names for text in train[column])
+    corpus = configured(config.model).corpus(data.splits["train"])
     return load_tokenizer(config.model.tokenizer or config.model.source, corpus)
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from common.backend import Batch, Engine, EvalResult
-from common.data import Encoded, evaluation_batches
+from common.data import Encoded, encode, evaluation_batches, load_dataset
 from common.distributed import share
+from common.errors import InputError
 
-__all__ = ["evaluate", "results"]
+__all__ = ["evaluate", "results", "score"]
+
+if TYPE_CHECKING:
+    from common.training.assembly import Trained
 
 Numbered = tuple[np.ndarray, Batch]
 
@@ -47,3 +54,30 @@ def results(
     for _, (indices, batch) in share(batches, engine.group, idle):
         check()
         yield indices, batch, engine.eval_step(batch)
+
+
+def score(trained: Trained, engine: Engine, split: str, directory: str | Path | None = None) -> dict[str, float]:
+    """Metrics of a trained run on one split of its data set.
+
+    Args:
+        directory: folder of the data set; None: where the run found it.
+
+    Raises:
+        InputError: the split does not exist, its targets were not published, or the classes are others.
+    """
+    config = trained.config
+    found = str(Path(directory).expanduser().resolve()) if directory else config.data.directory
+    section = dataclasses.replace(config.data, directory=found)
+    data = load_dataset(section, trained.task)
+    if split in data.unlabelled:
+        raise InputError(
+            f"The labels of the {split} split of {section.name} were not published, so it cannot be scored. "
+            "Use --split validation."
+        )
+    if trained.labels != data.label_names:
+        raise InputError(
+            f"The run was trained on the labels {trained.labels}, but this data set has {data.label_names}. "
+            "Give the data it was trained on."
+        )
+    encoded = encode(data, split, trained.tokenizer, section, trained.task, trained.spec.schema)
+    return evaluate(engine, encoded, config.training.evaluation_batch_size, section.length_multiple)

@@ -7,7 +7,7 @@ import math
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.arithmetic import number
+from mindspore_impl.shims.pointwise import fine, floating, number, single
 
 __all__ = [
     "celu",
@@ -36,18 +36,6 @@ __all__ = [
     "threshold",
 ]
 
-#: The CPU's float32 kernels of exp, log, expm1, log1p and tanh are coarse; those of other devices are not, and not all of them have float64.
-_FINE = ms.float64 if ms.get_context("device_target") == "CPU" else ms.float32
-
-
-def fine(input: Tensor) -> Tensor:
-    """In the dtype in which this device's library functions are accurate."""
-    return input.astype(_FINE)
-
-
-def _floating(input: Tensor) -> Tensor:
-    return input if input.is_floating_point() else input.astype(ms.float32)
-
 
 def _refuse(inplace: bool) -> None:
     if inplace:
@@ -58,13 +46,13 @@ def _refuse(inplace: bool) -> None:
 
 def tanh(input: Tensor) -> Tensor:
     """tanh through float64: the float32 CPU kernel is off by up to 1e-4 for |input| > 3 and leaves [-1, 1]; whole numbers become float32."""
-    input = _floating(input)
+    input = floating(input)
     return ops.tanh(fine(input)).astype(input.dtype)
 
 
 def sigmoid(input: Tensor) -> Tensor:
     """1 / (1 + exp(-input)); whole numbers become float32."""
-    return ops.sigmoid(_floating(input))
+    return ops.sigmoid(floating(input))
 
 
 _ROOT_HALF, _ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
@@ -72,13 +60,16 @@ _ROOT_HALF, _ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """GELU (Hendrycks and Gimpel 2016): exact, or the tanh form (through the fused operator, which is accurate where tanh is not)."""
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be none or tanh; received {approximate}.")
     if approximate == "tanh":
         return _gelu_tanh(input)
-    return input * (ops.erf(input * number(_ROOT_HALF, input)) * 0.5 + 0.5)
+    x = single(input)
+    return (x * (ops.erf(x * number(_ROOT_HALF, x)) * 0.5 + 0.5)).astype(input.dtype)
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
-    return _gelu_double(x) if x.dtype == ms.float64 else ops.gelu(x, "tanh")
+    return _gelu_double(x) if x.dtype == ms.float64 else ops.gelu(single(x), "tanh").astype(x.dtype)
 
 
 def _gelu_double(x: Tensor) -> Tensor:
@@ -94,6 +85,10 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """input between two bounds, where NaN stays NaN and the gradient at the bounds is 0."""
     _refuse(inplace)
+    if min_val > max_val:
+        raise ValueError(f"hardtanh: min_val must be at most max_val; received {min_val} and {max_val}.")
+    if min_val != min_val or max_val != max_val:
+        return ops.full_like(input, math.nan)
     upper = ops.where(input <= number(min_val, input), ops.full_like(input, min_val), input)
     return ops.where(input >= number(max_val, input), ops.full_like(input, max_val), upper)
 
@@ -122,6 +117,11 @@ def rrelu(
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Leaky ReLU with one slope, or one for each channel (axis 1)."""
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.size not in (1, channels):
+        raise ValueError(
+            f"prelu: one weight, or one for each of {channels} channels, is needed; received {weight.shape}."
+        )
     if input.ndim > 1 and weight.size > 1:
         weight = ops.reshape(weight, (1, -1) + (1,) * (input.ndim - 2))
     elif input.ndim == 0:
@@ -187,6 +187,8 @@ def softsign(input: Tensor) -> Tensor:
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """input moved towards 0 by ``lambd``, where NaN stays NaN."""
+    if lambd < 0:
+        raise ValueError(f"softshrink: lambd must be at least 0; received {lambd}.")
     edge = number(lambd, input)
     return ops.where(input > edge, input - edge, ops.where(input < -edge, input + edge, input * 0.0))
 
@@ -198,6 +200,7 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 
 def tanhshrink(input: Tensor) -> Tensor:
     """input - tanh(input)."""
+    input = floating(input)
     x = fine(input)
     return (x - ops.tanh(x)).astype(input.dtype)
 

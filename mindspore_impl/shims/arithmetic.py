@@ -7,11 +7,12 @@ import math
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.pointwise import floating, level, number, promoted, signbit
+from mindspore_impl.shims.checks import check_divisor
+from mindspore_impl.shims.pointwise import floating, level, log, number, promoted, signbit
 
 __all__ = [
-    "add", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "logaddexp", "logaddexp2", "maximum", "minimum", "mul", "pow",
-    "remainder", "rsub", "sub", "xlogy",
+    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "ldexp", "logaddexp", "logaddexp2", "maximum", "minimum",
+    "mul", "pow", "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
 
 
@@ -51,9 +52,26 @@ def mul(input: Tensor, other) -> Tensor:
 def pow(input, exponent) -> Tensor:
     """input ^ exponent; either may be a number. A power of 0 has no slope, at 0 neither."""
     base, exponent = promoted(input, exponent)
+    if isinstance(exponent, int) and exponent < 0 and _is_whole(base):
+        raise ValueError(f"pow: integers have no negative powers; received {exponent}. Use floating point numbers.")
     return mint.pow(
         level(base, exponent == 0) if isinstance(base, Tensor) and base.is_floating_point() else base, exponent
     )
+
+
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value=1) -> Tensor:
+    """input + value tensor1 tensor2, in the dtype of its tensors; MindSpore's rounds the number to float32."""
+    product = tensor1 * tensor2
+    if value == 1:
+        return input + product
+    return input + product * (number(value, product) if product.is_floating_point() else int(value))
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value=1) -> Tensor:
+    """input + value tensor1 / tensor2, in the dtype of its tensors; torch has it for floating point numbers only."""
+    if not (tensor1.is_floating_point() or tensor2.is_floating_point()):
+        raise TypeError("addcdiv: integers are not divided; use torch.div with a rounding_mode.")
+    return input + div(tensor1 if value == 1 else tensor1 * number(value, tensor1), tensor2)
 
 
 def atan2(input: Tensor, other: Tensor) -> Tensor:
@@ -74,10 +92,13 @@ def copysign(input: Tensor, other) -> Tensor:
 def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
     """input / other, where dividing by -0 gives the other infinity; ``rounding_mode`` floor or trunc."""
     other = number(other, input)
+    if rounding_mode not in (None, "floor", "trunc"):
+        raise ValueError(f"div: rounding_mode must be None, floor or trunc; received {rounding_mode}.")
     if rounding_mode == "floor":
         return floor_divide(input, other)
     if rounding_mode == "trunc":
         if _is_whole(input) and _is_whole(other):
+            check_divisor("div", other)
             return ops.div(input.astype(ms.float64), other, rounding_mode="trunc").astype(input.dtype)
         return ops.trunc(input / other)
     if not isinstance(other, Tensor) or not other.is_floating_point():
@@ -114,6 +135,7 @@ def floor_divide(input: Tensor, other) -> Tensor:
     """Quotient rounded down, as Python's ``//``."""
     input, other = promoted(input, other)
     if _is_whole(input) and _is_whole(other):
+        check_divisor("floor_divide", other)
         return ops.floor_divide(input, other)
     x, y = _doubles(input, other)
     left = _fmod(x, y)
@@ -129,19 +151,35 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 def fmod(input: Tensor, other) -> Tensor:
     """Remainder with the sign of ``input``, through float64."""
     input, other = promoted(input, other)
+    if _is_whole(input) and _is_whole(other):
+        check_divisor("fmod", other)
     return _fmod(*_doubles(input, other)).astype(_result_dtype(input, other))
+
+
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """input 2^other, in the dtype of what floats."""
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        raise TypeError("ldexp: two tensors are needed.")
+    found = ops.ldexp(input, other)
+    if not input.is_floating_point() and not other.is_floating_point():
+        return found
+    wanted = promoted(input, other)[0].dtype
+    return found.astype(wanted)
 
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)), through float64: near 0 the float32 exponential is too coarse."""
     x, y = input.astype(ms.float64), other.astype(ms.float64)
     larger = maximum(x, y)
-    return ops.where(ops.isinf(larger), larger, larger + ops.log1p(ops.exp(-ops.abs(x - y)))).astype(input.dtype)
+    infinite = ops.isinf(larger)  # whose distance may be NaN
+    distance = ops.where(infinite, ops.zeros_like(larger), x) - ops.where(infinite, ops.zeros_like(larger), y)
+    return ops.where(infinite, larger, larger + ops.log1p(ops.exp(-ops.abs(distance)))).astype(input.dtype)
 
 
 def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
     """log2(2^input + 2^other)."""
-    return logaddexp(input * math.log(2.0), other * math.log(2.0)) / math.log(2.0)
+    scale = number(math.log(2.0), input)
+    return logaddexp(input * scale, other * scale) / scale
 
 
 def _with_nan(input: Tensor, other: Tensor, chosen: Tensor) -> Tensor:
@@ -169,6 +207,8 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
 def remainder(input: Tensor, other) -> Tensor:
     """Remainder with the sign of ``other``, as Python's ``%``, through float64."""
     input, other = promoted(input, other)
+    if _is_whole(input) and _is_whole(other):
+        check_divisor("remainder", other)
     x, y = _doubles(input, other)
     left = _fmod(x, y)
     return ops.where(ops.logical_and(left != 0, (left < 0) != (y < 0)), left + y, left).astype(
@@ -191,4 +231,4 @@ def xlogy(input: Tensor, other) -> Tensor:
     nothing = ops.logical_and(
         x == 0, ops.logical_or(y <= 0, y == float("inf"))
     )  # elsewhere 0 log(y) is 0 by itself, and its slope log(y)
-    return ops.where(nothing, ops.zeros_like(x), level(x, nothing) * ops.log(y))
+    return ops.where(nothing, ops.zeros_like(x), level(x, nothing) * log(y))

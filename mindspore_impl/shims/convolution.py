@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from mindspore import Tensor, ops
+from mindspore import Tensor, mint, ops
 
 __all__ = [
     "channel_shuffle",
@@ -136,13 +136,48 @@ def conv_transpose1d(
 
 
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Pad or cut the last axes, the last one first; cutting by a negative number is done here, since MindSpore's pads read wrong values then."""
+    """Pad or, by negative numbers, cut the last axes, the last one first.
+
+    Constants are concatenated and other modes gather: MindSpore's pads read wrong values where a number is negative, and
+    from the second execution of a compiled graph on the gradient of `ops.pad` with a constant is that of another pad.
+    """
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
     for i in range(len(pad) // 2):
-        before, after = max(-pad[2 * i], 0), max(-pad[2 * i + 1], 0)
-        if before or after:
-            axis = input.ndim - 1 - i
-            input = ops.gather(input, ops.arange(before, input.shape[axis] - after), axis)  # a copy, not a view
-    return ops.pad(input, tuple([max(n, 0) for n in pad]), mode, value)
+        axis, before, after = input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]
+        if before < 0 or after < 0 or (mode != "constant" and (before or after)):
+            kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))
+            input = ops.gather(input, _places(mode, input.shape[axis], kept[0], kept[1]), axis)  # a copy, not a view
+        if mode == "constant":
+            input = _framed(input, axis, max(before, 0), max(after, 0), value)
+    return input
+
+
+@ops.constexpr
+def _places(mode: str, size: int, before: int, after: int) -> Tensor:
+    """Where each element along an axis is taken from."""
+    places = np.arange(-before, size + after)
+    if mode == "replicate":
+        places = places.clip(0, size - 1)
+    elif mode == "circular":
+        places = places % size
+    elif mode == "reflect":
+        if max(before, after) >= size:
+            raise ValueError(f"A reflecting pad must be smaller than the axis; received {before}, {after} of {size}.")
+        places = size - 1 - np.abs(size - 1 - np.abs(places))
+    return Tensor(places.astype(np.int64))
+
+
+def _framed(input: Tensor, axis: int, before: int, after: int, value: float | None) -> Tensor:
+    """``input`` between constants along one axis."""
+    fill = Tensor(0 if value is None else value, input.dtype)
+    shape = list(input.shape)
+    parts = [input]  # an empty part would make the gradient's kernel fail
+    if before:
+        parts = [ops.broadcast_to(fill, (*shape[:axis], before, *shape[axis + 1 :])), *parts]
+    if after:
+        parts = [*parts, ops.broadcast_to(fill, (*shape[:axis], after, *shape[axis + 1 :]))]
+    return mint.cat(parts, axis) if len(parts) > 1 else input
 
 
 def unfold(
@@ -166,21 +201,31 @@ def fold(
     padding: int | tuple[int, ...] = 0,
     stride: int | tuple[int, ...] = 1,
 ) -> Tensor:
-    """The sum of the columns at their windows' places: a transposed convolution with the unit filters."""
+    """The sum of the columns at their windows' places, added one by one, so that NaN stays in its place."""
     size, kernel, dilation, padding, stride = (
         _each(value, 2) for value in (output_size, kernel_size, dilation, padding, stride)
     )
-    rows, columns = ((size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in range(2))
+    height, width = size[0] + 2 * padding[0], size[1] + 2 * padding[1]
+    places = Tensor(_columns(height, width, kernel, dilation, stride))
     area = kernel[0] * kernel[1]
     channels = input.shape[-2] // area
-    unit = ops.reshape(ops.eye(area, area, input.dtype), (area, 1, *kernel))
-    operator = ops.Conv2DTranspose(
-        area, kernel, pad_mode="pad", pad=_edges(padding, kernel, dilation), stride=stride, dilation=dilation
-    )
-    y = operator(
-        ops.reshape(input, (-1, area, rows, columns)), unit, (math.prod(input.shape[:-2]) * channels, 1, *size)
-    )
-    return ops.reshape(y, (*input.shape[:-2], channels, *size))
+    columns = ops.reshape(input, (-1, area * input.shape[-1]))
+    if places.shape[0] != columns.shape[1]:
+        raise ValueError(f"fold: {places.shape[0] // area} columns are needed; received {input.shape[-1]}.")
+    image = ops.zeros((columns.shape[0], height * width), input.dtype)
+    image = ops.tensor_scatter_elements(image, ops.broadcast_to(places, columns.shape), columns, 1, "add")
+    image = ops.reshape(image, (*input.shape[:-2], channels, height, width))
+    return image[..., padding[0] : height - padding[0], padding[1] : width - padding[1]]
+
+
+@ops.constexpr
+def _columns(height: int, width: int, kernel: tuple, dilation: tuple, stride: tuple) -> tuple[int, ...]:
+    """Of each element of the columns its place in the padded image."""
+    axes = [
+        np.arange(k)[:, None] * d + np.arange(0, length - d * (k - 1), s)
+        for length, k, d, s in zip((height, width), kernel, dilation, stride, strict=True)
+    ]
+    return tuple((axes[0][:, None, :, None] * width + axes[1][None, :, None, :]).ravel().tolist())
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -229,6 +274,10 @@ def interpolate(
     """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear or bicubic."""
     if antialias or mode == "area":
         raise ValueError("antialias and mode area are not available.")
+    if mode not in ("nearest", "nearest-exact") and not input.is_floating_point():
+        raise TypeError(
+            f"interpolate: whole numbers are resized by the nearest only; received {input.dtype} and mode {mode}. Cast to float32 and round what comes out."
+        )
     count = input.ndim - 2
     factors = None if scale_factor is None else _each(scale_factor, count)
     sizes = (

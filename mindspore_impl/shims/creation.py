@@ -7,8 +7,8 @@ import numpy as np
 from mindspore import Tensor, ops
 
 __all__ = [
-    "Tensor", "as_tensor", "bartlett_window", "blackman_window", "cartesian_prod", "clone", "full", "hamming_window", "hann_window", "linspace", "logspace",
-    "ones", "scalar_tensor", "tensor", "zeros",
+    "Tensor", "arange", "as_tensor", "bartlett_window", "blackman_window", "cartesian_prod", "clone", "full", "hamming_window", "hann_window", "linspace",
+    "logspace", "ones", "scalar_tensor", "tensor", "zeros",
 ]  # fmt: skip
 
 _MindSporeTensor = Tensor
@@ -22,8 +22,9 @@ def _size(size) -> tuple[int, ...]:
 def tensor(data, *, dtype=None) -> Tensor:
     """float32 for Python floats and for nothing, int64 for ints; a value of Python, so not for graphs."""
     array = np.array(data)
-    array = array.astype(np.float32) if array.dtype == np.float64 else array
-    return _MindSporeTensor(array) if dtype is None else _MindSporeTensor(array).astype(dtype)
+    if dtype is not None:
+        return _MindSporeTensor(array).astype(dtype)
+    return _MindSporeTensor(array.astype(np.float32) if array.dtype == np.float64 else array)
 
 
 def as_tensor(data, dtype=None) -> Tensor:
@@ -74,6 +75,20 @@ def clone(input):
 def _steps(start, end, steps: int, base) -> tuple:
     places = np.linspace(start, end, steps)
     return tuple((places if base is None else np.power(float(base), places)).tolist())
+
+
+@ops.constexpr
+def _arithmetic(start, end, step) -> tuple:
+    if step == 0 or (end - start) * step < 0:
+        raise ValueError(f"arange: the step must lead from start to end; received {start}, {end} and {step}.")
+    return tuple((start + np.arange(int(np.ceil((end - start) / step))) * step).tolist())
+
+
+def arange(start=0, end=None, step=1, *, dtype=None):
+    """From ``start`` to below ``end``: int64 for whole numbers, else float32, and in float64 to its last digit."""
+    start, end = (0, start) if end is None else (start, end)
+    whole = isinstance(start, int) and isinstance(end, int) and isinstance(step, int)
+    return _constant(_arithmetic(start, end, step), (ms.int64 if whole else ms.float32) if dtype is None else dtype)
 
 
 def linspace(start, end, steps: int, *, dtype=None):

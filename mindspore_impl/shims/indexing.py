@@ -5,11 +5,12 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
+from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.pointwise import number, promoted
 
 __all__ = [
-    "argsort", "bucketize", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "nonzero", "scatter", "scatter_add",
-    "searchsorted", "sort", "take", "take_along_dim", "topk", "unique", "where",
+    "argsort", "bucketize", "gather", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "msort", "nonzero",
+    "scatter", "scatter_add", "searchsorted", "sort", "take", "take_along_dim", "topk", "unique", "where",
 ]  # fmt: skip
 
 
@@ -36,17 +37,42 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor
     return input if input.ndim == 0 else ops.gather_elements(input, dim, order), order
 
 
+def msort(input: Tensor) -> Tensor:
+    """Values ascending along the first axis, NaN last."""
+    return sort(input, 0)[0]
+
+
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> tuple[Tensor, Tensor]:
     """(values, indices) of the ``k`` largest or smallest."""
-    if k == 0:  # the kernel takes 1 and more
-        order = mint.narrow(argsort(input, dim), dim, 0, 0)
-        return mint.narrow(input, dim, 0, 0), order
-    order = ops.topk(input, k, dim, largest, sorted)[1].astype(ms.int64)
+    if k < 0 or k > (input.shape[dim] if input.ndim else 1):
+        raise ValueError(f"topk: k must be between 0 and the size of the axis; received {k}.")
+    if not input.ndim:
+        return (input, ops.zeros((), ms.int64)) if k else _nothing(ops.reshape(input, (1,)), 0)
+    if k == 0 or not input.size:  # the kernel takes 1 and more
+        kept = mint.narrow(input, dim, 0, k)
+        return kept, ops.zeros(kept.shape, ms.int64)
+    order = _first(input, k, dim, largest) if input.is_floating_point() else ops.topk(input, k, dim, largest, sorted)[1]
+    order = order.astype(ms.int64)
     return ops.gather_elements(input, dim, order), order
+
+
+def _first(input: Tensor, k: int, dim: int, largest: bool) -> Tensor:
+    """By a whole sort, since the kernel leaves NaN anywhere."""
+    return mint.narrow(argsort(input, dim, largest), dim, 0, k)
+
+
+def _nothing(input: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """No values and no indices along ``dim``."""
+    kept = mint.narrow(input, dim, 0, 0)
+    return kept, ops.zeros(kept.shape, ms.int64)
 
 
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """(value, index) of the ``k``-th smallest, from 1."""
+    if not 1 <= k <= (input.shape[dim] if input.ndim else 1):
+        raise ValueError(f"kthvalue: k must be between 1 and the size of the axis; received {k}.")
+    if not input.ndim:
+        return input, ops.zeros((), ms.int64)
     index = mint.narrow(argsort(input, dim), dim, k - 1, 1)
     value = ops.gather_elements(input, dim, index)
     return (value, index) if keepdim else (ops.squeeze(value, dim), ops.squeeze(index, dim))
@@ -72,21 +98,77 @@ def _spread(index: Tensor, dim: int, shape) -> Tensor:
 
 
 def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
-    """``src``, a tensor or a number, put at ``index``. Written with sums, of which every part has a gradient."""
-    part = src if isinstance(src, Tensor) else ops.zeros(index.shape, input.dtype) + number(src, input)
-    part = part.astype(input.dtype)
-    kept = ops.tensor_scatter_elements(input, index, ops.zeros_like(part), dim)
+    """``src``, a tensor or a number, put at ``index``; of several for one place one is taken, and has the gradient. In a graph an index outside the axis is not
+    refused: it counts from the end, or is an error of the kernel."""
+    size = _size(input, dim)
+    check_indices("scatter", index, 0, size)
+    if not index.size:
+        return input
+    if not isinstance(src, Tensor):
+        hit = ops.tensor_scatter_elements(_marks(input, 0), index, ops.ones(index.shape, ms.int32), dim)
+        return ops.where(hit > 0, Tensor(src, input.dtype), input)
+    if not input.ndim:
+        return ops.reshape(src, ()).astype(input.dtype)
+    part = _cut(src, index.shape).astype(input.dtype)
+    numbers = ops.reshape(ops.arange(index.size), index.shape).astype(ms.int32)
+    taken = ops.tensor_scatter_elements(_marks(input, -1), index, numbers, dim)
+    part = ops.where(_picked(taken, dim, index) == numbers, part, ops.zeros_like(part))
+    kept = ops.where(taken >= 0, ops.zeros_like(input), input)
     return ops.tensor_scatter_elements(kept, index, part, dim, "add")
 
 
+def _size(input: Tensor, dim: int) -> int:
+    return input.shape[dim] if input.ndim else 1
+
+
+def _marks(input: Tensor, value: int) -> Tensor:
+    return ops.full(input.shape, value, dtype=ms.int32)
+
+
+def _cut(src: Tensor, shape) -> Tensor:
+    """The first ``shape`` elements of each axis, which is all that torch reads."""
+    for axis in range(src.ndim):
+        if src.shape[axis] != shape[axis]:
+            src = mint.narrow(src, axis, 0, shape[axis])
+    return src
+
+
+def _picked(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """gather of an ``index`` that may be smaller than ``input`` in every axis."""
+    dim = dim % input.ndim
+    for axis in range(input.ndim):
+        if axis != dim and input.shape[axis] != index.shape[axis]:
+            input = mint.narrow(input, axis, 0, index.shape[axis])
+    return ops.gather_elements(input, dim, index)
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The elements at ``index`` along ``dim``. In a graph an index outside the axis is not refused: it counts from the end, or is an error of the kernel."""
+    check_indices("gather", index, 0, _size(input, dim))
+    if not index.size:
+        return ops.zeros(index.shape, input.dtype)
+    if not input.ndim:
+        return ops.broadcast_to(input, index.shape)
+    if not index.ndim:
+        return ops.reshape(ops.gather_elements(input, dim, ops.reshape(index, (1,))), ())
+    return _picked(input, dim, index)
+
+
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """``src`` added at ``index``."""
-    return ops.tensor_scatter_elements(input, index, src, dim, "add")
+    """``src`` added at ``index``, which is checked as that of `scatter`."""
+    check_indices("scatter_add", index, 0, _size(input, dim))
+    if not index.size:
+        return input
+    if not input.ndim:
+        return input + ops.reshape(src, ())
+    return ops.tensor_scatter_elements(input, index, _cut(src, index.shape), dim, "add")
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
     """alpha source added at places along ``dim``."""
-    return scatter_add(input, dim, _spread(index, dim, source.shape), source * alpha)
+    return scatter_add(
+        input, dim, _spread(index, dim, source.shape), source if alpha == 1 else source * number(alpha, source)
+    )
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
@@ -95,14 +177,21 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
-    """A number put at places along ``dim``."""
-    dim = dim % input.ndim
-    shape = (*input.shape[:dim], index.shape[0], *input.shape[dim + 1 :])
-    return scatter(input, dim, _spread(index, dim, shape), value)
+    """A number put at places along ``dim``, which may count from the end and repeat. In a graph a place outside the axis is no place."""
+    size = _size(input, dim)
+    check_indices("index_fill", index, -size, size)
+    places = ops.reshape(index, (-1, 1))
+    hit = ops.logical_or(places == ops.arange(size), places + size == ops.arange(size))
+    hit = (hit.astype(ms.int32).sum(0) if index.size else ops.zeros((size,), ms.int32)) > 0
+    if input.ndim:
+        hit = ops.reshape(hit, tuple([size if axis == dim % input.ndim else 1 for axis in range(input.ndim)]))
+    filled = value.astype(input.dtype) if isinstance(value, Tensor) else Tensor(value, input.dtype)
+    return ops.where(hit if input.ndim else hit[0], filled, input)
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of one axis; none are cut out, since the gradient's kernel wants some."""
+    check_indices("index_select", index, 0, _size(input, dim))
     return mint.narrow(input, dim, 0, 0) if 0 in index.shape else ops.gather(input, index, dim)
 
 
@@ -137,6 +226,7 @@ def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tens
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened tensor; negative places count from the end."""
     flat = ops.reshape(input, (-1,))
+    check_indices("take", index, -flat.shape[0], flat.shape[0])
     return ops.gather(flat, ops.where(index < 0, index + flat.shape[0], index), 0)
 
 

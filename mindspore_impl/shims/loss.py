@@ -6,14 +6,19 @@ import math
 
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.activation import fine, softplus
+from mindspore_impl.shims.activation import softplus
 from mindspore_impl.shims.arithmetic import minimum, number
+from mindspore_impl.shims.checks import check_indices, check_reduction, check_values
 from mindspore_impl.shims.network import pairwise_distance
+from mindspore_impl.shims.pointwise import fine, floating, single
+from mindspore_impl.shims.reduction import _larger, _mean, total
+from mindspore_impl.shims.softmax import log_softmax
 
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cosine_embedding_loss",
+    "cross_entropy",
     "gaussian_nll_loss",
     "hinge_embedding_loss",
     "huber_loss",
@@ -23,6 +28,7 @@ __all__ = [
     "mse_loss",
     "multi_margin_loss",
     "multilabel_soft_margin_loss",
+    "nll_loss",
     "poisson_nll_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
@@ -37,9 +43,11 @@ _TWO_PI, _HALF_LOG_2PI = (
 
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
+    check_reduction(reduction)
     if reduction == "none":
         return loss
-    return loss.sum() if reduction == "sum" else loss.sum() / loss.size
+    x = single(loss)
+    return (total(x) if reduction == "sum" else _mean(x, None, False)).astype(loss.dtype)
 
 
 def _positive(x: Tensor) -> Tensor:
@@ -64,12 +72,16 @@ def l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor
 
 def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
     """Squares up to ``delta``, absolute values above, times delta; in the inputs' dtype."""
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta must be above 0; received {delta}.")
     distance, edge = ops.abs(input - target), number(delta, input)
     return _reduced(ops.where(distance < edge, distance * distance * 0.5, (distance - edge * 0.5) * edge), reduction)
 
 
 def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """Squares below ``beta``, absolute values above."""
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must be at least 0; received {beta}.")
     distance = ops.abs(input - target)
     if beta == 0.0:
         return _reduced(distance, reduction)
@@ -80,7 +92,11 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
-    """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at least 1e-12."""
+    """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at least 1e-12.
+
+    In a graph a probability outside [0, 1] is not refused, and gives NaN.
+    """
+    check_values("binary_cross_entropy", input, 0.0, 1.0)
     x = fine(input)
     edge = x * (1.0 - x) < 1e-12
     inside, fixed = ops.where(edge, ops.full_like(x, 0.5), x), ops.stop_gradient(x)
@@ -113,7 +129,85 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
     else:
         some = target != 0
         loss = ops.where(some, target * _log(ops.where(some, target, ops.ones_like(target))), target) - target * input
-    return loss.sum() / input.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
+    check_reduction(reduction, "batchmean")
+    return _reduced(loss, "sum") / input.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Cross entropy of softmax(input), of class indices or probabilities, with logarithms in float64 on the CPU, where the kernel is off by 1 % near
+    probability 1 and loses NaN. In a graph a class that does not exist is not refused, and gives NaN."""
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1]; received {label_smoothing}.")
+    check_reduction(reduction)
+    axis = 0 if input.ndim == 1 else 1
+    logarithms, share = log_softmax(input, axis), number(label_smoothing, input)
+    classes = input.shape[axis]
+    if target.is_floating_point():
+        wanted = target if label_smoothing == 0.0 else target * (1.0 - share) + share / classes
+        losses = -total(wanted * _weighed(logarithms, weight, axis), axis)
+        return _reduced(losses, "sum") / _larger(losses.size, 1) if reduction == "mean" else _reduced(losses, reduction)
+    loss = nll_loss(logarithms, target, weight, ignore_index=ignore_index, reduction=reduction)
+    if label_smoothing == 0.0:
+        return loss
+    scored = target != ignore_index
+    even = -total(_weighed(logarithms, weight, axis), axis)
+    even = ops.where(scored, even, ops.zeros_like(even))
+    if reduction == "mean":
+        shares = _shares(ops.where(scored, target, ops.zeros_like(target)), scored, weight, even)
+        even = _reduced(even, "sum") / _reduced(shares, "sum")
+    else:
+        even = _reduced(even, reduction)
+    return loss * (1.0 - share) + even * (share / classes)
+
+
+def _weighed(logarithms: Tensor, weight: Tensor | None, axis: int) -> Tensor:
+    if weight is None:
+        return logarithms
+    return logarithms * ops.reshape(weight, tuple([-1 if i == axis else 1 for i in range(logarithms.ndim)]))
+
+
+def _shares(known: Tensor, scored: Tensor, weight: Tensor | None, like: Tensor) -> Tensor:
+    """The weight of each label, 0 where it is not scored."""
+    shares = ops.ones_like(like) if weight is None else ops.reshape(ops.gather(weight, known, 0), like.shape)
+    return ops.where(scored, shares, ops.zeros_like(shares))
+
+
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """-input[class]. In a graph a class that does not exist is not refused, and gives NaN."""
+    known, wrong = _classes("nll_loss", input, target, ignore_index)
+    scored = target != ignore_index
+    known, axis = ops.where(scored, known, ops.zeros_like(known)), 0 if input.ndim == 1 else 1
+    picked = -ops.squeeze(ops.gather_elements(input, axis, ops.expand_dims(known, axis)), axis)
+    shares = _shares(known, scored, weight, picked)
+    losses = ops.where(scored, picked * shares, ops.zeros_like(picked))  # NaN elsewhere does not count
+    if reduction == "mean":
+        return _poisoned(_reduced(losses, "sum") / _reduced(shares, "sum"), wrong, reduction)
+    return _poisoned(_reduced(losses, reduction), wrong, reduction)
+
+
+def _classes(name: str, input: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """The class indices, of which those that do not exist become 0, since the kernel reads what they point at; and which these are."""
+    classes = input.shape[0] if input.ndim == 1 else input.shape[1]
+    check_indices(name, target, 0, classes, ignore_index)
+    wrong = ops.logical_and(ops.logical_or(target < 0, target >= classes), target != ignore_index)
+    return ops.where(wrong, ops.zeros_like(target), target), wrong
+
+
+def _poisoned(loss: Tensor, wrong: Tensor, reduction: str) -> Tensor:
+    """NaN where a class does not exist."""
+    check_reduction(reduction)
+    nan = ops.full_like(loss, math.nan)
+    return ops.where(wrong if reduction == "none" else wrong.any(), nan, loss)
 
 
 def cosine_embedding_loss(
@@ -159,6 +253,8 @@ def triplet_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """How much nearer the positive should be than the negative; ``swap`` lets the positive be the anchor where that is harder."""
+    if margin <= 0:
+        raise ValueError(f"triplet_margin_loss: margin must be above 0; received {margin}.")
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = minimum(far, pairwise_distance(positive, negative, p, eps))
@@ -181,6 +277,9 @@ def multi_margin_loss(
 ) -> Tensor:
     """Mean over the other classes of how far they come within ``margin`` of the target's score."""
     classes = input.shape[-1]
+    check_indices("multi_margin_loss", target, 0, classes)
+    if p not in (1, 2):
+        raise ValueError(f"multi_margin_loss: p must be 1 or 2; received {p}.")
     index = ops.expand_dims(target, -1)
     gap = number(margin, input) - ops.gather_elements(input, input.ndim - 1, index) + input
     gap = ops.where(gap > 0, gap, ops.zeros_like(gap))  # `_positive` has another gradient at 0
@@ -206,6 +305,7 @@ def gaussian_nll_loss(
         var = ops.full_like(input, var)
     elif var.ndim == input.ndim - 1:
         var = ops.expand_dims(var, -1)
+    check_values("gaussian_nll_loss", var, 0.0, float("inf"))
     var = var + ops.stop_gradient(_positive(number(eps, var) - var))
     loss = (_log(var) + (input - target) * (input - target) / var) * 0.5
     return _reduced(loss + number(_HALF_LOG_2PI, loss) if full else loss, reduction)
@@ -221,6 +321,7 @@ def poisson_nll_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """-log of the Poisson probability, without the target's factorial unless ``full`` (Stirling)."""
+    input, target = floating(input), floating(target)
     loss = (
         ops.exp(fine(input)).astype(input.dtype) - target * input
         if log_input

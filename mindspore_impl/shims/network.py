@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.activation import fine
 from mindspore_impl.shims.arithmetic import number
+from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.normalization import normalize
-from mindspore_impl.shims.reduction import norm
+from mindspore_impl.shims.pointwise import fine, single
+from mindspore_impl.shims.reduction import norm, total
 
 __all__ = [
     "alpha_dropout",
     "bilinear",
+    "cdist",
     "cosine_similarity",
     "dropout",
     "embedding",
@@ -32,6 +35,8 @@ _NEGATIVE = float("-inf")
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero each element with probability ``p`` and scale the rest by 1 / (1 - p)."""
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout: p must be in [0, 1]; received {p}.")
     if inplace:
         raise ValueError(
             "inplace=True is not available: the adapter returns a new tensor; use what it returns and leave inplace out."
@@ -67,11 +72,15 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """Rows of ``weight`` at ``input``; the row ``padding_idx`` gets no gradient. ``sparse`` changes nothing: gradients are dense."""
+    """Rows of ``weight`` at ``input``; the row ``padding_idx`` gets no gradient. ``sparse`` changes nothing: gradients are dense.
+
+    In a graph an id outside the table is not refused: -1 is the last row, and others are an error of the kernel.
+    """
     if max_norm is not None or scale_grad_by_freq:
         raise ValueError(
             "max_norm and scale_grad_by_freq are not available: the adapter neither changes the table nor counts ids."
         )
+    check_indices("embedding", input, 0, weight.shape[0])
     if 0 in input.shape:  # the gradient's kernel wants some
         return ops.zeros((*input.shape, weight.shape[1]), weight.dtype)
     rows = ops.gather(weight, input, 0)
@@ -100,6 +109,11 @@ def embedding_bag(
         bags = (ops.expand_dims(ops.arange(input.shape[0]), 1) >= ops.expand_dims(offsets, 0)).astype(ms.int32).sum(
             -1
         ) - 1
+    check_indices("embedding_bag", input, 0, weight.shape[0])
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError(f"embedding_bag: mode must be sum, mean or max; received {mode}.")
+    if per_sample_weights is not None and mode != "sum":
+        raise ValueError(f"embedding_bag: per_sample_weights are for the mode sum; received {mode}.")
     ids = ops.reshape(input, (-1,))
     held = ops.expand_dims(ops.arange(count), 1) == ops.expand_dims(bags, 0)  # (bags, ids)
     if padding_idx is not None:
@@ -114,23 +128,35 @@ def embedding_bag(
         return ops.where(ops.isinf(best), ops.zeros_like(best), best)
     if per_sample_weights is not None:
         rows = rows * ops.reshape(per_sample_weights, (-1, 1))
-    total = ops.matmul(held.astype(rows.dtype), rows)
-    return (
-        total
-        if mode == "sum"
-        else total / ops.maximum(held.astype(rows.dtype).sum(1, keepdims=True), Tensor(1.0, rows.dtype))
-    )
+    if padding_idx is not None:
+        padded = ids == (padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0])
+        rows = ops.where(ops.expand_dims(padded, -1), ops.zeros_like(rows), rows)
+    sums = ops.zeros((count + 1, rows.shape[1]), rows.dtype)  # what follows the last bag is left out
+    places = ops.broadcast_to(ops.expand_dims(bags, -1), rows.shape)
+    sums = ops.tensor_scatter_elements(sums, places, rows, 0, "add")[:count]
+    if mode == "sum":
+        return sums
+    return sums / ops.maximum(held.astype(rows.dtype).sum(1, keepdims=True), Tensor(1.0, rows.dtype))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """1 at the class and 0 elsewhere, int64; without ``num_classes`` one more than the largest, which is read from the device (not in a graph)."""
+    """1 at the class and 0 elsewhere, int64; without ``num_classes`` one more than the largest, which is read from the device (not in a graph).
+
+    In a graph a class that does not exist is not refused and gives zeros.
+    """
+    if num_classes == 0 or num_classes < -1:
+        raise ValueError(f"one_hot: num_classes must be above 0, or -1; received {num_classes}.")
     count = int(tensor.max()) + 1 if num_classes < 0 else num_classes
+    check_indices("one_hot", tensor, 0, count)
     return (ops.expand_dims(tensor, -1) == ops.arange(count)).astype(ms.int64)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input W^T + b for ``(..., in)`` and W ``(out, in)``, as one two-dimensional product."""
     shape = input.shape
+    if 0 in shape:  # the kernels and their gradients want some
+        y = ops.zeros((*shape[:-1], weight.shape[0]), input.dtype)
+        return y if bias is None else y + bias
     y = _matmul_t(ops.reshape(input, (-1, shape[-1])), weight)
     if bias is not None:
         y = _bias_add(y, bias)
@@ -141,7 +167,7 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     """input1^T W input2 + b, W being ``(out, in1, in2)``."""
     out, first, second = weight.shape
     mixed = linear(input2, ops.reshape(weight, (out * first, second))).reshape((*input2.shape[:-1], out, first))
-    y = (mixed * ops.expand_dims(input1, -2)).sum(-1)
+    y = (mixed * ops.expand_dims(input1, -2)).sum(-1).astype(input1.dtype)
     return y if bias is None else y + bias
 
 
@@ -171,6 +197,7 @@ def scaled_dot_product_attention(
             if attn_mask.dtype == ms.bool_
             else scores + attn_mask
         )
+    scores = single(scores)
     largest = ops.stop_gradient(scores.max(axis=-1, keepdims=True))
     weights = ops.exp(fine(scores - ops.where(largest == _NEGATIVE, ops.zeros_like(largest), largest)))
     total = weights.sum(-1, keepdims=True)
@@ -185,7 +212,24 @@ def _root(width: int) -> float:
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """Product of the directions of x1 and x2 along ``dim``, lengths being at least ``eps``; in any dtype."""
-    return (normalize(x1, 2.0, dim, eps) * normalize(x2, 2.0, dim, eps)).sum(dim)
+    if x1.ndim == x2.ndim == 0 or not (x1.is_floating_point() and x2.is_floating_point()):
+        raise ValueError(f"cosine_similarity: floating point vectors are needed; received {x1.dtype} and {x2.dtype}.")
+    shape = _broadcast(x1.shape, x2.shape)
+    first, second = ops.broadcast_to(single(x1), shape), ops.broadcast_to(single(x2), shape)
+    found = total(normalize(first, 2.0, dim, eps) * normalize(second, 2.0, dim, eps), dim)
+    return found.astype(x1.dtype)
+
+
+@ops.constexpr
+def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(np.broadcast_shapes(first, second))
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
+    """p-norms of the differences of every row of x1 and every row of x2, in the inputs' dtype; ``compute_mode`` changes nothing."""
+    if p < 0:
+        raise ValueError(f"cdist: p must be at least 0; received {p}.")
+    return norm(ops.expand_dims(x1, -2) - ops.expand_dims(x2, -3), p, -1)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:

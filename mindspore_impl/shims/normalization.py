@@ -6,6 +6,8 @@ import mindspore as ms
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.arithmetic import number
+from mindspore_impl.shims.pointwise import single
+from mindspore_impl.shims.reduction import _mean as _average
 from mindspore_impl.shims.reduction import norm
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
@@ -27,23 +29,24 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Layer norm (Ba et al. 2016) over the last axes, of which there are as many as ``normalized_shape`` has sizes."""
-    axes = len(normalized_shape)
-    y = _normalized(_joined(input, axes), eps)
+    axes = _fitting("layer_norm", input, normalized_shape)
+    y = _normalized(single(_joined(input, axes)), eps)
     if axes > 1:
         y = ops.reshape(y, input.shape)
     if weight is not None:
         y = y * weight
-    return y if bias is None else y + bias
+    y = y if bias is None else y + bias
+    return y if y.dtype == input.dtype else y.astype(input.dtype)
 
 
 def rms_norm(
     input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """input / root mean square over the last axes; eps is that of the dtype unless given."""
-    x = _joined(input, len(normalized_shape))
+    x = single(_joined(input, _fitting("rms_norm", input, normalized_shape)))
     eps = number(_epsilon(input.dtype) if eps is None else eps, input)
     y = ops.reshape(x * ops.rsqrt(_mean(x * x, -1) + eps), input.shape)
-    return y if weight is None else y * weight
+    return (y if weight is None else y * weight).astype(input.dtype)
 
 
 def batch_norm(
@@ -57,27 +60,41 @@ def batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Normalize each channel (axis 1) by the batch's statistics, which then enter the running ones, or by the running ones."""
-    others = (0, *range(2, input.ndim))
+    if not training and (running_mean is None or running_var is None):
+        raise ValueError("batch_norm: without training, running_mean and running_var are needed.")
+    if input.ndim < 2:
+        raise ValueError(f"batch_norm: at least two axes are needed; received {input.shape}.")
+    if 0 in input.shape:
+        return _scaled(input, weight, bias)
+    x, others = single(input), (0, *range(2, input.ndim))
     if training:
-        mean = input.mean(others, keep_dims=True)
-        centred = input - mean
-        var = (centred * centred).mean(others, keep_dims=True)
+        count = input.size // input.shape[1]
+        if count == 1:
+            raise ValueError(f"batch_norm: one value for each channel has no variance; received {input.shape}.")
+        mean = _average(x, others, True)
+        centred = x - mean
+        var = _average(centred * centred, others, True)
         if running_mean is not None:
-            count = input.size // input.shape[1]
             _follow(running_mean, mean, momentum)
-            _follow(running_var, var * count / (count - 1), momentum)
+            _follow(running_var, var * (count / (count - 1)), momentum)
     else:
-        centred = input - _channels(running_mean, input.ndim)
-        var = _channels(running_var, input.ndim)
-    return _scaled(centred * ops.rsqrt(var + number(eps, input)), weight, bias)
+        centred = x - _channels(running_mean, input.ndim)
+        var = _channels(single(running_var), input.ndim)
+    return _scaled(centred * ops.rsqrt(var + number(eps, x)), weight, bias).astype(input.dtype)
 
 
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """Normalize each group of channels of each sample; eps in the input's dtype."""
-    groups = ops.reshape(input, (input.shape[0], num_groups, -1))
-    return _scaled(ops.reshape(_normalized(groups, eps), input.shape), weight, bias)
+    if input.ndim < 2 or num_groups < 1 or input.shape[1] % num_groups:
+        raise ValueError(f"group_norm: {num_groups} groups do not divide the channels of {input.shape}.")
+    if 0 in input.shape:
+        return _scaled(input, weight, bias)
+    if input.size == input.shape[0] * num_groups:
+        raise ValueError(f"group_norm: one value for each group has no variance; received {input.shape}.")
+    groups = ops.reshape(single(input), (input.shape[0], num_groups, -1))
+    return _scaled(ops.reshape(_normalized(groups, eps), input.shape), weight, bias).astype(input.dtype)
 
 
 def instance_norm(
@@ -93,13 +110,15 @@ def instance_norm(
     """Normalize each channel of each sample by its own statistics, of which the batch's mean then enters the running ones, or by the running ones."""
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    x = ops.reshape(input, (*input.shape[:2], -1))
+    if input.size == input.shape[0] * input.shape[1]:
+        raise ValueError(f"instance_norm: one value for each channel has no variance; received {input.shape}.")
+    x = ops.reshape(single(input), (*input.shape[:2], -1))
     if running_mean is not None:
         mean = _mean(x, -1)
         centred = x - mean
         _follow(running_mean, mean.mean(0), momentum)
         _follow(running_var, (centred * centred).sum(-1).mean(0) / (x.shape[-1] - 1), momentum)
-    return _scaled(ops.reshape(_normalized(x, eps), input.shape), weight, bias)
+    return _scaled(ops.reshape(_normalized(x, eps), input.shape), weight, bias).astype(input.dtype)
 
 
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
@@ -120,13 +139,25 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """input / max(p-norm over ``dim``, eps)."""
-    length = norm(input, p, dim, True)
-    return input / ops.where(length > number(eps, length), length, ops.full_like(length, eps))
+    x = single(input)
+    length = norm(x, p, dim, True)
+    small = length < number(eps, length)  # NaN is not
+    return (x / ops.where(small, ops.full_like(length, eps), length)).astype(input.dtype)
 
 
 @ops.constexpr
 def _epsilon(dtype: ms.Type) -> float:
     return {"Float16": 2.0**-10, "BFloat16": 2.0**-7, "Float64": 2.0**-52}.get(str(dtype), 2.0**-23)
+
+
+def _fitting(name: str, input: Tensor, normalized_shape) -> int:
+    """How many axes ``normalized_shape`` names, which must be the last ones of ``input``."""
+    axes = len(normalized_shape)
+    if axes < 1 or tuple(input.shape[input.ndim - axes :]) != tuple(normalized_shape):
+        raise ValueError(
+            f"{name}: normalized_shape must be the last sizes of {input.shape}; received {normalized_shape}."
+        )
+    return axes
 
 
 def _joined(x: Tensor, count: int) -> Tensor:
@@ -146,4 +177,5 @@ def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def _follow(running: Tensor, value: Tensor, momentum: float) -> None:
     share = number(momentum, running)
-    ops.assign(running, ops.stop_gradient(running * (1.0 - share) + ops.reshape(value, running.shape) * share))
+    kept = running * (1.0 - share) + ops.reshape(value, running.shape).astype(running.dtype) * share
+    ops.assign(running, ops.stop_gradient(kept))

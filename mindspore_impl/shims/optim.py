@@ -1,11 +1,15 @@
-"""Optimizers with torch's constructor arguments and formulas. MindSpore keeps no gradient in a parameter, so each is called with all of them, in order.
+"""Optimizers with torch's constructor arguments and formulas. MindSpore keeps no gradient in a parameter, so each is called with all of them, by name.
 
     optimizer = Adam(model.trainable_params(), lr=1e-3)
-    loss, gradients = ms.value_and_grad(forward, None, model.trainable_params())(batch)
+    loss, gradients = ms.value_and_grad(forward, None, model.trainable_params(), return_ids=True)(batch)
     optimizer(gradients)  # or optimizer.step(gradients); also inside ms.jit
 
-Parameters may come in groups with own options, ``[{"params": ..., "lr": ...}, ...]``; the gradients follow the groups' order. A schedule assigns to the
-rates: ``ops.assign(optimizer.rates[0], 1e-4)``, one for each group. Torch's foreach, fused, capturable and differentiable are left out.
+With ``return_ids=True`` every gradient comes with the name of its parameter, and their order does not matter; without, the
+names are given apart, ``optimizer(gradients, [parameter.name for parameter in weights])``. Gradients without names are
+refused: in another order than the optimizer's they would be exchanged.
+
+Parameters may come in groups with own options, ``[{"params": ..., "lr": ...}, ...]``. A schedule assigns to the rates:
+``ops.assign(optimizer.rates[0], 1e-4)``, one for each group. Torch's foreach, fused, capturable and differentiable are left out.
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ class _Optimizer(nn.Cell):
             raise ValueError("updates are computed in float32; float64 parameters would lose what they are for")
         rates = [group.get("lr", options["lr"]) for group in groups]
         self.parameters = ParameterTuple(parameters)
+        self.names = tuple([parameter.name for parameter in parameters])
         self.rates = ParameterTuple(
             [Parameter(Tensor(float(rate), ms.float32), f"lr.{number}", False) for number, rate in enumerate(rates)]
         )
@@ -57,12 +62,51 @@ class _Optimizer(nn.Cell):
             [Parameter(begin, f"{name}.{p.name}", False) for begin, p in zip(starts, self.parameters, strict=True)]
         )
 
-    def step(self, gradients: tuple[Tensor, ...]) -> Tensor:
+    def step(self, gradients: tuple[Any, ...], names: tuple[str, ...] | None = None) -> Tensor:
         """The same as a call."""
-        return self(gradients)
+        return self(gradients, names)
 
-    def construct(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """Update every parameter; returns how many steps were made."""
+    def paired(self, gradients: tuple[Any, ...], names: tuple[str, ...] | None) -> tuple[Tensor, ...]:
+        """The gradients in the order of the optimizer's parameters; those of other parameters are left out.
+
+        Raises:
+            ValueError: gradients come without names, in another number than the names, or one is missing.
+        """
+        if names is None:
+            if len(gradients) == 2 and isinstance(gradients[0], str):
+                gradients = (gradients,)  # of one parameter
+            if len(gradients) == 0 or not isinstance(gradients[0], tuple):
+                raise ValueError(
+                    "Gradients must come with the names of their parameters, since another order would exchange them: "
+                    "ms.value_and_grad(forward, None, weights, return_ids=True), or "
+                    "optimizer(gradients, [parameter.name for parameter in weights])."
+                )
+            pairs = gradients
+        else:
+            if len(names) != len(gradients):
+                raise ValueError("There must be one name for each gradient.")
+            pairs = ()
+            for index in range(len(names)):
+                pairs = (*pairs, (names[index], gradients[index]))
+        found = ()
+        for name in self.names:
+            given = ()
+            for pair in pairs:
+                if pair[0] == name:
+                    given = (*given, pair[1])
+            if len(given) != 1:
+                raise ValueError(f"Every parameter of the optimizer must have one gradient; {name} has {len(given)}.")
+            found = (*found, given[0])
+        return found
+
+    def construct(self, gradients: tuple[Any, ...], names: tuple[str, ...] | None = None) -> Tensor:
+        """Update every parameter; returns how many steps were made.
+
+        Args:
+            gradients: pairs of a parameter's name and its gradient, as with ``return_ids=True``, in any order; or
+                gradients alone, with ``names`` in the same order.
+        """
+        gradients = self.paired(gradients, names)
         steps = ops.assign(self.steps, self.steps + 1)
         moment = steps.astype(ms.float32)
         for index in range(len(self.parameters)):

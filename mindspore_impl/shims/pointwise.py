@@ -24,6 +24,7 @@ __all__ = [
     "digamma",
     "erf",
     "erfc",
+    "erfinv",
     "exp",
     "expm1",
     "floating",
@@ -43,10 +44,12 @@ __all__ = [
     "sign",
     "signbit",
     "sin",
+    "sinc",
     "sinh",
     "tan",
 ]  # fmt: skip
 
+_ROOT_PI_HALF = 0.5 * math.sqrt(math.pi)
 _DEGREE, _RADIAN = math.pi / 180.0, 180.0 / math.pi  # graphs divide Python numbers in float32
 WIDEST = (ms.float64, ms.float32, ms.bfloat16, ms.float16, ms.int64, ms.int32, ms.int16, ms.int8, ms.uint8, ms.bool_)
 _LARGEST = {
@@ -60,6 +63,20 @@ _LARGEST = {
 def floating(input: Tensor) -> Tensor:
     """``input``, or its float32 form if it holds whole numbers or booleans."""
     return input if input.is_floating_point() else input.astype(ms.float32)
+
+
+#: The CPU's float32 kernels of exp, log, expm1, log1p and tanh are coarse; those of other devices are not, and not all of them have float64.
+_FINE = ms.float64 if ms.get_context("device_target") == "CPU" else ms.float32
+
+
+def fine(input: Tensor) -> Tensor:
+    """In the dtype in which this device's library functions are accurate."""
+    return input.astype(_FINE)
+
+
+def single(input: Tensor) -> Tensor:
+    """float16 and bfloat16 as float32, in which torch's own kernels compute them; any other dtype as it is."""
+    return input.astype(ms.float32) if input.dtype in (ms.float16, ms.bfloat16) else input
 
 
 def number(value, tensor: Tensor):
@@ -147,15 +164,24 @@ def bitwise_not(input: Tensor) -> Tensor:
 
 
 def clamp(input: Tensor, min=None, max=None) -> Tensor:
-    """Within [min, max], where NaN stays NaN; where they cross, max counts."""
+    """Within [min, max], where NaN stays NaN and a bound that is NaN gives NaN; where they cross, max counts."""
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given.")
     clamped = input
     if min is not None:
-        low = number(min, clamped)
-        clamped = ops.where(clamped < low, ops.zeros_like(clamped) + low, clamped)
+        clamped = _bounded(clamped, clamped < number(min, clamped), min)
     if max is not None:
-        high = number(max, clamped)
-        clamped = ops.where(clamped > high, ops.zeros_like(clamped) + high, clamped)
+        clamped = _bounded(clamped, clamped > number(max, clamped), max)
     return clamped.astype(input.dtype) if isinstance(min, int) and isinstance(max, int) else clamped
+
+
+def _bounded(x: Tensor, beyond: Tensor, bound) -> Tensor:
+    """``bound`` where x is beyond it, and NaN where the bound is."""
+    if isinstance(bound, Tensor):
+        return ops.where(ops.logical_or(beyond, bound != bound), ops.zeros_like(x) + bound, x)
+    if bound != bound:  # graphs take x + NaN for x
+        return ops.full_like(floating(x), math.nan)
+    return ops.where(beyond, ops.zeros_like(x) + number(bound, x), x)
 
 
 def clamp_max(input: Tensor, max) -> Tensor:
@@ -185,9 +211,31 @@ def deg2rad(input: Tensor) -> Tensor:
 
 
 def digamma(input: Tensor) -> Tensor:
-    """Derivative of lgamma."""
-    _only_single("digamma", input)
-    return floating(input) if 0 in input.shape else ops.digamma(floating(input))
+    """Derivative of lgamma, by reflection, ten steps of its recurrence and its asymptotic series: the kernel is accurate to float32 at best."""
+    x = floating(input)
+    y = fine(x)
+    left = y < 0
+    z, steps = ops.where(left, 1.0 - y, y), ops.zeros_like(y)
+    for _ in range(10):
+        low = z < 10
+        steps, z = steps - ops.where(low, 1.0 / ops.where(low, z, ops.ones_like(z)), ops.zeros_like(z)), z + low
+    found = ops.log(z) - 0.5 / z - _digamma_series(1.0 / (z * z)) + steps
+    part = y - ops.stop_gradient(ops.round(y))  # of a period of the tangent
+    pole = ops.logical_and(y <= 0, part == 0)
+    turn = ops.where(ops.logical_and(left, part != 0), part, ops.full_like(y, 0.25)) * Tensor(math.pi, y.dtype)
+    found = ops.where(left, found - Tensor(math.pi, y.dtype) / ops.tan(turn), found)
+    beyond = ops.where(y == 0, -ops.reciprocal(y), ops.full_like(y, math.nan))
+    return ops.where(pole, beyond, found).astype(x.dtype)
+
+
+def _digamma_series(r: Tensor) -> Tensor:
+    """r / 12 - r^2 / 120 + r^3 / 252 - r^4 / 240 + r^5 / 132 - 691 r^6 / 32760 + r^7 / 12."""
+    found = r * (
+        ops.ones_like(r) * 691.0 / 32760.0 - r / 12.0
+    )  # quotients of whole numbers: the framework rounds a fraction to float32
+    for divisor in (132.0, 240.0, 252.0, 120.0, 12.0):
+        found = r * (ops.ones_like(r) / divisor - found)
+    return found
 
 
 def erf(input: Tensor) -> Tensor:
@@ -198,6 +246,41 @@ def erf(input: Tensor) -> Tensor:
 def erfc(input: Tensor) -> Tensor:
     """1 - erf, accurate in its tail."""
     return ops.erfc(floating(input))
+
+
+def erfinv(input: Tensor) -> Tensor:
+    """Inverse of erf by Halley's method, with erfc in the tails: the kernel is off by up to 36 % near 1.
+
+    The last step is a Newton step, whose gradient is that of the inverse.
+    """
+    x = floating(input)
+    y = fine(x)
+    size = ops.abs(y)
+    inside = size < 1.0
+    size = ops.where(inside, size, ops.zeros_like(size))
+    fixed = ops.stop_gradient(size)
+    root = _erfinv_guess(fixed)
+    for _ in range(4):
+        step = _erfinv_step(root, fixed)
+        root = root - step / (1.0 + root * step)
+    found = ops.stop_gradient(root)
+    found = found - _erfinv_step(found, size)
+    beyond = ops.where(ops.abs(y) == 1.0, ops.full_like(size, math.inf), ops.full_like(size, math.nan))
+    found = ops.where(inside, found, beyond)
+    return ops.where(y < 0, -found, ops.where(y == 0, y * Tensor(_ROOT_PI_HALF, y.dtype), found)).astype(x.dtype)
+
+
+def _erfinv_guess(y: Tensor) -> Tensor:
+    """Within 0.2 % (Winitzki 2008)."""
+    logarithm = ops.log((1.0 - y) * (1.0 + y))
+    middle = logarithm * 0.5 + 4.33
+    return ops.sqrt(ops.sqrt(middle * middle - logarithm * 6.8) - middle)
+
+
+def _erfinv_step(root: Tensor, y: Tensor) -> Tensor:
+    """Newton's step for erf(root) = y in [0, 1); 1 - y is exact for float32."""
+    missing = ops.where(y < 0.5, ops.erf(root) - y, (1.0 - y) - ops.erfc(root))
+    return missing * Tensor(_ROOT_PI_HALF, root.dtype) * ops.exp(root * root)
 
 
 def exp(input: Tensor) -> Tensor:
@@ -233,23 +316,38 @@ def lgamma(input: Tensor) -> Tensor:
 
 
 def log(input: Tensor) -> Tensor:
-    """Natural logarithm."""
-    return ops.log(floating(input))
+    """Natural logarithm through float64: the float32 kernel is off by 2e-5 near 1."""
+    x = floating(input)
+    return ops.log(fine(x)).astype(x.dtype)
 
 
 def log10(input: Tensor) -> Tensor:
-    """Decimal logarithm."""
-    return ops.log10(floating(input))
+    """Decimal logarithm through float64."""
+    x = floating(input)
+    return ops.log10(fine(x)).astype(x.dtype)
 
 
 def log1p(input: Tensor) -> Tensor:
-    """log(1 + input), accurate near 0."""
-    return ops.log1p(floating(input))
+    """log(1 + input), accurate near 0, where the kernels add 1 and lose what is small.
+
+    The rounding of 1 + input is made up for by the factor input / ((1 + input) - 1) (Kahan), which is left out of the gradient.
+    """
+    x = floating(input)
+    y = fine(x)
+    total = y + 1.0
+    usual = ops.logical_and(total > 0, ops.isfinite(total))
+    fixed, rounded = ops.stop_gradient(y), ops.stop_gradient(total)
+    least = ops.logical_or(rounded == 1.0, ops.logical_not(usual))
+    near = ops.log(ops.where(usual, rounded, ops.ones_like(rounded)))
+    scaled = near * fixed / ops.where(least, ops.ones_like(rounded), rounded - 1.0)
+    missing = ops.where(rounded == 1.0, fixed, scaled) - near
+    return (ops.log(total) + ops.where(usual, missing, ops.zeros_like(missing))).astype(x.dtype)
 
 
 def log2(input: Tensor) -> Tensor:
-    """Binary logarithm."""
-    return ops.log2(floating(input))
+    """Binary logarithm through float64."""
+    x = floating(input)
+    return ops.log2(fine(x)).astype(x.dtype)
 
 
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
@@ -265,7 +363,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
     """Replaces NaN and infinities, by default with the dtype's largest values; whole numbers have none."""
     if not input.is_floating_point():
-        return input
+        return input.copy()
     largest = _LARGEST[input.dtype]
     high, low = largest if posinf is None else posinf, -largest if neginf is None else neginf
     finite = ops.where(ops.isnan(input), Tensor(nan, input.dtype), input)
@@ -294,7 +392,7 @@ def rsqrt(input: Tensor) -> Tensor:
 
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1; booleans stay."""
-    return input if input.dtype == ms.bool_ else ops.sign(input)
+    return input.copy() if input.dtype == ms.bool_ else ops.sign(input)
 
 
 def signbit(input: Tensor) -> Tensor:
@@ -305,6 +403,16 @@ def signbit(input: Tensor) -> Tensor:
 def sin(input: Tensor) -> Tensor:
     """Sine of radians."""
     return ops.sin(floating(input))
+
+
+def sinc(input: Tensor) -> Tensor:
+    """sin(pi input) / (pi input), 1 at 0; whole numbers and booleans become float32."""
+    x = floating(input)
+    pi = Tensor(math.pi, _FINE)
+    y = fine(x) * pi if input.is_floating_point() else fine(x * Tensor(math.pi, x.dtype))  # as torch rounds them
+    small = ops.abs(y) < 1e-4  # where the quotient's gradient cancels
+    angle, rest = ops.where(small, ops.ones_like(y), y), ops.where(small, y, ops.zeros_like(y))
+    return ops.where(small, 1.0 - rest * rest / 6.0, ops.sin(angle) / angle).astype(x.dtype)
 
 
 def sinh(input: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.pointwise import number, root
+from mindspore_impl.shims.pointwise import floating, number, root, single
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -38,6 +38,10 @@ def _places(
     stride = kernel if stride is None or stride == () else _several(stride, count)
     axes = []
     for size, k, s, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True):
+        if k < 1 or s < 1 or d < 1 or not 0 <= p <= (d * (k - 1) + 1) // 2:
+            raise ValueError(
+                f"pooling: kernel_size, stride and dilation must be above 0 and padding at most half the window; received {k}, {s}, {d} and {p}."
+            )
         room = size + 2 * p - d * (k - 1) - 1
         out = (math.ceil(room / s) if ceil_mode else room // s) + 1
         if ceil_mode and (out - 1) * s >= size + p:  # a window may not start in the padding at the end
@@ -119,10 +123,21 @@ def _average(
     input: Tensor, tables: tuple, count_include_pad: bool = True, divisor_override: int | None = None
 ) -> Tensor:
     places, inside, _, extent = tables
-    total = _windows(input, places, inside, 0.0).sum(-1)
+    if divisor_override == 0:
+        raise ValueError("avg_pool: divisor_override must not be 0.")
+    if input.dtype == ms.bool_:
+        raise TypeError("avg_pool: booleans are not averaged.")
+    total = single(_windows(input, places, inside, 0)).sum(-1)
     if divisor_override is not None:
-        return total / divisor_override
-    return total / (extent if count_include_pad else inside.astype(ms.float32).sum(-1)).astype(input.dtype)
+        return _shared(total, ops.full((), divisor_override, dtype=ms.float32), input)
+    return _shared(total, extent if count_include_pad else inside.astype(ms.float32).sum(-1), input)
+
+
+def _shared(total: Tensor, count: Tensor, input: Tensor) -> Tensor:
+    """Divided in the dtype of ``input``, whole numbers towards 0."""
+    if input.is_floating_point():
+        return (total / count.astype(total.dtype)).astype(input.dtype)
+    return ops.trunc(total.astype(ms.float64) / count.astype(ms.float64)).astype(input.dtype)
 
 
 def max_pool1d(
@@ -221,6 +236,7 @@ def lp_pool2d(
 
 def _powers(input: Tensor, norm_type: float, kernel_size: Sizes, tables: tuple) -> Tensor:
     """torch takes a window that is cut at the edge for a whole one, whose mean is that of the part."""
+    input = floating(input)
     powers = input * input if norm_type == 2 else input ** number(norm_type, input)
     return root(_average(powers, tables) * _area(kernel_size, len(tables[0])), norm_type)
 

@@ -5,27 +5,35 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, ops
 
+from mindspore_impl.shims.checks import check_probabilities, check_values
+
 __all__ = ["multinomial", "normal", "poisson", "randint", "randint_like"]
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
-    """Without replacement unless told otherwise; int64."""
+    """Without replacement by default; int64. In a graph weights of no distribution are not refused, and what is sampled means nothing."""
+    check_probabilities(input, num_samples, replacement)
     return ops.multinomial(input, num_samples, replacement).astype(ms.int64)
 
 
 def normal(mean=0.0, std=1.0, size=None) -> Tensor:
-    """Means and deviations as numbers or tensors."""
+    """Means and deviations as numbers or tensors. In a graph negative deviations in a tensor are not refused, and count as positive."""
+    check_values("normal", std, 0.0, float("inf"))
     shape = size if size is not None else mean.shape if isinstance(mean, Tensor) else std.shape
     return ops.standard_normal(shape) * std + mean
 
 
 def poisson(input: Tensor) -> Tensor:
-    """One draw for each rate."""
+    """One draw for each rate. In a graph negative rates are not refused, and what is sampled means nothing."""
+    check_values("poisson", input, 0.0, float("inf"))
     return ops.random_poisson(Tensor([1], ms.int32), input, dtype=ms.float32)[0].astype(input.dtype)
 
 
 def _bounds(low, high):
-    return (0, low) if high is None else (low, high)
+    low, high = (0, low) if high is None else (low, high)
+    if low >= high:
+        raise ValueError(f"randint: low must be below high; received {low} and {high}.")
+    return low, high
 
 
 def randint(low, high=None, size=None, *, dtype=None) -> Tensor:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 from mindspore import Tensor, mint, ops
 
+from mindspore_impl.shims.checks import check_values
 from mindspore_impl.shims.pointwise import WIDEST
 
 __all__ = [
     "broadcast_tensors",
     "cat",
+    "combinations",
     "diag",
     "flip",
     "repeat_interleave",
@@ -40,17 +45,50 @@ def _alike(tensors) -> tuple[Tensor, ...]:
 def cat(tensors, dim: int = 0) -> Tensor:
     """Joined along ``dim``, in the widest dtype; the kernel takes no result without elements."""
     tensors = _alike(tensors)
+    _check_sizes(tensors, dim)
     filled = tuple([tensor for tensor in tensors if 0 not in tensor.shape])
     if filled:
         return mint.cat(filled, dim)
-    shape = list(tensors[0].shape)
-    shape[dim] = sum([tensor.shape[dim] for tensor in tensors])
+    known = [tensor.shape for tensor in tensors if tensor.shape != (0,)] or [(0,)]
+    shape = list(known[0])
+    shape[dim] = sum([sizes[dim] for sizes in known])
     return ops.zeros(tuple(shape), tensors[0].dtype)
+
+
+def _check_sizes(tensors: tuple[Tensor, ...], dim: int) -> None:
+    """torch takes a vector of no elements for nothing, and no other difference of sizes."""
+    known = [tensor.shape for tensor in tensors if tensor.shape != (0,)]
+    for shape in known[1:]:
+        axis = dim % len(shape)
+        if len(shape) != len(known[0]) or [n for i, n in enumerate(shape) if i != axis] != [
+            n for i, n in enumerate(known[0]) if i != axis
+        ]:
+            raise ValueError(f"cat: sizes must be equal in every axis but {dim}; received {known[0]} and {shape}.")
+
+
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """Every choice of ``r`` elements of a vector, one in a row, in the dtype of ``input``, also where there is none."""
+    if input.ndim != 1 or r < 0:
+        raise ValueError(f"combinations: a vector and a non-negative r are needed; received {input.shape} and {r}.")
+    if r == 0:
+        return ops.zeros((0,), input.dtype)
+    places = _choices(input.shape[0], r, with_replacement)
+    if not len(places):
+        return ops.zeros((0, r), input.dtype)
+    return ops.reshape(ops.gather(input, Tensor(places), 0), (-1, r))
+
+
+@ops.constexpr
+def _choices(size: int, r: int, repeated: bool) -> tuple:
+    choose = itertools.combinations_with_replacement if repeated else itertools.combinations
+    return tuple(place for chosen in choose(range(size), r) for place in chosen)
 
 
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix with this diagonal, or the diagonal of a matrix."""
-    return ops.diag_embed(input, diagonal) if input.ndim == 1 else ops.diagonal(input, diagonal)
+    if input.ndim not in (1, 2):
+        raise ValueError(f"diag: a vector or a matrix is needed; received {input.shape}.")
+    return ops.diag_embed(input, diagonal) if input.ndim == 1 else ops.diagonal(input, diagonal).copy()
 
 
 def flip(input: Tensor, dims) -> Tensor:
@@ -63,6 +101,11 @@ def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:
     if dim is None:
         input, dim = ops.reshape(input, (-1,)), 0
     if isinstance(repeats, Tensor):
+        if not hasattr(repeats, "assign_value"):  # only graphs lack it; compiling the gradient would end the process
+            raise ValueError(
+                "In a compiled graph repeats must be a number: the size would depend on a tensor's values."
+            )
+        check_values("repeat_interleave", repeats, 0, float("inf"))
         places = np.repeat(np.arange(input.shape[dim]), repeats.asnumpy())
         return ops.gather(input, Tensor(places.astype(np.int32)), dim)
     return ops.repeat_interleave(input, repeats, dim)
@@ -114,15 +157,40 @@ def stack(tensors, dim: int = 0) -> Tensor:
 
 def t(input: Tensor) -> Tensor:
     """A matrix transposed, anything smaller as it is."""
+    if input.ndim > 2:
+        raise ValueError(f"t: at most two axes are transposed; received {input.shape}.")
     return mint.transpose(input, 0, 1) if input.ndim == 2 else input
 
 
 def tensor_split(input: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts as equal as can be, or cut at the given places."""
-    return ops.tensor_split(input, indices_or_sections, dim)
+    cuts = _cuts(input.shape[dim], indices_or_sections)
+    return tuple([mint.narrow(input, dim, start, size) for start, size in cuts])
+
+
+@ops.constexpr
+def _cuts(size: int, parts) -> tuple[tuple[int, int], ...]:
+    """Start and size of each part; the first parts are larger by one where the number does not divide the size."""
+    if isinstance(parts, int):
+        if parts < 1:
+            raise ValueError(f"tensor_split: the number of sections must be above 0; received {parts}.")
+        small, more = divmod(size, parts)
+        sizes = [small + (part < more) for part in range(parts)]
+        return tuple((sum(sizes[:part]), sizes[part]) for part in range(parts))
+    ends = [min(max(end + size if end < 0 else end, 0), size) for end in parts]
+    starts, ends = [0, *ends], [*ends, size]
+    return tuple((start, max(end - start, 0)) for start, end in zip(starts, ends, strict=True))
+
+
+@ops.constexpr
+def _sizes(whole: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """-1 worked out, which reshape cannot beside an empty axis."""
+    rest = math.prod(size for size in sizes if size != -1)
+    return tuple(whole // rest if size == -1 else size for size in sizes)
 
 
 def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
     """One axis split into several."""
     dim = dim % input.ndim
+    sizes = _sizes(input.shape[dim], tuple(sizes))
     return ops.reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))

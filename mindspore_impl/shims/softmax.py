@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.activation import fine
+from mindspore_impl.shims.pointwise import fine
 
 __all__ = ["log_softmax", "softmax", "softmin"]
 

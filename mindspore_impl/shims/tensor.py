@@ -1,12 +1,15 @@
 """Methods of torch's tensors as functions of the tensor.
 
-MindSpore's own in-place methods either lack a kernel on the CPU or return the result and leave the tensor as it was. These write into it; a graph cannot.
+MindSpore's own in-place methods either lack a kernel on the CPU or return the result and leave the tensor as it was. These
+write into its memory, so that other views of it see the write, or raise an error: see `_write` for what is refused.
 """
 
 from __future__ import annotations
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, mint, ops
+from mindspore.common.api import _pynative_executor
 
 from mindspore_impl.shims.arithmetic import add, div, mul, sub
 from mindspore_impl.shims.creation import tensor
@@ -23,10 +26,44 @@ def _sizes(size) -> tuple[int, ...]:
     return tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
 
 
-def _write(input: Tensor, value: Tensor) -> Tensor:
-    """``value`` in the shape and dtype of ``input``, written into it."""
-    input.assign_value(mint.broadcast_to(value, input.shape).astype(input.dtype))
+_ORDER = {"Bool": 0, "Int": 1, "UInt": 1, "Float": 2, "BFloat": 2, "Complex": 3}
+_INSTEAD = "Use the result instead: x = x.add(y) for x.add_(y)."
+
+
+def _write(input: Tensor, value: Tensor, cast: bool = False) -> Tensor:
+    """Writes ``value``, broadcast and in the dtype of ``input``, into the memory of ``input``.
+
+    Raises:
+        RuntimeError: in a compiled graph, which copies views, so that a write would not reach what they are views of;
+            where a gradient of the tensor is recorded, since views of a tensor that was written have gradient 0;
+            for a view of a part of a tensor, or of all of it in another order, which no kernel writes through;
+            for a value of a shape that does not broadcast or, unless ``cast``, of a higher kind of dtype.
+    """
+    if not hasattr(input, "assign_value"):  # only graphs lack it
+        raise RuntimeError(
+            "A method that changes its tensor cannot be compiled: a graph copies views, and the write would be lost. "
+            "Use the result instead: x = x.add(y) for x.add_(y)."
+        )
+    if _pynative_executor.grad_flag() and (input._requires_grad or value._requires_grad):
+        raise RuntimeError(
+            "A method cannot change its tensor while a gradient of it is recorded: in MindSpore views of a tensor that "
+            f"was written lose their gradient. {_INSTEAD}"
+        )
+    if not input.is_contiguous() or input.untyped_storage().nbytes() != input.nbytes:
+        raise RuntimeError(
+            "A method cannot change a view of a part of a tensor, or a transposed one: the tensor would stay as it was. "
+            "Assign to a part of the tensor instead: x[0] = value for x[0].copy_(value)."
+        )
+    if not cast and _kind(value) > _kind(input):
+        raise RuntimeError(f"A result of dtype {value.dtype} cannot be written into a tensor of dtype {input.dtype}.")
+    if np.broadcast_shapes(value.shape, input.shape) != input.shape:
+        raise RuntimeError(f"A result of shape {value.shape} cannot be written into a tensor of shape {input.shape}.")
+    input.copy_(mint.broadcast_to(value, input.shape).astype(input.dtype))
     return input
+
+
+def _kind(tensor: Tensor) -> int:
+    return _ORDER[str(tensor.dtype).rstrip("0123456789_")]
 
 
 def add_(input: Tensor, other, *, alpha=1) -> Tensor:
@@ -66,12 +103,12 @@ def clamp_(input: Tensor, min=None, max=None) -> Tensor:
 
 def copy_(input: Tensor, src: Tensor) -> Tensor:
     """The values of ``src``."""
-    return _write(input, src)
+    return _write(input, src, cast=True)
 
 
 def fill_(input: Tensor, value) -> Tensor:
     """One number everywhere."""
-    return _write(input, ops.zeros_like(input) + value)
+    return _write(input, tensor(value) if not isinstance(value, Tensor) else value, cast=True)
 
 
 def zero_(input: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from common.tasks import TASKS
 from pytorch_impl.hf_bridge.surgery import DROPOUT_ENTRY
 from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
 
-__all__ = ["build", "describe"]
+__all__ = ["build", "describe", "modules_of"]
 
 Inputs = Mapping[str, torch.Tensor]
 _PRETRAINED = ("causal", "masked")  #: heads that a checkpoint of the base model brings
@@ -68,6 +68,9 @@ class _Foreign:
 
     def output_weight(self) -> None:
         """Its head is not known to be one matrix product."""
+
+    def last_product(self) -> None:
+        """Which layer is its output is not known."""
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """Whatever the network calls its hidden states, each ``(batch, seq, hidden)``."""
@@ -120,12 +123,7 @@ def describe(
         raise InputError(
             f"transformers has no {config.task} network for {given.get('model_type')}: {str(error).splitlines()[0]}"
         ) from error
-    owners: dict[int, str] = {}  # weight identity to the first module that holds it: a later holder is tied to it
-    modules = tuple(
-        _module(path, module, owners)
-        for path, module in network.named_modules()
-        if next(module.parameters(recurse=False), None) is not None
-    )
+    modules = modules_of(network)
     missing = set(report["missing_keys"])
     prefix = network.base_model_prefix + "."
     head = tuple(
@@ -170,6 +168,16 @@ def _dropout_entries(folder: Path, probability: float | None) -> dict[str, Any]:
     if probability is None:
         return {}
     return {key: probability for key in AutoConfig.from_pretrained(folder).to_dict() if DROPOUT_ENTRY.search(key)}
+
+
+def modules_of(network: nn.Module) -> tuple[ModuleSpec, ...]:
+    """Every module that owns parameters, read off a built network. Of tied weights the first holder is the owner."""
+    owners: dict[int, str] = {}
+    return tuple(
+        _module(path, module, owners)
+        for path, module in network.named_modules()
+        if next(module.parameters(recurse=False), None) is not None
+    )
 
 
 def _module(path: str, module: nn.Module, owners: dict[int, str]) -> ModuleSpec:

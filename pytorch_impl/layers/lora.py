@@ -72,10 +72,9 @@ class LoRALinear(Wrapper):
     def __init__(self, base_layer: nn.Module, edit: Edit, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, edit, values)
         self.dropout = Dropout(f"{edit.path}.lora_dropout", edit.arguments.dropout)
+        device = next(base_layer.parameters()).device
         rows, mask = (
-            (torch.from_numpy(array).to(base_layer.weight.device) for array in placement(edit))
-            if edit.arguments.slices
-            else (None, None)
+            (torch.from_numpy(array).to(device) for array in placement(edit)) if edit.arguments.slices else (None, None)
         )
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("mask", mask, persistent=False)

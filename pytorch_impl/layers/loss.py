@@ -1,8 +1,9 @@
-"""The language model's loss without its logits: cross-entropy of hidden W^T, in pieces, at the scored positions alone.
+"""The loss over a vocabulary without its logits: cross-entropy of hidden W^T + b, in pieces, at the scored positions alone.
 
-With h the hidden state of a position, W the head's weight ``(vocabulary, hidden)`` and y its label, loss = logsumexp(W h) - w_y h, and
+With h the hidden state of a position, W the head's weight ``(vocabulary, hidden)``, b its bias (none in most language models) and y its label,
+loss = logsumexp(W h + b) - w_y h - b_y, and with p = softmax(W h + b)
 
-    d loss / d h = softmax(W h) W - w_y.
+    d loss / d h = p W - w_y,    d loss / d b = p - onehot(y).
 
 The gradient is formed together with the loss, piece by piece, so that neither logits nor their gradient ever exist for more than a piece of the positions.
 A frozen W gets no gradient and costs none.
@@ -14,13 +15,17 @@ import torch
 
 from pytorch_impl.layers.modules import product
 
-__all__ = ["PIECE", "token_loss_sum"]
+__all__ = ["PIECE", "token_loss_sum", "token_scores"]
 
 PIECE = 2**24  #: logits that exist at once, 64 MiB in float32
 
 
 def token_loss_sum(
-    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, differentiable: bool = True
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    labels: torch.Tensor,
+    differentiable: bool = True,
+    bias: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Sum of the cross-entropy over the scored labels, in float32 at least.
 
@@ -29,8 +34,23 @@ def token_loss_sum(
         weight: ``(vocabulary, hidden)``.
         labels: ``(tokens,)`` integers; negative ones are not scored.
         differentiable: form the gradient as well; False where none will be asked for.
+        bias: ``(vocabulary,)``.
     """
-    return _TokenLoss.apply(hidden, weight, labels, differentiable)
+    return _TokenLoss.apply(hidden, weight, labels, differentiable, bias)
+
+
+def token_scores(
+    hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, bias: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sum of the cross-entropy, and which labels ``(tokens,)`` the largest logit meets, as 0 or 1; without a gradient."""
+    right = torch.zeros(len(labels), device=hidden.device)
+    total = torch.zeros((), device=hidden.device, dtype=torch.promote_types(hidden.dtype, torch.float32))
+    scored = (labels >= 0).nonzero().squeeze(1)
+    for rows in scored.split(max(1, PIECE // len(weight))):
+        logits = torch.nn.functional.linear(hidden[rows], weight, bias).to(total.dtype)
+        right[rows] = (logits.argmax(1) == labels[rows]).float()
+        total += torch.nn.functional.cross_entropy(logits, labels[rows], reduction="sum")
+    return total, right
 
 
 def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -50,12 +70,14 @@ def _room(count: int) -> int:
 
 class _TokenLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, labels, differentiable):
-        wanted = [differentiable and needed for needed in ctx.needs_input_grad[:2]]
+    def forward(ctx, hidden, weight, labels, differentiable, bias):
+        needed = ctx.needs_input_grad
+        wanted = [differentiable and needed[argument] for argument in (0, 1, 4)]
         scored = (labels >= 0).nonzero().squeeze(1)
         total = torch.zeros((), device=hidden.device, dtype=torch.promote_types(hidden.dtype, torch.float32))
         grad_hidden = torch.zeros_like(hidden) if wanted[0] else None
         grad_weight = torch.zeros_like(weight) if wanted[1] else None
+        grad_bias = torch.zeros_like(bias) if wanted[2] else None
         kind = hidden.device.type
         if torch.is_autocast_enabled(kind):  # cast once instead of for every piece
             weight = weight.to(torch.get_autocast_dtype(kind))
@@ -65,6 +87,8 @@ class _TokenLoss(torch.autograd.Function):
             padded = states.new_zeros(min(_room(len(rows)), piece), states.shape[1], dtype=weight.dtype)
             padded[: len(rows)] = states
             whole = product(padded, weight).to(total.dtype)  # (room, vocabulary)
+            if bias is not None:
+                whole += bias
             logits = whole[: len(rows)]
             chosen = logits.gather(1, targets[:, None])
             lse, shares = normalize_(logits)
@@ -73,10 +97,14 @@ class _TokenLoss(torch.autograd.Function):
                 if wanted[0]:
                     expected = product(whole.to(weight.dtype), weight.T)[: len(rows)]  # `shares` and rows of zeros
                     grad_hidden[rows] = (expected - weight[targets]).to(hidden.dtype)
-                if wanted[1]:
+                if wanted[1] or wanted[2]:
                     shares.scatter_add_(1, targets[:, None], shares.new_full((len(rows), 1), -1.0))
+                if wanted[2]:
+                    grad_bias += shares.sum(0).to(grad_bias.dtype)
+                if wanted[1]:
                     grad_weight += torch.mm(shares.to(states.dtype).T, states).to(grad_weight.dtype)
-        ctx.save_for_backward(*(gradient for gradient in (grad_hidden, grad_weight) if gradient is not None))
+        gradients = (grad_hidden, grad_weight, grad_bias)
+        ctx.save_for_backward(*(gradient for gradient in gradients if gradient is not None))
         ctx.wanted = wanted
         return total
 
@@ -84,5 +112,5 @@ class _TokenLoss(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
         kept = iter(ctx.saved_tensors)
-        grad_hidden, grad_weight = (next(kept) * upstream if wanted else None for wanted in ctx.wanted)
-        return grad_hidden, grad_weight, None, None
+        grad_hidden, grad_weight, grad_bias = (next(kept) * upstream if wanted else None for wanted in ctx.wanted)
+        return grad_hidden, grad_weight, None, None, grad_bias

@@ -15,7 +15,7 @@ import fnmatch
 import math
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,22 @@ from common.models import FAMILIES
 from common.tasks import TASKS
 from common.training.system import hardware, peak_memory, versions
 
+Build = Callable[[ExperimentConfig, "tuple[str, ...] | None"], torch.nn.Module]
+Evaluate = Callable[[torch.nn.Module, Encoded, ExperimentConfig], dict[str, float]]
 
-def check(config: ExperimentConfig) -> None:
+
+def check(config: ExperimentConfig, tasks: Collection[str]) -> None:
     """Refuse what this short loop does not do, rather than compare two different experiments.
+
+    Args:
+        tasks: those that are evaluated.
 
     Raises:
         InputError: with every setting that is not supported.
     """
     adaptation, optimization, training = config.adaptation, config.optimization, config.training
     problems = {
-        f"model.task must be one of {', '.join(METRICS)}": config.model.task not in METRICS,
+        f"model.task must be one of {', '.join(tasks)}": config.model.task not in tasks,
         "model.source must be given and model.config empty": config.model.source is None or bool(config.model.config),
         "adaptation.method must be lora": adaptation.method != "lora",
         "adaptation.targets must be plain patterns": any(
@@ -213,9 +219,14 @@ def steps(model: torch.nn.Module, plan: BatchPlan, config: ExperimentConfig) -> 
             yield epoch + 1, loss.item(), time.perf_counter() - start
 
 
-def train(config: ExperimentConfig) -> dict[str, Any]:
+def train(
+    config: ExperimentConfig,
+    build: Build = build,
+    evaluate: Evaluate = evaluate,
+    tasks: Collection[str] = tuple(METRICS),
+) -> dict[str, Any]:
     """Run the experiment; returns what summary.json holds of a run of twinlora and is needed for the table."""
-    check(config)
+    check(config, tasks)
     began = time.perf_counter()
     task = TASKS.get(config.model.task)
     data = load_dataset(config.data, task)
@@ -279,9 +290,9 @@ def train(config: ExperimentConfig) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main(train: Callable[[ExperimentConfig], dict[str, Any]] = train, about: str | None = __doc__) -> None:
     """Command line as of ``twinlora train``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config")
     parser.add_argument("--data-dir")
     parser.add_argument("--model")

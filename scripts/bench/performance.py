@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the tables of docs/performance.md, and the README's summary of them, from the measurements kept in docs/performance/*.json.
+"""Write the tables of docs/performance.md from the measurements kept in docs/performance/*.json.
 
     twinlora bench step --case minilm-16x128 --output runs/bench/step-minilm-16x128.json
     python scripts/bench/performance.py --take runs/bench/*.json      copies the files, then writes
@@ -261,24 +261,6 @@ def between(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
 
 
-def summary(folder: Path) -> str:
-    """One row for each goal of which there is a measurement: the median ratio, of memory what later steps take, or what is kept for the backward pass."""
-    lines = table("measurement", "compared", "ratio", "goal")
-    for name, pair in GOALS:
-        path = folder / f"{name}.json"
-        if path.exists():
-            found = {**json.loads(path.read_text(encoding="utf-8")), "name": name}
-            ratio = found["ratios"][pair]
-            value = next(ratio[key] for key in ("median", "saved_bytes", "later") if key in ratio)
-            guessed = (
-                any(run["extrapolated"] for runs in found["subjects"].values() for run in runs)
-                if found["kind"] == "job"
-                else False
-            )
-            lines.append(row(name, pair, f"{value:.2f}{' (extrapolated)' if guessed else ''}", goal(found, pair)))
-    return "\n".join(lines)
-
-
 def take(files: list[Path], folder: Path) -> None:
     """Keep measurements beside the page. Raises InputError for a file that is none."""
     for file in files:
@@ -296,17 +278,14 @@ def main() -> None:
     args = parser.parse_args()
     folder = ROOT / "docs/performance"
     take(args.take, folder)
-    for document, render in (
-        (ROOT / "docs/performance.md", lambda page: rendered(page, folder)),
-        (ROOT / "README.md", lambda page: between(page, "performance", summary(folder))),
-    ):
-        page = document.read_text(encoding="utf-8")
-        wanted = render(page)
-        if args.check and wanted != page:
-            raise InputError(
-                f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py."
-            )
-        write_atomic(document, wanted)
+    document = ROOT / "docs/performance.md"
+    page = document.read_text(encoding="utf-8")
+    wanted = rendered(page, folder)
+    if args.check and wanted != page:
+        raise InputError(
+            f"{document} must be what the measurements say; it is stale. Run python scripts/bench/performance.py."
+        )
+    write_atomic(document, wanted)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Turn the summary.json files of measured runs into docs/results.md, docs/results.json and the table in README.md.
+"""Turn the summary.json files of measured runs into docs/results.md and docs/results.json.
 
     python scripts/bench/table.py [RUNS]
-    python scripts/bench/table.py runs/bench-tasks --page tasks    (docs/tasks.md and docs/tasks.json, and not the README)
+    python scripts/bench/table.py runs/bench-tasks --page tasks    (docs/tasks.md and docs/tasks.json)
 
 RUNS (default: runs/bench) is searched for summary.json files. Runs named JOB-seedN are seeds of one job; a row holds their median and,
 when there are several, the lowest and highest value. Numbers are only read, never typed: to change the table, run the measurement again.
@@ -24,7 +24,6 @@ from common.errors import InputError, run_script
 from common.files import write_atomic, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
-MARKERS = ("<!-- results:begin -->", "<!-- results:end -->")
 BACKENDS = {"pytorch": "PyTorch", "mindspore": "MindSpore", "peft": "PEFT + transformers"}
 HEADER = "| job | backend | metric | before | after | loss | steps | seconds | s/step | peak memory | seeds |\n|---|---|---|---|---|---|---|---|---|---|---|"
 Summary = dict[str, Any]
@@ -162,18 +161,6 @@ def markdown(runs: list[Summary]) -> str:
     return "\n".join([HEADER, *rows, "", note, "", *apart, *([""] if apart else []), *conditions(runs)])
 
 
-def insert(page: str, block: str) -> str:
-    """``page`` with what stands between the two markers replaced.
-
-    Raises:
-        InputError: the markers do not both occur once and in order.
-    """
-    begin, end = MARKERS
-    if page.count(begin) != 1 or page.count(end) != 1 or page.index(begin) > page.index(end):
-        raise InputError(f"README.md must hold the lines {begin} and {end} once each, in this order.")
-    return page[: page.index(begin) + len(begin)] + f"\n{block}\n" + page[page.index(end) :]
-
-
 def write_page(root: Path, page: str, title: str, runs: list[Summary], block: str) -> None:
     """Write docs/PAGE.md and docs/PAGE.json."""
     measured = [run | {"settings": comparable(run["settings"])} for run in runs]
@@ -186,17 +173,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="?", type=Path, default=ROOT / "runs" / "bench")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose README.md and docs/ are written")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose docs/ is written")
     parser.add_argument("--page", metavar="NAME", help="write docs/NAME.md and docs/NAME.json instead")
     options = parser.parse_args(arguments)
     runs = read_runs(options.runs)
     block = markdown(runs)
-    if options.page:
-        write_page(options.root, options.page, f"Measured results: {options.page}", runs, block)
-        return
-    readme = insert((options.root / "README.md").read_text(encoding="utf-8"), block)
-    write_page(options.root, "results", "Measured results", runs, block)
-    write_atomic(options.root / "README.md", readme)
+    page = options.page or "results"
+    write_page(options.root, page, f"Measured results: {page}" if options.page else "Measured results", runs, block)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ SUMMARY = {
 
 @pytest.fixture
 def checkout(tmp_path):
-    (tmp_path / "README.md").write_text("# Title\nbefore\n<!-- results:begin -->\nold\n<!-- results:end -->\nafter\n")
     (tmp_path / "docs").mkdir()
     return tmp_path
 
@@ -52,7 +51,7 @@ def add_run(checkout, job, backend, seed, **changes):
 
 def write(checkout):
     table.main([str(checkout / "runs"), "--root", str(checkout)])
-    return (checkout / "README.md").read_text()
+    return (checkout / "docs/results.md").read_text()
 
 
 def test_a_row_holds_the_median_and_the_range_of_the_seeds(checkout):
@@ -130,10 +129,10 @@ def test_runs_that_differ_in_more_than_seed_place_and_compilation_are_refused(ch
     add_run(checkout, "bert_sst2", "mindspore", 1, settings=harmless)
     write(checkout)
     add_run(checkout, "bert_sst2", "mindspore", 2, settings=SUMMARY["settings"] | {"adaptation": {"rank": 4}})
-    before = (checkout / "README.md").read_text()
+    before = (checkout / "docs/results.md").read_text()
     with pytest.raises(InputError, match="bert_sst2 must have the same settings"):
         write(checkout)
-    assert (checkout / "README.md").read_text() == before
+    assert (checkout / "docs/results.md").read_text() == before
 
 
 def test_failed_runs_are_left_out_aloud(checkout, capsys):
@@ -155,21 +154,3 @@ def test_an_unreadable_summary_is_an_error_that_names_it(checkout, text):
 def test_no_runs_is_an_error(checkout):
     with pytest.raises(InputError, match="there are none"):
         write(checkout)
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        "",
-        "<!-- results:begin -->",
-        "<!-- results:end --><!-- results:begin -->",
-        "<!-- results:begin -->" * 2 + "<!-- results:end -->",
-    ],
-)
-def test_a_page_without_a_place_for_the_table_is_an_error_and_nothing_is_written(checkout, page):
-    add_run(checkout, "bert_sst2", "pytorch", 1)
-    (checkout / "README.md").write_text(page)
-    with pytest.raises(InputError, match="once each, in this order"):
-        write(checkout)
-    assert (checkout / "README.md").read_text() == page
-    assert not list((checkout / "docs").iterdir())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from common.methods.lora import MEMBER as LORA
 from common.methods.lora import LoraArguments, placement
-from common.methods.merge import merge_arrays, merged_weight
+from common.methods.merge import merged_model, merged_weight
 from common.models.loading import outline
 from common.models.specs import ModelSpec
 from common.random import normal, uniform
@@ -174,21 +174,21 @@ def test_merged_arrays_are_a_whole_model_with_the_trained_head_and_biases():
     plan = plan_for(spec, ["*.query"], bias="lora_only")
     trained = nonzero_values(plan) | {name: np.full(shape, 9.0, np.float32) for name, shape in unfrozen(plan).items()}
     before = {name: array.copy() for name, array in spec.arrays.items()}
-    arrays, errors = merge_arrays(plan, spec, trained)
-    assert set(arrays) == set(spec.arrays)
-    changed = {name for name in arrays if not np.array_equal(arrays[name], spec.arrays[name])}
+    merged, errors = merged_model(plan, spec, trained)
+    assert set(merged.arrays) == set(spec.arrays)
+    changed = {name for name, array in merged.arrays.items() if not np.array_equal(array, spec.arrays[name])}
     assert changed == set(unfrozen(plan)) | {f"{step.path}.weight" for step in plan.edits}
     assert set(errors) == {step.path for step in plan.edits}
     assert_identical(spec.arrays, before)
     full = plan_for(spec, (), method="full")
     new = {name: array + 1 for name, array in spec.arrays.items()}
-    assert_identical(merge_arrays(full, spec, new)[0], new)
+    assert_identical(merged_model(full, spec, new)[0].arrays, new)
 
 
 def test_an_embedding_that_no_head_shares_may_be_merged():
     spec = tiny_spec("gpt2-classifier")
     plan = plan_for(spec, ["*.wte"])
     trained = nonzero_values(plan) | {name: spec.arrays[name] for name in unfrozen(plan)}
-    assert set(merge_arrays(plan, spec, trained)[1]) == {"transformer.wte"}
+    assert set(merged_model(plan, spec, trained)[1]) == {"transformer.wte"}
     assert spec.shared == frozenset()
     assert tiny_spec("gpt2").shared == {"transformer.wte"}

@@ -13,7 +13,7 @@ from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.methods import METHODS
 from common.methods.coverage import coverage_rows, coverage_table
-from common.methods.merge import merge_arrays
+from common.methods.merge import merged_model
 from common.models import FAMILIES
 from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec, outline
@@ -168,9 +168,9 @@ def test_a_merged_model_is_a_plain_checkpoint_with_the_same_logits(family, task,
     spec = saved_spec(family, task, tmp_path / "base")
     plan, batch = plan_of(spec), example_batch(spec, [9, 3, 16], "bitfit|2")
     arrays = trained(plan)
-    merged, errors = merge_arrays(plan, spec, arrays)
+    merged, errors = merged_model(plan, spec, arrays)
     assert errors == {}
-    save_pretrained(tmp_path / "merged", spec, merged)
+    save_pretrained(tmp_path / "merged", merged, merged.arrays)
     again = spec_of(family, task, tmp_path / "merged")
     assert again.new_parameters == ()
     expected = result_of(engine_with("pytorch", spec, plan, arrays), spec, batch)

@@ -322,7 +322,7 @@ def test_a_missing_folder_file_or_ambiguous_file_says_what_was_expected(tmp_path
 @pytest.mark.parametrize(
     ("settings", "task", "expected"),
     [
-        ({"name": "e2e"}, CLASSIFICATION, "sst2, cola, imdb, ag_news, emotion, snips"),
+        ({"name": "e2e"}, CLASSIFICATION, "one of sst2, cola, .*emotion, snips"),
         ({"name": "files", "files": {"train": "a.csv"}}, CLASSIFICATION, "data.label_column"),
         (
             {"name": "files", "files": {"train": "a.csv"}, "label_column": "y"},

@@ -51,7 +51,7 @@ def result(row: Row, verdict: str = "rounding", target: str = "ops.x") -> RowRes
 
 def verification(**changes) -> dict:
     """A verification of the whole registry."""
-    rows = {name: entry(row, result(row), {}) for name, row in registry().items()}
+    rows = {name: entry(row, {"pynative": result(row)}, {}) for name, row in registry().items()}
     head = {
         "schema": 1,
         "versions": VERSIONS,
@@ -169,7 +169,7 @@ def test_rows_with_candidates_that_were_not_tried_are_named():
 
 def test_an_infinite_error_is_no_number_in_json():
     row = registry()["torch.abs"]
-    found = entry(row, RowResult(row.name, "failed", Outcome("ops.abs", 1, error=float("inf"))), {})
+    found = entry(row, {"pynative": RowResult(row.name, "failed", Outcome("ops.abs", 1, error=float("inf")))}, {})
     json.dumps(found, allow_nan=False)
     assert found["error"] is None
 
@@ -188,7 +188,9 @@ def test_the_last_verification_counts_more_than_the_lock_file(tmp_path):
         (RowResult(row.name, "failed", failed), "3x4 normal: output 0: at [0]: 1, torch 2"),
         (result(row, target="mint.abs"), "passed"),
     ):
-        [view] = report.views([row], verification(rows={row.name: entry(row, found, {})}), [tmp_path / "lock.json"])
+        [view] = report.views(
+            [row], verification(rows={row.name: entry(row, {"pynative": found}, {})}), [tmp_path / "lock.json"]
+        )
         assert view.official == ("mint.abs", said)
         assert view.said("ops.abs") == "passed"
 
@@ -273,7 +275,8 @@ def test_what_a_row_says_cannot_break_the_pages(published, monkeypatch):
     monkeypatch.setattr("common.api_mapping.export.registry", lambda: {"torch.abs": row})
     monkeypatch.setattr("common.api_mapping.export.digest", lambda: "x")
     write_json(
-        published / "verification.json", verification(registry="x", rows={"torch.abs": entry(row, result(row), {})})
+        published / "verification.json",
+        verification(registry="x", rows={"torch.abs": entry(row, {"pynative": result(row)}, {})}),
     )
     markdown, html = (path.read_text() for path in write_pages(published))
     [line] = [line for line in markdown.splitlines() if line.startswith("| `torch.abs`")]

@@ -11,6 +11,7 @@ from common.config.convert import field_types
 from common.config.rules import RANGES
 from common.errors import InputError
 from common.methods.targets import Target
+from common.tasks import TASKS
 
 MINIMAL = """\
 model: {source: somewhere/bert}
@@ -101,7 +102,7 @@ optimisation: {}
 """
     message = faults(write(text), ["training.epochs=-1", "trainin.x=1", "seed=1=2"])
     expected = [
-        "line 1: model.task must be one of language-modeling, sequence-classification; received 'clasification'. Nearest: sequence-classification",
+        f"line 1: model.task must be one of {', '.join(TASKS.names())}; received 'clasification'. Nearest: ",
         "line 4: data.max_lenght is unknown. Nearest: max_length",
         "line 7: adaptation.rank must be a whole number; received 8.5",
         "line 8: adaptation.targets must be a list; received '*.query'",

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from common.api_mapping import rows as files
 from common.api_mapping.row import Row
 from common.api_mapping.running import open_halves, verify_rows
+from common.api_mapping.verify import CALLS
 
 FILES: dict[str, tuple[Row, ...]] = {
     found.name: importlib.import_module(f"{files.__name__}.{found.name}").ROWS
@@ -20,7 +21,8 @@ RIGHT = ("exact", "rounding", "adapted", "stochastic")
 def troubles(rows: Iterable[Row], mode: str = "pynative") -> list[str]:
     """What keeps rows from being right, with the call: also that a row was not run, or that a call of the 2022 table was not."""
     found = []
-    for row, result, _ in verify_rows(rows, open_halves("cpu"), mode):
+    for row, results in verify_rows(rows, open_halves("cpu"), mode, CALLS):
+        result = next(iter(results.values()))
         found += [f"{row.name}({failure.case}): {failure.message}" for failure in result.outcome.failures]
         if result.verdict not in RIGHT and not result.outcome.failures:
             found.append(

@@ -9,7 +9,7 @@ from common.artifacts.adapter import load as load_adapter
 from common.artifacts.adapter import save as save_adapter
 from common.backend import load
 from common.errors import InputError
-from common.methods.merge import merge_arrays
+from common.methods.merge import merged_model
 from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec
 from tests.support import (
@@ -89,7 +89,7 @@ def test_merging_an_embedding_that_the_head_shares_is_refused_and_changes_nothin
     assert outputs(engine, batch).tobytes() == before.tobytes()
     assert engine.trainable()
     with pytest.raises(InputError, match=r"cannot be merged:\n  transformer\.wte:"):
-        merge_arrays(engine.plan, spec, engine.trainable())
+        merged_model(engine.plan, spec, engine.trainable())
 
 
 def test_a_second_adaptation_is_refused(half):
@@ -106,13 +106,13 @@ def test_checkpoint_of_a_merged_model_gives_the_adapted_logits(half, kind, tmp_p
     engine = build_engine(half, spec, plan_for(spec, TARGETS[kind], bias="all"))
     batch = make_batch(kind, [7, 4, 12])
     engine.train_step([batch], 1e-2)
-    arrays, errors = merge_arrays(engine.plan, spec, engine.trainable())
+    merged, errors = merged_model(engine.plan, spec, engine.trainable())
     assert max(errors.values()) <= MERGE_ROUNDING
-    save_pretrained(tmp_path, spec, arrays)
+    save_pretrained(tmp_path, merged, merged.arrays)
     labels = tuple(spec.config["id2label"].values()) if spec.head else None
-    merged = load_model_spec(model_config(kind, source=str(tmp_path)), labels, 60, 0, 9)
-    assert merged.new_parameters == ()
-    reloaded = build_engine(half, merged, plan_for(merged, (), bias="all"), {})
+    again = load_model_spec(model_config(kind, source=str(tmp_path)), labels, 60, 0, 9)
+    assert again.new_parameters == ()
+    reloaded = build_engine(half, again, plan_for(again, (), bias="all"), {})
     assert_near(outputs(reloaded, batch), outputs(engine, batch), MERGED_ABS, absolute=True)
 
 

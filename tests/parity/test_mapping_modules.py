@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from common.api_mapping.row import arrays_of
 from common.api_mapping.rows import find
 from common.api_mapping.verify import references, try_target
 
@@ -159,7 +160,7 @@ def test_users_train_a_small_network_with_the_namespaces():
     def forward(x, labels):
         return criterion(last(ops.relu(first(x))), labels)
 
-    differentiate = ms.value_and_grad(forward, None, ms.ParameterTuple(parameters))
+    differentiate = ms.value_and_grad(forward, None, ms.ParameterTuple(parameters[::-1]), return_ids=True)
 
     @ms.jit
     def train(x, labels):
@@ -172,3 +173,121 @@ def test_users_train_a_small_network_with_the_namespaces():
         ours.append(float(train(Tensor(x), Tensor(labels)).asnumpy()))
     np.testing.assert_allclose(ours, theirs, rtol=2e-5)
     assert theirs[-1] < theirs[0]
+
+
+def pair_of_parameters():
+    """Two of one shape, whose gradients would fit each other."""
+    import mindspore as ms
+
+    return [ms.Parameter(ms.Tensor(np.array([1.0, 2.0], np.float32)), name=name) for name in ("first", "last")]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adagrad", "Adadelta", "RMSprop", "Adamax", "NAdam", "RAdam"])
+def test_an_optimizer_pairs_gradients_with_parameters_whatever_their_order(name, compiled):
+    import mindspore as ms
+    import torch
+
+    import mindspore_impl.optim
+    import pytorch_impl.optim
+
+    theirs = [torch.nn.Parameter(torch.tensor([1.0, 2.0])) for _ in range(2)]
+    optimizer = getattr(pytorch_impl.optim, name)(theirs, lr=0.1)
+    (theirs[0].sum() + (theirs[1] * 5.0).square().sum()).backward()
+    optimizer.step()
+
+    first, last = pair_of_parameters()
+    optimizer = getattr(mindspore_impl.optim, name)([first, last], lr=0.1)
+
+    def forward():
+        return first.sum() + ops.square(last * 5.0).sum()
+
+    ops = ms.ops
+    differentiate = ms.grad(forward, None, ms.ParameterTuple([last, first]), return_ids=True)
+
+    def train():
+        return optimizer(differentiate())
+
+    (ms.jit(train) if compiled else train)()
+    for ours, expected in zip((first, last), theirs, strict=True):
+        np.testing.assert_allclose(ours.asnumpy(), expected.detach().numpy(), rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_optimizer_refuses_gradients_that_do_not_say_whose_they_are(compiled):
+    import mindspore as ms
+
+    from mindspore_impl.optim import SGD
+
+    first, last = pair_of_parameters()
+    optimizer, gradient = SGD([first, last], lr=0.1), ms.Tensor(np.ones(2, np.float32))
+
+    def unnamed(gradient):
+        return optimizer((gradient, gradient))
+
+    def missing(gradient):
+        return optimizer((("first", gradient),))
+
+    def uneven(gradient):
+        return optimizer((gradient, gradient), ["first"])
+
+    for call, rule in ((unnamed, "names of their parameters"), (missing, "last has 0"), (uneven, "one name for each")):
+        with pytest.raises(ValueError, match=rule):
+            (ms.jit(call) if compiled else call)(gradient)
+    np.testing.assert_array_equal(first.asnumpy(), [1.0, 2.0])
+
+    def named(gradient):
+        return optimizer((gradient, gradient * 2.0), ["last", "first"])
+
+    (ms.jit(named) if compiled else named)(gradient)
+    np.testing.assert_allclose(first.asnumpy(), [0.8, 1.8], rtol=1e-6)
+    np.testing.assert_allclose(last.asnumpy(), [0.9, 1.9], rtol=1e-6)
+
+
+def test_an_optimizer_of_one_parameter_takes_its_pair():
+    import mindspore as ms
+
+    from mindspore_impl.optim import SGD
+
+    [first, _] = pair_of_parameters()
+    for weights in (first, ms.ParameterTuple([first])):
+        SGD([first], lr=0.1)(ms.grad(lambda: first.sum(), None, weights, return_ids=True)())
+    np.testing.assert_allclose(first.asnumpy(), [0.8, 1.8], rtol=1e-6)
+
+
+def test_every_module_starts_in_training_mode():
+    """As in torch; MindSpore's cells start in evaluation mode, where a dropout does nothing."""
+    import mindspore as ms
+
+    import mindspore_impl.nn
+    from common.api_mapping.row import fill
+    from common.api_mapping.rows import registry
+
+    evaluating = []
+    for row in registry().values():
+        if row.kind != "module":
+            continue
+        given = [ms.Tensor(np.ones(array.shape, array.dtype)) for array in arrays_of(row.cases[0].setup)]
+        setup = fill(dict(row.cases[0].setup), iter(given), lambda value: value)
+        module = getattr(mindspore_impl.nn, row.name.rpartition(".")[2])(**setup)
+        evaluating += [cell for _, cell in module.cells_and_names() if not cell.training]
+    assert evaluating == []
+
+
+def test_a_mode_set_on_a_network_reaches_its_modules():
+    import mindspore as ms
+
+    from mindspore_impl import nn
+
+    class Net(ms.nn.Cell):
+        def __init__(self):
+            super().__init__()
+            self.dropout = nn.Dropout(0.5)
+            self.other = nn.Dropout1d(0.5)
+
+    net = Net()
+    assert net.dropout.training
+    assert net.other.training
+    net.set_train(False)
+    assert not (net.dropout.training)
+    assert not (net.other.training)

@@ -88,7 +88,8 @@ def test_planted_members_agree_between_the_backends(folder):
     twinlora(folder, "parity", "members", "--only", "*bag*", "-o", "parity")
     report = json.loads((folder / "parity/report.json").read_text())
     names = {case["id"] for case in report["cases"]}
-    assert {"models/bag/order/lora", "models/bag/order/scale", "models/bag/sequence-classification/lora"} <= names
+    assert {"models/bag/order/lora", "models/bag/sequence-classification/lora"} <= names
+    assert any(name.startswith("models/bag/") and name.endswith("/scale") for name in names)
     losses = [
         [json.loads(line)["loss"] for line in (folder / f"runs/trial/{name}/metrics.jsonl").read_text().splitlines()]
         for name in ("pytorch", "mindspore")

@@ -9,7 +9,7 @@ from common.backend.capabilities import check
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.methods.coverage import coverage_table
-from common.methods.merge import merge_arrays
+from common.methods.merge import merged_model
 from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec
 from tests.support import assert_near, build_engine, plan_for, settings
@@ -77,8 +77,8 @@ def test_other_families_are_adapted_trained_and_merged(name, tmp_path):
         engine.train_step([BATCH], 1e-2)
     trained = engine.eval_step(BATCH)
     assert trained.loss_sum < first.loss_sum
-    arrays, _ = merge_arrays(plan, spec, engine.trainable())
-    save_pretrained(tmp_path / "merged", spec, arrays)
+    merged, _ = merged_model(plan, spec, engine.trainable())
+    save_pretrained(tmp_path / "merged", merged, merged.arrays)
     model, report = transformers.AutoModelForSequenceClassification.from_pretrained(
         tmp_path / "merged", output_loading_info=True
     )

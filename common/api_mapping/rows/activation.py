@@ -86,15 +86,27 @@ ROWS = (
         for name in ("torch.celu", f"{F}.celu")
     ),
     *(
-        Row(name, candidates("prelu"), PRELU, "rounding", "compares and multiplies, where the device has no kernel")
+        Row(
+            name,
+            ("shim.prelu",),
+            PRELU,
+            "rounding",
+            "compares and multiplies; MindSpore's kernel ends the process over an empty weight",
+            refusals=(case(normal(2, 3), normal(0)),),
+        )
         for name in ("torch.prelu", f"{F}.prelu")
     ),
     Row(
         f"{F}.gelu",
         ("shim.gelu", "mint.nn.functional.gelu", "ops.gelu"),
-        GELU,
+        (
+            *GELU,
+            forward_only(values(-4.0, -3.0, -0.5, 1.0, 5.0, dtype="float16")),
+            forward_only(values(-4.0, -3.0, -0.5, 1.0, 5.0, dtype="float16"), approximate="tanh"),
+        ),
         "transcendental",
-        "the exact form by erf; float64 throughout",
+        "the exact form by erf; float16 is computed in float32",
+        refusals=(case(normal(3), approximate="abc"),),
     ),
     Row(f"{F}.silu", candidates("silu"), forms({"inplace": False}), "exponential", "inplace may be named"),
     Row(f"{F}.mish", candidates("mish"), forms({"inplace": False}), "exponential", DOUBLE),
@@ -118,18 +130,31 @@ ROWS = (
         (*forms({"lambd": 1.5}, kinks=True), case(normal(3, 4), 0.3)),
         "rounding",
         NAN,
+        refusals=(case(normal(3), -0.5),),
     ),
     *(
         Row(name, candidates("hardshrink"), (*forms({"lambd": 1.5}, kinks=True), case(normal(3, 4), 0.3)), "exact", NAN)
         for name in ("torch.hardshrink", f"{F}.hardshrink")
     ),
-    Row(f"{F}.tanhshrink", candidates("tanhshrink"), forms(), "transcendental", DOUBLE),
+    Row(
+        f"{F}.tanhshrink",
+        candidates("tanhshrink"),
+        (*forms(), forward_only(integers(3, 4)), forward_only(integers(3, 4, low=0, high=9, dtype="uint8"))),
+        "transcendental",
+        DOUBLE,
+    ),
     Row(
         f"{F}.hardtanh",
         candidates("hardtanh"),
-        (*forms({"min_val": -0.5, "max_val": 2.0}), case(normal(3, 4), -2.0, 0.5)),
+        (
+            *forms({"min_val": -0.5, "max_val": 2.0}),
+            case(normal(3, 4), -2.0, 0.5),
+            forward_only(INFINITE, float("nan"), 1.0),
+            forward_only(INFINITE, -1.0, float("nan")),
+        ),
         "exact",
-        NAN,
+        "NaN stays NaN and spreads from a bound; MindSpore's kernel makes it a number",
+        refusals=(case(normal(3), 0.5, -0.5),),
     ),
     Row(
         f"{F}.hardsigmoid",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from common.api_mapping.arrays import boolean, integers, normal, strided, uniform, values, wide
 from common.api_mapping.grids import INFINITE, TIES, binary, comparison
 from common.api_mapping.row import alias, case, forward_only
@@ -65,6 +67,10 @@ SPECIAL_QUOTIENTS = (
     forward_only(values(5.0, -5.0, 5.0, -5.0), values(float("inf"), float("inf"), float("-inf"), float("-inf"))),
     forward_only(values(5.0, 0.0, float("inf"), float("nan")), values(0.0, 0.0, 2.0, 2.0)),
 )
+NAN = float("nan")
+ZERO = values(1.0, 0.0, dtype="int64")
+BY_ZERO = (case(integers(2), ZERO), case(integers(2), 0))
+GRAPH = "integers divided by 0 are refused, in a graph they give the lowest or the largest integer"
 EXTREMA = (*binary(numbers=False), *WEAK, case(TIES, values(2.0, -1.0, 0.0, 0.0)))
 
 
@@ -93,13 +99,18 @@ _DIV = float_row(
     "div",
     (*binary(low=0.5), *ROUNDED, *SPECIAL_QUOTIENTS, case(values(1.0, -2.0, 3.0), values(0.0, -0.0, 2.0))),
     "rounding",
-    "whole numbers give float32, rounding_mode",
+    f"whole numbers give float32, rounding_mode; {GRAPH}",
+    refusals=(
+        *(replace(call, keywords={"rounding_mode": mode}) for call in BY_ZERO for mode in ("floor", "trunc")),
+        case(normal(3), normal(3), rounding_mode="abc"),
+    ),
 )
 _REMAINDER = float_row(
     "remainder",
     (*QUOTIENTS, *SPECIAL_QUOTIENTS, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
     "transcendental",
-    "the sign of the divisor",
+    f"the sign of the divisor; {GRAPH}",
+    refusals=BY_ZERO,
 )
 _POW = float_row(
     "pow",
@@ -120,6 +131,7 @@ _POW = float_row(
     ),
     "exponential",
     "Python numbers keep their digits beside float64 tensors",
+    refusals=(case(integers(3, low=1), -1),),
     **legacy("Pow"),
 )
 _GE = plain("ge", comparison(), "exact", **legacy("GreaterEqual"))
@@ -137,13 +149,20 @@ ROWS = (
     alias(_MUL, "torch.multiply"),
     _DIV,
     alias(_DIV, "torch.divide"),
-    alias(_DIV, "torch.true_divide", cases=tuple(c for c in _DIV.cases if "rounding_mode" not in c.keywords)),
+    alias(
+        _DIV,
+        "torch.true_divide",
+        refusals=(),
+        adaptation="whole numbers give float32",
+        cases=tuple(c for c in _DIV.cases if "rounding_mode" not in c.keywords),
+    ),
     float_row("rsub", ALPHA, "rounding", "other - alpha input"),
     float_row(
         "floor_divide",
         (*QUOTIENTS, *SPECIAL_QUOTIENTS),
         "exact",
-        "rounds down",
+        f"rounds down; {GRAPH}",
+        refusals=BY_ZERO,
         **legacy("FloorDiv"),
         note="torch truncated before 1.13; both round down now.",
     ),
@@ -152,7 +171,8 @@ ROWS = (
         "fmod",
         (*QUOTIENTS, *SPECIAL_QUOTIENTS, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
         "transcendental",
-        "the sign of the dividend; a finite number modulo infinity is itself",
+        f"the sign of the dividend; a finite number modulo infinity is itself; {GRAPH}",
+        refusals=BY_ZERO,
         **legacy("Mod"),
     ),
     _POW,
@@ -171,6 +191,7 @@ ROWS = (
             *binary(infinite=False, numbers=False),
             forward_only(values(0.0, -0.0, 0.0, -0.0), values(1.0, 1.0, -1.0, -1.0)),
             *ORIGIN,
+            forward_only(values(NAN, 1.0, NAN, 0.0), values(1.0, NAN, NAN, 0.0)),
         ),
         "transcendental",
         "promotion; the gradient in the origin is 0, where the kernel's is NaN",
@@ -217,7 +238,16 @@ ROWS = (
         ),
         "exact",
     ),
-    plain("ldexp", (case(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), integers(4))), "exponential"),
+    float_row(
+        "ldexp",
+        (
+            case(normal(3, 4), normal(3, 4)),
+            forward_only(normal(3, 4), integers(4)),
+            forward_only(normal(3, 4, dtype="float16", fixed=True), integers(4)),
+        ),
+        "exponential",
+        "in the dtype of what floats",
+    ),
     plain(
         "lerp",
         (
@@ -227,22 +257,29 @@ ROWS = (
         ),
         "reduction",
     ),
-    plain(
+    float_row(
         "addcmul",
         (
             case(normal(3, 4), normal(3, 4), normal(3, 4)),
             case(normal(3, 4), normal(3, 1), normal(1, 4), value=0.5),
             case(strided(normal(3, 4)), normal(3, 4), normal(4), value=-2),
+            case(*[normal(3, 4, dtype="float64")] * 3, value=0.3),
+            forward_only(integers(3, 4), integers(3, 4), integers(3, 4), value=2),
         ),
         "reduction",
+        "the factor keeps its digits beside float64 tensors",
     ),
-    plain(
+    float_row(
         "addcdiv",
         (
             case(normal(3, 4), normal(3, 4), uniform(3, 4, low=0.5, high=3)),
             case(normal(3, 4), normal(3, 1), uniform(1, 4, low=0.5, high=3), value=0.5),
+            case(*[normal(3, 4, dtype="float64")] * 2, uniform(3, 4, low=0.5, high=3, dtype="float64"), value=0.3),
+            forward_only(normal(4), normal(4), values(0.0, -0.0, 1.0, float("nan"))),
         ),
         "reduction",
+        "the factor keeps its digits beside float64 tensors",
+        refusals=(case(integers(3), integers(3), integers(3, low=1)),),
     ),
     plain("bitwise_and", BITWISE, "exact", **legacy("BitwiseAnd")),
     plain("bitwise_or", BITWISE, "exact", **legacy("BitwiseOr")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.arrays import boolean, integers, normal, strided
+from common.api_mapping.arrays import boolean, integers, normal, strided, values
 from common.api_mapping.doubles import doubled
 from common.api_mapping.row import Row, case, forward_only
 
@@ -116,6 +116,8 @@ ROWS = doubled(
                 case(normal(2, 3, 5), (2, 3), mode="circular"),
                 case(normal(2, 3, 5, 6), (2, 3, 1, 4), "circular"),
                 case(normal(3, 5), (4, 1), mode="reflect"),
+                case(normal(2, 3, 5, 6), (-2, 3, 1, -4), "replicate"),
+                case(normal(2, 3, 4, 4), (-4, 5, 0, 0), "replicate"),
             ),
             "exact",
             adaptation="called pad, not padding; cuts (negative numbers) are done first, since MindSpore's pads then give wrong values from the second call on",
@@ -139,10 +141,10 @@ ROWS = doubled(
                 case(normal(2, 27, 12), (5, 6), 3),
                 case(normal(2, 18, 6), output_size=(5, 6), kernel_size=(2, 3), dilation=2, padding=1, stride=2),
                 case(normal(8, 16), 5, 2),
+                forward_only(values(*[1.0, 2.0, float("nan"), 4.0] * 16, shape=(4, 16)), 5, 2),
             ),
             "rounding",
-            limits=DOUBLE,
-            adaptation="a transposed convolution with unit filters; ops takes the size as a tensor",
+            adaptation="the columns are added one by one, so that NaN stays in its place; ops takes the size as a tensor",
         ),
         *(
             Row(
@@ -179,8 +181,14 @@ ROWS = doubled(
                 case(normal(2, 3, 4, 5), scale_factor=2.3, mode="bilinear", recompute_scale_factor=True),
                 case(normal(2, 3, 4, 5), (1, 9), None, "bilinear", True),
                 case(normal(2, 3, 4, 5), (7, 9), mode="bicubic"),
+                forward_only(integers(2, 3, 4, 5, low=0, high=250, dtype="uint8"), size=(6, 3)),
+                forward_only(integers(2, 3, 4, 5, low=0, high=250, dtype="uint8"), size=(6, 3), mode="bilinear"),
+                forward_only(normal(2, 3, 4, 5, dtype="float16", fixed=True), size=(6, 3), mode="bilinear"),
             ),
             "reduction",
+            limits={
+                "uint8 2x3x4x5 in [0, 250), size=(6, 3), mode=bilinear": "torch resizes uint8 in fixed point; cast to float32 and round"
+            },
             adaptation="each axis is gathered: whole scale factors, every mode but area",
         ),
     )

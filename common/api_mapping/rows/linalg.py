@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from common.api_mapping.arrays import integers, normal, spd, strided, uniform, values, wide
 from common.api_mapping.row import Row, case, forward_only
 from common.api_mapping.rows.pointwise import float_row, plain
@@ -21,6 +23,44 @@ MATMUL = (
 )
 
 
+NAN = float("nan")
+NAN1, NAN2, NAN3 = (values(*[NAN] * 6, shape=shape) for shape in ((6,), (2, 3), (1, 2, 3)))
+SINGULAR = (
+    forward_only(values(1.0, NAN, 2.0, 3.0, shape=(2, 2))),
+    forward_only(normal(0, 0)),
+    forward_only(normal(0, 3, 3)),
+)
+HELD = "NaN where a matrix holds it; takes nothing, over which the kernel may end the process"
+EMPTY_NORMS = (
+    forward_only(normal(0)),
+    forward_only(normal(2, 0), 2, dim=1),
+    forward_only(normal(2, 0), 1, dim=1),
+    forward_only(normal(2, 0), 0, dim=1),
+    forward_only(normal(0, 3), 3, dim=0),
+)
+INSIDE = "over nothing it is 0, where the kernel returns what happens to be in memory"
+ADDED = "factors keep their digits; a factor 0 leaves its part out, NaN included; over nothing a product is 0"
+
+
+def added(sum_of: tuple[int, ...], left: tuple[int, ...], right: tuple[int, ...]) -> tuple:
+    """Calls of beta input + alpha product: in float64, and with factors of 0 before NaN."""
+    nan = values(*[NAN] * math.prod(sum_of), shape=sum_of)
+    double = [normal(*shape, dtype="float64") for shape in (sum_of, left, right)]
+    return (
+        case(*double, beta=0.2, alpha=0.6),
+        case(normal(*sum_of), normal(*left), normal(*right), beta=0.2, alpha=0.6),
+        forward_only(nan, normal(*left), normal(*right), beta=0),
+        forward_only(normal(*sum_of), normal(*left), normal(*right), beta=0, alpha=0),
+    )
+
+
+def first(name: str, cases, tolerance: str = "reduction", adaptation: str = INSIDE, **rest) -> Row:
+    """A row whose shim is tried first: now and then memory holds what is right."""
+    return float_row(
+        name, cases, tolerance, adaptation, targets=(f"shim.{name}", f"mint.{name}", f"ops.{name}"), **rest
+    )
+
+
 def section(
     name: str, cases, tolerance: str = "reduction", adaptation: str = "", targets: tuple[str, ...] = (), **rest
 ) -> Row:
@@ -37,66 +77,156 @@ ROWS = (
         "over nothing it is 0, where the kernel returns what happens to be in memory",
         targets=("shim.matmul", "mint.matmul", "ops.matmul"),
     ),
-    plain(
+    first(
         "mm",
-        (MATMUL[0], MATMUL[6], MATMUL[9], forward_only(integers(3, 4), integers(4, 2))),
-        "reduction",
+        (
+            MATMUL[0],
+            MATMUL[6],
+            MATMUL[9],
+            forward_only(integers(3, 4), integers(4, 2)),
+            forward_only(normal(5, 0), normal(0, 10)),
+            forward_only(integers(5, 0), integers(0, 10)),
+            forward_only(normal(0, 4), normal(4, 3)),
+            forward_only(normal(3, 4, dtype="float64"), normal(4, 2, dtype="float64")),
+            forward_only(NAN2, normal(3, 2)),
+        ),
+        refusals=(case(normal(3, 4), normal(3, 4)), case(normal(2, 3, 4), normal(4, 2))),
         legacy="ops.MatMul",
         legacy_call="lambda input, mat2: ops.MatMul()(input, mat2)",
     ),
-    plain(
+    first(
         "bmm",
         (
             case(normal(2, 3, 4), normal(2, 4, 5)),
             case(strided(normal(2, 4, 4)), normal(2, 4, 5)),
             forward_only(integers(2, 3, 4), integers(2, 4, 2)),
+            forward_only(normal(2, 3, 0), normal(2, 0, 5)),
+            forward_only(normal(0, 3, 4), normal(0, 4, 5)),
+            forward_only(normal(2, 3, 4, dtype="float64"), normal(2, 4, 2, dtype="float64")),
+        ),
+        refusals=(case(normal(2, 3, 4), normal(3, 4, 5)), case(normal(3, 4), normal(4, 5))),
+    ),
+    first(
+        "mv",
+        (
+            case(normal(3, 4), normal(4)),
+            case(strided(normal(4, 4)), normal(4)),
+            forward_only(normal(3, 0), normal(0)),
+            forward_only(integers(3, 4), integers(4)),
+        ),
+        refusals=(case(normal(3, 4), normal(3)),),
+    ),
+    float_row(
+        "dot",
+        (
+            case(normal(5), normal(5)),
+            forward_only(integers(5), integers(5)),
+            forward_only(integers(5, dtype="int32"), integers(5, dtype="int32")),
+            forward_only(integers(5, low=0, high=9, dtype="uint8"), integers(5, low=0, high=9, dtype="uint8")),
+            forward_only(normal(0), normal(0)),
         ),
         "reduction",
+        "whole numbers in their dtype; 0 for nothing",
+        targets=("shim.dot", "mint.dot", "ops.dot"),
+        refusals=(
+            case(normal(3), normal(4)),
+            case(normal(1, 1), normal(3)),
+            case(normal(3), normal(3, dtype="float64")),
+        ),
     ),
-    plain("mv", (case(normal(3, 4), normal(4)), case(strided(normal(4, 4)), normal(4))), "reduction"),
+    first(
+        "inner",
+        (
+            case(normal(5), normal(5)),
+            case(normal(3, 4), normal(5, 4)),
+            case(normal(), normal(3)),
+            forward_only(normal(2, 0), normal(3, 0)),
+            forward_only(integers(2, 3), integers(3)),
+        ),
+        refusals=(case(normal(3, 4), normal(3, 5)),),
+    ),
+    first(
+        "outer",
+        (
+            case(normal(3), normal(4)),
+            forward_only(integers(3), integers(4)),
+            case(normal(3, dtype="float64"), normal(4, dtype="float64")),
+            forward_only(normal(0), normal(4)),
+        ),
+        "rounding",
+        "float64 is not computed in float32",
+        refusals=(case(normal(3, 1), normal(4)),),
+    ),
     float_row(
-        "dot", (case(normal(5), normal(5)), forward_only(integers(5), integers(5))), "reduction", "whole numbers"
+        "ger",
+        (case(normal(3), normal(4)), case(normal(3, dtype="float64"), normal(4, dtype="float64"))),
+        "rounding",
+        "float64 is not computed in float32",
+        targets=("shim.outer", "mint.ger", "ops.ger"),
     ),
-    plain(
-        "inner", (case(normal(5), normal(5)), case(normal(3, 4), normal(5, 4)), case(normal(), normal(3))), "reduction"
-    ),
-    plain("outer", (case(normal(3), normal(4)), forward_only(integers(3), integers(4))), "rounding"),
-    plain("ger", (case(normal(3), normal(4)),), "rounding"),
-    plain(
+    first(
         "addmm",
         (
+            *added((3, 5), (3, 4), (4, 5)),
+            forward_only(normal(5, 10), normal(5, 0), normal(0, 10), beta=0.2, alpha=0.6),
+            forward_only(normal(2, 2), NAN2, normal(3, 2), alpha=0),
+            forward_only(integers(2, 2), integers(2, 3), integers(3, 2), beta=2, alpha=3),
             case(normal(3, 5), normal(3, 4), normal(4, 5)),
             case(normal(5), normal(3, 4), normal(4, 5), beta=0.5, alpha=2),
         ),
-        "reduction",
+        adaptation=ADDED,
     ),
-    plain(
+    first(
         "addmv",
-        (case(normal(3), normal(3, 4), normal(4)), case(normal(3), normal(3, 4), normal(4), beta=0.5, alpha=2)),
-        "reduction",
+        (
+            *added((3,), (3, 4), (4,)),
+            forward_only(normal(3), normal(3, 0), normal(0), beta=0.5),
+            forward_only(normal(2), NAN2, normal(3), alpha=0),
+            case(normal(3), normal(3, 4), normal(4)),
+            case(normal(3), normal(3, 4), normal(4), beta=0.5, alpha=2),
+        ),
+        adaptation=ADDED,
     ),
-    plain(
+    first(
         "addbmm",
         (
+            *added((3, 5), (2, 3, 4), (2, 4, 5)),
+            forward_only(normal(3, 5), normal(2, 3, 0), normal(2, 0, 5), beta=0.5),
+            forward_only(normal(3, 5), normal(0, 3, 4), normal(0, 4, 5)),
+            forward_only(normal(2, 2), NAN3, normal(1, 3, 2), alpha=0),
+            forward_only(
+                integers(3, 5, dtype="int32"), integers(2, 3, 4, dtype="int32"), integers(2, 4, 5, dtype="int32")
+            ),
             case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5)),
             case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5), beta=0.5, alpha=2),
         ),
-        "reduction",
+        adaptation=ADDED,
     ),
-    plain(
+    first(
         "baddbmm",
         (
+            *added((2, 3, 5), (2, 3, 4), (2, 4, 5)),
+            forward_only(normal(2, 3, 5), normal(2, 3, 0), normal(2, 0, 5), beta=0.5),
             case(normal(2, 3, 5), normal(2, 3, 4), normal(2, 4, 5)),
             case(normal(3, 5), normal(2, 3, 4), normal(2, 4, 5), beta=0.5, alpha=2),
         ),
-        "reduction",
+        adaptation=ADDED,
     ),
-    plain(
+    first(
         "addr",
-        (case(normal(3, 4), normal(3), normal(4)), case(normal(3, 4), normal(3), normal(4), beta=0.5, alpha=2)),
+        (
+            *added((3, 4), (3,), (4,)),
+            forward_only(normal(3, 4), values(NAN, 1.0, 2.0), normal(4), alpha=0),
+            case(normal(3, 4), normal(3), normal(4)),
+            case(normal(3, 4), normal(3), normal(4), beta=0.5, alpha=2),
+        ),
         "rounding",
+        "factors keep their digits; a beta of 0 leaves the input out, NaN included, an alpha of 0 multiplies",
     ),
-    float_row("chain_matmul", (case(normal(3, 4), normal(4, 5), normal(5, 2)),), "reduction", "left to right"),
+    first(
+        "chain_matmul",
+        (case(normal(3, 4), normal(4, 5), normal(5, 2)), forward_only(normal(3, 4), normal(4, 0), normal(0, 2))),
+    ),
     float_row(
         "einsum",
         (
@@ -109,9 +239,34 @@ ROWS = (
             case("i,j->ij", normal(3), normal(4)),
             case("...ij,jk->...ik", normal(2, 3, 4), normal(4, 5)),
             case("ij,jk", normal(3, 4), normal(4, 5)),
+            case("ii->", normal(3, 3)),
+            case("ii->i", normal(3, 3)),
+            case("bii->b", normal(2, 3, 3)),
+            case("iij,j->i", normal(3, 3, 4), normal(4)),
+            case("iji,jk->ik", normal(3, 4, 3), normal(4, 2)),
+            case("ii", normal(3, 3)),
+            case("...ij,...jk->...ik", normal(2, 3, 4), normal(2, 4, 5)),
+            case("...ij,...jk", normal(2, 3, 4), normal(4, 5)),
+            case("...,...->...", normal(2, 3), normal(3)),
+            case("ij,ij->ij", normal(3, 1), normal(3, 4)),
+            case("ij,jk,kl->il", normal(3, 4), normal(4, 5), normal(5, 2)),
+            case("bi,bj->bij", normal(1, 3), normal(2, 4)),
+            forward_only("ij,jk->ik", normal(3, 0), normal(0, 4)),
+            forward_only("ij->i", normal(3, 0)),
+            forward_only("ij,jk->ik", integers(3, 4), integers(4, 2)),
+            forward_only("ij,ij->", NAN2, normal(2, 3)),
         ),
         "reduction",
-        "products and sums over axes; no diagonals",
+        "products, sums and diagonals over axes, broadcast sizes of 1; over nothing 0",
+        targets=("shim.einsum", "mint.einsum", "ops.einsum"),
+        refusals=(
+            case("ij,jk->ik", normal(3, 4), normal(3, 4)),
+            case("ii->i", normal(3, 4)),
+            case("ij->k", normal(3, 4)),
+            case("ij->ii", normal(3, 4)),
+            case("ijk->i", normal(3, 4)),
+            case("ij,jk->ik", normal(3, 4)),
+        ),
     ),
     float_row(
         "tensordot",
@@ -120,9 +275,12 @@ ROWS = (
             case(normal(3, 4), normal(4, 5), 1),
             case(normal(3, 4, 5), normal(4, 3, 2), dims=([1, 0], [0, 1])),
             case(normal(2), normal(3), dims=0),
+            forward_only(normal(3, 0), normal(0, 4), 1),
+            forward_only(normal(0, 3), normal(3, 4), 1),
         ),
         "reduction",
-        "a number or two lists of axes",
+        "a number or two lists of axes; over nothing 0",
+        targets=("shim.tensordot", "mint.tensordot", "ops.tensordot"),
         legacy="numpy.tensordot",
         legacy_call="lambda a, b, dims=2: mnp.tensordot(a, b, dims)",
     ),
@@ -131,17 +289,72 @@ ROWS = (
         (case(normal(2, 3), normal(2, 2)), case(normal(3), normal(2)), case(normal(2, 2), normal(3))),
         "rounding",
     ),
-    plain("cross", (case(normal(4, 3), normal(4, 3), dim=1), case(normal(3, 4), normal(3, 4), dim=0)), "reduction"),
-    plain(
-        "trace",
-        (case(normal(3, 3)), case(normal(3, 4)), forward_only(integers(3, 3))),
+    first(
+        "cross",
+        (
+            case(normal(4, 3), normal(4, 3), dim=1),
+            case(normal(3, 4), normal(3, 4), dim=0),
+            case(normal(1, 3), normal(5, 3), dim=-1),
+            case(normal(2, 1, 3), normal(1, 4, 3), dim=2),
+            forward_only(normal(4, 3), normal(4, 3)),
+            forward_only(integers(4, 3), integers(1, 3), dim=1),
+            forward_only(normal(0, 3), normal(0, 3), dim=1),
+        ),
         "reduction",
+        "broadcast first: the kernel reads beyond the smaller tensor",
+        refusals=(case(normal(4, 3), normal(3), dim=-1), case(normal(4, 2), normal(4, 2), dim=1)),
+    ),
+    float_row(
+        "trace",
+        (
+            case(normal(3, 3)),
+            case(normal(3, 4)),
+            case(normal(5, 2)),
+            forward_only(integers(3, 3)),
+            forward_only(integers(3, 3, dtype="int32")),
+            forward_only(integers(3, 3, low=0, high=250, dtype="uint8")),
+            forward_only(normal(0, 3)),
+            forward_only(normal(3, 3, dtype="float64")),
+        ),
+        "reduction",
+        "int64 for whole numbers, 0 for nothing",
+        targets=("shim.trace", "mint.trace", "ops.trace"),
+        refusals=(case(normal(3)),),
         legacy="Tensor.trace",
         legacy_call="lambda input: input.trace()",
     ),
-    plain("cdist", (case(normal(3, 4), normal(5, 4)), case(normal(2, 3, 4), normal(2, 5, 4), p=1.0)), "reduction"),
-    plain("det", (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3))), "decomposition"),
-    plain("inverse", (case(spd(3)), case(spd(4))), "decomposition"),
+    float_row(
+        "cdist",
+        (
+            case(normal(3, 4), normal(5, 4)),
+            case(normal(2, 3, 4), normal(2, 5, 4), p=1.0),
+            case(normal(2, 3, 4), normal(1, 5, 4), p=3.0),
+            forward_only(normal(3, 4), normal(5, 4), float("inf")),
+            forward_only(normal(3, 4, dtype="float64"), normal(5, 4, dtype="float64"), p=1.0),
+            forward_only(normal(3, 0), normal(5, 0)),
+            forward_only(normal(0, 4), normal(5, 4)),
+            case(values(0.0, 0.0, 3.0, 4.0, shape=(2, 2)), values(0.0, 0.0, shape=(1, 2))),
+        ),
+        "reduction",
+        "in the inputs' dtype: float64 is not computed in float32",
+        targets=("shim.cdist", "mint.cdist", "ops.cdist"),
+    ),
+    float_row(
+        "det",
+        (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3)), *SINGULAR),
+        "decomposition",
+        HELD,
+        targets=("shim.linalg.det", "mint.det", "ops.det"),
+        refusals=(case(normal(3, 4)),),
+    ),
+    float_row(
+        "inverse",
+        (case(spd(3)), case(spd(4)), *SINGULAR),
+        "decomposition",
+        HELD,
+        targets=("shim.linalg.inv", "mint.inverse", "ops.inverse"),
+        refusals=(case(normal(3, 4)),),
+    ),
     section(
         "norm",
         (
@@ -153,7 +366,13 @@ ROWS = (
             case(normal(3, 4), "fro"),
             forward_only(normal(3, 4), 1),
             case(values(0.0, 0.0, 3.0, 4.0, shape=(2, 2)), dim=1),
+            *EMPTY_NORMS,
+            forward_only(normal(0, 0), "fro"),
+            forward_only(NAN2, float("inf")),
+            forward_only(normal(2, 3, 4), "nuc", dim=(0, 2)),
+            forward_only(normal(3, 4), -2),
         ),
+        refusals=(case(normal(0), float("inf")), case(normal(2, 3, 4), 2), case(normal(3, 4), "abc")),
         adaptation="MindSpore's kernel, LpNorm, leaves the calling thread taking subnormal numbers for zero, in NumPy and torch as well",
         targets=("shim.linalg.norm", "mint.linalg.norm", "ops.norm"),
     ),
@@ -167,8 +386,14 @@ ROWS = (
             case(normal(2, 3, 4), dim=(1, 2)),
             forward_only(normal(5), 0),
             case(values(0.0, 0.0, 3.0, 4.0, shape=(2, 2)), dim=1),
+            *EMPTY_NORMS,
+            *(forward_only(uniform(3, 4, low=200.0, high=400.0, dtype="float16", fixed=True), p) for p in (2, 6)),
+            forward_only(NAN2, float("-inf"), 1),
+            forward_only(NAN2, float("inf"), 1),
         ),
-        adaptation="any order over any axes",
+        adaptation="any order over any axes; float16 is computed in float32",
+        targets=("shim.linalg.vector_norm", "mint.linalg.vector_norm", "ops.vector_norm"),
+        refusals=(case(normal(0), float("inf")), case(normal(2, 0), -1, 1)),
     ),
     section(
         "matrix_norm",
@@ -178,26 +403,87 @@ ROWS = (
             forward_only(normal(3, 4), float("inf")),
             case(normal(2, 3, 4), "fro"),
             case(values(0.0, 0.0, 0.0, 0.0, shape=(2, 2))),
+            *(forward_only(normal(2, 3, 4), p) for p in (-1, float("-inf"), 2, -2, "nuc")),
+            *(forward_only(normal(2, 3, 4), p, (0, 2), True) for p in (1, float("inf"), "nuc")),
+            *(forward_only(NAN2, p) for p in (1, -1, float("inf"), "fro")),
+            forward_only(normal(0, 3), "fro"),
+            forward_only(normal(3, 4, dtype="float64"), 1),
+            forward_only(normal(3, 4, dtype="float64"), "nuc"),
         ),
-        adaptation="the gradient at zero is 0, where the kernel's is NaN",
+        adaptation="the gradient at zero is 0, where the kernel's is NaN; NaN spreads",
+        limits={"float64 3x4 normal, nuc": "MindSpore's singular values are float32"},
+        refusals=(case(normal(3, 4), 3), case(normal(3, 4), "abc"), case(normal(3))),
     ),
-    section("det", (case(spd(3)), case(normal(4, 4))), "decomposition"),
-    section("slogdet", (case(spd(3)), forward_only(normal(2, 4, 4))), "decomposition"),
-    section("inv", (case(spd(3)), case(spd(4))), "decomposition", "has a gradient"),
-    section("solve", (case(spd(3), normal(3, 2)), case(spd(4), normal(4))), "decomposition", "vectors too"),
-    section("cholesky", (case(spd(3)), case(spd(4))), "decomposition", "has a gradient"),
-    section("matrix_power", (case(normal(3, 3), 2), case(normal(3, 3), 0), case(normal(2, 3, 3), 3)), "reduction"),
+    section(
+        "det",
+        (case(spd(3)), case(normal(4, 4)), *SINGULAR),
+        "decomposition",
+        HELD,
+        ("shim.linalg.det", "mint.linalg.det", "ops.det"),
+    ),
+    section(
+        "slogdet",
+        (case(spd(3)), forward_only(normal(2, 4, 4)), *SINGULAR),
+        "decomposition",
+        HELD,
+        ("shim.linalg.slogdet", "mint.linalg.slogdet", "ops.slogdet"),
+    ),
+    section("inv", (case(spd(3)), case(spd(4)), *SINGULAR), "decomposition", f"has a gradient; {HELD}"),
+    section(
+        "solve",
+        (case(spd(3), normal(3, 2)), case(spd(4), normal(4)), forward_only(normal(0, 0), normal(0, 2))),
+        "decomposition",
+        "vectors too, and nothing",
+        ("shim.linalg.solve", "mint.linalg.solve", "ops.solve"),
+    ),
+    section(
+        "cholesky",
+        (case(spd(3)), case(spd(4)), forward_only(normal(0, 0))),
+        "decomposition",
+        "has a gradient; takes nothing, over which the kernel ends the process",
+        ("shim.linalg.cholesky",),
+    ),
+    section(
+        "matrix_power",
+        (
+            case(normal(3, 3), 2),
+            case(normal(3, 3), 0),
+            case(normal(2, 3, 3), 3),
+            forward_only(normal(2, 3, 3, dtype="float64"), 5),
+            forward_only(spd(3), -2),
+            forward_only(normal(0, 3, 3), 2),
+        ),
+        "reduction",
+        "by squaring in the dtype of the matrix: the kernel computes float64 in float32",
+        refusals=(case(normal(3, 4), 2),),
+    ),
     section(
         "multi_dot",
-        (case([normal(3, 4), normal(4, 5), normal(5, 2)]), case([normal(3, 4), normal(4, 5)])),
+        (
+            case([normal(3, 4), normal(4, 5), normal(5, 2)]),
+            case([normal(3, 4), normal(4, 5)]),
+            case([normal(4), normal(4, 5), normal(5)]),
+            forward_only([normal(2, 0), normal(0, 2)]),
+            forward_only([normal(5, 4), normal(4, 0), normal(0, 2)]),
+        ),
         "reduction",
-        "left to right",
+        "left to right; over nothing 0",
+        ("shim.linalg.multi_dot", "mint.linalg.multi_dot", "ops.multi_dot"),
+        refusals=(case([normal(3, 4)]),),
     ),
     section(
         "vecdot",
-        (case(normal(3, 4), normal(3, 4)), case(normal(3, 4), normal(3, 4), dim=0)),
+        (
+            case(normal(3, 4), normal(3, 4)),
+            case(normal(3, 4), normal(3, 4), dim=0),
+            case(normal(3, 4), normal(4)),
+            forward_only(normal(0), normal(0)),
+            forward_only(normal(2, 0), normal(2, 0)),
+            forward_only(normal(0, 1), normal(0, 1), dim=0),
+        ),
         "reduction",
-        "along one axis",
+        "along one axis; over nothing 0",
+        ("shim.linalg.vecdot", "mint.linalg.vecdot", "ops.vecdot"),
     ),
     section("qr", (forward_only(uniform(3, 3, low=0.5, high=2.0)),), "decomposition"),
 )

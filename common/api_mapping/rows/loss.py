@@ -68,9 +68,13 @@ def chosen(weights: Array) -> tuple[Case, ...]:
         case(normal(3), labels(classes=3)),
         case(strided(normal(4, 4)), labels(4, classes=4), reduction="sum"),
         forward_only(normal(2, 3), values(-100, -100, dtype="int64")),
+        forward_only(UNSCORED, values(-100, 1, dtype="int64")),
+        forward_only(UNSCORED, values(2, 1, dtype="int64"), reduction="none"),
     )
 
 
+CERTAIN = values(12.0, 0.0, 0.5, 0.0, 11.0, -1.0, shape=(2, 3))  #: losses of 1e-5
+UNSCORED = values(float("nan"), 1.0, 2.0, 0.5, 0.1, -1.0, shape=(2, 3))  #: NaN where no label is scored
 WEIGHTS = uniform(3, low=0.5, high=2.0, fixed=True)
 CROSS_ENTROPY = (
     *chosen(WEIGHTS),
@@ -81,34 +85,75 @@ CROSS_ENTROPY = (
     case(normal(6, 3), chances(6, 3)),
     case(normal(2, 3, 4), chances(2, 3, 4)),
     case(normal(3), chances(3)),
+    case(CERTAIN, values(0, 1, dtype="int64"), reduction="none"),
+    forward_only(UNSCORED, values(-100, 1, dtype="int64"), label_smoothing=0.1),
 )
 
+UNKNOWN = "abc"  #: a reduction that there is not
+HALVES = normal(3, 4, dtype="float16", fixed=True)
+
+
+def unreduced(*arguments: Any, **keywords: Any) -> Case:
+    """The call with a reduction that there is not."""
+    return case(*arguments, **keywords, reduction=UNKNOWN)
+
+
+PAIR = unreduced(normal(3, 4), normal(3, 4))
+BAD_CLASSES = (
+    unreduced(normal(2, 3), values(0, 1, dtype="int64")),
+    case(normal(2, 3), values(0, -1, dtype="int64")),
+    case(normal(2, 3), values(0, 3, dtype="int64")),
+    case(normal(2, 3, 2), values(0, -1, 2, 1, shape=(2, 2), dtype="int64"), reduction="none"),
+)
+CLASS = "a class that does not exist is refused, in a graph it gives NaN"
 ROWS = doubled(
     (
         Row(
             f"{F}.cross_entropy",
-            own("cross_entropy"),
+            ("shim.cross_entropy", *own("cross_entropy")),
             CROSS_ENTROPY,
             "reduction",
-            note="losses below 1e-4 are off by up to 1 % on the CPU, whose softmax rounds coarsely near probability 1",
+            f"{CLASS}; logarithms in float64 on the CPU, whose kernel is off by 1 % near probability 1 and loses NaN",
+            refusals=(*BAD_CLASSES, case(normal(2, 3), values(0, 1, dtype="int64"), label_smoothing=1.5)),
         ),
-        Row(f"{F}.nll_loss", own("nll_loss"), chosen(WEIGHTS), "reduction"),
         Row(
-            f"{F}.mse_loss", candidates("mse_loss"), pairs(), "reduction", adaptation="ops computes float64 in float32"
+            f"{F}.nll_loss",
+            ("shim.nll_loss", *own("nll_loss")),
+            chosen(WEIGHTS),
+            "reduction",
+            CLASS,
+            refusals=BAD_CLASSES,
         ),
-        Row(f"{F}.l1_loss", candidates("l1_loss"), pairs(), "reduction", adaptation="ops computes float64 in float32"),
+        Row(
+            f"{F}.mse_loss",
+            candidates("mse_loss"),
+            (*pairs(), forward_only(HALVES, HALVES), forward_only(normal(0, 3), normal(0, 3))),
+            "reduction",
+            adaptation="ops computes float64 in float32",
+            refusals=(PAIR,),
+        ),
+        Row(
+            f"{F}.l1_loss",
+            candidates("l1_loss"),
+            (*pairs(), forward_only(HALVES, HALVES), forward_only(normal(0, 3), normal(0, 3))),
+            "reduction",
+            adaptation="ops computes float64 in float32",
+            refusals=(PAIR,),
+        ),
         Row(
             f"{F}.smooth_l1_loss",
             candidates("smooth_l1_loss"),
             pairs({"beta": 0.5}, {"beta": 3.0, "reduction": "none"}, {"beta": 0.0}),
             "reduction",
             adaptation="reduction is mean unless given, none in ops; beta=0",
+            refusals=(PAIR, case(normal(3), normal(3), beta=-1.0)),
         ),
         Row(
             f"{F}.huber_loss",
             candidates("huber_loss"),
             pairs({"delta": 0.5}, {"delta": 3.0, "reduction": "none"}),
             "reduction",
+            refusals=(PAIR, case(normal(3), normal(3), delta=0.0)),
             adaptation="ops computes float64 in float32",
         ),
         Row(
@@ -123,7 +168,12 @@ ROWS = doubled(
                 forward_only(values(0.0, 1.0, 0.0, 1.0), values(0.0, 0.0, 1.0, 1.0), reduction="none"),
             ),
             "reduction",
-            "logarithms in float64 on the CPU, of 0 taken as -100",
+            "logarithms in float64 on the CPU, of 0 taken as -100; what is no probability is refused, in a graph it gives NaN",
+            refusals=(
+                unreduced(chances(3), chances(3)),
+                case(values(0.5, 1.5), chances(2)),
+                case(values(float("nan")), chances(1)),
+            ),
         ),
         Row(
             f"{F}.binary_cross_entropy_with_logits",
@@ -141,6 +191,7 @@ ROWS = doubled(
             ),
             "reduction",
             adaptation="any dtype; MindSpore's has no float64",
+            refusals=(unreduced(normal(3), chances(3)),),
         ),
         Row(
             f"{F}.kl_div",
@@ -154,6 +205,7 @@ ROWS = doubled(
             ),
             "reduction",
             "log_target; 0 log 0 is 0; logarithms in float64 on the CPU",
+            refusals=(unreduced(normal(3), chances(3)),),
         ),
         Row(
             f"{F}.cosine_embedding_loss",
@@ -165,6 +217,7 @@ ROWS = doubled(
             ),
             "reduction",
             adaptation="inputs without a batch",
+            refusals=(unreduced(normal(4, 3), normal(4, 3), SIGNS),),
         ),
         Row(
             f"{F}.margin_ranking_loss",
@@ -176,6 +229,7 @@ ROWS = doubled(
             ),
             "reduction",
             adaptation="NaN stays NaN",
+            refusals=(unreduced(normal(4), normal(4), SIGNS),),
         ),
         Row(
             f"{F}.hinge_embedding_loss",
@@ -187,6 +241,7 @@ ROWS = doubled(
             ),
             "reduction",
             adaptation="infinite inputs as in torch",
+            refusals=(unreduced(normal(4), SIGNS),),
         ),
         Row(
             f"{F}.triplet_margin_loss",
@@ -200,6 +255,10 @@ ROWS = doubled(
             ),
             "reduction",
             adaptation="composed; ops has no CPU kernel",
+            refusals=(
+                unreduced(normal(4, 3), normal(4, 3), normal(4, 3)),
+                case(normal(4, 3), normal(4, 3), normal(4, 3), margin=-1.0),
+            ),
         ),
         Row(
             f"{F}.soft_margin_loss",
@@ -207,6 +266,7 @@ ROWS = doubled(
             (case(normal(4), SIGNS), *reduced(wide(4), SIGNS)),
             "reduction",
             "exponentials in float64 on the CPU",
+            refusals=(unreduced(normal(4), SIGNS),),
         ),
         Row(
             f"{F}.multi_margin_loss",
@@ -218,7 +278,8 @@ ROWS = doubled(
                 case(values(1.0, 0.0, 2.0, 0.0, 1.0, -1.0, shape=(2, 3)), labels(2, classes=3)),
             ),
             "reduction",
-            adaptation="margin may be a fraction, weight may be left out",
+            adaptation="margin may be a fraction, weight may be left out; a class that does not exist is refused, in a graph it is not",
+            refusals=(*BAD_CLASSES[:3], case(normal(2, 3), values(0, 1, dtype="int64"), p=3)),
         ),
         Row(
             f"{F}.multilabel_soft_margin_loss",
@@ -230,6 +291,7 @@ ROWS = doubled(
             ),
             "reduction",
             adaptation="ops computes float64 in float32",
+            refusals=(unreduced(normal(4, 3), chances(4, 3)),),
         ),
         Row(
             f"{F}.gaussian_nll_loss",
@@ -241,6 +303,7 @@ ROWS = doubled(
             ),
             "reduction",
             "logarithms in float64 on the CPU; the gradient passes where the variance is raised to eps",
+            refusals=(unreduced(normal(3), normal(3), chances(3)), case(normal(3), normal(3), values(-1.0, 1.0, 1.0))),
         ),
         Row(
             f"{F}.poisson_nll_loss",
@@ -249,9 +312,12 @@ ROWS = doubled(
                 case(normal(4, 3), uniform(4, 3, low=0.0, high=5.0, fixed=True)),
                 *reduced(chances(4, 3), uniform(4, 3, low=0.0, high=5.0, fixed=True), log_input=False, full=True),
                 case(normal(4, 3), uniform(4, 3, low=0.0, high=5.0, fixed=True), full=True),
+                forward_only(integers(5), integers(5, low=0, high=5)),
+                forward_only(integers(5), integers(5, low=0, high=5), full=True, reduction="none"),
             ),
             "reduction",
-            "library functions in float64 on the CPU",
+            refusals=(unreduced(normal(3), chances(3)),),
+            adaptation="library functions in float64 on the CPU",
         ),
     )
 )

@@ -44,7 +44,10 @@ ROWS = doubled(
                 case(normal(4), normal(5, 4), bias=normal(5)),
                 case(strided(normal(3, 4)), normal(5, 4), normal(5)),
                 case(wide(6, 64), wide(5, 64)),
-                forward_only(normal(0, 4), normal(5, 4), normal(5)),
+                case(normal(0, 4), normal(5, 4), normal(5)),
+                case(normal(0, 4), normal(5, 4)),
+                forward_only(normal(3, 0), normal(5, 0), normal(5)),
+                forward_only(normal(2, 0, 4), normal(5, 4)),
             ),
             "reduction",
             "one two-dimensional product",
@@ -78,7 +81,11 @@ ROWS = doubled(
             ),
             "exact",
             "gathers; the row padding_idx gets no gradient",
-            note="torch raises for an id outside the table; MindSpore's gather gives zeros on the CPU",
+            note="An id outside the table is refused in eager mode; in a graph -1 is the last row, and others are an error of the kernel.",
+            refusals=(
+                case(values(0, -1, dtype="int64"), normal(3, 5)),
+                case(values(0, 3, dtype="int64"), normal(3, 5)),
+            ),
             limits={
                 "scale_grad_by_freq": "the adapter does not count ids",
                 "max_norm": "the adapter does not change the table",
@@ -106,10 +113,15 @@ ROWS = doubled(
             ),
             "reduction",
             "MindSpore has none",
+            refusals=(
+                case(values(0, -1, shape=(1, 2), dtype="int64"), normal(3, 5)),
+                case(values(0, 3, shape=(1, 2), dtype="int64"), normal(3, 5)),
+                case(integers(3, 4, low=0, high=6), normal(6, 5), mode="abc"),
+            ),
         ),
         Row(
             f"{F}.one_hot",
-            ("mint.nn.functional.one_hot", "ops.one_hot", "shim.one_hot"),
+            ("shim.one_hot", "mint.nn.functional.one_hot", "ops.one_hot"),
             (
                 forward_only(integers(3, 4, low=0, high=6), 6),
                 forward_only(integers(3, 4, low=0, high=6), num_classes=8),
@@ -118,7 +130,12 @@ ROWS = doubled(
                 forward_only(values(0, 2, 1, 2, dtype="int64")),
             ),
             "exact",
-            "num_classes may be left out",
+            "num_classes may be left out; a class that does not exist is refused, in a graph it gives zeros",
+            refusals=(
+                case(values(0, -1, dtype="int64")),
+                case(values(0, -1, dtype="int64"), 3),
+                case(values(0, 3, dtype="int64"), 3),
+            ),
         ),
         Row(
             f"{F}.dropout",
@@ -126,6 +143,7 @@ ROWS = doubled(
             RATES,
             adaptation="p=1 gives zeros",
             stochastic=True,
+            refusals=(case(normal(3), 1.5), case(normal(3), -0.1)),
         ),
         Row(
             "torch.dropout",
@@ -202,14 +220,21 @@ ROWS = doubled(
         *(
             Row(
                 f"{section}.cosine_similarity",
-                ("mint.nn.functional.cosine_similarity", "ops.cosine_similarity", "shim.cosine_similarity"),
+                ("shim.cosine_similarity", "mint.nn.functional.cosine_similarity", "ops.cosine_similarity"),
                 (
                     *distances("cosine_similarity"),
                     case(normal(3, 4), values(0.0, shape=(1, 1)), dim=0, eps=1e-3, gradient=False),
+                    case(normal(1, 2, 3), normal(2, 1, 3), dim=0),
+                    forward_only(normal(1, 2, 3), normal(2, 1, 3), dim=1),
+                    case(normal(1, 2, 3), normal(2, 1, 3), dim=2),
+                    forward_only(
+                        normal(5, 10, dtype="float16", fixed=True), normal(5, 10, dtype="float16", fixed=True)
+                    ),
+                    forward_only(values(float("nan"), 1.0, 2.0), normal(3), dim=0),
                     case(normal(5), normal(5), 0),
                 ),
                 "reduction",
-                adaptation="any dtype; ops takes float16 and float32 only",
+                adaptation="any dtype, broadcast first; float16 is computed in float32",
             )
             for section in ("torch", F)
         ),

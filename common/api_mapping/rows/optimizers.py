@@ -9,7 +9,10 @@ from typing import Any
 
 from common.api_mapping.row import Case, Row
 
-CALL = "called with the gradients, in the parameters' order: no parameter keeps its gradient; foreach, fused, capturable and differentiable are left out"
+CALL = (
+    "called with the gradients by name, as of ms.grad(..., return_ids=True): no parameter keeps its gradient; "
+    "foreach, fused, capturable and differentiable are left out"
+)
 GROUPS = ({"params": (0, 2), "weight_decay": 0.1}, {"params": (1,), "lr": 0.05})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from common.api_mapping.arrays import boolean, integers, normal, strided, uniform, values, wide
 from common.api_mapping.grids import EDGES, INFINITE, unary
 from common.api_mapping.row import Case, Row, alias, case, forward_only
@@ -44,11 +46,29 @@ BITS = (
     forward_only(integers(0, 3)),
     forward_only(integers()),
 )
+BOUNDS = values(0.0, float("nan"), 1.0, float("nan"), -1.0, 2.0, float("inf"))
+INSIDE = values(0.0, -0.0, 1e-30, 1e-6, -1e-6, 0.5, -0.5, 0.99, -0.99)
+ABOVE = values(1.0001, 1.5, 2.0, 100.0, 1e6)
+GAMMA = values(1e-3, 0.5, 1.0, 1.0001, 1.5, 2.0, 2.0001, 3.0, 30.0, 1e4)
+POLES = values(0.0, -1.0, -2.0, -0.5, -1.5, -10.3, float("inf"), float("nan"))
+NEAR_ONE = values(1.0, 1.0 + 2.0**-23, 1.0 - 2.0**-24, 1.00001, 0.99999, 1.001, 0.999, 1e-30, 1e30, 0.5)
+NEAR_ONE64 = values(1.0, 1.0 + 2.0**-40, 1.0 - 2.0**-40, 0.999, 1e-300, 1e300, dtype="float64")
+SMALL = values(0.0, 1e-30, -1e-30, 1e-7, -1e-7, 1e-5, -1e-5, 1e-3, 0.5, -0.5, -0.999, 1.0, 3.0, 1e30)
+SMALL64 = values(0.0, 1e-300, 1e-15, -1e-15, 1e-9, -1e-7, 1e-3, -0.999999, 3.0, 1e300, dtype="float64")
+TAILS = values(0.0, 1e-30, 1e-7, 0.25, -0.5, 0.9, -0.95, 0.99, -0.999, 0.9999, -0.999999, 1.0 - 2.0**-24)
+TAILS64 = values(1e-300, 1e-9, -0.5, 0.999, -0.9999999, 1.0 - 2.0**-40, dtype="float64")
+OUTSIDE = values(1.0, -1.0, 1.5, -2.0, float("inf"), float("nan"))
+HALF_SMALL = values(0.0, 1e-4, -1e-4, 0.01, 0.5, 1.0, 3.0, 100.0, dtype="float16", fixed=True)
 CLAMP = (
     case(normal(3, 4), -0.5, 0.5),
     case(normal(3, 4), min=-0.5),
     case(strided(normal(3, 4)), max=0.5),
     case(normal(3, 4), min=0.5, max=-0.5),
+    forward_only(INFINITE, float("nan"), 1.0),
+    forward_only(INFINITE, -1.0, float("nan")),
+    forward_only(INFINITE, max=float("nan")),
+    forward_only(INFINITE, BOUNDS, None),
+    forward_only(INFINITE, None, BOUNDS),
     case(normal(3, 4), normal(3, 4, fixed=True), None),
     case(normal(3, 4), min=uniform(4, low=-1, high=0, fixed=True), max=uniform(3, 1, low=0, high=1, fixed=True)),
     case(normal(), 0.0),
@@ -61,14 +81,14 @@ CLAMP = (
 
 _ACOS = float_row(
     "acos",
-    unary(domain=(-0.95, 0.95), edges=None),
+    (*unary(domain=(-0.95, 0.95), edges=INSIDE), forward_only(OUTSIDE)),
     adaptation=PROMOTES,
     legacy="ops.ACos",
     legacy_call="lambda input: ops.ACos()(input)",
 )
 _ASIN = float_row(
     "asin",
-    unary(domain=(-0.95, 0.95), edges=None),
+    (*unary(domain=(-0.95, 0.95), edges=INSIDE), forward_only(OUTSIDE)),
     adaptation=PROMOTES,
     legacy="ops.Asin",
     legacy_call="lambda input: ops.Asin()(input)",
@@ -78,7 +98,13 @@ _ATAN = float_row(
 )
 _ABS = plain("abs", unary(), legacy="ops.Abs", legacy_call="lambda input: ops.Abs()(input)")
 _NEG = plain("neg", unary(), legacy="ops.Neg", legacy_call="lambda input: ops.Neg()(input)")
-_CLAMP = float_row("clamp", CLAMP, "exact", "gradient 1 at a bound, bounds may be tensors, NaN stays NaN")
+_CLAMP = float_row(
+    "clamp",
+    CLAMP,
+    "exact",
+    "gradient 1 at a bound, bounds may be tensors, NaN stays NaN and spreads from a bound",
+    refusals=(case(normal(3)),),
+)
 _TRUNC = plain("trunc", unary(), "exact")
 
 ROWS = (
@@ -92,14 +118,14 @@ ROWS = (
     alias(_ASIN, "torch.arcsin"),
     _ATAN,
     alias(_ATAN, "torch.arctan"),
-    float_row("acosh", unary(domain=(1.1, 5.0), edges=None), adaptation=PROMOTES),
+    float_row("acosh", unary(domain=(1.1, 5.0), edges=ABOVE), adaptation=PROMOTES),
     float_row("asinh", unary(), adaptation=PROMOTES),
-    float_row("atanh", unary(domain=(-0.9, 0.9), edges=None, infinite=False), adaptation=PROMOTES),
+    float_row("atanh", (*unary(domain=(-0.9, 0.9), edges=INSIDE), forward_only(OUTSIDE)), adaptation=PROMOTES),
     float_row("cos", unary(), adaptation=PROMOTES),
     float_row("sin", unary(), adaptation=PROMOTES),
     float_row("tan", unary(domain=(-1.4, 1.4)), adaptation=PROMOTES),
-    float_row("cosh", unary(domain=(-5.0, 5.0), infinite=False), "exponential", PROMOTES),
-    float_row("sinh", unary(domain=(-5.0, 5.0), infinite=False), "exponential", PROMOTES),
+    float_row("cosh", (*unary(domain=(-5.0, 5.0)), forward_only(EXTREMES)), "exponential", PROMOTES),
+    float_row("sinh", (*unary(domain=(-5.0, 5.0)), forward_only(EXTREMES)), "exponential", PROMOTES),
     float_row(
         "tanh",
         unary(),
@@ -110,25 +136,75 @@ ROWS = (
     float_row("exp", (*unary(infinite=False), forward_only(EXTREMES)), "exponential", PROMOTES),
     plain("exp2", (*unary(infinite=False), forward_only(EXTREMES)), "exponential"),
     float_row("expm1", (*unary(infinite=False), forward_only(EXTREMES)), "exponential", PROMOTES),
-    float_row("log", unary(domain=(0.05, 20.0), edges=POSITIVE), adaptation=PROMOTES),
-    float_row("log2", unary(domain=(0.05, 20.0), edges=POSITIVE), adaptation=PROMOTES),
-    float_row("log10", unary(domain=(0.05, 20.0), edges=POSITIVE), adaptation=PROMOTES),
-    float_row("log1p", unary(domain=(-0.9, 20.0), edges=None), adaptation=PROMOTES),
+    float_row(
+        "log",
+        (
+            *unary(domain=(0.05, 20.0), edges=POSITIVE),
+            case(NEAR_ONE),
+            case(NEAR_ONE64),
+            forward_only(values(0.25, 0.999, 1.0, 2.0, dtype="float16")),
+        ),
+        adaptation="computed in float64: the float32 kernel is off by 2e-5 near 1; whole numbers become float32",
+    ),
+    float_row(
+        "log2",
+        (
+            *unary(domain=(0.05, 20.0), edges=POSITIVE),
+            case(NEAR_ONE),
+            case(NEAR_ONE64),
+            forward_only(values(0.25, 0.999, 1.0, 2.0, dtype="float16")),
+        ),
+        adaptation="computed in float64: the float32 kernel is off by 2e-5 near 1; whole numbers become float32",
+    ),
+    float_row(
+        "log10",
+        (
+            *unary(domain=(0.05, 20.0), edges=POSITIVE),
+            case(NEAR_ONE),
+            case(NEAR_ONE64),
+            forward_only(values(0.25, 0.999, 1.0, 2.0, dtype="float16")),
+        ),
+        adaptation="computed in float64: the float32 kernel is off by 2e-5 near 1; whole numbers become float32",
+    ),
+    float_row(
+        "log1p",
+        (
+            *unary(domain=(-0.9, 20.0), edges=SMALL),
+            case(SMALL64),
+            forward_only(values(-1.0, -2.0)),
+            forward_only(HALF_SMALL),
+        ),
+        adaptation="accurate near 0, where the kernels add 1 and lose what is small; whole numbers become float32",
+    ),
     plain("sqrt", unary(domain=(0.0, 20.0), edges=POSITIVE), "rounding"),
-    float_row("rsqrt", unary(domain=(0.05, 20.0), edges=values(1e-6, 0.5, 1.0, 2.0, 1e6)), "rounding", PROMOTES),
-    plain("reciprocal", unary(edges=values(1e-6, 0.5, -0.5, 1.0, 2.0, -1e6)), "rounding"),
+    float_row("rsqrt", unary(domain=(0.05, 20.0), edges=POSITIVE), "rounding", PROMOTES),
+    plain("reciprocal", (*unary(edges=values(1e-6, 0.5, -0.5, 1.0, 2.0, -1e6)), forward_only(EDGES)), "rounding"),
     plain("square", unary(), "rounding"),
     float_row("erf", unary(), adaptation=PROMOTES),
     float_row("erfc", unary(domain=(-4.0, 4.0)), adaptation=PROMOTES),
-    plain("erfinv", unary(domain=(-0.95, 0.95), whole=False, infinite=False), "transcendental"),
+    float_row(
+        "erfinv",
+        (*unary(domain=(-0.95, 0.95), edges=TAILS), case(TAILS64), forward_only(OUTSIDE), forward_only(HALF_SMALL)),
+        "transcendental",
+        "Halley's method: the kernel is off by up to 36 % near 1; whole numbers become float32",
+        targets=("shim.erfinv", "mint.erfinv", "ops.erfinv"),
+    ),
     float_row(
         "lgamma",
-        unary(domain=(0.1, 20.0), edges=None, infinite=False),
+        (*unary(domain=(0.1, 20.0), edges=GAMMA), forward_only(POLES)),
         adaptation=PROMOTES,
         limits=SINGLE,
         note="The gradient is digamma.",
     ),
-    float_row("digamma", unary(domain=(0.6, 20.0), edges=None, infinite=False), adaptation=PROMOTES, limits=SINGLE),
+    float_row(
+        "digamma",
+        tuple(
+            replace(tried, gradient=False) if "float64" in str(tried) else tried
+            for tried in (*unary(domain=(0.6, 20.0), edges=GAMMA), forward_only(POLES))
+        ),
+        adaptation="reflection, recurrence and asymptotic series in float64; whole numbers become float32",
+        note="torch's own float64 gradient is off by up to 5e-10; this one is not.",
+    ),
     float_row(
         "logit",
         (
@@ -157,7 +233,7 @@ ROWS = (
     ),
     _TRUNC,
     alias(_TRUNC, "torch.fix"),
-    plain("frac", unary(whole=False, infinite=False), "rounding"),
+    plain("frac", unary(whole=False), "rounding"),
     float_row("sign", (*unary(), forward_only(boolean(3, 4))), "exact", "NaN gives 0, booleans stay"),
     _CLAMP,
     alias(_CLAMP, "torch.clip"),
@@ -205,6 +281,11 @@ ROWS = (
     ),
     plain("logical_not", (*BITS, forward_only(normal(3, 4)), forward_only(EDGES)), "exact"),
     float_row("bitwise_not", BITS, "exact", "-1 - x, and not x for booleans"),
-    plain("sinc", unary(), "transcendental"),
+    float_row(
+        "sinc",
+        (*unary(), forward_only(boolean(3, 4)), forward_only(HALF_SMALL)),
+        "transcendental",
+        "computed in float64; whole numbers and booleans become float32",
+    ),
     plain("positive", unary(), "exact"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from common.api_mapping.arrays import normal, strided, uniform, values, wide
+from common.api_mapping.arrays import integers, normal, strided, uniform, values, wide
 from common.api_mapping.doubles import doubled
 from common.api_mapping.row import Case, Row, case, forward_only
 
@@ -37,6 +37,7 @@ LARGEST = (
     {"ceil_mode": True, "dilation": 2, "return_indices": True},
 )
 
+BAD_WINDOWS = (case(normal(*LINE), 2, padding=-1), case(normal(*LINE), 2, padding=2), case(normal(*LINE), 2, 0))
 ROWS = doubled(
     (
         Row(
@@ -44,7 +45,8 @@ ROWS = doubled(
             ("shim.max_pool1d",),
             (*windows(LINE, 3, *LARGEST), case(normal(2, 3, 40), 40), forward_only(TIED, 2, 1), forward_only(TIED, 3)),
             "exact",
-            "windows are gathered: any size, dilation and rank, NaN stays NaN, indices in int64",
+            refusals=(*BAD_WINDOWS, case(normal(*LINE), 2, dilation=0)),
+            adaptation="windows are gathered: any size, dilation and rank, NaN stays NaN, indices in int64",
         ),
         Row(
             "torch.max_pool1d",
@@ -68,18 +70,32 @@ ROWS = doubled(
             Row(
                 f"{section}.avg_pool1d",
                 ("mint.nn.functional.avg_pool1d", "ops.avg_pool1d", "shim.avg_pool1d"),
-                (*windows(LINE, 3, *AVERAGE), case(normal(2, 3, 40), 40), case(normal(*LINE), (2,), (3,), (1,))),
+                (
+                    *windows(LINE, 3, *AVERAGE),
+                    case(normal(2, 3, 40), 40),
+                    case(normal(*LINE), (2,), (3,), (1,)),
+                    forward_only(integers(*LINE), 3),
+                    forward_only(integers(*LINE), 3, padding=1, count_include_pad=False),
+                    forward_only(normal(*LINE, dtype="float16", fixed=True), 3),
+                ),
                 "reduction",
-                "windows are gathered: ceil_mode and count_include_pad as in torch",
+                refusals=BAD_WINDOWS,
+                adaptation="windows are gathered: ceil_mode and count_include_pad as in torch",
             )
             for section in ("torch", F)
         ),
         Row(
             f"{F}.avg_pool2d",
             ("mint.nn.functional.avg_pool2d", "ops.avg_pool2d", "shim.avg_pool2d"),
-            (*windows(PLANE, 3, *AVERAGE, {"divisor_override": 5}), case(normal(*PLANE), (2, 3), (1, 2), (0, 1))),
+            (
+                *windows(PLANE, 3, *AVERAGE, {"divisor_override": 5}),
+                case(normal(*PLANE), (2, 3), (1, 2), (0, 1)),
+                forward_only(integers(*PLANE), 3),
+                forward_only(integers(*PLANE), 3, divisor_override=2),
+            ),
             "reduction",
-            "windows are gathered: ceil_mode, count_include_pad and divisor_override as in torch",
+            refusals=(case(normal(*PLANE), 2, padding=2), case(normal(*PLANE), 2, divisor_override=0)),
+            adaptation="windows are gathered: ceil_mode, count_include_pad and divisor_override as in torch",
         ),
         *(
             Row(

@@ -27,6 +27,7 @@ ROWS = (
         "randint",
         (forward_only(5, SIZE), forward_only(-3, 9, SIZE), forward_only(low=0, high=2, size=SIZE, dtype=INT32)),
         "one or two bounds; int64",
+        refusals=(forward_only(3, 3, (2,)),),
     ),
     random_row(
         "randint_like", (forward_only(integers(*SIZE), 5), forward_only(normal(*SIZE), -3, 4)), "the dtype of the input"
@@ -41,7 +42,8 @@ ROWS = (
             forward_only(normal(*SIZE), 0.5),
             forward_only(0.0, uniform(*SIZE, low=0.5, high=2)),
         ),
-        "tensors or numbers",
+        "tensors or numbers; negative deviations are refused, in a graph they count as positive",
+        refusals=(forward_only(normal(3), values(-1.0, 1.0, 1.0)), forward_only(1.0, -1.0, (2,))),
     ),
     random_row(
         "multinomial",
@@ -51,8 +53,20 @@ ROWS = (
             forward_only(values(0.5, 0.5, 0.2, 0.8, shape=(2, 2), fixed=True), 5000, True),
             forward_only(WEIGHTS, 4),
         ),
-        "without replacement unless told otherwise; int64",
+        "without replacement unless told otherwise; int64; weights of no distribution are refused, in a graph what is sampled means nothing",
+        refusals=(
+            forward_only(values(-1.0, 2.0), 1),
+            forward_only(values(0.0, 0.0), 1),
+            forward_only(values(float("nan"), 1.0), 1),
+            forward_only(values(1.0, 1.0), 3),
+        ),
         legacy="ops.multinomial",
     ),
-    random_row("poisson", (forward_only(uniform(*SIZE, low=0.5, high=4)),), "one draw per rate", legacy="ops.poisson"),
+    random_row(
+        "poisson",
+        (forward_only(uniform(*SIZE, low=0.5, high=4)),),
+        "one draw per rate; negative rates are refused, in a graph what is sampled means nothing",
+        refusals=(forward_only(values(-1.0, 1.0)),),
+        legacy="ops.poisson",
+    ),
 )

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from common.api_mapping.arrays import DType, boolean, integers, normal, permutation, strided, uniform, values, wide
-from common.api_mapping.grids import INFINITE, TIES, reduction
+from common.api_mapping.grids import HOLES, INFINITE, TIES, holed, reduction
 from common.api_mapping.row import case, forward_only
-from common.api_mapping.rows.pointwise import float_row, plain
+from common.api_mapping.rows.pointwise import float_row
 
 FLOAT64, INT64, FLOAT32 = DType("float64"), DType("int64"), DType("float32")
 SPREAD = (
+    forward_only(normal(0)),
+    forward_only(normal(2, 0), dim=1),
+    forward_only(normal(0, 3), dim=0),
+    forward_only(normal(0, 3), dim=1),
+    forward_only(normal(1)),
+    forward_only(normal(3, 4), dim=0, correction=5),
+    forward_only(normal(3, 4, dtype="float64"), dim=1, correction=1.3),
+    forward_only(uniform(3, 4, low=200.0, high=400.0, dtype="float16", fixed=True), dim=1),
+    forward_only(uniform(300000, 2, low=0.0, high=1.0, fixed=True), dim=0),
     *(c for c in reduction(whole=False, infinite=False, empty=False) if "0-d" not in str(c)),
     case(normal(3, 4), unbiased=False),
     case(normal(3, 4), 1, False),
@@ -42,7 +51,17 @@ AXES = (
     case(TIES, 1),
     forward_only(integers(3, 4), 1),
     case(normal(3, 4), ()),
+    *holed(),
+    forward_only(HOLES),
+    forward_only(normal(2, 0, 3), 0),
+    forward_only(normal(0, 3), dim=(1,), keepdim=True),
+    forward_only(normal(), 0),
+    forward_only(integers(3, 4, low=0, high=250, dtype="uint8"), 0),
+    forward_only(boolean(3, 4), 1),
+    forward_only(normal(3, 4, dtype="float16", fixed=True), 1),
+    forward_only(normal(3, 4, dtype="float64"), 0),
 )
+NO_EXTREME = (case(normal(0)), case(normal(2, 0), 1))
 PLACES = (
     forward_only(normal(3, 4)),
     forward_only(TIES),
@@ -63,6 +82,13 @@ LOGIC = (
     forward_only(INFINITE),
     forward_only(strided(boolean(3, 4)), 0),
 )
+TRUTH = (
+    forward_only(HOLES, 1),
+    forward_only(integers(3, 4, low=0, high=2, dtype="uint8"), 1),
+    forward_only(integers(low=0, high=2, dtype="uint8")),
+    forward_only(boolean(2, 0), 1),
+    forward_only(normal(2, 0), 0),
+)
 CUMULATIVE = (
     case(normal(3, 4), 0),
     case(normal(2, 3, 4), dim=-1),
@@ -79,6 +105,12 @@ RUNNING = (
     forward_only(TIES, 1),
     forward_only(integers(3, 4), -1),
     forward_only(strided(normal(3, 4)), 0),
+    *holed(),
+    forward_only(integers(3, 4, low=0, high=250, dtype="uint8"), 1),
+    forward_only(integers(3, 4, dtype="int32"), 0),
+    forward_only(normal(), 0),
+    forward_only(normal(2, 0), 1),
+    forward_only(normal(3, 4, dtype="float64"), 1),
 )
 MIDDLE = (
     case(permutation(3, 5, dtype="float32")),
@@ -86,7 +118,16 @@ MIDDLE = (
     case(permutation(3, 5, dtype="float32"), dim=-1, keepdim=True),
     forward_only(integers(3, 5)),
     forward_only(values(3.0, float("nan"), 1.0)),
+    forward_only(normal()),
+    forward_only(normal(), 0),
+    forward_only(normal(3, 4, dtype="float64"), 1),
 )
+NOTHING = (normal(2, 0), normal(0, 3), normal(2, 0, 3))
+BYTES = integers(3, 4, low=0, high=250, dtype="uint8")
+HALVES = normal(3, 4, dtype="float16", fixed=True)
+LONG = uniform(1000000, low=0.0, high=1.0, fixed=True)  #: where sums in float32 lose digits
+TALL = uniform(500000, 2, low=0.0, high=1.0, fixed=True)  #: whose columns are not contiguous
+LARGE = uniform(3, 4, low=200.0, high=400.0, dtype="float16", fixed=True)  #: whose squares are beyond float16
 ZERO_ROW = values(0.0, 0.0, 0.0, 3.0, -4.0, 2.0, shape=(2, 3))  #: its norm's gradient is 0 in torch
 NORMS = (
     case(normal(3, 4)),
@@ -104,6 +145,19 @@ NORMS = (
     case(normal(4), dtype=FLOAT64),
     case(normal(3, 4, dtype="float64"), p=3, dim=1),
     *(case(ZERO_ROW, p=p, dim=1) for p in (2, 3, 1.5, -1)),
+    *(forward_only(x, p, 1) for p in (2, 1, 0, 3, 0.5) for x in NOTHING[:2]),
+    forward_only(normal(0)),
+    *(forward_only(HOLES, p, 1) for p in (2, 1, 3, float("inf"), float("-inf"))),
+    *(forward_only(LARGE, p, 1) for p in (2, 3, 6)),
+    forward_only(LONG),
+    forward_only(TALL, 2, 0),
+    forward_only(normal(), 2),
+)
+NO_NORM = (
+    case(normal(0), float("inf")),
+    case(normal(2, 0), float("-inf"), 1),
+    case(normal(2, 0), -1, 1),
+    case(integers(3)),
 )
 DTYPES = (
     forward_only(integers(3, 4), dtype=FLOAT32),
@@ -114,20 +168,47 @@ DTYPES = (
 ROWS = (
     float_row(
         "sum",
-        (*reduction(), *DTYPES, case(normal(3, 4), ())),
+        (
+            *reduction(),
+            *DTYPES,
+            case(normal(3, 4), ()),
+            *holed(),
+            *(forward_only(x, 1) for x in NOTHING),
+            *(forward_only(x) for x in (LONG, HALVES, BYTES)),
+            forward_only(TALL, 0),
+        ),
         "reduction",
         "0 for nothing, where the kernel returns what happens to be in memory",
     ),
-    float_row("mean", (*reduction(whole=False), *DTYPES[:2]), "reduction", "the mean of nothing is NaN"),
-    plain(
+    float_row(
+        "mean",
+        (
+            *reduction(whole=False),
+            *DTYPES[:2],
+            *holed(),
+            *(forward_only(x, 1) for x in NOTHING),
+            forward_only(LONG),
+            forward_only(HALVES, 1),
+            forward_only(TALL, 0),
+        ),
+        "reduction",
+        "the mean of nothing is NaN",
+        refusals=(case(integers(3)),),
+    ),
+    float_row(
         "prod",
         (
             *reduction(several=False, infinite=False),
             case(values(2.0, 0.0, 3.0)),
             case(values(0.0, 0.0, 3.0)),
             case(normal(3, 4), 1, dtype=FLOAT64),
+            *holed(),
+            *(forward_only(x, 1) for x in NOTHING),
+            *(forward_only(x) for x in (HALVES, integers(3, 4, low=0, high=4, dtype="uint8"), integers(2, 0))),
         ),
         "reduction",
+        "1 for nothing, where the kernel returns what happens to be in memory",
+        targets=("shim.prod", "mint.prod", "ops.prod"),
     ),
     float_row(
         "nansum",
@@ -136,6 +217,9 @@ ROWS = (
             case(normal(3, 4), 1),
             forward_only(values(1.0, float("nan"), 3.0)),
             forward_only(integers(3, 4)),
+            *holed(),
+            *(forward_only(x, 1) for x in NOTHING),
+            forward_only(TALL, 0),
         ),
         "reduction",
         "MindSpore's own does not compile in graph mode",
@@ -148,12 +232,29 @@ ROWS = (
             case(normal(3, 4), dim=1),
             forward_only(values(1.0, float("nan"), 3.0)),
             forward_only(values(float("nan"))),
+            *holed(),
+            *(forward_only(x, 1) for x in NOTHING),
+            forward_only(TALL, 0),
         ),
         "reduction",
         "NaN is left out",
     ),
-    plain("amax", AXES, "exact"),
-    plain("amin", AXES, "exact"),
+    float_row(
+        "amax",
+        AXES,
+        "exact",
+        "equals share the gradient, NaN spreads",
+        targets=("shim.amax", "mint.amax", "ops.amax"),
+        refusals=NO_EXTREME,
+    ),
+    float_row(
+        "amin",
+        AXES,
+        "exact",
+        "equals share the gradient, NaN spreads",
+        targets=("shim.amin", "mint.amin", "ops.amin"),
+        refusals=NO_EXTREME,
+    ),
     float_row(
         "aminmax",
         (
@@ -161,9 +262,15 @@ ROWS = (
             case(normal(3, 4), dim=1),
             case(normal(3, 4), dim=0, keepdim=True),
             forward_only(integers(3, 4)),
+            forward_only(HOLES, dim=0),
+            forward_only(HOLES, dim=1),
+            forward_only(HOLES),
+            forward_only(normal(), dim=0),
+            forward_only(BYTES, dim=1),
         ),
         "exact",
-        "smallest and largest",
+        "smallest and largest, NaN spreads",
+        refusals=(case(normal(0)), case(normal(2, 0), dim=1)),
     ),
     float_row(
         "max", (*EXTREMES, *PAIRED), "exact", "one value without dim, (values, int64 indices) with it, NaN spreads"
@@ -192,8 +299,14 @@ ROWS = (
         legacy="ops.Argmin",
         legacy_call="lambda input, dim=-1, keepdim=False: ops.Argmin(dim)(input)",
     ),
-    plain("all", LOGIC, "exact"),
-    float_row("any", LOGIC, "exact", "numbers count as true unless 0"),
+    float_row(
+        "all",
+        (*LOGIC, *TRUTH),
+        "exact",
+        "numbers count as true unless 0; uint8 stays uint8",
+        targets=("shim.all", "mint.all", "ops.all"),
+    ),
+    float_row("any", (*LOGIC, *TRUTH), "exact", "numbers count as true unless 0; uint8 stays uint8"),
     float_row(
         "count_nonzero",
         (*LOGIC[:2], forward_only(INFINITE), forward_only(integers(2, 3, 4, low=-1, high=2), dim=(0, 2))),
@@ -222,6 +335,11 @@ ROWS = (
                 case(wide(3, 4), -1),
                 forward_only(INFINITE, 0),
             ),
+            *holed(),
+            *(forward_only(x, 1) for x in NOTHING),
+            forward_only(integers(3, 4), 1),
+            forward_only(normal(), 0),
+            forward_only(TALL, 0),
             forward_only(
                 values(*[float("-inf")] * 3, 1.0, float("-inf"), 2.0, float("inf"), 1.0, 0.0, shape=(3, 3)), 1
             ),
@@ -229,21 +347,46 @@ ROWS = (
         "exponential",
         "of nothing but -inf it is -inf, where the kernel returns NaN",
     ),
-    float_row("cumsum", (*CUMULATIVE, case(normal(), 0)), "reduction", "whole numbers sum to int64, booleans too"),
+    float_row(
+        "cumsum",
+        (*CUMULATIVE, case(normal(), 0), *holed(), forward_only(LONG, 0), forward_only(HALVES, 1)),
+        "reduction",
+        "whole numbers sum to int64, booleans too",
+    ),
     float_row(
         "cumprod",
-        (*CUMULATIVE[:3], *CUMULATIVE[4:], case(values(2.0, 0.0, 3.0, 0.0, 4.0, 0.0, 1.0, 5.0, shape=(2, 4)), 1)),
+        (
+            *CUMULATIVE[:3],
+            *CUMULATIVE[4:],
+            *holed(),
+            case(values(2.0, 0.0, 3.0, 0.0, 4.0, 0.0, 1.0, 5.0, shape=(2, 4)), 1),
+        ),
         "reduction",
         "products in rounds: the kernel's gradient is NaN where one of them is 0",
     ),
     float_row("cummax", RUNNING, "exact", "(values, int64 indices), the last of equals"),
     float_row("cummin", RUNNING, "exact", "(values, int64 indices), the last of equals"),
-    float_row("logcumsumexp", (case(normal(3, 4), 0), case(wide(4, 5), dim=1)), "exponential", "stable"),
+    float_row(
+        "logcumsumexp",
+        (
+            case(normal(3, 4), 0),
+            case(wide(4, 5), dim=1),
+            case(normal(3, 4, dtype="float64"), 1),
+            *holed(),
+            forward_only(normal(2, 0), 1),
+            forward_only(normal(), 0),
+            forward_only(values(float("-inf"), float("-inf"), 1.0, 2.0), 0),
+        ),
+        "exponential",
+        "stable, NaN spreads, also behind -inf; the kernel takes NaN for a number",
+        targets=("shim.logcumsumexp", "mint.logcumsumexp", "ops.logcumsumexp"),
+    ),
     float_row(
         "norm",
         NORMS,
         "reduction",
-        "any p, one value by default",
+        "any p, one value by default, NaN spreads; float16 is computed in float32",
+        refusals=NO_NORM,
         legacy="ops.LpNorm",
         legacy_call="lambda input, p=2, dim=None, keepdim=False: ops.LpNorm(list(range(input.ndim)) if dim is None else dim, p, keepdim)(input)",
     ),
@@ -253,9 +396,15 @@ ROWS = (
             case(permutation(3, 5, dtype="float32"), 0.3),
             case(permutation(3, 5, dtype="float32"), 0.5, dim=1),
             case(permutation(5, dtype="float32"), values(0.1, 0.9, fixed=True), keepdim=True),
+            forward_only(HOLES, 0.3, dim=0),
+            forward_only(HOLES, 0.3, dim=1),
+            forward_only(HOLES, 0.3),
+            forward_only(normal(3, 5, dtype="float64"), 0.3, dim=1),
+            forward_only(normal(), 0.3),
         ),
         "reduction",
-        "linear interpolation between order statistics",
+        "linear interpolation between order statistics, NaN spreads",
+        refusals=(case(normal(3), 1.5), case(normal(0), 0.5)),
     ),
     float_row(
         "diff",
@@ -270,22 +419,42 @@ ROWS = (
             forward_only(integers(9, low=0, high=5)),
             forward_only(integers(9, low=0, high=5, dtype="int32"), minlength=8),
             forward_only(integers(6, low=0, high=5), uniform(6, low=0, high=1)),
+            forward_only(integers(6, low=0, high=5), uniform(6, low=0, high=1, dtype="float64")),
+            forward_only(integers(6, low=0, high=5), integers(6)),
+            forward_only(integers(0, low=0, high=5), minlength=3),
         ),
         "reduction",
-        "int64 counts",
+        "int64 counts, float64 sums of whole weights",
+        refusals=(case(values(1, -1, dtype="int64")), case(integers(2, 2, low=0, high=3)), case(normal(3))),
         legacy="numpy.bincount",
     ),
-    plain(
+    float_row(
         "histc",
         (
             forward_only(uniform(20, low=-2, high=2), bins=4, min=-2, max=2),
             forward_only(uniform(20, low=-2, high=2), 5, -1, 1),
             forward_only(uniform(20, low=0, high=9)),
             forward_only(values(1.0, 2.0, 2.0, 3.0), 3),
+            forward_only(HOLES, 4, -3, 2),
+            forward_only(normal(0), 4),
+            forward_only(normal(5, 0), 3, 0, 10),
+            forward_only(values(2.0, 2.0), 3),
+            forward_only(values(2.0, 2.0), 3, 2, 2),
+            forward_only(normal(), 4, -1, 1),
+            forward_only(uniform(20, low=-2, high=2, dtype="float64"), bins=4, min=-2, max=2),
         ),
         "exact",
+        "in the dtype of the input, whatever its size; NaN is left out",
+        targets=("shim.histc", "mint.histc", "ops.histc"),
+        refusals=(case(HOLES, 3), case(normal(3), 0), case(normal(3), 3, 2, 1), case(integers(3), 3)),
         legacy="ops.HistogramFixedWidth",
         legacy_call="lambda input, bins=100, min=0, max=0: ops.HistogramFixedWidth(bins)(input, Tensor([min, max], ms.float32))",
     ),
-    plain("cov", (case(normal(3, 6)), case(normal(3, 6), correction=0)), "reduction"),
+    float_row(
+        "cov",
+        (case(normal(3, 6)), case(normal(3, 6), correction=0), forward_only(normal(3, 6, dtype="float16", fixed=True))),
+        "reduction",
+        "in the dtype of the rows",
+        refusals=(case(normal(5), fweights=values(1, 1, -1, 1, 1, dtype="int64")),),
+    ),
 )

@@ -80,7 +80,10 @@ ROWS = (
     ),
     plain("ravel", moves(case(CUBE), case(normal())), "exact"),
     float_row(
-        "unflatten", moves(case(normal(3, 8), 1, (2, 4)), case(normal(3, 8), -1, (-1, 2))), "exact", "splits one axis"
+        "unflatten",
+        moves(case(normal(3, 8), 1, (2, 4)), case(normal(3, 8), -1, (-1, 2)), forward_only(normal(0, 8), -1, (-1, 2))),
+        "exact",
+        "splits one axis",
     ),
     float_row(
         "squeeze",
@@ -142,7 +145,14 @@ ROWS = (
     plain("chunk", PARTS, "exact"),
     float_row(
         "tensor_split",
-        (case(normal(7, 2), 3), case(normal(7, 2), (2, 5)), case(normal(2, 7), 3, dim=1)),
+        (
+            case(normal(7, 2), 3),
+            case(normal(7, 2), (2, 5)),
+            case(normal(2, 7), 3, dim=1),
+            forward_only(normal(0, 2), 3),
+            forward_only(normal(2, 2), 3),
+            forward_only(normal(7), (5, 2, -1)),
+        ),
         "exact",
         "parts as equal as can be",
     ),
@@ -198,10 +208,10 @@ ROWS = (
     ),
     float_row(
         "flip",
-        moves(case(normal(3, 4), (0,)), case(CUBE, (0, -1)), case(CUBE, dims=[1])),
+        moves(case(normal(3, 4), (0,)), case(CUBE, (0, -1)), case(CUBE, dims=[1]), forward_only(normal(0, 3), (0, 1))),
         "exact",
         "an empty tensor is returned as it is",
-        targets=("shim.flip", "mint.flip", "ops.flip"),
+        targets=("shim.flip",),
         note="MindSpore's own may end the process (SIGFPE) over an empty tensor.",
         legacy="ops.ReverseV2",
         legacy_call="lambda input, dims: ops.ReverseV2(axis=list(dims))(input)",
@@ -247,13 +257,18 @@ ROWS = (
         legacy_call="lambda *tensors, indexing='ij': ops.Meshgrid(indexing)(tensors)",
     ),
     plain("block_diag", (case(normal(2, 3), normal(1, 2)), case(normal(3), normal())), "exact"),
-    plain(
+    float_row(
         "combinations",
         (
             forward_only(integers(4)),
             forward_only(integers(4), 3),
             forward_only(integers(3), r=2, with_replacement=True),
+            forward_only(normal(1)),
+            forward_only(integers(2, dtype="int32"), 4),
+            forward_only(normal(4), 2),
         ),
         "exact",
+        "in the tensor's dtype and with r columns also where there is none",
+        refusals=(case(normal(2, 2)),),
     ),
 )

@@ -44,7 +44,8 @@ KINDS = (
 )
 IN_PLACE = {
     "adaptation": "writes into the tensor, which MindSpore's own leaves as it was or cannot do",
-    "note": "Not for graphs.",
+    "note": "Raises an error where the write would be lost: in compiled graphs, while a gradient of the tensor is recorded, "
+    "and for a view of a part of a tensor or a transposed one. Use the result instead: x = x.add(y).",
 }
 NUMBERS = (
     forward_only(normal(3, 4)),
@@ -60,10 +61,16 @@ SHAPED = (
 )
 
 
+#: MindSpore's methods that are no candidates: flatten copies where torch gives a view, chunk and split have no kernel for
+#: the compiled gradient, and the others cannot be compiled with torch's arguments.
+NOT_OWN = ("chunk", "expand", "flatten", "repeat_interleave", "split", "transpose")
+
+
 def method(name: str, cases: tuple[Case, ...], tolerance: str = "exact", adaptation: str = "", **rest) -> Row:
     """A row of a method without a function of its own."""
-    own = (f"Tensor.{name}", f"shim.tensor.{name}") if adaptation else (f"Tensor.{name}",)
-    return Row(f"torch.Tensor.{name}", own, cases, tolerance, adaptation, **rest)
+    own = () if name in NOT_OWN else (f"Tensor.{name}",)
+    shim = (f"shim.tensor.{name}",) if adaptation else ()
+    return Row(f"torch.Tensor.{name}", (*own, *shim), cases, tolerance, adaptation, **rest)
 
 
 def _repeated() -> tuple[Row, ...]:
@@ -75,9 +82,8 @@ def _repeated() -> tuple[Row, ...]:
         if name == "where":  # x.where(condition, other)
             continue
         cases = tuple(tried for tried in row.cases if tried.arguments and isinstance(tried.arguments[0], Array))
-        own = (
-            () if row.targets == (row.shim,) else (f"Tensor.{name}",)
-        )  # where nothing of MindSpore's is to be tried, its method is not either
+        # where nothing of MindSpore's is to be tried, its method is not either
+        own = () if row.targets == (row.shim,) or name in NOT_OWN else (f"Tensor.{name}",)
         targets = (*row.targets[:1], *own, *row.targets[1:]) if row.targets[0] == row.shim else (*own, *row.targets)
         made.append(
             dataclasses.replace(
@@ -181,7 +187,13 @@ ROWS = (
         "exact",
         "the dtype of the tensor",
     ),
-    method("unfold", (case(normal(7), 0, 3, 2), case(normal(3, 6), 1, 2, 1)), "exact", "windows as a last axis"),
+    method(
+        "unfold",
+        (case(normal(7), 0, 3, 2), case(normal(3, 6), 1, 2, 1)),
+        "exact",
+        "windows as a last axis",
+        note="A copy; torch's is a view.",
+    ),
     method("where", (case(normal(3, 4), boolean(3, 4), normal(3, 4)), case(normal(3, 4), boolean(4), 0.0))),
     method("fill_", (forward_only(normal(3, 4), 2.5), forward_only(integers(3), 7)), **IN_PLACE),
     method("zero_", (forward_only(normal(3, 4)), forward_only(integers(3))), **IN_PLACE),

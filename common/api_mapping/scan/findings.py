@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.api_mapping.scan.calls import CALLS, Use, uses
+from common.api_mapping.scan.inplace import refused
 from common.api_mapping.scan.knowledge import VERIFIED, Entry, Knowledge, canonical
 from common.api_mapping.scan.snippet import KEYWORDS, left_out, rewrite, spelled, untried
 from common.api_mapping.scan.sources import find, read
@@ -194,6 +195,8 @@ def _finding(file: str, use: Use, knowledge: Knowledge) -> Finding:
         category = "unsupported" if entry.verdict in ("unsupported here", "failed") else "unknown"
         return _make(file, use, name, category, entry, entry.reason, "", ())
     row, adapted = entry.row, entry.verdict == "adapted"
+    if row.in_place and (instead := refused(use.node)):
+        return _make(file, use, name, "unsupported", entry, instead, "", ())
     gone = left_out(use, row)
     told = [f"verified as {entry.through}"] if entry.through else []
     told += [row.adaptation] if adapted and row.adaptation else []

@@ -24,6 +24,7 @@ KEYWORDS = {
     "memory_format": "leave out memory_format=",
     "non_blocking": "leave out non_blocking=",
     "out": "no out=: assign the result",
+    "inplace": "no inplace=: a new tensor is returned; use it",
     "requires_grad": "no requires_grad=: make it a mindspore.Parameter",
 }
 _LARGEST, _LONGEST = 150, 240  # nodes of a call that is written out, and its characters
@@ -38,8 +39,8 @@ def _given(use: Use) -> list[str]:
 
 
 def left_out(use: Use, row: Row) -> list[str]:
-    """Keywords of this call that have to go."""
-    return [name for name in _given(use) if name in KEYWORDS and name not in _tried(row)]
+    """Keywords of this call that have to go; rows try ``inplace=False`` only."""
+    return [name for name in _given(use) if name in KEYWORDS and (name == "inplace" or name not in _tried(row))]
 
 
 def untried(use: Use, row: Row) -> list[str]:
@@ -119,7 +120,7 @@ class _Writer(ast.NodeTransformer):
             return self.generic_visit(node)
         node.args = [self.visit(item) for item in node.args]
         if entry.row:
-            tried = _tried(entry.row)
+            tried = _tried(entry.row) - {"inplace"}
             node.keywords = [item for item in node.keywords if item.arg not in KEYWORDS or item.arg in tried]
         for item in node.keywords:
             item.value = self.visit(item.value)

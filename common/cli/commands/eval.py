@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-from pathlib import Path
 
 from common.cli import options
 
@@ -24,25 +22,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> None:
     """Print the metrics as one JSON object."""
-    from common.data import encode, load_dataset
-    from common.errors import InputError
     from common.training.assembly import load_engine
-    from common.training.evaluation import evaluate
+    from common.training.evaluation import score
 
     trained = options.trained(args)
-    config = trained.config
-    directory = str(Path(args.data_dir).expanduser().resolve()) if args.data_dir else config.data.directory
-    section = dataclasses.replace(config.data, directory=directory)
-    data = load_dataset(section, trained.task)
-    if args.split in data.unlabelled:
-        raise InputError(
-            f"The labels of the {args.split} split of {section.name} were not published, so it cannot be scored. Use --split validation."
-        )
-    if trained.labels != data.label_names:
-        raise InputError(
-            f"The run was trained on the labels {trained.labels}, but this data set has {data.label_names}. Give the data it was trained on."
-        )
-    encoded = encode(data, args.split, trained.tokenizer, section, trained.task, trained.spec.schema)
     engine = load_engine(trained, args.backend, args.device)
-    size, multiple = config.training.evaluation_batch_size, section.length_multiple
-    print(json.dumps(evaluate(engine, encoded, size, multiple)))
+    print(json.dumps(score(trained, engine, args.split, args.data_dir)))

@@ -29,14 +29,23 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     verify.add_argument("rows", metavar="ROW", nargs="*", help=_ROWS)
     verify.add_argument("--device", help=device)
     verify.add_argument(
-        "--mode", default="pynative", help="pynative, graph (every call compiled) or both; default: pynative"
+        "--mode",
+        default="pynative",
+        help="pynative, graph (every call compiled), gradient (compiled together with its gradient), both (the first two) "
+        "or all; default: pynative",
     )
     verify.add_argument(
         "--repeat",
         metavar="N",
         type=int,
-        default=1,
-        help="make every call N times: some kernels are wrong from a later one on; default: 1",
+        help="make every call N times, the first three with other inputs: some kernels are wrong from a later one on; "
+        "default: 1 in PyNative, else 3",
+    )
+    verify.add_argument(
+        "--peer", metavar="SUITE", help="opinfo: run the samples of torch's own test databases (needs expecttest)"
+    )
+    verify.add_argument(
+        "--limit", metavar="N", type=int, default=0, help="with --peer: samples of an operator and dtype"
     )
     verify.add_argument("--json", metavar="FILE", type=Path, help="also write everything that was found")
     probe = action("probe", _probe, "try the candidates of rows on this device and keep the first that is right")
@@ -77,8 +86,11 @@ def run(args: argparse.Namespace) -> int | None:
 
 
 def _verify(args: argparse.Namespace) -> None:
-    from common.api_mapping.commands import verify
+    from common.api_mapping.commands import verify, verify_peer
 
+    if args.peer is not None:
+        verify_peer(args.peer, args.rows, args.device, args.mode, args.limit, args.json)
+        return
     verify(args.rows, args.device, args.mode, args.repeat, args.json)
 
 

@@ -12,26 +12,35 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
-    parser = subparsers.add_parser("merge", help="write a run as a plain Hugging Face checkpoint", allow_abbrev=False)
+    parser = subparsers.add_parser("merge", help="write a run as one model folder", allow_abbrev=False)
     options.add_run(parser)
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to be made")
+    parser.add_argument(
+        "--dense",
+        action="store_true",
+        help="multiply out what a transform factored, so that transformers loads the folder",
+    )
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write config.json, model.safetensors and the tokenizer; needs no framework."""
-    from common.errors import InputError
-    from common.methods.merge import merge_arrays
+    """Write config.json, model.safetensors and the tokenizer; needs no framework.
+
+    A model that a transform changed keeps its structure, with the updates taken in, unless ``--dense`` is given.
+    """
+    from common.files import new_folder, refuse_existing
+    from common.methods.merge import merged_model
+    from common.models import structure
     from common.models.checkpoint import save_pretrained
 
-    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
-        raise InputError(
-            f"The checkpoint needs a new or empty folder; {args.out} is there already. Choose another one, or remove it."
-        )
+    refuse_existing(args.out)
     trained = options.trained(args)
-    arrays, errors = merge_arrays(trained.plan, trained.spec, trained.arrays)
-    save_pretrained(args.out, trained.spec, arrays)
-    trained.tokenizer.save_pretrained(args.out)
+    spec, errors = merged_model(trained.plan, trained.spec, trained.arrays)
+    if args.dense:
+        spec = structure.dense(spec)
+    with new_folder(args.out) as folder:
+        save_pretrained(folder, spec, spec.arrays)
+        trained.tokenizer.save_pretrained(folder)
     if errors:
         print(f"merged {len(errors)} modules; largest relative rounding error of a weight {max(errors.values()):.1e}")
     print(args.out)

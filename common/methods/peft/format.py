@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from common.edits import Edit
 from common.errors import InputError
+from common.patterns import match_suffix_pattern
 
 if TYPE_CHECKING:
     from common.methods.plan import Plan
@@ -45,14 +45,18 @@ class PeftFormat:
 
 
 def lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> Any:
-    """Value of the first pattern of ``entry`` that matches ``path``, by PEFT's rule."""
-    try:
-        patterns = config.get(entry) or {}
-        return next((value for key, value in patterns.items() if re.match(rf"(.*\.)?({key})$", path)), default)
-    except (AttributeError, re.error) as error:
-        raise InputError(
-            f"{entry} of {CONFIG_NAME} must map regular expressions to numbers; received {config[entry]!r}: {error}."
-        ) from error
+    """Value of the first pattern of ``entry`` that matches ``path``, by PEFT's rule, in bounded time.
+
+    Raises:
+        InputError: the entry is no mapping, or a pattern is no regular expression or takes too long.
+    """
+    patterns = config.get(entry) or {}
+    if not isinstance(patterns, Mapping):
+        raise InputError(f"{entry} of {CONFIG_NAME} must map regular expressions to numbers; received {patterns!r}.")
+    found = (
+        value for pattern, value in patterns.items() if match_suffix_pattern(pattern, path, f"{entry} of {CONFIG_NAME}")
+    )
+    return next(found, default)
 
 
 def modules_to_save(plan: Plan, spec: ModelSpec) -> list[str]:

@@ -20,7 +20,7 @@ class Roberta(Bert):
     architecture = "Roberta"  #: of ``transformers``: what its networks' names begin with
     INPUTS = (INPUT_IDS, ATTENTION_MASK)
     OPTIONAL = ("roberta.pooler.dense",)
-    DEFAULTS = {  # noqa: RUF012
+    DEFAULTS = {
         **Bert.DEFAULTS,
         "model_type": name,
         "vocab_size": 50265,

@@ -12,7 +12,7 @@ class XLMRoberta(Roberta):
 
     name = "xlm-roberta"
     architecture = "XLMRoberta"
-    DEFAULTS = {**Roberta.DEFAULTS, "model_type": name, "vocab_size": 30522}  # noqa: RUF012
+    DEFAULTS = {**Roberta.DEFAULTS, "model_type": name, "vocab_size": 30522}
 
 
 MEMBER = XLMRoberta()

@@ -1,11 +1,12 @@
 """Every member of every axis, in the smallest combinations that compute it: each family with each of its tasks under
-LoRA, and each method on each family with its first task."""
+LoRA, and each method and each transform on each family with its first task."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from common.compression import TRANSFORMS
 from common.methods import METHODS, lora
 from common.parity.cases import Case
 from common.parity.suites.models import of_member
@@ -24,4 +25,8 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
         suited = [(family, task) for family, task in every if not method.needs_head or has_head(family, task)]
         first = dict(reversed(suited))
         listed += [of_member(family, task, method.name) for family, task in first.items()]
+    for transform in TRANSFORMS:
+        if transform.needs == "nothing":
+            first = dict(reversed(every))
+            listed += [of_member(family, task, lora.MEMBER.name, transform.name) for family, task in first.items()]
     return tuple(listed)

@@ -26,9 +26,10 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     return tuple(of_member(family, task, method) for family, task in pairs() for method in _USUAL)
 
 
-def of_member(family: str, task: str, method: str) -> Case:
-    """One family with one task, trained by one method."""
-    return _case(f"{family}/{task}/{method}", lambda: drawn(family, task, methods(family)[method]))
+def of_member(family: str, task: str, method: str, transform: str | None = None) -> Case:
+    """One family with one task, trained by one method; after one transform, where it is given."""
+    name = "/".join(filter(None, (family, task, method, transform)))
+    return _case(name, lambda: drawn(family, task, methods(family)[method], transform=transform))
 
 
 def _case(name: str, make: Callable[[], Subject]) -> Case:

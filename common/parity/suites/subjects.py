@@ -11,6 +11,7 @@ import numpy as np
 
 from common.api_mapping.arrays import draw, integers, normal
 from common.backend import Batch, Engine, EngineSettings
+from common.compression import TRANSFORMS
 from common.config import ExperimentConfig
 from common.config.schema import ModelConfig
 from common.methods import METHODS, MethodOptions
@@ -92,12 +93,21 @@ def drawn(
     steps: int = 1,
     dropout: float = 0.0,
     repeat: int = 4,
+    transform: str | None = None,
 ) -> Subject:
-    """A small network with every value a function of its name; ``repeat`` different steps come again and again."""
+    """A small network with every value a function of its name; ``repeat`` different steps come again and again.
+
+    Args:
+        transform: gives the network its structure; its values are drawn as ever, so that they are the same on every
+            machine.
+    """
     kind = f"{family}|{task}"
     entries = {"model_type": family, "vocab_size": VOCABULARY, **FAMILIES.get(family).tiny(**_SIZES)}
     labels = TASKS.get(task).example_labels()
     spec = load_model_spec(ModelConfig(None, task, None, dropout, entries), labels, VOCABULARY, 0, 0)
+    if transform is not None:
+        member = TRANSFORMS.get(transform)
+        spec, _ = member.apply(spec, member.example(FAMILIES.get(family).TARGETS))
     spec = dataclasses.replace(
         spec, arrays={name: _parameter(kind, name, array) for name, array in spec.arrays.items()}
     )

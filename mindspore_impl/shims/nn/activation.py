@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
-from mindspore_impl.shims.nn.base import Wrapper, constant, function
+from mindspore_impl.shims.nn.base import Module, Wrapper, constant, function
 
 __all__ = [
     "CELU",
@@ -231,7 +231,7 @@ class GLU(Wrapper):
         super().__init__("glu", dim=dim)
 
 
-class PReLU(nn.Cell):
+class PReLU(Module):
     """Leaky ReLU with trained slopes; the parameter is called weight."""
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25):
@@ -242,7 +242,7 @@ class PReLU(nn.Cell):
         return self.function(input, self.weight)
 
 
-class RReLU(nn.Cell):
+class RReLU(Module):
     """Leaky ReLU with drawn slopes while training, and the mean slope else."""
 
     def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False):

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import mindspore as ms
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
 from mindspore_impl.shims.activation import gelu
 from mindspore_impl.shims.network import dropout, linear
-from mindspore_impl.shims.nn.base import constant, uniform
+from mindspore_impl.shims.nn.base import Module, constant, uniform
 from mindspore_impl.shims.nn.linear import Linear
 from mindspore_impl.shims.nn.normalization import LayerNorm
 
@@ -23,7 +23,7 @@ def _additive(mask: Tensor) -> Tensor:
     return ops.where(mask, -math.inf, 0.0).astype(ms.float32) if mask.dtype == ms.bool_ else mask
 
 
-class MultiheadAttention(nn.Cell):
+class MultiheadAttention(Module):
     """softmax(q k^T / sqrt(d) + mask) v per head; add_bias_kv and add_zero_attn are left out."""
 
     def __init__(
@@ -102,7 +102,7 @@ class MultiheadAttention(nn.Cell):
         return ops.transpose(ops.reshape(y, (*x.shape[:2], self.num_heads, -1)), (0, 2, 1, 3))
 
 
-class _TransformerLayer(nn.Cell):
+class _TransformerLayer(Module):
     """What both layers have."""
 
     def __init__(

@@ -12,7 +12,7 @@ from mindspore.common.initializer import Constant, Normal, Uniform, initializer
 
 from common.api_mapping.names import named
 
-__all__ = ["Wrapper", "bell", "constant", "function", "several", "uniform"]
+__all__ = ["Module", "Wrapper", "bell", "constant", "function", "several", "training", "uniform"]
 
 
 def function(name: str) -> Callable[..., Any]:
@@ -25,7 +25,32 @@ def function(name: str) -> Callable[..., Any]:
     return mapping.resolve(row.shim) if row.shim else mapping.bound({name: row})[name]
 
 
-class Wrapper(nn.Cell):
+class Module(nn.Cell):
+    """A cell that starts in training mode, as torch's modules do; cells start in evaluation mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.set_train()
+
+
+def training(cell: Any) -> Any:
+    """The class itself where its objects start in training mode, else a subclass whose objects do.
+
+    Anything that is no class of cells is returned as it is.
+    """
+    if not isinstance(cell, type) or not issubclass(cell, nn.Cell) or issubclass(cell, Module):
+        return cell
+
+    def start(self, *arguments: Any, **keywords: Any):
+        cell.__init__(self, *arguments, **keywords)
+        self.set_train()
+
+    start.__wrapped__ = cell.__init__  # its signature
+    members = {"__init__": start, "__doc__": cell.__doc__, "__module__": cell.__module__}
+    return type(cell.__name__, (cell,), members)
+
+
+class Wrapper(Module):
     """Calls such a function with its inputs and the constructor's arguments."""
 
     def __init__(self, name: str, inplace: bool = False, **keywords: Any):

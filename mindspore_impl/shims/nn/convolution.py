@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
-from mindspore_impl.shims.nn.base import Wrapper, function, several, uniform
+from mindspore_impl.shims.nn.base import Module, Wrapper, function, several, uniform
 
 __all__ = [
     "CircularPad1d",
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-class _Conv(nn.Cell):
+class _Conv(Module):
     """Convolution over the last axes; weight ``(out, in / groups, *kernel)``. nn.Conv1d and nn.Conv2d pad to the same size unless they are told not to."""
 
     axes = 0
@@ -80,7 +80,7 @@ class Conv2d(_Conv):
     axes = 2
 
 
-class _ConvTranspose(nn.Cell):
+class _ConvTranspose(Module):
     """The adjoint of a convolution; weight ``(in, out / groups, *kernel)``."""
 
     axes = 0

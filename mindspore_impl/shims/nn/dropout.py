@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
-from mindspore_impl.shims.nn.base import function
+from mindspore_impl.shims.nn.base import Module, function
 
 __all__ = ["AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d"]
 
 
-class Dropout(nn.Cell):
+class Dropout(Module):
     """Single elements are zeroed and the others scaled."""
 
     name = "dropout"

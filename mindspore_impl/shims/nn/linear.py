@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
-from mindspore_impl.shims.nn.base import Wrapper, bell, function, uniform
+from mindspore_impl.shims.nn.base import Module, Wrapper, bell, function, uniform
 
 __all__ = [
     "Bilinear",
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-class Identity(nn.Cell):
+class Identity(Module):
     """The input; constructor arguments are ignored."""
 
     def __init__(self, *args, **kwargs):
@@ -30,7 +30,7 @@ class Identity(nn.Cell):
         return input
 
 
-class Linear(nn.Cell):
+class Linear(Module):
     """x W^T + b; starts uniform as torch's does, where nn.Dense starts otherwise."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
@@ -43,7 +43,7 @@ class Linear(nn.Cell):
         return self.function(input, self.weight, self.bias)
 
 
-class Bilinear(nn.Cell):
+class Bilinear(Module):
     """x1^T W_k x2 + b_k for each output k."""
 
     def __init__(self, in1_features: int, in2_features: int, out_features: int, bias: bool = True):
@@ -56,7 +56,7 @@ class Bilinear(nn.Cell):
         return self.function(input1, input2, self.weight, self.bias)
 
 
-class Embedding(nn.Cell):
+class Embedding(Module):
     """Rows of the weight; the row of ``padding_idx`` starts at 0 and gets no gradient."""
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None):
@@ -70,7 +70,7 @@ class Embedding(nn.Cell):
         return self.function(input, self.weight, self.padding_idx)
 
 
-class Flatten(nn.Cell):
+class Flatten(Module):
     """Axes ``start_dim`` to ``end_dim`` become one."""
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1):
@@ -87,7 +87,7 @@ class Flatten(nn.Cell):
         return ops.reshape(input, (*input.shape[:start], size, *input.shape[end + 1 :]))
 
 
-class Unflatten(nn.Cell):
+class Unflatten(Module):
     """Axis ``dim`` becomes several; one of the sizes may be -1."""
 
     def __init__(self, dim: int, unflattened_size: tuple[int, ...]):
@@ -103,7 +103,7 @@ class Unflatten(nn.Cell):
         return ops.reshape(input, (*input.shape[:axis], *sizes, *input.shape[axis + 1 :]))
 
 
-class CosineSimilarity(nn.Cell):
+class CosineSimilarity(Module):
     """Cosine along ``dim``; each norm is at least ``eps``."""
 
     def __init__(self, dim: int = 1, eps: float = 1e-8):

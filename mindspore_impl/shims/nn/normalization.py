@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, ops
 
-from mindspore_impl.shims.nn.base import Wrapper, constant, function, several
+from mindspore_impl.shims.nn.base import Module, Wrapper, constant, function, several
 
 __all__ = [
     "BatchNorm1d",
@@ -21,7 +21,7 @@ __all__ = [
 _mean = ops.ReduceMean(keep_dims=True)
 
 
-class LayerNorm(nn.Cell):
+class LayerNorm(Module):
     """Layer norm over the last axes; the parameters are called weight and bias, where nn.LayerNorm calls them gamma and beta."""
 
     def __init__(
@@ -45,7 +45,7 @@ class LayerNorm(nn.Cell):
         return y if self.bias is None else y + self.bias
 
 
-class RMSNorm(nn.Cell):
+class RMSNorm(Module):
     """Division by the root of the mean square over the last axes."""
 
     def __init__(
@@ -59,7 +59,7 @@ class RMSNorm(nn.Cell):
         return self.function(input, self.normalized_shape, self.weight, self.eps)
 
 
-class GroupNorm(nn.Cell):
+class GroupNorm(Module):
     """Normalization over groups of channels; the parameters are called weight and bias."""
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
@@ -79,7 +79,7 @@ class LocalResponseNorm(Wrapper):
         super().__init__("local_response_norm", size=size, alpha=alpha, beta=beta, k=k)
 
 
-class _Norm(nn.Cell):
+class _Norm(Module):
     """Statistics are kept with torch's momentum, which is one minus MindSpore's, and with the unbiased variance."""
 
     dimensions: tuple[int, ...] = ()

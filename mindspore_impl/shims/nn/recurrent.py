@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor, ops
 
 from mindspore_impl.shims.activation import tanh
 from mindspore_impl.shims.network import dropout, linear
-from mindspore_impl.shims.nn.base import uniform
+from mindspore_impl.shims.nn.base import Module, uniform
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 
@@ -39,7 +39,7 @@ def _relu(x: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | N
     return (ops.relu(x + linear(state[0], weight, bias)),)
 
 
-class _Layers(nn.Cell):
+class _Layers(Module):
     """Layers of one kind of step, in one direction or both. ``gates``: blocks of a weight; ``states``: tensors of a state."""
 
     gates, states, step = 1, 1, staticmethod(_tanh)
@@ -143,7 +143,7 @@ class RNN(_Layers):
         self.step = {"tanh": _tanh, "relu": _relu}[nonlinearity]
 
 
-class _OneStep(nn.Cell):
+class _OneStep(Module):
     """One step of a layer."""
 
     gates, states, step = 1, 1, staticmethod(_tanh)

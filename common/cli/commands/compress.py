@@ -1,0 +1,67 @@
+"""``twinlora compress``: transform a trained model into a smaller one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declare the command."""
+    parser = subparsers.add_parser("compress", help="transform a trained model into a smaller one", allow_abbrev=False)
+    parser.add_argument(
+        "source", metavar="RUN_OR_MODEL", help="a run directory (its best state, merged), a model folder or a hub id"
+    )
+    parser.add_argument("--with", dest="transform", metavar="TRANSFORM", required=True, help="such as svd")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="an option of the transform, e.g. rank=64; may be repeated",
+    )
+    parser.add_argument(
+        "--targets", metavar="PATTERN", nargs="+", help="which modules; default: every linear layer but the head"
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="folder to be made")
+    parser.add_argument("--task", help="which head a model folder has; default: that of its config.json")
+    parser.add_argument(
+        "--dense", action="store_true", help="multiply the result out: a plain checkpoint of the original size"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the report table and the folder; needs no framework."""
+    from common.compression.compress import compress
+    from common.compression.report import as_table
+
+    options = _options(args.set)
+    if args.targets:
+        options["targets"] = args.targets
+    report = compress(args.source, args.transform, options, args.output, args.task, args.dense)
+    print(as_table(report))
+    print(args.output)
+
+
+def _options(settings: list[str]) -> dict[str, object]:
+    """``KEY=VALUE`` with YAML values.
+
+    Raises:
+        InputError: one has not this form.
+    """
+    from common.config.yaml_text import parse_value
+    from common.errors import InputError
+
+    found = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set must have the form KEY=VALUE, for example rank=64; received {setting!r}.")
+        try:
+            found[key.strip()] = parse_value(text)
+        except ValueError as error:
+            raise InputError(f"--set {setting}: the value is not valid YAML: {error}.") from error
+    return found

@@ -1,0 +1,91 @@
+"""The contract of a transform: its options, what it must know of the model's behaviour, and what it makes of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from common.compression.report import Report
+from common.errors import InputError
+from common.methods.targets import ALL_LINEAR, Match, Target, match
+from common.models.modules import ModuleSpec
+from common.models.specs import ModelSpec
+
+__all__ = ["SECTION", "Statistics", "Transform", "TransformOptions", "matches"]
+
+SECTION = "compress"  #: what messages call the place of the options
+Statistics = Mapping[str, np.ndarray]  #: module path to float64 array, of what `Transform.needs` names
+
+
+@dataclass(frozen=True)
+class TransformOptions:
+    """What every transform is given. Each adds its own fields, with defaults where it has any."""
+
+    targets: tuple[Target, ...] = (Target(ALL_LINEAR),)
+    exclude: tuple[str, ...] = ()
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """(entry, what is wrong with it) for values of the right type that do not fit."""
+        if not self.targets:
+            yield "targets", "must name at least one module"
+
+
+class Transform:
+    """One way of changing a trained model. ``name`` is the file's.
+
+    A transform computes in float64 and rounds once: what it returns is the oracle of both backends.
+    """
+
+    name: ClassVar[str]
+    Options: ClassVar[type[TransformOptions]] = TransformOptions
+    needs: ClassVar[Literal["nothing", "activations", "fisher"]] = "nothing"  #: of the model's behaviour on data
+
+    def apply(self, spec: ModelSpec, options: Any, statistics: Statistics | None = None) -> tuple[ModelSpec, Report]:
+        """The transformed model with its arrays, and the report.
+
+        Args:
+            options: of ``Options``, without problems.
+            statistics: what ``needs`` names; None where it needs nothing.
+
+        Raises:
+            InputError: a pattern matches nothing, or a module cannot be transformed as asked; all are listed.
+        """
+        raise NotImplementedError
+
+    def example(self, targets: Sequence[str]) -> Any:
+        """Options for the usual ``targets`` of a small model, as tests and parity suites use them."""
+        return self.Options(targets=_without_slices(targets))
+
+
+def _without_slices(patterns: Sequence[str]) -> tuple[Target, ...]:
+    return tuple(Target(pattern.partition("[")[0]) for pattern in patterns)
+
+
+def matches(options: TransformOptions, spec: ModelSpec) -> list[Match]:
+    """The modules that ``options`` name, in the order of the model: those with one weight of their own that a
+    checkpoint or a run gave. Heads and weights that were just initialised are none of them.
+
+    Raises:
+        InputError: a pattern matches nothing; or it names slices, a scale, or a weight that the head shares.
+    """
+
+    def own(module: ModuleSpec) -> bool:
+        plain = module.kind.adaptable and module.kind.weight(module) is not None
+        return plain and f"{module.path}.weight" not in spec.new_parameters
+
+    found = match(options.targets, options.exclude, spec, own, SECTION)
+    problems = []
+    for target in options.targets:
+        if "[" in target.pattern or target.alpha is not None:
+            problems.append(f"{target.pattern}: whole modules are transformed, and alpha belongs to adapters")
+    for item in found:
+        if item.module.path in spec.shared:
+            problems.append(f"{item.module.path}: the output head shares its weight; exclude it")
+    if problems:
+        listed = "\n  ".join(problems)
+        raise InputError(f"These targets cannot be transformed:\n  {listed}")
+    order = {module.path: index for index, module in enumerate(spec.modules)}
+    return sorted(found, key=lambda item: order[item.module.path])

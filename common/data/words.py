@@ -1,0 +1,202 @@
+"""Words and a tag for each: reading them, and aligning the tags with the tokens that the words become."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from common.backend.batch import IGNORE
+from common.data.encoding import Columns, Ragged
+from common.data.readers import Table
+from common.data.roles import Reading, Role
+from common.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import datasets
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["NO_TAG", "TAGS", "WORDS", "encode_words", "tag_names"]
+
+NO_TAG = "_"  #: CoNLL-U's mark of a word without a tag; it is read, and no target
+_CHUNK = 1000
+
+
+def _lists(table: Table, reading: Reading) -> Iterator[tuple[int, list[Any]]]:
+    for row, value in enumerate(table.column(reading.accepted)):
+        if not isinstance(value, list) or not value:
+            raise InputError(
+                f"{table.where(row)}: a list of at least one item was expected in column {reading.accepted[-1]}; "
+                f"found {value!r}. Correct or remove the row."
+            )
+        yield row, value
+
+
+def read_words(table: Table, reading: Reading) -> list[list[str]]:
+    """The words of every sentence.
+
+    Raises:
+        InputError: a row is no list of words, or a word is empty.
+    """
+    sentences = []
+    for row, words in _lists(table, reading):
+        for position, word in enumerate(words, 1):
+            if not isinstance(word, str) or not word:
+                raise InputError(f"{table.where(row)}: word {position} must be text and not empty; found {word!r}.")
+        sentences.append(words)
+    return sentences
+
+
+def read_tags(table: Table, reading: Reading) -> list[list[int]]:
+    """The index of every word's tag, or IGNORE for a word without one; empty where the tags of a test split may be
+    missing and are.
+
+    Raises:
+        InputError: a row is no list of tags, or a tag is unknown.
+    """
+    if reading.unpublished and set(reading.accepted).isdisjoint(table.columns):
+        return []
+    indices = {name: index for index, name in enumerate(reading.label_names)}
+    numbered = _numbered(table, reading.accepted) or reading.numbered
+    known = {**indices, **{number: indices.get(name) for number, name in enumerate(numbered)}, NO_TAG: IGNORE}
+    sentences = []
+    for row, tags in _lists(table, reading):
+        for position, tag in enumerate(tags, 1):
+            if isinstance(tag, bool) or known.get(tag) is None:
+                raise InputError(
+                    f"{table.where(row)}: the tag of word {position} must be one of {', '.join(reading.label_names)}; "
+                    f"found {tag!r}.{nearest(str(tag), reading.label_names)}"
+                )
+        sentences.append([known[tag] for tag in tags])
+    return sentences
+
+
+def tag_names(tables: Sequence[Table], accepted: Sequence[str]) -> tuple[str, ...]:
+    """The names that the training data carry with their numbers, or the sorted tags that occur in them.
+
+    Raises:
+        InputError: tags are numbers without names, or there are fewer than two.
+    """
+    published = _numbered(tables[0], accepted)
+    if published:
+        return tuple(name for name in published if name != NO_TAG)
+    found = {tag for table in tables for tags in table.column(accepted) for tag in tags} - {NO_TAG}
+    if not all(isinstance(tag, str) for tag in found):
+        raise InputError(
+            f"{tables[0].source}: tags must be names, or numbers in a parquet file that holds their names; found "
+            f"{', '.join(sorted(map(repr, found))[:5])}."
+        )
+    if len(found) < 2:
+        raise InputError(
+            f"Tags of words need at least two names; column {accepted[0]} of {tables[0].source} has "
+            f"{', '.join(sorted(found)) or 'none'}."
+        )
+    return tuple(sorted(found))
+
+
+def _numbered(table: Table, accepted: Sequence[str]) -> tuple[str, ...]:
+    column = next((name for name in accepted if name in table.columns), None)
+    return table.classes.get(column, ())
+
+
+WORDS = Role("words", "text_column", read_words)
+TAGS = Role("tags", "label_column", read_tags, target=True)
+
+
+def encode_words(rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[Columns, int]:
+    """Tokens of the words of each sentence, truncated to ``max_length``, and their tags.
+
+    Columns along the sequence: ``input_ids``; ``labels``, the tag at a word's first token and IGNORE elsewhere;
+    ``words``, the number of the word at its first token and -1 elsewhere. ``tags`` has one value a word: its tag, or
+    IGNORE. Words without a token (cut off, or nothing to the tokenizer, as a lone zero-width space is to BERT's) are in
+    ``tags`` alone.
+
+    Returns:
+        The columns, and the number of sentences of which tokens were cut off.
+
+    Raises:
+        InputError: ``max_length`` leaves no room beside the special tokens, a sentence has not one tag for each word,
+            or none of its words has a token.
+    """
+    special = tokenizer.num_special_tokens_to_add(pair=False)
+    if max_length <= special:
+        raise InputError(
+            f"data.max_length must exceed the {special} special tokens of the tokenizer; received {max_length}."
+        )
+    sentences = list(rows["words"])
+    tags = list(rows["tags"]) if "tags" in rows.column_names else [[IGNORE] * len(words) for words in sentences]
+    _check(sentences, tags)
+    ids, labels, firsts, truncated = [], [], [], 0
+    for row, (sequence, owners) in enumerate(_tokens(sentences, tokenizer, max_length)):
+        truncated += len(sequence) > max_length
+        starts = _first_tokens(owners)
+        if not len(sequence) or (sentences[row] and (starts < 0).all()):
+            raise InputError(f"Example {row + 1}: the tokenizer finds no token in {sentences[row]!r}. Remove it.")
+        of_tags = np.asarray(tags[row] or [IGNORE], np.int32)
+        ids.append(np.asarray(sequence[:max_length], np.int32))
+        labels.append(np.where(starts >= 0, of_tags[starts], IGNORE).astype(np.int32))
+        firsts.append(starts)
+    columns = {"input_ids": ids, "labels": labels, "words": firsts, "tags": [np.asarray(t, np.int32) for t in tags]}
+    return {name: Ragged.of(parts) for name, parts in columns.items()}, truncated
+
+
+def _check(sentences: Sequence[Sequence[str]], tags: Sequence[Sequence[int]]) -> None:
+    for row, (words, of_words) in enumerate(zip(sentences, tags, strict=True), 1):
+        if len(words) != len(of_words):
+            raise InputError(f"Example {row}: every word needs one tag; it has {len(words)} and {len(of_words)}.")
+
+
+def _tokens(
+    sentences: Sequence[Sequence[str]], tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> Iterator[tuple[list[int], list[int | None]]]:
+    """(ids, the word of each of those that are kept) of every sentence; ids that were cut off count, and are -1."""
+    with _spaced(tokenizer):
+        for start in range(0, len(sentences), _CHUNK):
+            part = list(sentences[start : start + _CHUNK])
+            whole = tokenizer(part, is_split_into_words=True, verbose=False)
+            for row, ids in enumerate(whole["input_ids"]):
+                if len(ids) <= max_length:
+                    yield ids, whole.word_ids(row)
+                    continue
+                # The special tokens at the end (of BERT, [SEP]) must survive, so the tokenizer itself truncates.
+                cut = tokenizer([part[row]], is_split_into_words=True, truncation=True, max_length=max_length)
+                yield cut["input_ids"][0] + [-1] * (len(ids) - max_length), cut.word_ids(0)
+
+
+def _first_tokens(owners: Sequence[int | None]) -> np.ndarray:
+    """(tokens,) int32: the word that begins with a token; -1 for special tokens and the rest of words."""
+    numbers = np.array([-1 if owner is None else owner for owner in owners], np.int32)
+    before = np.concatenate([np.full(1, -1, np.int32), numbers[:-1]])
+    return np.where(numbers != before, numbers, -1).astype(np.int32)
+
+
+@contextmanager
+def _spaced(tokenizer: PreTrainedTokenizerFast) -> Iterator[None]:
+    """A byte-level tokenizer takes each word with the space before it, as in text (``add_prefix_space``), so that a word
+    has the tokens it was pretrained with."""
+    parts = _levels(tokenizer.backend_tokenizer.pre_tokenizer)
+    levels = [level for level in parts if getattr(level, "add_prefix_space", None) is False]
+    for level in levels:
+        level.add_prefix_space = True
+    try:
+        yield
+    finally:
+        for level in levels:
+            level.add_prefix_space = False
+
+
+def _levels(pre_tokenizer: Any) -> Iterator[Any]:
+    """The parts of a sequence of pre-tokenizers, or the one that there is."""
+    from tokenizers.pre_tokenizers import Sequence as Several
+
+    if not isinstance(pre_tokenizer, Several):
+        yield pre_tokenizer
+        return
+    for index in itertools.count():
+        try:
+            yield pre_tokenizer[index]
+        except IndexError:  # it has no length
+            return

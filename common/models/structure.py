@@ -1,0 +1,117 @@
+"""Structural edits of a model, by transforms: in its list of modules, in its arrays and in config.json."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from common.config.convert import INVALID, build
+from common.edits import Edit
+from common.errors import InputError
+from common.models.layers import LAYERS
+from common.models.modules import ModuleSpec
+from common.models.specs import ModelSpec
+
+__all__ = ["ENTRY", "dense", "edited", "entries", "read_edits", "restructured", "split_entries"]
+
+ENTRY = "twinlora"  #: of config.json
+_WEIGHTS = "transformers_weights"  #: where ``transformers`` looks up the file of the weights
+_REFUSAL = "none: this model has layers that transformers does not have, see README.md"
+
+
+def edited(modules: Iterable[ModuleSpec], edits: Iterable[Edit]) -> tuple[ModuleSpec, ...]:
+    """The modules after ``edits``, in the same order."""
+    by_path = {edit.path: LAYERS.get(edit.layer).module(edit.module, edit.arguments) for edit in edits}
+    return tuple(by_path.get(module.path, module) for module in modules)
+
+
+def restructured(spec: ModelSpec, edits: Sequence[Edit], arrays: Mapping[str, np.ndarray]) -> ModelSpec:
+    """``spec`` with these structural edits, and no others, and the arrays that belong to them."""
+    before = {edit.path: edit.module for edit in spec.edits}
+    plain = tuple(before.get(module.path, module) for module in spec.modules)
+    return dataclasses.replace(spec, modules=edited(plain, edits), edits=tuple(edits), arrays=arrays)
+
+
+def dense(spec: ModelSpec) -> ModelSpec:
+    """The same model without structural edits: every weight is multiplied out in float64 and rounded once."""
+    arrays = dict(spec.arrays)
+    for edit in spec.edits:
+        weight = LAYERS.get(edit.layer).dense(edit, spec.arrays).astype(np.float32)
+        kept = edit.module.shapes()
+        for name in edit.shapes():
+            if name not in kept:
+                del arrays[name]
+        arrays[f"{edit.path}.weight"] = np.ascontiguousarray(weight)
+    return restructured(spec, (), arrays)
+
+
+def entries(spec: ModelSpec) -> dict[str, Any]:
+    """What config.json holds besides the Hugging Face configuration; nothing where there are no structural edits.
+
+    ``transformers`` builds networks without these layers and would leave their weights at random with a warning. It
+    is made to refuse: it looks for the weights in the file that its own entry names.
+    """
+    if not spec.edits:
+        return {}
+    listed = [
+        {"path": edit.path, "layer": edit.layer, "arguments": dataclasses.asdict(edit.arguments)} for edit in spec.edits
+    ]
+    return {ENTRY: {"history": list(spec.history), "edits": listed}, _WEIGHTS: _REFUSAL}
+
+
+def split_entries(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A configuration as it was read: without what `entries` added, and that (empty where there was nothing).
+
+    Raises:
+        InputError: the entry is not of its form.
+    """
+    found = config.get(ENTRY)
+    if found is None:
+        return dict(config), {}
+    if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in ("history", "edits")):
+        raise InputError(
+            f'The entry "{ENTRY}" of config.json must hold the lists "history" and "edits"; received {found!r}. '
+            "Write the folder again with twinlora compress."
+        )
+    return {key: value for key, value in config.items() if key not in (ENTRY, _WEIGHTS)}, found
+
+
+def read_edits(
+    recorded: Mapping[str, Any], modules: Sequence[ModuleSpec], prefix: str, optional: Collection[str]
+) -> tuple[Edit, ...]:
+    """The edits of an entry that `split_entries` found, for a model of ``modules``.
+
+    Edits of another task's head, and of the ``optional`` paths, are left out where the model has no such module.
+
+    Args:
+        prefix: of the base model's paths.
+
+    Raises:
+        InputError: an edit is not of its form, or the model has no such module.
+    """
+    by_path = {module.path: module for module in modules}
+    edits = []
+    for item in recorded.get("edits", ()):
+        if not isinstance(item, dict) or {"path", "layer", "arguments"} - item.keys():
+            raise InputError(f'An edit in config.json must hold "path", "layer" and "arguments"; received {item!r}.')
+        path, layer = item["path"], LAYERS.get(item["layer"])
+        if path in by_path:
+            edits.append(layer.edit(by_path[path], _arguments(layer.Arguments, item)))
+        elif path.startswith(f"{prefix}.") and path not in optional:
+            raise InputError(
+                f"config.json says that {path} was replaced by a layer {layer.name}, but the model has no such "
+                "module. Write the folder again with twinlora compress."
+            )
+    return tuple(edits)
+
+
+def _arguments(kind: type, item: Mapping[str, Any]) -> Any:
+    faults: list[str] = []
+    given = item["arguments"] if isinstance(item["arguments"], dict) else {}
+    found = build(kind, given, ("arguments",), lambda path, text: faults.append(f"{'.'.join(path)} {text}"), {})
+    if found is INVALID:
+        raise InputError(f"The edit of {item['path']} in config.json is wrong: {'; '.join(faults)}.")
+    return found

@@ -1,0 +1,269 @@
+"""Masked language modelling (Devlin et al. 2019): some tokens are hidden, and predicted from all others.
+
+Packed (the default): the texts of a split are joined with the tokenizer's separator between them and cut into blocks,
+which with the special tokens around them are ``max_length`` long, as in RoBERTa's recipe (Liu et al. 2019); the last,
+shorter block is kept. Otherwise every text is an example of its own, cut at ``max_length``; blank ones are left out.
+
+Of an example's n tokens, special ones aside, round(probability * n), at least one, are targets: 80 % of them are
+replaced by the mask token, 10 % by any token, and 10 % stay. Which, is a function of (seed, epoch, example) alone, so
+that both backends and a resumed run see the same masks; an evaluation sees those of a fixed key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from common.backend.batch import IGNORE, Batch, Field
+from common.backend.contract import Engine, EvalResult
+from common.data.encoding import Columns, Encoded, Ragged
+from common.data.roles import Role, read_texts
+from common.distributed import Group
+from common.errors import InputError
+from common.metrics import LANGUAGE, language_metrics
+from common.models.specs import ModelSpec
+from common.tasks.collecting import Sums
+from common.tasks.task import Answer, Draw, Task, TaskOptions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from common.training.assembly import Trained
+
+__all__ = ["MEMBER", "MaskedLanguageModeling", "MaskingOptions"]
+
+_CHUNK = 1000
+_TOP = 5  #: tokens that an answer lists for each mask
+
+
+@dataclass(frozen=True)
+class MaskingOptions(TaskOptions):
+    """What is hidden, and how."""
+
+    probability: float = 0.15  #: share of the tokens that are targets
+    mask_share: float = 0.8  #: of the targets, those replaced by the mask token
+    random_share: float = 0.1  #: of the targets, those replaced by any token; the others stay
+    whole_words: bool = False  #: hide all tokens of a word, or none
+    packed: bool = True  #: blocks of joined text instead of one text an example
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Shares outside of their range."""
+        if not 0 < self.probability < 1:
+            yield "probability", f"must be greater than 0 and less than 1; received {self.probability}"
+        for name in ("mask_share", "random_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                yield name, f"must be between 0 and 1; received {getattr(self, name)}"
+        if self.mask_share + self.random_share > 1 + 1e-9:
+            yield (
+                "random_share",
+                f"and mask_share must not exceed 1; received {self.random_share} and {self.mask_share}",
+            )
+
+
+class MaskedLanguageModeling(Task):
+    """Cross-entropy of the hidden tokens. ``labels[b, t]`` is the token that was at position t, IGNORE elsewhere."""
+
+    name = "masked-language-modeling"
+    head = "masked"
+    new_head = False
+    peft_type = None  # PEFT has no type for it; without one it loads the adapter into any model
+    roles = (Role("text", "text_column", partial(read_texts, blank_lines=True)),)
+    FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE, default=IGNORE),)
+    outputs = ("right",)
+    metrics = {**LANGUAGE, "accuracy": True}
+    Options = MaskingOptions
+
+    def layout(self, family, config):
+        """Raises InputError where the output has a weight of its own."""
+        if config.get("tie_word_embeddings") is False:
+            raise InputError(
+                f"A {family.name} network's masked-token head shares the weight of its word embeddings here; config.json "
+                'says "tie_word_embeddings": false. Use another checkpoint.'
+            )
+        return super().layout(family, config)
+
+    def encode(self, rows, tokenizer, max_length) -> tuple[Columns, int]:
+        """``input_ids``, and ``words``: the number of each token's word, -1 for special tokens."""
+        if tokenizer.mask_token_id is None:
+            raise InputError(
+                "Masked language modelling needs a tokenizer with a mask token; this one has none. Use one such as BERT's."
+            )
+        if max_length <= tokenizer.num_special_tokens_to_add(pair=False):
+            raise InputError(f"data.max_length must exceed the special tokens of the tokenizer; received {max_length}.")
+        return (_packed if self.options.packed else _lines)(rows["text"], tokenizer, max_length)
+
+    def corrupt(self, batch, encoded, indices, key) -> Batch:
+        """Hide tokens; see the module."""
+        vocabulary, mask = encoded.tokens["vocabulary"], encoded.tokens["mask"]
+        for row, example in enumerate(indices):
+            words = encoded.columns["words"][example]
+            stream = np.random.Philox(key=list(key), counter=[0, 0, 0, int(example) + 1])
+            order, kind, other = np.asarray(stream.random_raw(3 * len(words)), np.uint64).reshape(3, -1)
+            targets = _targets(words, order, self.options)
+            ids = batch["input_ids"][row]
+            batch["labels"][row, targets] = ids[targets]
+            share = (kind[targets] >> np.uint64(11)).astype(np.float64) * 2.0**-53
+            hidden = targets[share < self.options.mask_share]
+            replaced = targets[
+                (share >= self.options.mask_share) & (share < self.options.mask_share + self.options.random_share)
+            ]
+            ids[hidden] = mask
+            ids[replaced] = (other[replaced] >> np.uint64(32)) * np.uint64(vocabulary) >> np.uint64(32)
+        return batch
+
+    def evaluator(self, encoded: Encoded) -> _Evaluator:
+        """Loss, pseudo-perplexity and accuracy over the hidden tokens."""
+        return _Evaluator()
+
+    def predict(
+        self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> Iterator[Answer]:
+        """Each line with its mask tokens replaced by the most probable ones.
+
+        Raises:
+            InputError: a line has no mask token, or one beyond ``data.max_length``.
+        """
+        from common.data.batching import collate
+
+        tokenizer, data = trained.tokenizer, trained.config.data
+        for row in rows:
+            ids, positions = _masks(row["text"], tokenizer, data.max_length)
+            columns = {"input_ids": Ragged.of([ids] * len(positions))}
+            encoded = Encoded(self, trained.spec.schema, columns, tokenizer.pad_token_id, data.max_length)
+            batch = collate(encoded, np.arange(len(positions)), len(positions), data.length_multiple)
+            yield _answer(row["text"], tokenizer, engine.logits_at(batch, positions))
+
+    def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
+        """Any token at the first position and at a third of the others."""
+        mask = inputs["attention_mask"]
+        chosen = (mask == 1) & (draw("hidden", mask.shape, 0, 3) == 0)
+        chosen[:, 0] |= mask[:, 0] == 1
+        tokens = draw("labels", mask.shape, 1, spec.config["vocab_size"])
+        return {"labels": np.where(chosen, tokens, IGNORE).astype(np.int32)}
+
+
+def _targets(words: np.ndarray, order: np.ndarray, options: MaskingOptions) -> np.ndarray:
+    """Positions of the targets: the tokens (or words) of the smallest random numbers."""
+    candidates = np.flatnonzero(words >= 0)
+    count = max(1, int(options.probability * len(candidates) + 0.5))
+    if not options.whole_words:
+        return candidates[np.argsort(order[candidates], kind="stable")[:count]]
+    groups = np.split(candidates, np.flatnonzero(np.diff(words[candidates])) + 1)
+    groups = sorted((group for group in groups if len(group)), key=lambda group: order[group[0]])
+    chosen: list[int] = []
+    for group in groups:
+        if not chosen or len(chosen) + len(group) <= count:
+            chosen += group.tolist()
+    return np.array(chosen, np.int64)
+
+
+def _tokens(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, **options: Any) -> Iterator[tuple[list, list]]:
+    """(ids, number of each token's word or None) of every text that has tokens."""
+    for start in range(0, len(texts), _CHUNK):
+        encoding = tokenizer(list(texts[start : start + _CHUNK]), verbose=False, **options)
+        for row, ids in enumerate(encoding["input_ids"]):
+            if any(word is not None for word in encoding.word_ids(row)):
+                yield ids, encoding.word_ids(row)
+
+
+def _numbers(words: Sequence[int | None], first: int = 0) -> np.ndarray:
+    return np.array([-1 if word is None else first + word for word in words], np.int32)
+
+
+def _surroundings(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """Special tokens before and after a text."""
+    encoding = tokenizer("a")
+    inside = [position for position, word in enumerate(encoding.word_ids()) if word is not None]
+    ids = encoding["input_ids"]
+    return ids[: inside[0]], ids[inside[-1] + 1 :]
+
+
+def _packed(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[Columns, int]:
+    before, after = _surroundings(tokenizer)
+    separator = [] if tokenizer.sep_token_id is None else [tokenizer.sep_token_id]
+    ids, words, first = [], [], 0
+    for tokens, numbers in _tokens(list(texts), tokenizer, add_special_tokens=False):
+        if ids:
+            ids.append(np.array(separator, np.int32))
+            words.append(np.full(len(separator), -1, np.int32))
+        ids.append(np.asarray(tokens, np.int32))
+        words.append(_numbers(numbers, first))
+        first = int(words[-1].max()) + 1
+    if not ids:
+        raise InputError("Masked language modelling needs at least one token in a split; the tokenizer finds none.")
+    stream, owners = np.concatenate(ids), np.concatenate(words)
+    size = max_length - len(before) - len(after)
+    parts = [slice(start, start + size) for start in range(0, len(stream), size)]
+    parts = [part for part in parts if (owners[part] >= 0).any()]  # the last may be a lone separator
+    outside = np.full(len(before), -1), np.full(len(after), -1)
+    return {
+        "input_ids": Ragged.of([np.concatenate([before, stream[part], after]).astype(np.int32) for part in parts]),
+        "words": Ragged.of([np.concatenate([outside[0], owners[part], outside[1]]).astype(np.int32) for part in parts]),
+    }, 0
+
+
+def _lines(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[Columns, int]:
+    texts = [text for text in texts if text.strip()]
+    ids, words, truncated = [], [], 0
+    whole = _tokens(texts, tokenizer)
+    cut = _tokens(texts, tokenizer, truncation=True, max_length=max_length)
+    for (tokens, _), (kept, numbers) in zip(whole, cut, strict=True):
+        truncated += len(tokens) > max_length
+        ids.append(np.asarray(kept, np.int32))
+        words.append(_numbers(numbers))
+    if not ids:
+        raise InputError("Masked language modelling needs at least one token in a split; the tokenizer finds none.")
+    return {"input_ids": Ragged.of(ids), "words": Ragged.of(words)}, truncated
+
+
+def _masks(text: str, tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of ``text``, and the positions of its mask tokens."""
+    ids = np.asarray(tokenizer(text, truncation=True, max_length=max_length)["input_ids"], np.int32)
+    positions = np.flatnonzero(ids == tokenizer.mask_token_id).astype(np.int32)
+    written = text.count(tokenizer.mask_token)
+    if not written or len(positions) != written:
+        raise InputError(
+            f"A line must hold {tokenizer.mask_token} where a token is to be filled in, within the first {max_length} "
+            f"tokens; received {text[:80]!r}."
+        )
+    return ids, positions
+
+
+def _answer(text: str, tokenizer: PreTrainedTokenizerFast, logits: np.ndarray) -> Answer:
+    filled, masks = text, []
+    for row in logits.astype(np.float64):
+        powers = np.exp(row - row.max())
+        best = np.argsort(-row, kind="stable")[:_TOP]
+        tokens = [tokenizer.decode([index]).strip().removeprefix("##") for index in best]
+        filled = filled.replace(tokenizer.mask_token, tokens[0], 1)
+        masks.append(
+            [
+                {"token": token, "probability": round(float(powers[index] / powers.sum()), 6)}
+                for token, index in zip(tokens, best, strict=True)
+            ]
+        )
+    return Answer(filled, {"text": text, "filled": filled, "masks": masks})
+
+
+class _Evaluator:
+    def __init__(self) -> None:
+        self._sums, self._right = Sums(), Sums()
+
+    def update(self, indices: np.ndarray, batch: Batch, result: EvalResult) -> None:
+        self._sums.update(result.loss_sum, result.count)
+        self._right.update(float(result.outputs["right"][: len(indices)].sum()), 0)
+
+    def reduce(self, group: Group) -> None:
+        self._sums.reduce(group)
+        self._right.reduce(group)
+
+    def metrics(self) -> dict[str, float]:
+        scores = language_metrics(self._sums.loss, self._sums.count)
+        return scores | {"accuracy": self._right.loss / self._sums.count}
+
+
+MEMBER = MaskedLanguageModeling()

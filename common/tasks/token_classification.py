@@ -1,0 +1,157 @@
+"""Token classification: a tag for every word of a sentence, such as named entities or parts of speech.
+
+A word's tag is the target of its first token; its other tokens have none. Where the tags mark spans (`common.spans`),
+these are scored, otherwise the tags are. A word that the model does not see, because it was cut off at ``max_length`` or
+has no token, has no prediction: it counts as wrong, and as outside of every span.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from common.backend.batch import IGNORE, Batch, Field
+from common.backend.contract import Engine, EvalResult
+from common.data.encoding import Columns, Encoded, Ragged
+from common.data.words import TAGS, WORDS, encode_words, tag_names
+from common.distributed import Group
+from common.metrics import mean_loss, tag_metrics
+from common.models.specs import ModelSpec
+from common.spans import has_spans, span_scores, spans
+from common.tasks.collecting import Sums
+from common.tasks.task import Answer, Draw, Task
+
+if TYPE_CHECKING:
+    from common.training.assembly import Trained
+
+__all__ = ["MEMBER", "TokenClassification"]
+
+_SPANS = ("precision", "recall", "f1")
+_TAGS = ("f1_macro",)
+
+
+class TokenClassification(Task):
+    """Cross-entropy over the tags. Labels ``(batch, seq)`` int32, logits ``(batch, seq, labels)``."""
+
+    name = "token-classification"
+    head = "token"
+    peft_type = "TOKEN_CLS"
+    roles = (WORDS, TAGS)
+    FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)
+    outputs = ("logits",)
+    metrics = {"loss": False, "accuracy": True, **dict.fromkeys((*_SPANS, *_TAGS), True), "unseen_words": False}
+
+    def label_names(self, entry, tables):
+        """As published, or the sorted tags of the training split."""
+        return entry.label_names or tag_names(tables, entry.roles["tags"])
+
+    def measured(self, labels: tuple[str, ...] | None) -> Mapping[str, bool]:
+        """Precision, recall and F1 of spans, or the macro F1 of tags that mark none."""
+        left_out = _TAGS if has_spans(labels or ()) else _SPANS
+        return {name: higher for name, higher in self.metrics.items() if name not in left_out}
+
+    def corpus(self, rows) -> Iterator[str]:
+        """The words of every sentence with spaces between them."""
+        return (" ".join(words) for words in rows["words"])
+
+    def encode(self, rows, tokenizer, max_length) -> tuple[Columns, int]:
+        """See `common.data.words.encode_words`."""
+        return encode_words(rows, tokenizer, max_length)
+
+    def evaluator(self, encoded: Encoded) -> _Evaluator:
+        """Scores of every word of the split."""
+        return _Evaluator(encoded)
+
+    def parse(self, line: str) -> dict[str, Any]:
+        """Words with white space between them."""
+        return {"words": line.split()}
+
+    def predict(
+        self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+    ) -> Iterator[Answer]:
+        """``word/tag word/tag``, and the spans where the tags mark them. ``?`` (in full: None) for unseen words."""
+        from datasets import Dataset
+
+        from common.training.prediction import outputs_of
+
+        filled = [row for row in rows if row["words"]]
+        outputs = iter(outputs_of(trained, engine, filled) if filled else ())
+        limit = trained.config.data.max_length
+        columns = self.encode(Dataset.from_list(filled), trained.tokenizer, limit)[0] if filled else {}
+        answered = iter(range(len(filled)))
+        for row in rows:
+            words, tags = row["words"], []
+            if words:
+                found = np.full(len(words), -1)
+                starts = columns["words"][next(answered)]
+                best = next(outputs)["logits"][: len(starts)].argmax(-1)
+                found[starts[starts >= 0]] = best[starts >= 0]
+                tags = [trained.labels[index] if index >= 0 else None for index in found]
+            yield _answer(words, tags, has_spans(trained.labels))
+
+    def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
+        """Any tag at two of three real positions."""
+        mask = inputs["attention_mask"]
+        tags = draw("labels", mask.shape, 0, spec.config["num_labels"])
+        chosen = (mask == 1) & (draw("words", mask.shape, 0, 3) > 0)
+        chosen[:, 0] |= mask[:, 0] == 1
+        return {"labels": np.where(chosen, tags, IGNORE).astype(np.int32)}
+
+    def example_labels(self) -> tuple[str, ...]:
+        """Spans of one type."""
+        return ("O", "B-thing", "I-thing")
+
+
+def _answer(words: Sequence[str], tags: Sequence[str | None], marked: bool) -> Answer:
+    pairs = zip(words, tags, strict=True)
+    full: dict[str, Any] = {"words": list(words), "tags": list(tags)}
+    if marked:
+        full["spans"] = [
+            {"type": kind, "start": start, "end": stop, "text": " ".join(words[start:stop])}
+            for kind, start, stop in spans([tag or "O" for tag in tags])
+        ]
+    return Answer(" ".join(f"{word}/{tag or '?'}" for word, tag in pairs), full)
+
+
+class _Evaluator:
+    """Keeps the predicted tag of every word plus 1, so that 0 says that there is none and sums over processes fit."""
+
+    def __init__(self, encoded: Encoded):
+        self._truth: Ragged = encoded.columns["tags"]
+        self._words: Ragged = encoded.columns["words"]
+        self._names = encoded.label_names
+        self._found = np.zeros(len(self._truth.values), np.float32)
+        self._sums = Sums()
+
+    def update(self, indices: np.ndarray, batch: Batch, result: EvalResult) -> None:
+        self._sums.update(result.loss_sum, result.count)
+        for row, index in enumerate(indices):
+            starts = self._words[index]
+            best = result.outputs["logits"][row, : len(starts)].argmax(-1)
+            places = self._truth.starts[index] + starts[starts >= 0]
+            self._found[places] = best[starts >= 0] + 1
+
+    def reduce(self, group: Group) -> None:
+        self._sums.reduce(group)
+        self._found = group.sum_array(self._found)
+
+    def metrics(self) -> dict[str, float]:
+        truth, found = self._truth.values, np.rint(self._found).astype(np.int64) - 1
+        known = truth != IGNORE
+        scores = tag_metrics(found[known], truth[known], len(self._names))
+        if has_spans(self._names):
+            del scores["f1_macro"]
+            predicted = dataclasses.replace(self._truth, values=found)
+            scores |= span_scores(self._named(self._truth), self._named(predicted))
+        unseen = float(np.count_nonzero(known & (found < 0)))
+        return {"loss": mean_loss(self._sums.loss, self._sums.count), **scores, "unseen_words": unseen}
+
+    def _named(self, tags: Ragged) -> Iterator[list[str]]:
+        for example in range(len(tags)):
+            yield [self._names[tag] if tag >= 0 else "O" for tag in tags[example]]
+
+
+MEMBER = TokenClassification()

@@ -1,0 +1,101 @@
+"""Opening whatever holds a model: a run directory (its best state, merged), a model folder, or a hub id."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.config.schema import ModelConfig
+from common.data import load_tokenizer
+from common.errors import InputError
+from common.methods.merge import merged_model
+from common.models import FAMILIES
+from common.models.checkpoint import fingerprint, locate, read_config
+from common.models.loading import complete_config, load_model_spec
+from common.models.specs import ModelSpec
+from common.models.structure import split_entries
+from common.tasks import TASKS, Task
+from common.training.assembly import open_trained
+from common.training.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["Opened", "open_model"]
+
+_UNNAMED = ("LABEL_0", "LABEL_1")  #: what ``transformers`` calls the classes of a config.json that names none
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model with its tokenizer."""
+
+    spec: ModelSpec
+    tokenizer: PreTrainedTokenizerFast
+
+
+def open_model(source: str | Path, task: str | None = None) -> Opened:
+    """Read a model.
+
+    Args:
+        source: a run directory, of which the best state is merged; a model folder; ``python:PACKAGE/FOLDER``; or a hub
+            id.
+        task: which head a model folder has; by default the one that its config.json names. Weights of a head that the
+            folder lacks are listed in ``spec.new_parameters``.
+
+    Raises:
+        InputError: there is no such model, its task cannot be told, or a run has another task.
+    """
+    run = RunDirectory(Path(source))
+    return _of_run(run, task) if run.config.is_file() else _of_folder(str(source), task)
+
+
+def _of_run(run: RunDirectory, task: str | None) -> Opened:
+    trained = open_trained(run)
+    if task not in (None, trained.task.name):
+        raise InputError(f"{run.path} was trained for {trained.task.name}; received task {task!r}. Leave the task out.")
+    merged, _ = merged_model(trained.plan, trained.spec, trained.arrays)
+    known = {"source": str(run.path), "fingerprint": fingerprint(merged.arrays), "new_parameters": ()}
+    return Opened(dataclasses.replace(merged, **known), trained.tokenizer)
+
+
+def _of_folder(source: str, name: str | None) -> Opened:
+    given, _ = split_entries(read_config(locate(source)))
+    tokenizer = load_tokenizer(source)
+    task = TASKS.get(name) if name else _task_of(source, given)
+    labels = tuple(given.get("id2label", dict(enumerate(_UNNAMED))).values())
+    config = ModelConfig(source, task.name, None, None, {})
+    spec = load_model_spec(
+        config, None if task.example_labels() is None else labels, len(tokenizer), tokenizer.pad_token_id, seed=0
+    )
+    return Opened(spec, tokenizer)
+
+
+def _task_of(source: str, given: Mapping[str, Any]) -> Task:
+    """The only task whose head is the architecture that ``given`` names."""
+    family = given["model_type"]
+    if family not in FAMILIES:
+        raise InputError(
+            f"{source} is a {family} model; models of the families {', '.join(FAMILIES.names())} are opened here."
+        )
+    architecture = next(iter(given.get("architectures") or ()), None)
+    section = ModelConfig(source, "", None, None, {})
+    found = []
+    for task in TASKS:
+        layout = task.layout(
+            FAMILIES.get(family), complete_config(FAMILIES.get(family), task, given, section, None, None)
+        )
+        if layout is not None and layout.architecture == architecture:
+            found.append(task)
+    if len(found) != 1:
+        known = ", ".join(task.name for task in found) or ", ".join(TASKS.names())
+        count = f"{len(found)} tasks use" if found else "is the head of no task"
+        raise InputError(
+            f"The task of {source} cannot be told: its config.json names the architecture {architecture}, which "
+            + (f"{count}. " if not found else "several tasks use. ")
+            + f"Give the task, one of {known}."
+        )
+    return found[0]

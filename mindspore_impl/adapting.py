@@ -1,0 +1,57 @@
+"""Mirrors pytorch_impl.adapting; differs: linear layers (`mindspore.nn.Dense`) alone, which are given the path by which
+the rewriting finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from mindspore import nn
+
+from common.methods.plan import Plan
+from common.models.modules import LINEAR, OTHER, ModuleSpec
+from common.models.specs import ModelSpec
+from mindspore_impl.layers.dropout import Dropout
+from mindspore_impl.rewrite import adapters, read_parameters, rewrite, write_parameters
+
+__all__ = ["adapt", "outline", "read", "write"]
+
+
+def outline(model: nn.Cell) -> ModelSpec:
+    """The modules of ``model``, without arrays and without a task."""
+    return ModelSpec(type(model).__name__, "", {}, _modules(model), (), {})
+
+
+def adapt(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
+    """Rewrite ``model`` in place. Dropout is MindSpore's own."""
+    model.shared = frozenset()
+    for path, cell in model.cells_and_names():
+        if isinstance(cell, nn.Dense):
+            cell.path = path
+    rewrite(model, plan, values)
+    for layer in adapters(model).values():
+        for name, child in list(layer.name_cells().items()):
+            if isinstance(child, Dropout):
+                setattr(layer, name, nn.Dropout(p=child.p))
+
+
+def read(model: nn.Cell, plan: Plan) -> dict[str, np.ndarray]:
+    """Copies of every trained array, float32."""
+    return read_parameters(model, plan.shapes())
+
+
+def write(model: nn.Cell, plan: Plan, arrays: Mapping[str, np.ndarray]) -> None:
+    """Strict inverse of ``read``."""
+    write_parameters(model, plan.shapes(), arrays)
+
+
+def _modules(model: nn.Cell) -> tuple[ModuleSpec, ...]:
+    found = []
+    for path, cell in model.cells_and_names():
+        own = list(cell.get_parameters(expand=False))
+        if isinstance(cell, nn.Dense):
+            found.append(ModuleSpec(path, LINEAR, cell.in_channels, cell.out_channels, cell.has_bias))
+        elif own:
+            leaves = tuple((parameter.name.rpartition(".")[2], tuple(parameter.shape)) for parameter in own)
+            found.append(ModuleSpec(path, OTHER, 0, 0, False, parameters=leaves))
+    return tuple(found)

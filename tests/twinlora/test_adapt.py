@@ -1,0 +1,101 @@
+"""A network of the user's own is adapted in place, trained by the user's own loop, merged, saved and loaded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import twinlora
+from common.errors import InputError
+
+PLAN = {"method": "lora", "rank": 2, "alpha": 4, "targets": ["0", "2"], "dropout": 0.1}
+X = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+
+
+def torch_network():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+
+
+def mindspore_network():
+    mindspore = pytest.importorskip("mindspore")
+    nn = pytest.importorskip("mindspore_impl") and mindspore.nn
+    return nn.SequentialCell(nn.Dense(8, 16), nn.ReLU(), nn.Dense(16, 2))
+
+
+@pytest.mark.needs_pytorch
+def test_a_torch_network_trains_what_the_plan_names_and_nothing_else(tmp_path):
+    torch = pytest.importorskip("torch")
+    network = torch_network()
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    inputs = torch.from_numpy(X)
+    expected = network.eval()(inputs)
+    adapted = twinlora.adapt(network, PLAN)
+    assert adapted.counts() == {"lora_A": 2 * 8 + 2 * 16, "lora_B": 16 * 2 + 2 * 2, "total": 84}
+    assert torch.equal(network.eval()(inputs), expected)
+    optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=0.1)
+    network.train()
+    for _ in range(5):
+        optimizer.zero_grad()
+        network(inputs).square().sum().backward()
+        optimizer.step()
+    trained = network.eval()(inputs)
+    assert not torch.allclose(trained, expected)
+    adapted.save(tmp_path / "adapter.safetensors")
+    adapted.merge()
+    assert torch.allclose(network(inputs), trained, atol=1e-6)
+    adapted.unmerge()
+    other = twinlora.adapt(torch_network(), PLAN, seed=1)
+    other.load(tmp_path / "adapter.safetensors")
+    assert torch.equal(other.model.eval()(inputs), trained)
+    weights = dict(network.named_parameters())
+    assert all(torch.equal(weights[name.replace(".", ".base_layer.")], value) for name, value in before.items())
+
+
+@pytest.mark.needs_mindspore
+def test_a_mindspore_network_is_adapted_merged_saved_and_loaded(tmp_path):
+    mindspore = pytest.importorskip("mindspore")
+    network = mindspore_network()
+    network.set_train(False)
+    inputs = mindspore.Tensor(X)
+    expected = network(inputs).asnumpy()
+    adapted = twinlora.adapt(network, PLAN)
+    assert adapted.counts()["total"] == 84
+    assert np.array_equal(network(inputs).asnumpy(), expected)
+    optimizer = mindspore.nn.Adam(network.trainable_params(), 0.1)
+    assert len(network.trainable_params()) == 4
+    step = mindspore.value_and_grad(lambda x: network(x).square().sum(), None, optimizer.parameters)
+    network.set_train(True)
+    for _ in range(3):
+        optimizer(step(inputs)[1])
+    network.set_train(False)
+    trained = network(inputs).asnumpy()
+    assert np.abs(trained - expected).max() > 1e-3
+    adapted.save(tmp_path / "adapter.safetensors")
+    adapted.merge()
+    np.testing.assert_allclose(network(inputs).asnumpy(), trained, atol=1e-5)
+    adapted.unmerge()
+    adapted.load(tmp_path / "adapter.safetensors")
+    assert np.array_equal(network(inputs).asnumpy(), trained)
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        ({"method": "lora", "rank": 2, "alpha": 4, "targets": ["nothing"]}, "matches none"),
+        ({"method": "lora", "rank": 2, "alpha": 4, "targets": ["0"], "ranks": 3}, "ranks is unknown"),
+        ({"method": "lora"}, "rank must be given"),
+        ({"method": "lorra"}, "Nearest: lora"),
+        ({"method": "lora", "rank": 99, "alpha": 4, "targets": ["0"]}, "Use at most 8"),
+    ],
+)
+@pytest.mark.needs_pytorch
+def test_a_plan_that_does_not_fit_is_refused(plan, message):
+    with pytest.raises(InputError, match=message):
+        twinlora.adapt(torch_network(), plan)
+
+
+def test_what_is_no_network_is_refused():
+    with pytest.raises(InputError, match=r"torch\.nn\.Module or a mindspore\.nn\.Cell"):
+        twinlora.adapt(object(), PLAN)

@@ -1,0 +1,84 @@
+"""Adapting a network of one's own, in either framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Adapted", "adapt"]
+
+
+class Adapted:
+    """A network that `adapt` has rewritten in place."""
+
+    def __init__(self, model: Any, plan: Any, backend: Any):
+        self.model, self.plan, self._backend = model, plan, backend
+
+    def counts(self) -> dict[str, int]:
+        """Trained scalars by component, and their total."""
+        return self.plan.counts()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copies of every trained array by name, float32."""
+        return self._backend.adapting.read(self.model, self.plan)
+
+    def merge(self) -> dict[str, float]:
+        """Fold the updates into the weights; returns the relative rounding error by module path."""
+        return self._backend.merge(self.model)
+
+    def unmerge(self) -> None:
+        """Put every weight back, exactly."""
+        self._backend.unmerge(self.model)
+
+    def save(self, file: str | Path) -> None:
+        """Write the trained arrays as one safetensors file, which either backend loads."""
+        from common.files import save_arrays
+
+        save_arrays(Path(file), self.arrays())
+
+    def load(self, file: str | Path) -> None:
+        """Strict inverse of ``save``.
+
+        Raises:
+            InputError: the file is missing, damaged or of another plan.
+        """
+        from common.files import load_arrays
+
+        self._backend.adapting.write(self.model, self.plan, load_arrays(Path(file))[0])
+
+
+def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:
+    """Rewrite a network of your own by a plan, in place, and freeze the rest.
+
+        net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+        adapted = twinlora.adapt(net, {"method": "lora", "rank": 2, "alpha": 4, "targets": ["0"]})
+        optimizer = torch.optim.AdamW(p for p in net.parameters() if p.requires_grad)
+
+    Dropout of the adapters draws from the framework's own generator, since no engine counts the steps here.
+
+    Args:
+        model: a ``torch.nn.Module`` or a ``mindspore.nn.Cell``. Its linear layers can be targets, in PyTorch also
+            embeddings and GPT-2's ``Conv1D``.
+        plan: as the section ``adaptation`` of an experiment.
+        seed: of the start values.
+
+    Raises:
+        InputError: the plan has an unknown entry, a pattern matches nothing, or the network is adapted already.
+    """
+    from common import backend as backends
+    from common.config import adaptation_options
+    from common.errors import InputError
+    from common.methods import METHODS
+
+    origins = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    name = next((name for name, framework in backends.BACKENDS.items() if framework in origins), None)
+    if name is None:
+        raise InputError(f"A torch.nn.Module or a mindspore.nn.Cell is adapted; received {type(model).__name__}.")
+    backend = backends.load(name)
+    options = adaptation_options(dict(plan))
+    found = METHODS.get(options.method).plan(options, backend.adapting.outline(model))
+    backend.adapting.adapt(model, found, found.initial_values(seed))
+    return Adapted(model, found, backend)

@@ -1,0 +1,153 @@
+"""Training from Python, and using what was trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from common.backend import Engine
+    from common.config import ExperimentConfig
+    from common.training.assembly import Trained
+
+__all__ = ["Run", "open", "train"]
+
+Overrides = Mapping[str, Any] | Sequence[str]
+
+
+class Run:
+    """A finished run directory.
+
+        run = twinlora.open("runs/bert_sst2/pytorch")
+        run.predict(["a gorgeous , witty , seductive movie ."])
+        run.evaluate("validation")
+
+    Args:
+        path: the directory, ``runs/NAME/BACKEND``.
+        backend: ``pytorch`` or ``mindspore``; that of the run by default.
+        device: ``cpu``, ``cuda``, ``ascend``, ...; by default the first accelerator, or the CPU.
+
+    Raises:
+        InputError: it is no finished run, or its base model is not here.
+    """
+
+    def __init__(self, path: str | Path, backend: str | None = None, device: str | None = None):
+        from common.training.assembly import open_trained
+        from common.training.rundir import RunDirectory
+
+        self.path = Path(path)
+        self._backend, self._device = backend, device
+        self._trained: Trained = open_trained(RunDirectory(self.path))
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """``summary.json``: sizes, seconds, memory, versions, scores."""
+        return self._trained.summary
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The resolved configuration."""
+        return self._trained.config
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes; None for a task without."""
+        return self._trained.labels
+
+    @cached_property
+    def _engine(self) -> Engine:
+        from common.training.assembly import load_engine
+
+        return load_engine(self._trained, self._backend, self._device)
+
+    def predict(self, inputs: Sequence[str | Mapping[str, str]], **options: Any) -> list[dict[str, Any]]:
+        """One answer for each input, as ``twinlora predict --json`` gives it.
+
+        Args:
+            inputs: texts, or mappings of the task's columns such as ``{"text": ..., "text_pair": ...}``.
+            options: of language models: ``max_new_tokens``, ``temperature``, ``seed``.
+
+        Raises:
+            InputError: an input has no text, or is too long where it must not be cut.
+        """
+        task = self._trained.task
+        rows = [dict(given) if isinstance(given, Mapping) else task.parse(given) for given in inputs]
+        return [dict(answer.full) for answer in task.predict(self._trained, self._engine, rows, options)]
+
+    def evaluate(self, split: str = "test", data_dir: str | Path | None = None) -> dict[str, float]:
+        """Metrics of a split of the run's data set.
+
+        Raises:
+            InputError: the split does not exist or its labels were not published.
+        """
+        from common.training.evaluation import score
+
+        return score(self._trained, self._engine, split, data_dir)
+
+    def merge(self, out: str | Path) -> Path:
+        """Write the model with its adapter folded in as a Hugging Face checkpoint folder; needs no framework.
+
+        Raises:
+            InputError: ``out`` exists, or the adapter has no merged form.
+        """
+        from common.files import new_folder, refuse_existing
+        from common.methods.merge import merged_model
+        from common.models.checkpoint import save_pretrained
+
+        out = Path(out)
+        refuse_existing(out)
+        spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays)
+        with new_folder(out) as folder:
+            save_pretrained(folder, spec, spec.arrays)
+            self._trained.tokenizer.save_pretrained(folder)
+        return out
+
+
+def open(path: str | Path, backend: str | None = None, device: str | None = None) -> Run:
+    """Open a finished run directory; see `Run`."""
+    return Run(path, backend, device)
+
+
+def train(
+    config: str | Path,
+    backend: str,
+    overrides: Overrides = (),
+    name: str | None = None,
+    device: str | None = None,
+    output: str | Path = "runs",
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Run | None:
+    """Train an experiment and return its run.
+
+        run = twinlora.train("bert_sst2", "pytorch", {"data.directory": "data/SST-2", "training.epochs": 1})
+
+    Args:
+        config: a YAML file, or the name of a shipped experiment.
+        backend: ``pytorch`` or ``mindspore``.
+        overrides: changed settings by dotted name, or a list of ``"section.key=value"`` in YAML.
+        name: of the run directory; that of the file by default.
+        resume: continue an unfinished run, or begin it.
+        overwrite: discard the run that is there.
+
+    Returns:
+        The run; None in all but the first of several processes.
+
+    Raises:
+        InputError: something given does not fit; nothing was written.
+        RunError: training diverged or was interrupted.
+    """
+    from common.config import load_config
+    from common.training.run import train as run_training
+
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    experiment = load_config(config, list(overrides), name)
+    summary = run_training(experiment, backend, device, Path(output), resume, overwrite)
+    return None if summary is None else Run(Path(output) / experiment.name / backend, device=device)
