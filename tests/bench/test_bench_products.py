@@ -52,7 +52,7 @@ def test_bert_with_lora_on_query_and_value():
 
 def test_gpt2_language_model_with_lora_on_query_and_value():
     spec = tiny_spec("gpt2", n_layer=1)
-    found = step_products(spec, plan_for(spec, ["*.c_attn[q,v]"], RANK), batch("gpt2"))
+    found = step_products(spec, plan_for(spec, ["*.c_attn[q,v]"], rank=RANK), batch("gpt2"))
     scores = product(LENGTH, HIDDEN // HEADS, LENGTH, ROWS * HEADS)
     expected = product(TOKENS, HIDDEN, 3 * HIDDEN) + 2 * lora(TOKENS, HIDDEN, HIDDEN, entering=False) + 5 * scores
     expected += (
