@@ -91,6 +91,7 @@ def _train(
     encoded = {split: encode_split(inputs, split) for split in splits}
     for note in inputs.data.notes:
         progress.say(note)
+    progress.say(str(inputs.spec.head_origin))
     progress.say(coverage_table(inputs.plan, inputs.spec))
     if config.training.shard and group.size == 1:
         progress.say(
