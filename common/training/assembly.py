@@ -23,6 +23,7 @@ from common.models import FAMILIES
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
 from common.tasks import TASKS, Task
+from common.training import fingerprints
 from common.training.rundir import RunDirectory
 
 if TYPE_CHECKING:
@@ -178,6 +179,10 @@ def open_trained(run: RunDirectory) -> Trained:
         moved = dataclasses.replace(config.model, source=str(run.best(kept)), config={})
         config = dataclasses.replace(config, model=moved)
     spec, plan = describe(config, tuple(labels) if labels else None, tokenizer)
+    now = {"tokenizer": fingerprints.of_tokenizer(tokenizer)} | (
+        {} if storage(kept).WHOLE else fingerprints.of_base(spec)
+    )
+    fingerprints.compare(run, now, f"Restore {run.tokenizer} from a copy, or the base model {config.model.source}.")
     arrays = (
         {name: spec.arrays[name] for name in plan.shapes()}
         if storage(kept).WHOLE

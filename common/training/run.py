@@ -20,7 +20,7 @@ from common.distributed import Group, micro_batch_size
 from common.errors import RunError
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
-from common.training import processes, system
+from common.training import fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluate
@@ -105,7 +105,10 @@ def _train(
     validate = partial(session.score, "validation")
     trainer = Trainer(engine, batches, validate, session.save_best, config, run.checkpoint, progress)
     if resume and run.checkpoint.is_file():
-        trainer.resume()
+        remedy = "Resume it with the data, base model and tokenizer that it began with, or use --name for a new run."
+        if not fingerprints.compare(run, fingerprints.of_inputs(inputs), remedy):
+            progress.say(f"{run.path} has no fingerprints.json: its data, base and tokenizer cannot be compared.")
+        trainer.resume(run.metrics)
         progress.say(f"Continuing after step {trainer.step} of {trainer.total}")
     else:
         session.begin()
@@ -151,6 +154,7 @@ class _Session:
         """Clear the directory and write what a run begins with."""
         self.run.clear()
         write_atomic(self.run.config, to_yaml(self.inputs.config))
+        fingerprints.write(self.run, fingerprints.of_inputs(self.inputs))
         self.inputs.tokenizer.save_pretrained(self.run.tokenizer)
 
     def score(self, split: str, check: Callable[[], None] = lambda: None) -> dict[str, float]:

@@ -17,6 +17,7 @@ __all__ = ["COMPLETE", "RunDirectory"]
 COMPLETE = ("finished", "stopped_early")  #: values of ``status`` of a run that came to its end
 _ENTRIES = (
     "config.yaml",
+    "fingerprints.json",
     "metrics.jsonl",
     "summary.json",
     "report.html",
@@ -36,6 +37,10 @@ class RunDirectory:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def fingerprints(self) -> Path:
+        return self.path / "fingerprints.json"
 
     @property
     def metrics(self) -> Path:
