@@ -16,7 +16,16 @@ from typing import Any
 
 from common.errors import InputError, nearest
 
-__all__ = ["EXTENSIONS", "Table", "read_labelled_lines", "read_lines", "read_separated", "read_table", "read_text"]
+__all__ = [
+    "EXTENSIONS",
+    "Table",
+    "read_labelled_lines",
+    "read_lines",
+    "read_quoted",
+    "read_separated",
+    "read_table",
+    "read_text",
+]
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,9 @@ def _read_txt(path: Path) -> Table:
     return Table(str(path), {"text": lines}, range(1, len(lines) + 1))
 
 
-def _read_csv(path: Path) -> Table:
+def read_quoted(path: Path, columns: Sequence[str] = (), known: Iterable[str] = ()) -> Table:
+    """A csv file. The first line is a header unless it has as many fields as ``columns`` and names neither one of them
+    nor a ``known`` column."""
     csv.field_size_limit(2**31 - 1)  # documents may exceed the default of 128 KiB
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     start = 1
@@ -131,7 +142,12 @@ def _read_csv(path: Path) -> Table:
         raise InputError(
             f"{path}, line {start}: a record of a csv file was expected; {error}. Is a quotation mark unbalanced?"
         ) from error
-    return _rows_to_table(path, _header(path, numbered[0][1]), numbered[1:]) if numbered else Table(str(path), {}, [])
+    if not numbered:
+        return Table(str(path), {}, [])
+    first = numbered[0][1]
+    if len(first) == len(columns) and {*columns, *known}.isdisjoint(first):
+        return _rows_to_table(path, columns, numbered)
+    return _rows_to_table(path, _header(path, first), numbered[1:])
 
 
 def _read_jsonl(path: Path) -> Table:
@@ -171,7 +187,7 @@ def _read_parquet(path: Path) -> Table:
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": _read_csv,
+    ".csv": read_quoted,
     ".tsv": lambda path: read_separated(path, "\t"),
     ".json": _read_json,
     ".jsonl": _read_jsonl,
