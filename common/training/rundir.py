@@ -12,9 +12,10 @@ from common.artifacts import storage
 from common.config import ExperimentConfig, from_yaml, to_plain
 from common.errors import InputError
 
-__all__ = ["COMPLETE", "RunDirectory"]
+__all__ = ["COMPLETE", "FAILED", "RunDirectory"]
 
 COMPLETE = ("finished", "stopped_early")  #: values of ``status`` of a run that came to its end
+FAILED = "failed"  #: of one that diverged
 _ENTRIES = (
     "config.yaml",
     "fingerprints.json",
