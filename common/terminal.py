@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from typing import Any
 
-__all__ = ["notice", "printable", "printable_line"]
+__all__ = ["json_line", "notice", "printable", "printable_line"]
 
 # Control characters of ASCII and Latin-1, line and paragraph separators, marks that turn the direction of writing, and lone surrogates
 _STEERING = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff"
@@ -26,6 +28,12 @@ def printable(text: str) -> str:
 def printable_line(text: str) -> str:
     """`printable` for what must stay one line: line ends and tabs are escaped too."""
     return _LINE.sub(_escape, text)
+
+
+def json_line(value: Any) -> str:
+    """``value`` as JSON on one line, readable except for what steers a terminal or ends a line, which is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _LINE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def notice(text: str) -> None:

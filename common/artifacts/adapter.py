@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.files import load_arrays, save_arrays, write_json
 from common.methods import METHODS
@@ -22,6 +23,7 @@ from common.methods.peft.own import OwnFormat
 from common.methods.plan import Plan
 from common.models.specs import ModelSpec
 from common.strict import array_problems, check_arrays
+from common.terminal import notice
 
 __all__ = ["FOLDER", "WEIGHTS_NAME", "WHOLE", "load", "read_adapter", "save"]
 
@@ -113,6 +115,8 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
             f"it was trained on another base model: fingerprint {fingerprint[:16]}, "
             f"the model at hand has {spec.fingerprint[:16]}"
         )
+    if not fingerprint:
+        problems += _compare_names(folder, config.get("base_model_name_or_path"), spec.source)
     problems += array_problems(expected, tensors)
     if problems:
         listed = "\n  ".join(problems)
@@ -125,6 +129,27 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     for edit in plan.edits:
         arrays |= form.restore(edit, {key.removeprefix(PREFIX): array for key, array in tensors.items()})
     return {name: arrays[name] for name in plan.shapes()}
+
+
+def _compare_names(folder: Path, written: Any, source: str | None) -> list[str]:
+    """The base models of a file without a fingerprint by their names: two of the hub must be the same; where one is a
+    folder only the person who has it knows, so it is said."""
+    names = [name for name in (written, source) if isinstance(name, str) and name]
+    hub = [name for name in names if _is_hub_id(name)]
+    if len(hub) == 2 and hub[0].casefold() != hub[1].casefold():
+        return [f"it was trained on the base model {written}, the model at hand is {source}"]
+    notice(
+        f"The adapter in {folder} has no fingerprint of its base model, so that names alone can be compared: it was "
+        f"trained on {written or 'a model without a name'}, and is loaded into {source or 'a model without a source'}."
+    )
+    return []
+
+
+def _is_hub_id(name: str) -> bool:
+    try:
+        return resolve_folder(name) is None
+    except InputError:  # a path of another machine
+        return False
 
 
 def _wrapped(plan: Plan) -> set[str]:

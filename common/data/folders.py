@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from common.data.conll import read_conll
@@ -11,6 +12,7 @@ from common.data.readers import (
     Table,
     read_labelled_lines,
     read_lines,
+    read_quoted,
     read_separated,
     read_table,
     read_text,
@@ -132,6 +134,36 @@ def _first_line(path: Path) -> str:
 
 
 def _read(entry: DatasetEntry, path: Path) -> Table:
+    if path.suffix.lower() == ".csv" and entry.joined:
+        known = {name for names in entry.roles.values() for name in names}
+        return _published(entry, read_quoted(path, entry.columns, known))
+    return _read_as_is(entry, path)
+
+
+def _published(entry: DatasetEntry, table: Table) -> Table:
+    """The publisher's columns under the names of the hub: texts joined, classes by name instead of counted from 1.
+
+    Raises:
+        InputError: a number counts no class.
+    """
+    columns = dict(table.columns)
+    if columns.keys() >= set(entry.joined):
+        parts = zip(*(columns.pop(name) for name in entry.joined), strict=True)
+        columns[entry.roles["text"][0]] = [" ".join(fields) for fields in parts]
+    names = {str(number): name for number, name in enumerate(entry.label_names or (), 1)}
+    if entry.counted in columns:
+        numbers = [value.strip() for value in columns.pop(entry.counted)]
+        for row, number in enumerate(numbers):
+            if number not in names:
+                raise InputError(
+                    f"{table.where(row)}: the number of a class from 1 to {len(names)} was expected in column "
+                    f"{entry.counted}; found {number!r}. Correct or remove the row."
+                )
+        columns[entry.roles["label"][0]] = [names[number] for number in numbers]
+    return replace(table, columns=columns)
+
+
+def _read_as_is(entry: DatasetEntry, path: Path) -> Table:
     suffix = path.suffix.lower()
     if entry.word_lines and suffix not in (".csv", ".json", ".jsonl", ".parquet"):
         return read_conll(path, entry.columns, entry.separator)

@@ -23,6 +23,7 @@ __all__ = [
     "published_classes",
     "read_labelled_lines",
     "read_lines",
+    "read_quoted",
     "read_separated",
     "read_table",
     "read_text",
@@ -129,7 +130,9 @@ def _read_txt(path: Path) -> Table:
     return Table(str(path), {"text": lines}, range(1, len(lines) + 1))
 
 
-def _read_csv(path: Path) -> Table:
+def read_quoted(path: Path, columns: Sequence[str] = (), known: Iterable[str] = ()) -> Table:
+    """A csv file. The first line is a header unless it has as many fields as ``columns`` and names neither one of them
+    nor a ``known`` column."""
     csv.field_size_limit(2**31 - 1)  # documents may exceed the default of 128 KiB
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     start = 1
@@ -142,7 +145,12 @@ def _read_csv(path: Path) -> Table:
         raise InputError(
             f"{path}, line {start}: a record of a csv file was expected; {error}. Is a quotation mark unbalanced?"
         ) from error
-    return _rows_to_table(path, _header(path, numbered[0][1]), numbered[1:]) if numbered else Table(str(path), {}, [])
+    if not numbered:
+        return Table(str(path), {}, [])
+    first = numbered[0][1]
+    if len(first) == len(columns) and {*columns, *known}.isdisjoint(first):
+        return _rows_to_table(path, columns, numbered)
+    return _rows_to_table(path, _header(path, first), numbered[1:])
 
 
 def _read_jsonl(path: Path) -> Table:
@@ -208,7 +216,7 @@ def _read_conllu(path: Path) -> Table:
 
 
 _READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": _read_csv,
+    ".csv": read_quoted,
     ".tsv": lambda path: read_separated(path, "\t"),
     ".json": _read_json,
     ".jsonl": _read_jsonl,

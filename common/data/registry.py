@@ -37,6 +37,8 @@ class DatasetEntry:
     #: validation split, where no file has these, and the columns of the training file that hold ids
     damaged: bool = False  #: lines that lack fields are left out, as in the hub's copy, and texts may be empty
     label_separator: str | None = None  #: between the labels of one example, where a field holds several
+    counted: str | None = None  #: column of local files that holds the number of the class, from 1
+    joined: tuple[str, ...] = ()  #: columns of local files that make up the text, with a space between them
 
     def all_splits(self) -> tuple[str, ...]:
         """The usual splits, then the further ones."""
@@ -123,6 +125,9 @@ DATASETS = {
         label_names=("World", "Sports", "Business", "Sci/Tech"),
         hub="fancyzhx/ag_news",
         splits=("train", "test"),
+        columns=("Class Index", "Title", "Description"),
+        counted="Class Index",
+        joined=("Title", "Description"),
     ),
     "emotion": DatasetEntry(
         roles={"text": ("text",), "label": ("label", "label_name")},

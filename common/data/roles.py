@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from common.data.classes import check_number_of_classes, class_name
 from common.data.readers import Table
 from common.errors import InputError, nearest
 
@@ -72,12 +73,16 @@ def read_classes(table: Table, reading: Reading) -> list[int]:
     """Class indices; empty when labels may be unpublished and are (no column, or -1 throughout, as on the hub)."""
     if _unpublished(table, reading):
         return []
-    values = [str(value) for value in table.column(reading.accepted)]
-    indices = _indices(reading)
-    for row, value in enumerate(values):
-        if value not in indices:
-            raise _unknown(table, row, value, reading)
-    return [indices[value] for value in values]
+    indices, found = _indices(reading), []
+    for row, value in enumerate(table.column(reading.accepted)):
+        plain = isinstance(value, str | int | float)
+        name = str(value).strip() if plain else ""
+        if not plain or name not in indices:  # a class may be called 1.0 or 4.5, but only where it is named so
+            name = class_name(table, row, value, reading.accepted[-1])
+        if name not in indices:
+            raise _unknown(table, row, name, reading)
+        found.append(indices[name])
+    return found
 
 
 def read_scores(table: Table, reading: Reading) -> list[float]:
@@ -164,14 +169,19 @@ def class_names(tables: Sequence[Table], accepted: Sequence[str]) -> tuple[str, 
     """Sorted distinct training labels, numerically if all are integers.
 
     Raises:
-        InputError: there are fewer than two.
+        InputError: there are fewer than two, a value is no class, or they look like scores or free text.
     """
-    found = {str(value) for table in tables for value in table.column(accepted)} - {"", "None"}
+    found = {
+        class_name(table, row, value, accepted[-1])
+        for table in tables
+        for row, value in enumerate(table.column(accepted))
+    } - {""}
     if len(found) < 2:
         raise InputError(
             f"Classification needs at least two labels; column {accepted[0]} of {tables[0].source} has "
             f"{', '.join(sorted(found)) or 'none'}."
         )
+    check_number_of_classes(_sorted(found), tables, accepted[-1])
     return _sorted(found)
 
 

@@ -6,6 +6,7 @@ Only ``PreTrainedTokenizerFast`` and its direct subclasses are used: ``AutoToken
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,14 +23,16 @@ END_OF_TEXT = "<|endoftext|>"
 _BPE = "bpe:"
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  #: special tokens of its vocabulary
 _BYTES = 256
+_SPECIAL = re.compile(r"\[[^\]]*\]|<[^>]*>")  #: how vocabularies write special tokens, such as [CLS]
 
 
 def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrainedTokenizerFast:
     """Load or train a tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
 
     Args:
-        source: hub id, local folder, ``python:PACKAGE/FOLDER``, or ``bpe:SIZE``. A folder holds ``tokenizer.json``, or ``vocab.txt`` (BERT WordPiece,
-            lower-cased), or ``vocab.json`` and ``merges.txt`` (byte-level BPE: RoBERTa's where the vocabulary has its special tokens, else GPT-2's).
+        source: hub id, local folder, ``python:PACKAGE/FOLDER``, or ``bpe:SIZE``. A folder holds ``tokenizer.json``, or
+            ``vocab.txt`` (BERT WordPiece, lower-cased unless its entries have upper-case letters), or ``vocab.json``
+            and ``merges.txt`` (byte-level BPE: RoBERTa's where the vocabulary has its special tokens, else GPT-2's).
         corpus: texts that ``bpe:SIZE`` is trained on.
 
     Raises:
@@ -61,12 +64,26 @@ def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
         raise InputError(
             f"A tokenizer folder holds tokenizer.json, or vocab.txt, or vocab.json and merges.txt; {folder} has none of them."
         )
+    options = {"do_lower_case": False} if kind is BertTokenizer and _is_cased(folder) else {}
     try:
-        return kind.from_pretrained(folder)
+        return kind.from_pretrained(folder, **options)
     except Exception as error:  # the Rust library raises bare Exception for a malformed file
         raise InputError(
             f"The tokenizer files in {folder} cannot be read: {error}. They may be truncated; copy or download them again."
         ) from error
+
+
+def _is_cased(folder: Path) -> bool:
+    """Whether a vocab.txt has entries with upper-case letters, special tokens aside, and no setting says what it is."""
+    try:
+        entries = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
+        file = folder / "tokenizer_config.json"
+        settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except (OSError, ValueError):  # whoever reads them next says what is wrong
+        return False
+    if isinstance(settings, dict) and "do_lower_case" in settings:
+        return False
+    return any(any(map(str.isupper, entry)) for entry in entries if not _SPECIAL.fullmatch(entry.strip()))
 
 
 def _byte_level(folder: Path) -> type[PreTrainedTokenizerFast]:

@@ -13,6 +13,7 @@ from common.errors import InputError, nearest
 from common.models import FAMILIES, Family
 from common.models.checkpoint import canonical_names, fingerprint, locate, read_checkpoint, read_config
 from common.models.family import HeadLayout
+from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_rows
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.models.structure import edited, read_edits, split_entries
@@ -71,7 +72,8 @@ def load_model_spec(
         )
     _check_network(family, layout, complete, given)
     complete["architectures"] = [layout.architecture]
-    return _assemble(family, task, layout, complete, recorded, config, folder, seed)
+    classes = tuple(complete["id2label"].values()) if labels is not None else None
+    return _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
 
 
 def _assemble(
@@ -79,6 +81,8 @@ def _assemble(
     task: Task,
     layout: HeadLayout,
     complete: dict[str, Any],
+    given: Mapping[str, Any],
+    classes: tuple[str, ...] | None,
     recorded: Mapping[str, Any],
     config: ModelConfig,
     folder: Path | None,
@@ -92,15 +96,24 @@ def _assemble(
     modules = edited(plain, edits)
     shapes = {name: shape for module in modules for name, shape in module.shapes().items()}
     loaded: dict[str, np.ndarray] = {}
+    own: dict[str, np.ndarray] = {}
+    rows = None
     if folder is not None:
         tied = tuple(module.path for module in modules if module.tied_to)
         absent = tuple(module.path for module in head if not module.tied_to)
-        loaded = canonical_names(
-            read_checkpoint(folder), shapes, backbone.prefix, new, absent, (*tied, *family.OPTIONAL)
-        )
+        held = read_checkpoint(folder)
+        own, rows = _outputs(layout, held, shapes, given, classes)
+        loaded = canonical_names(held, shapes, backbone.prefix, new, absent, (*tied, *family.OPTIONAL))
         lacking = {module.path for module in head if not module.shapes().keys() <= loaded.keys()}
         new = tuple(module.path for module in head if module.path in {*new, *(lacking & set(layout.base))})
+        if rows is not None:
+            loaded = {name: array for name, array in loaded.items() if name not in own}
     fresh = _initialised(family, modules, complete, seed, loaded)
+    if rows is not None:
+        taken = {name: take_rows(array, rows, fresh[name]) for name, array in own.items()}
+        whole = None not in rows.rows
+        loaded |= taken if whole else {}
+        fresh = {name: array for name, array in (fresh | taken).items() if name not in loaded}
     return ModelSpec(
         family=family.name,
         task=task.name,
@@ -115,7 +128,31 @@ def _assemble(
         fingerprint=fingerprint(loaded or fresh),
         source=config.source,
         new_parameters=tuple(fresh) if folder else (),
+        head_origin=_origin(layout, head, rows, fresh) if folder else HeadOrigin(),
     )
+
+
+def _outputs(
+    layout: HeadLayout,
+    held: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int, ...]],
+    given: Mapping[str, Any],
+    classes: tuple[str, ...] | None,
+) -> tuple[dict[str, np.ndarray], Rows | None]:
+    """The checkpoint's arrays with one row a class, and which row is which class; None where it has none that fit."""
+    names = (f"{layout.output}.weight", f"{layout.output}.bias") if layout.output in layout.new() else ()
+    own = {name: held[name] for name in names if name in held and name in shapes}
+    fits = all(array.ndim == len(shapes[name]) and array.shape[1:] == shapes[name][1:] for name, array in own.items())
+    counts = {len(array) for array in own.values() if array.ndim}
+    if not own or not fits or len(counts) != 1 or set(own) != set(names) & shapes.keys():
+        return {}, None
+    return own, match_rows(given, classes, counts.pop(), shapes[names[0]][0])
+
+
+def _origin(
+    layout: HeadLayout, head: Sequence[ModuleSpec], rows: Rows | None, fresh: Mapping[str, np.ndarray]
+) -> HeadOrigin:
+    return origin_of(rows, [module.path for module in head if module.shapes()], layout.output, fresh)
 
 
 def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tuple[str, ...] | None = None) -> ModelSpec:

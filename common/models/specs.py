@@ -12,6 +12,7 @@ import numpy as np
 from common.backend.batch import BatchSchema
 from common.edits import Edit
 from common.models.family import HeadLayout
+from common.models.heads import HeadOrigin
 from common.models.modules import ModuleSpec
 
 __all__ = ["ModelSpec", "ModuleSpec"]
@@ -34,6 +35,9 @@ class ModelSpec:
     fingerprint: str = ""  #: sha256 over the arrays that came from the checkpoint
     source: str | None = None
     new_parameters: tuple[str, ...] = ()  #: initialised here because the checkpoint has none (a new head), by name
+    head_origin: HeadOrigin = field(
+        default_factory=HeadOrigin
+    )  #: whether its head was loaded, reordered or initialised
 
     @property
     def shared(self) -> frozenset[str]:

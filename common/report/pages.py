@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,16 @@ FIRST_STEPS = (
 )
 
 
-def run_page(run: Path) -> Path:
+def run_page(run: Path, summary: Mapping[str, Any] | None = None) -> Path:
     """Write ``report.html`` into a finished run directory and return its path.
+
+    Args:
+        summary: of a run that is about to finish; by default the directory's ``summary.json``.
 
     Raises:
         InputError: the directory holds no finished run (see ``read_run``).
     """
-    loaded = read_run(run)
+    loaded = read_run(run, summary)
     content = page(
         f"{loaded.summary['name']} in {loaded.backend}",
         sections.lead([loaded]),

@@ -66,8 +66,8 @@ class Run:
         return BACKEND_TITLES.get(self.summary["backend"], str(self.summary["backend"]))
 
 
-def read_run(path: Path) -> Run:
-    """Read ``summary.json`` and ``metrics.jsonl`` of a run directory.
+def read_run(path: Path, summary: Mapping[str, Any] | None = None) -> Run:
+    """Read ``summary.json``, unless ``summary`` is given, and ``metrics.jsonl`` of a run directory.
 
     Raises:
         InputError: a file is missing or malformed, or the run has not finished or has no training step.
@@ -77,7 +77,8 @@ def read_run(path: Path) -> Run:
         raise InputError(
             f"A run directory was expected at {path}; there is none. Give the directory that `twinlora train` printed."
         )
-    summary = _summary(path / "summary.json")
+    if summary is None:
+        summary = _summary(path / "summary.json")
     # A resumed run repeats the steps after its checkpoint: the later record is the one that counts.
     steps: dict[float, tuple[float, ...]] = {}
     evaluations = []

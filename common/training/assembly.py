@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,9 @@ from common.models import FAMILIES
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
 from common.tasks import Task, configured
-from common.training.rundir import RunDirectory
+from common.terminal import notice
+from common.training import fingerprints
+from common.training.rundir import FAILED, RunDirectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -166,24 +170,45 @@ def load_engine(trained: Trained, backend_name: str | None = None, device: str |
     return engine
 
 
+def _say_failed(run: RunDirectory, summary: Mapping[str, Any], best: Path) -> None:
+    """Say that a run diverged; what is opened is the best state before that.
+
+    Raises:
+        InputError: there is none.
+    """
+    best_step, steps = summary.get("best_step"), summary.get("steps")
+    if best_step is None or not best.is_dir():
+        raise InputError(
+            f"{run.path} diverged after step {steps}, before a state was kept. Train again with --overwrite and a lower "
+            "optimization.learning_rate, a longer warm-up or in fp32."
+        )
+    notice(f"{run.path} diverged after step {steps}; its best state, of step {best_step}, is opened.")
+
+
 def open_trained(run: RunDirectory) -> Trained:
-    """Read a completed run back.
+    """Read a completed run back; of one that diverged the best state, which is said on standard error.
 
     Raises:
         InputError: it is no run, not complete, or its base model is not here or another one.
     """
     config, summary = run.read_config(), run.read_summary()
-    if summary is None or not run.complete():
+    kept = METHODS.get(config.adaptation.method).artifact
+    if summary is not None and summary.get("status") == FAILED:
+        _say_failed(run, summary, run.best(kept))
+    elif summary is None or not run.complete():
         raise InputError(
             f"{run.path} has not come to its end. Continue it: twinlora train with the same arguments and --resume."
         )
     tokenizer = load_tokenizer(str(run.tokenizer))
     labels = summary["data"]["labels"]
-    kept = METHODS.get(config.adaptation.method).artifact
     if storage(kept).WHOLE:
         moved = dataclasses.replace(config.model, source=str(run.best(kept)), config={})
         config = dataclasses.replace(config, model=moved)
     spec, plan = describe(config, tuple(labels) if labels else None, tokenizer)
+    now = {"tokenizer": fingerprints.of_tokenizer(tokenizer)} | (
+        {} if storage(kept).WHOLE else fingerprints.of_base(spec)
+    )
+    fingerprints.compare(run, now, f"Restore {run.tokenizer} from a copy, or the base model {config.model.source}.")
     arrays = (
         {name: spec.arrays[name] for name in plan.shapes()}
         if storage(kept).WHOLE

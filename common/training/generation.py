@@ -20,6 +20,7 @@ class Sampling:
     max_new_tokens: int = 64
     temperature: float = 0.0
     seed: int = 0
+    slide: bool = False  #: of a prompt longer than the context read the end, instead of refusing it
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1 or not 0 <= self.temperature < float("inf"):

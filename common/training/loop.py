@@ -14,12 +14,12 @@ import numpy as np
 from common.backend import Batch, Engine, StepHandle
 from common.config.schema import ExperimentConfig
 from common.data import BatchPlan
-from common.errors import RunError
+from common.errors import InputError, RunError
 from common.tasks import Task
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from common.training.interruption import Interrupted, Interruption
 from common.training.progress import Progress
-from common.training.runlog import RunLog
+from common.training.runlog import RunLog, check_log
 from common.training.schedule import evaluation_due, learning_rate, total_steps, warmup_steps
 from common.training.stopping import EarlyStopping
 
@@ -73,9 +73,19 @@ class Trainer:
             set()
         )  #: of the batches so far in this process, for each of which a graph is compiled
 
-    def resume(self) -> None:
-        """Continue from the checkpoint: the rest of the run is what it would have been without the break."""
+    def resume(self, log: Path) -> None:
+        """Continue from the checkpoint: the rest of the run is what it would have been without the break.
+
+        Raises:
+            InputError: the checkpoint lies beyond the end of the training, or ``log`` is not the one it continues.
+        """
         progress = load_checkpoint(self.checkpoint, self.engine)
+        if not 0 <= progress["step"] <= self.total:
+            raise InputError(
+                f"{self.checkpoint} must lie within the {self.total} steps of this training; it is of step "
+                f"{progress['step']}. Get the run directory from a copy, or start again with --overwrite."
+            )
+        check_log(log, progress["log_lines"], progress["step"], progress["evaluated_step"])
         self.step, self.evaluated_step = progress["step"], progress["evaluated_step"]
         self._elapsed, self._kept_lines = progress["seconds"], progress["log_lines"]
         self.data_seconds = progress.get("data_seconds", 0.0)

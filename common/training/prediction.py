@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,15 @@ from common.data.roles import Reading
 from common.errors import InputError
 from common.tasks import Task
 from common.tasks.language_modeling import encode_prompts
+from common.tasks.task import Answer
+from common.terminal import notice
 from common.training.assembly import Trained
 from common.training.evaluation import results
 from common.training.generation import Sampling, generate
 
-__all__ = ["continuations", "outputs_of", "parse_object"]
+__all__ = ["answer_lines", "continuations", "outputs_of", "parse_object"]
+
+_INPUT = "standard input"
 
 
 def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
@@ -29,6 +33,8 @@ def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any
     data = TextData({"input": Dataset.from_list([dict(row) for row in rows])}, trained.labels, frozenset({"input"}))
     settings = trained.config.data
     encoded = encode(data, "input", trained.tokenizer, settings, trained.task, trained.spec.schema)
+    if encoded.truncated:
+        notice(f"Texts are read up to data.max_length = {settings.max_length} tokens, as in training; some are longer.")
     size = trained.config.training.evaluation_batch_size
     found: list[dict[str, np.ndarray]] = [{} for _ in rows]
     for indices, _, result in results(engine, encoded, size, settings.length_multiple):
@@ -43,17 +49,65 @@ def parse_object(task: Task, line: str, number: int) -> dict[str, Any]:
     Raises:
         InputError: it is no object, or a role is missing or cannot be read; the line is named by ``number``.
     """
-    where = f"standard input, line {number}"
+    where = f"{_INPUT}, line {number}"
     try:
         found = json.loads(line)
     except ValueError as error:
         raise InputError(f"{where}: a JSON object was expected; {error}.") from error
     if not isinstance(found, dict):
         raise InputError(f"{where}: a JSON object was expected; found {type(found).__name__}.")
-    table = Table("standard input", {name: [value] for name, value in found.items()}, [number])
+    return _checked(task, found, number)
+
+
+def _checked(task: Task, found: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """The roles that ``task`` reads, checked as in training."""
+    table = Table(_INPUT, {name: [value] for name, value in found.items()}, [number])
     reading = {role.name: Reading((role.name,), frozenset(found)) for role in task.roles}
     wanted = (role for role in task.roles if not role.target and (role.required or role.name in found))
     return {role.name: role.read(table, reading[role.name])[0] for role in wanted}
+
+
+def answer_lines(
+    trained: Trained, engine: Engine, lines: Sequence[tuple[int, bytes]], options: Mapping[str, Any], objects: bool
+) -> Iterator[tuple[int, Answer | InputError]]:
+    """For each numbered line, in order, its answer or why there is none.
+
+    Args:
+        objects: whether lines are JSON objects instead of text.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    found: dict[int, Answer | InputError] = {}
+    for number, line in lines:
+        try:
+            rows[number] = _row(trained.task, line, number, objects)
+        except InputError as error:
+            found[number] = error
+    found |= _answers(trained, engine, rows, options)
+    yield from ((number, found[number]) for number, _ in lines)
+
+
+def _row(task: Task, line: bytes, number: int, objects: bool) -> dict[str, Any]:
+    try:
+        text = line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{_INPUT}, line {number}: UTF-8 text was expected: {error}.") from error
+    return parse_object(task, text, number) if objects else _checked(task, task.parse(text), number)
+
+
+def _answers(
+    trained: Trained, engine: Engine, rows: Mapping[int, dict[str, Any]], options: Mapping[str, Any]
+) -> dict[int, Answer | InputError]:
+    """All rows in one batch; where one of them cannot be encoded, each by itself."""
+    if not rows:
+        return {}
+    try:
+        answers = list(trained.task.predict(trained, engine, list(rows.values()), options))
+    except InputError as error:
+        if len(rows) > 1:
+            return {n: _answers(trained, engine, {n: row}, options)[n] for n, row in rows.items()}
+        number = next(iter(rows))
+        return {number: InputError(f"{_INPUT}, line {number}: {error}")}
+    return dict(zip(rows, answers, strict=True))
 
 
 def continuations(trained: Trained, engine: Engine, prompts: Sequence[str], sampling: Sampling) -> list[str]:
@@ -64,5 +118,11 @@ def continuations(trained: Trained, engine: Engine, prompts: Sequence[str], samp
         ids = encode_prompts(prompts, tokenizer)
     else:
         ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+    longest = max(map(len, ids), default=0)
+    if longest > data.max_length and not sampling.slide:
+        raise InputError(
+            f"A prompt must fit into the {data.max_length} tokens that the model was trained on; received {longest}. "
+            "Shorten it, or give --slide to read its end only."
+        )
     generated = generate(engine, ids, tokenizer.eos_token_id, data.max_length, data.length_multiple, sampling)
     return [tokenizer.decode(tokens) for tokens in generated]

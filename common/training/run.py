@@ -20,13 +20,14 @@ from common.distributed import Group, micro_batch_size
 from common.errors import RunError
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
-from common.training import processes, system
+from common.training import fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluate
+from common.training.lock import locked
 from common.training.loop import Trainer
 from common.training.progress import Progress
-from common.training.rundir import RunDirectory
+from common.training.rundir import FAILED, RunDirectory
 
 __all__ = ["train"]
 
@@ -65,7 +66,7 @@ def train(
         progress.say(f"{run.path} is finished already; nothing is left to do.")
         return run.read_summary() if group.rank == 0 else None
     with processes.own_directory(run, group, resume) as own:
-        summary = _train(config, backend_name, backend, device, group, own, resume, progress)
+        summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress)
     return summary if group.rank == 0 else None
 
 
@@ -77,8 +78,10 @@ def _train(
     group: Group,
     run: RunDirectory,
     resume: bool,
+    overwrite: bool,
     progress: Progress,
 ) -> dict[str, Any]:
+    """Read everything, then lock the directory and train into it: what cannot be trained writes nothing."""
     progress.say(
         f"{config.name} with {backend_name} on {device}: reading {config.data.name} and {config.model.source or 'a new model'}"
     )
@@ -91,6 +94,7 @@ def _train(
     encoded = {split: encode_split(inputs, split) for split in splits}
     for note in inputs.data.notes:
         progress.say(note)
+    progress.say(str(inputs.spec.head_origin))
     progress.say(coverage_table(inputs.plan, inputs.spec))
     if config.training.shard and group.size == 1:
         progress.say(
@@ -103,20 +107,33 @@ def _train(
     batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, config.seed)
     validate = partial(session.score, "validation")
     trainer = Trainer(engine, batches, validate, session.save_best, config, run.checkpoint, progress)
-    if resume and run.checkpoint.is_file():
-        trainer.resume()
-        progress.say(f"Continuing after step {trainer.step} of {trainer.total}")
-    else:
+    with locked(run.path):
+        if group.rank == 0:
+            run.admit(config, resume, overwrite)  # again: another process may have trained here in the meantime
+        _begin(session, trainer, resume, progress)
+        return _execute(session, trainer, progress)
+
+
+def _begin(session: _Session, trainer: Trainer, resume: bool, progress: Progress) -> None:
+    """Continue the run that is there, or begin one."""
+    run = session.run
+    if not (resume and run.checkpoint.is_file()):
         session.begin()
-    return _execute(session, trainer, progress)
+        return
+    remedy = "Resume it with the data, base model and tokenizer that it began with, or use --name for a new run."
+    if not fingerprints.compare(run, fingerprints.of_inputs(session.inputs), remedy):
+        progress.say(f"{run.path} has no fingerprints.json: its data, base and tokenizer cannot be compared.")
+    trainer.resume(run.metrics)
+    run.summary.unlink(missing_ok=True)  # of an attempt that diverged
+    progress.say(f"Continuing after step {trainer.step} of {trainer.total}")
 
 
 def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[str, Any]:
-    """Train, score the best state on the test split, write summary and report."""
+    """Train, score the best state on the test split, write the report and last, since it says "finished", the summary."""
     try:
         status = trainer.run(session.run.metrics)
     except RunError:
-        session.summarize("failed", None, trainer)
+        write_json(session.run.summary, session.summary(FAILED, None, trainer))
         raise
     if status == "interrupted":
         raise RunError(
@@ -127,10 +144,11 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         session.engine.load_trainable(session.read_best())
         progress.say("Scoring the best state on the test split")
         test = session.score("test")
-    summary = session.summarize(status, test, trainer)
+    summary = session.summary(status, test, trainer)
     from common.report import run_page
 
-    run_page(session.run.path)
+    run_page(session.run.path, summary)
+    write_json(session.run.summary, summary)
     return summary
 
 
@@ -150,6 +168,7 @@ class _Session:
         """Clear the directory and write what a run begins with."""
         self.run.clear()
         write_atomic(self.run.config, to_yaml(self.inputs.config))
+        fingerprints.write(self.run, fingerprints.of_inputs(self.inputs))
         self.inputs.tokenizer.save_pretrained(self.run.tokenizer)
 
     def score(self, split: str, check: Callable[[], None] = lambda: None) -> dict[str, float]:
@@ -172,8 +191,8 @@ class _Session:
         plan = self.inputs.plan
         return storage(plan.artifact).load(self.run.best(plan.artifact), plan, self.inputs.spec)
 
-    def summarize(self, status: str, test: dict[str, float] | None, trainer: Trainer) -> dict[str, Any]:
-        """Write ``summary.json``."""
+    def summary(self, status: str, test: dict[str, float] | None, trainer: Trainer) -> dict[str, Any]:
+        """What ``summary.json`` holds."""
         sizes = {split: len(encoded) for split, encoded in self.encoded.items()}
         steps = trainer.batches.steps_per_epoch
         summary = summaries.of_run(self.run, self.inputs, sizes, steps, trainer.stopping.best_step)
@@ -181,5 +200,4 @@ class _Session:
         compilations = self.engine.compilations
         summary["seconds"] |= {"compile": compilations.seconds, "data": trainer.data_seconds}
         summary |= {"batch_shapes": len(trainer.shapes), "compiled_graphs": compilations.count}
-        write_json(self.run.summary, summary)
         return summary

@@ -12,11 +12,13 @@ from common.artifacts import storage
 from common.config import ExperimentConfig, from_yaml, to_plain
 from common.errors import InputError
 
-__all__ = ["COMPLETE", "RunDirectory"]
+__all__ = ["COMPLETE", "FAILED", "RunDirectory"]
 
 COMPLETE = ("finished", "stopped_early")  #: values of ``status`` of a run that came to its end
+FAILED = "failed"  #: of one that diverged
 _ENTRIES = (
     "config.yaml",
+    "fingerprints.json",
     "metrics.jsonl",
     "summary.json",
     "report.html",
@@ -36,6 +38,10 @@ class RunDirectory:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def fingerprints(self) -> Path:
+        return self.path / "fingerprints.json"
 
     @property
     def metrics(self) -> Path:

@@ -11,9 +11,9 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import write_atomic
-from common.reading import read_json_lines, read_text
+from common.reading import parse_json, read_json_lines, read_text
 
-__all__ = ["RunLog", "durations", "read_log"]
+__all__ = ["RunLog", "check_log", "durations", "read_log"]
 
 _WHAT = "the log of a run"
 _REMEDY = "Restore it from a copy, or start again with --overwrite."
@@ -64,6 +64,34 @@ class RunLog:
         """Synchronise and close the file."""
         self.sync()
         self._file.close()
+
+
+def check_log(path: Path, lines: int, step: int, evaluated: int | None) -> None:
+    """Check that the first ``lines`` of a log are those that a checkpoint of ``step`` continues.
+
+    Raises:
+        InputError: there are fewer, their steps are not 1 to ``step`` in order, or the last evaluation is of another
+            step than ``evaluated``.
+    """
+    text = read_text(path, _WHAT, _REMEDY) if lines or path.exists() else ""
+    kept = [line for line in text.splitlines(keepends=True) if line.endswith("\n")][: max(lines, 0)]
+    shape = {"event": str, "step": int}
+    events = [parse_json(line, f"{path}, line {n}", _WHAT, _REMEDY, shape) for n, line in enumerate(kept, 1)]
+    steps = [event["step"] for event in events if event["event"] == "step"]
+    scored = [event["step"] for event in events if event["event"] == "evaluation"]
+    found = None
+    if len(kept) != lines:
+        found = f"it has {len(kept)} whole lines"
+    elif steps != list(range(1, step + 1)):
+        at = next((n for n, other in enumerate(steps, 1) if other != n), len(steps) + 1)
+        found = f"where step {at} should stand there is {steps[at - 1] if at <= len(steps) else 'none'}"
+    elif evaluated not in (None, -1) and (not scored or scored[-1] != evaluated):
+        found = f"its last evaluation is of step {scored[-1] if scored else 'none'} instead of {evaluated}"
+    if found:
+        raise InputError(
+            f"{path} must hold the {lines} lines of the {step} steps, in order, that the checkpoint was saved after; "
+            f"{found}. {_REMEDY}"
+        )
 
 
 def read_log(path: Path, event: str) -> list[dict[str, Any]]:

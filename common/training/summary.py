@@ -34,6 +34,7 @@ def of_run(
             "family": spec.family,
             "parameters": spec.parameter_count(),
             "fingerprint": spec.fingerprint,
+            "head": spec.head_origin.plain(),
         },
         "method": config.adaptation.method,
         "data": {

@@ -21,8 +21,9 @@ from common.backend.batch import BatchSchema
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.models import FAMILIES
-from common.models.checkpoint import fingerprint
+from common.models.checkpoint import fingerprint, read_checkpoint
 from common.models.family import ATTENTION_MASK, INPUT_IDS
+from common.models.heads import Rows, match_rows, origin_of, take_rows
 from common.models.modules import EMBEDDING, LINEAR, OTHER, TRANSPOSED_LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from common.random import normal
@@ -117,14 +118,15 @@ def describe(
     entries |= _task_entries(task.entries(labels))
     try:
         network, report = _network(config.task, given.get("model_type")).from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True, **entries
+            folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **entries
         )
     except ValueError as error:
         raise InputError(
             f"transformers has no {config.task} network for {given.get('model_type')}: {str(error).splitlines()[0]}"
         ) from error
     modules = modules_of(network)
-    missing = set(report["missing_keys"])
+    mismatched = {name for name, *_ in report["mismatched_keys"]}
+    missing = set(report["missing_keys"]) | mismatched
     prefix = network.base_model_prefix + "."
     head = tuple(
         module.path for module in modules if task.head not in _PRETRAINED and not module.path.startswith(prefix)
@@ -134,12 +136,27 @@ def describe(
         raise InputError(
             f"The checkpoint in {folder} leaves {len(lost)} base parameters at random: {', '.join(lost[:8])}. It belongs to another architecture."
         )
+    if mismatched and not head:
+        raise InputError(
+            f"Parameters of the checkpoint in {folder} have other shapes than its config.json says: "
+            f"{', '.join(sorted(mismatched)[:8])}. Check that config.json and the weights belong together."
+        )
     arrays = {name: parameter.detach().numpy().copy() for name, parameter in network.named_parameters()}
+    output = _output(modules, head)
+    own, rows = _outputs(folder, output, given, labels)
+    if rows is not None:
+        missing |= set(own)
     base = {name: array for name, array in arrays.items() if name not in missing}
     for name in missing & set(arrays):
         arrays[name] = (
             np.zeros_like(arrays[name]) if name.endswith("bias") else normal(seed, name, arrays[name].shape, 0.02)
         )
+    if rows is not None:
+        taken = {name: take_rows(array, rows, arrays[name]) for name, array in own.items()}
+        arrays |= taken
+        if None not in rows.rows:
+            base |= taken
+            missing -= set(taken)
     complete = network.config.to_dict()
     return ModelSpec(
         family=given["model_type"],
@@ -152,7 +169,28 @@ def describe(
         fingerprint=fingerprint(base),
         source=config.source,
         new_parameters=tuple(sorted(missing)),
+        head_origin=origin_of(rows, head, output.path if output else "", missing),
     )
+
+
+def _output(modules: Collection[ModuleSpec], head: Collection[str]) -> ModuleSpec | None:
+    """The last linear module of a new head, which gives one number a class."""
+    linear = [module for module in modules if module.path in head and module.kind is LINEAR]
+    return linear[-1] if linear else None
+
+
+def _outputs(
+    folder: Path, output: ModuleSpec | None, given: Mapping[str, Any], labels: tuple[str, ...] | None
+) -> tuple[dict[str, np.ndarray], Rows | None]:
+    """The checkpoint's arrays of ``output``, and which row is which class; None where it has none that fit."""
+    if output is None:
+        return {}, None
+    shapes, held = output.shapes(), read_checkpoint(folder)
+    own = {name: held[name] for name in shapes if name in held}
+    fits = own.keys() == shapes.keys() and all(own[name].shape[1:] == shape[1:] for name, shape in shapes.items())
+    if not fits:
+        return {}, None
+    return own, match_rows(given, labels, len(own[f"{output.path}.weight"]), output.out_features)
 
 
 def _task_entries(entries: Mapping[str, Any]) -> dict[str, Any]:

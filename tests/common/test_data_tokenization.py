@@ -119,3 +119,20 @@ def test_an_unreachable_hub_is_explained(monkeypatch):
     monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", fail)
     with pytest.raises(InputError, match=r"owner/name.*no route.*local folder"):
         load_tokenizer("owner/name")
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "expected"),
+    [
+        (["Paris", "paris"], None, ["Paris", "paris"]),
+        (["paris", "[unused1]"], None, ["paris", "paris"]),
+        (["Paris", "paris"], '{"do_lower_case": true}', ["paris", "paris"]),
+        (["Paris", "paris"], '{"model_max_length": 8}', ["Paris", "paris"]),
+    ],
+)
+def test_upper_case_entries_give_a_cased_vocabulary_away(tmp_path, words, settings, expected):
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (tmp_path / "vocab.txt").write_text("\n".join(entries) + "\n")
+    if settings:
+        (tmp_path / "tokenizer_config.json").write_text(settings)
+    assert load_tokenizer(str(tmp_path)).tokenize("Paris paris") == expected

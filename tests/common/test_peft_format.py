@@ -423,6 +423,33 @@ def test_an_adapter_of_another_base_model_is_refused(bert):
         load_adapter(folder, plan, dataclasses.replace(spec, fingerprint="b" * 64))
 
 
+@pytest.mark.parametrize(
+    ("written", "source", "refused"),
+    [
+        ("bert-base-cased", "bert-base-uncased", True),
+        ("google/Bert", "google/bert", False),
+        ("/home/somebody/bert", "bert-base-uncased", False),
+        (None, "bert-base-uncased", False),
+    ],
+)
+def test_without_a_fingerprint_the_names_of_the_bases_are_compared_and_it_is_said(
+    bert, written, source, refused, capsys
+):
+    folder, spec, plan, _ = bert
+    import dataclasses
+
+    tensors, _ = load_arrays(folder / "adapter_model.safetensors")
+    save_arrays(folder / "adapter_model.safetensors", tensors, {"format": "pt"})
+    edit_config(folder, base_model_name_or_path=written)
+    model = dataclasses.replace(spec, source=source)
+    if refused:
+        with pytest.raises(InputError, match=f"base model {written}, the model at hand is {source}"):
+            load_adapter(folder, plan, model)
+        return
+    load_adapter(folder, plan, model)
+    assert "names alone can be compared" in capsys.readouterr().err
+
+
 def test_an_update_outside_the_slices_is_refused(tmp_path):
     spec = describe(make_model("gpt2"))
     whole = make_plan(spec, {C_ATTN.format(0): arguments(rank=4, alpha=6)})

@@ -212,7 +212,7 @@ def test_losses_of_training_with_dropout_agree(folder, compile):
     layout = spec.layout
     assert (layout.dropout, layout.dense_dropout) == (0.2, 0.2)
     assert layout.dropout_path != layout.dense_dropout_path
-    plan = plan_for(spec, ("*.query", "*.value"), dropout=0.1, bias="all")
+    plan = plan_for(spec, ("*.query", "*.value"), dropout=0.1, bias="lora_only")  # a key's bias has no gradient
     engines = [
         build_engine(load(name), spec, plan, nonzero_values(plan), compile=mode)
         for name, mode in (("pytorch", False), ("mindspore", compile))
@@ -224,9 +224,7 @@ def test_losses_of_training_with_dropout_agree(folder, compile):
         losses.append([loss for loss, _ in engine.fetch(handles)])
     assert_near(np.array(losses[1]), np.array(losses[0]), STEP_LOSS)
     assert sum(engines[0].eval_step(batch).loss_sum for batch in batches) < before  # without dropout, which is noise
-    # As one vector: a key's bias has no gradient but rounding, which AdamW takes for a direction.
-    ours, theirs = (np.concatenate([a.ravel() for a in engine.trainable().values()]) for engine in engines)
-    assert_near(theirs, ours, 1e-3)
+    assert_all_near(engines[1].trainable(), engines[0].trainable(), 1e-3)
 
 
 @pytest.mark.needs_pytorch

@@ -182,3 +182,34 @@ def test_a_task_the_family_does_not_have_is_refused(tmp_path):
     transformers.ViTModel(config).save_pretrained(tmp_path)
     with pytest.raises(InputError, match="transformers has no language-modeling network for vit"):
         spec_of(tmp_path, "language-modeling", labels=None)
+
+
+def classifier_of(folder, names):
+    """A saved DistilBERT classifier with these classes; returns its output weight."""
+    torch.manual_seed(0)
+    config = CLASSIFIERS["distilbert"][0]()
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    network = transformers.AutoModelForSequenceClassification.from_config(config)
+    network.save_pretrained(folder)
+    return network.classifier.weight.detach().numpy()
+
+
+@pytest.mark.parametrize(
+    ("labels", "rows", "state"),
+    [
+        (("pos", "neg"), (0, 1), "loaded"),
+        (("neg", "pos"), (1, 0), "reordered"),
+        (("neg", "neutral", "pos"), (1, None, 0), "partly loaded"),
+        (("x", "y"), (None, None), "newly initialised"),
+        (("x", "y", "z"), (None, None, None), "newly initialised"),
+    ],
+)
+def test_rows_of_their_heads_are_matched_to_the_classes_by_name(labels, rows, state, tmp_path):
+    held = classifier_of(tmp_path, ("pos", "neg"))
+    spec = spec_of(tmp_path, labels=labels)
+    found = spec.arrays["classifier.weight"]
+    for place, row in enumerate(rows):
+        assert any(np.array_equal(found[place], other) for other in held) == (row is not None)
+        assert row is None or np.array_equal(found[place], held[row])
+    assert spec.head_origin.state == state

@@ -69,6 +69,7 @@ def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
     print(
         f"model   {config.model.source or 'new'}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
     )
+    print(spec.head_origin)
     for component, size in _components(spec).items():
         print(f"  {component:<40} {size:>12,}")
     print(f"method  {plan.method}\n{coverage_table(plan, spec)}")

@@ -1,0 +1,112 @@
+"""What a run began with, as hashes: its data, base model and tokenizer. Whoever continues or opens it compares."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from common.errors import InputError
+from common.files import write_json
+from common.models.specs import ModelSpec
+from common.reading import read_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from common.data import TextData
+    from common.training.assembly import Inputs
+    from common.training.rundir import RunDirectory
+
+__all__ = ["compare", "of_base", "of_inputs", "of_tokenizer", "read", "write"]
+
+_WHAT = "the fingerprints of a run"
+_REMEDY = "Restore it from a copy, or start again with --overwrite."
+_SHAPE = {"base": str, "configuration": str, "tokenizer": str, "data": {...: str}}
+_PASSING = ("architectures", "dtype", "torch_dtype", "transformers_version", "_name_or_path")  #: no part of the network
+_PROBES = (
+    "The naïve Café, 12.5% — of ΑΒΓ!",
+    " two  spaces\tand a tab\n",
+    "It's 北京 in İstanbul 😀",
+    "ALL caps; low_case",
+)
+_SHOWN = 16  #: digits of a hash
+
+
+def of_inputs(inputs: Inputs) -> dict[str, Any]:
+    """Of everything that a training reads; the same for the same content wherever it lies."""
+    return {**of_base(inputs.spec), "tokenizer": of_tokenizer(inputs.tokenizer), "data": _of_data(inputs.data)}
+
+
+def of_base(spec: ModelSpec) -> dict[str, str]:
+    """Of the weights that the model begins with, and of its configuration."""
+    entries = {key: value for key, value in spec.config.items() if key not in _PASSING}
+    return {"base": spec.fingerprint, "configuration": _hash((json.dumps(entries, sort_keys=True, default=str),))}
+
+
+def of_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
+    """Of its vocabulary, its special tokens, and what it makes of a few texts."""
+    special = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id)
+    probes = [tokenizer(text, verbose=False)["input_ids"] for text in _PROBES]
+    return _hash((json.dumps(sorted(tokenizer.get_vocab().items())), json.dumps(special), json.dumps(probes)))
+
+
+def _of_data(data: TextData) -> dict[str, str]:
+    names = json.dumps(data.label_names)
+    return {
+        split: _hash((names, *(part for name in sorted(rows.column_names) for part in (name, *map(str, rows[name])))))
+        for split, rows in data.splits.items()
+    }
+
+
+def _hash(parts: Iterable[str]) -> str:
+    """Each part is preceded by its length, so that no two sequences read alike."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode("utf-8", "surrogatepass")
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
+
+
+def write(run: RunDirectory, found: Mapping[str, Any]) -> None:
+    """Store them beside the configuration."""
+    write_json(run.fingerprints, found)
+
+
+def read(run: RunDirectory) -> dict[str, Any] | None:
+    """What ``write`` stored; None where a run has none."""
+    return read_json(run.fingerprints, _WHAT, _REMEDY, _SHAPE) if run.fingerprints.is_file() else None
+
+
+def compare(run: RunDirectory, now: Mapping[str, Any], remedy: str) -> bool:
+    """Compare what is there ``now`` (all of it, or a part) with what the run began with.
+
+    Returns:
+        Whether there was something to compare with.
+
+    Raises:
+        InputError: they differ; every difference is listed, with ``remedy``.
+    """
+    before = read(run)
+    if before is None:
+        return False
+    earlier, later = _flat(before), _flat(now)
+    sections = set(now)
+    keys = sorted(key for key in earlier.keys() | later.keys() if key.split()[0] in sections)
+    changed = [key for key in keys if earlier.get(key) != later.get(key)]
+    if changed:
+        listed = "\n".join(f"  {key}: was {_shown(earlier.get(key))}, now {_shown(later.get(key))}" for key in changed)
+        raise InputError(f"{run.path} began with other inputs than are there now; by their hashes:\n{listed}\n{remedy}")
+    return True
+
+
+def _flat(found: Mapping[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in found.items():
+        flat |= {f"{key} {part}": item for part, item in value.items()} if isinstance(value, Mapping) else {key: value}
+    return flat
+
+
+def _shown(value: str | None) -> str:
+    return value[:_SHOWN] if value else "not there"

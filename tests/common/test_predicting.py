@@ -1,0 +1,130 @@
+"""`twinlora predict`: one line of output for each line of input, whatever stands in either."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+from test_training_run import setup  # noqa: F401  (a fixture)
+
+from common.backend import EvalResult
+from common.cli.main import main
+from common.errors import InputError
+from common.tasks.task import Answer
+from common.training.generation import Sampling
+from common.training.prediction import continuations
+
+BAD = b"great fine\n\n\xff\xfe\nawful\n \t\npoor dull\n"
+
+
+@pytest.fixture
+def predict(setup, monkeypatch, capsys):  # noqa: F811
+    """A function from (input, options) to (exit code, lines of output, standard error)."""
+    setup.run(setup.config())
+
+    def run(content, *options):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        code = main(["predict", str(setup.folder), *options])
+        captured = capsys.readouterr()
+        return code, captured.out.split("\n")[:-1], captured.err
+
+    return run
+
+
+def test_bad_lines_are_reported_by_their_number_and_the_rest_is_answered(predict):
+    code, lines, errors = predict(BAD)
+    assert [bool(line) for line in lines] == [True, False, False, True, False, True]
+    assert {line.partition("\t")[0] for line in lines} <= {"good", "bad", ""}
+    assert code == 1
+    for number in (2, 3, 5):
+        assert f"standard input, line {number}: " in errors
+    assert errors.count("error: ") == 3
+
+
+def test_in_json_a_bad_line_is_an_object_with_its_number(predict):
+    _, lines, _ = predict(BAD, "--json")
+    objects = [json.loads(line) for line in lines]
+    assert [found.get("line") for found in objects] == [None, 2, 3, None, 5, None]
+    assert objects[0]["label"] == "good"
+
+
+def test_strict_stops_at_the_first_bad_line(predict):
+    code, lines, errors = predict(BAD, "--strict")
+    assert (code, len(lines)) == (2, 1)
+    assert "line 2" in errors
+
+
+def test_numbers_run_through_all_batches(predict):
+    code, lines, errors = predict(b"good\n" * 70 + b"\n" + b"fine\n")
+    assert (code, len(lines)) == (1, 72)
+    assert "line 71: " in errors
+
+
+def test_good_lines_alone_end_well(predict):
+    assert predict(b"great\nawful\n")[0] == 0
+
+
+def test_a_line_that_cannot_be_encoded_is_found_within_its_batch(predict, monkeypatch):
+    from common.tasks import sequence_classification
+
+    original = sequence_classification.MEMBER.__class__.predict
+
+    def choosy(self, trained, engine, rows, options):
+        if any(row["text"] == "poor" for row in rows):
+            raise InputError("the tokenizer finds no token")
+        return original(self, trained, engine, rows, options)
+
+    monkeypatch.setattr(sequence_classification.MEMBER.__class__, "predict", choosy)
+    _, lines, errors = predict(b"great\npoor\nawful\n")
+    assert [bool(line) for line in lines] == [True, False, True]
+    assert "standard input, line 2: the tokenizer" in errors
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\r\nb", "a\x1b[2Jb", "a\u2028b\x85c", "a\ud800b", "a\x00b"])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_whatever_is_answered_takes_one_line(predict, monkeypatch, text, options):
+    from common.tasks import sequence_classification
+
+    answer = lambda self, trained, engine, rows, options: [Answer(text, {"text": text}) for _ in rows]  # noqa: E731
+    monkeypatch.setattr(sequence_classification.MEMBER.__class__, "predict", answer)
+    _, lines, _ = predict(b"one\ntwo\n", *options)
+    assert [len(line.splitlines()) for line in lines] == [1, 1]
+    assert all(character.isprintable() for line in lines for character in line)
+    if options:
+        assert json.loads(lines[0]) == {"text": text}
+
+
+class _Counting:
+    """A language model of ten tokens."""
+
+    def logits_at(self, batch, positions):
+        import numpy as np
+
+        return np.zeros((len(positions), 10), np.float32)
+
+    def eval_step(self, batch):
+        return EvalResult(0.0, 0, {})
+
+
+class _Tokenizer:
+    eos_token_id = 9
+
+    def __call__(self, text, **_):
+        return {"input_ids": [1] * len(text)}
+
+    def decode(self, tokens):
+        return str(len(tokens))
+
+
+def test_a_prompt_longer_than_the_context_is_refused_unless_it_may_slide():
+    from types import SimpleNamespace
+
+    data = SimpleNamespace(max_length=8, length_multiple=4)
+    summary = {"data": {"columns": ["text"]}}
+    trained = SimpleNamespace(tokenizer=_Tokenizer(), config=SimpleNamespace(data=data), summary=summary)
+    with pytest.raises(InputError, match=r"fit into the 8 tokens.*received 9.*--slide"):
+        continuations(trained, _Counting(), ["a" * 9], Sampling(2))
+    assert continuations(trained, _Counting(), ["a" * 9], Sampling(2, slide=True)) == ["2"]
+    assert continuations(trained, _Counting(), ["a" * 8], Sampling(2)) == ["2"]

@@ -1,0 +1,126 @@
+"""A run is continued only after its log was compared, and with the data, base model and tokenizer that it began with."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import numpy as np
+import pytest
+from test_training_run import interrupt_at, setup, snapshot  # noqa: F401  (setup is a fixture)
+
+from common.errors import InputError, RunError
+from common.files import load_arrays, save_arrays
+from common.models.checkpoint import save_pretrained
+from common.training.assembly import open_trained, prepare
+from common.training.checkpoint import INTEGERS
+from common.training.rundir import RunDirectory
+
+
+@pytest.fixture
+def stopped(setup):  # noqa: F811
+    """A run that was interrupted after step 13."""
+
+    def stop(*overrides):
+        interrupt_at(setup, 13, signal.SIGINT)
+        with pytest.raises(RunError):
+            setup.run(setup.config(*overrides))
+        setup.backend.Engine.on_step = staticmethod(lambda now: None)
+        return setup
+
+    return stop
+
+
+def refused(run, *overrides, match):
+    """Resuming ends in this message and changes nothing."""
+    before = snapshot(run.folder)
+    with pytest.raises(InputError, match=match):
+        run.run(run.config(*overrides), resume=True)
+    assert snapshot(run.folder) == before
+
+
+def edit_log(run, change):
+    log = run.folder / "metrics.jsonl"
+    log.write_text("".join(change(log.read_text().splitlines(keepends=True))))
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda lines: lines[:10], "it has 10 whole lines"),
+        (lambda lines: [*lines[:5], *lines[6:], *lines[-1:]], "where step"),
+        (lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]], "where step 2 should stand there is 3"),
+        (lambda lines: [line.replace('"step": 12,', '"step": 11,') for line in lines], "evaluation|where step 12"),
+        (lambda lines: [*lines[:-1], lines[-1].rstrip("\n")], "whole lines"),
+    ],
+    ids=["cut", "a line missing", "exchanged", "changed", "torn"],
+)
+def test_a_log_that_is_not_the_checkpoints_is_refused(stopped, change, found):
+    run = stopped()
+    edit_log(run, change)
+    refused(run, match=rf"(?s)metrics\.jsonl must hold the 17 lines of the 13 steps.*({found}).*--overwrite")
+
+
+def test_a_missing_log_is_refused(stopped):
+    run = stopped()
+    (run.folder / "metrics.jsonl").unlink()
+    refused(run, match=r"metrics\.jsonl")
+
+
+def test_a_checkpoint_beyond_the_end_is_refused(stopped):
+    run = stopped()
+    path = run.folder / "checkpoint/state.safetensors"
+    arrays, metadata = load_arrays(path, INTEGERS)
+    progress = {**json.loads(metadata["progress"]), "step": 25}
+    save_arrays(path, arrays, {"progress": json.dumps(progress)})
+    refused(run, match=r"within the 24 steps of this training; it is of step 25")
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_other_data_are_noticed(stopped, split, tmp_path):
+    run = stopped()
+    file = tmp_path / f"{split}.csv"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0], lines[1].replace(",", " indeed,"), *lines[2:]]) + "\n")
+    refused(run, match=rf"(?s)other inputs.*data {split}: was .*--name")
+
+
+def base(setup, folder):  # noqa: F811
+    """A saved model and tokenizer; the overrides that use them."""
+    inputs = prepare(setup.config())
+    save_pretrained(folder, inputs.spec, inputs.spec.arrays)
+    inputs.tokenizer.save_pretrained(folder)
+    return (f"model.source={folder}", f"model.tokenizer={folder}", "model.config={}")
+
+
+def test_another_base_is_noticed_on_resume_and_on_opening(stopped, setup, tmp_path):  # noqa: F811
+    overrides = base(setup, tmp_path / "base")
+    run = stopped(*overrides)
+    path = tmp_path / "base/model.safetensors"
+    arrays, metadata = load_arrays(path)
+    kept = path.read_bytes()
+    name = "bert.embeddings.LayerNorm.weight"
+    save_arrays(path, {**arrays, name: np.nextafter(arrays[name], np.float32(9))}, metadata)
+    refused(run, *overrides, match=r"(?s)other inputs.*base: was")
+    path.write_bytes(kept)
+    config = tmp_path / "base/config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "layer_norm_eps": 0.5}))
+    refused(run, *overrides, match=r"(?s)other inputs.*configuration: was")
+
+
+def test_another_tokenizer_is_noticed_on_resume_and_on_opening(stopped, setup, tmp_path):  # noqa: F811
+    overrides = base(setup, tmp_path / "base")
+    run = stopped(*overrides)
+    file = tmp_path / "base/tokenizer.json"
+    kept = file.read_text()
+    content = json.loads(kept)
+    merges = content["model"]["merges"]
+    content["model"]["merges"] = merges[1:]
+    file.write_text(json.dumps(content))
+    refused(run, *overrides, match=r"(?s)other inputs.*tokenizer: was")
+    file.write_text(kept)
+    run.run(run.config(*overrides), resume=True)
+    assert open_trained(RunDirectory(run.folder)).summary["status"] == "finished"
+    (run.folder / "tokenizer/tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"(?s)other inputs.*tokenizer: was"):
+        open_trained(RunDirectory(run.folder))
