@@ -21,6 +21,7 @@ AXES = {"family": FAMILIES, "task": TASKS, "method": METHODS, "transform": TRANS
 NAMES = {name for members in AXES.values() for name in members.names()}
 #: words that are also something else in these files: what they mean there
 OTHER_MEANINGS = {
+    "common/training/summary.py": {"head"},  # where the task head of a model comes from
     "common/backend/contract.py": {"lora"},  # a fast path, as users name it in training.plain
     "pytorch_impl/layers/lora.py": {"lora"},  # asks for that fast path
     "common/methods/plan.py": {"head"},  # a component of the counts
