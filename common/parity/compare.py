@@ -13,7 +13,17 @@ from common.api_mapping.distribution import compare_distributions
 from common.api_mapping.tolerance import Result
 from common.errors import InputError
 from common.parity.trace import Trace
-from common.parity.verdict import FAIL, NOT_COMPARABLE, PASS, ROUNDING, VERDICTS, TensorResult, judge, judge_statistics
+from common.parity.verdict import (
+    FAIL,
+    NOT_COMPARABLE,
+    PASS,
+    ROUNDING,
+    VERDICTS,
+    Known,
+    TensorResult,
+    judge,
+    judge_statistics,
+)
 
 __all__ = ["CaseResult", "Comparison", "compare"]
 
@@ -221,7 +231,7 @@ def _tensors(
 def _distribution(name: str, baseline: np.ndarray | None, test: np.ndarray | None) -> TensorResult:
     if baseline is None or test is None:
         return TensorResult(name, NOT_COMPARABLE, "a distribution cannot be judged by figures alone")
-    known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
+    known: Known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
     if name.startswith("gradient/"):
         return TensorResult(name, PASS, "a gradient of a random result is not compared", **known)
     compared = compare_distributions(Result((test,), "tensor"), Result((baseline,), "tensor"))
