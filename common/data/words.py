@@ -61,7 +61,7 @@ def read_tags(table: Table, reading: Reading) -> list[list[int]]:
         return []
     indices = {name: index for index, name in enumerate(reading.label_names)}
     numbered = _numbered(table, reading.accepted) or reading.numbered
-    known: dict[object, int | None] = {name: index for name, index in indices.items()}
+    known: dict[object, int | None] = dict(indices.items())
     known |= {number: indices.get(name) for number, name in enumerate(numbered)}
     known[NO_TAG] = IGNORE
     sentences = []
