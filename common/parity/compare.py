@@ -172,6 +172,8 @@ def _case(
     reference: Trace | None,
 ) -> CaseResult:
     entry = first or second
+    assert entry is not None  # the name is of one of the two
+    both: list[Mapping[str, Any]] = []
     head = (name, entry["kind"], entry["title"])
     for side, found in (("baseline", first), ("test", second)):
         if found is None:
@@ -183,12 +185,14 @@ def _case(
                 f"{found['status']} in the {side}: {found['message']}",
                 known=found["status"] == "unsupported",
             )
+        both.append(found)
+    first, second = both
     if first["plain"] != second["plain"]:
         key = next(
             key for key in [*first["plain"], *second["plain"]] if first["plain"].get(key) != second["plain"].get(key)
         )
         return CaseResult(*head, FAIL, f"{key}: {second['plain'].get(key)}, baseline {first['plain'].get(key)}")
-    of_first, of_second = ({tensor["name"]: tensor for tensor in found["tensors"]} for found in (first, second))
+    of_first, of_second = ({tensor["name"]: tensor for tensor in found["tensors"]} for found in both)
     missing = [f"tensor {key} is missing in the {side}" for side, ours, theirs in
                (("test", of_second, of_first), ("baseline", of_first, of_second)) for key in theirs if key not in ours]  # fmt: skip
     if missing:
