@@ -67,7 +67,13 @@ def named(row: Row) -> Callable[..., Any] | None:
 
 def expression(text: str) -> Callable[..., Any]:
     """The function that a lambda's text describes."""
-    return eval(text, {"ms": ms, "mint": mint, "ops": ops, "np": np, "mnp": ms.numpy, "Tensor": Tensor})
+    names = {"ms": ms, "mint": mint, "ops": ops, "np": np, "mnp": ms.numpy, "Tensor": Tensor, "refuse": _refuse}
+    return eval(text, names)
+
+
+def _refuse(why: str) -> Any:
+    """For calls that would end the process."""
+    raise RuntimeError(why)
 
 
 def record() -> AbstractContextManager[recorder.Log]:

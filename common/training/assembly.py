@@ -154,7 +154,7 @@ def build_engine(
 ) -> Engine:
     """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an accelerator: it is built on the CPU."""
     settings = engine_settings(config)
-    check(backend, device, spec, plan, settings)
+    check(backend, device, spec, plan, settings if group.size > 1 else dataclasses.replace(settings, shard=False))
     model = backend.build_model(spec, "cpu" if config.training.shard and group.size > 1 else device)
     backend.rewrite(model, plan, plan.initial_values(config.seed))
     return backend.Engine(model, plan, settings, group)

@@ -117,11 +117,6 @@ def rrelu(
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Leaky ReLU with one slope, or one for each channel (axis 1)."""
-    channels = input.shape[1] if input.ndim > 1 else 1
-    if weight.size not in (1, channels):
-        raise ValueError(
-            f"prelu: one weight, or one for each of {channels} channels, is needed; received {weight.shape}."
-        )
     if input.ndim > 1 and weight.size > 1:
         weight = ops.reshape(weight, (1, -1) + (1,) * (input.ndim - 2))
     elif input.ndim == 0:

@@ -127,7 +127,10 @@ def _average(
         raise ValueError("avg_pool: divisor_override must not be 0.")
     if input.dtype == ms.bool_:
         raise TypeError("avg_pool: booleans are not averaged.")
-    total = single(_windows(input, places, inside, 0)).sum(-1)
+    if input.size:
+        total = single(_windows(input, places, inside, 0)).sum(-1)
+    else:  # of which the kernel makes what happens to be in memory
+        total = ops.zeros((*input.shape[: input.ndim - len(places)], *inside.shape[:-1]), single(input).dtype)
     if divisor_override is not None:
         return _shared(total, ops.full((), divisor_override, dtype=ms.float32), input)
     return _shared(total, extent if count_include_pad else inside.astype(ms.float32).sum(-1), input)

@@ -150,5 +150,5 @@ def test_only_lora_and_the_head_are_trained(experiment):
 )
 def test_what_the_reference_does_not_do_is_refused(experiment, override, named):
     with pytest.raises(InputError, match=named):
-        reference.check(load_config(experiment, [override]))
-    reference.check(load_config(experiment))
+        reference.check(load_config(experiment, [override]), ["sequence-classification"])
+    reference.check(load_config(experiment), ["sequence-classification"])

@@ -1,23 +1,32 @@
-"""What the MindSpore half does not do among processes is refused, and not left out."""
+"""What the MindSpore backend lacks is refused before anything is built, and not left out."""
 
 from __future__ import annotations
 
 import pytest
 
-from common.distributed import ALONE
+from common.backend.capabilities import check
 from common.errors import InputError
-from tests.support import TARGETS, nonzero_values, plan_for, settings, tiny_spec
+from tests.support import TARGETS, plan_for, settings, tiny_spec
 
-half = pytest.importorskip("mindspore_impl")
+backend = pytest.importorskip("mindspore_impl")
 pytestmark = pytest.mark.needs_mindspore
 
 
-def test_dividing_the_weights_is_refused_and_means_nothing_to_a_single_process():
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"shard": True},
+            r"shard: only the PyTorch backend divides weights among processes\. Set training\.shard to false",
+        ),
+        ({"recompute": True}, r"recompute: .*Set training\.recompute to false"),
+        ({"dtype": "bf16"}, r"dtype:bf16: .*Use training\.dtype fp32"),
+        ({"dtype": "fp64"}, r"dtype:fp64: references are computed in PyTorch"),
+    ],
+)
+def test_what_the_backend_lacks_is_refused_with_the_reason(changed, message):
     spec = tiny_spec("bert")
     plan = plan_for(spec, TARGETS["bert"])
-    model = half.build_model(spec, half.device.select("cpu"))
-    half.rewrite(model, plan, nonzero_values(plan))
-    half.Engine(model, plan, settings(shard=True), ALONE)
-    group = object.__new__(half.distributed.Group)  # without the others, whom it would wait for
-    with pytest.raises(InputError, match=r"training\.shard is true.*Set it to false, or train with --backend pytorch"):
-        half.Engine(model, plan, settings(shard=True), group)
+    check(backend, "cpu", spec, plan, settings())
+    with pytest.raises(InputError, match=message):
+        check(backend, "cpu", spec, plan, settings(**changed))

@@ -13,7 +13,6 @@ from tests.support import (
     assert_near,
     build_engine,
     make_batch,
-    nonzero_values,
     plan_for,
     tiny_spec,
 )
@@ -156,13 +155,6 @@ def test_compiled_training_of_many_steps_is_that_of_pynative():
     steps = [[make_batch("gpt2", [8, 5], seed=seed), make_batch("gpt2", [8, 2], seed=seed + 50)] for seed in range(6)]
     losses = [np.array(engine.fetch([engine.train_step(step, 1e-2) for step in steps])) for engine in (graph, eager)]
     assert_near(losses[0], losses[1], STEP_LOSS)
-
-
-def test_bf16_is_refused_where_the_kernels_lack_it():
-    spec = tiny_spec("bert")
-    plan = plan_for(spec, TARGETS["bert"])
-    with pytest.raises(half.device.InputError, match=r"bf16.*Use fp32"):
-        build_engine(half, spec, plan, nonzero_values(plan), dtype="bf16")
 
 
 def test_the_device_may_be_selected_again_after_something_was_computed():

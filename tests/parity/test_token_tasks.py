@@ -203,7 +203,7 @@ def test_a_masked_head_that_the_checkpoint_lacks_is_new_and_trained(checkpoint, 
 def test_peft_computes_with_the_adapter_and_the_merged_model_is_equal(checkpoint, tmp_path, task, family):
     peft = pytest.importorskip("peft")
     from common.artifacts import adapter
-    from common.methods.merge import merge_arrays
+    from common.methods.merge import merged_model
 
     folder, network = checkpoint(task, family)
     spec = spec_of(folder, task)
@@ -218,7 +218,7 @@ def test_peft_computes_with_the_adapter_and_the_merged_model_is_equal(checkpoint
     engine = build_engine(load("pytorch"), spec, plan)
     ours = engine.logits_at(batch, np.zeros(4, np.int32))
     assert_near(ours, theirs[:, 0], BERT_LOGITS_ABS, absolute=True)
-    merged, _ = merge_arrays(plan, spec, values)
-    save_pretrained(tmp_path / "merged", spec, merged)
+    merged, _ = merged_model(plan, spec, values)
+    save_pretrained(tmp_path / "merged", merged, merged.arrays)
     again = type(network).from_pretrained(tmp_path / "merged").eval()(**inputs).logits.detach().numpy()
     assert_near(again[:, 0], ours, BERT_LOGITS_ABS, absolute=True)

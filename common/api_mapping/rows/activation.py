@@ -86,14 +86,7 @@ ROWS = (
         for name in ("torch.celu", f"{F}.celu")
     ),
     *(
-        Row(
-            name,
-            ("shim.prelu",),
-            PRELU,
-            "rounding",
-            "compares and multiplies; MindSpore's kernel ends the process over an empty weight",
-            refusals=(case(normal(2, 3), normal(0)),),
-        )
+        Row(name, candidates("prelu"), PRELU, "rounding", "compares and multiplies, where the device has no kernel")
         for name in ("torch.prelu", f"{F}.prelu")
     ),
     Row(

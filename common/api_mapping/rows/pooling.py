@@ -111,6 +111,7 @@ ROWS = doubled(
                     case(normal(*LINE), 4),
                     case(normal(3, 7), output_size=3),
                     case(normal(2, 3, 4), (6,)),
+                    forward_only(normal(2, 3, 0), 1),
                 ),
                 "reduction",
                 "windows are gathered: any input and output size",
