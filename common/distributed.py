@@ -70,7 +70,7 @@ def share(
         idle: makes of an item one that counts for nothing. Where it is given, every process gets equally many items: whoever would be without one
             in the last round gets the last one made idle.
     """
-    number, item = -1, None
+    number = -1
     for number, item in enumerate(items):
         if number % group.size == group.rank:
             yield number, item

@@ -28,11 +28,11 @@ def spans(tags: Sequence[str]) -> Iterator[Span]:
         >>> list(spans(["B-person", "I-person", "O", "I-group", "I-person"]))
         [('person', 0, 2), ('group', 3, 4), ('person', 4, 5)]
     """
-    kind, start, previous = None, 0, _OUTSIDE
+    kind: str | None = None
+    start, previous = 0, _OUTSIDE
     for position, tag in enumerate((*tags, _OUTSIDE)):
         prefix, _, name = tag.partition("-")
-        ended = kind is not None and (prefix == _OUTSIDE or name != kind or prefix in _STARTS or previous in _ENDS)
-        if ended:
+        if kind is not None and (prefix == _OUTSIDE or name != kind or prefix in _STARTS or previous in _ENDS):
             yield kind, start, position
             kind = None
         if kind is None and prefix != _OUTSIDE:
@@ -47,6 +47,6 @@ def span_scores(truth: Iterable[Sequence[str]], predicted: Iterable[Sequence[str
         known, found = set(spans(sentence)), set(spans(guess))
         for at, size in enumerate((len(known & found), len(found), len(known))):
             counts[at] += size
-    right, found, known = counts
-    precision, recall = (right / total if total else 0.0 for total in (found, known))
-    return {"precision": precision, "recall": recall, "f1": 2 * right / (found + known) if found + known else 0.0}
+    right, *totals = counts
+    precision, recall = (right / total if total else 0.0 for total in totals)
+    return {"precision": precision, "recall": recall, "f1": 2 * right / sum(totals) if sum(totals) else 0.0}

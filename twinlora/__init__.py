@@ -6,6 +6,7 @@ name that comes first on ``sys.path`` is refused here, since every import would 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,7 +19,8 @@ def _check(name: str) -> None:
     """Raise ImportError where ``import NAME`` would find another package than the one beside this."""
     expected = Path(__file__).resolve().parent.parent / name
     spec = find_spec(name)
-    found = [Path(place).resolve() for place in (spec.submodule_search_locations or [spec.origin])] if spec else []
+    places: Sequence[str | None] = (spec.submodule_search_locations or [spec.origin]) if spec else []
+    found = [Path(place).resolve() for place in places if place is not None]
     if found != [expected]:
         where = ", ".join(map(str, found)) or "no package"
         raise ImportError(

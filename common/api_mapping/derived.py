@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -57,18 +58,26 @@ def silently_different(
 
 def _variants(row: Row, case: Case) -> Iterator[Case]:
     for dtype in ("float16", "float64"):
-        yield _changed(case, lambda array, dtype=dtype: replace(array, dtype=dtype) if _floats(array) else array)
+        yield _changed(case, partial(_of_dtype, dtype=dtype))
     for dtype in ("uint8", "int32"):
         yield _changed(
             case,
-            lambda array, dtype=dtype: Array("integers", array.shape, dtype, 0, 5) if _floats(array) else array,
+            partial(_integers, dtype=dtype),
         )
     yield _changed(case, _with_nan(row, case))
     if row.name in ENDS:
         return
     for size in sorted({size for array in arrays_of(case) for size in array.shape if size > 1}):
-        yield _changed(case, lambda array, size=size: _resized(array, size))
+        yield _changed(case, partial(_resized, size=size))
     yield _changed(case, lambda array: replace(array, shape=(), data=array.data[:1], transposed=False))
+
+
+def _of_dtype(array: Array, dtype: str) -> Array:
+    return replace(array, dtype=dtype) if _floats(array) else array
+
+
+def _integers(array: Array, dtype: str) -> Array:
+    return Array("integers", array.shape, dtype, 0, 5) if _floats(array) else array
 
 
 def _floats(array: Array) -> bool:

@@ -135,7 +135,7 @@ def _logged(
         finally:
             inside.call = False
 
-    logged._recorded = True
+    vars(logged)["_recorded"] = True
     return logged
 
 

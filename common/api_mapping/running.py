@@ -66,9 +66,8 @@ def open_halves(device: str | None) -> Halves:
     selected = half.device.select(device)
     other = backends.load("pytorch")
     version = half.device.versions()["mindspore"]
-    return Halves(
-        *(importlib.import_module(f"{package.__name__}.mapping") for package in (other, half)), selected, version
-    )
+    torch, mindspore = (importlib.import_module(f"{package.__name__}.mapping") for package in (other, half))
+    return Halves(torch, mindspore, selected, version)
 
 
 def selected(names: Sequence[str]) -> list[Row]:

@@ -39,10 +39,9 @@ def adapter_module(target: str) -> str:
         return f"mindspore_impl.shims.{section}"
     for file in sorted((package_folder("mindspore_impl") / "shims").glob("*.py")):
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
-            listed = isinstance(node, ast.Assign) and any(getattr(at, "id", "") == "__all__" for at in node.targets)
-            if listed and name in {
-                item.value for item in getattr(node.value, "elts", ()) if isinstance(item, ast.Constant)
-            }:
+            if not isinstance(node, ast.Assign) or all(getattr(at, "id", "") != "__all__" for at in node.targets):
+                continue
+            if name in {item.value for item in getattr(node.value, "elts", ()) if isinstance(item, ast.Constant)}:
                 return f"mindspore_impl.shims.{file.stem}"
     raise LookupError(f"no module of mindspore_impl.shims has {name}")
 

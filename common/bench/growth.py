@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,12 @@ def measure_growth(names: Sequence[str], settings: Settings, count: int, quick: 
 def exponent(values: Sequence[float], measured: Sequence[float]) -> float:
     """p of measured ~ values^p, by least squares in logarithms over the upper half of the points (two at least)."""
     start = min(len(values) // 2, len(values) - 2)
-    logarithms = np.log(np.asarray([values[start:], np.maximum(measured[start:], 1e-12)], np.float64))
-    return float(np.polyfit(*logarithms, 1)[0])
+    x, y = np.log(np.asarray([values[start:], np.maximum(measured[start:], 1e-12)], np.float64))
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def _seconds(worker: Worker, count: int) -> float:
+    return worker.ask("steps", count=count)["seconds"]
 
 
 def _point(axis: str, value: int, names: Sequence[str], settings: Settings, count: int) -> dict[str, tuple[float, int]]:
@@ -74,10 +79,7 @@ def _point(axis: str, value: int, names: Sequence[str], settings: Settings, coun
             memory[name] = workers[name].ask("memory", count=2)["later"]
             workers[name].ask("warm", total=1, count=1)
         samples = alternate(
-            {
-                name: lambda worker=worker: worker.ask("steps", count=count)["seconds"]
-                for name, worker in workers.items()
-            },
+            {name: partial(_seconds, worker, count) for name, worker in workers.items()},
             settings.rounds,
         )
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from common.artifacts import storage
 from common.bench.rounds import median
 from common.bench.settings import Settings, say
 from common.config import load_config
+from common.edits import Edit
 from common.methods import METHODS
 from common.methods.merge import merged_weight
+from common.methods.method import Method
 from common.methods.plan import Plan
 from common.models.loading import outline
 from common.models.specs import ModelSpec
@@ -71,9 +74,17 @@ def _merge(plan: Plan, adapter: dict[str, np.ndarray]) -> float:
     """Seconds of the merges alone: weights of one module exist at a time, and making them does not count."""
     random, total, method = np.random.default_rng(0), 0.0, METHODS.get(plan.method)
     for edit in plan.edits:
-        weight = random.standard_normal(edit.module.kind.weight(edit.module), np.float32)
-        total += _seconds(lambda weight=weight, edit=edit: merged_weight(weight, method.delta(edit, adapter)))
+        shape = edit.module.kind.weight(edit.module)
+        assert shape is not None  # every target is a matrix
+        weight = random.standard_normal(shape, np.float32)
+        total += _seconds(partial(_merged, weight, method, edit, adapter))
     return total
+
+
+def _merged(weight: np.ndarray, method: Method, edit: Edit, adapter: dict[str, np.ndarray]) -> None:
+    delta = method.delta(edit, adapter)
+    assert delta is not None  # LoRA has one
+    merged_weight(weight, delta)
 
 
 def _copier() -> Callable[[], Any]:

@@ -139,6 +139,7 @@ def _backbone(count: _Count) -> bool:
     """Returns whether the final states need a gradient. Residual connections make that true of every layer after the
     first one that is trained; the projections of an attention share one input."""
     layout = count.spec.layout
+    assert layout is not None
     head = {module.path for module in count.spec.modules[-len(layout.modules(1, 1)) :]}
     modules = [module for module in count.spec.modules if module.path not in head]
     attentions = [module for module in modules if module.kind is ATTENTION]
@@ -185,12 +186,14 @@ def _projection(count: _Count, module: ModuleSpec, last: ModuleSpec | None, need
     if needs or count.trains(path) or not whole or edit is None:
         return (whole,) * 3
     ranges = edit.arguments.ranges
-    return tuple(any(start <= begin < stop for start, stop in ranges) for _, begin, _ in module.slices)
+    query, key, value = (any(start <= begin < stop for start, stop in ranges) for _, begin, _ in module.slices)
+    return query, key, value
 
 
 def _head(count: _Count, targets: int, needs: bool) -> None:
     """The head at the positions that have a target."""
     layout = count.spec.layout
+    assert layout is not None
     rows = targets if layout.position == EACH else count.rows
     for module in count.spec.modules[-len(layout.modules(1, 1)) :]:
         if not module.kind.matrix:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,18 +43,15 @@ def measure_startup(settings: Settings) -> dict[str, Any]:
         Path(folder, "text.csv").write_text("text,label\n" + "a good film,yes\na bad film,no\n" * 16, encoding="utf-8")
         config = Path(folder, "tiny.yaml")
         config.write_text(_TINY.format(folder=folder), encoding="utf-8")
-        measure = {"twinlora --help": lambda: _timed(["-c", _MAIN, "--help"], settings)[0]}
+        measure = {"twinlora --help": partial(_seconds, ["-c", _MAIN, "--help"], settings)}
         measure |= {
-            f"import {BACKENDS[half]}": lambda half=half: _timed(["-c", f"import {BACKENDS[half]}"], settings)[0]
+            f"import {BACKENDS[half]}": partial(_seconds, ["-c", f"import {BACKENDS[half]}"], settings)
             for half in halves
         }
         measure |= {
-            f"import {half}_impl": lambda half=half: _timed(["-c", f"import {half}_impl"], settings)[0]
-            for half in halves
+            f"import {half}_impl": partial(_seconds, ["-c", f"import {half}_impl"], settings) for half in halves
         }
-        measure |= {
-            f"first step, {half}": lambda half=half: _first_step(half, config, folder, settings) for half in halves
-        }
+        measure |= {f"first step, {half}": partial(_first_step, half, config, folder, settings) for half in halves}
         samples = alternate(measure, settings.rounds, say)
     loaded = {half: _loaded(half, settings) for half in halves}
     return {
@@ -71,6 +69,10 @@ def _timed(arguments: list[str], settings: Settings) -> tuple[float, str]:
     if done.returncode:
         raise RunError(f"{' '.join(arguments)} ended with exit code {done.returncode}: {done.stderr[-800:]}")
     return seconds, done.stdout
+
+
+def _seconds(arguments: list[str], settings: Settings) -> float:
+    return _timed(arguments, settings)[0]
 
 
 def _first_step(half: str, config: Path, folder: str, settings: Settings) -> float:

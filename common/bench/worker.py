@@ -13,9 +13,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
+from common.backend.batch import Batch
 from common.bench import subjects
 from common.bench.cases import Case, load_case
 from common.bench.memory import Meter
@@ -99,11 +101,14 @@ class Session:
             "seconds": sum(self._fastest[product] * times for product, times in self._products.items()) / self._batches
         }
 
+    def _losses(self, batch: Batch) -> list[float]:
+        return self.subject.losses([self.subject.step(batch)])
+
     def memory(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Peaks of ``count`` steps, one after the other, above what there was before the first, and in all."""
         meter = Meter(lambda reset: self._framework.device_memory(self.subject.device, reset))
         for batch in islice(cycle(self.case.batches), request["count"]):
-            meter.around(lambda batch=batch: self.subject.losses([self.subject.step(batch)]))
+            meter.around(partial(self._losses, batch))
         return meter.results()
 
     def saved(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,20 +39,29 @@ class Worker:
         self.name = name
         self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  (closed with the process)
         command = command or [sys.executable, "-m", "common.bench.worker", name, str(threads)]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._stderr}
-        self._process = subprocess.Popen(command, env=environment(threads), text=True, encoding="utf-8", **pipes)
+        self._process = subprocess.Popen(
+            command,
+            env=environment(threads),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            encoding="utf-8",
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self._process.stdin.close()
+        self._requests.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+        self._answers.close()
         self._stderr.close()
 
     def idle_share(self, seconds: float = 1.0) -> float:
@@ -71,9 +80,9 @@ class Worker:
             RunError: it fails, or ends.
         """
         try:
-            self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
+            self._requests.write(json.dumps({"do": do, **request}) + "\n")
+            self._requests.flush()
+            line = self._answers.readline()
         except BrokenPipeError:
             line = ""
         if not line:

@@ -99,7 +99,10 @@ class Svd(Transform):
         for item in found:
             module = item.module
             decomposition = _Decomposition.of(module, spec.arrays[f"{module.path}.weight"])
-            rank = _fixed_rank(item, options) or decomposition.rank_for(options.energy)
+            rank = _fixed_rank(item, options)
+            if rank is None:
+                assert options.energy is not None  # one of the three is given
+                rank = decomposition.rank_for(options.energy)
             if rank > break_even_rank(module) and not options.larger:
                 rows.append(_kept(module, decomposition, rank))
                 continue

@@ -38,7 +38,7 @@ def build(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen
     arguments = {}
     for name, annotation in known.items():
         here = (*path, name)
-        if dataclasses.is_dataclass(annotation):
+        if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
             section = values.get(name, {})
             if isinstance(section, dict):
                 arguments[name] = _section(annotation, section, here, report, seen)
@@ -94,7 +94,7 @@ def convert(annotation: Any, value: Any, path: KeyPath, report: Report) -> Any:
         return _items(arguments[0], value, path, report)
     if origin is dict:
         return _entries(arguments[1], value, path, report)
-    if dataclasses.is_dataclass(annotation):
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return _short_form(annotation, value, path, report)
     if annotation is Any:
         return value
@@ -107,7 +107,7 @@ def _scalar(annotation: type, value: Any, path: KeyPath, report: Report) -> Any:
     if type(value) is not annotation:
         hint = "; put it in quotes" if annotation is str and value is not None else ""
         return _refuse(path, f"must be {_PLAIN[annotation]}; received {value!r}{hint}", report)
-    if annotation is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return _refuse(path, f"must be a finite number; received {value!r}", report)
     return value
 

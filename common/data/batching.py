@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -108,6 +109,7 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width
             array[row, : lengths[index]] = field.default if column is None else column[index]
     else:
         sizes = {"label": len(encoded.label_names)}
+        column = cast("np.ndarray | None", column)  # `Ragged` is for fields along the sequence
         inner = tuple(sizes[axis] for axis in field.axes[1:]) if column is None else column.shape[1:]
         array = np.full((rows, *inner), padding, field.dtype)
         array[: len(indices)] = field.default if column is None else column[indices]

@@ -112,7 +112,7 @@ def encode(
     stored = _read_cache(path)
     if stored is None:
         columns, truncated = task.encode(rows, tokenizer, config.max_length)
-        stored = _packed(columns) | {_TRUNCATED: np.int64(truncated)}
+        stored = _packed(columns) | {_TRUNCATED: np.array(truncated, np.int64)}
         _write_cache(path, stored)
     truncated = int(stored.pop(_TRUNCATED))
     special = {"mask": tokenizer.mask_token_id, "end": tokenizer.eos_token_id, "vocabulary": len(tokenizer)}
@@ -155,6 +155,7 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
     """The file named by a hash of every value and setting, each preceded by its length so that no two inputs read
     alike."""
     digest = hashlib.sha256()
+    settings: tuple[str, ...]
     settings = (_FORMAT, task, str(max_length), str(tokenizer.eos_token_id), tokenizer.truncation_side)
     state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}  # of the last call
     settings += (json.dumps(state),)

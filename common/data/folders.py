@@ -56,14 +56,16 @@ def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
     if not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist. It should hold {expected_files(entry)}.")
     found = {split: _find(entry, folder, split) for split in entry.all_splits()}
-    held_out = entry.held_out is not None and not found["validation"] and (folder / entry.held_out[0]).is_file()
+    held_out = None if found["validation"] else entry.held_out
+    if held_out and not (folder / held_out[0]).is_file():
+        held_out = None
     for split in entry.splits:
         if not found[split] and not (held_out and split == "validation"):
             raise InputError(
                 f"The {split} file is missing from {folder}. The folder should hold {expected_files(entry)}."
             )
     tables = {split: [_read(entry, path) for path in paths] for split, paths in found.items() if paths}
-    return _divide(tables, folder / entry.held_out[0], entry.held_out[1]) if held_out else tables
+    return _divide(tables, folder / held_out[0], held_out[1]) if held_out else tables
 
 
 def _divide(tables: dict[str, list[Table]], path: Path, columns: tuple[str, ...]) -> dict[str, list[Table]]:

@@ -196,7 +196,7 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
         raise InputError(
             f"Data set {entry.hub} on the hub should have the splits {', '.join(entry.splits)}; it has {', '.join(loaded)}."
         )
-    tables = {}
+    tables: dict[str, list[Table]] = {}
     for split in entry.all_splits():
         for name in (split, *entry.names.get(split, ())):
             if name in loaded:
@@ -253,7 +253,8 @@ def _carve(train: Columns) -> tuple[Columns, Columns]:
         )
     order = np.argsort(np.random.Philox(key=[0, 0]).random_raw(count), kind="stable")
     held_out = max(1, count // 10)
-    return tuple(
+    training, validation = (
         {name: [values[i] for i in part] for name, values in train.items()}
         for part in (order[held_out:], order[:held_out])
     )
+    return training, validation

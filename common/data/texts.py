@@ -36,7 +36,9 @@ def encode_texts(rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max
         raise InputError(
             f"data.max_length must exceed the {special} special tokens of the tokenizer; received {max_length}."
         )
-    ids, types, truncated = [], [], 0
+    ids: list[np.ndarray] = []
+    types: list[np.ndarray] = []
+    truncated = 0
     for start in range(0, len(texts), _CHUNK):
         part = slice(start, start + _CHUNK)
         given = (texts[part],) if pairs is None else (texts[part], pairs[part])
@@ -51,10 +53,11 @@ def encode_texts(rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, max
                 # The special tokens at the end (of BERT, [SEP]) must survive, so the tokenizer itself truncates.
                 given = (texts[row],) if pairs is None else (texts[row], pairs[row])
                 cut = tokenizer(*given, truncation=True, max_length=max_length, return_token_type_ids=pairs is not None)
-                sequence, kinds = cut["input_ids"], cut.get("token_type_ids")
+                sequence, kinds = cut["input_ids"], cut["token_type_ids"] if pairs is not None else None
                 truncated += 1
             ids.append(np.asarray(sequence, np.int32))
-            types.append(None if kinds is None else np.asarray(kinds, np.int32))
+            if kinds is not None:
+                types.append(np.asarray(kinds, np.int32))
     columns: Columns = {"input_ids": Ragged.of(ids)}
     if pairs is not None:
         columns["token_type_ids"] = Ragged.of(types)

@@ -61,16 +61,21 @@ def read_tags(table: Table, reading: Reading) -> list[list[int]]:
         return []
     indices = {name: index for index, name in enumerate(reading.label_names)}
     numbered = _numbered(table, reading.accepted) or reading.numbered
-    known = {**indices, **{number: indices.get(name) for number, name in enumerate(numbered)}, NO_TAG: IGNORE}
+    known: dict[object, int | None] = dict(indices.items())
+    known |= {number: indices.get(name) for number, name in enumerate(numbered)}
+    known[NO_TAG] = IGNORE
     sentences = []
     for row, tags in _lists(table, reading):
+        sentence = []
         for position, tag in enumerate(tags, 1):
-            if isinstance(tag, bool) or known.get(tag) is None:
+            number = None if isinstance(tag, bool) else known.get(tag)
+            if number is None:
                 raise InputError(
                     f"{table.where(row)}: the tag of word {position} must be one of {', '.join(reading.label_names)}; "
                     f"found {tag!r}.{nearest(str(tag), reading.label_names)}"
                 )
-        sentences.append([known[tag] for tag in tags])
+            sentence.append(number)
+        sentences.append(sentence)
     return sentences
 
 
@@ -99,7 +104,7 @@ def tag_names(tables: Sequence[Table], accepted: Sequence[str]) -> tuple[str, ..
 
 def _numbered(table: Table, accepted: Sequence[str]) -> tuple[str, ...]:
     column = next((name for name in accepted if name in table.columns), None)
-    return table.classes.get(column, ())
+    return () if column is None else table.classes.get(column, ())
 
 
 WORDS = Role("words", "text_column", read_words)

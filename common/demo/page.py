@@ -120,6 +120,7 @@ def _samples(demonstration: Demonstration) -> Html:
 def _peft_differences(demonstration: Demonstration) -> tuple[float, float, float]:
     """Largest absolute: difference of PEFT's and MindSpore's logits, change that the adapter makes, logit."""
     peft, mindspore = demonstration.peft, demonstration.adapted["mindspore"].logits
+    assert peft is not None  # without it there is no such section
     return (
         float(np.abs(peft.adapted - mindspore).max()),
         float(np.abs(peft.adapted - peft.base).max()),

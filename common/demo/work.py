@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 PROMPTS = ("If a class defines", "The value of the expression", "A function call")
-CONTINUATION = {"max_new_tokens": 40, "temperature": 0.5, "seed": 7}
 
 
 @dataclass(frozen=True)
@@ -137,4 +136,4 @@ def _samples(trained: Any, engine: Any) -> tuple[str, ...]:
     from common.training.generation import Sampling
     from common.training.prediction import continuations
 
-    return tuple(continuations(trained, engine, PROMPTS, Sampling(**CONTINUATION)))
+    return tuple(continuations(trained, engine, PROMPTS, Sampling(max_new_tokens=40, temperature=0.5, seed=7)))

@@ -158,7 +158,8 @@ class _Job:
     def _spawn(self) -> int:
         """Start one process per card of this node, which find everything prepared; return the exit code of the first that failed."""
         if self.topology.node_rank == 0:
-            check_port(str(self.topology.master_address), int(self.topology.master_port))
+            assert self.topology.master_port is not None  # of every topology with several processes
+            check_port(str(self.topology.master_address), self.topology.master_port)
         shutil.rmtree(self.reports, ignore_errors=True)
         command, environ, stop = launcher(
             self.args, self.topology, self.arguments, self.environ, self.directory, self.output.folder

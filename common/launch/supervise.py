@@ -45,7 +45,7 @@ def main(arguments: Sequence[str]) -> None:
 def check_port(host: str, port: int) -> None:
     """Raise InputError unless processes of this machine can listen on ``port``, and ``host`` is this machine."""
     try:
-        addresses = {address[4][0] for address in socket.getaddrinfo(host, None)}
+        addresses = {str(address[4][0]) for address in socket.getaddrinfo(host, None)}
     except OSError as error:
         raise InputError(f"--master must be a host that can be resolved; {host}: {error}. Give its address.") from error
     for family, address in ((socket.AF_INET, ""), (socket.AF_INET6, "::"), *((None, address) for address in addresses)):

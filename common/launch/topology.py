@@ -156,9 +156,9 @@ def _msrun(env: Variables) -> Topology:
         env.number("RANK_SIZE", world) == world, "RANK_SIZE is the number of workers", "RANK_SIZE", "MS_WORKER_NUM"
     )
     env.check(world % nodes == 0, "nodes have equally many workers", "MS_WORKER_NUM", "MA_NUM_HOSTS")
-    cluster = {"master_address": env.address("MS_SCHED_HOST"), "master_port": env.number("MS_SCHED_PORT")}
+    address, port = env.address("MS_SCHED_HOST"), env.number("MS_SCHED_PORT")
     if role == "MS_SCHED":
-        return Topology("msrun", nodes, 0, world // nodes, world_size=world, scheduler=True, **cluster)
+        return Topology("msrun", nodes, 0, world // nodes, 0, 0, world, address, port, scheduler=True)
     # RANK_ID alone does not do: without --node_rank every worker inherits the scheduler's RANK_ID=0.
     rank, local_rank, local = (
         env.number("MS_NODE_ID", 0 if world == 1 else None),
@@ -180,7 +180,7 @@ def _msrun(env: Variables) -> Topology:
         "MS_WORKER_NUM",
         "MA_NUM_HOSTS",
     )
-    return Topology("msrun", nodes, rank // local, local, rank, local_rank, world, **cluster)
+    return Topology("msrun", nodes, rank // local, local, rank, local_rank, world, address, port)
 
 
 def _rank_table(env: Variables) -> Topology:

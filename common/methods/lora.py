@@ -141,6 +141,8 @@ class Lora(Method):
         target, module = found.target, found.module
         rank = target.rank or options.rank
         alpha = target.alpha if target.alpha is not None else options.alpha
+        assert rank is not None  # `LoraOptions.problems`
+        assert alpha is not None
         widths = [stop - start for _, start, stop in found.slices] or [module.out_features]
         largest = min(module.in_features, *widths)
         if rank > largest:

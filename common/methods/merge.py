@@ -95,6 +95,7 @@ def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray])
     structural = {edit.path: edit for edit in spec.edits}
     errors = {}
     for path, delta in deltas.items():
+        assert delta is not None  # or it was refused
         if path in structural:
             structural[path] = _absorbed(structural[path], arrays, delta)
         else:

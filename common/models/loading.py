@@ -160,6 +160,8 @@ def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tupl
     family, found = FAMILIES.get(model_type), TASKS.get(task)
     complete = {**family.DEFAULTS, **entries, **found.entries(labels)}
     layout, backbone = found.layout(family, complete), family.backbone(complete)
+    if layout is None:
+        raise InputError(f"{model_type} has no head for {task} here. Choose another task, or another model.")
     head = layout.modules(backbone.width, complete["vocab_size"] if layout.tied_to else complete["num_labels"])
     modules, schema = (*backbone.modules, *head), found.schema(family)
     return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout)

@@ -69,7 +69,7 @@ def compare_traces(
     Raises:
         InputError: a trace cannot be read, or they do not belong together.
     """
-    traces = [read_trace(baseline), read_trace(test), read_trace(reference) if reference else None]
+    traces = read_trace(baseline), read_trace(test), read_trace(reference) if reference else None
     found = compare(*traces)
     print(printable(to_text(found)))
     if json_file:
@@ -116,7 +116,9 @@ def prove(suite: str, given: Sequence[str], devices: dict[str, str | None], outp
             done.result()
     print()
     return compare_traces(
-        *(output / name for name in ("baseline", "test", "reference")),
+        output / "baseline",
+        output / "test",
+        output / "reference",
         output / "report.html",
         output / "report.md",
         output / "report.json",

@@ -13,7 +13,17 @@ from common.api_mapping.distribution import compare_distributions
 from common.api_mapping.tolerance import Result
 from common.errors import InputError
 from common.parity.trace import Trace
-from common.parity.verdict import FAIL, NOT_COMPARABLE, PASS, ROUNDING, VERDICTS, TensorResult, judge, judge_statistics
+from common.parity.verdict import (
+    FAIL,
+    NOT_COMPARABLE,
+    PASS,
+    ROUNDING,
+    VERDICTS,
+    Known,
+    TensorResult,
+    judge,
+    judge_statistics,
+)
 
 __all__ = ["CaseResult", "Comparison", "compare"]
 
@@ -162,6 +172,8 @@ def _case(
     reference: Trace | None,
 ) -> CaseResult:
     entry = first or second
+    assert entry is not None  # the name is of one of the two
+    both: list[Mapping[str, Any]] = []
     head = (name, entry["kind"], entry["title"])
     for side, found in (("baseline", first), ("test", second)):
         if found is None:
@@ -173,12 +185,14 @@ def _case(
                 f"{found['status']} in the {side}: {found['message']}",
                 known=found["status"] == "unsupported",
             )
+        both.append(found)
+    first, second = both
     if first["plain"] != second["plain"]:
         key = next(
             key for key in [*first["plain"], *second["plain"]] if first["plain"].get(key) != second["plain"].get(key)
         )
         return CaseResult(*head, FAIL, f"{key}: {second['plain'].get(key)}, baseline {first['plain'].get(key)}")
-    of_first, of_second = ({tensor["name"]: tensor for tensor in found["tensors"]} for found in (first, second))
+    of_first, of_second = ({tensor["name"]: tensor for tensor in found["tensors"]} for found in both)
     missing = [f"tensor {key} is missing in the {side}" for side, ours, theirs in
                (("test", of_second, of_first), ("baseline", of_first, of_second)) for key in theirs if key not in ours]  # fmt: skip
     if missing:
@@ -221,7 +235,7 @@ def _tensors(
 def _distribution(name: str, baseline: np.ndarray | None, test: np.ndarray | None) -> TensorResult:
     if baseline is None or test is None:
         return TensorResult(name, NOT_COMPARABLE, "a distribution cannot be judged by figures alone")
-    known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
+    known: Known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
     if name.startswith("gradient/"):
         return TensorResult(name, PASS, "a gradient of a random result is not compared", **known)
     compared = compare_distributions(Result((test,), "tensor"), Result((baseline,), "tensor"))

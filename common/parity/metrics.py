@@ -65,7 +65,8 @@ def measure(actual: np.ndarray, reference: np.ndarray, limit: Limit) -> Metrics:
 def ulp_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Number of representable values between the two, float64; floats of one dtype."""
     width = first.dtype.itemsize
-    signed = {2: np.int16, 4: np.int32, 8: np.int64}[width]
+    integers: dict[int, type[np.signedinteger]] = {2: np.int16, 4: np.int32, 8: np.int64}
+    signed = integers[width]
     lowest = np.int64(np.iinfo(signed).min)
 
     def ordered(array: np.ndarray) -> np.ndarray:

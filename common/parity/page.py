@@ -118,6 +118,7 @@ def _heat_map(level: str, cases: list[CaseResult]) -> Html:
     rows = []
     for case in chosen:
         worst = case.worst
+        assert worst is not None
         errors = (
             _tinted(worst.test_error, worst.cap),
             _tinted(worst.baseline_error, worst.cap),
@@ -139,6 +140,7 @@ def _heat_map(level: str, cases: list[CaseResult]) -> Html:
 
 def _use(case: CaseResult) -> float:
     worst = case.worst
+    assert worst is not None
     return worst.test_error / worst.cap if worst.cap else float(worst.verdict == FAIL)
 
 

@@ -78,7 +78,9 @@ def _lines(comparison: Comparison) -> Iterator[str]:
         yield "\nroundings, by what explains them:"
         for reason, cases in roundings.items():
             worst = max(cases, key=_excess)
-            yield f"  {len(cases):>5,}  {reason}; nearest its limit: {worst.id}, {worst.worst.test_error:.2g} of {worst.worst.cap:.2g}"
+            tensor = worst.worst
+            assert tensor is not None  # a rounding is one of a tensor
+            yield f"  {len(cases):>5,}  {reason}; nearest its limit: {worst.id}, {tensor.test_error:.2g} of {tensor.cap:.2g}"
     if comparison.unexplained:
         yield "\nnot comparable:"
         yield from _listed(comparison.unexplained)

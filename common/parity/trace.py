@@ -151,7 +151,7 @@ def read_trace(path: Path) -> Trace:
 
 def _check_names(manifest: Mapping[str, Any], file: Path) -> None:
     """Every case is there once, and every tensor once in it: a second one would hide the first."""
-    names = [(case["id"],) for case in manifest["cases"]]
+    names: list[tuple[str, ...]] = [(case["id"],) for case in manifest["cases"]]
     names += [(case["id"], tensor["name"]) for case in manifest["cases"] for tensor in case["tensors"]]
     twice = next((" ".join(name) for name, count in Counter(names).items() if count > 1), None)
     if twice:

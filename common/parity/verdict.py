@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -37,6 +37,13 @@ class TensorResult:
     values: tuple[float | None, ...] = ()  #: there: baseline, test, reference
 
 
+class Known(TypedDict):
+    """What a result says of its tensor, whatever the verdict."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
 def judge(
     name: str, kind: str, baseline: np.ndarray, test: np.ndarray, reference: np.ndarray | None, peers: float = 0.0
 ) -> TensorResult:
@@ -46,7 +53,7 @@ def judge(
         peers: size of the largest tensor of the same role in the case; a tensor whose norm is below a ten-thousandth of it is judged by that size instead of
             its own, and one that is zero in exact arithmetic by the size of the terms that cancel.
     """
-    known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
+    known: Known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
     if baseline.dtype != test.dtype:
         return TensorResult(name, FAIL, f"dtype {test.dtype}, baseline {baseline.dtype}", **known)
     if baseline.shape != test.shape:
@@ -74,7 +81,7 @@ def judge(
 
 def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[str, Any]) -> TensorResult:
     """Compare two tensors of which at least one is known by its figures alone. Equal hashes are equal bits; otherwise only gross differences show."""
-    known = {"shape": tuple(test["shape"]), "dtype": test["dtype"]}
+    known: Known = {"shape": tuple(test["shape"]), "dtype": test["dtype"]}
     if (baseline["dtype"], baseline["shape"]) != (test["dtype"], test["shape"]):
         return TensorResult(
             name, FAIL, f"{test['dtype']} {test['shape']}, baseline {baseline['dtype']} {baseline['shape']}", **known
@@ -134,7 +141,7 @@ def _decisive(limit: Limit, metrics: Metrics) -> float:
     return metrics.rms_rel if limit.scale == "norm" else metrics.max_rel
 
 
-def _exact(name: str, baseline: np.ndarray, test: np.ndarray, known: dict[str, Any]) -> TensorResult:
+def _exact(name: str, baseline: np.ndarray, test: np.ndarray, known: Known) -> TensorResult:
     wrong = ~((baseline == test) | ((baseline != baseline) & (test != test)))
     if not wrong.any():
         return TensorResult(name, PASS, **known)

@@ -73,5 +73,6 @@ def _inline(svg: str, title: str) -> Html:
     for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
     body = svg[svg.index("<svg") :]
-    view = re.search(r'viewBox="[^"]+"', body)[0]
-    return Html(f'<svg {view} role="img" aria-label="{escape(title)}">{body[body.index(">") + 1 :]}')
+    view = re.search(r'viewBox="[^"]+"', body)
+    assert view is not None  # matplotlib writes one
+    return Html(f'<svg {view[0]} role="img" aria-label="{escape(title)}">{body[body.index(">") + 1 :]}')

@@ -93,7 +93,8 @@ def read_run(path: Path, summary: Mapping[str, Any] | None = None) -> Run:
         raise InputError(
             f"A report needs at least one training step; {path / 'metrics.jsonl'} has none. Train the run first."
         )
-    return Run(path, summary, *np.array([steps[step] for step in sorted(steps)]).T, tuple(evaluations))
+    step, loss, rate, duration = np.array([steps[step] for step in sorted(steps)]).T
+    return Run(path, summary, step, loss, rate, duration, tuple(evaluations))
 
 
 def _summary(file: Path) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def smooth(values: np.ndarray, span: int) -> np.ndarray:
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as dotted names; lists and empty mappings stay values."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
         nested = isinstance(value, Mapping) and value
         flat |= flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}

@@ -147,12 +147,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _difference(first: float | None, second: float | None) -> str | None:
+    return None if first is None or second is None else measure(second - first)
+
+
 def metrics(runs: Sequence[Run]) -> Html:
     """The metrics of every run and, for two runs, their difference."""
     head, roles = ("", *labels(runs)), ("", *ROLES[len(runs)])
     rows = []
     for title, values in metric_rows(runs):
-        difference = [measure(values[1] - values[0]) if None not in values else None] if len(runs) == 2 else []
+        difference = [_difference(*values)] if len(runs) == 2 else []
         rows.append((title, *(measure(value) for value in values), *difference))
     if len(runs) == 2:
         head = (*head, "second minus first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from common.distributed import Group
+from common.errors import RunError
 
 __all__ = ["Rows", "Sums"]
 
@@ -14,17 +15,24 @@ class Rows:
 
     def __init__(self, examples: int):
         self._examples = examples
-        self.values: np.ndarray | None = None
+        self._rows: np.ndarray | None = None
+
+    @property
+    def values(self) -> np.ndarray:
+        """The rows so far; RunError before the first batch, which says how wide they are."""
+        if self._rows is None:
+            raise RunError("Metrics need at least one batch in every process; this one received none.")
+        return self._rows
 
     def update(self, indices: np.ndarray, output: np.ndarray) -> None:
         """Rows of one batch; ``output`` may have further rows."""
-        if self.values is None:
-            self.values = np.zeros((self._examples, *output.shape[1:]), np.float32)
-        self.values[indices] = output[: len(indices)]
+        if self._rows is None:
+            self._rows = np.zeros((self._examples, *output.shape[1:]), np.float32)
+        self._rows[indices] = output[: len(indices)]
 
     def reduce(self, group: Group) -> None:
         """Every process has rows of its own, so that sums put them together."""
-        self.values = group.sum_array(self.values)
+        self._rows = group.sum_array(self.values)
 
 
 class Sums:

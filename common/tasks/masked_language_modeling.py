@@ -76,6 +76,7 @@ class MaskedLanguageModeling(Task):
     outputs = ("right",)
     metrics = {**LANGUAGE, "accuracy": True}
     Options = MaskingOptions
+    options: MaskingOptions
 
     def layout(self, family, config):
         """Raises InputError where the output has a weight of its own."""
@@ -185,7 +186,9 @@ def _surroundings(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[i
 def _packed(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[Columns, int]:
     before, after = _surroundings(tokenizer)
     separator = [] if tokenizer.sep_token_id is None else [tokenizer.sep_token_id]
-    ids, words, first = [], [], 0
+    ids: list[np.ndarray] = []
+    words: list[np.ndarray] = []
+    first = 0
     for tokens, numbers in _tokens(list(texts), tokenizer, add_special_tokens=False):
         if ids:
             ids.append(np.array(separator, np.int32))

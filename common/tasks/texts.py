@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from common.data.roles import TEXT, TEXT_PAIR
+from common.data.roles import TEXT, TEXT_PAIR, Role
 from common.errors import InputError
 from common.tasks.task import Answer, Task
 
@@ -23,7 +23,7 @@ class TextTask(Task):
 
     head = "sequence"
     peft_type = "SEQ_CLS"
-    roles = (TEXT, TEXT_PAIR)
+    roles: ClassVar[tuple[Role, ...]] = (TEXT, TEXT_PAIR)
 
     def predict(
         self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]

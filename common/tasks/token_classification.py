@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -82,6 +82,7 @@ class TokenClassification(Task):
         limit = trained.config.data.max_length
         columns = self.encode(Dataset.from_list(filled), trained.tokenizer, limit)[0] if filled else {}
         answered = iter(range(len(filled)))
+        names = trained.labels or ()
         for row in rows:
             words, tags = row["words"], []
             if words:
@@ -89,8 +90,8 @@ class TokenClassification(Task):
                 starts = columns["words"][next(answered)]
                 best = next(outputs)["logits"][: len(starts)].argmax(-1)
                 found[starts[starts >= 0]] = best[starts >= 0]
-                tags = [trained.labels[index] if index >= 0 else None for index in found]
-            yield _answer(words, tags, has_spans(trained.labels))
+                tags = [names[index] if index >= 0 else None for index in found]
+            yield _answer(words, tags, has_spans(names))
 
     def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
         """Any tag at two of three real positions."""
@@ -120,8 +121,8 @@ class _Evaluator:
     """Keeps the predicted tag of every word plus 1, so that 0 says that there is none and sums over processes fit."""
 
     def __init__(self, encoded: Encoded):
-        self._truth: Ragged = encoded.columns["tags"]
-        self._words: Ragged = encoded.columns["words"]
+        self._truth = cast(Ragged, encoded.columns["tags"])
+        self._words = cast(Ragged, encoded.columns["words"])
         self._names = encoded.label_names
         self._found = np.zeros(len(self._truth.values), np.float32)
         self._sums = Sums()

@@ -105,7 +105,9 @@ def prepare(config: ExperimentConfig) -> Inputs:
 def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenizerFast:
     """The tokenizer of the configuration; ``bpe:SIZE`` is trained on the training split."""
     corpus = configured(config.model).corpus(data.splits["train"])
-    return load_tokenizer(config.model.tokenizer or config.model.source, corpus)
+    source = config.model.tokenizer or config.model.source
+    assert source is not None  # `common.config.rules`
+    return load_tokenizer(source, corpus)
 
 
 def describe(

@@ -58,8 +58,10 @@ def _of_run(run: RunDirectory, task: str | None) -> Opened:
     if task not in (None, trained.task.name):
         raise InputError(f"{run.path} was trained for {trained.task.name}; received task {task!r}. Leave the task out.")
     merged, _ = merged_model(trained.plan, trained.spec, trained.arrays)
-    known = {"source": str(run.path), "fingerprint": fingerprint(merged.arrays), "new_parameters": ()}
-    return Opened(dataclasses.replace(merged, **known), trained.tokenizer)
+    opened = dataclasses.replace(
+        merged, source=str(run.path), fingerprint=fingerprint(merged.arrays), new_parameters=()
+    )
+    return Opened(opened, trained.tokenizer)
 
 
 def _of_folder(source: str, name: str | None) -> Opened:

@@ -91,7 +91,7 @@ def _train(
         for split in ("train", "validation", "test")
         if split in inputs.data.splits and split not in inputs.data.unlabelled
     ]
-    encoded = {split: encode_split(inputs, split) for split in splits}
+    encoded: dict[str, Encoded] = {split: encode_split(inputs, split) for split in splits}
     for note in inputs.data.notes:
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))

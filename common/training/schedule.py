@@ -50,5 +50,6 @@ def evaluation_due(step: int, total: int, settings: TrainingConfig, steps_per_ep
         return True
     if settings.evaluate_every_steps is not None:
         return step % settings.evaluate_every_steps == 0
+    assert settings.evaluate_every_epochs is not None  # one of the two is given
     interval = settings.evaluate_every_epochs * steps_per_epoch
     return round(max(1, round(step / interval)) * interval) == step

@@ -41,14 +41,14 @@ def _convolution(one: bool) -> tuple[Case, ...]:
 
 def _windows(one: bool, mean: bool) -> tuple[Case, ...]:
     shape = (2, 3, 9) if one else (2, 3, 9, 8)
-    own = (
+    own: tuple[dict[str, Any], ...] = (
         ({"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False, "ceil_mode": True},)
         if mean
         else ({"kernel_size": 2, "dilation": 2}, {"kernel_size": 2, "return_indices": True})
     )
     own += ({"kernel_size": 3, "divisor_override": 5},) if mean and not one else ()
     own += () if one else ({"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 0)},)
-    setups = (
+    setups: tuple[dict[str, Any], ...] = (
         {"kernel_size": 2},
         {"kernel_size": 3, "stride": 2, "padding": 1},
         {"kernel_size": 3, "stride": 2, "ceil_mode": True},
@@ -60,7 +60,7 @@ def _windows(one: bool, mean: bool) -> tuple[Case, ...]:
 
 def _shared(one: bool, largest: bool) -> tuple[Case, ...]:
     shape = (2, 3, 8) if one else (2, 3, 8, 7)
-    setups = [{"output_size": size} for size in (1, 3, 4)] + (
+    setups: list[dict[str, Any]] = [{"output_size": size} for size in (1, 3, 4)] + (
         [] if one else [{"output_size": (2, 3)}, {"output_size": (None, 2)}]
     )
     setups += [{"output_size": 2, "return_indices": True}] if largest else []

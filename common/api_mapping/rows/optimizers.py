@@ -17,7 +17,8 @@ GROUPS = ({"params": (0, 2), "weight_decay": 0.1}, {"params": (1,), "lr": 0.05})
 
 
 def _row(name: str, adaptation: str, own: tuple[str, ...], *setups: dict[str, Any]) -> Row:
-    cases = [Case((), setup={"lr": 0.01, **setup}) for setup in ({"weight_decay": 0.1}, {"maximize": True}, *setups)]
+    given: tuple[dict[str, Any], ...] = ({"weight_decay": 0.1}, {"maximize": True}, *setups)
+    cases = [Case((), setup={"lr": 0.01, **setup}) for setup in given]
     cases += [Case(()), Case(GROUPS, setup={"lr": 0.01})]
     targets = (f"shim.optim.{name}", f"experimental.optim.{name}", *own)  # the adapter first: one interface for all
     return Row(f"torch.optim.{name}", targets, tuple(cases), "steps", adaptation, CALL)

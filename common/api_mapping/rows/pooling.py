@@ -12,7 +12,12 @@ F = "torch.nn.functional"
 TIED = values(
     1.0, 3.0, 3.0, -1.0, 3.0, 0.0, 0.0, float("nan"), 2.0, float("inf"), float("-inf"), float("-inf"), shape=(1, 1, 12)
 )
-SHIFTED = ({"stride": 1}, {"padding": 1}, {"stride": 2, "padding": 1, "ceil_mode": True}, {"ceil_mode": True})
+SHIFTED: tuple[dict[str, Any], ...] = (
+    {"stride": 1},
+    {"padding": 1},
+    {"stride": 2, "padding": 1, "ceil_mode": True},
+    {"ceil_mode": True},
+)
 
 
 def windows(image: tuple[int, ...], kernel: int | tuple[int, ...], *calls: dict[str, Any]) -> tuple[Case, ...]:

@@ -158,20 +158,20 @@ def _finding(file: str, use: Use, knowledge: Knowledge) -> Finding:
     if (
         rest and name.rpartition(".")[2][:1].isupper()
     ):  # nn.Linear.forward(self, x): what is called is a method of the class
-        told = LAYER_METHODS.get(rest)
+        method = LAYER_METHODS.get(rest)
         text = (
-            told[0].target.rpartition(".")[2]
-            if told
+            method[0].target.rpartition(".")[2]
+            if method
             else {"forward": "construct", "__init__": "__init__"}.get(rest, "")
         )
         change = (
             f"of the class that stands in for {name}: {text}"
             if text
             else "its counterpart has no such method"
-            if told
+            if method
             else "a method of a torch class"
         )
-        category = "structure" if text or told else "unknown"
+        category = "structure" if text or method else "unknown"
         return _make(
             file,
             use,
@@ -183,9 +183,9 @@ def _finding(file: str, use: Use, knowledge: Knowledge) -> Finding:
             (),
         )
     if use.kind in ("name", "base", "reference") and (
-        told := advice(name)
+        advised := advice(name)
     ):  # torch.Tensor as a type, though its constructor has a row
-        entry = Entry(advice=told, verdict="advice")
+        entry = Entry(advice=advised, verdict="advice")
     if entry.advice:
         change = entry.advice.text
         return _make(file, use, name, "structure", entry, change, "", ())

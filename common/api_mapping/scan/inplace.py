@@ -43,9 +43,10 @@ def _part(node: ast.expr) -> ast.expr | None:
         name = _called(node)
         if name in _PARTS:
             return node
-        if name not in _WHOLES:
+        link = node.func if isinstance(node, ast.Call) else node
+        if name not in _WHOLES or not isinstance(link, ast.Attribute):
             return None
-        node = node.func.value if isinstance(node, ast.Call) else node.value
+        node = link.value
 
 
 def _called(node: ast.expr) -> str:

@@ -126,7 +126,8 @@ class Knowledge:
                 f"The verification in {path.name} ran on {ran}, which says nothing about {device}: run `twinlora map verify` there."
             )
             content = {}
-        used = content.get("versions") if isinstance(content.get("versions"), Mapping) else {}
+        versions = content.get("versions")
+        used = versions if isinstance(versions, Mapping) else {}
         if version and used.get("mindspore", version) != version:
             notes.append(
                 f"The verification in {path.name} was made with MindSpore {used['mindspore']}; {version} is installed."

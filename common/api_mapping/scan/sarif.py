@@ -70,7 +70,7 @@ def _result(found: Finding) -> dict[str, Any]:
         }
     else:  # a line of the cell is not a line of the file
         location["logicalLocations"] = [{"name": f"cell {found.cell}", "kind": "module"}]
-    result = {
+    result: dict[str, Any] = {
         "ruleId": _IDENTIFIERS[found.category],
         "ruleIndex": list(CATEGORIES).index(found.category),
         "kind": "pass" if found.category == "covered" else "fail",

@@ -136,7 +136,7 @@ def _children(node: ast.AST, scope: Scope, place: str) -> Iterator[tuple[ast.AST
         yield from ((item, scope, "decorator") for item in getattr(node, "decorator_list", ()))
         yield from ((item, scope, "") for item in (*arguments.defaults, *arguments.kw_defaults) if item is not None)
         yield from ((item.annotation, scope, "annotation") for item in _all(arguments) if item.annotation is not None)
-        if getattr(node, "returns", None) is not None:
+        if not isinstance(node, ast.Lambda) and node.returns is not None:
             yield node.returns, scope, "annotation"
         body = node.body if isinstance(node.body, list) else [node.body]
         yield from ((item, inner, "") for item in body)

@@ -21,7 +21,8 @@ class OwnFormat(PeftFormat):
 
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """The method and its options."""
-        options = dataclasses.asdict(plan.options) if dataclasses.is_dataclass(plan.options) else {}
+        known = plan.options
+        options = dataclasses.asdict(known) if dataclasses.is_dataclass(known) and not isinstance(known, type) else {}
         found = {"twinlora_method": plan.method, "options": options, "task_type": TASKS.get(spec.task).peft_type}
         return found | ({"base_model_name_or_path": spec.source} if spec.source else {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+from common.backend.batch import Field
 from common.models.family import ATTENTION_MASK, EACH, FIRST, INPUT_IDS, TOKEN_TYPE_IDS, Backbone, Family, HeadLayout
 from common.models.modules import ATTENTION, EMBEDDING, LAYER_NORM, LINEAR, Heads, ModuleSpec
 
@@ -13,10 +14,11 @@ __all__ = ["MEMBER", "Bert", "encoder_layer"]
 
 def encoder_layer(layer: str, hidden: int, inner: int, heads: int) -> list[ModuleSpec]:
     """A post-norm encoder layer under BERT's names, which several families share."""
-    projections = tuple(f"{layer}.attention.self.{name}" for name in ("query", "key", "value"))
+    attention = f"{layer}.attention.self"
+    projections = (f"{attention}.query", f"{attention}.key", f"{attention}.value")
     return [
         *(ModuleSpec(path, LINEAR, hidden, hidden) for path in projections),
-        ModuleSpec(f"{layer}.attention.self", ATTENTION, hidden, hidden, arguments=Heads(heads, projections)),
+        ModuleSpec(attention, ATTENTION, hidden, hidden, arguments=Heads(heads, projections)),
         ModuleSpec(f"{layer}.attention.output.dense", LINEAR, hidden, hidden),
         ModuleSpec(f"{layer}.attention.output.LayerNorm", LAYER_NORM, hidden, hidden),
         ModuleSpec(f"{layer}.intermediate.dense", LINEAR, hidden, inner),
@@ -30,7 +32,7 @@ class Bert(Family):
 
     name = "bert"
     prefix: ClassVar[str] = "bert"  #: of every module of the encoder
-    INPUTS = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
+    INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
     OPTIONAL = ("bert.pooler.dense",)

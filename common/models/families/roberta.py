@@ -61,7 +61,7 @@ class Roberta(Bert):
         }
         return layouts.get(name)
 
-    def positions(self, config: Mapping[str, Any]) -> int | None:
+    def positions(self, config: Mapping[str, Any]) -> int:
         """One for each row of the position table after that of padding."""
         return config["max_position_embeddings"] - config["pad_token_id"] - 1
 

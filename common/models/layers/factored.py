@@ -59,6 +59,7 @@ class Factored(Layer):
                 f"{module.in_features} x {module.out_features} and rank is {rank}. Use at most {largest}."
             )
         first = (module.in_features, rank) if module.kind.lookup else (rank, module.in_features)
+        parameters: tuple[tuple[str, tuple[int, ...]], ...]
         parameters = (("first.weight", first), ("second.weight", (module.out_features, rank)))
         if module.bias:
             parameters = (*parameters, ("bias", (module.out_features,)))

@@ -54,10 +54,10 @@ def _target(row: Row, host: Host) -> str:
     if host.double:
         raise UnsupportedError("a float64 reference is computed in PyTorch")
     if host.plain:
-        found = next((target for target in row.targets if not target.startswith("shim.")), row.legacy)
-        if not found:
+        plain = next((target for target in row.targets if not target.startswith("shim.")), row.legacy)
+        if not plain:
             raise UnsupportedError("MindSpore has no operator of its own for this call")
-        return found
+        return plain
     found = chosen_target(row, host.locked)
     if not found:
         raise UnsupportedError("no target of this row was verified on this device")

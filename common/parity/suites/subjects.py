@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
 
@@ -36,7 +36,7 @@ class Subject:
 
     spec: ModelSpec
     plan: Plan
-    values: Arrays
+    values: Mapping[str, np.ndarray]
     steps: tuple[tuple[Batch, ...], ...]
     settings: EngineSettings = _SETTINGS
 
@@ -78,7 +78,8 @@ def pairs() -> tuple[tuple[str, str], ...]:
 def has_head(family: str, task: str) -> bool:
     """Whether a model of ``family`` gets a new head for ``task``."""
     config = {**FAMILIES.get(family).DEFAULTS, **FAMILIES.get(family).tiny(**_SIZES)}
-    return bool(TASKS.get(task).layout(FAMILIES.get(family), config).new())
+    layout = TASKS.get(task).layout(FAMILIES.get(family), config)
+    return layout is not None and bool(layout.new())
 
 
 def methods(family: str) -> dict[str, MethodOptions]:
@@ -158,7 +159,7 @@ def _parameter(kind: str, name: str, like: np.ndarray) -> np.ndarray:
     return (base + draw(normal(*like.shape), f"{kind}|{name}") * np.float32(0.125)).astype(np.float32)
 
 
-def _nonzero(values: Arrays) -> Arrays:
+def _nonzero(values: Mapping[str, np.ndarray]) -> Arrays:
     """With B = 0 the gradient of A is zero and proves nothing."""
     return {
         name: array if array.any() else draw(normal(*array.shape), f"nonzero|{name}") * np.float32(2.0**-5)

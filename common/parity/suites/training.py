@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,7 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
         return tuple(
             _case(
                 f"{family}/{task}/{'dropout' if p else 'plain'}",
-                lambda family=family, task=task, p=p: drawn(
-                    family, task, methods(family)[lora.MEMBER.name], steps=steps, dropout=p
-                ),
+                partial(_drawn, family, task, steps, p),
                 lambda step: 1e-2,
             )
             for family, task in pairs()
@@ -41,9 +39,13 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
 
     modes = {"plain": False, "dropout": True}
     return tuple(
-        _case(f"{config.name}/{name}", lambda on=on: of_experiment(config, steps, dropout=on), rate)
+        _case(f"{config.name}/{name}", partial(of_experiment, config, steps, dropout=on), rate)
         for name, on in modes.items()
     )
+
+
+def _drawn(family: str, task: str, steps: int, dropout: float) -> Subject:
+    return drawn(family, task, methods(family)[lora.MEMBER.name], steps=steps, dropout=dropout)
 
 
 def _case(name: str, make: Callable[[], Subject], rate: Callable[[int], float]) -> Case:
