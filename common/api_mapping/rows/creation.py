@@ -105,7 +105,7 @@ ROWS = (
             forward_only(3, dtype=INT32),
             forward_only(0, 1, 0.1, dtype=FLOAT64),
             forward_only(0, 1, 0.1),
-            forward_only(1.0, 0.0, -0.3),
+            forward_only(1.0, 0.0, -0.25),
         ),
         "exact",
         "float64 keeps its digits",
