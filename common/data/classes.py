@@ -57,8 +57,9 @@ def check_number_of_classes(names: Sequence[str], tables: Sequence[Table], colum
         InputError: all are numbers and some are fractions, or there are too many for the number of examples.
     """
     source, rows, keep = tables[0].source, sum(map(len, tables)), "list them in data.label_names"
-    fractions = [name for name in names if _number(name) is not None and not _number(name).is_integer()]
-    if fractions and all(_number(name) is not None for name in names):
+    numbers = {name: _number(name) for name in names}
+    fractions = [name for name, number in numbers.items() if number is not None and not number.is_integer()]
+    if fractions and None not in numbers.values():
         raise InputError(
             f"The labels of a classification are classes; column {column} of {source} holds numbers such as "
             f"{fractions[0]}, which look like scores. Set model.task to {_tasks('score')}; if they are classes, {keep}."

@@ -67,7 +67,7 @@ def match_rows(given: Mapping[str, Any], labels: Sequence[str] | None, held: int
     names = _names(given, held)
     numbers = {} if names is None else _numbers(names, labels)
     rows = tuple(numbers.get(_key(label, names or (), labels)) for label in labels)
-    if rows != nothing:
+    if names is not None and rows != nothing:
         return _by_name(names, labels, rows)
     if names is not None and not all(map(_PLACEHOLDER.match, names)):
         classes = f"the checkpoint's classes {_listed(names)} are none of {_listed(labels)}"

@@ -140,13 +140,14 @@ def _outputs(
     classes: tuple[str, ...] | None,
 ) -> tuple[dict[str, np.ndarray], Rows | None]:
     """The checkpoint's arrays with one row a class, and which row is which class; None where it has none that fit."""
-    names = (f"{layout.output}.weight", f"{layout.output}.bias") if layout.output in layout.new() else ()
+    weight = f"{layout.output}.weight"
+    names = [weight, f"{layout.output}.bias"] if layout.output in layout.new() else []
     own = {name: held[name] for name in names if name in held and name in shapes}
     fits = all(array.ndim == len(shapes[name]) and array.shape[1:] == shapes[name][1:] for name, array in own.items())
     counts = {len(array) for array in own.values() if array.ndim}
     if not own or not fits or len(counts) != 1 or set(own) != set(names) & shapes.keys():
         return {}, None
-    return own, match_rows(given, classes, counts.pop(), shapes[names[0]][0])
+    return own, match_rows(given, classes, counts.pop(), shapes[weight][0])
 
 
 def _origin(
