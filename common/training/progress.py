@@ -1,8 +1,12 @@
-"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere. Everything goes to standard error."""
+"""What a person sees while a run goes on: a bar on a terminal or in a notebook, plain lines elsewhere.
+
+Everything goes to standard error, in a notebook to the cell's output.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 from common.terminal import printable
@@ -30,7 +34,9 @@ class Progress:
     def start(self, total: int, done: int = 0) -> None:
         """Training of ``total`` steps begins after ``done``."""
         self._total, self._next_line = total, done + 1
-        if not self._console.is_terminal:
+        # In a notebook rich draws bars with ipywidgets.
+        notebook = self._console.is_jupyter and find_spec("ipywidgets") is not None
+        if not (self._console.is_terminal or notebook):
             return
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
