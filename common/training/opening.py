@@ -28,6 +28,8 @@ __all__ = ["Opened", "open_model"]
 
 _UNNAMED = ("LABEL_0", "LABEL_1")  #: what ``transformers`` calls the classes of a config.json that names none
 
+_CLASSES = "single_label_classification"  #: the problem type that a config.json need not name
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -92,6 +94,11 @@ def _task_of(source: str, given: Mapping[str, Any]) -> Task:
         )
         if layout is not None and layout.architecture == architecture:
             found.append(task)
+    if len(found) > 1:  # one head, several losses: ``transformers`` tells them apart by the problem type
+        problem = given.get("problem_type")
+        wanted = None if problem == _CLASSES else problem
+        labels = tuple(given.get("id2label", dict(enumerate(_UNNAMED))).values())
+        found = [task for task in found if task.entries(labels).get("problem_type") == wanted]
     if len(found) != 1:
         known = ", ".join(task.name for task in found) or ", ".join(TASKS.names())
         count = f"{len(found)} tasks use" if found else "is the head of no task"

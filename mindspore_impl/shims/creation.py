@@ -57,6 +57,8 @@ def ones(*size, dtype=None):
 def full(size, fill_value, *, dtype=None):
     """The number's own kind: bool, int64 or float32."""
     kind = ms.bool_ if isinstance(fill_value, bool) else ms.int64 if isinstance(fill_value, int) else ms.float32
+    if dtype == ms.float64 and isinstance(fill_value, float):  # a graph rounds numbers to float32
+        return ops.ones(tuple(size), dtype) * _MindSporeTensor(fill_value, dtype)
     return ops.full(tuple(size), fill_value, dtype=kind if dtype is None else dtype)
 
 

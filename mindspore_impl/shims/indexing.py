@@ -172,8 +172,24 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1
 
 
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """``source`` put at places along ``dim``."""
-    return scatter(input, dim, _spread(index, dim, source.shape), source)
+    """``source`` put at places along ``dim``; of several for one place the last counts, and has the gradient.
+
+    The kernel writes in parallel: all that go to one place carry the last one's values, so that their order is nothing.
+    """
+    check_indices("index_copy", index, 0, _size(input, dim))
+    if not index.size:
+        return input
+    if not input.ndim:
+        return ops.reshape(source, ()).astype(input.dtype)
+    count = index.size
+    places = ops.reshape(index, (-1,)).astype(ms.int64)
+    numbers = ops.arange(count).astype(ms.int64)
+    ordered = ops.sort(places * count + numbers)[0]
+    last = ops.gather(ordered, ops.searchsorted(ordered, (places + 1) * count) - 1, 0) - places * count
+    source = source.astype(input.dtype)
+    own = _spread(last == numbers, dim, source.shape)
+    values = ops.where(own, source, ops.stop_gradient(ops.gather(source, last, dim)))
+    return ops.tensor_scatter_elements(input, _spread(index, dim, source.shape), values, dim)
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:

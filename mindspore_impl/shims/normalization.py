@@ -18,6 +18,7 @@ _mean = ops.ReduceMean(keep_dims=True)
 def _normalized(x: Tensor, eps: float) -> Tensor:
     """(x - mean) / sqrt(var + eps) over the last axis."""
     centred = x - _mean(x, -1)
+    centred = centred - _mean(centred, -1)  # takes away the rounding of a mean that is large beside the deviations
     return centred * ops.rsqrt(_mean(centred * centred, -1) + number(eps, x))
 
 

@@ -478,7 +478,7 @@ def _spread(input: Tensor, dim, unbiased: bool | None, keepdim: bool, correction
         return ops.full(mean.shape, _NAN if count == 0 else 0.0, dtype=input.dtype), mean
     centred = x - _mean(x, dim, True)
     squares = total(centred * centred, dim, keepdim)
-    return (squares / ops.full_like(squares, divisor)).astype(input.dtype), mean
+    return (squares / (ops.ones_like(squares) * number(float(divisor), squares))).astype(input.dtype), mean
 
 
 def var(

@@ -188,14 +188,15 @@ def test_the_number_of_texts_must_be_that_of_training(runs, monkeypatch, capsys)
     if paired:
         for line in ("up", "up\t", "up\tdown\tleft"):
             code, out, error = ask(monkeypatch, capsys, run, [line])
-            assert (code, out) == (2, [])
+            assert (code, out) == (1, [""])
             assert "two, with one tab between them" in error
-        code, _, error = ask(monkeypatch, capsys, run, ['{"text": "up"}'], "--jsonl")
-        assert (code, "pairs of texts" in error) == (2, True)
+        line, message = '{"text": "up"}', "pairs of texts"
     else:
-        code, out, error = ask(monkeypatch, capsys, run, ['{"text": "up", "text_pair": "down"}'], "--jsonl")
-        assert (code, out) == (2, [])
-        assert "trained on single texts" in error
+        line, message = '{"text": "up", "text_pair": "down"}', "trained on single texts"
+    for options, expected in (((), (1, [""])), (("--strict",), (2, []))):
+        code, out, error = ask(monkeypatch, capsys, run, [line], "--jsonl", *options)
+        assert (code, out) == expected
+        assert message in error
 
 
 @pytest.mark.needs_pytorch
@@ -215,7 +216,12 @@ def test_what_is_no_object_of_texts_is_an_error_with_its_line(runs, monkeypatch,
     if task != "regression":
         pytest.skip("the same for every task")
     first = '{"text": "up", "text_pair": "down"}'
-    code, _, error = ask(monkeypatch, capsys, folders["pytorch"], [first, line], "--jsonl")
+    code, out, error = ask(monkeypatch, capsys, folders["pytorch"], [first, line, first], "--jsonl")
+    assert (code, len(out)) == (1, 3)
+    assert out[0] == out[2]
+    assert out[1] == ""
+    assert message in error
+    code, _, error = ask(monkeypatch, capsys, folders["pytorch"], [first, line, first], "--jsonl", "--strict")
     assert code == 2
     assert message in error
 
