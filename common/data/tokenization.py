@@ -83,7 +83,8 @@ def _is_cased(folder: Path) -> bool:
         return False
     if isinstance(settings, dict) and "do_lower_case" in settings:
         return False
-    return any(any(map(str.isupper, entry)) for entry in entries if not _SPECIAL.fullmatch(entry.strip()))
+    # "ℝ" is upper-case without a lower-case form, and stands in uncased vocabularies too.
+    return any(entry != entry.lower() for entry in entries if not _SPECIAL.fullmatch(entry.strip()))
 
 
 def _byte_level(folder: Path) -> type[PreTrainedTokenizerFast]:
