@@ -38,7 +38,7 @@ class Transformers:
             raise InputError(
                 f"The peer needs the very network of the case; its arrays leave {missing} and add {unexpected}."
             )
-        self.device, self._settings = device, config.optimization
+        self.device, self._config, self._settings = device, config, config.optimization
         self._bf16 = config.training.dtype == "bf16"
         self.plain = adapt(network, case).to(device)
         self.model = torch.compile(self.plain) if compiled else self.plain
@@ -69,7 +69,8 @@ class Transformers:
 
     def loss(self, batch: Batch, model: Any = None) -> torch.Tensor:
         """Mean loss over the scored labels."""
-        inputs = {name: tensor.to(self.device, non_blocking=True) for name, tensor in tensors(batch).items()}
+        found = tensors(batch, self._config)
+        inputs = {name: tensor.to(self.device, non_blocking=True) for name, tensor in found.items()}
         if inputs["labels"].dim() == 2:  # transformers shifts the labels itself
             inputs["labels"] = torch.nn.functional.pad(inputs["labels"], (1, -1), value=-100)
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self._bf16):

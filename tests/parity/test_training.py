@@ -8,7 +8,9 @@ import pytest
 from common.backend import load
 from common.config.schema import DataConfig, ModelConfig
 from common.data import BatchPlan, encode, load_dataset, load_tokenizer
+from common.models import FAMILIES
 from common.models.loading import load_model_spec
+from common.tasks import TASKS
 from tests.support import (
     KINDS,
     TARGETS,
@@ -79,12 +81,13 @@ def test_gradients_of_full_fine_tuning_agree(kind):
 
 @pytest.mark.slow
 def test_fifty_losses_of_a_pretrained_encoder_on_real_sentences_agree(minilm_folder, shared_data):
-    config = DataConfig("sst2", str(shared_data("sst2-sentences")), {}, None, None, None, 32, 32, {"train": 80})
-    data = load_dataset(config, "sequence-classification")
+    config = DataConfig("sst2", str(shared_data("sst2-sentences")), {}, None, None, None, None, 32, 32, {"train": 80})
+    task = TASKS.get("sequence-classification")
+    data = load_dataset(config, task)
     tokenizer = load_tokenizer(str(minilm_folder))
-    encoded = encode(data, "train", tokenizer, config, "bert")
+    encoded = encode(data, "train", tokenizer, config, task, task.schema(FAMILIES.get("bert")))
     spec = load_model_spec(
-        ModelConfig(str(minilm_folder), "sequence-classification", None, 0.0, {}),
+        ModelConfig(str(minilm_folder), task.name, None, 0.0, {}),
         data.label_names,
         len(tokenizer),
         0,
