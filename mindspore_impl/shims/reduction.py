@@ -478,7 +478,10 @@ def _spread(input: Tensor, dim, unbiased: bool | None, keepdim: bool, correction
         return ops.full(mean.shape, _NAN if count == 0 else 0.0, dtype=input.dtype), mean
     centred = x - _mean(x, dim, True)
     squares = total(centred * centred, dim, keepdim)
-    return (squares / (ops.ones_like(squares) * number(float(divisor), squares))).astype(input.dtype), mean
+    left = number(float(divisor), squares)
+    if isinstance(missing, float) and squares.dtype == ms.float64:  # a graph takes the difference of numbers in float32
+        left = ops.maximum(Tensor(float(count), ms.float64) - Tensor(missing, ms.float64), Tensor(0.0, ms.float64))
+    return (squares / (ops.ones_like(squares) * left)).astype(input.dtype), mean
 
 
 def var(
