@@ -6,6 +6,7 @@
 # DATA    a folder with sst2-sentences, snips, cola, wikitext2 and e2e in their usual local formats; rte, mrpc and stsb/original for the pairs
 # JOB     bert_sst2, bert_snips, bert_cola, gpt2_wikitext2 or gpt2_e2e (which starts from the model of gpt2_wikitext2); the default is all of these
 #         bert_rte, bert_mrpc, bert_stsb: sentence pairs
+#         bert_wnut17, bert_ud_pos: tags of words (the reference needs seqeval, see pytorch_impl/peers/token_reference.py)
 # SEEDS   seeds of the classification jobs, default "1 2 3"; the language models are run with the first of them
 # RUNS    where run directories go, from the checkout, default runs/bench
 # E2E_STEPS  optimizer steps of gpt2_e2e, default 500
@@ -40,7 +41,9 @@ run() { # JOB FOLDER SEED BACKEND [options]
     fi
     echo "== $name, $backend"
     if [[ "$backend" == peft ]]; then
-        command=("$bin/python" "$root/pytorch_impl/peers/peft_reference.py" "$root/configs/$job.yaml")
+        local reference=peft_reference
+        ! grep -q "task: token-classification" "$root/configs/$job.yaml" || reference=token_reference
+        command=("$bin/python" "$root/pytorch_impl/peers/$reference.py" "$root/configs/$job.yaml")
     else
         command=("$bin/twinlora" train "$root/configs/$job.yaml" --backend "$backend" --overwrite)
     fi
