@@ -9,6 +9,7 @@ such patterns use; refusing nested quantifiers would refuse harmless ones and mi
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 
 import regex
@@ -19,6 +20,7 @@ __all__ = ["match_suffix_pattern"]
 
 _SECONDS = 1.0  #: of one match; a pattern that means something takes microseconds
 _LONGEST = 10_000  #: characters of a pattern
+_DEEPEST = 100  #: parentheses in parentheses; Python's own limit moves with its recursion limit
 
 
 def match_suffix_pattern(pattern: str, path: str, origin: str = "adapter_config.json") -> bool:
@@ -43,5 +45,8 @@ def match_suffix_pattern(pattern: str, path: str, origin: str = "adapter_config.
 def _compiled(pattern: str) -> regex.Pattern[str]:
     if not isinstance(pattern, str) or len(pattern) > _LONGEST:
         raise ValueError(f"patterns are text of at most {_LONGEST:,} characters")
+    depths = itertools.accumulate({"(": 1, ")": -1}.get(character, 0) for character in pattern)
+    if max(depths, default=0) > _DEEPEST:
+        raise ValueError(f"patterns hold at most {_DEEPEST} parentheses inside one another")
     re.compile(rf"(.*\.)?({pattern})$")  # what Python refuses PEFT refuses, though regex may take it
     return regex.compile(rf"(.*\.)?({pattern})$", regex.V0)

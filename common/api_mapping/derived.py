@@ -38,9 +38,12 @@ def derived(row: Row) -> Iterator[Case]:
 
 
 def silently_different(
-    row: Row, function: Callable[..., Any], torch_half: ModuleType, half: ModuleType
+    row: Row, function: Callable[..., Any], torch_half: ModuleType, half: ModuleType, before: Callable[[], None]
 ) -> Iterator[tuple[str, str]]:
-    """The derived calls to which torch and MindSpore both have an answer, but not the same: the call and the difference."""
+    """The derived calls to which torch and MindSpore both have an answer, but not the same: the call and the difference.
+
+    ``before`` is called before each call of ``function``.
+    """
     for case in derived(row):
         try:
             arrays = draw_all(row, case)  # a kind of array may need axes
@@ -48,6 +51,7 @@ def silently_different(
                 torch_half.run(torch_half.resolve(row.name), row, case, arrays, double=double)
                 for double in (False, True)
             )
+            before()
             found = half.run(function, row, case, arrays)
         except Exception:  # one of them refuses it
             continue

@@ -134,20 +134,16 @@ def _kept(name: str, shape: list[int], sizes: dict[str, int]) -> tuple:
 
 
 def _diagonal(operand: Tensor, first: int, second: int) -> Tensor:
-    """The diagonal of two axes, first."""
-    size = operand.shape[first]
-    rest = [axis for axis in range(operand.ndim) if axis not in (first, second)]
-    flat = ops.reshape(
-        mint.permute(operand, (first, second, *rest)), (size * size, *[operand.shape[axis] for axis in rest])
-    )
-    return ops.gather(flat, ops.arange(size) * (size + 1), 0)
+    """The diagonal of two axes, first, in the memory of ``operand``."""
+    last = ops.diagonal(operand, 0, first, second)
+    return mint.permute(last, (last.ndim - 1, *range(last.ndim - 1)))
 
 
 def _prepared(operand: Tensor, plan: tuple) -> Tensor:
     """Diagonals taken, axes that are broadcast left out."""
     for first, second in plan[0]:
         operand = _diagonal(operand, first, second)
-    return ops.reshape(operand, plan[1])
+    return operand if operand.shape == plan[1] else ops.reshape(operand, plan[1])
 
 
 def _reduced(operand: Tensor, letters: str, wanted: str) -> tuple[Tensor, str]:

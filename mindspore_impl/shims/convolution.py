@@ -7,6 +7,8 @@ import math
 import numpy as np
 from mindspore import Tensor, mint, ops
 
+from mindspore_impl.shims.indexing import added_at
+
 __all__ = [
     "channel_shuffle",
     "conv1d",
@@ -213,7 +215,7 @@ def fold(
     if places.shape[0] != columns.shape[1]:
         raise ValueError(f"fold: {places.shape[0] // area} columns are needed; received {input.shape[-1]}.")
     image = ops.zeros((columns.shape[0], height * width), input.dtype)
-    image = ops.tensor_scatter_elements(image, ops.broadcast_to(places, columns.shape), columns, 1, "add")
+    image = added_at(image, 1, ops.broadcast_to(places, columns.shape), columns)
     image = ops.reshape(image, (*input.shape[:-2], channels, height, width))
     return image[..., padding[0] : height - padding[0], padding[1] : width - padding[1]]
 

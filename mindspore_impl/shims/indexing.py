@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
@@ -97,24 +99,56 @@ def _spread(index: Tensor, dim: int, shape) -> Tensor:
     return mint.broadcast_to(ops.reshape(index, tuple([-1 if axis == dim else 1 for axis in range(len(shape))])), shape)
 
 
+def _flat_places(shape, dim: int, index: Tensor) -> Tensor:
+    """Where the elements at ``index`` along ``dim`` lie in a tensor of ``shape`` read as one vector, (index.size, 1), int64.
+
+    Below 0, which the kernels refuse, for an index outside the axis: a graph cannot look at it beforehand.
+    """
+    dim = dim % len(shape)
+    inside = ops.logical_and(index >= 0, index < shape[dim])
+    index = ops.where(inside, index.astype(ms.int64), ops.full(index.shape, -math.prod(shape), dtype=ms.int64))
+    places, step = ops.zeros(index.shape, ms.int64), 1
+    for axis in range(len(shape) - 1, -1, -1):
+        along = index if axis == dim else _spread(ops.arange(index.shape[axis]).astype(ms.int64), axis, index.shape)
+        places, step = places + along * step, step * shape[axis]
+    return ops.reshape(places, (-1, 1))
+
+
+def added_at(input: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
+    """``values``, of the shape of ``index``, added at ``index`` along ``dim``, one after another.
+
+    MindSpore 2.9's ``tensor_scatter_elements(..., "add")`` adds from several threads without a lock: where an index repeats it loses some of the values in some
+    of the calls. ``tensor_scatter_add`` adds in order.
+    """
+    if input.dtype == ms.bool_:
+        return added_at(input.astype(ms.int32), dim, index, values.astype(ms.int32)) > 0
+    flat = ops.tensor_scatter_add(
+        ops.reshape(input, (-1,)), _flat_places(input.shape, dim, index), ops.reshape(values, (-1,))
+    )
+    return ops.reshape(flat, input.shape)
+
+
 def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
-    """``src``, a tensor or a number, put at ``index``; of several for one place one is taken, and has the gradient. In a graph an index outside the axis is not
-    refused: it counts from the end, or is an error of the kernel."""
+    """``src``, a tensor or a number, put at ``index``; of several for one place the last is taken, and has the gradient."""
     size = _size(input, dim)
     check_indices("scatter", index, 0, size)
     if not index.size:
-        return input
+        return input.copy()
     if not isinstance(src, Tensor):
-        hit = ops.tensor_scatter_elements(_marks(input, 0), index, ops.ones(index.shape, ms.int32), dim)
+        ones = ops.ones(index.shape, ms.int32)
+        hit = added_at(_marks(input, 0), dim, index, ones) if input.ndim else ops.reshape(ones, ())
         return ops.where(hit > 0, Tensor(src, input.dtype), input)
     if not input.ndim:
         return ops.reshape(src, ()).astype(input.dtype)
     part = _cut(src, index.shape).astype(input.dtype)
     numbers = ops.reshape(ops.arange(index.size), index.shape).astype(ms.int32)
-    taken = ops.tensor_scatter_elements(_marks(input, -1), index, numbers, dim)
+    taken = ops.tensor_scatter_max(
+        ops.reshape(_marks(input, -1), (-1,)), _flat_places(input.shape, dim, index), ops.reshape(numbers, (-1,))
+    )
+    taken = ops.reshape(taken, input.shape)
     part = ops.where(_picked(taken, dim, index) == numbers, part, ops.zeros_like(part))
     kept = ops.where(taken >= 0, ops.zeros_like(input), input)
-    return ops.tensor_scatter_elements(kept, index, part, dim, "add")
+    return added_at(kept, dim, index, part)
 
 
 def _size(input: Tensor, dim: int) -> int:
@@ -158,10 +192,10 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``src`` added at ``index``, which is checked as that of `scatter`."""
     check_indices("scatter_add", index, 0, _size(input, dim))
     if not index.size:
-        return input
+        return input.copy()
     if not input.ndim:
         return input + ops.reshape(src, ())
-    return ops.tensor_scatter_elements(input, index, _cut(src, index.shape), dim, "add")
+    return added_at(input, dim, index, _cut(src, index.shape))
 
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
@@ -178,7 +212,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     """
     check_indices("index_copy", index, 0, _size(input, dim))
     if not index.size:
-        return input
+        return input.copy()
     if not input.ndim:
         return ops.reshape(source, ()).astype(input.dtype)
     count = index.size

@@ -10,6 +10,7 @@ from mindspore import Tensor, ops
 
 from mindspore_impl.shims.arithmetic import number
 from mindspore_impl.shims.checks import check_indices
+from mindspore_impl.shims.indexing import added_at
 from mindspore_impl.shims.normalization import normalize
 from mindspore_impl.shims.pointwise import fine, single
 from mindspore_impl.shims.reduction import norm, total
@@ -133,7 +134,7 @@ def embedding_bag(
         rows = ops.where(ops.expand_dims(padded, -1), ops.zeros_like(rows), rows)
     sums = ops.zeros((count + 1, rows.shape[1]), rows.dtype)  # what follows the last bag is left out
     places = ops.broadcast_to(ops.expand_dims(bags, -1), rows.shape)
-    sums = ops.tensor_scatter_elements(sums, places, rows, 0, "add")[:count]
+    sums = added_at(sums, 0, places, rows)[:count]
     if mode == "sum":
         return sums
     return sums / ops.maximum(held.astype(rows.dtype).sum(1, keepdims=True), Tensor(1.0, rows.dtype))

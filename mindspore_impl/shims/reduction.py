@@ -9,7 +9,7 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.arithmetic import logaddexp, maximum, minimum
 from mindspore_impl.shims.checks import check_values
-from mindspore_impl.shims.indexing import argsort
+from mindspore_impl.shims.indexing import added_at, argsort
 from mindspore_impl.shims.pointwise import fine, floating, number, root, single
 
 __all__ = [
@@ -201,7 +201,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         return ops.bincount(input, None, minlength).astype(ms.int64)
     exact = weights if weights.dtype == ms.float32 else weights.astype(ms.float64)
     size = _larger(minlength, int(input.max()) + 1)
-    return ops.tensor_scatter_elements(ops.zeros((size,), exact.dtype), input, exact, 0, "add")
+    return added_at(ops.zeros((size,), exact.dtype), 0, input, exact)
 
 
 def cov(
@@ -211,6 +211,10 @@ def cov(
     for weights in (fweights, aweights):
         if weights is not None:
             check_values("cov", weights, 0, _INF)
+            check_values("cov: the sum of the weights,", total(weights), 1e-300, _INF)
+    if 0 in input.shape[-1:]:  # of no observations the kernel returns what happens to be in memory
+        shape = (input.shape[0], input.shape[0]) if input.ndim == 2 else ()
+        return ops.full(shape, math.nan, dtype=input.dtype if input.is_floating_point() else ms.float32)
     found = ops.cov(single(input), correction=correction, fweights=fweights, aweights=aweights)
     return found.astype(input.dtype) if input.is_floating_point() else found
 
@@ -412,7 +416,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     place = ops.floor((ops.where(inside, x, low) - low) * bins / (high - low)).astype(ms.int64)
     place = ops.where(place >= bins, ops.full_like(place, bins - 1), place)
     counts = ops.zeros((bins,), ms.float32)
-    return ops.tensor_scatter_elements(counts, place, inside.astype(ms.float32), 0, "add").astype(input.dtype)
+    return added_at(counts, 0, place, inside.astype(ms.float32)).astype(input.dtype)
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:

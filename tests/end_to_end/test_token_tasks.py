@@ -124,8 +124,10 @@ def test_blank_lines_and_words_beyond_the_length_are_answered(folder, monkeypatc
     lines = f"{'ann ' * 20}\n\nrome\n"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     capsys.readouterr()
-    assert main(["predict", "runs/run/pytorch"]) == 0
-    long, blank, short = capsys.readouterr().out.split("\n")[:3]
+    assert main(["predict", "runs/run/pytorch"]) == 1
+    said = capsys.readouterr()
+    assert "line 2" in said.err
+    long, blank, short = said.out.split("\n")[:3]
     assert [pair.endswith("/?") for pair in long.split()] == [False] * 14 + [True] * 6
     assert blank == ""
     assert short.startswith("rome/")
@@ -134,9 +136,10 @@ def test_blank_lines_and_words_beyond_the_length_are_answered(folder, monkeypatc
 @pytest.mark.needs_pytorch
 def test_a_line_without_a_mask_is_refused(folder, monkeypatch, capsys):
     assert main(["train", *command("masked-language-modeling", folder), "--backend", "pytorch"]) == 0
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ann saw rome\n")))
-    assert main(["predict", "runs/run/pytorch"]) == 2
-    assert "must hold [MASK]" in capsys.readouterr().err
+    for options, status in (((), 1), (("--strict",), 2)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"ann saw rome\n")))
+        assert main(["predict", "runs/run/pytorch", *options]) == status
+        assert "must hold [MASK]" in capsys.readouterr().err
 
 
 @pytest.mark.needs_pytorch

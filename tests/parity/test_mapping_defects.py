@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -368,3 +370,37 @@ def test_arrangement_plain_values_and_the_number_of_gradients_count():
     second = dataclasses.replace(pair, gradients=(array(1.0), array(1.0)))
     wrong = dataclasses.replace(second, gradients=(array(1.0), array(1.1)))
     assert compare(wrong, second, second, "exact").problem.startswith("gradient 1: at [0]: 1.1, torch 1.0")
+
+
+@needs_both
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_no_addition_to_a_repeated_place_is_lost(dtype):
+    """MindSpore 2.9's tensor_scatter_elements adds from several threads without a lock: it lost some in one of ten of these calls."""
+    from mindspore import Tensor
+
+    from mindspore_impl.shims.indexing import index_add, scatter_add
+
+    places, ones = Tensor(np.arange(65_536) % 7), Tensor(np.ones(65_536, dtype))
+    wanted = np.bincount(places.asnumpy(), minlength=8)
+    for add in (scatter_add, index_add):
+        for _ in range(60):
+            np.testing.assert_array_equal(add(Tensor(np.zeros(8, dtype)), 0, places, ones).asnumpy(), wanted)
+
+
+@needs_both
+def test_of_several_values_for_one_place_the_last_is_taken_every_time():
+    from mindspore import Tensor
+
+    from mindspore_impl.shims.indexing import scatter
+
+    places, values = Tensor(np.arange(65_536) % 7), Tensor(np.arange(65_536, dtype=np.float32))
+    for _ in range(60):
+        found = scatter(Tensor(np.zeros(7, np.float32)), 0, places, values).asnumpy()
+        np.testing.assert_array_equal(found, [65_534, 65_535, *range(65_529, 65_534)])
+
+
+def test_no_shim_adds_with_the_operator_that_loses_values():
+    root = Path(__file__).parents[2] / "mindspore_impl"
+    calls = [call for path in root.rglob("*.py") for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    found = [call for call in calls if isinstance(call, ast.Attribute) and call.attr == "tensor_scatter_elements"]
+    assert len(found) == 1  # index_copy, which writes equal values to one place

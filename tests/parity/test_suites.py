@@ -12,11 +12,14 @@ import pytest
 from common import backend as backends
 from common.cli.main import main
 from common.files import ANY, load_arrays
+from common.models import FAMILIES
 from common.parity.cases import Host
 from common.parity.compare import compare
 from common.parity.recording import record
 from common.parity.suites import build
+from common.parity.suites.subjects import pairs
 from common.parity.trace import read_trace, write_trace
+from common.tasks import TASKS
 from tests.support import shared_experiment
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
@@ -78,11 +81,14 @@ def test_every_model_agrees_in_every_hidden_state_and_gradient(models):
 
 @pytest.mark.slow
 def test_training_agrees_with_dropout_off_and_on(tmp_path):
-    found = compare(*record_all(tmp_path, "training", {"steps": 10}))
+    """A few steps of every family with every task; the command takes thirty."""
+    found = compare(*record_all(tmp_path, "training", {"steps": 4}))
     assert verdicts(found) == {}
     assert {case.id for case in found.cases} == {
-        f"training/{kind}/{mode}" for kind in ("bert", "gpt2") for mode in ("plain", "dropout")
+        f"training/{family}/{task}/{mode}" for family, task in pairs() for mode in ("plain", "dropout")
     }
+    assert {family for family, _ in pairs()} == {family.name for family in FAMILIES}
+    assert {task for _, task in pairs()} == {task.name for task in TASKS}
 
 
 PLANTED = {
