@@ -375,7 +375,7 @@ def test_arrangement_plain_values_and_the_number_of_gradients_count():
 @needs_both
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
 def test_no_addition_to_a_repeated_place_is_lost(dtype):
-    """MindSpore 2.9's tensor_scatter_elements adds from several threads without a lock: it lost some in one of ten of these calls."""
+    """MindSpore 2.10's tensor_scatter_elements adds from several threads without a lock: it lost some in one of ten of these calls."""
     from mindspore import Tensor
 
     from mindspore_impl.shims.indexing import index_add, scatter_add
