@@ -1,0 +1,34 @@
+"""The documents: links lead somewhere, and the README says the same in both languages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"```.*?```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(page):
+    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_both_readmes_give_the_same_commands_and_figures():
+    english, chinese = (ROOT.joinpath(name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    assert blocks(english) == blocks(chinese)
+    assert {*LINK.findall(english)} ^ {*LINK.findall(chinese)} == {"README.md", "README.zh-CN.md"}
+    figures = [
+        re.findall(r"\d+(?:\.\d+)?(?:e-\d+)?", re.sub(r"```.*?```", "", text, flags=re.DOTALL).split("## ")[0])
+        for text in (english, chinese)
+    ]
+    assert len(figures[0]) > 8
+    assert sorted(figures[0]) == sorted(figures[1])
