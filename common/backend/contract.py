@@ -78,6 +78,7 @@ class Engine(Protocol):
     methods compute what they are given.
     """
 
+    model: Any  #: the adapted network, a module of the framework
     group: Group
     compilations: Compilations  #: of graphs, since the engine was built
 

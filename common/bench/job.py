@@ -57,6 +57,7 @@ def measure_jobs(experiment: str, names: Sequence[str], settings: Settings, step
 
 def _run(experiment: str, name: str, settings: Settings, steps: int | None) -> dict[str, Any]:
     sets = ["training.epochs=1", *settings.set] + ([f"training.max_steps={steps}"] if steps and name in OURS else [])
+    assert settings.data_dir is not None  # measure_jobs refuses
     given = [
         "--model",
         settings.model or MODEL,

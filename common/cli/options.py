@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from common.config import ExperimentConfig
     from common.training.assembly import Trained
 
-__all__ = ["add_backend", "add_experiment", "add_run", "add_suite", "compiled", "experiment", "trained"]
+__all__ = [
+    "add_backend",
+    "add_experiment",
+    "add_run",
+    "add_suite",
+    "compiled",
+    "experiment",
+    "optional_experiment",
+    "trained",
+]
 
 
 def add_experiment(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -41,8 +50,19 @@ def add_experiment(parser: argparse.ArgumentParser, required: bool = True) -> No
     )
 
 
-def experiment(args: argparse.Namespace) -> ExperimentConfig | None:
-    """The configuration that the arguments of ``add_experiment`` describe; None where CONFIG was left out.
+def experiment(args: argparse.Namespace) -> ExperimentConfig:
+    """The configuration that the arguments of ``add_experiment`` describe, of which CONFIG is required.
+
+    Raises:
+        InputError: the configuration is wrong.
+    """
+    config = optional_experiment(args)
+    assert config is not None  # the parser requires it
+    return config
+
+
+def optional_experiment(args: argparse.Namespace) -> ExperimentConfig | None:
+    """As `experiment`, or None where CONFIG was left out.
 
     Raises:
         InputError: the configuration is wrong, or something changes one that was not given.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from common.api_mapping.scan.names import METHODS
 from common.api_mapping.scan.receivers import LAYER, TENSOR, foreign, kind_of, plausible
@@ -23,7 +24,7 @@ class Use:
 
     name: str  #: dotted: ``torch.nn.functional.softmax``, ``torch.Tensor.view``, ``torch.nn.Module.eval``
     kind: str  #: call, method, base (of a class), reference (handed on, not called), name (a type, dtype or constant) or definition (of forward)
-    node: ast.AST
+    node: Any  #: an expression, or the function called forward
     scope: Scope
     unit: Unit
     by_name: bool = False  #: a method of an object of unknown kind
@@ -32,7 +33,7 @@ class Use:
     @property
     def start(self) -> tuple[int, int]:
         """Line and column, from 1; of a method those of its name, which may stand lines below the object."""
-        node = self.node.func if isinstance(self.node, ast.Call) else self.node
+        node: Any = self.node.func if isinstance(self.node, ast.Call) else self.node
         if self.kind == "method":
             return node.end_lineno, max(1, self.unit.column(node.end_lineno, node.end_col_offset) - len(node.attr))
         return node.lineno, self.unit.column(node.lineno, node.col_offset) + (4 if self.kind == "definition" else 0)
@@ -42,7 +43,7 @@ class Use:
         """Line and column behind its last character."""
         if self.kind == "definition":
             return self.start[0], self.start[1] + len(self.node.name)
-        node = self.node.func if isinstance(self.node, ast.Call) else self.node
+        node: Any = self.node.func if isinstance(self.node, ast.Call) else self.node
         return node.end_lineno, self.unit.column(node.end_lineno, node.end_col_offset)
 
 
@@ -97,7 +98,8 @@ def _reference(node: ast.expr, scope: Scope, place: str, unit: Unit, call: ast.C
 
 
 def _method(call: ast.Call, scope: Scope, unit: Unit) -> Use | None:
-    name, receiver = call.func.attr, call.func.value
+    function: Any = call.func
+    name, receiver = function.attr, function.value
     if name not in METHODS and name not in LAYER_METHODS:
         return None
     if _is_self(receiver):
@@ -145,7 +147,8 @@ def _is_forward(node: ast.FunctionDef, scope: Scope) -> bool:
 
 def _like_a_layers(call: ast.Call, name: str) -> bool:
     """Whether the arguments are those of a layer's method: ``model.train()``, not ``trainer.train(data)``."""
-    receiver = getattr(call.func.value, "attr", getattr(call.func.value, "id", "")).lower()
+    value = getattr(call.func, "value", None)
+    receiver = getattr(value, "attr", getattr(value, "id", "")).lower()
     if name == "eval":
         return not call.args and not call.keywords
     if name == "train":

@@ -6,6 +6,7 @@ import ast
 import copy
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 from common.api_mapping.row import Row
 from common.api_mapping.scan.calls import Use
@@ -97,16 +98,16 @@ class _Writer(ast.NodeTransformer):
     def __init__(self, use: Use, find: Callable[[str], Entry], imports: set[str]):
         self.scope, self.find, self.imports = use.scope, find, imports
 
-    def top(self, use: Use, entry: Entry) -> ast.expr:
+    def top(self, use: Use, entry: Entry) -> ast.AST:
         """The whole call."""
         return self._call(copy.deepcopy(use.node), entry, use.kind == "method")
 
-    def visit_Call(self, node: ast.Call) -> ast.expr:
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         resolved = dotted(node.func, self.scope)
         entry = self.find(resolved[0]) if resolved else None
         return self._call(node, entry, False) if entry and entry.row else self.generic_visit(node)
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         resolved = dotted(node, self.scope)
         written, needed = spelled(self.find(resolved[0])) if resolved else ("", "")
         if not written:
@@ -114,7 +115,7 @@ class _Writer(ast.NodeTransformer):
         self.imports.add(needed)
         return ast.Name(written)
 
-    def _call(self, node: ast.Call, entry: Entry, method: bool) -> ast.expr:
+    def _call(self, node: Any, entry: Entry, method: bool) -> ast.AST:
         written, needed = spelled(entry)
         if not written:
             return self.generic_visit(node)

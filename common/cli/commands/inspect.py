@@ -57,7 +57,12 @@ def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec
 
     source = config.model.tokenizer or config.model.source
     entry = DATASETS.get(config.data.name)
-    if entry is None or source.startswith("bpe:") or not TASKS.get(config.model.task).fits(entry.roles):
+    if (
+        entry is None
+        or source is None
+        or source.startswith("bpe:")
+        or not TASKS.get(config.model.task).fits(entry.roles)
+    ):
         raise error
     return describe(config, entry.label_names, load_tokenizer(source))
 

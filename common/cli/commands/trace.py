@@ -60,7 +60,7 @@ def _record(args: argparse.Namespace) -> None:
         "only": args.only,
         "steps": args.steps,
         "log": args.log,
-        "config": options.experiment(args),
+        "config": options.optional_experiment(args),
     }
     flags = {"compile": options.compiled(args), "plain": args.plain, "stats_only": args.stats_only}
     record_trace(args.suite, args.backend, args.device, args.dtype, args.output, given, **flags)

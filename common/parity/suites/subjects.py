@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, islice
+from typing import Any
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def of_experiment(config: ExperimentConfig, steps: int, dropout: bool, published
     from common.training.assembly import encode_split, engine_settings, prepare
 
     if not dropout:
-        quiet = config.adaptation
+        quiet: Any = config.adaptation
         if hasattr(quiet, "dropout"):
             quiet = dataclasses.replace(quiet, dropout=0.0)
         config = dataclasses.replace(config, model=dataclasses.replace(config.model, dropout=0.0), adaptation=quiet)
