@@ -1,4 +1,4 @@
-"""The unavoidable matrix products of a training step, counted from the model and the plan. Their time alone is the limit of a step's.
+"""The unavoidable matrix products of a training step, counted from the model and the plan. Their time alone is the roofline of a step.
 
 Counted: the forward products; a gradient with respect to a layer's input only where something before it is trained; one with respect to a weight only
 where it is trained; LoRA's own; attention's products per head, in full (a causal kernel may skip half). Positions that nobody reads are not counted:

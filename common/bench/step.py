@@ -63,7 +63,7 @@ def measure_steps(
     limit: bool,
     size: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """``settings.rounds`` rounds of ``count`` steps of every subject, in turn, and of the limit of our halves' frameworks.
+    """``settings.rounds`` rounds of ``count`` steps of every subject, in turn, and of the roofline of both frameworks.
 
     Returns:
         For each subject the samples (seconds a step) and its notes, and for each pair the ratios.
@@ -81,11 +81,11 @@ def measure_steps(
         for name in limited:
             built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
             say(f"{name}: {built[name]['limit']['flops'] / 1e9:.1f} GFLOP in the unavoidable products of a step")
-            measure[f"limit of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)["seconds"]
+            measure[f"roofline of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)["seconds"]
         samples = alternate(measure, settings.rounds, say)
     for name in limited:  # one number for all rounds: the last, for which every round's executions count
-        samples[f"limit of {name}"] = samples[f"limit of {name}"][-1:] * settings.rounds
-    compared = pairs(names) + [(name, f"limit of {name}") for name in limited]
+        samples[f"roofline of {name}"] = samples[f"roofline of {name}"][-1:] * settings.rounds
+    compared = pairs(names) + [(name, f"roofline of {name}") for name in limited]
     seconds = {name: {"median": median(values), "samples": values} for name, values in samples.items()}
     return {
         "case": case,

@@ -28,8 +28,8 @@ GOALS: dict[tuple[str, str], tuple[float, float]] = {
     ("step-minilm-16x32", "pytorch/peft"): (0.92, 0.82),
     ("step-minilm-16x128", "mindspore/peft"): (1.1, 0.9),
     ("step-minilm-16x32", "mindspore/peft"): (1.1, 0.9),
-    ("step-minilm-16x128", "pytorch/limit of pytorch"): (1.25, 1.1),
-    ("step-minilm-16x128", "mindspore/limit of mindspore"): (1.4, 1.1),
+    ("step-minilm-16x128", "pytorch/roofline of pytorch"): (1.25, 1.1),
+    ("step-minilm-16x128", "mindspore/roofline of mindspore"): (1.4, 1.1),
     ("step-minilm-16x128-bf16", "pytorch:training.dtype=bf16/pytorch"): (0.75, 0.6),
     ("step-minilm-16x128-bf16", "pytorch:training.dtype=bf16/peft:training.dtype=bf16"): (0.85, 0.7),
     ("step-sst2", "pytorch/peft"): (0.75, 0.6),
@@ -146,7 +146,7 @@ def startup(found: dict[str, Any]) -> list[str]:
         *lines,
         "",
         *(
-            f"Importing the {half} half loads {', '.join(loaded)} and no other framework."
+            f"Importing the {half} backend loads {', '.join(loaded)} and no other framework."
             for half, loaded in found["loaded"].items()
         ),
     ]
@@ -209,9 +209,9 @@ def kernels(found: dict[str, Any]) -> list[str]:
 
 
 def profile(found: dict[str, Any]) -> list[str]:
-    """Where a step goes, beside its limit."""
+    """Where a step goes, beside its roofline."""
     half = {"pytorch": "PyTorch", "mindspore": "MindSpore"}[found["backend"]]
-    lines = [f"Case {found['case']}, the {half} half.", "", *table("a step's", "ms", "share", "limit, ms")]
+    lines = [f"Case {found['case']}, the {half} backend.", "", *table("a step's", "ms", "share", "roofline, ms")]
     total = sum(about["seconds"] for about in found["kinds"].values())
     for name, about in found["kinds"].items():
         limit = f"{about['limit'] * 1e3:.1f}" if about["limit"] else ""

@@ -56,15 +56,15 @@ def test_steps_of_both_halves_and_peft(tmp_path, capfd):
         "pytorch/peft",
         "mindspore/peft",
         "mindspore/pytorch",
-        "pytorch/limit of pytorch",
-        "mindspore/limit of mindspore",
+        "pytorch/roofline of pytorch",
+        "mindspore/roofline of mindspore",
     } == set(found["ratios"])
     losses = [found["subjects"][name]["warm"]["losses"] for name in names]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)  # the two halves train alike
     assert losses[2][0] == pytest.approx(losses[0][0], rel=1e-5)  # PEFT draws its own A
     assert losses[0][1] != losses[0][0]
     assert found["subjects"]["pytorch"]["limit"] == found["subjects"]["mindspore"]["limit"]
-    assert len(set(found["seconds_per_step"]["limit of pytorch"]["samples"])) == 1, (
+    assert len(set(found["seconds_per_step"]["roofline of pytorch"]["samples"])) == 1, (
         "the limit is one number for all rounds"
     )
     assert "pytorch/peft" in capfd.readouterr().out
@@ -214,7 +214,7 @@ def test_a_profile_tells_kinds_of_operators_apart(backend, half, kind, tmp_path)
     assert kinds["products of layers"]["seconds"] > kinds["everything else"]["seconds"]
     assert [name for name, about in kinds.items() if about["limit"]] == ["products of layers", "products of attention"]
     assert list(tmp_path.iterdir()) == [path]
-    assert performance.profile(found)[0] == f"Case minilm-16x32, the {half} half."
+    assert performance.profile(found)[0] == f"Case minilm-16x32, the {half} backend."
 
 
 def test_other_tables():
@@ -241,7 +241,7 @@ def test_other_tables():
     )
     kinds = {"GELU": {"seconds": 0.01, "limit": 0}, "products of layers": {"seconds": 0.03, "limit": 0.02}}
     lines = performance.profile({"backend": "mindspore", "case": "c", "kinds": kinds})
-    assert lines[0] == "Case c, the MindSpore half."
+    assert lines[0] == "Case c, the MindSpore backend."
     assert lines[-2:] == ["| GELU | 10.0 | 25% |  |", "| products of layers | 30.0 | 75% | 20.0 |"]
     operation = {"seconds": 2.0, "bytes": 4e9, "fraction": 0.25}
     assert "| merge | 2.00 | 4.00 | 2.00 | 0.25 |" in performance.merge({"operations": {"merge": operation}})
@@ -254,7 +254,7 @@ def test_other_tables():
     assert "| a | 1 | 2 | 0 | 4 |  |" in lines
     assert "| a/b | 2.000 |  |  |  |  |" in lines
     seconds = {"twinlora --help": {"median": 0.1}}
-    assert "Importing the pytorch half loads torch and no other framework." in performance.startup(
+    assert "Importing the pytorch backend loads torch and no other framework." in performance.startup(
         {"seconds": seconds, "loaded": {"pytorch": ["torch"]}}
     )
 
