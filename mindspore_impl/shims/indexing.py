@@ -117,8 +117,8 @@ def _flat_places(shape, dim: int, index: Tensor) -> Tensor:
 def added_at(input: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
     """``values``, of the shape of ``index``, added at ``index`` along ``dim``, one after another.
 
-    MindSpore 2.10's ``tensor_scatter_elements(..., "add")`` adds from several threads without a lock: where an index repeats it loses some of the values in some
-    of the calls. ``tensor_scatter_add`` adds in order.
+    MindSpore 2.10's ``tensor_scatter_elements(..., "add")`` adds from several threads without a lock: where an index
+    repeats it loses some of the values in some of the calls. ``tensor_scatter_add`` adds in order.
     """
     if input.dtype == ms.bool_:
         return added_at(input.astype(ms.int32), dim, index, values.astype(ms.int32)) > 0
