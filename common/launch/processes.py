@@ -109,5 +109,6 @@ def _copy(stream: TextIO, log: Log) -> None:
 def die_with_parent(stop: int) -> None:
     """In a child, before it becomes another program: a process group of its own, and ``stop`` where this process ends without having waited for it."""
     os.setpgid(0, 0)
+    signal.signal(stop, signal.SIG_DFL)  # nohup, or a shell that put this in the background, lets children ignore it
     with contextlib.suppress(OSError, AttributeError):  # Linux only
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, stop)

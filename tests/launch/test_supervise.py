@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def job(tmp_path):
     """Starts a job of two workers under the program; ends it in any case."""
     started = []
 
-    def start(action="save", seconds=3600, grace=HANGS, launcher=LAUNCHER, prefix=(), ready=True):
+    def start(action="save", seconds=3600, grace=HANGS, launcher=LAUNCHER, prefix=(), ready=True, heard=True):
         (tmp_path / "launcher.py").write_text(launcher.format(worker=str(WORKER)))
         (tmp_path / "training.py").write_text(TRAINING.format(action=action, seconds=seconds))
         options = [
@@ -80,7 +81,9 @@ def job(tmp_path):
             "--",
         ]
         command += [sys.executable, str(tmp_path / "launcher.py"), str(tmp_path), "2", str(tmp_path / "training.py")]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=partial(hear, heard)
+        )
         started.append(process)
         if ready:
             wait_for(lambda: len(trainings(tmp_path)) == 2, process)
@@ -93,6 +96,13 @@ def job(tmp_path):
                 os.kill(left, signal.SIGKILL)
         process.kill()
         process.communicate(timeout=HANGS)
+
+
+def hear(heard):
+    """As in a terminal, or as started by nohup or in the background: whoever starts the tests in that way ignores these
+    signals, and every child would."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL if heard else signal.SIG_IGN)
 
 
 def wait_for(condition, process=None):
@@ -127,6 +137,16 @@ def test_a_signal_lets_every_training_save_its_state_and_leaves_nothing(job, tmp
     wait_for(lambda: not any(map(alive, below)))
 
 
+def test_a_job_in_the_background_ends_on_sigterm_and_saves(job, tmp_path):
+    process = job(heard=False)
+    below = descendants(process.pid)
+    process.terminate()
+    _, err = process.communicate(timeout=HANGS)
+    assert "is killed" not in err
+    assert {path.name for path in tmp_path.glob("saved.*")} & {"saved.0", "saved.1"}
+    wait_for(lambda: not any(map(alive, below)))
+
+
 def test_a_training_that_does_not_hear_is_killed_after_the_grace(job, tmp_path):
     process = job(action="signal.SIG_IGN", grace=0.3)
     below = descendants(process.pid)
@@ -148,10 +168,11 @@ def test_a_second_signal_kills_at_once(job):
     wait_for(lambda: not any(map(alive, below)))
 
 
+@pytest.mark.parametrize("heard", [True, False], ids=["terminal", "nohup"])
 @pytest.mark.parametrize("victim", [0, 1, 3])
-def test_whoever_is_killed_nothing_is_left(job, tmp_path, victim):
+def test_whoever_is_killed_nothing_is_left(job, tmp_path, victim, heard):
     """The program itself, its launcher, or a training."""
-    process = job()
+    process = job(heard=heard)
     processes = [process.pid, *descendants(process.pid)]
     os.kill(processes[victim] if victim < 2 else trainings(tmp_path)[0], signal.SIGKILL)
     process.communicate(timeout=HANGS)
