@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every test, fast and slow: sets up .venv if needed. Arguments go to pytest, for example: bash scripts/test.sh -m "not slow" tests/common
+# Every test, fast and slow, but for further combinations (--nightly): sets up .venv if needed. Arguments go to pytest, for example: bash scripts/test.sh -m "not slow" tests/common
 set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -15,8 +15,17 @@ from common.backend import BACKENDS, available
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests of a backend whose framework is absent, saying so."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--nightly``: also the tests that are marked so."""
+    parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out nightly tests; skip tests of a backend whose framework is absent, saying so."""
+    if not config.getoption("--nightly"):
+        later = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in later]
     for backend, there in available().items():
         if not there:
             for item in items:

@@ -226,6 +226,15 @@ def test_what_is_no_object_of_texts_is_an_error_with_its_line(runs, monkeypatch,
     assert message in error
 
 
+def paired(tasks):
+    """Every task with one backend, in turn; with the other in the nightly run."""
+    for number, task in enumerate(tasks):
+        for index, backend in enumerate(BACKENDS):
+            marks = () if index == number % len(BACKENDS) else (pytest.mark.nightly,)
+            name, needed = (backend.values[0], backend.marks) if hasattr(backend, "values") else (backend, ())
+            yield pytest.param(task, name, marks=(*needed, *marks))
+
+
 class InterruptsAt(Progress):
     """Sends the signal of Ctrl-C when a step is logged."""
 
@@ -241,8 +250,7 @@ class InterruptsAt(Progress):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("task", "backend"), [*paired(TASKS)])
 def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path, task, backend):
     overrides = experiment(tmp_path, task, 8, 21)
     config = load_config(tmp_path / "trial.yaml", overrides)
@@ -257,8 +265,7 @@ def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path, task, backend):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("task", ["regression", "multi-label-classification"])
+@pytest.mark.parametrize(("task", "backend"), [*paired(["multi-label-classification", "regression"])])
 def test_two_processes_equal_one(tmp_path, task, backend):
     overrides = experiment(tmp_path, task, 6, 21)  # the last step of an epoch leaves one process without work
     command = ["bash", str(ROOT / f"scripts/{backend}/distributed.sh"), str(tmp_path / "trial.yaml")]
