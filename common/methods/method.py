@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,7 @@ from common.methods.plan import Plan
 
 if TYPE_CHECKING:
     from common.methods.peft.format import PeftFormat
+    from common.models.modules import ModuleSpec
     from common.models.specs import ModelSpec
 
 __all__ = ["Method", "MethodOptions"]
@@ -56,6 +57,10 @@ class Method:
             InputError: a pattern matches nothing, or nothing would be trained.
         """
         raise NotImplementedError
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """Whether a network of these modules has what the method edits."""
+        return True
 
     def example(self, targets: tuple[str, ...]) -> MethodOptions:
         """Options for a small network, for parity suites and tests.

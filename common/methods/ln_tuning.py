@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.edits import ParameterSpec
@@ -10,7 +11,7 @@ from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
 from common.methods.targets import Target, match
 from common.methods.unfreezing import head_parameters, merged_groups
-from common.models.modules import LAYER_NORM
+from common.models.modules import LAYER_NORM, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["MEMBER", "LayerNorm", "LayerNormOptions"]
@@ -27,7 +28,7 @@ class LayerNormOptions(MethodOptions):
 class LayerNorm(Method):
     """Nothing is wrapped: base parameters are trained as they are."""
 
-    name = "layer_norm"
+    name = "ln_tuning"
     Options = LayerNormOptions
 
     def plan(self, options: LayerNormOptions, spec: ModelSpec) -> Plan:
@@ -50,15 +51,19 @@ class LayerNorm(Method):
         unfrozen = merged_groups(head_parameters(spec), norms)
         return Plan(self.name, (), unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
 
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is a norm."""
+        return any(map(_is_norm, modules))
+
     @property
     def peft(self) -> PeftFormat:
         """PEFT's LN tuning."""
-        from common.methods.peft.layer_norm import LayerNormFormat
+        from common.methods.peft.ln_tuning import LayerNormFormat
 
         return LayerNormFormat()
 
 
-def _is_norm(module) -> bool:
+def _is_norm(module: ModuleSpec) -> bool:
     return module.kind is LAYER_NORM
 
 
