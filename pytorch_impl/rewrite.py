@@ -68,7 +68,7 @@ def rewrite(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> N
     method = METHODS.get(plan.method)
     for layer in carry_out(model, plan.edits, values):
         if isinstance(layer, Wrapper):
-            layer.delta = method.delta
+            layer.method = method
     trained = plan.shapes()
     for name, parameter in parameters(model).items():
         parameter.requires_grad_(name in trained)
@@ -117,9 +117,8 @@ def merge(model: nn.Module) -> dict[str, float]:
             its weight with the head; nothing was merged.
     """
     layers = adapters(model)
-    mergeable = {layer.edit.layer: layer.delta(layer.edit, layer.arrays()) is not None for layer in layers.values()}
-    edits = (layer.edit for layer in layers.values())
-    refuse_unmergeable(edits, model.shared, mergeable, in_memory=True)
+    mergeable = all(layer.method.mergeable for layer in layers.values())
+    refuse_unmergeable((layer.edit for layer in layers.values()), model.shared, mergeable, in_memory=True)
     return {path: layer.merge() for path, layer in layers.items()}
 
 

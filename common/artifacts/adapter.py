@@ -56,8 +56,8 @@ def save(
             f"{plan.artifact} instead."
         )
     check_arrays(plan.shapes(), arrays)
-    form, wrapped = _format(plan), _wrapped(plan)
-    tensors = {_trained_key(p.name, wrapped): arrays[p.name] for p in plan.unfrozen}
+    form = _format(plan)
+    tensors = {PREFIX + form.trained_key(p.name, plan): arrays[p.name] for p in plan.unfrozen}
     for edit in plan.edits:
         tensors |= {PREFIX + key: array for key, array in form.export(edit, arrays).items()}
     extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
@@ -103,9 +103,9 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
             that would change the mathematics, listed together; or an update outside the plan's slices.
     """
     config, tensors, extras = read_adapter(folder)
-    form, wrapped = _format(plan), _wrapped(plan)
+    form = _format(plan)
     tensors = {key: array for key, array in tensors.items() if not _is_copy(key, tensors, spec)}
-    expected = {_trained_key(p.name, wrapped): p.shape for p in plan.unfrozen}
+    expected = {PREFIX + form.trained_key(p.name, plan): p.shape for p in plan.unfrozen}
     for edit in plan.edits:
         expected |= {PREFIX + key: shape for key, shape in form.shapes(edit).items()}
     problems = form.problems(config, plan)
@@ -125,7 +125,7 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
             "Use the configuration that the adapter was trained with."
         )
     tensors = {key: np.asarray(array, np.float32) for key, array in tensors.items()}
-    arrays = {p.name: tensors[_trained_key(p.name, wrapped)] for p in plan.unfrozen}
+    arrays = {p.name: tensors[PREFIX + form.trained_key(p.name, plan)] for p in plan.unfrozen}
     for edit in plan.edits:
         arrays |= form.restore(edit, {key.removeprefix(PREFIX): array for key, array in tensors.items()})
     return {name: arrays[name] for name in plan.shapes()}
@@ -150,16 +150,6 @@ def _is_hub_id(name: str) -> bool:
         return resolve_folder(name) is None
     except InputError:  # a path of another machine
         return False
-
-
-def _wrapped(plan: Plan) -> set[str]:
-    return {edit.path for edit in plan.edits if edit.mode == "wrap"}
-
-
-def _trained_key(name: str, wrapped: set[str]) -> str:
-    """PEFT's key of a base parameter; inside a wrapped module the parameter moved to ``base_layer``."""
-    path, leaf = name.rsplit(".", 1)
-    return f"{PREFIX}{path}.base_layer.{leaf}" if path in wrapped else f"{PREFIX}{name}"
 
 
 def _is_copy(key: str, tensors: Mapping[str, np.ndarray], spec: ModelSpec) -> bool:

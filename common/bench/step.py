@@ -81,7 +81,9 @@ def measure_steps(
         for name in limited:
             built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
             say(f"{name}: {built[name]['limit']['flops'] / 1e9:.1f} GFLOP in the unavoidable products of a step")
-            measure[f"roofline of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)["seconds"]
+            measure[f"roofline of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)[
+                "seconds"
+            ]
         samples = alternate(measure, settings.rounds, say)
     for name in limited:  # one number for all rounds: the last, for which every round's executions count
         samples[f"roofline of {name}"] = samples[f"roofline of {name}"][-1:] * settings.rounds

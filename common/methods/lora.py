@@ -123,11 +123,12 @@ class Lora(Method):
 
     name = "lora"
     Options = LoraOptions
+    mergeable = True
 
     def plan(self, options: LoraOptions, spec: ModelSpec) -> Plan:
         """Resolve the targets; see `common.methods.targets.match`."""
         matches = match(options.targets, options.exclude, spec)
-        edits = {found.module.path: edit_of(found.module, self._arguments(found, options)) for found in matches}
+        edits = {found.module.path: self.edit(found, options, spec) for found in matches}
         trained = {"none": (), "all": biases(spec), "lora_only": biases(spec, edits)}[options.bias]
         ordered = tuple(edits[module.path] for module in spec.modules if module.path in edits)
         patterns: dict[str, tuple[str, ...]] = {}
@@ -137,7 +138,16 @@ class Lora(Method):
         unfrozen = merged_groups(head_parameters(spec), trained)
         return Plan(self.name, ordered, unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
 
-    def _arguments(self, found: Match, options: LoraOptions) -> LoraArguments:
+    def edit(self, found: Match, options: LoraOptions, spec: ModelSpec) -> Edit:
+        """The edit of one matched module."""
+        return edit_of(found.module, self.arguments(found, options))
+
+    def arguments(self, found: Match, options: LoraOptions) -> LoraArguments:
+        """The settings of one matched module.
+
+        Raises:
+            InputError: the rank is above the smaller side of the matrix.
+        """
         target, module = found.target, found.module
         rank = target.rank or options.rank
         alpha = target.alpha if target.alpha is not None else options.alpha
@@ -156,10 +166,14 @@ class Lora(Method):
         """Rank 8 of the usual targets."""
         return LoraOptions(self.name, tuple(map(Target, targets)), rank=8, alpha=16.0)
 
-    def delta(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def delta(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
+        """scaling * B A in the layout of the module's stored weight."""
+        return self.factors(edit, arrays)
+
+    def factors(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """scaling * B A in the layout of the module's stored weight."""
         scaling = edit.arguments.scaling
-        a, b = (arrays[parameter.name].astype(np.float64) for parameter in edit.parameters)
+        a, b = (arrays[parameter.name].astype(np.float64) for parameter in edit.parameters[:2])
         if edit.module.kind.lookup:
             return scaling * a.T, b.T  # (rows, rank) (rank, width)
         b = placed_b(edit, b)

@@ -14,7 +14,7 @@ from common.models.layers import LAYERS
 from common.models.specs import ModelSpec
 from common.models.structure import restructured
 
-__all__ = ["merge_problems", "merged_model", "merged_weight", "refuse_unmergeable"]
+__all__ = ["merge_problems", "merged_model", "merged_weight", "refuse_unmergeable", "rounded"]
 
 _BLOCK = 2**16  #: elements of a weight that are merged at once, 512 KiB in float64
 
@@ -42,12 +42,20 @@ def merged_weight(weight: np.ndarray, delta: tuple[np.ndarray, np.ndarray]) -> t
     return merged, float(lost / norm) if norm else 0.0
 
 
+def rounded(exact: np.ndarray) -> tuple[np.ndarray, float]:
+    """Float32 of a float64 array, and the relative error of that rounding (Frobenius)."""
+    found = exact.astype(np.float32)
+    norm = np.linalg.norm(exact)
+    return found, float(np.linalg.norm(found - exact) / norm) if norm else 0.0
+
+
 def merge_problems(
-    edits: Iterable[Edit], shared: frozenset[str], mergeable: Mapping[str, bool], in_memory: bool = False
+    edits: Iterable[Edit], shared: frozenset[str], mergeable: bool, in_memory: bool = False
 ) -> list[str]:
     """Why edits cannot be merged: their weight is ``shared``, or their layer has no merged form.
 
     Args:
+        mergeable: whether the method of the edits is.
         in_memory: into the weight of a network that exists, where a layer in the module's place cannot grow.
     """
     problems = []
@@ -57,7 +65,7 @@ def merge_problems(
                 f"{edit.path}: the language-model head shares its weight and would change too. "
                 "Keep the adapter apart, or leave it out of the targets"
             )
-        elif not mergeable[edit.layer]:
+        elif not mergeable:
             problems.append(f"{edit.path}: a layer {edit.layer} has no form as a plain weight; keep the adapter apart")
         elif in_memory and edit.module.kind.weight(edit.module) is None:
             problems.append(
@@ -67,9 +75,7 @@ def merge_problems(
     return problems
 
 
-def refuse_unmergeable(
-    edits: Iterable[Edit], shared: frozenset[str], mergeable: Mapping[str, bool], in_memory: bool = False
-) -> None:
+def refuse_unmergeable(edits: Iterable[Edit], shared: frozenset[str], mergeable: bool, in_memory: bool = False) -> None:
     """Raise InputError with every problem that `merge_problems` finds."""
     problems = merge_problems(edits, shared, mergeable, in_memory)
     if problems:
@@ -79,8 +85,8 @@ def refuse_unmergeable(
 def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]) -> tuple[ModelSpec, dict[str, float]]:
     """Fold a trained adapter (and trained head and biases) into the base model.
 
-    An update of a plain weight is added to it. A layer in the place of a module takes its update in by itself, see
-    `common.models.layers.layer.Layer.absorb`; the model keeps that layer.
+    Edits of plain modules are folded into their parameters (`common.methods.method.Method.fold`). A layer in the place
+    of a module takes its update in by itself, see `common.models.layers.layer.Layer.absorb`; the model keeps that layer.
 
     Returns:
         The merged model, and the relative rounding error by adapted module with a plain weight.
@@ -89,25 +95,26 @@ def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray])
         InputError: an adapted weight is shared with the output head, or the method or a layer cannot be merged.
     """
     method = METHODS.get(plan.method)
-    deltas = {edit.path: method.delta(edit, trained) for edit in plan.edits}
-    refuse_unmergeable(plan.edits, spec.shared, {e.layer: deltas[e.path] is not None for e in plan.edits})
+    refuse_unmergeable(plan.edits, spec.shared, method.mergeable)
     arrays = dict(spec.arrays) | {parameter.name: trained[parameter.name] for parameter in plan.unfrozen}
     structural = {edit.path: edit for edit in spec.edits}
     errors = {}
-    for path, delta in deltas.items():
-        assert delta is not None  # or it was refused
+    for edit in plan.edits:
+        path = edit.path
         if path in structural:
-            structural[path] = _absorbed(structural[path], arrays, delta)
+            structural[path] = _absorbed(structural[path], arrays, method.delta(edit, trained))
         else:
-            name = f"{path}.weight"
-            arrays[name], errors[path] = merged_weight(arrays[name], delta)
+            names = {leaf: f"{path}.{leaf}" for leaf in ("weight", "bias") if f"{path}.{leaf}" in arrays}
+            base = {leaf: arrays[name] for leaf, name in names.items()}
+            folded, errors[path] = method.fold(edit, base, trained)
+            arrays |= {names[leaf]: array for leaf, array in folded.items()}
     return restructured(spec, tuple(structural.values()), arrays), errors
 
 
-def _absorbed(edit: Edit, arrays: dict[str, np.ndarray], delta: tuple[np.ndarray, np.ndarray]) -> Edit:
+def _absorbed(edit: Edit, arrays: dict[str, np.ndarray], delta: tuple[np.ndarray, np.ndarray] | None) -> Edit:
     """The structural edit with the update, whose parameters are replaced in ``arrays``."""
     layer = LAYERS.get(edit.layer)
-    found = layer.absorb(edit, arrays, delta)
+    found = None if delta is None else layer.absorb(edit, arrays, delta)
     if found is None:
         raise InputError(
             f"A layer {edit.layer} cannot take in an update of its weight, so the adapter of {edit.path} cannot be "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,7 @@ from common.methods.plan import Plan
 
 if TYPE_CHECKING:
     from common.methods.peft.format import PeftFormat
+    from common.models.modules import ModuleSpec
     from common.models.specs import ModelSpec
 
 __all__ = ["Method", "MethodOptions"]
@@ -47,6 +48,7 @@ class Method:
     Options: ClassVar[type[MethodOptions]] = MethodOptions
     artifact: ClassVar[str] = "adapter"  #: or ``checkpoint``, where the whole model is stored
     needs_head: ClassVar[bool] = False  #: whether it trains nothing but a new head
+    mergeable: ClassVar[bool] = False  #: whether `fold` folds its edits into a module's own parameters
 
     def plan(self, options: Any, spec: ModelSpec) -> Plan:
         """Resolve ``options`` against the model's modules.
@@ -55,6 +57,10 @@ class Method:
             InputError: a pattern matches nothing, or nothing would be trained.
         """
         raise NotImplementedError
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """Whether a network of these modules has what the method edits."""
+        return True
 
     def example(self, targets: tuple[str, ...]) -> MethodOptions:
         """Options for a small network, for parity suites and tests.
@@ -66,8 +72,25 @@ class Method:
 
     def delta(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray] | None:
         """Two float64 matrices whose product is what ``edit`` adds to its module's weight, in the weight's layout; None
-        where the edit cannot be merged into a weight."""
+        where it is no low-rank update."""
         return None
+
+    def fold(
+        self, edit: Edit, base: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], float]:
+        """The parameters of the module with ``edit`` folded in: those that change, by leaf, rounded once from float64
+        to float32, and the relative rounding error of the weight. Called where the method is ``mergeable``.
+
+        Args:
+            base: the module's ``weight``, as stored, and its ``bias`` where it has one.
+            arrays: the trained parameters, by name.
+        """
+        from common.methods.merge import merged_weight
+
+        factors = self.delta(edit, arrays)
+        assert factors is not None  # or the method overrides this one, or is not mergeable
+        weight, error = merged_weight(base["weight"], factors)
+        return {"weight": weight}, error
 
     @property
     def peft(self) -> PeftFormat | None:

@@ -3,14 +3,14 @@ constant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from common.edits import Edit
 from common.errors import InputError
-from common.methods.merge import merged_weight
+from common.methods import Method
 from mindspore_impl.layers.modules import assign
 
 __all__ = ["Wrapper"]
@@ -19,9 +19,7 @@ __all__ = ["Wrapper"]
 class Wrapper(nn.Cell):
     """Holds ``base_layer`` and the parameters of ``edit``, each as an attribute of its leaf name."""
 
-    delta: Callable[[Edit, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray] | None] | None = (
-        None  #: the method's
-    )
+    method: Method  #: whose edit it carries out; given by `rewrite`
 
     def __init__(self, base_layer: nn.Cell, edit: Edit, values: Mapping[str, np.ndarray]):
         super().__init__(auto_prefix=False)
@@ -30,7 +28,7 @@ class Wrapper(nn.Cell):
         self.path = edit.path
         self.active = True
         self._enabled = True
-        self._kept = None  # the base weight as it was, while merged
+        self._kept: dict[str, np.ndarray] | None = None  # the base parameters as they were, while merged
         for parameter in edit.parameters:
             array = np.array(values[parameter.name], np.float32)
             setattr(self, parameter.leaf, Parameter(Tensor(array), name=parameter.name))
@@ -60,16 +58,19 @@ class Wrapper(nn.Cell):
             raise InputError(
                 f"{self.edit.path} is merged already; merging twice would add the update twice. Call unmerge first."
             )
-        weight = self.base_layer.weight.asnumpy()
-        merged, error = merged_weight(weight, self.delta(self.edit, self.arrays()))
-        self._kept = weight.copy()
-        assign(self.base_layer.weight, merged)
+        base = {leaf: getattr(self.base_layer, leaf, None) for leaf in ("weight", "bias")}
+        arrays = {leaf: parameter.asnumpy() for leaf, parameter in base.items() if parameter is not None}
+        folded, error = self.method.fold(self.edit, arrays, self.arrays())
+        self._kept = {leaf: arrays[leaf].copy() for leaf in folded}
+        for leaf, array in folded.items():
+            assign(base[leaf], array)
         self.active = False
         return error
 
     def unmerge(self) -> None:
-        """Put the kept copy of the base weight back: exact, to the bit."""
+        """Put the kept copies of the base parameters back: exact, to the bit."""
         if self._kept is not None:
-            assign(self.base_layer.weight, self._kept)
+            for leaf, kept in self._kept.items():
+                assign(getattr(self.base_layer, leaf), kept)
             self._kept = None
             self.active = self._enabled

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 
 from common.edits import Edit
 from common.errors import InputError
-from common.methods.merge import merged_weight
+from common.methods import Method
 
 __all__ = ["Wrapper"]
 
@@ -22,16 +22,14 @@ class Wrapper(nn.Module):
         values: start values of the edit's parameters, by name.
     """
 
-    delta: Callable[[Edit, Mapping[str, np.ndarray]], tuple[np.ndarray, np.ndarray] | None] | None = (
-        None  #: the method's
-    )
+    method: Method  #: whose edit it carries out; given by `rewrite`
 
     def __init__(self, base_layer: nn.Module, edit: Edit, values: Mapping[str, np.ndarray]):
         super().__init__()
         self.base_layer = base_layer
         self.edit = edit
         self.enabled = True
-        self._kept: torch.Tensor | None = None  # the base weight as it was, while merged
+        self._kept: dict[str, torch.Tensor] | None = None  # the base parameters as they were, while merged
         device = next(base_layer.parameters()).device
         for parameter in edit.parameters:
             array = torch.from_numpy(np.array(values[parameter.name], np.float32)).to(device)
@@ -62,14 +60,17 @@ class Wrapper(nn.Module):
             raise InputError(
                 f"{self.edit.path} is merged already; merging twice would add the update twice. Call unmerge first."
             )
-        weight = self.base_layer.weight
-        merged, error = merged_weight(weight.detach().float().cpu().numpy(), self.delta(self.edit, self.arrays()))
-        self._kept = weight.detach().clone()
-        weight.data.copy_(torch.from_numpy(merged))
+        base = dict(self.base_layer.named_parameters(recurse=False))
+        arrays = {leaf: parameter.detach().float().cpu().numpy() for leaf, parameter in base.items()}
+        folded, error = self.method.fold(self.edit, arrays, self.arrays())
+        self._kept = {leaf: base[leaf].detach().clone() for leaf in folded}
+        for leaf, array in folded.items():
+            base[leaf].data.copy_(torch.from_numpy(array))
         return error
 
     def unmerge(self) -> None:
-        """Put the kept copy of the base weight back: exact, to the bit, however often it is done."""
+        """Put the kept copies of the base parameters back: exact, to the bit, however often it is done."""
         if self._kept is not None:
-            self.base_layer.weight.data.copy_(self._kept)
+            for leaf, kept in self._kept.items():
+                getattr(self.base_layer, leaf).data.copy_(kept)
             self._kept = None

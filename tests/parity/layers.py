@@ -42,7 +42,7 @@ def wrapped(half: ModuleType, edit: Edit, weight: np.ndarray, bias: np.ndarray |
         if bias is not None:
             base.bias.set_data(Tensor(np.array(bias)))
         layer = layer_of(edit)(base, edit, values)
-    layer.delta = LORA.delta
+    layer.method = LORA
     return layer
 
 

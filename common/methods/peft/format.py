@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from common.methods.plan import Plan
     from common.models.specs import ModelSpec
 
-__all__ = ["CONFIG_NAME", "PeftFormat", "lookup", "modules_to_save"]
+__all__ = ["CONFIG_NAME", "PeftFormat", "listed_targets", "lookup", "modules_to_save"]
 
 CONFIG_NAME = "adapter_config.json"
 
@@ -43,6 +44,12 @@ class PeftFormat:
         """Inverse of ``export``."""
         return {p.name: tensors[key] for key, p in zip(self.shapes(edit), edit.parameters, strict=True)}
 
+    def trained_key(self, name: str, plan: Plan) -> str:
+        """PEFT's key of a base parameter that is trained as it is; inside a wrapped module it moved to ``base_layer``."""
+        path, leaf = name.rsplit(".", 1)
+        wrapped = any(edit.path == path and edit.mode == "wrap" for edit in plan.edits)
+        return f"{path}.base_layer.{leaf}" if wrapped else name
+
 
 def lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> Any:
     """Value of the first pattern of ``entry`` that matches ``path``, by PEFT's rule, in bounded time.
@@ -57,6 +64,15 @@ def lookup(config: Mapping[str, Any], entry: str, path: str, default: Any) -> An
         value for pattern, value in patterns.items() if match_suffix_pattern(pattern, path, f"{entry} of {CONFIG_NAME}")
     )
     return next(found, default)
+
+
+def listed_targets(paths: Sequence[str], spec: ModelSpec) -> list[str] | str:
+    """``paths`` as PEFT's target_modules: as one regular expression where PEFT, which matches lists by dotted suffix,
+    would find further modules."""
+    others = {module.path for module in spec.modules} - set(paths)
+    if any(other.endswith(f".{path}") for other in others for path in paths):
+        return "|".join(re.escape(path) for path in paths)
+    return list(paths)
 
 
 def modules_to_save(plan: Plan, spec: ModelSpec) -> list[str]:

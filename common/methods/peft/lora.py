@@ -18,7 +18,7 @@ import numpy as np
 
 from common.edits import Edit
 from common.errors import InputError
-from common.methods.peft.format import PeftFormat, lookup, modules_to_save
+from common.methods.peft.format import PeftFormat, listed_targets, lookup, modules_to_save
 from common.methods.peft.plain import NO_TARGETS
 from common.methods.plan import Plan
 from common.models.specs import ModelSpec
@@ -70,7 +70,7 @@ class LoraFormat(PeftFormat):
             "task_type": TASKS.get(spec.task).peft_type,
             "r": rank,
             "lora_alpha": alpha,
-            "target_modules": _target_modules(plan, spec),
+            "target_modules": listed_targets([edit.path for edit in plan.edits], spec) or NO_TARGETS,
         }
         return required | {key: value for key, value in optional.items() if value}
 
@@ -139,15 +139,6 @@ def _scale_problems(config: Mapping[str, Any], edit: Edit) -> list[str]:
 def _exactly(path: str) -> str:
     """A PEFT pattern (regular expression, matched at the end of dotted paths) for this one path."""
     return f"^{re.escape(path)}"
-
-
-def _target_modules(plan: Plan, spec: ModelSpec) -> list[str] | str:
-    """The planned paths; as one regular expression when PEFT, which matches lists by dotted suffix, would find further modules."""
-    paths = [edit.path for edit in plan.edits]
-    others = {module.path for module in spec.modules} - set(paths)
-    if any(other.endswith(f".{path}") for other in others for path in paths):
-        return "|".join(re.escape(path) for path in paths)
-    return paths or NO_TARGETS
 
 
 def _blocks(edit: Edit) -> list[tuple[slice, slice, slice]]:

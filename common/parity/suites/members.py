@@ -10,7 +10,7 @@ from common.compression import TRANSFORMS
 from common.methods import METHODS, lora
 from common.parity.cases import Case
 from common.parity.suites.models import of_member
-from common.parity.suites.subjects import has_head, pairs
+from common.parity.suites.subjects import pairs, suits
 
 __all__ = ["cases"]
 
@@ -22,7 +22,7 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     for method in METHODS:
         if method.name == lora.MEMBER.name:
             continue
-        suited = [(family, task) for family, task in every if not method.needs_head or has_head(family, task)]
+        suited = [(family, task) for family, task in every if suits(method, family, task)]
         first = dict(reversed(suited))
         listed += [of_member(family, task, method.name) for family, task in first.items()]
     for transform in TRANSFORMS:

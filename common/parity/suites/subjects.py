@@ -15,7 +15,7 @@ from common.backend import Batch, Engine, EngineSettings
 from common.compression import TRANSFORMS
 from common.config import ExperimentConfig
 from common.config.schema import ModelConfig
-from common.methods import METHODS, MethodOptions
+from common.methods import METHODS, Method, MethodOptions
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
@@ -24,7 +24,7 @@ from common.parity.cases import Arrays, Host, UnsupportedError
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 
-__all__ = ["Subject", "drawn", "has_head", "methods", "of_experiment", "pairs"]
+__all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs", "suits"]
 
 VOCABULARY, POSITIONS = 211, 64
 _SIZES = {"hidden": 64, "layers": 4, "heads": 4, "inner": 128, "positions": POSITIONS}
@@ -71,21 +71,25 @@ def pairs() -> tuple[tuple[str, str], ...]:
     """Every family with every task that it has a head for."""
     found = []
     for family in FAMILIES:
-        config = {**family.DEFAULTS, **family.tiny(**_SIZES)}
-        found += [(family.name, task.name) for task in TASKS if task.layout(family, config) is not None]
+        found += [(family.name, task.name) for task in TASKS if task.layout(family, _tiny(family.name)) is not None]
     return tuple(found)
 
 
-def has_head(family: str, task: str) -> bool:
-    """Whether a model of ``family`` gets a new head for ``task``."""
-    config = {**FAMILIES.get(family).DEFAULTS, **FAMILIES.get(family).tiny(**_SIZES)}
-    layout = TASKS.get(task).layout(FAMILIES.get(family), config)
-    return layout is not None and bool(layout.new())
+def suits(method: Method, family: str, task: str) -> bool:
+    """Whether a model of ``family`` for ``task`` has what the method trains: a new head, modules of a kind."""
+    layout = TASKS.get(task).layout(FAMILIES.get(family), _tiny(family))
+    has_head = layout is not None and bool(layout.new())
+    return method.suits(FAMILIES.get(family).backbone(_tiny(family)).modules) and (has_head or not method.needs_head)
 
 
 def methods(family: str) -> dict[str, MethodOptions]:
-    """Every method with its example options for ``family``."""
-    return {method.name: method.example(FAMILIES.get(family).TARGETS) for method in METHODS}
+    """Every method that has something to edit in ``family``, with its example options."""
+    modules = FAMILIES.get(family).backbone(_tiny(family)).modules
+    return {method.name: method.example(FAMILIES.get(family).TARGETS) for method in METHODS if method.suits(modules)}
+
+
+def _tiny(family: str) -> dict[str, Any]:
+    return {**FAMILIES.get(family).DEFAULTS, **FAMILIES.get(family).tiny(**_SIZES)}
 
 
 def drawn(
