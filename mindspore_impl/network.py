@@ -52,6 +52,7 @@ class Network(nn.Cell):
         self.backbone = module.backbone(spec.config)
         self._states, self._hidden_states = module.states, module.hidden_states
         self._first_states = getattr(module, "first_states", None)
+        self._cached_states = getattr(module, "cached_states", None)
         self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
         _add_head(self, spec)
 
@@ -108,6 +109,10 @@ class Network(nn.Cell):
     def output_weight(self):
         """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""
         return self.tied.weight if self.fused_loss else None
+
+    def cached_states(self):
+        """What reads new tokens beside the keys and values of those before; None where the family has none."""
+        return None if self._cached_states is None else self._cached_states(self.backbone)
 
     def hidden_states(self, inputs):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Mapping
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
@@ -110,6 +111,11 @@ class Network(nn.Module):
         if layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout:
             return None
         return self.get_submodule(layout.output).weight
+
+    def cached_states(self) -> Any:
+        """What reads new tokens beside the keys and values of those before; None where the family has none."""
+        found = getattr(self._family, "cached_states", None)
+        return None if found is None else found(self.backbone)
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
