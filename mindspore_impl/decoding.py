@@ -25,15 +25,16 @@ class Decoder:
     def __init__(
         self,
         model: nn.Cell,
+        read: nn.Cell,
         settings: EngineSettings,
         capacity: int,
         compilations: Compilations,
-        kept: dict[Any, Any],
+        kept: dict[Any, Any] | None,
     ):
         self._model, self._settings, self._capacity = model, settings, capacity
         self._compilations, self._kept = compilations, kept
         self._active = tuple(layer.active for layer in adapters(model).values())  # graphs hold it as a constant
-        self._read = model.cached_states()
+        self._read = read
 
     def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Read prompts, forgetting what was held."""
@@ -73,16 +74,17 @@ class Decoder:
         key = (rows, self._capacity, self._active)
         if key not in self._kept:
             watch = None if self._settings.compile is False else self._compilations.watch
-            self._kept[key] = _Cache(self._model, rows, self._capacity, watch)
+            self._kept[key] = _Cache(self._model, self._read, rows, self._capacity, watch)
         return self._kept[key]
 
 
 class _Cache:
     """Keys and values of ``rows`` with their graphs."""
 
-    def __init__(self, model: nn.Cell, rows: int, capacity: int, watch: Callable[[Callable], Callable] | None):
+    def __init__(
+        self, model: nn.Cell, read: nn.Cell, rows: int, capacity: int, watch: Callable[[Callable], Callable] | None
+    ):
         self.rows = rows
-        read = model.cached_states()
         shape = (rows * read.heads * capacity, read.blocks[0].hidden // read.heads)
         self._keys, self._values = (
             ParameterTuple(

@@ -86,9 +86,10 @@ class Engine:
 
     def decoder(self, capacity: int) -> Decoder | None:
         """A decoder with a cache of static shape; None where the network has none."""
-        if self.model.cached_states() is None:
+        read = self.model.cached_states(self._kept)
+        if read is None:
             return None
-        return Decoder(self.model, self.settings, capacity, self.compilations, self._kept)
+        return Decoder(self.model, read, self.settings, capacity, self.compilations, self._kept)
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""

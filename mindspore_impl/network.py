@@ -110,9 +110,13 @@ class Network(nn.Cell):
         """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""
         return self.tied.weight if self.fused_loss else None
 
-    def cached_states(self):
+    def cached_states(self, kept):
         """What reads new tokens beside the keys and values of those before; None where the family has none."""
-        return None if self._cached_states is None else self._cached_states(self.backbone)
+        return None if self._cached_states is None else self._cached_states(self.backbone, kept)
+
+    def cached_head(self, kept):
+        """`head`, for some rows of many batches."""
+        return self.head
 
     def hidden_states(self, inputs):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""

@@ -20,7 +20,7 @@ class Decoder:
     """Implements `common.backend.Decoder`.
 
     Args:
-        model: one that has ``cached_states``.
+        read: of the model, ``cached_states``.
         capacity: columns.
         compilations: counts graphs, of which there are none here.
         kept: what decoders of the same engine share.
@@ -29,12 +29,14 @@ class Decoder:
     def __init__(
         self,
         model: nn.Module,
+        read: Any,
         settings: EngineSettings,
         capacity: int,
         compilations: Compilations,
-        kept: dict[Any, Any],
+        kept: dict[Any, Any] | None,
     ):
-        self._model, self._read, self._capacity = model, model.cached_states(), capacity
+        self._model, self._read, self._capacity = model, read, capacity
+        self._head = model.cached_head(kept)
         self._device = next(model.parameters()).device
         self._bf16 = settings.dtype == "bf16"
         self._used = 0  # columns that are written
@@ -43,6 +45,7 @@ class Decoder:
     @torch.no_grad()
     def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Read prompts, forgetting what was held."""
+        self._model.eval()
         rows, columns = input_ids.shape
         self._used, self._columns = 0, columns
         self._lengths, self._prompts = np.array(lengths, np.int64), np.arange(rows)
@@ -83,11 +86,10 @@ class Decoder:
 
     def _logits(self, input_ids: np.ndarray, positions: np.ndarray, mask: torch.Tensor | None) -> np.ndarray:
         """Read ``(rows, columns)`` tokens; logits after the last column."""
-        self._model.eval()
         self._used += input_ids.shape[1]
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             hidden = self._read(self._tensor(input_ids), self._tensor(positions), mask, self._write)
-            return self._model.head(hidden).float().cpu().numpy()
+            return self._head(hidden).float().cpu().numpy()
 
     def _write(self, layer: int, pairs: torch.Tensor) -> torch.Tensor:
         """Take in keys and values ``(2, rows, heads, new, width)`` of the columns that are being read.

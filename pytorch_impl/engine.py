@@ -103,10 +103,13 @@ class Engine:
 
     def decoder(self, capacity: int) -> Decoder | None:
         """A decoder with a cache; None where the network has none, or its weights are divided among processes."""
-        divided = self.settings.shard and self.group.size > 1
-        if divided or self.model.cached_states() is None:
+        if self.settings.shard and self.group.size > 1:
             return None
-        return Decoder(self.model, self.settings, capacity, self.compilations, self._kept)
+        kept = self._kept if self.settings.dtype == "fp32" else None
+        read = self.model.cached_states(kept)
+        if read is None:
+            return None
+        return Decoder(self.model, read, self.settings, capacity, self.compilations, kept)
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an update."""

@@ -172,6 +172,6 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     return found
 
 
-def cached_states(model: nn.Cell) -> nn.Cell:
+def cached_states(model: nn.Cell, kept: dict[Any, Any] | None) -> nn.Cell:
     """What reads new tokens beside the keys and values of those before (`mindspore_impl.decoding`)."""
     return model

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from pytorch_impl.layers.modules import Conv1D, Linear, product
+from pytorch_impl.hf_bridge.packed import Layer, layer
 
 __all__ = ["Reader", "reader"]
 
-Layer = Callable[[torch.Tensor], torch.Tensor]
 Write = Callable[[int, torch.Tensor], torch.Tensor]
 
 
@@ -21,13 +21,14 @@ class Reader:
 
     Args:
         backbone: a ``GPT2Model``, some of whose modules may have been replaced.
+        kept: what is used again as long as the parameters are the same.
     """
 
-    def __init__(self, backbone: nn.Module):
+    def __init__(self, backbone: nn.Module, kept: dict[Any, Any] | None):
         self.positions, self.layers = backbone.config.n_positions, len(backbone.h)
         self._heads = backbone.config.n_head
         self._words, self._places, self._norm = backbone.wte, backbone.wpe, backbone.ln_f
-        self._blocks = [_block(block) for block in backbone.h]
+        self._blocks = [_block(block, kept) for block in backbone.h]
 
     def __call__(
         self, input_ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor | None, write: Write
@@ -52,29 +53,20 @@ class Reader:
         return self._norm(x.view(rows, columns, -1)[:, -1])
 
 
-def reader(backbone: nn.Module) -> Reader | None:
+def reader(backbone: nn.Module, kept: dict[Any, Any] | None) -> Reader | None:
     """None where the configuration asks for what `Reader` does not compute."""
     config = backbone.config
-    return None if config.add_cross_attention or config.reorder_and_upcast_attn else Reader(backbone)
+    return None if config.add_cross_attention or config.reorder_and_upcast_attn else Reader(backbone, kept)
 
 
-def _block(block: nn.Module) -> tuple[nn.Module, Layer, Layer, nn.Module, Layer, float]:
+def _block(block: nn.Module, kept: dict[Any, Any] | None) -> tuple[nn.Module, Layer, Layer, nn.Module, Layer, float]:
     attention, inner = block.attn, block.mlp
-    wide, narrow, activate = _linear(inner.c_fc), _linear(inner.c_proj), inner.act
+    wide, narrow, activate = layer(inner.c_fc, kept), layer(inner.c_proj, kept), inner.act
     return (
         block.ln_1,
-        _linear(attention.c_attn),
-        _linear(attention.c_proj),
+        layer(attention.c_attn, kept),
+        layer(attention.c_proj, kept),
         block.ln_2,
         lambda x: narrow(activate(wide(x))),
         attention.scaling,
     )
-
-
-def _linear(module: nn.Module) -> Layer:
-    """The module itself, or, of a plain one, the product that it computes, without autograd's bookkeeping."""
-    if type(module) not in (Linear, Conv1D) or module.weight.dtype != torch.float32:
-        return module
-    weight = module.weight.T if isinstance(module, Conv1D) else module.weight
-    fast = "products" not in module.plain
-    return lambda x: module(x) if torch.is_autocast_enabled(x.device.type) else product(x, weight, module.bias, fast)

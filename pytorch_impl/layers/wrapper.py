@@ -65,11 +65,13 @@ class Wrapper(nn.Module):
         weight = self.base_layer.weight
         merged, error = merged_weight(weight.detach().float().cpu().numpy(), self.delta(self.edit, self.arrays()))
         self._kept = weight.detach().clone()
-        weight.data.copy_(torch.from_numpy(merged))
+        with torch.no_grad():  # not through ``data``, past the counting of changes
+            weight.copy_(torch.from_numpy(merged))
         return error
 
     def unmerge(self) -> None:
         """Put the kept copy of the base weight back: exact, to the bit, however often it is done."""
         if self._kept is not None:
-            self.base_layer.weight.data.copy_(self._kept)
+            with torch.no_grad():
+                self.base_layer.weight.copy_(self._kept)
             self._kept = None

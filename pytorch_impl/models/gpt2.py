@@ -34,7 +34,7 @@ def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[t
     return layer_states(model, _inputs(batch), use_cache=False)
 
 
-def cached_states(model: nn.Module) -> Reader | None:
+def cached_states(model: nn.Module, kept: dict[Any, Any] | None) -> Reader | None:
     """What reads new tokens beside the keys and values of those before (`pytorch_impl.decoding`); None where the
     configuration has no such way."""
-    return reader(model)
+    return reader(model, kept)
