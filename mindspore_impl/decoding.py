@@ -16,6 +16,7 @@ from mindspore_impl.rewrite import adapters
 
 __all__ = ["Decoder"]
 
+_KEPT = 8  # caches, with their graphs
 _NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
 
 
@@ -34,7 +35,7 @@ class Decoder:
         self._model, self._settings, self._capacity = model, settings, capacity
         self._compilations, self._kept = compilations, kept
         self._active = tuple(layer.active for layer in adapters(model).values())  # graphs hold it as a constant
-        self._read = read
+        self._read, self._head = read, model.cached_head(kept)
 
     def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Read prompts, forgetting what was held."""
@@ -71,18 +72,27 @@ class Decoder:
         return (lines * self._capacity + columns).reshape(-1)
 
     def _of(self, rows: int) -> _Cache:
+        """The cache of this shape. Some are kept; the one that was made first is given up for another."""
+        caches = {} if self._kept is None else self._kept.setdefault("caches", {})
         key = (rows, self._capacity, self._active)
-        if key not in self._kept:
+        if key not in caches:
+            if len(caches) == _KEPT:
+                del caches[next(iter(caches))]
             watch = None if self._settings.compile is False else self._compilations.watch
-            self._kept[key] = _Cache(self._model, self._read, rows, self._capacity, watch)
-        return self._kept[key]
+            caches[key] = _Cache(self._head, self._read, rows, self._capacity, watch)
+        return caches[key]
 
 
 class _Cache:
     """Keys and values of ``rows`` with their graphs."""
 
     def __init__(
-        self, model: nn.Cell, read: nn.Cell, rows: int, capacity: int, watch: Callable[[Callable], Callable] | None
+        self,
+        head: Callable[[Tensor], Tensor],
+        read: nn.Cell,
+        rows: int,
+        capacity: int,
+        watch: Callable[[Callable], Callable] | None,
     ):
         self.rows = rows
         shape = (rows * read.heads * capacity, read.blocks[0].hidden // read.heads)
@@ -95,7 +105,7 @@ class _Cache:
             )
             for name in ("keys", "values")
         )
-        functions = _functions(model, read, self._keys, self._values)
+        functions = _functions(head, read, self._keys, self._values)
         self.prefill, self.step, self._take = functions if watch is None else (watch(ms.jit(f)) for f in functions)
 
     def take(self, old: _Cache, source: Tensor) -> None:
@@ -110,19 +120,19 @@ class _Cache:
 
 
 def _functions(
-    model: nn.Cell, read: nn.Cell, keys: ParameterTuple, values: ParameterTuple
+    head: Callable[[Tensor], Tensor], read: nn.Cell, keys: ParameterTuple, values: ParameterTuple
 ) -> tuple[Callable, Callable, Callable]:
     """Prefilling, a step and reordering as closures, since graphs cannot hold a decoder's ``self``."""
     heads = read.heads
 
     def prefill(input_ids, positions, attention_mask, slots):
         mask = read.mask(attention_mask)
-        return model.head(read.cached(input_ids, positions, mask, keys, values, slots, False))
+        return head(read.cached(input_ids, positions, mask, keys, values, slots, False))
 
     def step(mask, input_ids, positions, slots):
         rows, capacity = mask.shape
         mask = ops.tile(ops.reshape(mask, (rows, 1, 1, capacity)), (1, heads, 1, 1))
-        return model.head(read.cached(input_ids, positions, mask, keys, values, slots, True))
+        return head(read.cached(input_ids, positions, mask, keys, values, slots, True))
 
     def take(source):
         rows = source.shape[0]

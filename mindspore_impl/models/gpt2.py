@@ -52,13 +52,14 @@ class GPT2Block(nn.Cell):
         mixed = join_heads(
             attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain)
         )
-        return self.feed(x + self.attn_dropout(self.attn_proj(mixed)))
+        x = x + self.attn_dropout(self.attn_proj(mixed))
+        return x + self.mlp_dropout(self.feed(self.ln_2(x)))
 
     def feed(self, x):
-        """The feed-forward part, with its residual."""
-        inner = self.c_fc(self.ln_2(x))
+        """The feed-forward part without its norm and residual."""
+        inner = self.c_fc(x)
         inner = F.gelu(inner, self.approximate) if "fused" in self.plain else fused.gelu(inner, self.approximate)
-        return x + self.mlp_dropout(self.mlp_proj(inner))
+        return self.mlp_proj(inner)
 
     def cached(self, x, mask, keys, values, slots, reads):
         """The same for new positions alone.
@@ -71,7 +72,7 @@ class GPT2Block(nn.Cell):
             reads: whether there is something in the cache besides the new positions.
         """
         batch, heads = mask.shape[:2]
-        query, key, value = ops.split(self.c_attn(self.ln_1(x)), self.hidden, 1)
+        query, key, value = ops.split(self.c_attn(self.ln_1.few(x)), self.hidden, 1)
         width = self.hidden // heads
         if reads:
             query = ops.reshape(query, (batch, heads, 1, width))
@@ -85,7 +86,8 @@ class GPT2Block(nn.Cell):
             _write(keys, slots, ops.reshape(key, (-1, width)))
             _write(values, slots, ops.reshape(value, (-1, width)))
             mixed = join_heads(attention(query, key, value, mask, self.scale, self.probabilities, False))
-        return self.feed(x + self.attn_proj(mixed))
+        x = x + self.attn_proj(mixed)
+        return x + self.feed(self.ln_2.few(x))
 
 
 class GPT2(nn.Cell):
@@ -129,7 +131,7 @@ class GPT2(nn.Cell):
             x = self.blocks[index].cached(x, mask, keys[index], values[index], slots, reads)
         if new > 1:
             x = F.reshape(x, (batch, new, -1))[:, new - 1]
-        return self.norm(x)
+        return self.norm.few(x)
 
     def construct(self, input_ids, attention_mask):
         x = self.embed(input_ids)
