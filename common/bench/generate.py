@@ -40,7 +40,7 @@ class Own:
 
     def __init__(self, name: str, case: Case, device: str | None):
         backend = backends.load(name)
-        self.engine = build_engine(backend, backend.device.select(device), case.config, case.spec, case.plan)
+        self.engine: Any = build_engine(backend, backend.device.select(device), case.config, case.spec, case.plan)
         backend.merge(self.engine.model)
         self._context = int(case.spec.config["n_positions"])
 
@@ -51,10 +51,7 @@ class Own:
 
 
 def build_generator(name: str, case: Case, device: str | None) -> Generator:
-    """The subject ``name``, with the case's weights. Raises InputError where it is unknown."""
-    known = (*OURS, *GENERATORS)
-    if name not in known:
-        raise InputError(f"A subject of generation is one of {', '.join(known)}; received {name!r}.")
+    """The subject ``name``, with the case's weights."""
     return Own(name, case, device) if name in OURS else load_peer(*GENERATORS[name]).build_generator(name, case, device)
 
 
@@ -65,12 +62,13 @@ def random_prompts(case: Case, rows: int, columns: int) -> np.ndarray:
 
 
 def timed(generator: Generator, prompts: np.ndarray, new: int) -> dict[str, Any]:
-    """Tokens per second, the tokens, and the peak memory of this process so far."""
-    begun = time.perf_counter()
+    """Tokens per second, of the clock and of the processor; the tokens; the peak memory of this process so far."""
+    begun, busy = time.perf_counter(), time.process_time()
     tokens = generator(prompts, new)
-    seconds = time.perf_counter() - begun
+    seconds, busy = time.perf_counter() - begun, time.process_time() - busy
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"rate": tokens.size / seconds, "tokens": tokens.tolist(), "peak_memory_bytes": peak}
+    rates = {"rate": tokens.size / seconds, "processor_rate": tokens.size / busy}
+    return {**rates, "tokens": tokens.tolist(), "peak_memory_bytes": peak}
 
 
 def measure_generation(
@@ -80,12 +78,16 @@ def measure_generation(
 
     Returns:
         For each number of rows the samples (tokens per second), the share of tokens that equal the first subject's,
-        and ratios: how many times as fast as each peer one of ours is.
+        and ratios: how many times as fast as each peer one of ours is. Those of processor time hold on a busy machine
+        as well, with one thread; waiting threads count there.
 
     Raises:
         InputError: a subject is unknown or named twice.
         RunError: they do not begin with the same tokens.
     """
+    known = (*OURS, *GENERATORS)
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"A subject of generation is one of {', '.join(known)}; received {unknown[0]!r}.")
     if len(set(names)) != len(names):
         raise InputError(f"Every subject is measured once; received {', '.join(names)}.")
     results: dict[str, Any] = {}
@@ -102,9 +104,11 @@ def _measure(workers: Mapping[str, Worker], settings: Settings, request: dict[st
     first = {name: worker.ask("generate", **request) for name, worker in workers.items()}
     agree = _agreement({name: np.array(answer["tokens"]) for name, answer in first.items()})
     last: dict[str, dict[str, Any]] = {}
+    busy: dict[str, list[float]] = {name: [] for name in workers}
 
     def rate(name: str) -> float:
         last[name] = workers[name].ask("generate", **request)
+        busy[name].append(last[name]["processor_rate"])
         return last[name]["rate"]
 
     samples = alternate({name: partial(rate, name) for name in workers}, settings.rounds, say)
@@ -115,6 +119,7 @@ def _measure(workers: Mapping[str, Worker], settings: Settings, request: dict[st
         "agreement": agree,
         "peak_memory_bytes": {name: answer["peak_memory_bytes"] for name, answer in last.items()},
         "ratios": ratios(samples, pairs),
+        "processor_ratios": ratios(busy, pairs),
     }
 
 

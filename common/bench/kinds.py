@@ -100,7 +100,10 @@ def _merge(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any]
 def _generate(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
     from common.bench.generate import measure_generation
 
-    names, batches = args.subjects.split(","), [int(size) for size in args.batches.split(",")]
+    names = args.subjects.split(",")
+    if not all(size.isdigit() and int(size) for size in args.batches.split(",")):
+        raise InputError(f"--batches must be numbers of rows, such as 1,16; received {args.batches!r}.")
+    batches = [int(size) for size in args.batches.split(",")]
     results = measure_generation(args.case, names, settings, batches, args.prompt, args.new_tokens)
     lines = []
     for rows, found in results["batches"].items():
