@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -40,7 +40,8 @@ class Own:
 
     def __init__(self, name: str, case: Case, device: str | None):
         backend = backends.load(name)
-        self.engine: Any = build_engine(backend, backend.device.select(device), case.config, case.spec, case.plan)
+        given = (backend, backend.device.select(device), case.config, case.spec, case.plan)
+        self.engine = cast(Any, build_engine(*given))
         backend.merge(self.engine.model)
         self._context = int(case.spec.config["n_positions"])
 
