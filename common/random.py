@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-__all__ = ["normal", "uniform"]
+__all__ = ["gumbel", "normal", "uniform"]
 
 
 def _generator(seed: int, name: str) -> np.random.Philox:
@@ -25,3 +25,14 @@ def uniform(seed: int, name: str, shape: tuple[int, ...], bound: float) -> np.nd
 def normal(seed: int, name: str, shape: tuple[int, ...], std: float) -> np.ndarray:
     """Float32 array, normal with mean 0 and standard deviation ``std``."""
     return (np.random.Generator(_generator(seed, name)).standard_normal(shape) * std).astype(np.float32)
+
+
+def gumbel(seed: int, name: str, size: int, at: np.ndarray) -> np.ndarray:
+    """Float64 array, the entries ``at`` of ``size`` values of the standard Gumbel distribution.
+
+    The largest of ``log p + gumbel`` is at i with probability ``p[i]`` (Gumbel 1954); the k largest are a sample without
+    replacement.
+    """
+    raw = np.asarray(_generator(seed, name).random_raw(size), dtype=np.uint64)[at]
+    unit = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return -np.log(-np.log(unit))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -14,6 +15,7 @@ from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.tasks import TASKS
+from mindspore_impl.decoding import Decoder
 from mindspore_impl.layers.dropout import share_key
 from mindspore_impl.network import task
 from mindspore_impl.optimizer import AdamW
@@ -46,6 +48,7 @@ class Engine:
         self._functions: dict[tuple, Callable] = {}  # by purpose and active adapters, which graphs hold as constants
         self._dropout = share_key(model, self.device)
         self._steps = 0
+        self._kept: dict[Any, Any] = {}  # what decoders share
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol."""
@@ -80,6 +83,13 @@ class Engine:
         return self._function("logits", self._logits)(
             Tensor(positions.astype(np.int32)), *self._inputs(batch)
         ).asnumpy()
+
+    def decoder(self, capacity: int) -> Decoder | None:
+        """A decoder with a cache of static shape; None where the network has none."""
+        read = self.model.cached_states(self._kept)
+        if read is None:
+            return None
+        return Decoder(self.model, read, self.settings, capacity, self.compilations, self._kept)
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""

@@ -4,10 +4,12 @@ head's cells are attributes, since graphs cannot look up a path."""
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
 
 import mindspore as ms
-from mindspore import Parameter, Tensor, nn
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
 
 from common.errors import InputError
 from common.members import file_name
@@ -17,11 +19,12 @@ from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
 from mindspore_impl import fused
 from mindspore_impl.layers.dropout import Dropout
-from mindspore_impl.layers.modules import LayerNorm, Linear, parameter
+from mindspore_impl.layers.modules import LayerNorm, Linear, assign, parameter
 from mindspore_impl.rewrite import carry_out, parameters, write_parameters
 
 __all__ = ["Network", "build_model", "family", "task"]
 
+_product = ops.MatMul()
 _ACTIVATIONS = {
     "tanh": "tanh",
     "relu": "relu",
@@ -52,6 +55,7 @@ class Network(nn.Cell):
         self.backbone = module.backbone(spec.config)
         self._states, self._hidden_states = module.states, module.hidden_states
         self._first_states = getattr(module, "first_states", None)
+        self._cached_states = getattr(module, "cached_states", None)
         self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
         _add_head(self, spec)
 
@@ -109,10 +113,36 @@ class Network(nn.Cell):
         """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""
         return self.tied.weight if self.fused_loss else None
 
+    def cached_states(self, kept):
+        """What reads new tokens beside the keys and values of those before; None where the family has none."""
+        return None if self._cached_states is None else self._cached_states(self.backbone, kept)
+
+    def cached_head(self, kept):
+        """`head`, for some rows of many batches: of few rows MindSpore's product is faster with the weight transposed."""
+        if kept is None or self.output is not None:
+            return self.head
+        transposed, key = self.tied.weight.asnumpy().T, "transposed head"
+        if key not in kept:
+            value = Tensor(np.ascontiguousarray(transposed))
+            kept[key] = Parameter(value, name="transposed_head", requires_grad=False)
+        elif not np.array_equal(kept[key].asnumpy(), transposed):
+            assign(kept[key], transposed)
+        return _transposed_head(self, kept[key])
+
     def hidden_states(self, inputs):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
         batch, length = inputs["input_ids"].shape
         return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, inputs)]
+
+
+def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], Tensor]:
+    """`Network.head` with the output's weight ``(hidden, outputs)``; a closure, since graphs read it as a constant."""
+
+    def head(x):
+        y = _product(network.features(x), weight)
+        return y if network.added is None else y + network.added.bias
+
+    return head
 
 
 def _at(hidden: Tensor, inputs: dict[str, Tensor], positions: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
 from common.tasks import TASKS
+from pytorch_impl.decoding import Decoder
 from pytorch_impl.layers.dropout import share_key
 from pytorch_impl.network import task
 from pytorch_impl.optimizer import AdamW
@@ -45,6 +47,7 @@ class Engine:
         self._loss_sum = self.compilations.watch(torch.compile(loss)) if settings.compile else loss
         self._dropout = share_key(model, self.device)
         self._steps = 0
+        self._kept: dict[Any, Any] = {}  # what decoders share
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol. Dropout masks are those of `common.dropout`."""
@@ -97,6 +100,16 @@ class Engine:
         with self._autocast():
             logits = self._logits(self.model, self._inputs(batch), torch.from_numpy(positions).to(self.device).long())
         return logits.float().cpu().numpy()
+
+    def decoder(self, capacity: int) -> Decoder | None:
+        """A decoder with a cache; None where the network has none, or its weights are divided among processes."""
+        if self.settings.shard and self.group.size > 1:
+            return None
+        kept = self._kept if self.settings.dtype == "fp32" else None
+        read = self.model.cached_states(kept)
+        if read is None:
+            return None
+        return Decoder(self.model, read, self.settings, capacity, self.compilations, kept)
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an update."""

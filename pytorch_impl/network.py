@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +15,7 @@ from common.models import FAMILIES
 from common.models.family import EACH, FIRST, HeadLayout
 from common.models.specs import ModelSpec
 from pytorch_impl.hf_bridge import foreign
+from pytorch_impl.hf_bridge.packed import layer
 from pytorch_impl.layers.dropout import Dropout
 from pytorch_impl.layers.modules import LayerNorm, Linear
 from pytorch_impl.rewrite import carry_out, write_parameters
@@ -110,6 +112,23 @@ class Network(nn.Module):
         if layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout:
             return None
         return self.get_submodule(layout.output).weight
+
+    def cached_states(self, kept: dict[Any, Any] | None) -> Any:
+        """What reads new tokens beside the keys and values of those before; None where the family has none.
+
+        Args:
+            kept: what is used again by the next one; None computes with the modules alone.
+        """
+        found = getattr(self._family, "cached_states", None)
+        return None if found is None else found(self.backbone, kept)
+
+    def cached_head(self, kept: dict[Any, Any] | None) -> Callable[[torch.Tensor], torch.Tensor]:
+        """`head`, for some rows of many batches."""
+        output, added = layer(self.get_submodule(self.layout.output), kept), self.layout.added
+        if added is None:
+            return lambda x: output(self.features(x))
+        bias = self.get_submodule(added).bias
+        return lambda x: output(self.features(x)) + bias
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""

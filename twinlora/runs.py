@@ -71,7 +71,7 @@ class Run:
 
         Args:
             inputs: texts, or mappings of the task's columns such as ``{"text": ..., "text_pair": ...}``.
-            options: of language models: ``max_new_tokens``, ``temperature``, ``seed``.
+            options: of language models: those of `generate`, which writes more than one text.
 
         Raises:
             InputError: an input has no text, or is too long where it must not be cut.
@@ -79,6 +79,30 @@ class Run:
         task = self._trained.task
         rows = [dict(given) if isinstance(given, Mapping) else task.parse(given) for given in inputs]
         return [dict(answer.full) for answer in task.predict(self._trained, self._engine, rows, options)]
+
+    def generate(self, prompts: Sequence[str], batch_size: int | None = None, **options: Any) -> list[dict[str, Any]]:
+        """Continuations of prompts, of a causal language model.
+
+            run = twinlora.open("runs/gpt2_e2e/pytorch")
+            run.generate(["name[The Eagle], food[French]"], num_beams=10, length_penalty=0.8, no_repeat_ngram_size=4)
+
+        Args:
+            prompts: written as the run's data: without the separator that follows a prompt in training.
+            batch_size: prompts that are continued together.
+            options: those of `common.generation.GenerationOptions`, named as in ``transformers.GenerationConfig``.
+
+        Returns:
+            ``num_return_sequences`` records for each prompt: ``prompt``, ``text``, ``tokens``, ``finish`` (``end``,
+            ``stop`` or ``length``), and ``score`` of beams.
+
+        Raises:
+            InputError: the options do not fit, the run is no language model, or a prompt exceeds the context.
+        """
+        from common.generation import GenerationOptions, generate
+
+        chosen = GenerationOptions.of(options)
+        found = generate(self._trained, self._engine, prompts, chosen, batch_size=batch_size)
+        return [text.record() for texts in found for text in texts]
 
     def evaluate(self, split: str = "test", data_dir: str | Path | None = None) -> dict[str, float]:
         """Metrics of a split of the run's data set.

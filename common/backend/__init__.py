@@ -1,7 +1,7 @@
 """The contract between `common` and a backend, and the loader that finds a backend by name."""
 
 from common.backend.batch import IGNORE, Array, Batch, BatchSchema, Field
-from common.backend.contract import FAST_PATHS, Engine, EngineSettings, EvalResult, StepHandle
+from common.backend.contract import FAST_PATHS, Decoder, Engine, EngineSettings, EvalResult, StepHandle
 from common.backend.loader import BACKENDS, available, load
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Array",
     "Batch",
     "BatchSchema",
+    "Decoder",
     "Engine",
     "EngineSettings",
     "EvalResult",

@@ -17,7 +17,7 @@ from common.backend.batch import Batch
 from common.compilation import Compilations
 from common.distributed import Group
 
-__all__ = ["FAST_PATHS", "Engine", "EngineSettings", "EvalResult", "StepHandle"]
+__all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle"]
 
 #: ways of computing the same faster or in less memory, all of which are used unless ``training.plain`` names them
 FAST_PATHS = {
@@ -71,6 +71,29 @@ class EvalResult:
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)  #: (batch, ...) float32
 
 
+class Decoder(Protocol):
+    """A batch of sequences with the keys and values of what a causal language model has read of them.
+
+    All rows end in the same column. A decoder holds its rows until its next ``prefill``, or until its engine makes
+    another one. Logits are float32 ``(rows, vocabulary)`` and valid until the next call.
+    """
+
+    def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Read prompts, forgetting what was held; returns the logits after their last tokens.
+
+        Args:
+            input_ids: ``(rows, columns)`` int32, padded on the left with any token.
+            lengths: tokens of each row, ``(rows,)`` int32, at least 1.
+        """
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token ``(rows,)`` int32 to every row; returns the logits after it. The position of a row that
+        exceeds the model's stays at the last one: such a row has ended."""
+
+    def reorder(self, source: np.ndarray) -> None:
+        """Row r goes on as row ``source[r]`` was, int32; there may be more or fewer rows than before."""
+
+
 class Engine(Protocol):
     """Runs one adapted model: training steps, evaluation, state. Built as ``Engine(model, plan, settings, group)``.
 
@@ -93,6 +116,12 @@ class Engine(Protocol):
 
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Language-model logits ``(batch, vocabulary)`` float32 at one position per row."""
+
+    def decoder(self, capacity: int) -> Decoder | None:
+        """A decoder of up to ``capacity`` columns; None where the network has none, so that `logits_at` must do.
+
+        It computes with the parameters and adapters as they are when it is made.
+        """
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, without dropout and without an update."""

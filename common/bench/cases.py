@@ -33,6 +33,7 @@ _GPT2 = ("model.source=null", "adaptation.method=lora", "adaptation.dropout=0", 
          "adaptation.targets=['*.attn.c_attn[q,v]']", "adaptation.exclude=[]", "optimization.learning_rate=1e-3")  # fmt: skip
 _ALL_LINEAR = "adaptation.targets=['*.query', '*.key', '*.value', '*.dense']"
 _BERT_BASE = '{"model_type": "bert", "vocab_size": 30522}'
+_GPT2_MINI = '{"model_type": "gpt2", "vocab_size": 8192, "n_layer": 4, "n_embd": 256, "n_head": 4}'
 _GPT2_SMALL = '{"model_type": "gpt2", "vocab_size": 50257}'
 
 
@@ -56,6 +57,7 @@ CASES = {
     "minilm-16x32": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 32)),
     "sst2": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), None),
     "gpt2-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_SMALL}", "model.dropout=0"), (4, 256)),
+    "gpt2-mini-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_MINI}", "model.dropout=0"), (4, 256)),
     **{f"bert-base-{rows}x512": _Shape("bert_sst2", _BERT_BASE_CASE, (rows, 512)) for rows in (4, 16)},
 }
 

@@ -17,7 +17,7 @@ def measure(kind: str, args: argparse.Namespace, settings: Settings) -> tuple[di
     Raises:
         InputError: a number is below 1.
     """
-    for name in ("threads", "rounds", "steps", "warmup", "layers"):
+    for name in ("threads", "rounds", "steps", "warmup", "layers", "prompt", "new_tokens"):
         value = getattr(args, name, None)
         if value is not None and value < (name != "warmup"):
             raise InputError(f"--{name} must be at least {int(name != 'warmup')}; received {value}.")
@@ -97,4 +97,33 @@ def _merge(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any]
     return results, lines
 
 
-_KINDS = {"step": _step, "memory": _memory, "job": _job, "startup": _startup, "growth": _growth, "merge": _merge}
+def _generate(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.generate import measure_generation
+
+    names = args.subjects.split(",")
+    if not all(size.isdigit() and int(size) for size in args.batches.split(",")):
+        raise InputError(f"--batches must be numbers of rows, such as 1,16; received {args.batches!r}.")
+    batches = [int(size) for size in args.batches.split(",")]
+    results = measure_generation(args.case, names, settings, batches, args.prompt, args.new_tokens)
+    lines = []
+    for rows, found in results["batches"].items():
+        lines += [
+            f"{rows} rows, {pair}: {ratio['median']:.2f} times as fast" for pair, ratio in found["ratios"].items()
+        ]
+        lines += [
+            f"{rows} rows, {name}: {rate['median']:.1f} tokens/s, {found['peak_memory_bytes'][name] / 2**20:,.0f} MiB, "
+            f"{found['agreement'][name]:.1%} of the tokens equal"
+            for name, rate in found["tokens_per_second"].items()
+        ]
+    return results, lines
+
+
+_KINDS = {
+    "step": _step,
+    "memory": _memory,
+    "job": _job,
+    "startup": _startup,
+    "growth": _growth,
+    "merge": _merge,
+    "generate": _generate,
+}

@@ -20,6 +20,7 @@ from common.resources import package_folder
 from common.training.assembly import build_engine
 
 __all__ = [
+    "GENERATORS",
     "OURS",
     "PEERS",
     "SUBJECTS",
@@ -28,6 +29,7 @@ __all__ = [
     "changed",
     "framework_of",
     "is_ours",
+    "load_peer",
     "peer_folder",
     "plain_name",
 ]
@@ -41,6 +43,11 @@ PEERS = {
     "mindpet": ("mindspore", "mindpet_peer"),
 }
 SUBJECTS = (*OURS, *PEERS)
+#: The same of peers that generate text.
+GENERATORS = {
+    "transformers": ("pytorch", "generate_peer"),
+    "transformers-static": ("pytorch", "generate_peer"),
+}
 
 
 def plain_name(name: str) -> str:
@@ -110,16 +117,22 @@ def framework_of(name: str) -> str:
     Raises:
         InputError: there is no such subject.
     """
-    if name not in SUBJECTS:
-        raise InputError(f"A subject is one of {', '.join(SUBJECTS)}; received {name!r}.{nearest(name, SUBJECTS)}")
-    return name if name in OURS else PEERS[name][0]
+    known = (*SUBJECTS, *GENERATORS)
+    if name not in known:
+        raise InputError(f"A subject is one of {', '.join(known)}; received {name!r}.{nearest(name, known)}")
+    return name if name in OURS else (PEERS | GENERATORS)[name][0]
+
+
+def load_peer(backend: str, module: str) -> Any:
+    """The module of a peer."""
+    sys.path.insert(0, str(peer_folder(backend)))
+    return importlib.import_module(module)
 
 
 def build(name: str, case: Case, device: str | None) -> Subject:
     """Build the subject ``name``. Raises InputError where it is unknown or its packages are missing."""
-    framework_of(name)
+    if name not in SUBJECTS:
+        raise InputError(f"A subject is one of {', '.join(SUBJECTS)}; received {name!r}.{nearest(name, SUBJECTS)}")
     if name in OURS:
         return Own(name, case, device)
-    backend, module = PEERS[name]
-    sys.path.insert(0, str(peer_folder(backend)))
-    return importlib.import_module(module).build(name, case, device)
+    return load_peer(*PEERS[name]).build(name, case, device)

@@ -20,6 +20,7 @@ from typing import Any
 from common.backend.batch import Batch
 from common.bench import subjects
 from common.bench.cases import Case, load_case
+from common.bench.generate import Generator, build_generator, random_prompts, timed
 from common.bench.memory import Meter
 from common.bench.products import Product, flops, step_products
 from common.errors import TwinloraError
@@ -35,6 +36,7 @@ class Session:
         self.name = name
         self.case: Case
         self.subject: subjects.Subject
+        self._generator: Generator
 
     def build(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Build the case and the subject; nothing is computed."""
@@ -48,6 +50,17 @@ class Session:
             os.environ.clear()
             os.environ.update(variables)
         return {"note": self.subject.note}
+
+    def build_generator(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Build the case and what generates; nothing is computed."""
+        self.case = load_case({**request, "size": (1, 8), "count": 1})
+        self._generator = build_generator(self.name, self.case, request.get("device"))
+        return {}
+
+    def generate(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Continue ``rows`` prompts of ``columns`` tokens by ``new``."""
+        prompts = random_prompts(self.case, request["rows"], request["columns"])
+        return timed(self._generator, prompts, request["new"])
 
     def check(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The loss before training, without dropout."""

@@ -11,15 +11,18 @@ from common.errors import InputError
 
 if TYPE_CHECKING:
     from common.config import ExperimentConfig
+    from common.generation import GenerationOptions
     from common.training.assembly import Trained
 
 __all__ = [
     "add_backend",
     "add_experiment",
+    "add_generation",
     "add_run",
     "add_suite",
     "compiled",
     "experiment",
+    "generation",
     "optional_experiment",
     "trained",
 ]
@@ -131,3 +134,60 @@ def trained(args: argparse.Namespace) -> Trained:
     from common.training.rundir import RunDirectory
 
     return open_trained(RunDirectory(args.run_directory))
+
+
+_GENERATION: dict[str, tuple[type, str]] = {
+    "max_new_tokens": (int, "default: 64, or as many as fit into the context"),
+    "min_new_tokens": (int, "before which the text does not end"),
+    "temperature": (float, "samples from the logits divided by it; 0 takes the most probable token"),
+    "top_k": (int, "samples from the K most probable tokens"),
+    "top_p": (float, "samples from the most probable tokens that together have probability P"),
+    "min_p": (float, "samples from the tokens with at least this share of the largest probability"),
+    "typical_p": (float, "samples from the tokens of typical information that together have probability P"),
+    "repetition_penalty": (float, "above 1 makes tokens that are there already less probable"),
+    "no_repeat_ngram_size": (int, "no sequence of N tokens occurs twice"),
+    "num_beams": (int, "searches with N beams"),
+    "length_penalty": (float, "exponent of the length that a beam's score is divided by"),
+    "seed": (int, "of the samples; default: 0"),
+}  # by the names of ``transformers.GenerationConfig``
+
+
+def add_generation(parser: argparse.ArgumentParser) -> None:
+    """How text is generated; nothing is set by default."""
+    group = parser.add_argument_group("generation", "Options have the names of transformers.GenerationConfig.")
+    for name, (kind, text) in _GENERATION.items():
+        letter = {int: "N", float: "P"}[kind]
+        group.add_argument(f"--{name.replace('_', '-')}", dest=name, type=kind, metavar=letter, help=text)
+    group.add_argument(
+        "--do-sample", dest="do_sample", action="store_true", default=None, help="sample, at temperature 1 by default"
+    )
+    group.add_argument(
+        "--early-stopping",
+        dest="early_stopping",
+        choices=("true", "false", "never"),
+        help="when beams end; default: false",
+    )
+    group.add_argument(
+        "--stop", dest="stop_strings", metavar="TEXT", action="append", help="text ends before it; may be repeated"
+    )
+    group.add_argument(
+        "--slide",
+        dest="slide",
+        action="store_true",
+        default=None,
+        help="of what exceeds the context read the end, instead of refusing it",
+    )
+
+
+def generation(args: argparse.Namespace) -> GenerationOptions:
+    """The options that the arguments of ``add_generation`` give.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    from common.generation import GenerationOptions
+
+    names = (*_GENERATION, "do_sample", "early_stopping", "stop_strings", "slide", "num_return_sequences")
+    given = {name: getattr(args, name, None) for name in names}
+    given["early_stopping"] = {"true": True, "false": False}.get(args.early_stopping, args.early_stopping)
+    return GenerationOptions.of({name: value for name, value in given.items() if value is not None})

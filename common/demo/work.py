@@ -133,7 +133,7 @@ def _tokenizer(directory: Any) -> Any:
 
 
 def _samples(trained: Any, engine: Any) -> tuple[str, ...]:
-    from common.training.generation import Sampling
-    from common.training.prediction import continuations
+    from common.generation import GenerationOptions, generate
 
-    return tuple(continuations(trained, engine, PROMPTS, Sampling(max_new_tokens=40, temperature=0.5, seed=7)))
+    options = GenerationOptions(max_new_tokens=40, temperature=0.5, seed=7)
+    return tuple(found.text for [found] in generate(trained, engine, PROMPTS, options))

@@ -14,14 +14,12 @@ from common.data.readers import Table
 from common.data.roles import Reading
 from common.errors import InputError
 from common.tasks import Task
-from common.tasks.language_modeling import encode_prompts
 from common.tasks.task import Answer
 from common.terminal import notice
 from common.training.assembly import Trained
 from common.training.evaluation import results
-from common.training.generation import Sampling, generate
 
-__all__ = ["answer_lines", "continuations", "outputs_of", "parse_object"]
+__all__ = ["answer_lines", "outputs_of", "parse_object"]
 
 _INPUT = "standard input"
 
@@ -108,21 +106,3 @@ def _answers(
         number = next(iter(rows))
         return {number: InputError(f"{_INPUT}, line {number}: {error}")}
     return dict(zip(rows, answers, strict=True))
-
-
-def continuations(trained: Trained, engine: Engine, prompts: Sequence[str], sampling: Sampling) -> list[str]:
-    """The continuation of every prompt, which is written as in training: with the separator where the data were prompt
-    and text."""
-    tokenizer, data = trained.tokenizer, trained.config.data
-    if "prompt" in trained.summary["data"]["columns"]:
-        ids = encode_prompts(prompts, tokenizer)
-    else:
-        ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
-    longest = max(map(len, ids), default=0)
-    if longest > data.max_length and not sampling.slide:
-        raise InputError(
-            f"A prompt must fit into the {data.max_length} tokens that the model was trained on; received {longest}. "
-            "Shorten it, or give --slide to read its end only."
-        )
-    generated = generate(engine, ids, tokenizer.eos_token_id, data.max_length, data.length_multiple, sampling)
-    return [tokenizer.decode(tokens) for tokens in generated]

@@ -71,11 +71,17 @@ class LayerNorm(nn.Cell):
         self.path, self.eps, self.plain = path, eps, ()
         self.weight = parameter(f"{path}.weight", width)
         self.bias = parameter(f"{path}.bias", width)
+        self._forward = ops.LayerNorm(begin_norm_axis=1, begin_params_axis=1, epsilon=eps)
 
     def construct(self, x):
         if "fused" in self.plain:
             return F.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
         return fused.layer_norm(x, (x.shape[-1],), self.weight, self.bias, self.eps)
+
+    def few(self, x):
+        """The same of ``(rows, width)`` as one operator, where there is no gradient: of few rows, starting operators is
+        what costs."""
+        return self._forward(x, self.weight, self.bias)[0]
 
 
 # What follows belongs to the native models and has no twin: on the PyTorch side it is inside `transformers`.

@@ -15,8 +15,9 @@ from mindspore_impl.layers.attention import attention, join_heads, split_heads
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Conv1D, Embedding, LayerNorm, padding_mask
 
-__all__ = ["backbone", "hidden_states", "states"]
+__all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
+_write = ops.ScatterUpdate()  # in place: returns the parameter
 _APPROXIMATE = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
 
 
@@ -52,9 +53,41 @@ class GPT2Block(nn.Cell):
             attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain)
         )
         x = x + self.attn_dropout(self.attn_proj(mixed))
-        inner = self.c_fc(self.ln_2(x))
+        return x + self.mlp_dropout(self.feed(self.ln_2(x)))
+
+    def feed(self, x):
+        """The feed-forward part without its norm and residual."""
+        inner = self.c_fc(x)
         inner = F.gelu(inner, self.approximate) if "fused" in self.plain else fused.gelu(inner, self.approximate)
-        return x + self.mlp_dropout(self.mlp_proj(inner))
+        return self.mlp_proj(inner)
+
+    def cached(self, x, mask, keys, values, slots, reads):
+        """The same for new positions alone.
+
+        Args:
+            x: ``(rows * new, hidden)``.
+            mask: ``(rows, heads, new, new)``, or, where it ``reads`` the cache, ``(rows, heads, 1, capacity)``.
+            keys, values: parameters ``(rows * heads * capacity, width)``.
+            slots: where in them the new ones go, ``(rows * heads * new,)``.
+            reads: whether there is something in the cache besides the new positions.
+        """
+        batch, heads = mask.shape[:2]
+        query, key, value = ops.split(self.c_attn(self.ln_1.few(x)), self.hidden, 1)
+        width = self.hidden // heads
+        if reads:
+            query = ops.reshape(query, (batch, heads, 1, width))
+            key = ops.reshape(_write(keys, slots, ops.reshape(key, (-1, width))), (batch, heads, -1, width))
+            value = ops.reshape(_write(values, slots, ops.reshape(value, (-1, width))), (batch, heads, -1, width))
+            mixed = attention(query, key, value, mask, self.scale, self.probabilities, False)
+            mixed = ops.reshape(mixed, (batch, self.hidden))
+        else:
+            query, key = split_heads(query, batch, heads), split_heads(key, batch, heads)
+            value = split_heads(value, batch, heads)
+            _write(keys, slots, ops.reshape(key, (-1, width)))
+            _write(values, slots, ops.reshape(value, (-1, width)))
+            mixed = join_heads(attention(query, key, value, mask, self.scale, self.probabilities, False))
+        x = x + self.attn_proj(mixed)
+        return x + self.feed(self.ln_2.few(x))
 
 
 class GPT2(nn.Cell):
@@ -63,7 +96,7 @@ class GPT2(nn.Cell):
     def __init__(self, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, positions = config["n_embd"], config["n_positions"]
-        self.heads = config["n_head"]
+        self.heads, self.positions = config["n_head"], positions
         self.word = Embedding("transformer.wte", config["vocab_size"], hidden)
         self.position = Embedding("transformer.wpe", positions, hidden)
         self.dropout = Dropout("transformer.drop", config["embd_pdrop"])
@@ -84,6 +117,21 @@ class GPT2(nn.Cell):
         causal = ops.tile(F.reshape(self.causal[:length, :length], (1, 1, length, length)), (batch, self.heads, 1, 1))
         padding = ops.tile(padding_mask(attention_mask, self.heads), (1, 1, length, 1))
         return ops.stop_gradient(F.minimum(padding, causal))
+
+    def cached(self, input_ids, positions, mask, keys, values, slots, reads):
+        """The final norm's output at the last new position, ``(rows, hidden)``; see `GPT2Block.cached`.
+
+        Args:
+            input_ids, positions: ``(rows, new)``.
+            keys, values: one parameter for each block.
+        """
+        batch, new = input_ids.shape
+        x = self.word(F.reshape(input_ids, (-1,))) + self.position(F.reshape(positions, (-1,)))
+        for index in range(len(self.blocks)):
+            x = self.blocks[index].cached(x, mask, keys[index], values[index], slots, reads)
+        if new > 1:
+            x = F.reshape(x, (batch, new, -1))[:, new - 1]
+        return self.norm.few(x)
 
     def construct(self, input_ids, attention_mask):
         x = self.embed(input_ids)
@@ -124,3 +172,8 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
         found.append(block(found[-1], mask))
     found[-1] = model.norm(found[-1])
     return found
+
+
+def cached_states(model: nn.Cell, kept: dict[Any, Any] | None) -> nn.Cell:
+    """What reads new tokens beside the keys and values of those before (`mindspore_impl.decoding`)."""
+    return model

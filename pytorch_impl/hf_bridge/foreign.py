@@ -67,6 +67,9 @@ class _Foreign:
         result = self(**_given(inputs)).logits
         return result if positions is None else result[torch.arange(result.shape[0], device=result.device), positions]
 
+    def cached_states(self, kept: dict[Any, Any] | None) -> None:
+        """Whole sequences are computed for every token."""
+
     def output_weight(self) -> None:
         """Its head is not known to be one matrix product."""
 

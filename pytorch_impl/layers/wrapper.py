@@ -64,13 +64,15 @@ class Wrapper(nn.Module):
         arrays = {leaf: parameter.detach().float().cpu().numpy() for leaf, parameter in base.items()}
         folded, error = self.method.fold(self.edit, arrays, self.arrays())
         self._kept = {leaf: base[leaf].detach().clone() for leaf in folded}
-        for leaf, array in folded.items():
-            base[leaf].data.copy_(torch.from_numpy(array))
+        with torch.no_grad():  # not through ``data``, past the counting of changes
+            for leaf, array in folded.items():
+                base[leaf].copy_(torch.from_numpy(array))
         return error
 
     def unmerge(self) -> None:
         """Put the kept copies of the base parameters back: exact, to the bit, however often it is done."""
         if self._kept is not None:
-            for leaf, kept in self._kept.items():
-                getattr(self.base_layer, leaf).data.copy_(kept)
+            with torch.no_grad():
+                for leaf, kept in self._kept.items():
+                    getattr(self.base_layer, leaf).copy_(kept)
             self._kept = None

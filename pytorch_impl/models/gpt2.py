@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from transformers import GPT2Config, GPT2Model
 
+from pytorch_impl.hf_bridge.cached import Reader, reader
 from pytorch_impl.hf_bridge.encoders import layer_states, pretrained_config
 
-__all__ = ["backbone", "hidden_states", "states"]
+__all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
 
 def backbone(config: Mapping[str, Any]) -> nn.Module:
@@ -31,3 +32,9 @@ def states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
 def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """The embeddings and every layer's output, each ``(batch, seq, hidden)``; the last one after the final norm."""
     return layer_states(model, _inputs(batch), use_cache=False)
+
+
+def cached_states(model: nn.Module, kept: dict[Any, Any] | None) -> Reader | None:
+    """What reads new tokens beside the keys and values of those before (`pytorch_impl.decoding`); None where the
+    configuration has no such way."""
+    return reader(model, kept)

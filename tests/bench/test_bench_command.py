@@ -44,6 +44,32 @@ def bench(kind: str, path: Path, *arguments: str) -> dict:
 @pytest.mark.slow
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
+def test_generation_of_both_backends_and_transformers(tmp_path, capfd):
+    sizes = {"model_type": "gpt2", "vocab_size": 60, "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
+    given = ["--set", f"model.config={json.dumps({**sizes, 'initializer_range': 0.3})}", "--device", "cpu"]
+    path = tmp_path / "generate.json"
+    sizes = ["--rounds", "2", "--batches", "3", "--prompt", "5", "--new-tokens", "6", "--threads", "1"]
+    case = ["bench", "generate", "--case", "gpt2-mini-4x256", "--output", str(path)]
+    names = ("pytorch", "mindspore", "transformers-static")
+    assert main([*case, *sizes, *given, "--subjects", ",".join(names)]) == 0
+    found = json.loads(path.read_text())
+    assert list(found["batches"]) == ["3"]
+    for batch in found["batches"].values():
+        assert batch["agreement"] == dict.fromkeys(names, 1.0)
+        assert {len(rate["samples"]) for rate in batch["tokens_per_second"].values()} == {2}
+        pairs = {"pytorch/transformers-static", "mindspore/transformers-static", "mindspore/pytorch"}
+        assert batch["ratios"].keys() == pairs
+        assert batch["ratios"].keys() == batch["processor_ratios"].keys()
+        assert min(batch["peak_memory_bytes"].values()) > 2**20
+    assert "times as fast" in capfd.readouterr().out
+    for wrong, message in ((["--subjects", "peft"], "subject of generation"), (["--batches", "x"], "numbers of rows")):
+        assert main([*case, *sizes, *given, *wrong]) == 2
+        assert message in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
 def test_steps_of_both_halves_and_peft(tmp_path, capfd):
     pytest.importorskip("peft")
     names = ["pytorch", "mindspore", "peft"]

@@ -9,12 +9,9 @@ import sys
 import pytest
 from test_training_run import setup  # noqa: F401  (a fixture)
 
-from common.backend import EvalResult
 from common.cli.main import main
 from common.errors import InputError
 from common.tasks.task import Answer
-from common.training.generation import Sampling
-from common.training.prediction import continuations
 
 BAD = b"great fine\n\n\xff\xfe\nawful\n \t\npoor dull\n"
 
@@ -94,37 +91,3 @@ def test_whatever_is_answered_takes_one_line(predict, monkeypatch, text, options
     assert all(character.isprintable() for line in lines for character in line)
     if options:
         assert json.loads(lines[0]) == {"text": text}
-
-
-class _Counting:
-    """A language model of ten tokens."""
-
-    def logits_at(self, batch, positions):
-        import numpy as np
-
-        return np.zeros((len(positions), 10), np.float32)
-
-    def eval_step(self, batch):
-        return EvalResult(0.0, 0, {})
-
-
-class _Tokenizer:
-    eos_token_id = 9
-
-    def __call__(self, text, **_):
-        return {"input_ids": [1] * len(text)}
-
-    def decode(self, tokens):
-        return str(len(tokens))
-
-
-def test_a_prompt_longer_than_the_context_is_refused_unless_it_may_slide():
-    from types import SimpleNamespace
-
-    data = SimpleNamespace(max_length=8, length_multiple=4)
-    summary = {"data": {"columns": ["text"]}}
-    trained = SimpleNamespace(tokenizer=_Tokenizer(), config=SimpleNamespace(data=data), summary=summary)
-    with pytest.raises(InputError, match=r"fit into the 8 tokens.*received 9.*--slide"):
-        continuations(trained, _Counting(), ["a" * 9], Sampling(2))
-    assert continuations(trained, _Counting(), ["a" * 9], Sampling(2, slide=True)) == ["2"]
-    assert continuations(trained, _Counting(), ["a" * 8], Sampling(2)) == ["2"]

@@ -1,4 +1,4 @@
-"""The parts of the loop, each against its definition: schedules, evaluation steps, early stopping, the log, generation, interruption."""
+"""The parts of the loop, each against its definition: schedules, evaluation steps, early stopping, the log, interruption."""
 
 import dataclasses
 import json
@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from common.config import OptimizationConfig, TrainingConfig, load_config
 from common.errors import InputError
 from common.tasks import TASKS
-from common.training.generation import Sampling, generate
 from common.training.interruption import Interrupted, Interruption
 from common.training.loop import tokens_of
 from common.training.runlog import RunLog, durations, read_log
@@ -174,55 +173,6 @@ def test_a_signal_waits_for_the_check_and_the_second_does_not(number):
         with pytest.raises(Interrupted):
             interruption.check()
     assert signal.getsignal(number) == before
-
-
-class Counting:
-    """A language model over 10 tokens: after token t comes t + 1. Checks what it is given."""
-
-    def __init__(self):
-        self.shapes = []
-
-    def logits_at(self, batch, positions):
-        rows = np.arange(len(positions))
-        self.shapes.append(batch["input_ids"].shape)
-        assert batch["input_ids"].dtype == batch["attention_mask"].dtype == np.int32
-        assert (batch["attention_mask"].sum(1) == positions + 1).all()
-        logits = np.zeros((len(positions), 10), np.float32)
-        logits[rows, (batch["input_ids"][rows, positions] + 1) % 10] = 5.0
-        return logits
-
-
-def test_greedy_generation_follows_the_model_and_stops_at_the_end_token():
-    engine = Counting()
-    assert generate(engine, [[2], [0, 6], []], 9, 16, 4, Sampling(max_new_tokens=5)) == [
-        [3, 4, 5, 6, 7],
-        [7, 8],
-        [0, 1, 2, 3, 4],
-    ]
-    assert set(engine.shapes) == {(3, 4), (3, 8)}
-
-
-def test_generation_beyond_the_context_sees_the_last_tokens_only():
-    engine = Counting()
-    assert generate(engine, [[1] * 30 + [2]], 99, 6, 4, Sampling(max_new_tokens=8)) == [[3, 4, 5, 6, 7, 8, 9, 0]]
-    assert set(engine.shapes) == {(1, 6)}
-
-
-def test_sampling_repeats_for_a_seed_and_follows_the_softmax():
-    settings = Sampling(max_new_tokens=1, temperature=2.0, seed=3)
-    draws = generate(Counting(), [[4]] * 4000, 9, 16, 4, settings)
-    assert draws == generate(Counting(), [[4]] * 4000, 9, 16, 4, settings)
-    assert draws != generate(Counting(), [[4]] * 4000, 9, 16, 4, dataclasses.replace(settings, seed=4))
-    expected = math.exp(2.5) / (math.exp(2.5) + 9)
-    assert sum(draw == [5] for draw in draws) / 4000 == pytest.approx(expected, abs=0.03)
-
-
-@pytest.mark.parametrize(
-    "bad", [{"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"temperature": float("inf")}]
-)
-def test_senseless_sampling_is_refused(bad):
-    with pytest.raises(InputError):
-        Sampling(**bad)
 
 
 def test_the_lines_of_a_log_that_a_checkpoint_counts_are_on_the_disk(tmp_path, monkeypatch):

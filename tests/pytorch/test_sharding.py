@@ -9,9 +9,11 @@ import os
 import numpy as np
 import pytest
 
+from common.generation.options import GenerationOptions
+from common.generation.run import continue_tokens
+from common.generation.stopping import Stopping
 from common.launch.topology import find_topology
 from common.tasks import TASKS
-from common.training.generation import Sampling, generate
 from tests.support import (
     TARGETS,
     assert_identical,
@@ -71,7 +73,10 @@ def work(rank, port, kind):
         sizes.append(held())
     assert_identical(shared.gradients(batches), whole.gradients(batches))
     if kind == "gpt2":
-        texts = [generate(engine, [[3, 4], [5]], 0, 16, 4, Sampling(5, 1.0)) for engine in (whole, shared)]
+        options = GenerationOptions(max_new_tokens=5, do_sample=True, use_cache=False)
+        given = ([[3, 4], [5]], options, Stopping(frozenset({0})), 16, 4)
+        texts = [continue_tokens(engine, *given) for engine in (whole, shared)]
+        assert shared.decoder(16) is None
         assert texts[0] == texts[1]
     assert len(set(sizes)) == 1
     assert held() < max(meanwhile) < 0.9 * held_whole()  # one layer of four, and what is outside of the layers

@@ -14,6 +14,7 @@ _KINDS = {
     "job": "one epoch of an experiment, from the command to its end, tokenisation and evaluation included",
     "startup": "time to the help text, to each framework, and to the first finished step",
     "growth": "step time and memory by length, batch, rank and number of adapted matrices, with fitted exponents",
+    "generate": "tokens per second of greedy generation, against transformers.generate on the same weights",
     "merge": "merging and loading an adapter of a model of 1.5 billion parameters, against the memory's bandwidth",
 }
 
@@ -47,6 +48,16 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
         )
         parser.add_argument("--steps", type=int, default=3, help="in a round; default: 3")
         parser.add_argument("--quick", action="store_true", help="two points of each axis")
+    if kind == "generate":
+        parser.add_argument("--case", default="gpt2-4x256", help="whose network is taken; default: gpt2-4x256")
+        parser.add_argument(
+            "--subjects",
+            default="pytorch,mindspore,transformers,transformers-static",
+            help="separated by commas; default: all",
+        )
+        parser.add_argument("--batches", default="1,16", help="rows, separated by commas; default: 1,16")
+        parser.add_argument("--prompt", type=int, default=64, help="tokens of a prompt; default: 64")
+        parser.add_argument("--new-tokens", type=int, default=128, help="default: 128")
     if kind == "merge":
         parser.add_argument("--layers", type=int, help="for a trial; default: all 48")
     if kind == "job":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import sys
 from collections.abc import Iterator
@@ -32,32 +33,22 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         action="store_true",
         help="stop at a line that cannot be read, instead of reporting it and leaving its line of output empty",
     )
-    generation = parser.add_argument_group("language models")
-    generation.add_argument("--max-new-tokens", type=int, default=64, metavar="N", help="default: 64")
-    generation.add_argument(
-        "--temperature", type=float, default=0.0, help="0 (default) takes the most probable token, otherwise samples"
-    )
-    generation.add_argument("--seed", type=int, default=0, help="of the sampling")
-    generation.add_argument(
-        "--slide", action="store_true", help="of a prompt longer than the context read the end, instead of refusing it"
-    )
+    options.add_generation(parser)
     return parser
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one line for each line of input; 1 where one could not be answered."""
     from common.training.assembly import load_engine
-    from common.training.generation import Sampling
     from common.training.prediction import answer_lines
 
+    chosen = options.generation(args)  # refuses what does not fit before the model is loaded
     trained = options.trained(args)
-    sampling = {"max_new_tokens": args.max_new_tokens, "temperature": args.temperature, "seed": args.seed}
-    sampling["slide"] = args.slide
-    Sampling(**sampling)  # refuses what does not fit before the model is loaded
+    given = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
     engine = load_engine(trained, args.backend, args.device)
     failed = 0
     for lines in _batches(trained.config.training.evaluation_batch_size):
-        for number, answer in answer_lines(trained, engine, lines, sampling, args.jsonl):
+        for number, answer in answer_lines(trained, engine, lines, given, args.jsonl):
             if isinstance(answer, InputError):
                 if args.strict:
                     raise answer

@@ -1,0 +1,108 @@
+"""``twinlora generate``: continue prompts with a causal language model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common.cli import options
+from common.errors import InputError
+from common.terminal import json_line, printable, printable_line
+
+if TYPE_CHECKING:
+    from common.generation import Generated
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Declare the command."""
+    text = "Continue prompts with a causal language model. Without --prompt and --file, prompts are the lines of standard input, each of which is answered before the next is read."  # noqa: E501
+    parser = subparsers.add_parser("generate", help="continue prompts", description=text, allow_abbrev=False)
+    options.add_run(parser)
+    options.add_backend(parser, required=False)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--prompt", metavar="TEXT", action="append", help="may be repeated")
+    source.add_argument("--file", metavar="FILE", type=Path, help='JSON objects, one a line: {"prompt": ...}')
+    parser.add_argument("--json", action="store_true", help="one JSON object for each text, with its tokens")
+    parser.add_argument("--batch-size", metavar="N", type=int, help="prompts that are continued together")
+    parser.add_argument(
+        "--num-return-sequences", dest="num_return_sequences", metavar="N", type=int, help="texts for each prompt"
+    )
+    options.add_generation(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every text; a single one while it is written."""
+    from common.generation import generate
+    from common.training.assembly import load_engine
+
+    chosen = options.generation(args)
+    if args.batch_size is not None and args.batch_size < 1:
+        raise InputError(f"--batch-size must be at least 1; received {args.batch_size}.")
+    groups = _groups(args)
+    trained = options.trained(args)
+    engine = load_engine(trained, args.backend, args.device)
+    for prompts in groups:
+        streams = not args.json and len(prompts) == chosen.num_return_sequences == chosen.num_beams == 1
+        emit = _write if streams else None
+        for texts in generate(trained, engine, prompts, chosen, emit, args.batch_size):
+            _show(texts, args.json, streams, several=len(prompts) * len(texts) > 1)
+    return 0
+
+
+def _groups(args: argparse.Namespace) -> Iterator[Sequence[str]] | list[list[str]]:
+    """The prompts, in groups that are answered together."""
+    if args.prompt is not None:
+        return [args.prompt]
+    if args.file is not None:
+        return [_read(args.file)]
+    return ([line.rstrip("\r\n")] for line in iter(sys.stdin.readline, ""))
+
+
+def _read(path: Path) -> list[str]:
+    """The prompts of a file.
+
+    Raises:
+        InputError: it cannot be read, or a line holds no prompt.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: a file of JSON objects in UTF-8 was expected; {error}.") from error
+    prompts = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{path}, line {number}: a JSON object was expected; {error}.") from error
+        if not isinstance(found, dict) or not isinstance(found.get("prompt"), str):
+            raise InputError(f'{path}, line {number}: an object with a text "prompt" was expected; received {line!r}.')
+        prompts.append(found["prompt"])
+    if not prompts:
+        raise InputError(f"{path}: at least one prompt was expected; the file has none.")
+    return prompts
+
+
+def _write(prompt: int, sample: int, text: str) -> None:
+    print(printable(text), end="", flush=True)
+
+
+def _show(texts: Sequence[Generated], as_json: bool, streamed: bool, several: bool) -> None:
+    """Several texts each under their prompt."""
+    for text in texts:
+        if as_json:
+            print(json_line(text.record()), flush=True)
+        elif streamed:
+            print(flush=True)
+        else:
+            if several:
+                print(f"> {printable_line(text.prompt)}")
+            print(printable(text.text), flush=True)

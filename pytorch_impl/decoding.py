@@ -1,0 +1,109 @@
+"""Decoding with a cache: the keys and values of every layer, of all rows, in one tensor that is written column by column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from common.backend import EngineSettings
+from common.compilation import Compilations
+
+__all__ = ["Decoder"]
+
+_NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off; rows of nothing else stay finite
+
+
+class Decoder:
+    """Implements `common.backend.Decoder`.
+
+    Args:
+        read: of the model, ``cached_states``.
+        capacity: columns.
+        compilations: counts graphs, of which there are none here.
+        kept: what decoders of the same engine share.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        read: Any,
+        settings: EngineSettings,
+        capacity: int,
+        compilations: Compilations,
+        kept: dict[Any, Any] | None,
+    ):
+        self._model, self._read, self._capacity = model, read, capacity
+        self._head = model.cached_head(kept)
+        self._device = next(model.parameters()).device
+        self._bf16 = settings.dtype == "bf16"
+        self._used = 0  # columns that are written
+        self._columns = 0  # of them the prompts'
+
+    @torch.no_grad()
+    def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Read prompts, forgetting what was held."""
+        self._model.eval()
+        rows, columns = input_ids.shape
+        self._used, self._columns = 0, columns
+        self._lengths, self._prompts = np.array(lengths, np.int64), np.arange(rows)
+        self._cache: torch.Tensor | None = None
+        padding = np.arange(self._capacity) < (columns - self._lengths)[:, None]
+        mask = np.where(padding, np.float32(_NEGATIVE), np.float32(0))[:, None, None]  # (rows, 1, 1, capacity)
+        self._mask = self._tensor(mask) if padding.any() else None
+        causal = np.triu(np.full((columns, columns), _NEGATIVE, np.float32), 1)
+        causal = np.minimum(causal, mask[..., :columns])  # (rows, 1, columns, columns)
+        positions = np.maximum(np.arange(columns) - (columns - self._lengths)[:, None], 0)
+        return self._logits(input_ids, positions, self._tensor(causal))
+
+    @torch.no_grad()
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token to every row."""
+        mask = None if self._mask is None else self._mask[..., : self._used + 1]
+        positions = np.minimum(self._lengths, self._read.positions - 1)[:, None]
+        self._lengths += 1
+        return self._logits(tokens[:, None], positions, mask)
+
+    @torch.no_grad()
+    def reorder(self, source: np.ndarray) -> None:
+        """Row r goes on as row ``source[r]`` was. What rows of one prompt share stays where it is."""
+        used, old = slice(self._used), self._cache
+        assert old is not None  # there are rows only after ``prefill``
+        if np.array_equal(self._prompts, self._prompts[source]):
+            changed = np.flatnonzero(source != np.arange(len(source)))
+            to, of = self._tensor(changed), self._tensor(source[changed])
+            new = slice(self._columns, self._used)
+            old[:, :, to, :, new] = old[:, :, of, :, new]
+        else:
+            layers, pair, _, *rest = old.shape
+            self._cache = old.new_empty(layers, pair, len(source), *rest)
+            torch.index_select(old[:, :, :, :, used], 2, self._tensor(source), out=self._cache[:, :, :, :, used])
+        if self._mask is not None:
+            self._mask = self._mask[self._tensor(source)]
+        self._lengths, self._prompts = self._lengths[source], self._prompts[source]
+
+    def _logits(self, input_ids: np.ndarray, positions: np.ndarray, mask: torch.Tensor | None) -> np.ndarray:
+        """Read ``(rows, columns)`` tokens; logits after the last column."""
+        self._used += input_ids.shape[1]
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            hidden = self._read(self._tensor(input_ids), self._tensor(positions), mask, self._write)
+            return self._head(hidden).float().cpu().numpy()
+
+    def _write(self, layer: int, pairs: torch.Tensor) -> torch.Tensor:
+        """Take in keys and values ``(2, rows, heads, new, width)`` of the columns that are being read.
+
+        Returns:
+            Those of all columns so far, ``(2, rows, heads, used, width)``, a view.
+        """
+        if self._cache is None:
+            pair, rows, heads, _, width = pairs.shape
+            self._cache = pairs.new_empty(self._read.layers, pair, rows, heads, self._capacity, width)
+        held = self._cache[layer]
+        held[:, :, :, self._used - pairs.shape[3] : self._used] = pairs
+        return held[:, :, :, : self._used]
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return tensor if tensor.is_floating_point() else tensor.long()
