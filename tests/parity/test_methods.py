@@ -231,3 +231,19 @@ def test_an_adapter_of_lora_is_not_read_as_dora_nor_the_reverse(tmp_path):
         load_adapter(tmp_path / "0", plans[1], spec)
     written = json.loads((tmp_path / "1" / "adapter_config.json").read_text())
     assert written["use_dora"] is True
+
+
+@pytest.mark.parametrize("name", METHODS_TRIED)
+def test_decoding_with_a_cache_gives_the_logits_of_the_whole_sequence(half, name):
+    _, _, engine, _ = trained_engine(half, name, "gpt2")
+    decoder = engine.decoder(16)
+    rows = np.array([[3, 4, 5, 6], [7, 8, 9, 10], [11, 12, 13, 14]], np.int32)
+    found = [decoder.prefill(rows, np.full(3, 4, np.int32))]
+    for token in (20, 21):
+        tokens = np.full(3, token, np.int32)
+        rows = np.concatenate([rows, tokens[:, None]], 1)
+        found.append(decoder.step(tokens))
+    for length, logits in enumerate(found, 4):
+        given = {"input_ids": rows[:, :length], "attention_mask": np.ones((3, length), np.int32)}
+        whole = engine.logits_at({**given, "labels": given["input_ids"]}, np.full(3, length - 1, np.int32))
+        assert_near(logits, whole, BERT_LOGITS_ABS, absolute=True)
