@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
+from common.reading import expanded
 
 if TYPE_CHECKING:
     from common.config import ExperimentConfig
@@ -58,7 +59,7 @@ def experiment(args: argparse.Namespace) -> ExperimentConfig | None:
 
     overrides = list(args.set)
     if args.data_dir is not None:
-        overrides.append(f"data.directory={json.dumps(str(Path(args.data_dir).expanduser().resolve()))}")
+        overrides.append(f"data.directory={json.dumps(str(expanded(args.data_dir).resolve()))}")
     if args.model is not None:
         overrides.append(f"model.source={json.dumps(args.model)}")
     return load_config(args.config, overrides, args.name)

@@ -40,6 +40,7 @@ class Reading:
     label_names: tuple[str, ...] = ()  #: by index, where the task has classes
     numbered: tuple[str, ...] = ()  #: names by the number that data may give instead; empty where they may not
     unpublished: bool = False  #: whether the targets of this split may be missing
+    marked: bool = True  #: whether -1 in every row says that they are
     blank: bool = False  #: whether a text may be empty
     label_separator: str | None = None  #: between several labels in one field
 
@@ -131,12 +132,15 @@ def label_set(table: Table, row: int, value: Any, column: str, separator: str | 
 
 
 def _unpublished(table: Table, reading: Reading) -> bool:
-    """Whether a split without published targets has none: no column, or -1 in every row, as on the hub."""
+    """Whether a split without published targets has none: no column, nothing in it, or -1 in every row, as on the hub."""
     if not reading.unpublished:
         return False
     if set(reading.accepted).isdisjoint(table.columns):
         return True
-    return set(map(str, table.column(reading.accepted))) <= {"-1", "-1.0"}
+    values = table.column(reading.accepted)
+    if all(value is None or value == "" for value in values):
+        return True
+    return reading.marked and all(str(value) in ("-1", "-1.0") for value in values)
 
 
 def _indices(reading: Reading) -> dict[str, int]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 from common.errors import InputError
+from common.reading import expanded
 
 __all__ = ["resolve_folder"]
 
@@ -22,10 +24,10 @@ def resolve_folder(source: str) -> Path | None:
     """
     if source.startswith(_PREFIX):
         return _package_folder(source)
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = expanded(source)
+    if os.path.isdir(folder):  # unlike Path's, these take a name that is too long for one that is not there
         return folder
-    if folder.exists():
+    if os.path.exists(folder):
         raise InputError(f"A folder was expected; {source} is a file. Name the folder that holds it.")
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:  # a hub id is NAME or OWNER/NAME
         raise InputError(

@@ -15,7 +15,15 @@ from common.reading import parse_json
 __all__ = ["INTEGERS", "load_checkpoint", "save_checkpoint"]
 
 INTEGERS = re.compile(r"optimizer\.step$")  #: the names of integers in the file, for `load_arrays`
-_PROGRESS = {"step": int, "evaluated_step": int | None, "seconds": float, "log_lines": int, "stopping": dict}
+_STOPPING = {"best": float | None, "best_step": int | None, "without_improvement": int}
+_PROGRESS = {
+    "step": int,
+    "evaluated_step": int | None,
+    "seconds": float,
+    "data_seconds?": float,
+    "log_lines": int,
+    "stopping": _STOPPING,
+}
 _REMEDY = "Start again with --overwrite, or get the run directory from a copy."
 
 

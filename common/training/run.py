@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
 from common.data import BatchPlan, Encoded
 from common.distributed import Group, micro_batch_size
-from common.errors import RunError
+from common.errors import RunError, of_system
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
 from common.training import fingerprints, processes, system
@@ -107,11 +108,21 @@ def _train(
     batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, config.seed)
     validate = partial(session.score, "validation")
     trainer = Trainer(engine, batches, validate, session.save_best, config, run.checkpoint, progress)
-    with locked(run.path):
+    with _kept(run), locked(run.path):
         if group.rank == 0:
             run.admit(config, resume, overwrite)  # again: another process may have trained here in the meantime
         _begin(session, trainer, resume, progress)
         return _execute(session, trainer, progress)
+
+
+@contextmanager
+def _kept(run: RunDirectory) -> Iterator[None]:
+    """Turn what the system refuses into an error that says what the run has saved: files appear whole or not at all."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        saved = "the last checkpoint is whole" if run.checkpoint.is_file() else "no checkpoint was saved yet"
+        raise of_system(error, f"then continue with --resume: {saved} in {run.path}.") from error
 
 
 def _begin(session: _Session, trainer: Trainer, resume: bool, progress: Progress) -> None:
