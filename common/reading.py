@@ -65,7 +65,8 @@ def expanded(path: str | Path, *inside: str | Path) -> Path:
     try:
         return Path(path, *inside).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{Path(path, *inside)}: {error}. Write the path without ~.") from error
+        reason = str(error).rstrip(".")
+        raise InputError(f"{Path(path, *inside)}: {reason}. Write the path without ~.") from error
 
 
 def read_bytes(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> bytes:

@@ -31,8 +31,8 @@ _NOT_NEGATIVE = ("must be 0 or more", lambda x: x >= 0)
 _PROBABILITY = ("must be at least 0 and less than 1", lambda x: 0 <= x < 1)
 _SEED = ("must be between 0 and 4294967295", lambda x: 0 <= x < 2**32)
 _NAME = (
-    "must be a plain folder name: letters, digits, dot, dash, underscore",
-    lambda x: re.fullmatch(r"[\w][\w.+ -]*(?<! )", x) is not None,
+    "must be a plain folder name: letters, digits, dot, dash, underscore, at most 200 bytes",
+    lambda x: re.fullmatch(r"[\w][\w.+ -]*(?<! )", x) is not None and len(x.encode()) <= 200,
 )
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "name": _NAME,

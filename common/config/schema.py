@@ -29,6 +29,7 @@ class ModelConfig:
         str, Any
     ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
     task_options: dict[str, Any] = field(default_factory=dict)  #: of the task's own class, see its ``Options``
+    adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 
 
 @dataclass(frozen=True)

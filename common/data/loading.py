@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.data.classes import is_integer
 from common.data.folders import expected_files, read_folder
 from common.data.readers import Form, Table, published_classes, read_table
 from common.data.registry import DATASETS, FILES, HUB, OWN, SPLITS, DatasetEntry
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from common.config.schema import DataConfig
     from common.tasks.task import Task
 
-__all__ = ["TextData", "load_dataset"]
+__all__ = ["TextData", "load_dataset", "roles_of"]
 
 Columns = dict[str, list[Any]]
 _COLUMN_ENTRIES = ("text_column", "text_pair_column", "label_column", "prompt_column")
@@ -145,6 +146,13 @@ def _entry(config: DataConfig, task: Task) -> DatasetEntry:
             "Remove it."
         )
     return DATASETS[config.name]
+
+
+def roles_of(config: DataConfig, task: Task) -> dict[str, tuple[str, ...]]:
+    """The roles that a data set has for ``task``, with their columns, before anything of it is read."""
+    return {
+        name: columns for name, columns in _entry(config, task).roles.items() if name in {r.name for r in task.roles}
+    }
 
 
 def _own_roles(config: DataConfig, task: Task) -> dict[str, tuple[str, ...]]:
@@ -287,7 +295,7 @@ def _columns(
 
 def _numbered(known: tuple[str, ...]) -> tuple[str, ...]:
     """Class names by the number that data may give instead: none where names are numbers themselves."""
-    return () if any(name.lstrip("-").isdecimal() for name in known) else known
+    return () if any(map(is_integer, known)) else known
 
 
 def _carve(train: Columns) -> tuple[Columns, Columns]:

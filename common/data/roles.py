@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.data.classes import check_number_of_classes, class_name
+from common.data.classes import check_number_of_classes, class_name, is_integer
 from common.data.readers import Table
 from common.errors import InputError, nearest
 
@@ -210,7 +210,7 @@ def label_set_names(tables: Sequence[Table], accepted: Sequence[str], separator:
 
 def _sorted(names: Collection[str]) -> tuple[str, ...]:
     """Numerically if all are integers."""
-    numeric = all(name.lstrip("-").isdecimal() for name in names)
+    numeric = all(map(is_integer, names))
     return tuple(sorted(names, key=lambda name: (int(name), name) if numeric else name))
 
 

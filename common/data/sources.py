@@ -9,7 +9,7 @@ from pathlib import Path
 from common.errors import InputError
 from common.reading import expanded
 
-__all__ = ["resolve_folder"]
+__all__ = ["portable_name", "resolve_folder"]
 
 _PREFIX = "python:"
 
@@ -34,6 +34,12 @@ def resolve_folder(source: str) -> Path | None:
             f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER or the id of a Hugging Face hub repository."
         )
     return None
+
+
+def portable_name(source: str | None) -> str | None:
+    """What other programs open too: a hub id as it is, a folder by its whole path, also that of ``python:``."""
+    folder = resolve_folder(source) if source else None
+    return str(folder.resolve()) if folder is not None else source
 
 
 def _package_folder(source: str) -> Path:

@@ -6,6 +6,7 @@ Only ``PreTrainedTokenizerFast`` and its direct subclasses are used: ``AutoToken
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING
 from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.reading import read_json, read_text
+from common.writing import write_atomic
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["END_OF_TEXT", "load_tokenizer", "refusing"]
+__all__ = ["END_OF_TEXT", "load_tokenizer", "refusing", "save_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
 _BPE = "bpe:"
@@ -70,6 +72,25 @@ def refusing(what: str) -> Iterator[None]:
         raise InputError(
             f"{what} cannot be read: {reason}. Its files may be truncated or changed; copy or download them again."
         ) from error
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a tokenizer's files as `save_pretrained` does, each whole and on the disk, or not at all.
+
+    Raises:
+        OSError: the disk is full, the folder is read-only, ...
+    """
+    with tempfile.TemporaryDirectory(prefix="twinlora-") as scratch:
+        try:
+            tokenizer.save_pretrained(scratch)
+        except OSError:
+            raise
+        except Exception as error:  # the Rust library has no OSError
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error), scratch) from error
+        for path in sorted(Path(scratch).rglob("*")):
+            if path.is_file():
+                write_atomic(Path(folder) / path.relative_to(scratch), path.read_bytes())
 
 
 def _from_folder(folder: Path) -> PreTrainedTokenizerFast:

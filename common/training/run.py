@@ -16,12 +16,12 @@ from common import backend as backends
 from common.artifacts import storage
 from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
-from common.data import BatchPlan, Encoded
+from common.data import BatchPlan, Encoded, save_tokenizer
 from common.distributed import Group, micro_batch_size
 from common.errors import RunError, of_system
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
-from common.training import fingerprints, processes, system
+from common.training import adapters, fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluate
@@ -102,6 +102,11 @@ def _train(
             "training.shard divides the frozen weights among several processes; this one is alone and holds them all."
         )
     engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group)
+    if config.model.adapter is not None and not (resume and run.checkpoint.is_file()):
+        engine.load_trainable(adapters.start(config.model.adapter, inputs))
+        progress.say(
+            f"Beginning from the adapter in {config.model.adapter}; a head in it is taken by the index of its classes"
+        )
     session = _Session(run, inputs, encoded, backend_name, backend, device, engine)
     training, multiple = config.training, config.data.length_multiple
     micro_batch = micro_batch_size(training.global_batch_size, training.micro_batch_size, group)
@@ -180,7 +185,7 @@ class _Session:
         self.run.clear()
         write_atomic(self.run.config, to_yaml(self.inputs.config))
         fingerprints.write(self.run, fingerprints.of_inputs(self.inputs))
-        self.inputs.tokenizer.save_pretrained(self.run.tokenizer)
+        save_tokenizer(self.inputs.tokenizer, self.run.tokenizer)
 
     def score(self, split: str, check: Callable[[], None] = lambda: None) -> dict[str, float]:
         """Metrics of one split."""
@@ -195,7 +200,7 @@ class _Session:
         about = {"backend": self.backend_name, "seed": str(self.inputs.config.seed), "step": str(step)}
         kept.save(folder, plan, self.inputs.spec, arrays, about | system.versions(self.backend_name))
         if kept.WHOLE:
-            self.inputs.tokenizer.save_pretrained(folder)
+            save_tokenizer(self.inputs.tokenizer, folder)
 
     def read_best(self) -> dict[str, np.ndarray]:
         """The arrays of the best state."""
@@ -210,5 +215,6 @@ class _Session:
         summary |= summaries.of_machine(self.backend_name, self.backend, self.device) | {"status": status, "test": test}
         compilations = self.engine.compilations
         summary["seconds"] |= {"compile": compilations.seconds, "data": trainer.data_seconds}
+        summary["movement"] = trainer.movement.plain()
         summary |= {"batch_shapes": len(trainer.shapes), "compiled_graphs": compilations.count}
         return summary

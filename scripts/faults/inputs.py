@@ -102,14 +102,14 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="where the files that broke a reader are put")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = []
+        Counts.output = arguments.output
         for reader in readers(Path(folder)):
             if arguments.only in reader.name:
                 begun = time.monotonic()
-                found.append(trials(reader, arguments.count, arguments.seed, arguments.keep))
-                line = f"{reader.name}: {found[-1].tried} files, {len(found[-1].wrong)} faults"
+                found = trials(reader, arguments.count, arguments.seed, arguments.keep)
+                line = f"{reader.name}: {found.tried} files, {len(found.wrong)} faults"
                 print(f"{line}, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
-        finish(found, arguments.output)
+    finish()
 
 
 if __name__ == "__main__":

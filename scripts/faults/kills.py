@@ -21,10 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from laboratory import Counts, Quiet, argument_parser, differences, experiment, finish, problems_of
+from laboratory import Counts, Quiet, argument_parser, differences, experiment, finish, problems_of, watch
 
 _LONGEST = 1200.0  #: seconds after which a run counts as hanging
-_WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 _PROMISE = "every file whole after the kill; after --resume adapter, checkpoint, log, metrics and report are those of an unbroken run"
 
 
@@ -35,53 +34,25 @@ def _train(folder: str, data: Path | None, backend: str, ready: Any, kill_at: in
 
     config = experiment(Path(folder), data)
     backends.load(backend)
-    operations = _watch(Path(folder) / "runs", kill_at)
+    end = {kill_at: lambda: os.kill(os.getpid(), signal.SIGKILL)} if kill_at else {}
+    operations = watch(Path(folder) / "runs", end)
     ready.send(None)
     train(config, backend, "cpu", Path(folder) / "runs", resume=True, progress=Quiet())
     ready.send(operations[0])
 
 
-def _watch(folder: Path, kill_at: int | None) -> list[int]:
-    """Count operations on files below ``folder``; end the process before one of them."""
-    count, prefix, sync = [0], str(folder), os.fsync
-
-    def operation() -> None:
-        count[0] += 1
-        if count[0] == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        path = arguments[0] if arguments else None
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path).startswith(prefix):
-            return
-        if event in _WRITES or (event == "open" and _writes(arguments)):
-            operation()
-
-    def fsync(descriptor: int) -> None:
-        operation()
-        sync(descriptor)
-
-    sys.addaudithook(hook)
-    os.fsync = fsync
-    return count
-
-
-def _writes(arguments: tuple[Any, ...]) -> bool:
-    flags = arguments[2] if len(arguments) > 2 and isinstance(arguments[2], int) else 0
-    return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
-
-
 class Runner:
-    """Starts trainings. PyTorch's are forked from this process, which has imported everything; MindSpore's have threads and cannot be."""
+    """Starts trainings: forks of this process, which has imported everything and computed nothing."""
 
     def __init__(self, backend: str, data: Path | None):
         self.backend, self.data = backend, data
-        self.context = multiprocessing.get_context("fork" if backend == "pytorch" else "spawn")
-        if backend == "pytorch":
-            from common import backend as backends
-            from common.training import run  # noqa: F401
+        self.context = multiprocessing.get_context("fork")
+        import matplotlib.figure  # noqa: F401
 
-            backends.load(backend)
+        from common import backend as backends
+        from common.training import run  # noqa: F401
+
+        backends.load(backend)
 
     def __call__(self, folder: Path, after: float | None = None, kill_at: int | None = None) -> tuple[int, float, int]:
         """Exit code (-9: killed), seconds of the training, and operations on files of a run that ended by itself."""
@@ -161,15 +132,15 @@ def main() -> None:
     parser.add_argument("--every-write", action="store_true")
     parser.add_argument("--step", type=int, default=1, metavar="N", help="of --every-write: every Nth operation only")
     arguments = parser.parse_args()
-    runner, counts = Runner(arguments.backend, arguments.data), []
+    Counts.output = arguments.output
+    runner = Runner(arguments.backend, arguments.data)
     where = {"pytorch": "PyTorch", "mindspore": "MindSpore"}[arguments.backend]
     if arguments.random:
-        counts.append(Counts("kill -9 at random moments", where, _PROMISE))
-        random_kills(runner, arguments.random, arguments.seed, counts[-1])
+        random_kills(runner, arguments.random, arguments.seed, Counts("kill -9 at random moments", where, _PROMISE))
     if arguments.every_write:
-        counts.append(Counts("kill -9 before every operation on a file", where, _PROMISE))
-        kills_at_every_write(runner, counts[-1], step=arguments.step)
-    finish(counts, arguments.output)
+        counts = Counts("kill -9 before every operation on a file", where, _PROMISE)
+        kills_at_every_write(runner, counts, step=arguments.step)
+    finish()
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from common.reading import read_json  # noqa: E402
 from common.training.checkpoint import INTEGERS  # noqa: E402
 from common.training.progress import Progress  # noqa: E402
 
-__all__ = ["Counts", "Quiet", "argument_parser", "differences", "experiment", "finish", "problems_of"]
+__all__ = ["Counts", "Quiet", "argument_parser", "differences", "experiment", "finish", "problems_of", "watch"]
 
 _NETWORK = "{model_type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32, max_position_embeddings: 64}"
 _EXPERIMENT = """\
@@ -31,6 +32,7 @@ data: {data}
 adaptation: {{rank: 2, alpha: 4, dropout: 0.1, targets: ["*.query", "*.value"]}}
 training: {{global_batch_size: 8, micro_batch_size: 4, max_steps: {steps}, evaluate_every_steps: {every}, log_every_steps: 1}}
 """
+_OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 _WORDS = ("up", "down", "left", "right", "near", "far", "good", "bad")
 
 
@@ -61,6 +63,41 @@ def experiment(folder: Path, data: Path | None, steps: int = 12, every: int = 4)
     text = _EXPERIMENT.format(network=_NETWORK, data=section, steps=steps, every=every)
     (folder / "trial.yaml").write_text(text, encoding="utf-8")
     return load_config(folder / "trial.yaml")
+
+
+def watch(folder: Path, actions: Mapping[int, Callable[[], object]]) -> list[int]:
+    """Count this process's operations on files below ``folder``: opened for writing, renamed, removed, made, brought to
+    the disk. ``actions[n]`` is called before operation n.
+
+    Returns:
+        A list whose only item is the count so far.
+    """
+    count, prefix, sync = [0], str(folder), os.fsync
+
+    def operation() -> None:
+        count[0] += 1
+        if count[0] in actions:
+            actions[count[0]]()
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        path = arguments[0] if arguments else None
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path).startswith(prefix):
+            return
+        if event in _OPERATIONS or (event == "open" and _writes(arguments)):
+            operation()
+
+    def fsync(descriptor: int) -> None:
+        operation()
+        sync(descriptor)
+
+    sys.addaudithook(hook)
+    os.fsync = fsync
+    return count
+
+
+def _writes(arguments: tuple[Any, ...]) -> bool:
+    flags = arguments[2] if len(arguments) > 2 and isinstance(arguments[2], int) else 0
+    return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
 
 class Quiet(Progress):
@@ -115,10 +152,14 @@ def _log(run: Path) -> list[Any]:
 
 
 class Counts:
-    """Trials of one fault: how many there were, and what went wrong in which."""
+    """Trials of one fault: how many there were, and what went wrong in which; they are written after each."""
+
+    written: ClassVar[list[Counts]] = []  #: all of this process, in their order
+    output: ClassVar[Path | None] = None
 
     def __init__(self, fault: str, where: str, promise: str):
         self.fault, self.where, self.promise = fault, where, promise
+        self.written.append(self)
         self.tried, self.wrong, self.notes = 0, [], {}
         self.seconds, self._begun = 0.0, time.monotonic()
 
@@ -129,6 +170,13 @@ class Counts:
         if problems:
             self.wrong.append({"trial": name, "problems": problems[:5]})
             print(f"WRONG {self.fault}, {name}: {'; '.join(problems[:5])}", file=sys.stderr, flush=True)
+        self.write()
+
+    @classmethod
+    def write(cls) -> None:
+        """What there is so far: a long run may be ended before its end."""
+        if cls.output is not None:
+            write_json(cls.output, [one.row() for one in cls.written], durable=False)
 
     def guarded(self, name: str, trial: Callable[[], list[str]]) -> None:
         """`trial` of a function whose exceptions are findings as well."""
@@ -143,11 +191,10 @@ class Counts:
         return row | {"wrong": self.wrong, "notes": self.notes, "seconds": round(self.seconds)}
 
 
-def finish(counts: list[Counts], output: Path | None) -> None:
+def finish() -> None:
     """Print and write the counts; the exit code is 1 where anything went wrong."""
-    rows = [one.row() for one in counts]
+    rows = [one.row() for one in Counts.written]
+    Counts.write()
     for row in rows:
         print(f"{row['fault']} ({row['where']}): {row['tried']} tried, {len(row['wrong'])} wrong, {row['seconds']} s")
-    if output is not None:
-        write_json(output, rows)
     sys.exit(int(any(row["wrong"] for row in rows)))

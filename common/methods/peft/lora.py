@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from common.data.sources import portable_name
 from common.edits import Edit
 from common.errors import InputError
 from common.methods.peft.format import PeftFormat, lookup, modules_to_save
@@ -56,7 +57,7 @@ class LoraFormat(PeftFormat):
         arguments = plan.edits[0].arguments if plan.edits else None
         bias = getattr(plan.options, "bias", "none")
         optional = {
-            "base_model_name_or_path": spec.source,
+            "base_model_name_or_path": portable_name(spec.source),
             "rank_pattern": {_exactly(path): value for path, value in ranks.items() if value != rank},
             "alpha_pattern": {_exactly(path): value for path, value in alphas.items() if value != alpha},
             "fan_in_fan_out": any(edit.module.kind.transposed for edit in plan.edits),

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from common.data.sources import portable_name
 from common.edits import Edit
 from common.methods.peft.format import PeftFormat, modules_to_save
 from common.methods.plan import BIAS, Plan
@@ -23,7 +24,7 @@ class PlainFormat(PeftFormat):
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """The container's entries."""
         optional = {
-            "base_model_name_or_path": spec.source,
+            "base_model_name_or_path": portable_name(spec.source),
             "modules_to_save": modules_to_save(plan, spec),
             "bias": "all" if any(parameter.component == BIAS for parameter in plan.unfrozen) else None,
         }
