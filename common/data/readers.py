@@ -206,7 +206,7 @@ def read_quoted(
 
 def _read_csv(path: Path, form: Form) -> Table:
     table = read_quoted(path, form.columns, (), form.separator or ",", form.encoding)
-    if form.columns and table.columns and set(table.columns).isdisjoint(form.columns):
+    if form.columns and table.columns and list(table.columns) != list(form.columns):
         raise InputError(
             f"{path}, line 1: {len(form.columns)} fields were expected, as data.columns names {', '.join(form.columns)}; "
             f"found {len(table.columns)}. Correct data.columns or data.separator."

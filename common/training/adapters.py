@@ -26,7 +26,7 @@ from common.models.structure import split_entries
 from common.reading import expanded
 from common.tasks import TASKS, configured
 from common.terminal import notice
-from common.training.assembly import Inputs, Trained, describe
+from common.training.assembly import POSITIONS, Inputs, Trained, describe
 from common.training.rundir import RunDirectory
 
 __all__ = ["is_adapter", "open_adapter", "start"]
@@ -155,8 +155,11 @@ def _task(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -
 
 
 def _length(given: Mapping[str, Any]) -> int:
-    family = FAMILIES.get(given["model_type"]) if given["model_type"] in FAMILIES else None
-    positions = None if family is None else family.positions({**family.DEFAULTS, **given})
+    if given["model_type"] in FAMILIES:
+        family = FAMILIES.get(given["model_type"])
+        positions = family.positions({**family.DEFAULTS, **given})
+    else:
+        positions = next((given[key] for key in POSITIONS if isinstance(given.get(key), int)), None)
     return min(_LONGEST, positions or _LONGEST)
 
 

@@ -27,8 +27,8 @@ def run(args: argparse.Namespace) -> None:
     from common.training.assembly import load_engine
     from common.training.evaluation import score
 
-    trained = options.trained(args)
     if is_adapter(args.run_directory) and args.config is None:
         raise InputError("An adapter folder does not say what it is scored on. Give an experiment: --config CONFIG.")
+    trained = options.trained(args)
     engine = load_engine(trained, args.backend, args.device)
     print(json.dumps(score(trained, engine, args.split, args.data_dir)))
