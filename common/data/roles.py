@@ -10,6 +10,7 @@ from typing import Any
 from common.data.classes import check_number_of_classes, class_name, is_integer
 from common.data.readers import Table
 from common.errors import InputError, nearest
+from common.terminal import notice
 
 __all__ = [
     "LABEL",
@@ -28,6 +29,7 @@ __all__ = [
     "read_texts",
 ]
 
+_LONG = 1_000_000  #: characters of a text
 LARGEST_SCORE = 1e18  #: beyond it the square of an error is not a float32
 
 
@@ -66,6 +68,8 @@ def read_texts(table: Table, reading: Reading, blank_lines: bool = False) -> lis
                 f"{table.where(row)}: a text was expected in column {reading.accepted[-1]}; found {value!r}. "
                 "Correct or remove the row."
             )
+        if len(value) > _LONG:
+            notice(f"{table.where(row)}: a text of {len(value):,} characters; making tokens of it takes a while.")
         texts.append(value.rstrip() if blank_lines else value.strip())
     return texts
 

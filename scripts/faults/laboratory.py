@@ -30,7 +30,7 @@ name: trial
 model: {{tokenizer: "bpe:400", dropout: 0.1, config: {network}}}
 data: {data}
 adaptation: {{rank: 2, alpha: 4, dropout: 0.1, targets: ["*.query", "*.value"]}}
-training: {{global_batch_size: 8, micro_batch_size: 4, max_steps: {steps}, evaluate_every_steps: {every}, log_every_steps: 1}}
+training: {{global_batch_size: 8, micro_batch_size: 4, max_steps: {steps}, evaluate_every_steps: {every}, log_every_steps: 1, compile: false}}
 """
 _OPERATIONS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 _WORDS = ("up", "down", "left", "right", "near", "far", "good", "bad")

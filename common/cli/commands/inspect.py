@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from common.cli import options
+from common.terminal import printable, printable_line
 
 if TYPE_CHECKING:
     from common.config import ExperimentConfig
@@ -73,12 +74,12 @@ def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
 
     count = spec.parameter_count()
     print(
-        f"model   {config.model.source or 'new'}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
+        f"model   {printable_line(config.model.source or 'new')}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
     )
-    print(spec.head_origin)
+    print(printable_line(str(spec.head_origin)))
     for component, size in _components(spec).items():
         print(f"  {component:<40} {size:>12,}")
-    print(f"method  {plan.method}\n{coverage_table(plan, spec)}")
+    print(printable(f"method  {plan.method}\n{coverage_table(plan, spec)}"))
 
 
 def _components(spec: ModelSpec) -> dict[str, int]:
@@ -95,7 +96,8 @@ def _print_data(inputs: Inputs) -> None:
     from common.training.schedule import total_steps, warmup_remark, warmup_steps
 
     config, labels = inputs.config, inputs.data.label_names
-    print(f"data    {config.data.name}" + (f", labels {', '.join(labels)}" if labels else ""))
+    named = f", labels {', '.join(labels)}" if labels else ""
+    print(printable_line(f"data    {config.data.name}{named}"))
     for split in inputs.data.splits:
         encoded = encode_split(inputs, split)
         lengths = encoded.lengths
