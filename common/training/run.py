@@ -21,6 +21,7 @@ from common.distributed import Group, micro_batch_size
 from common.errors import RunError, of_system
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
+from common.methods.merge import merge_remarks
 from common.training import adapters, fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
@@ -97,6 +98,8 @@ def _train(
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))
     progress.say(coverage_table(inputs.plan, inputs.spec))
+    for remark in merge_remarks(inputs.plan, inputs.spec):
+        progress.say(f"note: {remark}")
     if config.training.shard and group.size == 1:
         progress.say(
             "training.shard divides the frozen weights among several processes; this one is alone and holds them all."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
 __all__ = ["build", "describe", "modules_of"]
 
 Inputs = Mapping[str, torch.Tensor]
+_OF_LAYER = re.compile(
+    r"\.\d+\."
+)  #: names of parameters in one of several layers; a pooler may be left out, a layer never
 _PRETRAINED = ("causal", "masked")  #: heads that a checkpoint of the base model brings
 
 _NETWORKS = {
@@ -150,6 +154,12 @@ def describe(
     if lost:
         raise InputError(
             f"The checkpoint in {folder} leaves {len(lost)} base parameters at random: {', '.join(lost[:8])}. It belongs to another architecture."
+        )
+    beyond = sorted(name for name in report["unexpected_keys"] if name.startswith(prefix) and _OF_LAYER.search(name))
+    if beyond:
+        raise InputError(
+            f"The network that config.json in {folder} describes lacks {len(beyond)} parameters of layers in the checkpoint: "
+            f"{', '.join(beyond[:8])}. Check that config.json and the weights belong together."
         )
     if mismatched and not head:
         raise InputError(

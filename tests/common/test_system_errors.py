@@ -72,7 +72,7 @@ def test_a_disk_that_is_full_in_the_middle_ends_the_run_and_it_continues(setup, 
 
 def test_a_place_where_no_folder_can_be_made_is_refused(setup, tmp_path):  # noqa: F811
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="A run directory must be made and written; .* Not a directory"):
+    with pytest.raises(InputError, match=r"A run directory must be made and written; .* Not a directory"):
         setup.run(setup.config(), output=tmp_path / "file" / "runs")
 
 

@@ -71,6 +71,7 @@ def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec
 
 def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
     from common.methods.coverage import coverage_table
+    from common.methods.merge import merge_remarks
 
     count = spec.parameter_count()
     print(
@@ -80,6 +81,8 @@ def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
     for component, size in _components(spec).items():
         print(f"  {component:<40} {size:>12,}")
     print(printable(f"method  {plan.method}\n{coverage_table(plan, spec)}"))
+    for remark in merge_remarks(plan, spec):
+        print(printable_line(f"note: {remark}"))
 
 
 def _components(spec: ModelSpec) -> dict[str, int]:
