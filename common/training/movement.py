@@ -49,8 +49,9 @@ class Movement:
         )
 
     def plain(self) -> dict[str, Any]:
-        """For the summary of a run."""
-        return {"unmoved": list(self.unmoved), "moved": list(self.moved)}
+        """For the summary of a run: nothing where everything is as it should be."""
+        found = {"unmoved": list(self.unmoved), "moved": list(self.moved)}
+        return {"movement": found} if self.unmoved or self.moved else {}
 
 
 def _checksums(arrays: Iterable[tuple[str, np.ndarray]]) -> dict[str, int]:

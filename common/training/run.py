@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,6 +164,8 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         session.engine.load_trainable(session.read_best())
         progress.say("Scoring the best state on the test split")
         test = session.score("test")
+    if not session.run.metrics.is_file():  # with what else was deleted nobody knows
+        raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
     from common.report import run_page
 
@@ -218,6 +221,6 @@ class _Session:
         summary |= summaries.of_machine(self.backend_name, self.backend, self.device) | {"status": status, "test": test}
         compilations = self.engine.compilations
         summary["seconds"] |= {"compile": compilations.seconds, "data": trainer.data_seconds}
-        summary["movement"] = trainer.movement.plain()
+        summary |= trainer.movement.plain()
         summary |= {"batch_shapes": len(trainer.shapes), "compiled_graphs": compilations.count}
         return summary

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import statistics
@@ -30,7 +31,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, keep: int = 0):
-        path = Path(path)
+        self._path = path = Path(path)
         kept = read_text(path, _WHAT, _REMEDY).splitlines(keepends=True)[:keep] if keep else []
         if len(kept) < keep or (kept and not kept[-1].endswith("\n")):
             raise InputError(
@@ -48,10 +49,22 @@ class RunLog:
         return self._lines
 
     def write(self, event: dict[str, Any]) -> None:
-        """Append one event. NaN and infinities are refused, as JSON has none."""
+        """Append one event. NaN and infinities are refused, as JSON has none.
+
+        Raises:
+            FileNotFoundError: the file was deleted or replaced, with its directory or by itself; what is written from
+                then on would make a directory that lacks the beginning of the run.
+        """
+        self.check()
         self._file.write(json.dumps(event, allow_nan=False) + "\n")
         self._lines += 1
         self._synced = False
+
+    def check(self) -> None:
+        """Raise FileNotFoundError unless the file that is written is the one at its path."""
+        there = os.path.exists(self._path) and os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        if not there:
+            raise FileNotFoundError(errno.ENOENT, "The log was deleted or replaced during the run", str(self._path))
 
     def sync(self) -> None:
         """Have every line on the disk; costs nothing where none was added."""

@@ -122,6 +122,7 @@ def main() -> None:
     """The command."""
     parser = argument_parser(__doc__.splitlines()[0])
     parser.add_argument("--step", type=int, default=1, metavar="N", help="every Nth operation only")
+    parser.add_argument("--only", metavar="TEXT", default="", help="faults whose name holds this")
     arguments = parser.parse_args()
     import common.cli.main  # noqa: F401
     from common import backend as backends
@@ -132,7 +133,7 @@ def main() -> None:
         code, said, operations = _run(Path(whole), arguments.data)
         if code:
             sys.exit(f"the unbroken run ended with {code}: {said}")
-        for fault in FAULTS:
+        for fault in (name for name in FAULTS if arguments.only in name):
             counts = Counts(fault, "PyTorch", _PROMISE)
             for at in range(1, operations + 1, arguments.step):
                 with tempfile.TemporaryDirectory() as folder:

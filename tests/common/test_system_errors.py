@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 
 import pytest
 from test_training_run import setup  # noqa: F401
@@ -68,6 +69,16 @@ def test_a_disk_that_is_full_in_the_middle_ends_the_run_and_it_continues(setup, 
     adapter = "adapter/adapter_model.safetensors"
     whole = setup.folder.parents[1] / "whole/trial/pytorch"
     assert (setup.folder / adapter).read_bytes() == (whole / adapter).read_bytes()
+
+
+@pytest.mark.parametrize("step", [2, 8, 23])
+def test_a_directory_that_is_deleted_ends_the_run_and_is_not_made_again(setup, step):  # noqa: F811
+    setup.backend.Engine.on_step = staticmethod(lambda now: shutil.rmtree(setup.folder) if now == step else None)
+    with pytest.raises(RunError, match=r"deleted .*no checkpoint was saved yet"):
+        setup.run(setup.config())
+    assert not any(path.is_file() for path in setup.folder.rglob("*") if path.name != ".lock")
+    setup.backend.Engine.on_step = staticmethod(lambda now: None)
+    assert setup.run(setup.config(), resume=True)["status"] == "finished"
 
 
 def test_a_place_where_no_folder_can_be_made_is_refused(setup, tmp_path):  # noqa: F811

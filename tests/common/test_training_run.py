@@ -223,7 +223,7 @@ def test_a_trained_array_that_does_not_move_and_a_frozen_one_that_does_are_repor
 
 
 def test_of_a_run_in_which_everything_is_as_it_should_be_nothing_is_said(setup):
-    assert setup.run(setup.config())["movement"] == {"unmoved": [], "moved": []}
+    assert "movement" not in setup.run(setup.config())
     assert not any(text.startswith("note: ") for text in setup.progress.said)
 
 
