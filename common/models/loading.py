@@ -205,9 +205,14 @@ def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any
             "Set both in model.config."
         )
     if vocabulary > complete["vocab_size"]:
+        if config.source is None:
+            advice = "Set model.config.vocab_size to the number of ids at least."
+        elif config.tokenizer in (None, config.source):
+            advice = f"The tokenizer and the weights in {config.source} do not belong together: get both again from one place."
+        else:
+            advice = f"Use the tokenizer that belongs to {config.source}: leave model.tokenizer out; received {config.tokenizer}."
         raise InputError(
-            f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. "
-            f"Use the tokenizer of {config.source}, or set model.config.vocab_size."
+            f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. {advice}"
         )
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -136,8 +137,11 @@ def differences(run: Path, whole: Path) -> list[str]:
     left, right = (load_arrays(one / "checkpoint/state.safetensors", INTEGERS)[0] for one in (run, whole))
     if left.keys() != right.keys() or any(not np.array_equal(left[name], right[name]) for name in left):
         found.append("checkpoint")
-    if _log(run) != _log(whole):
-        found.append("log")
+    logs = zip_longest(_log(run), _log(whole), fillvalue={})
+    other = next(((one, two) for one, two in logs if one != two), None)
+    if other is not None:
+        keys = [key for key in {**other[0], **other[1]} if other[0].get(key) != other[1].get(key)]
+        found.append(f"log: {', '.join(f'{key} {other[0].get(key)} instead of {other[1].get(key)}' for key in keys)}")
     summaries = [json.loads((one / "summary.json").read_text(encoding="utf-8")) for one in (run, whole)]
     if any(summaries[0][key] != summaries[1][key] for key in ("status", "validation", "test", "steps", "best_step")):
         found.append("summary")
