@@ -37,8 +37,12 @@ def resolve_folder(source: str) -> Path | None:
 
 
 def portable_name(source: str | None) -> str | None:
-    """What other programs open too: a hub id as it is, a folder by its whole path, also that of ``python:``."""
-    folder = resolve_folder(source) if source else None
+    """What other programs open too: a hub id as it is, a folder by its whole path, also that of ``python:``. What is not
+    here keeps its name."""
+    try:
+        folder = resolve_folder(source) if source else None
+    except InputError:
+        folder = None
     return str(folder.resolve()) if folder is not None else source
 
 

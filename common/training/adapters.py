@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,8 @@ from common.config import ExperimentConfig, adaptation_options, from_yaml, load_
 from common.data import DATASETS, load_tokenizer
 from common.data.loading import roles_of
 from common.errors import InputError
-from common.methods.peft.format import CONFIG_NAME, lookup
+from common.methods import METHODS
+from common.methods.peft.format import CONFIG_NAME
 from common.models import FAMILIES
 from common.models.checkpoint import locate, read_config
 from common.models.structure import split_entries
@@ -31,7 +30,6 @@ from common.training.rundir import RunDirectory
 
 __all__ = ["is_adapter", "open_adapter", "start"]
 
-_FACTOR = re.compile(r"(.+)\.(lora_A\.weight|lora_embedding_A)")
 _OUTPUTS = ("out_proj.weight", "classifier.weight", "score.weight")  #: of the heads that give one number a class
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
 _LONGEST = 512  #: tokens of a text, unless a configuration says otherwise or the model has fewer positions
@@ -115,28 +113,17 @@ def _configuration(
 
 
 def _method(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The section ``adaptation`` that plans what the file holds: every adapted module by its own path."""
-    found = {match[1]: len(array) for key, array in tensors.items() if (match := _FACTOR.fullmatch(key))}
-    if settings.get("peft_type") != "LORA":
+    """The section ``adaptation`` that plans what the file holds."""
+    shapes = {key: array.shape for key, array in tensors.items()}
+    sections = (METHODS.get(name).section(settings, shapes) for name in METHODS.names())
+    found = next((section for section in sections if section is not None), None)
+    if found is None:
         kind = settings.get("peft_type") or settings.get("twinlora_method")
         raise InputError(
-            f"Adapters that are opened by themselves are PEFT's LoRA; {folder} holds {kind}. Open the run that it was trained in."
+            f"Adapters that are opened by themselves are those that a method here reads from PEFT's format; {folder} holds {kind}. "
+            "Open the run that it was trained in, or convert it with PEFT."
         )
-    if not found and settings.get("bias") in (None, "none"):
-        return {"method": "head"}
-    if not found:
-        return {"method": "bitfit"}
-    alphas = {path: lookup(settings, "alpha_pattern", path, settings.get("lora_alpha", 8)) for path in found}
-    rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (found, alphas))
-    targets = [{"pattern": path, "rank": found[path], "alpha": alphas[path]} for path in found]
-    section = {
-        "method": "lora",
-        "rank": rank,
-        "alpha": alpha,
-        "targets": targets,
-        "bias": settings.get("bias") or "none",
-    }
-    return section | {"rank_stabilized": bool(settings.get("use_rslora"))}
+    return found
 
 
 def _task(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> str:

@@ -203,6 +203,7 @@ class _Session:
         """Write the best state so far; a whole model with its tokenizer."""
         plan = self.inputs.plan
         folder, kept = self.run.best(plan.artifact), storage(plan.artifact)
+        folder.mkdir(exist_ok=True)  # without its parents: a run directory that was deleted is not made again
         about = {"backend": self.backend_name, "seed": str(self.inputs.config.seed), "step": str(step)}
         kept.save(folder, plan, self.inputs.spec, arrays, about | system.versions(self.backend_name))
         if kept.WHOLE:

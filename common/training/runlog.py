@@ -87,7 +87,7 @@ def check_log(path: Path, lines: int, step: int, evaluated: int | None) -> None:
             step than ``evaluated``.
     """
     text = read_text(path, _WHAT, _REMEDY) if lines or path.exists() else ""
-    kept = [line for line in text.splitlines(keepends=True) if line.endswith("\n")][: max(lines, 0)]
+    kept = [line for line in text.splitlines(keepends=True) if line.endswith("\n")][: min(max(lines, 0), len(text))]
     shape = {"event": str, "step": int}
     events = [parse_json(line, f"{path}, line {n}", _WHAT, _REMEDY, shape) for n, line in enumerate(kept, 1)]
     steps = [event["step"] for event in events if event["event"] == "step"]
@@ -95,7 +95,7 @@ def check_log(path: Path, lines: int, step: int, evaluated: int | None) -> None:
     found = None
     if len(kept) != lines:
         found = f"it has {len(kept)} whole lines"
-    elif steps != list(range(1, step + 1)):
+    elif len(steps) != step or steps != list(range(1, len(steps) + 1)):
         at = next((n for n, other in enumerate(steps, 1) if other != n), len(steps) + 1)
         found = f"where step {at} should stand there is {steps[at - 1] if at <= len(steps) else 'none'}"
     elif evaluated not in (None, -1) and (not scored or scored[-1] != evaluated):

@@ -151,7 +151,7 @@ def test_an_adapter_of_another_plan_is_no_start(folders, capsys):
     [
         ({"base_model_name_or_path": None}, "names no base model. Name it with --model SOURCE"),
         ({"task_type": "QUESTION_ANS"}, "tells no task of"),
-        ({"peft_type": "LOHA"}, "are PEFT's LoRA"),
+        ({"peft_type": "LOHA"}, "holds LOHA"),
         ({"r": 8}, "the adapter has rank 8"),
         ({"r": -1}, "rank and alpha must be positive"),
         ({"use_dora": True}, "use_dora"),

@@ -25,7 +25,7 @@ from common.methods.plan import Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
-__all__ = ["LoraFormat", "effective"]
+__all__ = ["LoraFormat", "effective", "section"]
 
 # Entries that are represented by the plan, or say which modules and how training went: the keys in the file and the
 # plan decide instead.
@@ -36,6 +36,7 @@ OTHER_ENTRIES = {
     *("auto_mapping", "peft_version"),
     *("megatron_core", "qalora_group_size"),  # settings of features whose own switch is checked
 }
+_FACTOR = re.compile(r"(.+)\.(lora_A\.weight|lora_embedding_A)")
 PLAIN_INITIALISATIONS = (True, False, "gaussian")  # others start from a changed base model, or a nonzero update
 
 
@@ -120,6 +121,23 @@ class LoraFormat(PeftFormat):
         down, up = (tensors[key] for key in self.shapes(edit))
         names = (parameter.name for parameter in edit.parameters)
         return dict(zip(names, (down, _gather_blocks(edit, up)), strict=True))
+
+
+def section(settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+    """Rank, alpha, targets, bias and scaling of an adapter folder, for the section ``adaptation``; None where it is of another
+    type, or adapts nothing.
+
+    Args:
+        shapes: of its arrays, by PEFT's keys without their prefix.
+    """
+    ranks = {match[1]: shape[0] for key, shape in shapes.items() if shape and (match := _FACTOR.fullmatch(key))}
+    if settings.get("peft_type") != "LORA" or not ranks:
+        return None
+    alphas = {path: lookup(settings, "alpha_pattern", path, settings.get("lora_alpha", 8)) for path in ranks}
+    rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
+    targets = [{"pattern": path, "rank": ranks[path], "alpha": alphas[path]} for path in ranks]
+    found = {"rank": rank, "alpha": alpha, "targets": targets, "bias": settings.get("bias") or "none"}
+    return found | {"rank_stabilized": bool(settings.get("use_rslora"))}
 
 
 def _scale_problems(config: Mapping[str, Any], edit: Edit) -> list[str]:

@@ -13,9 +13,19 @@ from common.methods.plan import BIAS, Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
-__all__ = ["NO_TARGETS", "PlainFormat"]
+__all__ = ["NO_TARGETS", "PlainFormat", "is_container", "trains_biases"]
 
 NO_TARGETS = "dummy-target-modules"  # PEFT's own word for an adapter that only has modules_to_save
+
+
+def is_container(settings: Mapping[str, Any]) -> bool:
+    """Whether an ``adapter_config.json`` is that of a container without adapter layers."""
+    return settings.get("target_modules") in (NO_TARGETS, [NO_TARGETS])
+
+
+def trains_biases(settings: Mapping[str, Any]) -> bool:
+    """Whether an ``adapter_config.json`` says that biases are trained."""
+    return settings.get("bias") not in (None, "none")
 
 
 class PlainFormat(PeftFormat):
