@@ -70,6 +70,9 @@ def trials(reader: Reader, count: int, seed: int, keep: Path | None) -> Counts:
     random = Random(f"{seed} {reader.name}")
     accepted = 0
     with tempfile.TemporaryDirectory() as scratch:
+        good = Path(scratch) / "good"
+        shutil.copytree(reader.folder, good, symlinks=True)
+        reader.read(good)  # or every trial below would be refused for another reason
         for number in range(count):
             folder = Path(scratch) / "case"
             shutil.copytree(reader.folder, folder, symlinks=True)

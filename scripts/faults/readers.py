@@ -243,7 +243,7 @@ def _runs(run: Path) -> Iterator[Reader]:
 
     def logged(folder: Path) -> Any:
         log = folder / "metrics.jsonl"
-        read_log(log, "evaluation"), check_log(log, 12, 10, 8)
+        read_log(log, "evaluation"), check_log(log, 11, 8, 8)
         return read_run(folder)
 
     weights = run / "adapter/adapter_model.safetensors"
