@@ -421,7 +421,7 @@ def test_a_mutated_manifest_is_compared_or_refused(tmp_path, pair, data, whole):
     [
         ("logits", {"mean": None}, "fail", "mean is known on one side only"),
         ("logits", {"min": None, "max": None}, "fail", "min is known on one side only"),
-        ("loss", {"min": 0, "max": 0, "mean": 0, "l2": 0}, "fail", "by figures alone"),
+        ("logits", {"min": 0, "max": 0, "mean": 0, "l2": 0}, "fail", "by figures alone"),
         ("hidden/01", {}, "rounding", "by figures alone"),
     ],
 )
