@@ -256,7 +256,7 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
     """An entry must be of the kind that the family's default has; only ids of tokens may be null, and sizes are bounded."""
     problems = []
     sizes = {*family.SIZE.values(), *family.HEADS, "vocab_size", "type_vocab_size"}
-    layers = family.SIZE["layers"]
+    layers = family.SIZE.get("layers")
     for name, default in family.DEFAULTS.items():
         value = entries.get(name, default)
         if default is None or (value is None and name.endswith("_token_id")):
