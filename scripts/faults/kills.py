@@ -94,12 +94,13 @@ def random_kills(runner: Runner, kills: int, seed: int, counts: Counts) -> None:
                     if code == -9:
                         counts.trial(f"kill {counts.tried + 1}", problems_of(Path(folder) / run))
                 finished += 1
+                counts.notes["finished runs compared"] = finished
                 name = f"run {finished}"
                 problems = [f"exit code {code}"] if code else differences(Path(folder) / run, Path(whole) / run)
                 if problems:
                     counts.wrong.append({"trial": name, "problems": problems})
                     print(f"WRONG {name}: {problems}", file=sys.stderr, flush=True)
-        counts.notes |= {"finished runs compared": finished, "seconds of an unbroken run": round(seconds, 2)}
+        counts.notes["seconds of an unbroken run"] = round(seconds, 2)
 
 
 def kills_at_every_write(runner: Runner, counts: Counts, first: int = 1, step: int = 1) -> None:
