@@ -30,6 +30,8 @@ from common.errors import InputError
 __all__ = [
     "DEEPEST",
     "check_shape",
+    "decoded",
+    "expanded",
     "parse_json",
     "plain_problem",
     "read_bytes",
@@ -52,6 +54,19 @@ _NAMES = {
     bool: "true or false",
     type(None): "null",
 }
+
+
+def expanded(path: str | Path, *inside: str | Path) -> Path:
+    """``path`` joined with what lies ``inside``, ``~`` and ``~user`` being replaced.
+
+    Raises:
+        InputError: the user is unknown, or HOME is not set and the account has no home directory.
+    """
+    try:
+        return Path(path, *inside).expanduser()
+    except RuntimeError as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"{Path(path, *inside)}: {reason}. Write the path without ~.") from error
 
 
 def read_bytes(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> bytes:
@@ -78,7 +93,7 @@ def read_bytes(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> byt
 
 def read_text(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> str:
     """The content of ``path``, which must be UTF-8; raises as `read_bytes`."""
-    return _decode(read_bytes(path, what, remedy, limit), f"{path}", what, remedy)
+    return decoded(read_bytes(path, what, remedy, limit), f"{path}", what, remedy)
 
 
 def read_json(path: Path, what: str, remedy: str, shape: Any = object, limit: int = _LARGEST) -> Any:
@@ -105,7 +120,7 @@ def parse_json(content: bytes | str, origin: str, what: str, remedy: str, shape:
         InputError: it is not JSON, has a key twice, holds NaN, an infinity, an integer beyond 256 bits or an incomplete Unicode character, is nested more
             than `DEEPEST` levels deep, or is of another ``shape``.
     """
-    text = content if isinstance(content, str) else _decode(content, origin, what, remedy)
+    text = content if isinstance(content, str) else decoded(content, origin, what, remedy)
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_not_json)
     except json.JSONDecodeError as error:
@@ -178,13 +193,21 @@ def safe_child(folder: Path, name: Any, origin: str) -> Path:
     return Path(folder, *parts)
 
 
-def _decode(content: bytes, origin: str, what: str, remedy: str) -> str:
+def decoded(content: bytes, origin: str, what: str, remedy: str, encoding: str = "utf-8") -> str:
+    """``content`` as text; a mark of the byte order at its beginning is no part of it.
+
+    Raises:
+        InputError: a byte is not of the ``encoding``; its line is named.
+    """
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        return content.decode("utf-8-sig" if encoding.replace("_", "-").casefold() == "utf-8" else encoding)
+    except UnicodeError as error:  # UTF-16 without a mark is a UnicodeError without a place
+        start = getattr(error, "start", 0)
+        line = content.count(b"\n", 0, start) + 1
+        shown = f", 0x{content[start]:02x}," if start < len(content) else ""
+        name = {"utf-8": "UTF-8"}.get(encoding, encoding)
         raise InputError(
-            f"{origin}, line {line}: {what} must be UTF-8 text; byte {error.start} is not. {remedy}"
+            f"{origin}, line {line}: {what} must be {name} text; byte {start}{shown} is not. {remedy}"
         ) from error
 
 

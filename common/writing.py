@@ -91,7 +91,8 @@ def _is_stream(path: Path) -> bool:
 
 def _make_directory(folder: Path, durable: bool) -> None:
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    if missing:
+        folder.mkdir(parents=True, exist_ok=True)
     for created in missing if durable else ():
         sync_directory(created.parent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import mindspore as ms
@@ -100,6 +100,13 @@ class Engine:
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name."""
         return read_parameters(self.model, self.plan.shapes())
+
+    def frozen(self) -> Iterator[tuple[str, np.ndarray]]:
+        """One at a time; nothing where the processes divide them."""
+        found = {} if self.settings.shard and self.group.size > 1 else parameters(self.model)
+        for name, parameter in found.items():
+            if name not in self._parameters:
+                yield name, parameter.asnumpy().astype(np.float32)
 
     def load_trainable(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``trainable``."""

@@ -24,8 +24,12 @@ def capabilities(device: str) -> Capabilities:
 
 
 def model_problems(spec: ModelSpec) -> list[str]:
-    """What of this model the backend does not have; `transformers` has all of its variants."""
-    return []
+    """What of this model the backend does not have: activations that `transformers` lacks; it has all other variants."""
+    from transformers.activations import ACT2FN
+
+    named = ((entry, spec.config.get(entry)) for entry in ("hidden_act", "activation_function"))
+    unknown = [(entry, name) for entry, name in named if isinstance(name, str) and name not in ACT2FN]
+    return [f"transformers has no activation {name!r}, which {entry} names" for entry, name in unknown]
 
 
 def _shards() -> bool:

@@ -9,8 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from common.backend import BACKENDS, available
+
+# Hypothesis measures how long examples take, in fractions of a second; on a busy machine that says nothing of them.
+settings.register_profile("twinlora", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("twinlora")
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

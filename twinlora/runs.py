@@ -120,6 +120,7 @@ class Run:
         Raises:
             InputError: ``out`` exists, or the adapter has no merged form.
         """
+        from common.data import save_tokenizer
         from common.files import new_folder, refuse_existing
         from common.methods.merge import merged_model
         from common.models.checkpoint import save_pretrained
@@ -129,7 +130,7 @@ class Run:
         spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays)
         with new_folder(out) as folder:
             save_pretrained(folder, spec, spec.arrays)
-            self._trained.tokenizer.save_pretrained(folder)
+            save_tokenizer(self._trained.tokenizer, folder)
         return out
 
 

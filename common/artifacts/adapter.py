@@ -7,6 +7,7 @@ fingerprint, seed, backend, versions) is one JSON object under ``twinlora`` in t
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from common.methods.peft.format import CONFIG_NAME, PeftFormat
 from common.methods.peft.own import OwnFormat
 from common.methods.plan import Plan
 from common.models.specs import ModelSpec
+from common.reading import parse_json, read_json
 from common.strict import array_problems, check_arrays
 from common.terminal import notice
 
@@ -31,6 +33,19 @@ FOLDER = "adapter"  #: in a run directory
 WHOLE = False  #: whether it holds the base model too
 WEIGHTS_NAME = "adapter_model.safetensors"
 PREFIX = "base_model.model."
+_REMEDY = "Get the adapter again from where it came."
+_PATTERNS = (None, {...: float})
+_SHAPE = {
+    "peft_type?": str | None,
+    "r?": float | None,
+    "lora_alpha?": float | None,
+    "rank_pattern?": _PATTERNS,
+    "alpha_pattern?": _PATTERNS,
+    "use_rslora?": bool | None,
+    "base_model_name_or_path?": str | None,
+    "target_modules?": (None, str, [str]),
+    "modules_to_save?": (None, str, [str]),
+}
 
 
 def _format(plan: Plan) -> PeftFormat:
@@ -72,25 +87,22 @@ def read_adapter(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray], d
     Raises:
         InputError: a file is missing or unreadable.
     """
-    path = Path(folder) / CONFIG_NAME
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path, weights = Path(folder) / CONFIG_NAME, Path(folder) / WEIGHTS_NAME
+    if not os.path.isfile(path):
         raise InputError(
             f"An adapter folder holds {CONFIG_NAME} and {WEIGHTS_NAME}; {folder} has no {CONFIG_NAME}. "
             "Give the folder itself."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} must be a JSON object; it cannot be read: {error}.") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path} must be a JSON object; it holds a {type(config).__name__}.")
-    arrays, metadata = load_arrays(Path(folder) / WEIGHTS_NAME)
-    try:
-        extras = json.loads(metadata.get("twinlora", "{}"))
-    except ValueError as error:
+        )
+    config = read_json(path, "the configuration of an adapter", _REMEDY, _SHAPE)
+    pickled = Path(folder) / "adapter_model.bin"
+    if os.path.isfile(pickled) and not os.path.isfile(weights):
         raise InputError(
-            f"The metadata entry 'twinlora' of {path.parent / WEIGHTS_NAME} must be JSON: {error}."
-        ) from error
+            f"Adapters must be safetensors; {folder} holds only {pickled.name} (a pickle, which can run code when loaded). "
+            "Where you trust it, load it with PEFT and write it again: model.save_pretrained(folder)."
+        )
+    arrays, metadata = load_arrays(weights)
+    what = f"{weights}, its metadata 'twinlora'"
+    extras = parse_json(metadata.get("twinlora", "{}"), what, "what twinlora knows of an adapter", _REMEDY, {...: str})
     return config, arrays, extras
 
 

@@ -7,7 +7,7 @@ everything that crosses the boundary is NumPy or plain data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -128,6 +128,9 @@ class Engine(Protocol):
 
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name, float32 copies."""
+
+    def frozen(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(canonical name, float32 values) of every parameter that is not trained; nothing where processes divide them."""
 
     def load_trainable(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``trainable``."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from common import __version__
 from common.cli import commands
-from common.errors import TwinloraError
+from common.errors import TwinloraError, of_system
 from common.terminal import printable
 
 __all__ = ["build_parser", "main"]
@@ -49,14 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = args.run(args)
         sys.stdout.flush()
-    except TwinloraError as error:
-        if os.environ.get("TWINLORA_DEBUG") == "1":
-            traceback.print_exc()
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return error.exit_code
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Python would complain again when it flushes standard output at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (TwinloraError, OSError, MemoryError) as error:
+        if os.environ.get("TWINLORA_DEBUG") == "1":
+            traceback.print_exc()
+        shown = error if isinstance(error, TwinloraError) else of_system(error)
+        print(f"error: {printable(str(shown))}", file=sys.stderr)
+        return shown.exit_code
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 1

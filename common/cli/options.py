@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import InputError
+from common.reading import expanded
 
 if TYPE_CHECKING:
     from common.config import ExperimentConfig
@@ -18,6 +19,7 @@ __all__ = [
     "add_backend",
     "add_experiment",
     "add_generation",
+    "add_opened",
     "add_run",
     "add_suite",
     "compiled",
@@ -81,7 +83,7 @@ def optional_experiment(args: argparse.Namespace) -> ExperimentConfig | None:
 
     overrides = list(args.set)
     if args.data_dir is not None:
-        overrides.append(f"data.directory={json.dumps(str(Path(args.data_dir).expanduser().resolve()))}")
+        overrides.append(f"data.directory={json.dumps(str(expanded(args.data_dir).resolve()))}")
     if args.model is not None:
         overrides.append(f"model.source={json.dumps(args.model)}")
     return load_config(args.config, overrides, args.name)
@@ -121,6 +123,19 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_directory", metavar="RUN", type=Path, help="a run directory, runs/NAME/BACKEND")
 
 
+def add_opened(parser: argparse.ArgumentParser) -> None:
+    """RUN, or an adapter folder with what it leaves unsaid."""
+    parser.add_argument(
+        "run_directory",
+        metavar="RUN",
+        type=Path,
+        help="a run directory, runs/NAME/BACKEND, or a folder with an adapter of PEFT",
+    )
+    group = parser.add_argument_group("adapters of PEFT")
+    group.add_argument("--model", metavar="SOURCE", help="the base model; default: the one that the adapter names")
+    group.add_argument("--config", metavar="CONFIG", help="an experiment that says task, data and lengths")
+
+
 def add_backend(parser: argparse.ArgumentParser, required: bool) -> None:
     """--backend and --device."""
     default = "" if required else "; default: that of the run"
@@ -129,10 +144,22 @@ def add_backend(parser: argparse.ArgumentParser, required: bool) -> None:
 
 
 def trained(args: argparse.Namespace) -> Trained:
-    """The completed run of ``add_run``."""
+    """The completed run of ``add_run``, or what ``add_opened`` describes.
+
+    Raises:
+        InputError: it is neither a completed run nor an adapter, or something was given that a run says itself.
+    """
+    from common.training.adapters import is_adapter, open_adapter
     from common.training.assembly import open_trained
     from common.training.rundir import RunDirectory
 
+    model, experiment = getattr(args, "model", None), getattr(args, "config", None)
+    if hasattr(args, "config") and is_adapter(args.run_directory):
+        return open_adapter(args.run_directory, experiment, model, getattr(args, "data_dir", None))
+    if model or experiment:
+        raise InputError(
+            f"--model and --config are for an adapter folder, which holds adapter_config.json; {args.run_directory} is none."
+        )
     return open_trained(RunDirectory(args.run_directory))
 
 

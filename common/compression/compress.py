@@ -15,6 +15,7 @@ from common.compression import TRANSFORMS, Transform, TransformOptions
 from common.compression.report import Report, as_table
 from common.compression.transform import SECTION
 from common.config.convert import INVALID, build
+from common.data import save_tokenizer
 from common.errors import InputError
 from common.files import new_folder, refuse_existing, write_atomic
 from common.models import structure
@@ -61,7 +62,7 @@ def compress(
         spec = structure.dense(spec)
     with new_folder(output) as folder:
         _save(folder, spec)
-        opened.tokenizer.save_pretrained(folder)
+        save_tokenizer(opened.tokenizer, folder)
         write_atomic(folder / "README.md", _readme(spec, report, member, options))
     return report
 

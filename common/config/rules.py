@@ -5,6 +5,7 @@ A rule sees its fields only if all of them had the right type, so that one mista
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,8 +31,8 @@ _NOT_NEGATIVE = ("must be 0 or more", lambda x: x >= 0)
 _PROBABILITY = ("must be at least 0 and less than 1", lambda x: 0 <= x < 1)
 _SEED = ("must be between 0 and 4294967295", lambda x: 0 <= x < 2**32)
 _NAME = (
-    "must be a plain folder name: letters, digits, dot, dash, underscore",
-    lambda x: re.fullmatch(r"[\w][\w.+ -]*(?<! )", x) is not None,
+    "must be a plain folder name: letters, digits, dot, dash, underscore, at most 200 bytes",
+    lambda x: re.fullmatch(r"[\w][\w.+ -]*(?<! )", x) is not None and len(x.encode()) <= 200,
 )
 RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "name": _NAME,
@@ -88,7 +89,37 @@ def _rule(*paths: str):
 @_rule("data.name")
 def _data_name(name):
     if not name:
-        yield "data.name", "must be given: a registered data set, or files for your own"
+        yield "data.name", "must be given: a registered data set, files for your own, or hub"
+
+
+@_rule("data.name", "data.hub", "data.hub_config", "data.splits")
+def _hub(name, hub, config, splits):
+    if name == "hub" and not hub:
+        yield "data.hub", "must be the id of a data set, such as owner/name, when data.name is hub"
+    for entry, value in (("hub", hub), ("hub_config", config), ("splits", splits)):
+        if name not in (None, "hub") and value:
+            yield f"data.{entry}", f"belongs to data.name: hub; received data.name: {name}; remove one"
+    yield from _only_splits("data.splits", splits)
+
+
+@_rule("data.name", "data.separator", "data.columns", "data.encoding")
+def _form(name, separator, columns, encoding):
+    if separator is not None and (len(separator) != 1 or separator in '\r\n"'):
+        yield (
+            "data.separator",
+            f"must be one character that ends no line and is no quotation mark; received {separator!r}",
+        )
+    for index, column in enumerate(columns):
+        if not column.strip() or column in columns[:index]:
+            yield f"data.columns.{index}", f"must be a name that no other column has; received {column!r}"
+    try:
+        codecs.lookup(encoding).incrementaldecoder("strict").decode(b"", True)
+        "".encode(encoding)
+    except (LookupError, ValueError, TypeError):
+        yield (
+            "data.encoding",
+            f"must be an encoding of text that Python knows, such as utf-8 or latin-1; received {encoding!r}",
+        )
 
 
 @_rule("data.name", "data.files")

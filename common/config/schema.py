@@ -29,15 +29,16 @@ class ModelConfig:
         str, Any
     ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
     task_options: dict[str, Any] = field(default_factory=dict)  #: of the task's own class, see its ``Options``
+    adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 
 
 @dataclass(frozen=True)
 class DataConfig:
     """Which text is read and how it is cut into sequences."""
 
-    name: str  #: a registered data set, or ``files`` for the user's own
+    name: str  #: a registered data set, ``files`` for the user's own, or ``hub`` for any of the Hugging Face hub
     directory: str | None  #: local folder; null reads the Hugging Face hub
-    files: dict[str, str]  #: for ``files``: split (train, validation, test) to path
+    files: dict[str, str]  #: for ``files``: split (train, validation, test) to path, of a file or a folder of classes
     text_column: str | None
     text_pair_column: str | None  #: second text of a pair
     label_column: str | None  #: null for tasks without labels
@@ -47,6 +48,14 @@ class DataConfig:
     max_examples: dict[str, int]  #: split to number of examples kept, from the start; for trials
     label_names: tuple[str, ...] = ()  #: the classes in the order of their indices; empty: as published, or sorted
     label_separator: str | None = None  #: for ``files``: between the labels of one example in a field of text
+    encoding: str = "utf-8"  #: for ``files``: of text files, by Python's names
+    separator: str | None = None  #: for ``files``: of fields; null: a comma in .csv, a tab in .tsv
+    columns: tuple[str, ...] = ()  #: for ``files``: names of the columns, where files have no header
+    hub: str | None = None  #: for ``hub``: id of the data set
+    hub_config: str | None = None  #: for ``hub``: its configuration, where it has several
+    splits: dict[str, str] = field(
+        default_factory=dict
+    )  #: for ``hub``: ours (train, ...) to what they are called there
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from common.data.encoding import Encoded, Ragged, encode
 from common.data.loading import TextData, load_dataset
 from common.data.registry import DATASETS
 from common.data.sources import resolve_folder
-from common.data.tokenization import load_tokenizer
+from common.data.tokenization import load_tokenizer, save_tokenizer
 
 __all__ = [
     "DATASETS",
@@ -18,4 +18,5 @@ __all__ = [
     "load_dataset",
     "load_tokenizer",
     "resolve_folder",
+    "save_tokenizer",
 ]

@@ -11,10 +11,11 @@ from typing import Any
 from common.data.readers import Table
 from common.errors import InputError
 
-__all__ = ["check_number_of_classes", "class_name"]
+__all__ = ["check_number_of_classes", "class_name", "is_integer"]
 
 MANY = 30  #: up to so many classes are never questioned
 MOST = 10_000  #: more classes than this must be named in data.label_names
+_INTEGER = re.compile(r"[+-]?\d{1,100}")
 _WHOLE = re.compile(r"([+-]?\d+)\.0+")
 _FIX = "Correct or remove the row"
 
@@ -70,6 +71,11 @@ def check_number_of_classes(names: Sequence[str], tables: Sequence[Table], colum
             f"rows, such as {', '.join(map(repr, sorted(names)[:3]))}. Is it the right data.label_column? If they are "
             f"classes, {keep}."
         )
+
+
+def is_integer(name: str) -> bool:
+    """Whether a name is a number that can be sorted by value; ``--1`` is none, and neither are thousands of digits."""
+    return _INTEGER.fullmatch(name) is not None
 
 
 def _refused(table: Table, row: int, value: Any, column: str, why: str, tasks: str) -> InputError:

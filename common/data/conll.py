@@ -15,7 +15,7 @@ _CONLLU = {"tokens": 1, "lemmas": 2, "upos": 3, "xpos": 4}  #: our column to the
 _CONLLU_WIDTH = 10
 
 
-def read_conll(path: Path, columns: Sequence[str] = (), separator: str | None = None) -> Table:
+def read_conll(path: Path, columns: Sequence[str] = (), separator: str | None = None, encoding: str = "utf-8") -> Table:
     """Each column as one list of fields a sentence.
 
     Args:
@@ -27,7 +27,7 @@ def read_conll(path: Path, columns: Sequence[str] = (), separator: str | None = 
         InputError: a line has another number of fields, or a field is empty.
     """
     sentences, lines = [], []
-    for start, numbered in _sentences(read_lines(path)):
+    for start, numbered in _sentences(read_lines(path, encoding)):
         if separator is None:
             separator = "\t" if "\t" in numbered[0][1] else " "
         rows = [(line, _fields(text, separator)) for line, text in numbered]
@@ -45,7 +45,7 @@ def read_conll(path: Path, columns: Sequence[str] = (), separator: str | None = 
     return Table(str(path), named, lines)
 
 
-def read_conllu(path: Path) -> Table:
+def read_conllu(path: Path, encoding: str = "utf-8") -> Table:
     """``tokens``, ``lemmas``, ``upos`` and ``xpos`` of every sentence.
 
     Only syntactic words are read: those whose id is one number. ``3-4`` is the written form of the words 3 and 4, which
@@ -55,7 +55,7 @@ def read_conllu(path: Path) -> Table:
         InputError: a line is no comment and has not the ten fields of the format, or its id is none.
     """
     sentences, lines = [], []
-    for start, numbered in _sentences(read_lines(path)):
+    for start, numbered in _sentences(read_lines(path, encoding)):
         rows = [_word(path, line, text) for line, text in numbered if not text.startswith("#")]
         words = [fields for fields in rows if fields is not None]
         if words:

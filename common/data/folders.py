@@ -10,6 +10,7 @@ from common.data.conll import read_conll
 from common.data.readers import (
     EXTENSIONS,
     Table,
+    read_class_folders,
     read_labelled_lines,
     read_lines,
     read_quoted,
@@ -39,6 +40,7 @@ def expected_files(entry: DatasetEntry) -> str:
     """The file names looked for, for messages."""
     names = "; ".join(f"{split}: {' or '.join(_stems(entry, split))}" for split in entry.splits)
     listed = f"; or instead of validation: {entry.held_out[0]}" if entry.held_out else ""
+    listed += f"; or the folders {' and '.join(entry.folders)} in a folder of each split" if entry.folders else ""
     if entry.files:
         published = "; ".join(f"{split}: {pattern}" for split, pattern in entry.files.items())
         return f"{published}. Or {names} (with the extension {', '.join(EXTENSIONS)}, or in shards)"
@@ -92,6 +94,8 @@ def _find(entry: DatasetEntry, folder: Path, split: str) -> list[Path]:
     if published:
         _check_unambiguous(published, split)
         return published
+    if entry.folders and any((folder / split / name).is_dir() for name in entry.folders):
+        return [folder / split]
     for place in (
         folder,
         folder / "data",
@@ -136,6 +140,8 @@ def _first_line(path: Path) -> str:
 
 
 def _read(entry: DatasetEntry, path: Path) -> Table:
+    if path.is_dir():
+        return read_class_folders(path, entry.folders)
     if path.suffix.lower() == ".csv" and entry.joined:
         known = {name for names in entry.roles.values() for name in names}
         return _published(entry, read_quoted(path, entry.columns, known))

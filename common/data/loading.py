@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common.data.classes import is_integer
 from common.data.folders import expected_files, read_folder
-from common.data.readers import Table, published_classes, read_table
-from common.data.registry import DATASETS, FILES, SPLITS, DatasetEntry
+from common.data.readers import Form, Table, published_classes, read_table
+from common.data.registry import DATASETS, FILES, HUB, OWN, SPLITS, DatasetEntry
 from common.data.roles import DEFAULT_COLUMNS, Reading
 from common.errors import InputError, nearest
+from common.reading import expanded
 
 if TYPE_CHECKING:
     import datasets
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from common.config.schema import DataConfig
     from common.tasks.task import Task
 
-__all__ = ["TextData", "load_dataset"]
+__all__ = ["TextData", "load_dataset", "roles_of"]
 
 Columns = dict[str, list[Any]]
 _COLUMN_ENTRIES = ("text_column", "text_pair_column", "label_column", "prompt_column")
+_FORM_ENTRIES = ("files", "label_separator", "separator", "columns")
+_USUAL = {"train": ("train",), "validation": ("validation", "valid", "val", "dev"), "test": ("test",)}  #: on the hub
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,18 @@ def load_dataset(config: DataConfig, task: Task) -> TextData:
     _check_request(config, entry, task)
     if config.name == FILES:
         tables = {
-            split: [read_table(Path(config.directory or "", path).expanduser())] for split, path in config.files.items()
+            split: [
+                read_table(
+                    expanded(config.directory or "", path), Form(config.encoding, config.separator, config.columns)
+                )
+            ]
+            for split, path in config.files.items()
         }
+    elif config.name == HUB:
+        tables = _read_any(config)
+        entry = replace(entry, label_names=_classes_of(tables["train"][0], entry, task))
     elif config.directory is not None:
-        tables = read_folder(entry, Path(config.directory).expanduser())
+        tables = read_folder(entry, expanded(config.directory))
     else:
         tables = _read_hub(config.name, entry)
     names = _label_names(config, entry, tables["train"], task)
@@ -120,20 +131,28 @@ def _finish(config: DataConfig, task: Task, splits: Mapping[str, Columns], names
 
 def _entry(config: DataConfig, task: Task) -> DatasetEntry:
     """The registered entry, or one made from the columns the user names."""
-    if config.name == FILES:
+    if config.name in OWN:
         return DatasetEntry(roles=_own_roles(config, task), label_separator=config.label_separator)
     if config.name not in DATASETS:
-        known = (*DATASETS, FILES)
+        known = (*DATASETS, *OWN)
         raise InputError(
-            f"data.name must be one of {', '.join(known)}; received {config.name!r}.{nearest(str(config.name), known)}"
+            f"data.name must be one of {', '.join(known)}; received {config.name!r}.{nearest(str(config.name), known)} "
+            "For any other data set of the Hugging Face hub: data.name: hub, and its id in data.hub."
         )
-    given = [f"data.{key}" for key in (*_COLUMN_ENTRIES, "files", "label_separator") if getattr(config, key)]
+    given = [f"data.{key}" for key in (*_COLUMN_ENTRIES, *_FORM_ENTRIES) if getattr(config, key)]
     if given:
         raise InputError(
             f"{', '.join(given)}: only data.name: files takes this; {config.name} has its own columns and files. "
             "Remove it."
         )
     return DATASETS[config.name]
+
+
+def roles_of(config: DataConfig, task: Task) -> dict[str, tuple[str, ...]]:
+    """The roles that a data set has for ``task``, with their columns, before anything of it is read."""
+    return {
+        name: columns for name, columns in _entry(config, task).roles.items() if name in {r.name for r in task.roles}
+    }
 
 
 def _own_roles(config: DataConfig, task: Task) -> dict[str, tuple[str, ...]]:
@@ -172,6 +191,40 @@ def _check_request(config: DataConfig, entry: DatasetEntry, task: Task) -> None:
         raise InputError("data.files must name at least the train file, for example data.files: {train: train.csv}.")
     if any(count < 1 for count in config.max_examples.values()):
         raise InputError(f"data.max_examples must be at least 1 for each split; received {config.max_examples}.")
+
+
+def _read_any(config: DataConfig) -> dict[str, list[Table]]:
+    """Every split of a data set of the hub that is not registered, under our names."""
+    import datasets
+
+    assert config.hub is not None  # `common.config.rules`
+    try:
+        loaded = datasets.load_dataset(config.hub, config.hub_config)
+    except Exception as error:  # the hub client raises errors of many libraries
+        raise InputError(
+            f"The data set {config.hub} could not be loaded from the Hugging Face hub: {error}. Check data.hub, data.hub_config "
+            "and the connection, or download its files and name them with data.name: files."
+        ) from error
+    tables = {}
+    for split, usual in _USUAL.items():
+        names = (config.splits[split],) if split in config.splits else usual if not config.splits else ()
+        found = next((name for name in names if name in loaded), None)
+        if found is None and (split == "train" or split in config.splits):
+            raise InputError(
+                f"The data set {config.hub} should have the split {' or '.join(names) or 'train'}; it has "
+                f"{', '.join(map(str, loaded))}. Name its splits in data.splits, for example {{train: {next(iter(loaded), 'train')}}}."
+            )
+        if found is not None:
+            rows = loaded[found]
+            classes = published_classes(rows.features.to_dict())
+            tables[split] = [Table(f"{config.hub} ({found})", rows.to_dict(), range(1, len(rows) + 1), classes=classes)]
+    return tables
+
+
+def _classes_of(table: Table, entry: DatasetEntry, task: Task) -> tuple[str, ...] | None:
+    """Names that are published with the numbers of the target column, for tasks that have one class an example."""
+    columns = [entry.roles[role.name][0] for role in task.roles if role.name == "label" and role.name in entry.roles]
+    return next((table.classes[column] for column in columns if column in table.classes), None)
 
 
 def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
@@ -228,7 +281,8 @@ def _columns(
                 roles=frozenset(entry.roles),
                 label_names=names or (),
                 numbered=_numbered(entry.label_names or config.label_names),
-                unpublished=role.target and split.startswith("test") and config.name != FILES,
+                unpublished=role.target and split.startswith("test"),
+                marked=config.name not in OWN or bool(names and "-1" not in names),
                 blank=entry.damaged,
                 label_separator=entry.label_separator,
             )
@@ -241,7 +295,7 @@ def _columns(
 
 def _numbered(known: tuple[str, ...]) -> tuple[str, ...]:
     """Class names by the number that data may give instead: none where names are numbers themselves."""
-    return () if any(name.lstrip("-").isdecimal() for name in known) else known
+    return () if any(map(is_integer, known)) else known
 
 
 def _carve(train: Columns) -> tuple[Columns, Columns]:

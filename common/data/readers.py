@@ -2,25 +2,31 @@
 
 Formats by extension: ``.csv`` (RFC 4180 quoting, header), ``.tsv`` (no quoting, as in GLUE), ``.json`` (a list of objects), ``.jsonl``,
 ``.parquet``, ``.txt`` (one text a line), ``.conll`` and ``.conllu`` (one word a line, see `common.data.conll`).
-Text is UTF-8, with or without a byte-order mark; lines end in LF or CRLF.
+A folder stands for a table too: each of its subfolders is a class and holds one .txt file for each text.
+Text is UTF-8, with or without a byte-order mark, unless a `Form` says otherwise; lines end in LF or CRLF, and blank
+lines at the end of a table are no rows.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
+import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError, nearest
+from common.reading import decoded, parse_json, read_bytes
 
 __all__ = [
     "EXTENSIONS",
+    "Form",
     "Table",
     "published_classes",
+    "read_class_folders",
     "read_labelled_lines",
     "read_lines",
     "read_quoted",
@@ -28,6 +34,22 @@ __all__ = [
     "read_table",
     "read_text",
 ]
+
+
+_LARGEST = 8 * 2**30  #: bytes of a file
+_MOST_COLUMNS = 1000  #: of a table
+_INDEX = re.compile(r"(Unnamed: 0)?")  #: what pandas writes over the row numbers in the first column
+_WHAT = "a file of data"
+_CONVERT = "Convert the file, for example with iconv, or name its encoding in data.encoding."
+
+
+@dataclass(frozen=True)
+class Form:
+    """How text files are written, where they are not as their extension says."""
+
+    encoding: str = "utf-8"
+    separator: str | None = None  #: of the fields of a line; None: a comma in .csv, a tab in .tsv, none in .txt
+    columns: tuple[str, ...] = ()  #: of files without a header
 
 
 @dataclass(frozen=True)
@@ -39,18 +61,20 @@ class Table:
     lines: Sequence[int]  #: line (of parquet and the hub: row) of each row, from 1
     left_out: int = 0  #: lines that lack fields
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: names of numbered classes, by column
+    files: Sequence[str] = ()  #: in ``source``, of each row, where every row has one of its own
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def where(self, row: int) -> str:
         """``FILE, line N`` of a row."""
-        return f"{self.source}, line {self.lines[row]}"
+        return f"{self.source}, {self.files[row]}" if self.files else f"{self.source}, line {self.lines[row]}"
 
     def select(self, rows: Sequence[int]) -> Table:
         """Some of the rows."""
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
-        return Table(self.source, columns, [self.lines[row] for row in rows], self.left_out, self.classes)
+        files = [self.files[row] for row in rows] if self.files else ()
+        return Table(self.source, columns, [self.lines[row] for row in rows], self.left_out, self.classes, files)
 
     def column(self, names: Sequence[str]) -> list[Any]:
         """The first column among the accepted ``names``."""
@@ -61,34 +85,38 @@ class Table:
         for name in names:
             if name in self.columns:
                 return self.columns[name]
+        only = next(iter(self.columns))
+        joint = next((mark for mark in ";\t|," if mark in only), None) if len(self.columns) == 1 else None
+        hint = f" Its fields seem to be separated by {joint!r}: set data.separator." if joint else ""
         raise InputError(
-            f"{self.source} must have the column {' or '.join(names)}; it has {', '.join(self.columns)}.{nearest(names[0], self.columns)}"
+            f"{self.source} must have the column {' or '.join(names)}; it has {_listed(self.columns)}."
+            f"{hint or nearest(names[0], self.columns)} A file without a header needs data.columns."
         )
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, encoding: str = "utf-8") -> str:
     """The whole file as text.
 
     Raises:
-        InputError: the file is missing, unreadable or not UTF-8 (with the line of the first bad byte).
+        InputError: the file is missing, unreadable or not of the ``encoding`` (with the line of the first bad byte).
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{path}, line {line}: text must be UTF-8; byte 0x{content[error.start]:02x} is not. Convert the file, for example with iconv."
-        ) from error
+    content = read_bytes(path, _WHAT, "Check the path.", _LARGEST)
+    marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    remedy = "It begins as UTF-16 does: set data.encoding: utf-16." if marked else _CONVERT
+    return decoded(content, f"{path}", "text", remedy, encoding)
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
     """Lines without their ends. Only LF and CRLF end a line: other Unicode separators occur inside texts."""
-    lines = [line.removesuffix("\r") for line in read_text(path).split("\n")]
+    lines = [line.removesuffix("\r") for line in read_text(path, encoding).split("\n")]
     return lines[:-1] if lines[-1] == "" else lines
+
+
+def _without_blank_end(lines: list[str]) -> list[str]:
+    end = len(lines)
+    while end and not lines[end - 1].strip():
+        end -= 1
+    return lines[:end]
 
 
 def read_separated(
@@ -98,19 +126,22 @@ def read_separated(
     known: Iterable[str] = (),
     optional: int = 0,
     damaged: bool = False,
+    encoding: str = "utf-8",
 ) -> Table:
     """Unquoted fields. The first line is a header if it names a ``known`` column or if there are no default ``columns``.
+    With a space as separator the last column takes the rest of the line.
 
     Args:
         optional: how many of the last ``columns`` a line may lack; it then has none of them.
         damaged: leave out lines that lack fields, and count them.
     """
-    lines = read_lines(path)
-    first = lines[0].split(separator) if lines else []
+    lines = _without_blank_end(read_lines(path, encoding))
+    most = len(columns) - 1 if separator == " " and columns else -1
+    first = lines[0].split(separator, most) if lines else []
     has_header = bool(first) and (not columns or not set(known).isdisjoint(first))
     names = _header(path, first) if has_header else list(columns)
     skip = int(has_header)
-    rows = [(number, line.split(separator)) for number, line in enumerate(lines[skip:], skip + 1)]
+    rows = [(number, line.split(separator, most)) for number, line in enumerate(lines[skip:], skip + 1)]
     if optional and not has_header:
         short = len(names) - optional
         rows = [(number, [*row, *[""] * optional] if len(row) == short else row) for number, row in rows]
@@ -120,21 +151,39 @@ def read_separated(
 
 def read_labelled_lines(path: Path) -> Table:
     """Lines of the form ``label text``."""
-    lines = read_lines(path)
+    lines = _without_blank_end(read_lines(path))
     rows = [line.split(" ", 1) for line in lines]
     return _rows_to_table(path, ["label", "text"], enumerate(rows, 1))
 
 
-def _read_txt(path: Path) -> Table:
-    lines = read_lines(path)
+def _read_txt(path: Path, form: Form) -> Table:
+    if form.separator is not None or form.columns:
+        return _read_separated(path, form, form.separator or "\t")
+    lines = read_lines(path, form.encoding)
     return Table(str(path), {"text": lines}, range(1, len(lines) + 1))
 
 
-def read_quoted(path: Path, columns: Sequence[str] = (), known: Iterable[str] = ()) -> Table:
+def _read_separated(path: Path, form: Form, separator: str) -> Table:
+    """A user's own file: the header is the first line unless the form names the columns; then it may repeat them."""
+    return read_separated(path, separator, form.columns, _repeated(form), encoding=form.encoding)
+
+
+def _repeated(form: Form) -> tuple[str, ...]:
+    """A first line that names the first column is the header also where the columns are given."""
+    return form.columns[:1]
+
+
+def read_quoted(
+    path: Path,
+    columns: Sequence[str] = (),
+    known: Iterable[str] = (),
+    separator: str = ",",
+    encoding: str = "utf-8",
+) -> Table:
     """A csv file. The first line is a header unless it has as many fields as ``columns`` and names neither one of them
     nor a ``known`` column."""
     csv.field_size_limit(2**31 - 1)  # documents may exceed the default of 128 KiB
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path, encoding), newline=""), strict=True, delimiter=separator)
     start = 1
     numbered = []
     try:
@@ -145,6 +194,8 @@ def read_quoted(path: Path, columns: Sequence[str] = (), known: Iterable[str] = 
         raise InputError(
             f"{path}, line {start}: a record of a csv file was expected; {error}. Is a quotation mark unbalanced?"
         ) from error
+    while numbered and not "".join(numbered[-1][1]).strip():
+        numbered.pop()
     if not numbered:
         return Table(str(path), {}, [])
     first = numbered[0][1]
@@ -153,42 +204,51 @@ def read_quoted(path: Path, columns: Sequence[str] = (), known: Iterable[str] = 
     return _rows_to_table(path, _header(path, first), numbered[1:])
 
 
-def _read_jsonl(path: Path) -> Table:
-    return _objects_to_table(
-        path, [(number, _parse(path, line, number)) for number, line in enumerate(read_lines(path), 1)]
-    )
-
-
-def _read_json(path: Path) -> Table:
-    objects = _parse(path, read_text(path), 1)
-    if not isinstance(objects, list):
+def _read_csv(path: Path, form: Form) -> Table:
+    table = read_quoted(path, form.columns, (), form.separator or ",", form.encoding)
+    if form.columns and table.columns and list(table.columns) != list(form.columns):
         raise InputError(
-            f"{path} must hold a list of objects; it holds {type(objects).__name__}. For one object a line, name the file .jsonl."
+            f"{path}, line 1: {len(form.columns)} fields were expected, as data.columns names {', '.join(form.columns)}; "
+            f"found {len(table.columns)}. Correct data.columns or data.separator."
         )
+    return table
+
+
+def _read_jsonl(path: Path, form: Form) -> Table:
+    lines = _without_blank_end(read_lines(path, form.encoding))
+    remedy = "Each line of a .jsonl file is an object of its own; correct it."
+    objects = [(n, parse_json(line, f"{path}, line {n}", "an object", remedy)) for n, line in enumerate(lines, 1)]
+    return _objects_to_table(path, objects)
+
+
+def _read_json(path: Path, form: Form) -> Table:
+    remedy = "For one object a line, name the file .jsonl."
+    objects = parse_json(read_text(path, form.encoding), f"{path}", "a list of objects", remedy)
+    if not isinstance(objects, list):
+        raise InputError(f"{path} must hold a list of objects; it holds {type(objects).__name__}. {remedy}")
     return _objects_to_table(path, list(enumerate(objects, 1)), unit="item")
 
 
-def _parse(path: Path, text: str, first_line: int) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        line = first_line + getattr(error, "lineno", 1) - 1
-        raise InputError(f"{path}, line {line}: JSON was expected; {getattr(error, 'msg', error)}.") from error
-
-
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path, form: Form) -> Table:
     import pyarrow
     import pyarrow.parquet
 
+    remedy = "It may be truncated; copy or download it again."
     try:
         table = pyarrow.parquet.ParquetFile(path).read()
-    except (OSError, pyarrow.ArrowException) as error:
-        raise InputError(
-            f"{path} cannot be read as a parquet file: {error}. It may be truncated; copy or download it again."
-        ) from error
-    described = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    features = described.get("info", {}).get("features") or {}
-    return Table(str(path), table.to_pydict(), range(1, len(table) + 1), classes=published_classes(features))
+        names = table.column_names
+        columns = table.to_pydict()
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, pyarrow.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as a parquet file: {error}. {remedy}") from error
+    if len(set(names)) != len(names):
+        raise InputError(f"{path}: columns must have different names; received {', '.join(names)}.")
+    content = (table.schema.metadata or {}).get(b"huggingface", b"{}")
+    origin = f"{path}, its metadata 'huggingface'"
+    described = parse_json(
+        content, origin, "the description of a data set", remedy, {"info?": (None, {"features?": (None, dict)})}
+    )
+    features = (described.get("info") or {}).get("features") or {}
+    return Table(str(path), columns, range(1, len(table) + 1), classes=published_classes(features))
 
 
 def published_classes(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -196,28 +256,54 @@ def published_classes(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]
     library ``datasets``, which it also writes into parquet files."""
     found = {}
     for column, feature in features.items():
-        while isinstance(feature, list) or (isinstance(feature, dict) and "feature" in feature):
+        while (isinstance(feature, list) and feature) or (isinstance(feature, dict) and "feature" in feature):
             feature = feature[0] if isinstance(feature, list) else feature["feature"]
         if isinstance(feature, dict) and feature.get("_type") == "ClassLabel":
-            found[column] = tuple(feature["names"])
+            names = feature.get("names")
+            if isinstance(names, list) and all(isinstance(name, str) for name in names):
+                found[column] = tuple(names)
     return found
 
 
-def _read_conll(path: Path) -> Table:
+def _read_conll(path: Path, form: Form) -> Table:
     from common.data.conll import read_conll
 
-    return read_conll(path)
+    return read_conll(path, form.columns, form.separator, form.encoding)
 
 
-def _read_conllu(path: Path) -> Table:
+def _read_conllu(path: Path, form: Form) -> Table:
     from common.data.conll import read_conllu
 
-    return read_conllu(path)
+    return read_conllu(path, form.encoding)
 
 
-_READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": read_quoted,
-    ".tsv": lambda path: read_separated(path, "\t"),
+def read_class_folders(folder: Path, names: Mapping[str, str] | None = None, encoding: str = "utf-8") -> Table:
+    """``text`` and ``label`` of every .txt file in the subfolders of ``folder``, as IMDB is published.
+
+    Args:
+        names: subfolder to class; others are left out. None: every subfolder is a class of its name.
+
+    Raises:
+        InputError: there is no such file, or one cannot be read.
+    """
+    inside = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    known = {name: name for name in inside} if names is None else names
+    found = [(f"{name}/{path.name}", known[name]) for name in known for path in sorted((folder / name).glob("*.txt"))]
+    if not found:
+        raise InputError(
+            f"A folder of data holds a subfolder for each class ({', '.join(known) or 'none is there'}), with a .txt file for "
+            f"each text; {folder} has no such file. Name a file, or another folder."
+        )
+    columns = {
+        "text": [read_text(folder / file, encoding) for file, _ in found],
+        "label": [label for _, label in found],
+    }
+    return Table(str(folder), columns, [1] * len(found), files=[file for file, _ in found])
+
+
+_READERS: dict[str, Callable[[Path, Form], Table]] = {
+    ".csv": _read_csv,
+    ".tsv": lambda path, form: _read_separated(path, form, form.separator or "\t"),
     ".json": _read_json,
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
@@ -228,25 +314,38 @@ _READERS: dict[str, Callable[[Path], Table]] = {
 EXTENSIONS = tuple(_READERS)
 
 
-def read_table(path: Path) -> Table:
-    """Read a file in the format its extension names.
+def read_table(path: Path, form: Form | None = None) -> Table:
+    """Read a file in the format its extension names, or a folder with a subfolder for each class.
 
     Raises:
         InputError: the extension is unknown or the content is not in the format, with the line.
     """
+    form = form or Form()
+    if os.path.isdir(path):
+        return read_class_folders(path, encoding=form.encoding)
     if path.suffix.lower() not in _READERS:
         raise InputError(
             f"The extension of {path} must be one of {', '.join(EXTENSIONS)}; received {path.suffix or 'none'!r}."
         )
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"There is no file {path}.")
-    return _READERS[path.suffix.lower()](path)
+    return _READERS[path.suffix.lower()](path, form)
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:20]) + (f" and {len(listed) - 20} more" if len(listed) > 20 else "")
 
 
 def _header(path: Path, names: list[str]) -> list[str]:
-    if len(set(names)) != len(names) or not all(names):
+    """Column names; the first is empty where pandas wrote row numbers, which are no column."""
+    names = [name.strip() for name in names]
+    if len(names) > 1 and _INDEX.fullmatch(names[0]):
+        names[0] = ""
+    if len(set(names)) != len(names) or not all(names[1:]) or names == [""]:
         raise InputError(
-            f"{path}, line 1: column names must be given and differ; received {', '.join(map(repr, names))}."
+            f"{path}, line 1: column names must be given and differ; received {_listed(map(repr, names))}. A file "
+            "without a header needs data.columns."
         )
     return names
 
@@ -256,21 +355,21 @@ def _rows_to_table(path: Path, names: Sequence[str], numbered: Iterable[tuple[in
     for line, row in numbered:
         if len(row) != len(names):
             raise InputError(
-                f"{path}, line {line}: {len(names)} columns were expected ({', '.join(names)}); found {len(row)}."
+                f"{path}, line {line}: {len(names)} columns were expected ({_listed(names)}); found {len(row)}."
             )
         lines.append(line)
         rows.append(row)
-    return Table(str(path), {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines)
+    return Table(str(path), {name: [row[i] for row in rows] for i, name in enumerate(names) if name}, lines)
 
 
 def _objects_to_table(path: Path, numbered: list[tuple[int, Any]], unit: str = "line") -> Table:
-    names = list(numbered[0][1]) if numbered and isinstance(numbered[0][1], dict) else []
+    """A key that an object lacks is None there; who reads the column says whether it may be."""
+    names: dict[str, None] = {}
     for line, value in numbered:
-        if not isinstance(value, dict) or set(value) != set(names):
-            found = f"the keys {', '.join(value)}" if isinstance(value, dict) else type(value).__name__
-            raise InputError(
-                f"{path}, {unit} {line}: an object with the keys {', '.join(names) or '(of the first)'} was expected; found {found}."
-            )
-    return Table(
-        str(path), {name: [value[name] for _, value in numbered] for name in names}, [line for line, _ in numbered]
-    )
+        if not isinstance(value, dict):
+            raise InputError(f"{path}, {unit} {line}: an object was expected; found {type(value).__name__}.")
+        names |= dict.fromkeys(value)
+        if len(names) > _MOST_COLUMNS:
+            raise InputError(f"{path}, {unit} {line}: the objects have more than {_MOST_COLUMNS} different keys.")
+    columns = {name: [value.get(name) for _, value in numbered] for name in names}
+    return Table(str(path), columns, [line for line, _ in numbered])

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["DATASETS", "FILES", "SPLITS", "DatasetEntry"]
+__all__ = ["DATASETS", "FILES", "HUB", "OWN", "SPLITS", "DatasetEntry"]
 
 SPLITS = ("train", "validation", "test")
 _PARQUET = "refs/convert/parquet"  # the hub's own conversion of data sets that were published as a script
 FILES = "files"  #: the name under which users bring their own files
+HUB = "hub"  #: the name under which they bring a data set of the hub that is not registered
+OWN = (FILES, HUB)  #: names under which users name the columns
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class DatasetEntry:
     label_separator: str | None = None  #: between the labels of one example, where a field holds several
     counted: str | None = None  #: column of local files that holds the number of the class, from 1
     joined: tuple[str, ...] = ()  #: columns of local files that make up the text, with a space between them
+    folders: Mapping[str, str] = field(default_factory=dict)  #: subfolder of a split, of one file a text, to class
 
     def all_splits(self) -> tuple[str, ...]:
         """The usual splits, then the further ones."""
@@ -119,6 +122,7 @@ DATASETS = {
         label_names=("negative", "positive"),
         hub="stanfordnlp/imdb",
         splits=("train", "test"),
+        folders={"neg": "negative", "pos": "positive"},
     ),
     "ag_news": DatasetEntry(
         roles={"text": ("text",), "label": ("label",)},

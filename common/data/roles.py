@@ -7,9 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.data.classes import check_number_of_classes, class_name
+from common.data.classes import check_number_of_classes, class_name, is_integer
 from common.data.readers import Table
 from common.errors import InputError, nearest
+from common.terminal import notice
 
 __all__ = [
     "LABEL",
@@ -28,6 +29,7 @@ __all__ = [
     "read_texts",
 ]
 
+_LONG = 1_000_000  #: characters of a text
 LARGEST_SCORE = 1e18  #: beyond it the square of an error is not a float32
 
 
@@ -40,6 +42,7 @@ class Reading:
     label_names: tuple[str, ...] = ()  #: by index, where the task has classes
     numbered: tuple[str, ...] = ()  #: names by the number that data may give instead; empty where they may not
     unpublished: bool = False  #: whether the targets of this split may be missing
+    marked: bool = True  #: whether -1 in every row says that they are
     blank: bool = False  #: whether a text may be empty
     label_separator: str | None = None  #: between several labels in one field
 
@@ -65,6 +68,8 @@ def read_texts(table: Table, reading: Reading, blank_lines: bool = False) -> lis
                 f"{table.where(row)}: a text was expected in column {reading.accepted[-1]}; found {value!r}. "
                 "Correct or remove the row."
             )
+        if len(value) > _LONG:
+            notice(f"{table.where(row)}: a text of {len(value):,} characters; making tokens of it takes a while.")
         texts.append(value.rstrip() if blank_lines else value.strip())
     return texts
 
@@ -131,12 +136,15 @@ def label_set(table: Table, row: int, value: Any, column: str, separator: str | 
 
 
 def _unpublished(table: Table, reading: Reading) -> bool:
-    """Whether a split without published targets has none: no column, or -1 in every row, as on the hub."""
+    """Whether a split without published targets has none: no column, nothing in it, or -1 in every row, as on the hub."""
     if not reading.unpublished:
         return False
     if set(reading.accepted).isdisjoint(table.columns):
         return True
-    return set(map(str, table.column(reading.accepted))) <= {"-1", "-1.0"}
+    values = table.column(reading.accepted)
+    if all(value is None or value == "" for value in values):
+        return True
+    return reading.marked and all(str(value) in ("-1", "-1.0") for value in values)
 
 
 def _indices(reading: Reading) -> dict[str, int]:
@@ -206,7 +214,7 @@ def label_set_names(tables: Sequence[Table], accepted: Sequence[str], separator:
 
 def _sorted(names: Collection[str]) -> tuple[str, ...]:
     """Numerically if all are integers."""
-    numeric = all(name.lstrip("-").isdecimal() for name in names)
+    numeric = all(map(is_integer, names))
     return tuple(sorted(names, key=lambda name: (int(name), name) if numeric else name))
 
 

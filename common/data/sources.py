@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 from common.errors import InputError
+from common.reading import expanded
 
-__all__ = ["resolve_folder"]
+__all__ = ["portable_name", "resolve_folder"]
 
 _PREFIX = "python:"
 
@@ -22,16 +24,26 @@ def resolve_folder(source: str) -> Path | None:
     """
     if source.startswith(_PREFIX):
         return _package_folder(source)
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    folder = expanded(source)
+    if os.path.isdir(folder):  # unlike Path's, these take a name that is too long for one that is not there
         return folder
-    if folder.exists():
+    if os.path.exists(folder):
         raise InputError(f"A folder was expected; {source} is a file. Name the folder that holds it.")
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:  # a hub id is NAME or OWNER/NAME
         raise InputError(
             f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER or the id of a Hugging Face hub repository."
         )
     return None
+
+
+def portable_name(source: str | None) -> str | None:
+    """What other programs open too: a hub id as it is, a folder by its whole path, also that of ``python:``. What is not
+    here keeps its name."""
+    try:
+        folder = resolve_folder(source) if source else None
+    except InputError:
+        folder = None
+    return str(folder.resolve()) if folder is not None else source
 
 
 def _package_folder(source: str) -> Path:

@@ -5,24 +5,30 @@ Only ``PreTrainedTokenizerFast`` and its direct subclasses are used: ``AutoToken
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.data.sources import resolve_folder
 from common.errors import InputError
+from common.reading import read_json, read_text
+from common.writing import write_atomic
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["END_OF_TEXT", "load_tokenizer"]
+__all__ = ["END_OF_TEXT", "load_tokenizer", "refusing", "save_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
 _BPE = "bpe:"
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  #: special tokens of its vocabulary
 _BYTES = 256
+_MOST = 2_000_000  #: tokens; the library takes memory for them before it trains
+_REMEDY = "Copy or download the tokenizer again, or save it with save_pretrained."
+_PROBE = ["The naïve Café, 12.5% of ΑΒΓ 北京", "😀"]  #: texts that every tokenizer must make something of
 _SPECIAL = re.compile(r"\[[^\]]*\]|<[^>]*>")  #: how vocabularies write special tokens, such as [CLS]
 
 
@@ -48,7 +54,43 @@ def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrain
                 f"The tokenizer {source} has neither a padding nor an end-of-text token, so that no batch can be padded. Use another one."
             )
         tokenizer.pad_token = tokenizer.eos_token
+    with refusing(f"The tokenizer {source}"):
+        tokenizer(_PROBE, verbose=False)
     return tokenizer
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Turn every failure of the Rust library, which raises bare `Exception` and panics with a `BaseException`, into an
+    error that says ``what`` cannot be used."""
+    try:
+        yield
+    except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
+        raise
+    except BaseException as error:
+        reason = (str(error).splitlines() or [""])[0][:300] or type(error).__name__
+        raise InputError(
+            f"{what} cannot be read: {reason}. Its files may be truncated or changed; copy or download them again."
+        ) from error
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write a tokenizer's files as `save_pretrained` does, each whole and on the disk, or not at all.
+
+    Raises:
+        OSError: the disk is full, the folder is read-only, ...
+    """
+    with tempfile.TemporaryDirectory(prefix="twinlora-") as scratch:
+        try:
+            tokenizer.save_pretrained(scratch)
+        except OSError:
+            raise
+        except Exception as error:  # the Rust library has no OSError
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error), scratch) from error
+        for path in sorted(Path(scratch).rglob("*")):
+            if path.is_file():
+                write_atomic(Path(folder) / path.relative_to(scratch), path.read_bytes())
 
 
 def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
@@ -65,23 +107,16 @@ def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
             f"A tokenizer folder holds tokenizer.json, or vocab.txt, or vocab.json and merges.txt; {folder} has none of them."
         )
     options = {"do_lower_case": False} if kind is BertTokenizer and _is_cased(folder) else {}
-    try:
-        return kind.from_pretrained(folder, **options)
-    except Exception as error:  # the Rust library raises bare Exception for a malformed file
-        raise InputError(
-            f"The tokenizer files in {folder} cannot be read: {error}. They may be truncated; copy or download them again."
-        ) from error
+    with refusing(f"The tokenizer in {folder}"):
+        return kind.from_pretrained(folder, trust_remote_code=False, **options)
 
 
 def _is_cased(folder: Path) -> bool:
     """Whether a vocab.txt has entries with upper-case letters, special tokens aside, and no setting says what it is."""
-    try:
-        entries = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-        file = folder / "tokenizer_config.json"
-        settings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    except (OSError, ValueError):  # whoever reads them next says what is wrong
-        return False
-    if isinstance(settings, dict) and "do_lower_case" in settings:
+    entries = read_text(folder / "vocab.txt", "a vocabulary", _REMEDY).split("\n")
+    file = folder / "tokenizer_config.json"
+    settings = read_json(file, "the settings of a tokenizer", _REMEDY, dict) if file.is_file() else {}
+    if "do_lower_case" in settings:
         return False
     # "ℝ" is upper-case without a lower-case form, and stands in uncased vocabularies too.
     return any(entry != entry.lower() for entry in entries if not _SPECIAL.fullmatch(entry.strip()))
@@ -92,10 +127,7 @@ def _byte_level(folder: Path) -> type[PreTrainedTokenizerFast]:
     from transformers import GPT2Tokenizer, RobertaTokenizer
 
     path = folder / "vocab.json"
-    try:
-        vocabulary = set(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path} must be a JSON object from token to id; it cannot be read: {error}.") from error
+    vocabulary = set(read_json(path, "a vocabulary, an object from token to id,", _REMEDY, {...: int}))
     if vocabulary.issuperset(_ROBERTA):
         return RobertaTokenizer
     if END_OF_TEXT not in vocabulary and not (folder / "tokenizer_config.json").is_file():
@@ -111,7 +143,7 @@ def _from_hub(source: str) -> PreTrainedTokenizerFast:
     from transformers import PreTrainedTokenizerFast
 
     try:
-        return PreTrainedTokenizerFast.from_pretrained(source)
+        return PreTrainedTokenizerFast.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"The tokenizer {source!r} is no local folder and could not be loaded from the Hugging Face hub: {error}. "
@@ -125,9 +157,10 @@ def _train_bpe(source: str, corpus: Iterable[str] | None) -> PreTrainedTokenizer
     from transformers import PreTrainedTokenizerFast
 
     size = source.removeprefix(_BPE)
-    if not size.isdecimal() or int(size) <= _BYTES:
+    if not size.isdecimal() or len(size) > len(str(_MOST)) or not _BYTES < int(size) <= _MOST:
         raise InputError(
-            f"A trained tokenizer is written bpe:SIZE with SIZE at least {_BYTES + 1} (every byte and the end of text); received {source!r}."
+            f"A trained tokenizer is written bpe:SIZE with SIZE at least {_BYTES + 1} (every byte and the end of text) and at "
+            f"most {_MOST:,}; received {source[:100]!r}."
         )
     if corpus is None:
         raise InputError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from common.errors import InputError
 from common.methods.method import Method, MethodOptions
@@ -49,6 +51,12 @@ class BitFit(Method):
         trained = biases(spec, {path for paths in patterns.values() for path in paths})
         unfrozen = merged_groups(head_parameters(spec), trained)
         return Plan(self.name, (), unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
+
+    def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """Of PEFT's container without targets, with biases."""
+        from common.methods.peft.plain import is_container, trains_biases
+
+        return {"method": self.name} if is_container(settings) and trains_biases(settings) else None
 
 
 def _has_bias(module: ModuleSpec) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,13 @@ class Dora(Lora):
         factor = magnitude / np.linalg.norm(exact, axis=axis)
         weight, error = rounded(exact * np.expand_dims(factor, axis))
         return {"weight": weight}, error
+
+    def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """As LoRA's."""
+        from common.methods.peft.lora import section
+
+        found = section(settings, shapes)
+        return {"method": self.name, **found} if found is not None and settings.get("use_dora") else None
 
     @property
     def peft(self) -> PeftFormat:

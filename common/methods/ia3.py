@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -128,6 +129,15 @@ class IA3(Method):
         if edit.arguments.of_input or "bias" not in base:
             return {"weight": weight}, error
         return {"weight": weight, "bias": rounded(base["bias"] * scale)[0]}, error
+
+    def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """Every scaled module by its own path."""
+        if settings.get("peft_type") != "IA3":
+            return None
+        paths = {key.removesuffix(".ia3_l"): shape for key, shape in shapes.items() if key.endswith(".ia3_l")}
+        inputs = [path for path, shape in paths.items() if len(shape) == 2 and shape[0] == 1]
+        outputs = [path for path in paths if path not in inputs]
+        return {"method": self.name, "targets": outputs, "feedforward": inputs}
 
     @property
     def peft(self) -> PeftFormat:

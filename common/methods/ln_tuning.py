@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from common.edits import ParameterSpec
 from common.methods.method import Method, MethodOptions
@@ -54,6 +55,13 @@ class LayerNorm(Method):
     def suits(self, modules: Sequence[ModuleSpec]) -> bool:
         """There is a norm."""
         return any(map(_is_norm, modules))
+
+    def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """Every norm by its own path."""
+        from common.methods.peft.ln_tuning import norms_of
+
+        found = norms_of(settings, shapes)
+        return None if found is None else {"method": self.name, "targets": found}
 
     @property
     def peft(self) -> PeftFormat:

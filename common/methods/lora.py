@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -180,6 +180,13 @@ class Lora(Method):
         if edit.module.kind.transposed:
             return scaling * a.T, b.T  # (in, rank) (rank, out)
         return scaling * b, a  # (out, rank) (rank, in)
+
+    def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """Every adapted module by its own path, with its rank and alpha."""
+        from common.methods.peft.lora import section
+
+        found = section(settings, shapes)
+        return None if found is None or settings.get("use_dora") else {"method": self.name, **found}
 
     @property
     def peft(self) -> PeftFormat:

@@ -14,7 +14,7 @@ from common.models.layers import LAYERS
 from common.models.specs import ModelSpec
 from common.models.structure import restructured
 
-__all__ = ["merge_problems", "merged_model", "merged_weight", "refuse_unmergeable", "rounded"]
+__all__ = ["merge_problems", "merge_remarks", "merged_model", "merged_weight", "refuse_unmergeable", "rounded"]
 
 _BLOCK = 2**16  #: elements of a weight that are merged at once, 512 KiB in float64
 
@@ -73,6 +73,13 @@ def merge_problems(
                 "twinlora merge writes the merged model to a folder"
             )
     return problems
+
+
+def merge_remarks(plan: Plan, spec: ModelSpec) -> list[str]:
+    """What to say before a training of adapters that cannot be merged after it: those of a weight that the head
+    shares."""
+    problems = merge_problems(plan.edits, spec.shared, True)
+    return [f"an adapter of this plan cannot be merged: {problem}." for problem in problems]
 
 
 def refuse_unmergeable(edits: Iterable[Edit], shared: frozenset[str], mergeable: bool, in_memory: bool = False) -> None:

@@ -92,6 +92,16 @@ class Method:
         weight, error = merged_weight(base["weight"], factors)
         return {"weight": weight}, error
 
+    def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """The section ``adaptation`` under which this method plans exactly what an adapter folder holds; None where the
+        folder is of another method.
+
+        Args:
+            settings: its ``adapter_config.json``.
+            shapes: of its arrays, by PEFT's keys without their prefix.
+        """
+        return None
+
     @property
     def peft(self) -> PeftFormat | None:
         """How its adapters are written in PEFT's format; None where PEFT has no such method."""

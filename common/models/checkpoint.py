@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +13,23 @@ import numpy as np
 
 from common.data.sources import resolve_folder
 from common.errors import InputError
-from common.files import load_arrays, save_arrays, write_json
+from common.files import load_arrays, refuse_quantised, save_arrays, write_json
 from common.models.specs import ModelSpec
 from common.models.structure import entries
+from common.reading import check_shape, read_json, safe_child
 from common.strict import check_arrays
 
 __all__ = ["canonical_names", "fingerprint", "locate", "read_checkpoint", "read_config", "save_pretrained"]
 
+_REMEDY = "Download it again, or write the model again with save_pretrained."
+_LARGEST_CONFIG = 16 * 2**20  #: bytes
+_CONFIG = {
+    "model_type": str,
+    "architectures?": (None, [str]),
+    "id2label?": (None, {...: str | float}),
+    "label2id?": (None, dict),
+    "problem_type?": str | None,
+}
 _BUFFERS = re.compile(
     r"(position_ids|\.attn\.bias|\.attn\.masked_bias)$"
 )  # constants that old checkpoints stored beside the weights
@@ -54,42 +64,53 @@ def read_config(folder: Path) -> dict[str, Any]:
         InputError: it is missing, not JSON, or names no ``model_type``.
     """
     path = folder / "config.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"A model folder must hold config.json; {folder} does not. Give a hub id, a folder written by save_pretrained, or python:PACKAGE/FOLDER."
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}.") from error
-    if not isinstance(config, dict) or "model_type" not in config:
+    config = read_json(path, "the configuration of a model", _REMEDY, dict, _LARGEST_CONFIG)
+    if not isinstance(config.get("model_type"), str):
         raise InputError(
             f'{path} names no "model_type", so the architecture is unknown. Add it, for example "model_type": "bert".'
         )
+    check_shape(config, _CONFIG, f"{path}", "the configuration of a model", _REMEDY)
+    refuse_quantised(config, f"{path}")
     return config
 
 
 def read_checkpoint(folder: Path) -> dict[str, np.ndarray]:
     """Read ``model.safetensors``, or the shards that ``model.safetensors.index.json`` lists, as they are named in the file."""
+    arrays: dict[str, np.ndarray] = {}
+    for shard in _weight_files(folder):
+        arrays |= load_arrays(shard)[0]
+    return arrays
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that hold the weights.
+
+    Raises:
+        InputError: there are only pickles, or the index names files outside of the folder.
+    """
     index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f'{index} must be JSON with a "weight_map" from key to file: {type(error).__name__}: {error}. Download it again.'
-            ) from error
-        arrays: dict[str, np.ndarray] = {}
-        for shard in shards:
-            arrays |= load_arrays(folder / shard)[0]
-        return arrays
+    if os.path.isfile(index):
+        content = read_json(index, "the index of a model", _REMEDY, {"weight_map": {...: str}})
+        shards = sorted(set(content["weight_map"].values()))
+        return [safe_child(folder, shard, f"{index}") for shard in shards]
     pickles = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
-    if pickles and not (folder / "model.safetensors").is_file():
+    if pickles and not os.path.isfile(folder / "model.safetensors"):
         raise InputError(
             f"Weights must be safetensors; {folder} holds only {pickles[0]} (a pickle, which can run code when loaded). "
-            "Convert it once with transformers: AutoModel.from_pretrained(folder).save_pretrained(folder)."
+            f"Where you trust it, convert it once with transformers, by the class of its head, which AutoModel would lose: "
+            f"transformers.{_class_of(folder)}.from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r})."
         )
-    return load_arrays(folder / "model.safetensors")[0]
+    return [folder / "model.safetensors"]
+
+
+def _class_of(folder: Path) -> str:
+    """The network that config.json names, for advice."""
+    named = read_config(folder).get("architectures") or ["AutoModelForSequenceClassification"]
+    return named[0] if named[0].isidentifier() else "AutoModelForSequenceClassification"
 
 
 def canonical_names(

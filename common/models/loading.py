@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from common.config.schema import ModelConfig
 
 __all__ = ["load_model_spec", "outline"]
+
+_MOST_LAYERS = 10_000
+_LARGEST_SIZE = 2**31 - 1  #: of a width, a vocabulary, ...: what the index of an array holds
 
 
 def load_model_spec(
@@ -94,6 +98,7 @@ def _assemble(
     plain, new = (*backbone.modules, *head), layout.new()
     edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
     modules = edited(plain, edits)
+    _check_memory(family.name, modules)
     shapes = {name: shape for module in modules for name, shape in module.shapes().items()}
     loaded: dict[str, np.ndarray] = {}
     own: dict[str, np.ndarray] = {}
@@ -130,6 +135,19 @@ def _assemble(
         new_parameters=tuple(fresh) if folder else (),
         head_origin=_origin(layout, head, rows, fresh) if folder else HeadOrigin(),
     )
+
+
+def _check_memory(name: str, modules: Sequence[ModuleSpec]) -> None:
+    """Refuse a network that the machine cannot hold, before memory is taken for it."""
+    import psutil
+
+    needed = 4 * sum(math.prod(shape) for module in modules for shape in module.shapes().values())
+    held = psutil.virtual_memory().total
+    if needed > held:
+        raise InputError(
+            f"A model must fit into memory; the sizes of this {name} network make {needed:,} bytes in float32, and the machine has "
+            f"{held:,}. Correct the sizes in model.config or in the model's config.json, or use a larger machine."
+        )
 
 
 def _outputs(
@@ -187,9 +205,14 @@ def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any
             "Set both in model.config."
         )
     if vocabulary > complete["vocab_size"]:
+        if config.source is None:
+            advice = "Set model.config.vocab_size to the number of ids at least."
+        elif config.tokenizer in (None, config.source):
+            advice = f"The tokenizer and the weights in {config.source} do not belong together: get both again from one place."
+        else:
+            advice = f"Use the tokenizer that belongs to {config.source}: leave model.tokenizer out; received {config.tokenizer}."
         raise InputError(
-            f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. "
-            f"Use the tokenizer of {config.source}, or set model.config.vocab_size."
+            f"The tokenizer produces {vocabulary} ids but the model has {complete['vocab_size']} embeddings. {advice}"
         )
 
 
@@ -230,11 +253,17 @@ def complete_config(
 
 
 def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
-    """An entry must be of the kind that the family's default has; null is left to whoever reads it."""
+    """An entry must be of the kind that the family's default has; only ids of tokens may be null, and sizes are bounded."""
     problems = []
+    sizes = {*family.SIZE.values(), *family.HEADS, "vocab_size", "type_vocab_size"}
+    layers = family.SIZE.get("layers")
     for name, default in family.DEFAULTS.items():
-        value = entries.get(name)
-        if value is None or default is None:
+        value = entries.get(name, default)
+        if default is None or (value is None and name.endswith("_token_id")):
+            continue
+        most = _MOST_LAYERS if name == layers else _LARGEST_SIZE
+        if name in sizes and isinstance(default, int) and isinstance(value, int) and not 0 < value <= most:
+            problems.append(f"model.config.{name} must be from 1 to {most:,}; received {value}")
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = {

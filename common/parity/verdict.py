@@ -18,6 +18,7 @@ PASS, ROUNDING, NOT_COMPARABLE, FAIL = VERDICTS = (
     "not comparable",
     "fail",
 )  # the least worrying first
+_FIGURES = ("min", "max", "mean", "l2")  #: of an array, over its finite values; null where there are none
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,22 @@ def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[
         )
     if limit.exact:
         return TensorResult(name, FAIL, "other bits where equal ones are due", **known)
-    scale = max(abs(theirs["min"] or 0.0), abs(theirs["max"] or 0.0), limit.small)
-    gaps = [abs(ours[key] - theirs[key]) / scale for key in ("min", "max", "mean")] + [
-        abs(ours["l2"] - theirs["l2"]) / max(theirs["l2"], scale)
-    ]
-    error = float(max(gaps)) if scale else 0.0
+    lacking = [key for key in _FIGURES if (ours[key] is None) != (theirs[key] is None)]
+    if lacking:
+        return TensorResult(name, FAIL, f"{lacking[0]} is known on one side only", **known)
+    error = _gap(ours, theirs, limit.small)
     verdict = FAIL if error > limit.cap else ROUNDING
     return TensorResult(
         name, verdict, "by figures alone: no tensors on one side", **known, test_error=error, cap=limit.cap
     )
+
+
+def _gap(ours: dict[str, Any], theirs: dict[str, Any], small: float) -> float:
+    """The largest difference of two sets of figures, over the size of the values."""
+    scale = max(abs(theirs["min"] or 0.0), abs(theirs["max"] or 0.0), small)
+    sizes = {key: max(theirs["l2"] or 0.0, scale) if key == "l2" else scale for key in _FIGURES}
+    gaps = {key: abs(ours[key] - theirs[key]) for key in _FIGURES if ours[key] is not None}
+    return max((float(gap / sizes[key]) if sizes[key] else np.inf for key, gap in gaps.items() if gap), default=0.0)
 
 
 def _smallest(reference: np.ndarray | None, peers: float) -> float:

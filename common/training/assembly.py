@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 __all__ = [
+    "POSITIONS",
     "Inputs",
     "Trained",
     "build_engine",
@@ -45,7 +46,7 @@ __all__ = [
     "tokenizer_of",
 ]
 
-_POSITIONS = ("max_position_embeddings", "n_positions")  # of families that are not described here
+POSITIONS = ("max_position_embeddings", "n_positions")  # of families that are not described here
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def describe(
     spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
     positions = FAMILIES.get(spec.family).positions(spec.config) if spec.family in FAMILIES else None
     if positions is None:
-        positions = next((spec.config[key] for key in _POSITIONS if key in spec.config), None)
+        positions = next((spec.config[key] for key in POSITIONS if key in spec.config), None)
     if positions is not None and config.data.max_length > positions:
         raise InputError(
             f"data.max_length must be at most the model's {positions} positions; received {config.data.max_length}."

@@ -15,12 +15,21 @@ from common.reading import parse_json
 __all__ = ["INTEGERS", "load_checkpoint", "save_checkpoint"]
 
 INTEGERS = re.compile(r"optimizer\.step$")  #: the names of integers in the file, for `load_arrays`
-_PROGRESS = {"step": int, "evaluated_step": int | None, "seconds": float, "log_lines": int, "stopping": dict}
+_STOPPING = {"best": float | None, "best_step": int | None, "without_improvement": int}
+_PROGRESS = {
+    "step": int,
+    "evaluated_step": int | None,
+    "seconds": float,
+    "data_seconds?": float,
+    "log_lines": int,
+    "stopping": _STOPPING,
+}
 _REMEDY = "Start again with --overwrite, or get the run directory from a copy."
 
 
 def save_checkpoint(path: Path, engine: Engine, progress: dict[str, Any]) -> None:
     """Write trained parameters, optimizer state and ``progress`` (plain data) as one safetensors file, which is on the disk when this returns."""
+    path.parent.mkdir(exist_ok=True)  # without its parents: a run directory that was deleted is not made again
     arrays = {f"trainable.{name}": array for name, array in engine.trainable().items()}
     arrays |= {f"optimizer.{name}": array for name, array in engine.state().items()}
     save_arrays(path, arrays, {"progress": json.dumps(progress)})

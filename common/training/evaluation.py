@@ -13,6 +13,7 @@ from common.backend import Batch, Engine, EvalResult
 from common.data import Encoded, encode, evaluation_batches, load_dataset
 from common.distributed import share
 from common.errors import InputError
+from common.reading import expanded
 
 __all__ = ["evaluate", "results", "score"]
 
@@ -66,7 +67,7 @@ def score(trained: Trained, engine: Engine, split: str, directory: str | Path | 
         InputError: the split does not exist, its targets were not published, or the classes are others.
     """
     config = trained.config
-    found = str(Path(directory).expanduser().resolve()) if directory else config.data.directory
+    found = str(expanded(directory).resolve()) if directory else config.data.directory
     section = dataclasses.replace(config.data, directory=found)
     data = load_dataset(section, trained.task)
     if split in data.unlabelled:

@@ -32,22 +32,28 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / FILE, timeout=0)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise InputError(
             f"One process at a time may train into {folder}; {_holder(folder)} does. Wait until it has ended, end it, "
             "or choose another --name or --output."
         ) from None
+    except OSError as error:
+        raise InputError(
+            f"A run directory must be made and written; {folder} cannot: {error.strerror or error}. Choose another "
+            "--output, or change its permissions."
+        ) from error
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = {"host": socket.gethostname(), "process": os.getpid(), "since": since}
         write_json(folder / HOLDER, holder, durable=False)
         yield
     finally:
-        (folder / HOLDER).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may have vanished, or become read-only, in the meantime
+            (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 

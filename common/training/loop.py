@@ -18,12 +18,15 @@ from common.errors import InputError, RunError
 from common.tasks import Task
 from common.training.checkpoint import load_checkpoint, save_checkpoint
 from common.training.interruption import Interrupted, Interruption
+from common.training.movement import STEPS, Movement
 from common.training.progress import Progress
 from common.training.runlog import RunLog, check_log
-from common.training.schedule import evaluation_due, learning_rate, total_steps, warmup_steps
+from common.training.schedule import evaluation_due, learning_rate, total_steps, warmup_remark, warmup_steps
 from common.training.stopping import EarlyStopping
 
 __all__ = ["Trainer", "tokens_of"]
+
+_SHOWN = 32  #: examples of a step that diverged
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ class Trainer:
         """
         self._started = self._group_started = time.perf_counter()
         self._log = RunLog(log, self._kept_lines)
+        self._say(warmup_remark(self.warmup, self.total))
+        self.movement = Movement(self.engine)
+        self._movement_due = min(self.step + STEPS, self.total)
         self.progress.start(self.total, self.step)
         try:
             with Interruption() as interruption:
@@ -119,10 +125,9 @@ class Trainer:
             ):
                 self._flush()
                 self._evaluate(interruption)
-            if self.step == self.total:
-                return "finished"
-            if self.stopping.exhausted:
-                return "stopped_early"
+            if self.step == self.total or self.stopping.exhausted:
+                self._say(self.movement.check_frozen())
+                return "finished" if self.step == self.total else "stopped_early"
             self._check(interruption)
             begun = time.perf_counter()
             micro_batches = next(stream)
@@ -158,6 +163,8 @@ class Trainer:
             self.step == 1 or self.step % self.config.training.log_every_steps == 0
         ):  # the first alone: it holds the compilation
             self._flush()
+        if self.step == self._movement_due:
+            self._say(self.movement.check_trained(min(STEPS, self.total)))
 
     def _flush(self) -> None:
         """Fetch the pending losses and log them."""
@@ -169,7 +176,8 @@ class Trainer:
             loss = loss_sum / entry.handle.count
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise RunError(
-                    f"Step {entry.step} gave loss {loss} and gradient norm {norm} at learning rate {entry.learning_rate:.3g}: training diverged. Lower "
+                    f"Step {entry.step} gave loss {loss} and gradient norm {norm} at learning rate {entry.learning_rate:.3g}: training diverged. Its "
+                    f"examples are, by their numbers in the training split from 1, {self._examples(entry.step)}. Lower "
                     f"optimization.learning_rate, lengthen the warm-up or train in fp32.{self._best_so_far()}"
                 )
             duration = (now - start) / len(pending)
@@ -232,11 +240,22 @@ class Trainer:
         return step / self.batches.steps_per_epoch
 
     def _best_so_far(self) -> str:
+        if self.stopping.best_step is None:
+            return " No state was kept before."
         return (
-            f" The best state, of step {self.stopping.best_step}, is kept."
-            if self.stopping.best_step is not None
-            else ""
+            f" The last good state is that of step {self.evaluated_step}. The best state, of step {self.stopping.best_step}, "
+            "is kept: eval and predict open it."
         )
+
+    def _examples(self, step: int) -> str:
+        epoch, done = divmod(step - 1, self.batches.steps_per_epoch)
+        numbers = sorted(int(index) + 1 for index in self.batches.indices(epoch)[done])
+        more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+        return ", ".join(map(str, numbers[:_SHOWN])) + more
+
+    def _say(self, remark: str | None) -> None:
+        if remark:
+            self.progress.say(f"note: {remark}")
 
 
 def tokens_of(task: Task, batch: Batch) -> int:

@@ -70,12 +70,16 @@ def _of_folder(source: str, name: str | None) -> Opened:
     given, _ = split_entries(read_config(locate(source)))
     tokenizer = load_tokenizer(source)
     task = TASKS.get(name) if name else _task_of(source, given)
-    labels = tuple(given.get("id2label", dict(enumerate(_UNNAMED))).values())
+    labels = _labels(given)
     config = ModelConfig(source, task.name, None, None, {})
     spec = load_model_spec(
         config, None if task.example_labels() is None else labels, len(tokenizer), tokenizer.pad_token_id, seed=0
     )
     return Opened(spec, tokenizer)
+
+
+def _labels(given: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(map(str, (given.get("id2label") or dict(enumerate(_UNNAMED))).values()))
 
 
 def _task_of(source: str, given: Mapping[str, Any]) -> Task:
@@ -97,7 +101,7 @@ def _task_of(source: str, given: Mapping[str, Any]) -> Task:
     if len(found) > 1:  # one head, several losses: ``transformers`` tells them apart by the problem type
         problem = given.get("problem_type")
         wanted = None if problem == _CLASSES else problem
-        labels = tuple(given.get("id2label", dict(enumerate(_UNNAMED))).values())
+        labels = _labels(given)
         found = [task for task in found if task.entries(labels).get("problem_type") == wanted]
     if len(found) != 1:
         known = ", ".join(task.name for task in found) or ", ".join(TASKS.names())

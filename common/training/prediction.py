@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from common.data import TextData, encode
 from common.data.readers import Table
 from common.data.roles import Reading
 from common.errors import InputError
+from common.reading import parse_json
 from common.tasks import Task
 from common.tasks.task import Answer
 from common.terminal import notice
@@ -22,6 +22,7 @@ from common.training.evaluation import results
 __all__ = ["answer_lines", "outputs_of", "parse_object"]
 
 _INPUT = "standard input"
+_CORRECT = "Each line is an object of its own; correct it."
 
 
 def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
@@ -47,13 +48,9 @@ def parse_object(task: Task, line: str, number: int) -> dict[str, Any]:
     Raises:
         InputError: it is no object, or a role is missing or cannot be read; the line is named by ``number``.
     """
-    where = f"{_INPUT}, line {number}"
-    try:
-        found = json.loads(line)
-    except ValueError as error:
-        raise InputError(f"{where}: a JSON object was expected; {error}.") from error
+    found = parse_json(line, f"{_INPUT}, line {number}", "an object", _CORRECT)
     if not isinstance(found, dict):
-        raise InputError(f"{where}: a JSON object was expected; found {type(found).__name__}.")
+        raise InputError(f"{_INPUT}, line {number}: a JSON object was expected; found {type(found).__name__}.")
     return _checked(task, found, number)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import errno
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +17,13 @@ from common import backend as backends
 from common.artifacts import storage
 from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
-from common.data import BatchPlan, Encoded
+from common.data import BatchPlan, Encoded, save_tokenizer
 from common.distributed import Group, micro_batch_size
-from common.errors import RunError
+from common.errors import RunError, of_system
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
-from common.training import fingerprints, processes, system
+from common.methods.merge import merge_remarks
+from common.training import adapters, fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluate
@@ -96,22 +99,39 @@ def _train(
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))
     progress.say(coverage_table(inputs.plan, inputs.spec))
+    for remark in merge_remarks(inputs.plan, inputs.spec):
+        progress.say(f"note: {remark}")
     if config.training.shard and group.size == 1:
         progress.say(
             "training.shard divides the frozen weights among several processes; this one is alone and holds them all."
         )
     engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group)
+    if config.model.adapter is not None and not (resume and run.checkpoint.is_file()):
+        engine.load_trainable(adapters.start(config.model.adapter, inputs))
+        progress.say(
+            f"Beginning from the adapter in {config.model.adapter}; a head in it is taken by the index of its classes"
+        )
     session = _Session(run, inputs, encoded, backend_name, backend, device, engine)
     training, multiple = config.training, config.data.length_multiple
     micro_batch = micro_batch_size(training.global_batch_size, training.micro_batch_size, group)
     batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, config.seed)
     validate = partial(session.score, "validation")
     trainer = Trainer(engine, batches, validate, session.save_best, config, run.checkpoint, progress)
-    with locked(run.path):
+    with _kept(run), locked(run.path):
         if group.rank == 0:
             run.admit(config, resume, overwrite)  # again: another process may have trained here in the meantime
         _begin(session, trainer, resume, progress)
         return _execute(session, trainer, progress)
+
+
+@contextmanager
+def _kept(run: RunDirectory) -> Iterator[None]:
+    """Turn what the system refuses into an error that says what the run has saved: files appear whole or not at all."""
+    try:
+        yield
+    except (OSError, MemoryError) as error:
+        saved = "the last checkpoint is whole" if run.checkpoint.is_file() else "no checkpoint was saved yet"
+        raise of_system(error, f"then continue with --resume: {saved} in {run.path}.") from error
 
 
 def _begin(session: _Session, trainer: Trainer, resume: bool, progress: Progress) -> None:
@@ -144,6 +164,8 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         session.engine.load_trainable(session.read_best())
         progress.say("Scoring the best state on the test split")
         test = session.score("test")
+    if not session.run.metrics.is_file():  # with what else was deleted nobody knows
+        raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
     from common.report import run_page
 
@@ -169,7 +191,7 @@ class _Session:
         self.run.clear()
         write_atomic(self.run.config, to_yaml(self.inputs.config))
         fingerprints.write(self.run, fingerprints.of_inputs(self.inputs))
-        self.inputs.tokenizer.save_pretrained(self.run.tokenizer)
+        save_tokenizer(self.inputs.tokenizer, self.run.tokenizer)
 
     def score(self, split: str, check: Callable[[], None] = lambda: None) -> dict[str, float]:
         """Metrics of one split."""
@@ -181,10 +203,11 @@ class _Session:
         """Write the best state so far; a whole model with its tokenizer."""
         plan = self.inputs.plan
         folder, kept = self.run.best(plan.artifact), storage(plan.artifact)
+        folder.mkdir(exist_ok=True)  # without its parents: a run directory that was deleted is not made again
         about = {"backend": self.backend_name, "seed": str(self.inputs.config.seed), "step": str(step)}
         kept.save(folder, plan, self.inputs.spec, arrays, about | system.versions(self.backend_name))
         if kept.WHOLE:
-            self.inputs.tokenizer.save_pretrained(folder)
+            save_tokenizer(self.inputs.tokenizer, folder)
 
     def read_best(self) -> dict[str, np.ndarray]:
         """The arrays of the best state."""
@@ -199,5 +222,6 @@ class _Session:
         summary |= summaries.of_machine(self.backend_name, self.backend, self.device) | {"status": status, "test": test}
         compilations = self.engine.compilations
         summary["seconds"] |= {"compile": compilations.seconds, "data": trainer.data_seconds}
+        summary |= trainer.movement.plain()
         summary |= {"batch_shapes": len(trainer.shapes), "compiled_graphs": compilations.count}
         return summary

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,22 @@ from typing import Any
 from common.artifacts import storage
 from common.config import ExperimentConfig, from_yaml, to_plain
 from common.errors import InputError
+from common.reading import read_json, read_text
 
 __all__ = ["COMPLETE", "FAILED", "RunDirectory"]
 
 COMPLETE = ("finished", "stopped_early")  #: values of ``status`` of a run that came to its end
 FAILED = "failed"  #: of one that diverged
+_REMEDY = "Restore it from a copy, or train again with --overwrite."
+_LARGEST = 2**20  #: bytes of a configuration
+#: what is read of a summary by those who open a run; the report checks more
+_SUMMARY = {
+    "status": str,
+    "backend": str,
+    "data": {"labels": (None, [str]), "columns": [str]},
+    "best_step?": int | None,
+    "steps?": int,
+}
 _ENTRIES = (
     "config.yaml",
     "fingerprints.json",
@@ -77,16 +87,17 @@ class RunDirectory:
                 else " Give the directory that twinlora train printed, runs/NAME/BACKEND."
             )
             raise InputError(f"A run directory holds config.yaml; {self.path} does not.{hint}")
-        return from_yaml(self.config.read_text(encoding="utf-8"), str(self.config))
+        return from_yaml(read_text(self.config, "the configuration of a run", _REMEDY, _LARGEST), str(self.config))
 
     def read_summary(self) -> dict[str, Any] | None:
-        """``summary.json``, or None where there is none yet."""
+        """``summary.json``, or None where there is none yet.
+
+        Raises:
+            InputError: it is no summary.
+        """
         if not self.summary.is_file():
             return None
-        try:
-            return json.loads(self.summary.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{self.summary} is not JSON: {error}. Train again with --overwrite.") from error
+        return read_json(self.summary, "the summary of a run", _REMEDY, _SUMMARY)
 
     def complete(self) -> bool:
         """Whether the run came to its end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import statistics
@@ -30,7 +31,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, keep: int = 0):
-        path = Path(path)
+        self._path = path = Path(path)
         kept = read_text(path, _WHAT, _REMEDY).splitlines(keepends=True)[:keep] if keep else []
         if len(kept) < keep or (kept and not kept[-1].endswith("\n")):
             raise InputError(
@@ -48,10 +49,22 @@ class RunLog:
         return self._lines
 
     def write(self, event: dict[str, Any]) -> None:
-        """Append one event. NaN and infinities are refused, as JSON has none."""
+        """Append one event. NaN and infinities are refused, as JSON has none.
+
+        Raises:
+            FileNotFoundError: the file was deleted or replaced, with its directory or by itself; what is written from
+                then on would make a directory that lacks the beginning of the run.
+        """
+        self.check()
         self._file.write(json.dumps(event, allow_nan=False) + "\n")
         self._lines += 1
         self._synced = False
+
+    def check(self) -> None:
+        """Raise FileNotFoundError unless the file that is written is the one at its path."""
+        there = os.path.exists(self._path) and os.path.samestat(os.stat(self._path), os.fstat(self._file.fileno()))
+        if not there:
+            raise FileNotFoundError(errno.ENOENT, "The log was deleted or replaced during the run", str(self._path))
 
     def sync(self) -> None:
         """Have every line on the disk; costs nothing where none was added."""
@@ -74,7 +87,7 @@ def check_log(path: Path, lines: int, step: int, evaluated: int | None) -> None:
             step than ``evaluated``.
     """
     text = read_text(path, _WHAT, _REMEDY) if lines or path.exists() else ""
-    kept = [line for line in text.splitlines(keepends=True) if line.endswith("\n")][: max(lines, 0)]
+    kept = [line for line in text.splitlines(keepends=True) if line.endswith("\n")][: min(max(lines, 0), len(text))]
     shape = {"event": str, "step": int}
     events = [parse_json(line, f"{path}, line {n}", _WHAT, _REMEDY, shape) for n, line in enumerate(kept, 1)]
     steps = [event["step"] for event in events if event["event"] == "step"]
@@ -82,7 +95,7 @@ def check_log(path: Path, lines: int, step: int, evaluated: int | None) -> None:
     found = None
     if len(kept) != lines:
         found = f"it has {len(kept)} whole lines"
-    elif steps != list(range(1, step + 1)):
+    elif len(steps) != step or steps != list(range(1, len(steps) + 1)):
         at = next((n for n, other in enumerate(steps, 1) if other != n), len(steps) + 1)
         found = f"where step {at} should stand there is {steps[at - 1] if at <= len(steps) else 'none'}"
     elif evaluated not in (None, -1) and (not scored or scored[-1] != evaluated):

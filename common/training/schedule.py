@@ -6,7 +6,7 @@ import math
 
 from common.config.schema import OptimizationConfig, TrainingConfig
 
-__all__ = ["evaluation_due", "learning_rate", "total_steps", "warmup_steps"]
+__all__ = ["evaluation_due", "learning_rate", "total_steps", "warmup_remark", "warmup_steps"]
 
 
 def learning_rate(step: int, total: int, warmup: int, settings: OptimizationConfig) -> float:
@@ -42,6 +42,16 @@ def warmup_steps(settings: OptimizationConfig, total: int) -> int:
     if settings.warmup_ratio is not None:
         return math.ceil(round(settings.warmup_ratio * total, 6))
     return settings.warmup_steps or 0
+
+
+def warmup_remark(warmup: int, total: int) -> str | None:
+    """What to say of a warm-up that leaves no step at the full learning rate."""
+    if warmup < total:
+        return None
+    return (
+        f"The warm-up of {warmup:,} steps is as long as the training of {total:,} or longer, so that the learning rate is never "
+        "reached. Shorten optimization.warmup_steps or warmup_ratio, or train longer."
+    )
 
 
 def evaluation_due(step: int, total: int, settings: TrainingConfig, steps_per_epoch: int) -> bool:

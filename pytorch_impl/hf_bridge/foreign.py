@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
 __all__ = ["build", "describe", "modules_of"]
 
 Inputs = Mapping[str, torch.Tensor]
+_OF_LAYER = re.compile(
+    r"\.\d+\."
+)  #: names of parameters in one of several layers; a pooler may be left out, a layer never
 _PRETRAINED = ("causal", "masked")  #: heads that a checkpoint of the base model brings
 
 _NETWORKS = {
@@ -112,6 +116,12 @@ def describe(
         raise InputError(
             f"A {config.config.get('model_type')} model needs model.source; only {', '.join(FAMILIES.names())} are built from scratch."
         )
+    if given.get("auto_map"):
+        raise InputError(
+            f"{folder} brings Python code of its own (auto_map in config.json), which is never run. Use a model whose network "
+            "is part of transformers."
+        )
+    held = read_checkpoint(folder)  # refuses pickles, damage and other dtypes
     task = TASKS.get(config.task)
     entries = (
         _dropout_entries(folder, config.dropout)
@@ -121,11 +131,20 @@ def describe(
     entries |= _task_entries(task.entries(labels))
     try:
         network, report = _network(config.task, given.get("model_type")).from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True, **entries
+            folder,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            **entries,
         )
-    except ValueError as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # whatever a configuration leads it into: it checks few of its entries
         raise InputError(
-            f"transformers has no {config.task} network for {given.get('model_type')}: {str(error).splitlines()[0]}"
+            f"transformers cannot build a {config.task} network from the {given.get('model_type')} model in {folder}: "
+            f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}. Check its config.json and model.task."
         ) from error
     modules = modules_of(network)
     mismatched = {name for name, *_ in report["mismatched_keys"]}
@@ -139,6 +158,12 @@ def describe(
         raise InputError(
             f"The checkpoint in {folder} leaves {len(lost)} base parameters at random: {', '.join(lost[:8])}. It belongs to another architecture."
         )
+    beyond = sorted(name for name in report["unexpected_keys"] if name.startswith(prefix) and _OF_LAYER.search(name))
+    if beyond:
+        raise InputError(
+            f"The network that config.json in {folder} describes lacks {len(beyond)} parameters of layers in the checkpoint: "
+            f"{', '.join(beyond[:8])}. Check that config.json and the weights belong together."
+        )
     if mismatched and not head:
         raise InputError(
             f"Parameters of the checkpoint in {folder} have other shapes than its config.json says: "
@@ -146,7 +171,7 @@ def describe(
         )
     arrays = {name: parameter.detach().numpy().copy() for name, parameter in network.named_parameters()}
     output = _output(modules, head)
-    own, rows = _outputs(folder, output, given, labels)
+    own, rows = _outputs(held, output, given, labels)
     if rows is not None:
         missing |= set(own)
     base = {name: array for name, array in arrays.items() if name not in missing}
@@ -183,12 +208,12 @@ def _output(modules: Collection[ModuleSpec], head: Collection[str]) -> ModuleSpe
 
 
 def _outputs(
-    folder: Path, output: ModuleSpec | None, given: Mapping[str, Any], labels: tuple[str, ...] | None
+    held: Mapping[str, np.ndarray], output: ModuleSpec | None, given: Mapping[str, Any], labels: tuple[str, ...] | None
 ) -> tuple[dict[str, np.ndarray], Rows | None]:
     """The checkpoint's arrays of ``output``, and which row is which class; None where it has none that fit."""
     if output is None:
         return {}, None
-    shapes, held = output.shapes(), read_checkpoint(folder)
+    shapes = output.shapes()
     own = {name: held[name] for name in shapes if name in held}
     fits = own.keys() == shapes.keys() and all(own[name].shape[1:] == shape[1:] for name, shape in shapes.items())
     if not fits:
@@ -208,7 +233,8 @@ def _dropout_entries(folder: Path, probability: float | None) -> dict[str, Any]:
     """The configuration's dropout entries, whatever the family calls them, set to ``probability``; none when it is None."""
     if probability is None:
         return {}
-    return {key: probability for key in AutoConfig.from_pretrained(folder).to_dict() if DROPOUT_ENTRY.search(key)}
+    known = AutoConfig.from_pretrained(folder, trust_remote_code=False).to_dict()
+    return {key: probability for key in known if DROPOUT_ENTRY.search(key)}
 
 
 def modules_of(network: nn.Module) -> tuple[ModuleSpec, ...]:

@@ -67,6 +67,9 @@ class Engine:
     def trainable(self):
         return {name: value.copy() for name, value in self.values.items()}
 
+    def frozen(self):
+        yield "bert.embeddings.word_embeddings.weight", self.embeddings.astype(np.float32)
+
     def load_trainable(self, arrays):
         assert set(arrays) == set(self.names)
         self.values = {name: array.copy() for name, array in arrays.items()}

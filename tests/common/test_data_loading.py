@@ -206,7 +206,7 @@ def test_a_defect_is_reported_with_file_line_and_expectation(tmp_path, name, fil
     ("file", "content", "expected"),
     [
         ("train.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"\n', ["line 2", "JSON"]),
-        ("train.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}\n', ["line 2", "text, label"]),
+        ("train.jsonl", '{"text": "a", "label": "x"}\n{"text": "b"}\n', ["line 2", "missing"]),
         ("train.jsonl", '{"text": "a", "label": "x"}\n[1]\n', ["line 2", "list"]),
         ("train.jsonl", '{"text": "a", "label": "x"}\n{"text": null, "label": "y"}\n', ["line 2", "None"]),
         ("train.json", '{"text": "a"}', ["list of objects"]),

@@ -113,7 +113,7 @@ def test_a_folder_without_or_with_broken_tokenizer_files_is_explained(tmp_path):
 def test_an_unreachable_hub_is_explained(monkeypatch):
     from transformers import PreTrainedTokenizerFast
 
-    def fail(_):
+    def fail(_, **options):
         raise OSError("no route")
 
     monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", fail)

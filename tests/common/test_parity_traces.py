@@ -417,6 +417,26 @@ def test_a_mutated_manifest_is_compared_or_refused(tmp_path, pair, data, whole):
 
 
 @pytest.mark.parametrize(
+    ("name", "figures", "verdict", "part"),
+    [
+        ("logits", {"mean": None}, "fail", "mean is known on one side only"),
+        ("logits", {"min": None, "max": None}, "fail", "min is known on one side only"),
+        ("logits", {"min": 0, "max": 0, "mean": 0, "l2": 0}, "fail", "by figures alone"),
+        ("hidden/01", {}, "rounding", "by figures alone"),
+    ],
+)
+def test_figures_that_are_known_on_one_side_only_fail(tmp_path, name, figures, verdict, part):
+    """A mean whose sum overflows is null while the least and the largest value are not."""
+    traces = [make(tmp_path / side, values(1e-7, seed), stats_only=True) for seed, side in enumerate("ab")]
+    manifest = json.loads((traces[0].path / "manifest.json").read_text())
+    next(tensor for tensor in manifest["cases"][0]["tensors"] if tensor["name"] == name)["stats"].update(figures)
+    (traces[0].path / "manifest.json").write_text(json.dumps(manifest))
+    found = compare(traces[1], read_trace(traces[0].path))
+    tensor = next(tensor for tensor in found.cases[0].tensors if tensor.name == name)
+    assert (tensor.verdict, part in tensor.message) == (verdict, True)
+
+
+@pytest.mark.parametrize(
     ("change", "part"),
     [
         (lambda manifest: manifest.pop("producer"), "lacks 'producer'"),

@@ -404,7 +404,7 @@ def test_every_key_problem_is_listed_at_once(bert):
         ({"alpha_pattern": {"query": 1}}, "scale 0.5"),
         ({"r": "two"}, "'two'"),
         ({"rank_pattern": {"(": 2}}, "regular expressions"),
-        ({"rank_pattern": [2]}, "regular expressions"),
+        ({"rank_pattern": [2]}, "rank_pattern must be an object; received a list"),
     ],
 )
 def test_settings_that_would_change_the_mathematics_are_refused(bert, entries, message):

@@ -46,7 +46,7 @@ CASES = {
     b"[" * 3_000 + b"]" * 3_000: "nested more than 100 levels deep",
     b"[" * 100_000: "nested more than 100 levels deep",
     b'{"a":' * 3_000 + b"1" + b"}" * 3_000: "nested more than 100 levels deep",
-    b"caf\xe9": "line 1: the summary of a run must be UTF-8 text; byte 3 is not",
+    b"caf\xe9": "line 1: the summary of a run must be UTF-8 text; byte 3, 0xe9, is not",
     b'\n"\xff"': "line 2",
     b"\x00": "must be JSON",
     b"\xff\xfe{\x00}\x00": "must be UTF-8",

@@ -11,6 +11,7 @@ from numpy_backend import backend as numpy_backend
 
 from common import backend as backends
 from common.config import load_config
+from common.data import BatchPlan
 from common.errors import InputError, RunError
 from common.files import load_arrays
 from common.report import run_page
@@ -34,8 +35,12 @@ training: {global_batch_size: 8, micro_batch_size: 4, epochs: 3, evaluate_every_
 
 
 class Silent(Progress):
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
     def say(self, text):
-        pass
+        self.said.append(text)
 
 
 @pytest.fixture
@@ -59,7 +64,7 @@ def setup(tmp_path, monkeypatch):
     monkeypatch.setattr("common.report.run_page", page)  # drawing takes longer than these runs
 
     class Setup:
-        backend = fake
+        backend, progress = fake, Silent()
         reported = reports
         folder = tmp_path / "runs" / "trial" / "pytorch"
 
@@ -69,9 +74,15 @@ def setup(tmp_path, monkeypatch):
 
         @staticmethod
         def run(config, **options):
-            return train(
-                config, "pytorch", output=options.pop("output", tmp_path / "runs"), progress=Silent(), **options
-            )
+            output = options.pop("output", tmp_path / "runs")
+            return train(config, "pytorch", output=output, progress=Setup.progress, **options)
+
+        @staticmethod
+        def batches(config):
+            """The order of training."""
+            inputs, training = prepare(config), config.training
+            sizes = training.global_batch_size, training.micro_batch_size, config.data.length_multiple
+            return BatchPlan(encode_split(inputs, "train"), *sizes, config.seed)
 
     return Setup
 
@@ -179,11 +190,47 @@ def test_a_killed_run_continues_from_its_last_checkpoint_and_forgets_what_came_a
 
 def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_step(setup):
     setup.backend.Engine.poison = 11
-    with pytest.raises(RunError, match=r"Step 11 gave loss nan .* best state, of step 8, is kept"):
+    with pytest.raises(RunError, match=r"Step 11 gave loss nan .* best state, of step 8, is kept") as caught:
         setup.run(setup.config())
+    batches = setup.batches(setup.config())
+    epoch, done = divmod(10, batches.steps_per_epoch)
+    examples = ", ".join(str(index + 1) for index in sorted(batches.indices(epoch)[done]))
+    assert f"numbers in the training split from 1, {examples}. Lower" in str(caught.value)
+    assert "last good state is that of step 8" in str(caught.value)
     assert json.loads((setup.folder / "summary.json").read_text())["status"] == "failed"
     assert events(setup.folder, "step")[-1]["step"] == 10
     assert "NaN" not in (setup.folder / "metrics.jsonl").read_text()
+
+
+def test_a_trained_array_that_does_not_move_and_a_frozen_one_that_does_are_reported(setup, monkeypatch):
+    def stuck(engine, micro_batches, learning_rate):
+        bias = engine.values["classifier.bias"].copy()
+        handle = train_step(engine, micro_batches, learning_rate)
+        engine.values["classifier.bias"] = bias
+        engine.embeddings = engine.embeddings + (engine.step == 7)
+        return handle
+
+    train_step = setup.backend.Engine.train_step
+    monkeypatch.setattr(setup.backend.Engine, "train_step", stuck)
+    summary = setup.run(setup.config())
+    assert summary["movement"] == {
+        "unmoved": ["classifier.bias"],
+        "moved": ["bert.embeddings.word_embeddings.weight"],
+    }
+    said = " ".join(setup.progress.said)
+    assert "1 of 2 trained arrays have not changed in 10 steps: classifier.bias." in said
+    assert "1 of 1 frozen arrays have changed: bert.embeddings.word_embeddings.weight." in said
+
+
+def test_of_a_run_in_which_everything_is_as_it_should_be_nothing_is_said(setup):
+    assert "movement" not in setup.run(setup.config())
+    assert not any(text.startswith("note: ") for text in setup.progress.said)
+
+
+@pytest.mark.parametrize(("warmup", "said"), [(500, True), (3, False)])
+def test_a_warm_up_as_long_as_the_training_is_remarked(setup, warmup, said):
+    setup.run(setup.config(f"optimization.warmup_steps={warmup}"))
+    assert any("warm-up of 500 steps is as long as the training" in text for text in setup.progress.said) is said
 
 
 def test_training_stops_early_and_the_best_state_is_the_one_kept(setup):

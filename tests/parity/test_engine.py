@@ -226,7 +226,8 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(half, kind, dropout, 
     whole, first, second = fresh(), fresh(), fresh()
     expected = [whole.train_step(step, 1e-2) for step in batches]
     actual = [first.train_step(step, 1e-2) for step in batches[:2]]
-    progress = {"step": 2, "evaluated_step": None, "seconds": 0.0, "log_lines": 0, "stopping": {}}
+    stopping = {"best": None, "best_step": None, "without_improvement": 0}
+    progress = {"step": 2, "evaluated_step": None, "seconds": 0.0, "log_lines": 0, "stopping": stopping}
     save_checkpoint(tmp_path / "state.safetensors", first, progress)
     first.train_step(batches[0], 1.0)  # the first engine goes on; the file must not follow it
     assert load_checkpoint(tmp_path / "state.safetensors", second) == progress

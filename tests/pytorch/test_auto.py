@@ -180,7 +180,7 @@ def test_a_task_the_family_does_not_have_is_refused(tmp_path):
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, image_size=8, patch_size=4
     )
     transformers.ViTModel(config).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="transformers has no language-modeling network for vit"):
+    with pytest.raises(InputError, match="transformers cannot build a language-modeling network from the vit model"):
         spec_of(tmp_path, "language-modeling", labels=None)
 
 

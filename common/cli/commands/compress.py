@@ -37,12 +37,13 @@ def run(args: argparse.Namespace) -> None:
     """Print the report table and the folder; needs no framework."""
     from common.compression.compress import compress
     from common.compression.report import as_table
+    from common.terminal import printable
 
     options = _options(args.set)
     if args.targets:
         options["targets"] = args.targets
     report = compress(args.source, args.transform, options, args.output, args.task, args.dense)
-    print(as_table(report))
+    print(printable(as_table(report)))
     print(args.output)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
 from common.cli import options
+from common.terminal import printable, printable_line
 
 if TYPE_CHECKING:
     from common.config import ExperimentConfig
@@ -30,7 +32,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the model, the coverage table, the sizes and, where the data can be read, the steps."""
+    """Print the model, the coverage table, the sizes and the steps.
+
+    Raises:
+        InputError: a training would be refused; where the data alone are the reason, the model is printed first.
+    """
     from common.config import to_yaml
     from common.errors import InputError
     from common.training.assembly import prepare
@@ -43,8 +49,9 @@ def run(args: argparse.Namespace) -> None:
         inputs = prepare(config)
     except InputError as error:
         _print_model(config, *_without_data(config, error))
-        print(f"data    not read: {error}")
-        return
+        print("data    not read")
+        sys.stdout.flush()
+        raise  # a training would end here, so the exit code is that of an error
     _print_model(config, inputs.spec, inputs.plan)
     _print_data(inputs)
 
@@ -69,15 +76,18 @@ def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec
 
 def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
     from common.methods.coverage import coverage_table
+    from common.methods.merge import merge_remarks
 
     count = spec.parameter_count()
     print(
-        f"model   {config.model.source or 'new'}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
+        f"model   {printable_line(config.model.source or 'new')}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
     )
-    print(spec.head_origin)
+    print(printable_line(str(spec.head_origin)))
     for component, size in _components(spec).items():
         print(f"  {component:<40} {size:>12,}")
-    print(f"method  {plan.method}\n{coverage_table(plan, spec)}")
+    print(printable(f"method  {plan.method}\n{coverage_table(plan, spec)}"))
+    for remark in merge_remarks(plan, spec):
+        print(printable_line(f"note: {remark}"))
 
 
 def _components(spec: ModelSpec) -> dict[str, int]:
@@ -91,10 +101,11 @@ def _components(spec: ModelSpec) -> dict[str, int]:
 def _print_data(inputs: Inputs) -> None:
     from common.data import BatchPlan
     from common.training.assembly import encode_split
-    from common.training.schedule import total_steps, warmup_steps
+    from common.training.schedule import total_steps, warmup_remark, warmup_steps
 
     config, labels = inputs.config, inputs.data.label_names
-    print(f"data    {config.data.name}" + (f", labels {', '.join(labels)}" if labels else ""))
+    named = f", labels {', '.join(labels)}" if labels else ""
+    print(printable_line(f"data    {config.data.name}{named}"))
     for split in inputs.data.splits:
         encoded = encode_split(inputs, split)
         lengths = encoded.lengths
@@ -110,6 +121,8 @@ def _print_data(inputs: Inputs) -> None:
         config.seed,
     )
     total = total_steps(training, batches.steps_per_epoch)
-    print(
-        f"steps   {batches.steps_per_epoch:,} an epoch, {total:,} in all, the first {warmup_steps(config.optimization, total):,} of them warm-up"
-    )
+    warmup = warmup_steps(config.optimization, total)
+    print(f"steps   {batches.steps_per_epoch:,} an epoch, {total:,} in all, the first {warmup:,} of them warm-up")
+    remark = warmup_remark(warmup, total)
+    if remark:
+        print(f"note: {remark}")

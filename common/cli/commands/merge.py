@@ -13,7 +13,7 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
     parser = subparsers.add_parser("merge", help="write a run as one model folder", allow_abbrev=False)
-    options.add_run(parser)
+    options.add_opened(parser)
     parser.add_argument("out", metavar="OUT", type=Path, help="folder to be made")
     parser.add_argument(
         "--dense",
@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> None:
 
     A model that a transform changed keeps its structure, with the updates taken in, unless ``--dense`` is given.
     """
+    from common.data import save_tokenizer
     from common.files import new_folder, refuse_existing
     from common.methods.merge import merged_model
     from common.models import structure
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
         spec = structure.dense(spec)
     with new_folder(args.out) as folder:
         save_pretrained(folder, spec, spec.arrays)
-        trained.tokenizer.save_pretrained(folder)
+        save_tokenizer(trained.tokenizer, folder)
     if errors:
         print(f"merged {len(errors)} modules; largest relative rounding error of a weight {max(errors.values()):.1e}")
     print(args.out)

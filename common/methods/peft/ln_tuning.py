@@ -11,7 +11,9 @@ from common.methods.plan import Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
-__all__ = ["LayerNormFormat"]
+__all__ = ["LayerNormFormat", "norms_of"]
+
+_KEPT = "ln_tuning_layers"
 
 _KNOWN = {
     *("peft_type", "task_type", "target_modules", "exclude_modules", "modules_to_save", "auto_mapping", "peft_version"),
@@ -22,6 +24,13 @@ _KNOWN = {
 def _norms(plan: Plan) -> list[str]:
     found = (p.name.rpartition(".")[0] for p in plan.unfrozen if p.component == "layer_norm")
     return list(dict.fromkeys(found))
+
+
+def norms_of(settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> list[str] | None:
+    """The paths of the norms in an adapter folder; None where it is of another type."""
+    if settings.get("peft_type") != "LN_TUNING":
+        return None
+    return list(dict.fromkeys(key.partition(f".{_KEPT}.")[0] for key in shapes if f".{_KEPT}." in key))
 
 
 class LayerNormFormat(PeftFormat):
@@ -53,4 +62,4 @@ class LayerNormFormat(PeftFormat):
     def trained_key(self, name: str, plan: Plan) -> str:
         """Norms are kept in ``ln_tuning_layers``."""
         path, leaf = name.rsplit(".", 1)
-        return f"{path}.ln_tuning_layers.{leaf}" if path in _norms(plan) else name
+        return f"{path}.{_KEPT}.{leaf}" if path in _norms(plan) else name

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from common.data.sources import portable_name
 from common.edits import Edit
 from common.errors import InputError
 from common.methods.peft.format import PeftFormat, listed_targets, lookup, modules_to_save
@@ -24,7 +25,7 @@ from common.methods.plan import Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
-__all__ = ["LoraFormat", "effective"]
+__all__ = ["LoraFormat", "effective", "section"]
 
 # Entries that are represented by the plan, or say which modules and how training went: the keys in the file and the
 # plan decide instead.
@@ -35,6 +36,7 @@ OTHER_ENTRIES = {
     *("auto_mapping", "peft_version"),
     *("megatron_core", "qalora_group_size"),  # settings of features whose own switch is checked
 }
+_FACTOR = re.compile(r"(.+)\.(lora_A\.weight|lora_embedding_A)")
 PLAIN_INITIALISATIONS = (True, False, "gaussian")  # others start from a changed base model, or a nonzero update
 
 
@@ -56,7 +58,7 @@ class LoraFormat(PeftFormat):
         arguments = plan.edits[0].arguments if plan.edits else None
         bias = getattr(plan.options, "bias", "none")
         optional = {
-            "base_model_name_or_path": spec.source,
+            "base_model_name_or_path": portable_name(spec.source),
             "rank_pattern": {_exactly(path): value for path, value in ranks.items() if value != rank},
             "alpha_pattern": {_exactly(path): value for path, value in alphas.items() if value != alpha},
             "fan_in_fan_out": any(edit.module.kind.transposed for edit in plan.edits),
@@ -119,6 +121,23 @@ class LoraFormat(PeftFormat):
         down, up = (tensors[key] for key in self.shapes(edit))
         names = (parameter.name for parameter in edit.parameters)
         return dict(zip(names, (down, _gather_blocks(edit, up)), strict=True))
+
+
+def section(settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+    """Rank, alpha, targets, bias and scaling of an adapter folder, for the section ``adaptation``; None where it is of another
+    type, or adapts nothing.
+
+    Args:
+        shapes: of its arrays, by PEFT's keys without their prefix.
+    """
+    ranks = {match[1]: shape[0] for key, shape in shapes.items() if shape and (match := _FACTOR.fullmatch(key))}
+    if settings.get("peft_type") != "LORA" or not ranks:
+        return None
+    alphas = {path: lookup(settings, "alpha_pattern", path, settings.get("lora_alpha", 8)) for path in ranks}
+    rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, alphas))
+    targets = [{"pattern": path, "rank": ranks[path], "alpha": alphas[path]} for path in ranks]
+    found = {"rank": rank, "alpha": alpha, "targets": targets, "bias": settings.get("bias") or "none"}
+    return found | {"rank_stabilized": bool(settings.get("use_rslora"))}
 
 
 def _scale_problems(config: Mapping[str, Any], edit: Edit) -> list[str]:

@@ -6,15 +6,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from common.data.sources import portable_name
 from common.edits import Edit
 from common.methods.peft.format import PeftFormat, modules_to_save
 from common.methods.plan import BIAS, Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
-__all__ = ["NO_TARGETS", "PlainFormat"]
+__all__ = ["NO_TARGETS", "PlainFormat", "is_container", "trains_biases"]
 
 NO_TARGETS = "dummy-target-modules"  # PEFT's own word for an adapter that only has modules_to_save
+
+
+def is_container(settings: Mapping[str, Any]) -> bool:
+    """Whether an ``adapter_config.json`` is that of a container without adapter layers."""
+    return settings.get("target_modules") in (NO_TARGETS, [NO_TARGETS])
+
+
+def trains_biases(settings: Mapping[str, Any]) -> bool:
+    """Whether an ``adapter_config.json`` says that biases are trained."""
+    return settings.get("bias") not in (None, "none")
 
 
 class PlainFormat(PeftFormat):
@@ -23,7 +34,7 @@ class PlainFormat(PeftFormat):
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """The container's entries."""
         optional = {
-            "base_model_name_or_path": spec.source,
+            "base_model_name_or_path": portable_name(spec.source),
             "modules_to_save": modules_to_save(plan, spec),
             "bias": "all" if any(parameter.component == BIAS for parameter in plan.unfrozen) else None,
         }
