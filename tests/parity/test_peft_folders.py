@@ -35,10 +35,27 @@ NETWORKS = {
 }
 
 
+METHODS = {
+    "dora": lambda: peft.LoraConfig(
+        r=4, lora_alpha=8, target_modules=["query", "value"], use_dora=True, task_type="SEQ_CLS"
+    ),
+    "ia3": lambda: peft.IA3Config(
+        target_modules=["key", "value", "intermediate.dense"],
+        feedforward_modules=["intermediate.dense"],
+        task_type="SEQ_CLS",
+    ),
+    "ln_tuning": lambda: peft.LNTuningConfig(target_modules=["LayerNorm"], task_type="SEQ_CLS"),
+}
+
+
 @pytest.fixture(params=list(NETWORKS))
 def folders(tmp_path, request):
     """A base model with its tokenizer, and an adapter of it that PEFT wrote; the model that it computes with."""
-    config, network, entries = NETWORKS[request.param]
+    return written_by_peft(tmp_path, request.param)
+
+
+def written_by_peft(tmp_path, family, method=None):
+    config, network, entries = NETWORKS[family]
     (tmp_path / "base").mkdir()
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
     (tmp_path / "base" / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
@@ -51,7 +68,7 @@ def folders(tmp_path, request):
     wanted = peft.LoraConfig(
         r=4, lora_alpha=8, target_modules=["query", "value"], task_type="SEQ_CLS", lora_dropout=0.0
     )
-    model = peft.get_peft_model(base, wanted).eval()
+    model = peft.get_peft_model(base, METHODS[method]() if method else wanted).eval()
     for parameter in model.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, 0.0, 0.3)
@@ -64,7 +81,7 @@ def folders(tmp_path, request):
     )
     (tmp_path / "rows.jsonl").write_text(rows)
     (tmp_path / "trial.yaml").write_text(CONFIG.format(base=tmp_path / "base", rows=tmp_path / "rows.jsonl"))
-    return SimpleNamespace(path=tmp_path, model=model, family=request.param)
+    return SimpleNamespace(path=tmp_path, model=model, family=family)
 
 
 def expected(folders, texts=TEXTS):
@@ -94,6 +111,14 @@ def test_predict_and_merge_give_what_peft_computes(folders, monkeypatch, capsys)
     assert network.config.id2label == {0: "no", 1: "yes"}
     folders.model = network
     assert_near(expected(folders), found, 1e-5)
+
+
+@pytest.mark.parametrize("backend", ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+@pytest.mark.parametrize("method", METHODS)
+def test_adapters_of_other_methods_give_what_peft_computes(tmp_path, monkeypatch, capsys, method, backend):
+    found = written_by_peft(tmp_path, "bert", method)
+    given = predicted(monkeypatch, capsys, tmp_path / "theirs", "--backend", backend)
+    assert_near(given, expected(found), 1e-5)
 
 
 @pytest.mark.needs_mindspore
@@ -154,7 +179,7 @@ def test_an_adapter_of_another_plan_is_no_start(folders, capsys):
         ({"peft_type": "LOHA"}, "holds LOHA"),
         ({"r": 8}, "the adapter has rank 8"),
         ({"r": -1}, "rank and alpha must be positive"),
-        ({"use_dora": True}, "use_dora"),
+        ({"use_dora": True}, "lora_magnitude_vector: missing"),
         ({"base_model_name_or_path": "/nowhere/at/all"}, "There is no folder /nowhere/at/all"),
     ],
 )
