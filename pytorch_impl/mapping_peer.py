@@ -146,7 +146,10 @@ def _translated(value: Any, arrays: list[np.ndarray], in_place: bool = False) ->
     """The mapping's form of an argument; the values of tensors are appended to ``arrays``."""
     if isinstance(value, torch.Tensor):
         name = str(value.dtype).removeprefix("torch.")
-        if name not in _KNOWN or value.layout != torch.strided or value.is_conj() or value.is_quantized:
+        unusual = (
+            value.layout != torch.strided or value.is_conj() or value.is_quantized or value.ndim > 32
+        )  # as NumPy's
+        if name not in _KNOWN or unusual:
             raise _UntranslatableError
         arrays.append(value.detach().resolve_neg().numpy().copy())
         return Array("sample", tuple(value.shape), name, fixed=in_place or not value.requires_grad)

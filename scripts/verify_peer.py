@@ -31,6 +31,7 @@ def main() -> int:
     given = parser.parse_args()
     given.output.parent.mkdir(parents=True, exist_ok=True)
     halves = open_halves(given.device)
+    spoil = importlib.import_module("mindspore_impl.mapping_memory").spoil_memory
     rows = {row.name: row for row in selected(given.rows)}
     running, done = given.output.with_suffix(".running"), {(f.row, f.sample) for f in _read(given.output)}
     with given.output.open("a", encoding="utf-8") as file:
@@ -40,7 +41,7 @@ def main() -> int:
             file.write(json.dumps(vars(ended)) + "\n")
         for samples in importlib.import_module("pytorch_impl.mapping_peer").SUITES.values():
             left = _watched((s for s in samples(rows, given.limit) if (s.row.name, s.label) not in done), running)
-            for finding in peer.run(left, halves.torch, halves.mindspore, halves.mindspore.named, given.mode):
+            for finding in peer.run(left, halves.torch, halves.mindspore, halves.mindspore.named, given.mode, spoil):
                 file.write(json.dumps(vars(finding)) + "\n")
                 file.flush()
     running.unlink(missing_ok=True)

@@ -147,6 +147,11 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
         raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
     for i in range(len(pad) // 2):
         axis, before, after = input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]
+        if mode == "circular" and (before < 0 or after < 0):  # what is cut is cut first, and the rest repeated
+            input = ops.gather(input, _places("constant", input.shape[axis], min(before, 0), min(after, 0)), axis)
+            before, after = max(before, 0), max(after, 0)
+            if max(before, after) > input.shape[axis]:
+                raise ValueError(f"pad: a circular pad may repeat what is left once; received {pad} of {input.shape}.")
         if before < 0 or after < 0 or (mode != "constant" and (before or after)):
             kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))
             input = ops.gather(input, _places(mode, input.shape[axis], kept[0], kept[1]), axis)  # a copy, not a view

@@ -138,9 +138,10 @@ def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
         ones = ops.ones(index.shape, ms.int32)
         hit = added_at(_marks(input, 0), dim, index, ones) if input.ndim else ops.reshape(ones, ())
         return ops.where(hit > 0, Tensor(src, input.dtype), input)
+    _check_alike("scatter", input, src)
     if not input.ndim:
-        return ops.reshape(src, ()).astype(input.dtype)
-    part = _cut(src, index.shape).astype(input.dtype)
+        return ops.reshape(src, ())
+    part = _cut(src, index.shape)
     numbers = ops.reshape(ops.arange(index.size), index.shape).astype(ms.int32)
     taken = ops.tensor_scatter_max(
         ops.reshape(_marks(input, -1), (-1,)), _flat_places(input.shape, dim, index), ops.reshape(numbers, (-1,))
@@ -149,6 +150,11 @@ def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
     part = ops.where(_picked(taken, dim, index) == numbers, part, ops.zeros_like(part))
     kept = ops.where(taken >= 0, ops.zeros_like(input), input)
     return added_at(kept, dim, index, part)
+
+
+def _check_alike(name: str, input: Tensor, src: Tensor) -> None:
+    if input.dtype != src.dtype:
+        raise TypeError(f"{name}: both tensors must have one dtype; received {input.dtype} and {src.dtype}.")
 
 
 def _size(input: Tensor, dim: int) -> int:
@@ -191,6 +197,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``src`` added at ``index``, which is checked as that of `scatter`."""
     check_indices("scatter_add", index, 0, _size(input, dim))
+    _check_alike("scatter_add", input, src)
     if not index.size:
         return input.copy()
     if not input.ndim:
@@ -211,16 +218,16 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     The kernel writes in parallel: all that go to one place carry the last one's values, so that their order is nothing.
     """
     check_indices("index_copy", index, 0, _size(input, dim))
+    _check_alike("index_copy", input, source)
     if not index.size:
         return input.copy()
     if not input.ndim:
-        return ops.reshape(source, ()).astype(input.dtype)
+        return ops.reshape(source, ())
     count = index.size
     places = ops.reshape(index, (-1,)).astype(ms.int64)
     numbers = ops.arange(count).astype(ms.int64)
     ordered = ops.sort(places * count + numbers)[0]
     last = ops.gather(ordered, ops.searchsorted(ordered, (places + 1) * count) - 1, 0) - places * count
-    source = source.astype(input.dtype)
     own = _spread(last == numbers, dim, source.shape)
     values = ops.where(own, source, ops.stop_gradient(ops.gather(source, last, dim)))
     return ops.tensor_scatter_elements(input, _spread(index, dim, source.shape), values, dim)

@@ -459,6 +459,8 @@ def _quantile(input: Tensor, q, dim: int) -> Tensor:
 
 def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
     """Differences of neighbours, ``n`` times."""
+    if n < 0 or not input.ndim:
+        raise ValueError(f"diff: n must not be negative and an axis is needed; received {n} and {input.shape}.")
     for _ in range(n):
         size = input.shape[dim] - 1
         input = mint.narrow(input, dim, 1, size) - mint.narrow(input, dim, 0, size)

@@ -17,6 +17,7 @@ __all__ = [
     "combinations",
     "diag",
     "flip",
+    "movedim",
     "repeat_interleave",
     "roll",
     "rot90",
@@ -94,6 +95,15 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
 def flip(input: Tensor, dims) -> Tensor:
     """Axes reversed. An empty tensor is returned as it is: now and then the kernel ends the whole process over one."""
     return mint.flip(input, dims) if input.size else input
+
+
+def movedim(input: Tensor, source, destination) -> Tensor:
+    """Axes at other places, each named once."""
+    for axes in (source, destination):
+        named = [axis % input.ndim for axis in ((axes,) if isinstance(axes, int) else axes)]
+        if len(set(named)) < len(named):
+            raise ValueError(f"movedim: an axis may be named once; received {source} and {destination}.")
+    return ops.movedim(input, source, destination)
 
 
 def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:

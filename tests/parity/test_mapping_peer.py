@@ -21,11 +21,12 @@ def _shipped_lock_only(tmp_path, monkeypatch):
 
 
 def run(suite: str, names: tuple[str, ...], limit: int, mode: str = "pynative") -> list[peer.Finding]:
+    from mindspore_impl.mapping_memory import spoil_memory as spoil
     from pytorch_impl.mapping_peer import SUITES
 
     halves = open_halves("cpu")
     samples = SUITES[suite]({name: registry()[name] for name in names}, limit)
-    return list(peer.run(samples, halves.torch, halves.mindspore, halves.mindspore.named, mode))
+    return list(peer.run(samples, halves.torch, halves.mindspore, halves.mindspore.named, mode, spoil))
 
 
 def wrong(findings: list[peer.Finding]) -> list[peer.Finding]:

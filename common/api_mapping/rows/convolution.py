@@ -115,6 +115,7 @@ ROWS = doubled(
                 case(normal(2, 3, 5, 6), (2, 3, 1, 7), "replicate"),
                 case(normal(2, 3, 5), (2, 3), mode="circular"),
                 case(normal(2, 3, 5, 6), (2, 3, 1, 4), "circular"),
+                case(normal(1, 3, 4, 4), (-1, 1, -2, 1), "circular"),
                 case(normal(3, 5), (4, 1), mode="reflect"),
                 case(normal(2, 3, 5, 6), (-2, 3, 1, -4), "replicate"),
                 case(normal(2, 3, 4, 4), (-4, 5, 0, 0), "replicate"),

@@ -47,6 +47,7 @@ WHERE = (
     forward_only(boolean(3, 4), normal(3, 4), normal(dtype="float64")),
     forward_only(boolean(3, 4), integers(), integers(3, 4, dtype="int32")),
 )
+OTHER_DTYPE = case(normal(3, 5, dtype="float64"), 1, values(0, 1, shape=(2, 1), dtype="int64"), normal(2, 1))
 
 ROWS = (
     float_row(
@@ -92,7 +93,10 @@ ROWS = (
             forward_only(normal(3, dtype="float64"), 0, REPEATED, normal(3, dtype="float64"), alpha=0.3),
         ),
         "reduction",
-        refusals=(case(normal(5, 3), 0, OUT, normal(2, 3)),),
+        refusals=(
+            case(normal(5, 3), 0, OUT, normal(2, 3)),
+            case(normal(5, 3, dtype="float64"), 0, DISTINCT, normal(2, 3)),
+        ),
         targets=("shim.index_add", "mint.index_add", "ops.index_add"),
         adaptation="alpha, repeated places add up; a place outside the axis is refused, in a graph -1 is the last place",
     ),
@@ -125,7 +129,11 @@ ROWS = (
         ),
         "exact",
         "has a gradient; of several for one place the last counts, as in torch on the CPU; places outside the axis are refused, in a graph they are not",
-        refusals=(case(normal(5, 3), 0, OUT, normal(2, 3)), case(normal(5, 3), 0, OVER, normal(2, 3))),
+        refusals=(
+            case(normal(5, 3), 0, OUT, normal(2, 3)),
+            case(normal(5, 3), 0, OVER, normal(2, 3)),
+            case(normal(5, 3, dtype="float64"), 0, DISTINCT, normal(2, 3)),
+        ),
     ),
     float_row(
         "scatter",
@@ -143,7 +151,11 @@ ROWS = (
         "exact",
         "a number for src; of several for one place the last counts; an index outside the axis is refused, in a graph -1 is the last place",
         targets=("shim.scatter", "mint.scatter", "ops.scatter"),
-        refusals=(case(normal(3, 5), 1, OUT2, normal(2, 1)), case(normal(3, 5), 1, OVER2, 1.0)),
+        refusals=(
+            case(normal(3, 5), 1, OUT2, normal(2, 1)),
+            case(normal(3, 5), 1, OVER2, 1.0),
+            OTHER_DTYPE,
+        ),
     ),
     float_row(
         "scatter_add",
@@ -156,7 +168,11 @@ ROWS = (
         "reduction",
         "repeated places add up; an index outside the axis is refused, in a graph -1 is the last place",
         targets=("shim.scatter_add", "mint.scatter_add", "ops.scatter_add"),
-        refusals=(case(normal(3, 5), 1, OUT2, normal(2, 1)), case(normal(3, 5), 1, OVER2, normal(2, 1))),
+        refusals=(
+            case(normal(3, 5), 1, OUT2, normal(2, 1)),
+            case(normal(3, 5), 1, OVER2, normal(2, 1)),
+            OTHER_DTYPE,
+        ),
     ),
     plain(
         "masked_select",

@@ -412,6 +412,7 @@ ROWS = (
         "rounding",
         "MindSpore's own does not compile in graph mode",
         targets=("shim.diff", "mint.diff", "ops.diff"),
+        refusals=(case(normal(1, 3), -1), case(normal())),
     ),
     float_row(
         "bincount",

@@ -126,8 +126,12 @@ ROWS = (
         targets=("shim.t", "mint.t", "ops.t"),
     ),
     plain("permute", moves(case(CUBE, (2, 0, 1)), case(CUBE, dims=(-1, 0, 1)), case(normal(3, 4), (1, 0))), "exact"),
-    plain(
-        "movedim", moves(case(CUBE, 0, 2), case(CUBE, (0, 1), (1, 0)), case(CUBE, source=-1, destination=0)), "exact"
+    float_row(
+        "movedim",
+        moves(case(CUBE, 0, 2), case(CUBE, (0, 1), (1, 0)), case(CUBE, source=-1, destination=0)),
+        "exact",
+        "an axis that is named twice is refused",
+        refusals=(case(CUBE, (0, 0), (0, 1)), case(CUBE, (1, 0, 2), (0, 2, -1))),
     ),
     _CAT,
     alias(_CAT, "torch.concat"),
