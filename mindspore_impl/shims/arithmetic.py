@@ -8,10 +8,11 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_divisor, check_tensors
-from mindspore_impl.shims.pointwise import fine, floating, level, log, log1p, number, promoted, signbit
+from mindspore_impl.shims.pointwise import fine, floating, level, log, log1p, number, promoted, signbit, single
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmod", "hypot", "ldexp", "logaddexp", "logaddexp2", "maximum", "minimum",
+    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmod", "hypot", "ldexp", "lerp", "logaddexp", "logaddexp2",
+    "maximum", "minimum",
     "mul", "pow", "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
 
@@ -210,6 +211,24 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
         return found
     wanted = promoted(input, other)[0].dtype
     return found.astype(wanted)
+
+
+def lerp(input: Tensor, end: Tensor, weight) -> Tensor:
+    """input + weight (end - input), from the nearer end; the weight is a number or a tensor."""
+    check_tensors("lerp", input, end)
+    if not input.is_floating_point() or input.dtype != end.dtype:
+        raise TypeError(f"lerp: one floating point dtype is needed; received {input.dtype} and {end.dtype}.")
+    x, y = single(input), single(end)
+    if isinstance(weight, Tensor):
+        if weight.dtype != input.dtype:
+            raise TypeError(f"lerp: the weight must have the dtype {input.dtype}; received {weight.dtype}.")
+        share = single(weight)
+        near = ops.abs(share) < 0.5
+        return ops.where(near, x + share * (y - x), y - (y - x) * (1.0 - share)).astype(input.dtype)
+    share = number(weight * 1.0, x)
+    if -0.5 < weight < 0.5:
+        return (x + (y - x) * share).astype(input.dtype)
+    return (y - (y - x) * number(1.0 - weight, x)).astype(input.dtype)
 
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_tensors
@@ -57,7 +58,11 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 below 0, 1 above, and ``values`` at 0."""
     check_tensors("heaviside", input, values)
-    return ops.heaviside(input, values)
+    if input.dtype != values.dtype:
+        raise TypeError(f"heaviside: both tensors must have one dtype; received {input.dtype} and {values.dtype}.")
+    if input.dtype != ms.bool_:
+        return ops.heaviside(input, values)
+    return ops.logical_or(input, values)
 
 
 def _chosen(x: Tensor, y: Tensor, first: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     """Order of the elements, int64. NaN counts as largest: the kernel leaves it anywhere, so it is sorted as infinity and then moved to its end."""
     if input.ndim == 0:
         return ops.zeros((), ms.int64)
+    input = input.astype(ms.int32) if input.dtype == ms.bool_ else input
     if not input.is_floating_point() or 0 in input.shape:
         return ops.sort(input, dim, descending)[1].astype(ms.int64)
     nans = ops.isnan(input)
@@ -207,6 +208,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
     """alpha source added at places along ``dim``."""
+    if not input.ndim:
+        return ops.reshape(index_add(ops.reshape(input, (1,)), 0, index, ops.reshape(source, (-1,)), alpha=alpha), ())
     return scatter_add(
         input, dim, _spread(index, dim, source.shape), source if alpha == 1 else source * number(alpha, source)
     )
@@ -249,6 +252,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of one axis; none are cut out, since the gradient's kernel wants some."""
     check_indices("index_select", index, 0, _size(input, dim))
+    if not input.ndim:
+        return ops.reshape(input, ())
     return mint.narrow(input, dim, 0, 0) if 0 in index.shape else ops.gather(input, index, dim)
 
 
@@ -265,25 +270,37 @@ def masked_fill(input: Tensor, mask: Tensor, value) -> Tensor:
 
 def nonzero(input: Tensor, *, as_tuple: bool = False):
     """Places of what is not 0, one in a row, or one tensor for each axis. Sizes depend on the values, so not for graphs."""
+    if not input.ndim:
+        places = ops.nonzero(ops.reshape(input, (1,))).astype(ms.int64)
+        return (places[:, 0],) if as_tuple else places[:, :0]
     places = ops.nonzero(input).astype(ms.int64)
     return tuple(ops.unbind(places, 1)) if as_tuple else places
 
 
-def searchsorted(sorted_sequence: Tensor, input, *, right: bool = False) -> Tensor:
-    """Where the values would go, int64; a number gives a tensor without axes."""
+def searchsorted(
+    sorted_sequence: Tensor, input, *, out_int32: bool = False, right: bool = False, side: str | None = None
+) -> Tensor:
+    """Where the values would go, int64 or int32; a number gives a tensor without axes. ``side`` is left, or right as ``right`` says it too."""
+    if side not in (None, "left", "right") or (side == "left" and right):
+        raise ValueError(f"searchsorted: side must be left or right, and not contradict right; received {side}.")
     values = input if isinstance(input, Tensor) else ops.zeros((), sorted_sequence.dtype) + input
-    return ops.searchsorted(sorted_sequence, values, right=right).astype(ms.int64)
+    wanted = ms.int32 if out_int32 else ms.int64
+    if 0 in sorted_sequence.shape or 0 in values.shape:
+        return ops.zeros(values.shape, wanted)
+    return ops.searchsorted(sorted_sequence, values, right=right or side == "right").astype(wanted)
 
 
-def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
-    """Which interval each element is in, int64."""
-    return searchsorted(boundaries, input, right=right)
+def bucketize(input: Tensor, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """Which interval each element is in, int64 or int32."""
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened tensor; negative places count from the end."""
     flat = ops.reshape(input, (-1,))
     check_indices("take", index, -flat.shape[0], flat.shape[0])
+    if not index.size:
+        return ops.zeros(index.shape, input.dtype)
     return ops.gather(flat, ops.where(index < 0, index + flat.shape[0], index), 0)
 
 

@@ -25,9 +25,12 @@ __all__ = [
 _INF, _NAN = float("inf"), float("nan")
 
 
-def cholesky(input: Tensor) -> Tensor:
-    """Lower factor L of a symmetric positive definite matrix A. The kernel has no gradient here; dL = L Phi(L^-1 dA L^-T) is added, in which dA has the
-    value 0 (Murray 2016, arXiv:1602.07527, eq. 9; Phi is the lower triangle with half the diagonal)."""
+def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
+    """Lower factor L, or the upper one L^T, of a symmetric positive definite matrix A.
+
+    The kernel has no gradient here; dL = L Phi(L^-1 dA L^-T) is added, in which dA has the value 0 (Murray 2016,
+    arXiv:1602.07527, eq. 9; Phi is the lower triangle with half the diagonal).
+    """
     if not _square("cholesky", input).size:
         return input
     fixed = ops.stop_gradient(input)
@@ -36,7 +39,8 @@ def cholesky(input: Tensor) -> Tensor:
     change = input - fixed
     change = (change + mint.transpose(change, -1, -2)) * 0.5
     inner = ops.tril(mint.matmul(inverse, mint.matmul(change, mint.transpose(inverse, -1, -2))))
-    return factor + mint.matmul(factor, inner - inner * ops.eye(input.shape[-1], input.shape[-1], input.dtype) * 0.5)
+    found = factor + mint.matmul(factor, inner - inner * ops.eye(input.shape[-1], input.shape[-1], input.dtype) * 0.5)
+    return mint.transpose(found, -1, -2) if upper else found
 
 
 def inv(A: Tensor) -> Tensor:

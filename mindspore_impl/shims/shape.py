@@ -106,7 +106,7 @@ def movedim(input: Tensor, source, destination) -> Tensor:
     return ops.movedim(input, source, destination)
 
 
-def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:
+def repeat_interleave(input: Tensor, repeats, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each element several times in a row; a tensor of repeats makes the size depend on values, which graphs cannot hold."""
     if dim is None:
         input, dim = ops.reshape(input, (-1,)), 0
@@ -117,6 +117,8 @@ def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:
             )
         check_values("repeat_interleave", repeats, 0, float("inf"))
         places = np.repeat(np.arange(input.shape[dim]), repeats.asnumpy())
+        if output_size is not None and output_size != len(places):
+            raise ValueError(f"repeat_interleave: output_size must be {len(places)}; received {output_size}.")
         return ops.gather(input, Tensor(places.astype(np.int32)), dim)
     return ops.repeat_interleave(input, repeats, dim)
 
@@ -131,7 +133,7 @@ def roll(input: Tensor, shifts, dims=None) -> Tensor:
 def _rolled(input: Tensor, shifts, dims) -> Tensor:
     pairs = ((shifts, dims),) if isinstance(dims, int) else tuple(zip(shifts, dims))  # noqa: B905  (graphs know no strict)
     for shift, dim in pairs:
-        size = input.shape[dim]
+        size = input.shape[dim] if input.shape[dim] else 1  # nothing is rolled
         cut = -shift % size
         if cut != 0:
             input = mint.cat((mint.narrow(input, dim, cut, size - cut), mint.narrow(input, dim, 0, cut)), dim)

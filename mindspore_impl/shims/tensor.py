@@ -176,9 +176,10 @@ def type(input: Tensor, dtype) -> Tensor:
     return input.astype(dtype)
 
 
-def new_full(input: Tensor, size, fill_value) -> Tensor:
-    """One number everywhere, in the dtype of ``input``."""
-    return ops.zeros(tuple(size), input.dtype) + ms.Tensor(fill_value, input.dtype)
+def new_full(input: Tensor, size, fill_value, *, dtype=None) -> Tensor:
+    """One number everywhere, in the dtype of ``input`` unless one is given."""
+    wanted = input.dtype if dtype is None else dtype
+    return ops.zeros(tuple(size), wanted) + ms.Tensor(fill_value, wanted)
 
 
 def new_zeros(input: Tensor, *size, dtype=None) -> Tensor:

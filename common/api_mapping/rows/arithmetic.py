@@ -266,6 +266,7 @@ ROWS = (
             forward_only(normal(3, 4), normal(4)),
             forward_only(values(0.0, -1.0, 2.0), values(0.5, 0.5, 0.5)),
             forward_only(integers(3, 4), integers(3, 4)),
+            forward_only(boolean(3, 4), boolean(3, 4)),
         ),
         "exact",
         "numbers are refused",
@@ -281,14 +282,18 @@ ROWS = (
         "exponential",
         "in the dtype of what floats",
     ),
-    plain(
+    float_row(
         "lerp",
         (
             case(normal(3, 4), normal(3, 4), 0.3),
             case(normal(3, 4), normal(4), weight=0.7),
             case(normal(3, 4), normal(3, 4), normal(3, 4)),
+            case(*[normal(3, 4, dtype="float64")] * 2, 0.3),
+            case(*[normal(3, 4, dtype="float64")] * 3),
         ),
         "reduction",
+        "float64",
+        refusals=(case(normal(3), 2.0, 0.3), case(normal(3), normal(3, dtype="float64"), 0.3)),
     ),
     float_row(
         "addcmul",

@@ -438,7 +438,7 @@ ROWS = (
     ),
     section(
         "cholesky",
-        (case(spd(3)), case(spd(4)), forward_only(normal(0, 0))),
+        (case(spd(3)), case(spd(4)), case(spd(3), upper=True), forward_only(normal(0, 0))),
         "decomposition",
         "has a gradient; takes nothing, over which the kernel ends the process",
         ("shim.linalg.cholesky",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.arrays import boolean, integers, normal, strided
+from common.api_mapping.arrays import boolean, integers, normal, strided, values
 from common.api_mapping.row import Case, alias, case, forward_only
 from common.api_mapping.rows.pointwise import float_row, plain
 
@@ -178,6 +178,7 @@ ROWS = (
             case(normal(3, 4), 3, dim=1),
             case(normal(3, 2), integers(3, low=0, high=4), dim=0),
             forward_only(integers(4), 2),
+            forward_only(normal(2, 2), values(1, 2, dtype="int64"), dim=0, output_size=3),
         ),
         "exact",
         "flattens without dim; a tensor of repeats",
@@ -206,6 +207,7 @@ ROWS = (
             case(normal(3, 4), 1, 0),
             case(CUBE, shifts=(1, -2), dims=(0, 2)),
             case(normal(5), -7, 0),
+            forward_only(normal(2, 0), 1, 1),
         ),
         "exact",
         "flattens without dims",

@@ -177,7 +177,11 @@ ROWS = (
     method("new_ones", SHAPED, "exact", "sizes as arguments; the dtype of the tensor"),
     method(
         "new_full",
-        (forward_only(normal(3), (2, 3), 2.5), forward_only(integers(3), (2,), 7)),
+        (
+            forward_only(normal(3), (2, 3), 2.5),
+            forward_only(integers(3), (2,), 7),
+            forward_only(normal(3), (2,), 2.5, dtype=FLOAT64),
+        ),
         "exact",
         "the dtype of the tensor",
     ),
