@@ -17,6 +17,8 @@ __all__ = [
     "combinations",
     "diag",
     "flip",
+    "fliplr",
+    "flipud",
     "movedim",
     "repeat_interleave",
     "roll",
@@ -97,6 +99,20 @@ def flip(input: Tensor, dims) -> Tensor:
     return mint.flip(input, dims) if input.size else input
 
 
+def fliplr(input: Tensor) -> Tensor:
+    """The second axis reversed."""
+    if input.ndim < 2:
+        raise ValueError(f"fliplr: at least two axes are needed; received {input.shape}.")
+    return flip(input, (1,))
+
+
+def flipud(input: Tensor) -> Tensor:
+    """The first axis reversed."""
+    if input.ndim < 1:
+        raise ValueError("flipud: an axis is needed; received a tensor without axes.")
+    return flip(input, (0,))
+
+
 def movedim(input: Tensor, source, destination) -> Tensor:
     """Axes at other places, each named once."""
     for axes in (source, destination):
@@ -141,8 +157,14 @@ def _rolled(input: Tensor, shifts, dims) -> Tensor:
 
 
 def rot90(input: Tensor, k: int = 1, dims=(0, 1)) -> Tensor:
-    """Turned by 90 degrees ``k`` times."""
-    return ops.rot90(input, k, list(dims))
+    """Turned by 90 degrees ``k`` times, from the first of two axes to the second."""
+    if len(dims) != 2 or dims[0] % input.ndim == dims[1] % input.ndim:
+        raise ValueError(f"rot90: two axes are needed; received {dims}.")
+    if k % 4 == 0:
+        return input.copy()
+    if k % 4 == 2:
+        return flip(input, tuple(dims))
+    return mint.transpose(flip(input, (dims[1] if k % 4 == 1 else dims[0],)), dims[0], dims[1])
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:

@@ -223,13 +223,27 @@ ROWS = (
         legacy_call="lambda input, dims: ops.ReverseV2(axis=list(dims))(input) if input.size else "
         "refuse('the kernel ends the process over nothing, at times')",
     ),
-    plain("fliplr", moves(case(normal(3, 4))), "exact"),
-    plain("flipud", moves(case(normal(3, 4))), "exact"),
+    *(
+        float_row(
+            name,
+            moves(case(normal(3, 4)), case(CUBE), forward_only(normal(3, 0, 2))),
+            "exact",
+            "an empty tensor is returned as it is",
+            targets=(f"shim.{name}",),
+            refusals=(case(normal()),),
+            note="MindSpore's own may end the process (SIGFPE) over an empty tensor.",
+        )
+        for name in ("fliplr", "flipud")
+    ),
     float_row(
         "rot90",
-        moves(case(normal(3, 4)), case(normal(3, 4), 2), case(CUBE, k=-1, dims=(1, 2))),
+        moves(
+            case(normal(3, 4)), case(normal(3, 4), 2), case(CUBE, k=-1, dims=(1, 2)), forward_only(normal(0, 3), k=3)
+        ),
         "exact",
-        "one turn by default",
+        "one turn by default, and nothing",
+        targets=("shim.rot90",),
+        refusals=(case(normal(3, 4), 1, (0, 0)),),
     ),
     plain("tril", moves(case(normal(3, 4)), case(normal(4, 3), 1), case(normal(2, 3, 3), diagonal=-1)), "exact"),
     plain("triu", moves(case(normal(3, 4)), case(normal(4, 3), 1), case(normal(2, 3, 3), diagonal=-1)), "exact"),
