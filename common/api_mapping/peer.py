@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from common.api_mapping.row import Case, Row
-from common.api_mapping.tolerance import compare
+from common.api_mapping.tolerance import Result, compare
 from common.api_mapping.verify import CALLS, has_gradient, reason
 
 __all__ = ["KINDS", "KNOWN", "Finding", "Known", "Sample", "run", "summary"]
@@ -34,16 +34,20 @@ class Known:
     rows: tuple[str, ...]  #: names without ``torch.`` and ``Tensor.``
     text: str  #: a regular expression that the call and the difference fit
     why: str
+    places: bool = False  #: the second output must be places of the first in the input
 
 
 CANCELS = "the terms of the gradient cancel: what is left in both libraries is their rounding"
 KNOWN = (
-    Known(("topk", "kthvalue"), r"int64 .*: output 1: at", "which of equal values is found, neither library says"),
+    Known(
+        ("topk", "kthvalue"), r"int64 .*: output 1: at", "which of equal values is found, neither library says", True
+    ),
     Known(("nn.functional.normalize",), r"(p=0.5, dim=0|0-d sample).*: gradient 0", CANCELS),
     Known(
         ("nn.functional.cosine_similarity", "cosine_similarity"), r"float64 .*: gradient .* torch \S+e-1[5-9]", CANCELS
     ),
     Known(("nn.functional.layer_norm", "layer_norm"), r"^(float64 )?(1|1x2) sample, \([12]\).*: gradient 0", CANCELS),
+    Known(("nn.functional.scaled_dot_product_attention",), r"float64 .*: gradient [01]: .* torch \S+e-1\d ", CANCELS),
     Known(
         ("digamma", "special.digamma", "special.psi"),
         r"float64 .*: gradient 0",
@@ -159,15 +163,31 @@ def _run(
         except Exception as error:
             return "not compared", reason(error)
         if compared.problem:
-            listed = _listed(row.name, f"{case}: {compared.problem}")
+            listed = _listed(sample, result, f"{case}: {compared.problem}")
             return ("known", f"{listed}: {compared.problem}") if listed else ("different", compared.problem)
     return "equal", ""
 
 
-def _listed(row: str, text: str) -> str:
+def _listed(sample: Sample, result: Result, text: str) -> str:
     """Why a difference is not wrong, if that is listed."""
-    name = row.removeprefix("torch.").removeprefix("Tensor.")
-    return next((known.why for known in KNOWN if name in known.rows and re.search(known.text, text)), "")
+    name = sample.row.name.removeprefix("torch.").removeprefix("Tensor.")
+    for known in KNOWN:
+        if name in known.rows and re.search(known.text, text):
+            return known.why if not known.places or _are_places(sample, result) else ""
+    return ""
+
+
+def _are_places(sample: Sample, result: Result) -> bool:
+    """Whether the second output says, without repetition, where along ``dim`` the first one's values stand."""
+    input, (values, places) = sample.arrays[0], result.outputs
+    given = sample.case.arguments
+    dim = sample.case.keywords.get("dim", given[2] if len(given) > 2 else -1)
+    if places.ndim < input.ndim:
+        values, places = np.expand_dims(values, dim), np.expand_dims(places, dim)
+    ordered = np.sort(places, axis=dim)
+    return bool(
+        np.array_equal(np.take_along_axis(input, places, dim), values) and (np.diff(ordered, axis=dim) > 0).all()
+    )
 
 
 def summary(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -256,7 +256,9 @@ def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger; NaN spreads, empty tensors are allowed."""
     input, other = promoted(input, other)
     if 0 in input.shape or 0 in other.shape:
-        return input + other
+        return ops.logical_or(input, other) if input.dtype == ms.bool_ else input + other
+    if input.dtype == ms.bool_:
+        return ops.logical_or(input, other)
     return _with_nan(input, other, ops.maximum(input, other))
 
 
@@ -264,7 +266,9 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller; NaN spreads, empty tensors are allowed."""
     input, other = promoted(input, other)
     if 0 in input.shape or 0 in other.shape:
-        return input + other
+        return ops.logical_and(input, other) if input.dtype == ms.bool_ else input + other
+    if input.dtype == ms.bool_:
+        return ops.logical_and(input, other)
     return _with_nan(input, other, ops.minimum(input, other))
 
 

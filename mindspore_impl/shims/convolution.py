@@ -8,6 +8,7 @@ import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.indexing import added_at
+from mindspore_impl.shims.pooling import _average, _even_places
 
 __all__ = [
     "channel_shuffle",
@@ -278,9 +279,9 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
-    """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear or bicubic."""
-    if antialias or mode == "area":
-        raise ValueError("antialias and mode area are not available.")
+    """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear, bicubic or area."""
+    if antialias:
+        raise ValueError("antialias is not available.")
     if mode not in ("nearest", "nearest-exact") and not input.is_floating_point():
         raise TypeError(
             f"interpolate: whole numbers are resized by the nearest only; received {input.dtype} and mode {mode}. Cast to float32 and round what comes out."
@@ -292,6 +293,8 @@ def interpolate(
         if factors is None
         else tuple(math.floor(input.shape[2 + i] * factors[i]) for i in range(count))
     )
+    if mode == "area":
+        return _average(input, _even_places(input.shape[2:], sizes))
     y = input
     for i in range(count):
         scale = None if factors is None or recompute_scale_factor else factors[i]

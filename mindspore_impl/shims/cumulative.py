@@ -8,6 +8,7 @@ from mindspore import Tensor, mint, ops
 from mindspore_impl.shims.arithmetic import logaddexp
 from mindspore_impl.shims.pointwise import fine, single
 from mindspore_impl.shims.reduction import _MANY
+from mindspore_impl.shims.shape import cat
 
 __all__ = ["cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp"]
 
@@ -66,11 +67,18 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return x.astype(input.dtype)
 
 
-def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
-    """Differences of neighbours, ``n`` times."""
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """Differences of neighbours, ``n`` times, with more elements before and after; of booleans whether they differ."""
     if n < 0 or not input.ndim:
         raise ValueError(f"diff: n must not be negative and an axis is needed; received {n} and {input.shape}.")
+    if n == 0:
+        return input
+    parts = [part for part in (prepend, input, append) if part is not None]
+    input = cat(parts, dim) if len(parts) > 1 else input
     for _ in range(n):
-        size = input.shape[dim] - 1
-        input = mint.narrow(input, dim, 1, size) - mint.narrow(input, dim, 0, size)
+        size = input.shape[dim] - 1 if input.shape[dim] > 1 else 0
+        after, before = mint.narrow(input, dim, input.shape[dim] - size, size), mint.narrow(input, dim, 0, size)
+        input = ops.logical_xor(after, before) if input.dtype == ms.bool_ else after - before
     return input

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.pointwise import number, promoted
 
 __all__ = [
-    "argsort", "bucketize", "gather", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "msort", "nonzero",
-    "scatter", "scatter_add", "searchsorted", "sort", "take", "take_along_dim", "topk", "unique", "where",
+    "argsort", "bucketize", "gather", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue",
+    "masked_fill", "masked_scatter", "msort", "nonzero", "scatter", "scatter_add", "searchsorted", "sort", "take",
+    "take_along_dim", "topk", "unique", "where",
 ]  # fmt: skip
 
 
@@ -81,8 +83,19 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tup
     return (value, index) if keepdim else (ops.squeeze(value, dim), ops.squeeze(index, dim))
 
 
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False):
-    """Ascending; with the place of every element and how often each occurs. Sizes depend on the values, so not for graphs."""
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+):
+    """Ascending; with the place of every element and how often each occurs; of the slices along ``dim``. Sizes depend on the values, so not for graphs."""
+    if dim is not None:
+        found = np.unique(input.asnumpy(), axis=dim, return_inverse=True, return_counts=True)
+        wanted = (True, return_inverse, return_counts)
+        found = tuple([Tensor(part) for part, given in zip(found, wanted, strict=True) if given])
+        return found if len(found) > 1 else found[0]
     flat = ops.reshape(input, (-1,))
     ordered, order = sort(flat)
     values, inverse, counts = mint.unique_consecutive(ordered, return_inverse=True, return_counts=True)
@@ -266,6 +279,28 @@ def isin(elements: Tensor, test_elements: Tensor, *, invert: bool = False) -> Te
 def masked_fill(input: Tensor, mask: Tensor, value) -> Tensor:
     """``value`` where the mask is true; a Python number takes the tensor's dtype, also a whole one among floats."""
     return ops.masked_fill(input, mask, value if isinstance(value, Tensor) else Tensor(value, input.dtype))
+
+
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """The elements of ``source``, in order, where the mask is true.
+
+    A source with too few elements is refused, in a graph its last element is repeated.
+    """
+    if mask.dtype != ms.bool_ or input.dtype != source.dtype:
+        raise TypeError(
+            f"masked_scatter: a boolean mask and one dtype are needed; received {mask.dtype}, {input.dtype} and {source.dtype}."
+        )
+    shape = np.broadcast_shapes(input.shape, mask.shape)
+    input, mask = mint.broadcast_to(input, shape), mint.broadcast_to(mask, shape)
+    if 0 in shape:
+        return input.copy()
+    places = ops.cumsum(ops.reshape(mask, (-1,)).astype(ms.int64), 0) - 1
+    check_indices("masked_scatter: the source", places[-1:], -1, source.size)
+    if not source.size:
+        return input.copy()
+    places = ops.clamp(places, 0, source.size - 1)
+    taken = ops.reshape(ops.gather(ops.reshape(source, (-1,)), places, 0), shape)
+    return ops.where(mask, taken, input)
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False):

@@ -19,6 +19,7 @@ __all__ = [
     "norm",
     "slogdet",
     "solve",
+    "solve_triangular",
     "vecdot",
     "vector_norm",
 ]
@@ -52,6 +53,8 @@ def det(A: Tensor) -> Tensor:
     """Determinant; NaN where the matrix holds it, 1 of nothing."""
     if not _square("det", A).size:
         return ops.ones(A.shape[:-2], A.dtype)
+    if A.shape[-1] == 1:
+        return ops.reshape(A, A.shape[:-2])
     found = ops.det(A)
     return ops.where(ops.reshape(_holds_nan(A), found.shape), ops.full_like(found, _NAN), found)
 
@@ -156,6 +159,18 @@ def solve(A: Tensor, B: Tensor) -> Tensor:
     x = mint.matmul(inverse, right)
     x = x + mint.matmul(inverse, right - mint.matmul(A, x))
     return ops.squeeze(x, -1) if B.ndim == 1 else x
+
+
+def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
+    """X of A X = B, or of X A = B, for a triangular A of which the other triangle, or also the diagonal, is not read."""
+    if _square("solve_triangular", A).ndim < 2 or B.ndim < 2:
+        raise ValueError(f"solve_triangular: matrices are needed; received {A.shape} and {B.shape}.")
+    triangle = ops.triu(A, 1) if upper else ops.tril(A, -1)
+    ones = ops.eye(A.shape[-1], A.shape[-1], A.dtype)
+    triangle = triangle + (ones if unitriangular else A * ones)
+    if left:
+        return solve(triangle, B)
+    return mint.transpose(solve(mint.transpose(triangle, -1, -2), mint.transpose(B, -1, -2)), -1, -2)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:

@@ -159,6 +159,9 @@ def _pick(input: Tensor, dim: int, keepdim: bool, index: Tensor) -> Tensor:
 
 
 def _extreme(input: Tensor, dim, keepdim: bool, largest: bool):
+    if input.dtype == ms.bool_ and not isinstance(dim, Tensor):
+        found = _extreme(input.astype(ms.int32), dim, keepdim, largest)
+        return found.astype(ms.bool_) if dim is None else (found[0].astype(ms.bool_), found[1])
     if isinstance(dim, Tensor):
         return maximum(input, dim) if largest else minimum(input, dim)
     if dim is None:

@@ -111,16 +111,22 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return norm(input - other, p)
 
 
-def quantile(input: Tensor, q, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Linear interpolation between order statistics; one leading axis for a vector of q. NaN spreads."""
+def quantile(
+    input: Tensor, q, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """Between order statistics by ``interpolation``: linear, lower, higher, midpoint or nearest; one leading axis for a vector of q. NaN spreads."""
+    if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise ValueError(
+            f"quantile: interpolation must be linear, lower, higher, midpoint or nearest; received {interpolation}."
+        )
     check_values("quantile", q, 0.0, 1.0)
     if not input.size:
         raise ValueError("quantile: there is no quantile of nothing.")
     if dim is None:
-        found = _quantile(ops.reshape(input, (-1,)), q, 0)
+        found = _quantile(ops.reshape(input, (-1,)), q, 0, interpolation)
         shape = (1,) * input.ndim if keepdim else ()
     else:
-        found = _quantile(input, q, dim)
+        found = _quantile(input, q, dim, interpolation)
         kept = list(input.shape)
         kept[dim] = 1
         shape = (
@@ -131,16 +137,23 @@ def quantile(input: Tensor, q, dim: int | None = None, keepdim: bool = False) ->
     return ops.reshape(found, (found.shape[0], *shape) if isinstance(q, Tensor) and q.ndim == 1 else shape)
 
 
-def _quantile(input: Tensor, q, dim: int) -> Tensor:
+def _quantile(input: Tensor, q, dim: int, interpolation: str) -> Tensor:
     """``(quantiles, ...)``, without the axis."""
     last = input.shape[dim] - 1
     ordered = mint.transpose(ops.gather_elements(input, dim, argsort(input, dim)), dim, 0)  # (n, ...), ascending
     ordered = ops.where(ops.isnan(ordered[last]), ops.full_like(ordered, _NAN), ordered)  # NaN stands last
     places = ops.reshape(q if isinstance(q, Tensor) else ops.full((1,), q, dtype=input.dtype), (-1,)) * last
+    if interpolation == "lower":
+        places = ops.floor(places)
+    elif interpolation == "higher":
+        places = ops.ceil(places)
+    elif interpolation == "nearest":
+        places = ops.round(places)
     low = ops.floor(places)
     lower = ops.gather(ordered, low.astype(ms.int32), 0)
     upper = ops.gather(ordered, ops.minimum(low + 1, ops.zeros_like(low) + last).astype(ms.int32), 0)
-    found = lower + (upper - lower) * ops.reshape(places - low, (-1, *(1,) * (input.ndim - 1)))
+    share = (places > low).astype(low.dtype) * 0.5 if interpolation == "midpoint" else places - low
+    found = lower + (upper - lower) * ops.reshape(share, (-1, *(1,) * (input.ndim - 1)))
     return found if input.ndim < 3 else mint.transpose(found, 1, dim % input.ndim) if dim % input.ndim > 1 else found
 
 

@@ -81,9 +81,9 @@ def mul_(input: Tensor, other) -> Tensor:
     return _write(input, mul(input, other))
 
 
-def div_(input: Tensor, other) -> Tensor:
+def div_(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
     """Divides."""
-    return _write(input, div(input, other))
+    return _write(input, div(input, other, rounding_mode=rounding_mode))
 
 
 def exp_(input: Tensor) -> Tensor:

@@ -86,7 +86,12 @@ FEXTREMA = (
     case(TIES, values(2.0, -1.0, 0.0, 0.0)),
     case(normal(3, 1, dtype="float64"), normal(4, dtype="float64")),
 )
-EXTREMA = (*binary(numbers=False), *WEAK, case(TIES, values(2.0, -1.0, 0.0, 0.0)))
+EXTREMA = (
+    forward_only(boolean(3, 4), boolean(4)),
+    *binary(numbers=False),
+    *WEAK,
+    case(TIES, values(2.0, -1.0, 0.0, 0.0)),
+)
 
 
 def legacy(primitive: str) -> dict[str, str]:

@@ -182,6 +182,8 @@ ROWS = doubled(
                 case(normal(2, 3, 4, 5), scale_factor=2.3, mode="bilinear", recompute_scale_factor=True),
                 case(normal(2, 3, 4, 5), (1, 9), None, "bilinear", True),
                 case(normal(2, 3, 4, 5), (7, 9), mode="bicubic"),
+                case(normal(2, 3, 4, 5), (3, 7), mode="area"),
+                case(normal(2, 3, 8), scale_factor=0.6, mode="area"),
                 forward_only(integers(2, 3, 4, 5, low=0, high=250, dtype="uint8"), size=(6, 3)),
                 forward_only(integers(2, 3, 4, 5, low=0, high=250, dtype="uint8"), size=(6, 3), mode="bilinear"),
                 forward_only(normal(2, 3, 4, 5, dtype="float16", fixed=True), size=(6, 3), mode="bilinear"),
@@ -190,7 +192,7 @@ ROWS = doubled(
             limits={
                 "uint8 2x3x4x5 in [0, 250), size=(6, 3), mode=bilinear": "torch resizes uint8 in fixed point; cast to float32 and round"
             },
-            adaptation="each axis is gathered: whole scale factors, every mode but area",
+            adaptation="each axis is gathered: whole scale factors, every mode",
         ),
     )
 )

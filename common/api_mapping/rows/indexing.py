@@ -35,6 +35,8 @@ UNIQUE = (
     forward_only(integers(9, low=0, high=5), return_inverse=True),
     forward_only(integers(3, 4, low=0, high=3), return_counts=True),
     forward_only(integers(8, low=0, high=4), return_inverse=True, return_counts=True),
+    forward_only(integers(6, 2, low=0, high=2), dim=0),
+    forward_only(integers(2, 6, low=0, high=2), return_inverse=True, return_counts=True, dim=1),
 )
 WHERE = (
     case(boolean(3, 4), normal(3, 4), normal(3, 4)),
@@ -225,6 +227,26 @@ ROWS = (
         ),
         "exact",
         "broadcasts, flattens without dim",
+    ),
+    float_row(
+        "masked_scatter",
+        (
+            case(normal(3, 4), boolean(3, 4), normal(12)),
+            case(normal(3, 4), boolean(4), normal(3, 4)),
+            case(normal(2, 3, 4), boolean(2, 1, 4), normal(30)),
+            forward_only(integers(3, 4), boolean(3, 4), integers(12)),
+            forward_only(normal(3, 4, dtype="float64"), boolean(3, 4), normal(12, dtype="float64")),
+            forward_only(normal(0, 4), boolean(0, 4), normal(2)),
+            forward_only(normal(3), values(0, 0, 0, dtype="bool"), normal(0)),
+        ),
+        "exact",
+        "has a gradient; a source with too few elements is refused, in a graph its last one is repeated",
+        targets=("shim.masked_scatter",),
+        refusals=(
+            case(normal(3), values(1, 1, 1, dtype="bool"), normal(2)),
+            case(normal(3), values(1, 1, 1, dtype="bool"), normal(3, dtype="float64")),
+            case(normal(3), integers(3), normal(3)),
+        ),
     ),
     float_row(
         "nonzero",

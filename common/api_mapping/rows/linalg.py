@@ -341,7 +341,7 @@ ROWS = (
     ),
     float_row(
         "det",
-        (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3)), *SINGULAR),
+        (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3)), case(normal(3, 1, 1)), *SINGULAR),
         "decomposition",
         HELD,
         targets=("shim.linalg.det", "mint.det", "ops.det"),
@@ -442,6 +442,20 @@ ROWS = (
         "decomposition",
         "has a gradient; takes nothing, over which the kernel ends the process",
         ("shim.linalg.cholesky",),
+    ),
+    section(
+        "solve_triangular",
+        (
+            case(spd(3), normal(3, 2), upper=True),
+            case(spd(4), normal(4, 4), upper=False),
+            case(spd(3), normal(2, 3), upper=True, left=False),
+            case(spd(3), normal(3, 2), upper=False, unitriangular=True),
+            forward_only(normal(0, 0), normal(0, 2), upper=True),
+        ),
+        "decomposition",
+        "by the inverse and one refinement, and nothing",
+        ("shim.linalg.solve_triangular",),
+        refusals=(case(normal(3, 2), normal(3, 2), upper=True),),
     ),
     section(
         "matrix_power",
