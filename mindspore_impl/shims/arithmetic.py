@@ -225,10 +225,10 @@ def lerp(input: Tensor, end: Tensor, weight) -> Tensor:
         share = single(weight)
         near = ops.abs(share) < 0.5
         return ops.where(near, x + share * (y - x), y - (y - x) * (1.0 - share)).astype(input.dtype)
-    share = number(weight * 1.0, x)
+    share = number(weight, x)
     if -0.5 < weight < 0.5:
         return (x + (y - x) * share).astype(input.dtype)
-    return (y - (y - x) * number(1.0 - weight, x)).astype(input.dtype)
+    return (y - (y - x) * (number(1.0, x) - share)).astype(input.dtype)  # a graph subtracts numbers in float32
 
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:

@@ -294,6 +294,8 @@ ROWS = (
             case(normal(3, 4), normal(4), weight=0.7),
             case(normal(3, 4), normal(3, 4), normal(3, 4)),
             case(*[normal(3, 4, dtype="float64")] * 2, 0.3),
+            case(*[normal(3, 4, dtype="float64")] * 2, 0.7),
+            case(normal(3, 4), normal(3, 4), 2),
             case(*[normal(3, 4, dtype="float64")] * 3),
         ),
         "reduction",
