@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import chain_matmul, matmul
+from mindspore_impl.shims.arithmetic import div
 from mindspore_impl.shims.reduction import amax, amin, total
 from mindspore_impl.shims.reduction import norm as _norm
 
@@ -162,15 +164,39 @@ def solve(A: Tensor, B: Tensor) -> Tensor:
 
 
 def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
-    """X of A X = B, or of X A = B, for a triangular A of which the other triangle, or also the diagonal, is not read."""
-    if _square("solve_triangular", A).ndim < 2 or B.ndim < 2:
-        raise ValueError(f"solve_triangular: matrices are needed; received {A.shape} and {B.shape}.")
-    triangle = ops.triu(A, 1) if upper else ops.tril(A, -1)
-    ones = ops.eye(A.shape[-1], A.shape[-1], A.dtype)
-    triangle = triangle + (ones if unitriangular else A * ones)
+    """X of A X = B, or of X A = B, for a triangular A of which the other triangle, or also the diagonal, is not read.
+
+    Row after row, so that NaN spreads as in torch.
+    """
+    if _square("solve_triangular", A).dtype != B.dtype or B.ndim < 2:
+        raise ValueError(
+            f"solve_triangular: matrices of one dtype are needed; received {A.dtype} {A.shape} and {B.dtype} {B.shape}."
+        )
     if left:
-        return solve(triangle, B)
-    return mint.transpose(solve(mint.transpose(triangle, -1, -2), mint.transpose(B, -1, -2)), -1, -2)
+        return _substituted(A, B, upper, unitriangular)
+    turned = _substituted(mint.transpose(A, -1, -2), mint.transpose(B, -1, -2), not upper, unitriangular)
+    return mint.transpose(turned, -1, -2)
+
+
+def _substituted(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor:
+    if A.shape[-1] != B.shape[-2]:
+        raise ValueError(f"solve_triangular: fitting sizes are needed; received {A.shape} and {B.shape}.")
+    batch = np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+    if not A.size or not B.size:
+        return ops.zeros((*batch, *B.shape[-2:]), B.dtype)
+    A, B = mint.broadcast_to(A, (*batch, *A.shape[-2:])), mint.broadcast_to(B, (*batch, *B.shape[-2:]))
+    order, solved = list(range(A.shape[-1])), []
+    order = order[::-1] if upper else order
+    for row in order:
+        found = mint.narrow(B, -2, row, 1)
+        for step in range(len(solved)):
+            found = found - _entry(A, row, order[step]) * solved[step]
+        solved.append(found if unitriangular else div(found, _entry(A, row, row)))
+    return ops.concat(solved[::-1] if upper else solved, -2)
+
+
+def _entry(A: Tensor, row: int, column: int) -> Tensor:
+    return mint.narrow(mint.narrow(A, -2, row, 1), -1, column, 1)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
