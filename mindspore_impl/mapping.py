@@ -221,7 +221,11 @@ class _Calls:
 
 def _active(leaves: list[Any]) -> list[int]:
     """Which outputs have a gradient."""
-    return [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor) and leaf.dtype in (ms.float32, ms.float64)]
+    return [
+        i
+        for i, leaf in enumerate(leaves)
+        if isinstance(leaf, Tensor) and leaf.dtype in (ms.float16, ms.float32, ms.float64)
+    ]
 
 
 def _paths(found: Any, path: str) -> list[str]:

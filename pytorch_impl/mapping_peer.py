@@ -122,15 +122,30 @@ def _errors(operator: Any) -> list[Any]:
         raise InputError(f"torch's error inputs of {operator.name} cannot be made: {error}") from error
 
 
+_DEFAULTS = {"device": "cpu", "requires_grad": False, "layout": torch.strided, "pin_memory": False}
+_WEIGHT_FIRST = (
+    "torch.nn.functional.embedding",
+    "torch.nn.functional.embedding_bag",
+)  #: in the database, not in the call
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return name in _DEFAULTS and _DEFAULTS[name] == value
+
+
 def _samples(wanted: list[Row], sample: Any, label: str, refused: str = "") -> Iterator[Sample]:
+    ordered = (sample.input, *sample.args)
+    named = {name: value for name, value in sample.kwargs.items() if not _is_default(name, value)}
+    if wanted[0].name in _WEIGHT_FIRST:
+        ordered = (ordered[1], ordered[0], *ordered[2:])
     for row in wanted:
         tensor = isinstance(sample.input, torch.Tensor)
         if row.name.startswith("torch.Tensor.") and not tensor:
             continue
         arrays: list[np.ndarray] = []
         try:
-            given = _translated((sample.input, *sample.args), arrays, row.in_place)
-            keywords = {name: _translated(value, arrays, row.in_place) for name, value in sample.kwargs.items()}
+            given = _translated(ordered, arrays, row.in_place)
+            keywords = {name: _translated(value, arrays, row.in_place) for name, value in named.items()}
         except _UntranslatableError:
             continue
         gradient = any(spec.differentiable for spec in arrays_of((given, keywords)))
@@ -146,7 +161,10 @@ def _translated(value: Any, arrays: list[np.ndarray], in_place: bool = False) ->
     """The mapping's form of an argument; the values of tensors are appended to ``arrays``."""
     if isinstance(value, torch.Tensor):
         name = str(value.dtype).removeprefix("torch.")
-        if name not in _KNOWN or value.layout != torch.strided or value.is_conj() or value.is_quantized:
+        unusual = (
+            value.layout != torch.strided or value.is_conj() or value.is_quantized or value.ndim > 32
+        )  # as NumPy's
+        if name not in _KNOWN or unusual:
             raise _UntranslatableError
         arrays.append(value.detach().resolve_neg().numpy().copy())
         return Array("sample", tuple(value.shape), name, fixed=in_place or not value.requires_grad)

@@ -1,6 +1,7 @@
 """Run all samples of torch's own test databases through the mapping, and go on where a kernel ended the process.
 
     python scripts/verify_peer.py -o runs/peer.jsonl                     # PyNative; again and again until it ends with 0 or 1
+    python scripts/verify_peer.py --limit 8 -o runs/peer.jsonl --publish # and for the mapping's pages
     python scripts/verify_peer.py --mode gradient --limit 2 -o runs/peer_gradient.jsonl
 
 One line of JSON is written for each sample; `--summary FILE` writes the counts by row and what is not equal. A sample that
@@ -15,7 +16,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from common.api_mapping import peer
+from common.api_mapping import peer, peer_report
+from common.api_mapping.rows import registry
 from common.api_mapping.running import open_halves, selected
 from common.files import write_json
 
@@ -28,9 +30,13 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/peer.jsonl"))
     parser.add_argument("--summary", type=Path)
+    parser.add_argument(
+        "--publish", action="store_true", help="write what the mapping's pages show of a run over all rows"
+    )
     given = parser.parse_args()
     given.output.parent.mkdir(parents=True, exist_ok=True)
     halves = open_halves(given.device)
+    spoil = importlib.import_module("mindspore_impl.mapping_memory").spoil_memory
     rows = {row.name: row for row in selected(given.rows)}
     running, done = given.output.with_suffix(".running"), {(f.row, f.sample) for f in _read(given.output)}
     with given.output.open("a", encoding="utf-8") as file:
@@ -40,13 +46,15 @@ def main() -> int:
             file.write(json.dumps(vars(ended)) + "\n")
         for samples in importlib.import_module("pytorch_impl.mapping_peer").SUITES.values():
             left = _watched((s for s in samples(rows, given.limit) if (s.row.name, s.label) not in done), running)
-            for finding in peer.run(left, halves.torch, halves.mindspore, halves.mindspore.named, given.mode):
+            for finding in peer.run(left, halves.torch, halves.mindspore, halves.mindspore.named, given.mode, spoil):
                 file.write(json.dumps(vars(finding)) + "\n")
                 file.flush()
     running.unlink(missing_ok=True)
     found = peer.summary(_read(given.output))
     if given.summary:
         write_json(given.summary, found)
+    if given.publish:
+        write_json(peer_report.FILE, peer_report.document(_read(given.output), registry(), given.limit))
     print(", ".join(f"{count} {kind}" for kind, count in found["total"].items()))
     return int(found["total"]["different"] > 0)
 

@@ -117,10 +117,11 @@ def verify_peer(
     if importlib.util.find_spec("expecttest") is None:
         raise InputError("The test databases of torch need expecttest. Install with: pip install expecttest")
     suites = importlib.import_module("pytorch_impl.mapping_peer").SUITES
+    spoil = importlib.import_module("mindspore_impl.mapping_memory").spoil_memory
     findings: list[peer.Finding] = []
     for samples in suites.values():
         made = samples(rows, limit)
-        for finding in peer.run(made, halves.torch, halves.mindspore, halves.mindspore.named, mode):
+        for finding in peer.run(made, halves.torch, halves.mindspore, halves.mindspore.named, mode, spoil):
             findings.append(finding)
             if finding.kind in ("different", "accepted"):
                 print(f"{finding.kind}: {finding.row}({finding.call}): {finding.message}", flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common.api_mapping import wording
+from common.api_mapping import peer_report, wording
 from common.api_mapping.report import View, errors
 
 __all__ = ["markdown"]
@@ -32,6 +32,13 @@ def markdown(found: Sequence[View], content: Mapping[str, Any], devices: Sequenc
     for section in dict.fromkeys(view.row.section for view in found):
         rows = [view for view in found if view.row.section == section]
         parts += [f"## {section}", _table(wording.COLUMNS, map(_row, rows))]
+    if samples := peer_report.read():
+        parts += [
+            "## Samples of torch's own tests",
+            peer_report.sentence(samples),
+            _table(peer_report.HEAD, peer_report.lines(samples)),
+        ]
+        parts.append(_table(("differences that are not wrong", "why"), peer_report.known()))
     parts += ["## Tolerances", _table(("class", "values", "gradients", "why"), wording.tolerances(found))]
     parts.append("An error beyond the limit still passes while it is at most twice torch's own.")
     return "\n\n".join(parts) + "\n"

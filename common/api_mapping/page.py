@@ -6,7 +6,7 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from common.api_mapping import wording
+from common.api_mapping import peer_report, wording
 from common.api_mapping.report import View, errors
 from common.report.elements import Html, details, escape, note, page, section, table, tiles
 
@@ -115,7 +115,7 @@ def html_page(found: Sequence[View], content: Mapping[str, Any], devices: Sequen
     )
     if old := wording.old_table(found):
         parts.append(note(f"The targets of the 2022 table (for MindSpore 1.7), called with the same inputs: {old}."))
-    parts += [_controls(found), _table(found), _tolerances(found), Html(f"<script>{SCRIPT}</script>")]
+    parts += [_controls(found), _table(found), *_samples(), _tolerances(found), Html(f"<script>{SCRIPT}</script>")]
     return page(wording.TITLE, wording.facts(found, content), *parts)
 
 
@@ -202,10 +202,26 @@ def _more(view: View) -> str:
         for part, text in wording.COMPILED.items()
         for failure in ((view.measured or {}).get(part) or {}).get("failures", ())
     ]
+    items += peer_report.of_row(peer_report.read(), row.name)
     items.append("compared as samples of a distribution" if row.stochastic else f"tolerance: {row.tolerance}")
     return details(
         f"{len(row.cases)} calls; more", Html("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>")
     )
+
+
+def _samples() -> list[Html]:
+    """What became of torch's own samples."""
+    samples = peer_report.read()
+    if samples is None:
+        return []
+    inside = (table(peer_report.HEAD, peer_report.lines(samples)), note(peer_report.sentence(samples)))
+    return [
+        section(
+            "Samples of torch's own tests",
+            *inside,
+            table(("differences that are not wrong", "why"), peer_report.known()),
+        )
+    ]
 
 
 def _tolerances(found: Sequence[View]) -> Html:

@@ -7,7 +7,7 @@ import math
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.pointwise import fine, floating, number, single
+from mindspore_impl.shims.pointwise import fine, floating, log1p, number, single
 
 __all__ = [
     "celu",
@@ -108,6 +108,8 @@ def rrelu(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False
 ) -> Tensor:
     """Leaky ReLU whose slope is drawn for each element while training, and is the mean of the bounds otherwise."""
+    if lower > upper:
+        raise ValueError(f"rrelu: lower must be at most upper; received {lower} and {upper}.")
     if not training:
         return leaky_relu(input, (number(lower, input) + number(upper, input)) * 0.5, inplace)
     _refuse(inplace)
@@ -167,7 +169,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     scaled = x * number(beta, x)
     linear = scaled > number(threshold, x)
     inside = ops.where(linear, ops.zeros_like(x), scaled)
-    return ops.where(linear, x, ops.log1p(ops.exp(inside)) / number(beta, x)).astype(input.dtype)
+    return ops.where(linear, x, log1p(ops.exp(inside)) / number(beta, x)).astype(input.dtype)
 
 
 def logsigmoid(input: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ import math
 import mindspore as ms
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.checks import check_divisor
-from mindspore_impl.shims.pointwise import floating, level, log, number, promoted, signbit
+from mindspore_impl.shims.checks import check_divisor, check_tensors
+from mindspore_impl.shims.pointwise import fine, floating, level, log, log1p, number, promoted, signbit, single
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmin", "fmod", "ldexp", "logaddexp", "logaddexp2", "maximum", "minimum",
+    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmod", "hypot", "ldexp", "lerp", "logaddexp", "logaddexp2",
+    "maximum", "minimum",
     "mul", "pow", "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
 
@@ -51,6 +52,8 @@ def mul(input: Tensor, other) -> Tensor:
 
 def pow(input, exponent) -> Tensor:
     """input ^ exponent; either may be a number. A power of 0 has no slope, at 0 neither."""
+    if not isinstance(input, Tensor):
+        check_tensors("pow", exponent)
     base, exponent = promoted(input, exponent)
     if isinstance(exponent, int) and exponent < 0 and _is_whole(base):
         raise ValueError(f"pow: integers have no negative powers; received {exponent}. Use floating point numbers.")
@@ -117,10 +120,43 @@ def equal(input: Tensor, other: Tensor) -> bool:
     return input.shape == other.shape and bool(ops.equal(input, other).all())
 
 
+_ROUNDS = 6  #: each takes 52 digits off a quotient; float32 numbers have quotients below 2^277
+_SPLIT = 134217729.0  #: 2^27 + 1: the upper and the lower digits of a float64 number
+
+
 def _fmod(x: Tensor, y: Tensor) -> Tensor:
-    """In float64, where the quotient of float32 numbers is exact enough."""
-    left = x - ops.trunc(x / y) * y
-    return ops.where(ops.logical_and(ops.isinf(y), ops.isfinite(x)), x, left)
+    """x - trunc(x / y) y in float64 without rounding, the leading digits of the quotient first.
+
+    NaN where the quotient is above 1e299, in a graph already above 2^312.
+    """
+    fixed, divisor = ops.stop_gradient(x), ops.abs(ops.stop_gradient(y))
+    usual = ops.logical_and(ops.logical_and(ops.isfinite(fixed), ops.isfinite(divisor)), divisor > 0)
+    size = ops.where(usual, divisor, ops.ones_like(divisor))
+    unit = ops.where(size > 2.0**100, ops.full_like(size, 2.0**-100), ops.ones_like(size))  # so that nothing overflows
+    left, size = ops.abs(ops.where(usual, fixed, ops.zeros_like(fixed))) * unit, size * unit
+    graph = not hasattr(x, "assign_value")
+    for _ in range(_ROUNDS if graph else 8 * _ROUNDS):
+        left = _less(left, ops.trunc(left / size), size)
+        if not graph and not bool((ops.abs(left) >= size).any()):
+            break
+    left = ops.where(ops.abs(left) < size, left, ops.full_like(left, math.nan))
+    left = ops.where(left < 0, left + size, left) / unit
+    left = ops.where(ops.abs(fixed) < divisor, fixed, ops.where(fixed < 0, -left, left))
+    formula = x - ops.trunc(ops.stop_gradient(x / y)) * y  # which has the gradient, and NaN
+    slope = ops.where(ops.isfinite(formula), formula - ops.stop_gradient(formula), ops.zeros_like(formula))
+    found = ops.where(usual, left + slope, formula)
+    return ops.where(ops.logical_and(ops.isinf(y), ops.isfinite(x)), x, found)
+
+
+def _less(x: Tensor, quotient: Tensor, y: Tensor) -> Tensor:
+    """x - quotient y, of which the rounding is taken off again (Dekker 1971)."""
+    product = quotient * y
+    split = Tensor(_SPLIT, ms.float64)
+    a, b = quotient * split, y * split
+    high, top = a - (a - quotient), b - (b - y)
+    low, rest = quotient - high, y - top
+    rounding = ((high * top - product) + high * rest + low * top) + low * rest
+    return (x - product) - rounding
 
 
 def _doubles(input: Tensor, other) -> tuple[Tensor, Tensor]:
@@ -143,17 +179,27 @@ def floor_divide(input: Tensor, other) -> Tensor:
     return ops.where(y == 0, x * ops.reciprocal(y), ops.floor(quotient + 0.25)).astype(_result_dtype(input, other))
 
 
-def fmin(input: Tensor, other: Tensor) -> Tensor:
-    """The smaller, or the number where one is NaN."""
-    return -ops.fmax(-input, -other)
-
-
 def fmod(input: Tensor, other) -> Tensor:
     """Remainder with the sign of ``input``, through float64."""
     input, other = promoted(input, other)
     if _is_whole(input) and _is_whole(other):
         check_divisor("fmod", other)
     return _fmod(*_doubles(input, other)).astype(_result_dtype(input, other))
+
+
+def hypot(input: Tensor, other: Tensor) -> Tensor:
+    """sqrt(input^2 + other^2) without overflow; infinite where one of them is, also beside NaN. In the dtype that torch chooses."""
+    check_tensors("hypot", input, other)
+    input, other = promoted(input, other)
+    if not input.is_floating_point():
+        raise TypeError(f"hypot: a floating point dtype is needed; received {input.dtype}.")
+    x, y = fine(input), fine(other)
+    size = ops.stop_gradient(maximum(ops.abs(x), ops.abs(y)))
+    unit = ops.where(ops.logical_and(ops.isfinite(size), size > 0), size, ops.ones_like(size))
+    infinite = ops.logical_or(ops.isinf(x), ops.isinf(y))
+    a, b = x / unit, y / unit
+    found = ops.sqrt(a * a + b * b) * unit
+    return ops.where(infinite, ops.full_like(found, math.inf), found).astype(input.dtype)
 
 
 def ldexp(input: Tensor, other: Tensor) -> Tensor:
@@ -167,13 +213,31 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return found.astype(wanted)
 
 
+def lerp(input: Tensor, end: Tensor, weight) -> Tensor:
+    """input + weight (end - input), from the nearer end; the weight is a number or a tensor."""
+    check_tensors("lerp", input, end)
+    if not input.is_floating_point() or input.dtype != end.dtype:
+        raise TypeError(f"lerp: one floating point dtype is needed; received {input.dtype} and {end.dtype}.")
+    x, y = single(input), single(end)
+    if isinstance(weight, Tensor):
+        if weight.dtype != input.dtype:
+            raise TypeError(f"lerp: the weight must have the dtype {input.dtype}; received {weight.dtype}.")
+        share = single(weight)
+        near = ops.abs(share) < 0.5
+        return ops.where(near, x + share * (y - x), y - (y - x) * (1.0 - share)).astype(input.dtype)
+    share = number(weight, x)
+    if -0.5 < weight < 0.5:
+        return (x + (y - x) * share).astype(input.dtype)
+    return (y - (y - x) * (number(1.0, x) - share)).astype(input.dtype)  # a graph subtracts numbers in float32
+
+
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)), through float64: near 0 the float32 exponential is too coarse."""
     x, y = input.astype(ms.float64), other.astype(ms.float64)
     larger = maximum(x, y)
     infinite = ops.isinf(larger)  # whose distance may be NaN
     distance = ops.where(infinite, ops.zeros_like(larger), x) - ops.where(infinite, ops.zeros_like(larger), y)
-    return ops.where(infinite, larger, larger + ops.log1p(ops.exp(-ops.abs(distance)))).astype(input.dtype)
+    return ops.where(infinite, larger, larger + log1p(ops.exp(-ops.abs(distance)))).astype(input.dtype)
 
 
 def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
@@ -192,7 +256,9 @@ def maximum(input: Tensor, other: Tensor) -> Tensor:
     """The larger; NaN spreads, empty tensors are allowed."""
     input, other = promoted(input, other)
     if 0 in input.shape or 0 in other.shape:
-        return input + other
+        return ops.logical_or(input, other) if input.dtype == ms.bool_ else input + other
+    if input.dtype == ms.bool_:
+        return ops.logical_or(input, other)
     return _with_nan(input, other, ops.maximum(input, other))
 
 
@@ -200,7 +266,9 @@ def minimum(input: Tensor, other: Tensor) -> Tensor:
     """The smaller; NaN spreads, empty tensors are allowed."""
     input, other = promoted(input, other)
     if 0 in input.shape or 0 in other.shape:
-        return input + other
+        return ops.logical_and(input, other) if input.dtype == ms.bool_ else input + other
+    if input.dtype == ms.bool_:
+        return ops.logical_and(input, other)
     return _with_nan(input, other, ops.minimum(input, other))
 
 
@@ -218,6 +286,7 @@ def remainder(input: Tensor, other) -> Tensor:
 
 def rsub(input: Tensor, other, *, alpha=1) -> Tensor:
     """other - alpha input."""
+    check_tensors("rsub", input)
     input, other = promoted(input, other)
     return other - input * number(alpha, input)
 

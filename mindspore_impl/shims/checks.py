@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from mindspore import Tensor, ops
 
-__all__ = ["check_divisor", "check_indices", "check_probabilities", "check_reduction", "check_values"]
+__all__ = ["check_divisor", "check_indices", "check_probabilities", "check_reduction", "check_tensors", "check_values"]
 
 
 class _Check(ops.PrimitiveWithInfer):
@@ -99,3 +99,14 @@ def check_reduction(reduction: str, *others: str) -> None:
     """
     if reduction not in ("none", "mean", "sum", *others):
         raise ValueError(f"reduction must be none, mean or sum; received {reduction}.")
+
+
+def check_tensors(name: str, *given) -> None:
+    """Refuse a number where torch takes a tensor only.
+
+    Raises:
+        TypeError: one of ``given`` is no tensor.
+    """
+    for value in given:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}: a tensor is needed here; received {value}. Make one with torch.tensor.")

@@ -8,6 +8,7 @@ import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.indexing import added_at
+from mindspore_impl.shims.pooling import _average, _even_places
 
 __all__ = [
     "channel_shuffle",
@@ -147,6 +148,11 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
         raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
     for i in range(len(pad) // 2):
         axis, before, after = input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]
+        if mode == "circular" and (before < 0 or after < 0):  # what is cut is cut first, and the rest repeated
+            input = ops.gather(input, _places("constant", input.shape[axis], min(before, 0), min(after, 0)), axis)
+            before, after = max(before, 0), max(after, 0)
+            if max(before, after) > input.shape[axis]:
+                raise ValueError(f"pad: a circular pad may repeat what is left once; received {pad} of {input.shape}.")
         if before < 0 or after < 0 or (mode != "constant" and (before or after)):
             kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))
             input = ops.gather(input, _places(mode, input.shape[axis], kept[0], kept[1]), axis)  # a copy, not a view
@@ -273,9 +279,9 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
-    """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear or bicubic."""
-    if antialias or mode == "area":
-        raise ValueError("antialias and mode area are not available.")
+    """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear, bicubic or area."""
+    if antialias:
+        raise ValueError("antialias is not available.")
     if mode not in ("nearest", "nearest-exact") and not input.is_floating_point():
         raise TypeError(
             f"interpolate: whole numbers are resized by the nearest only; received {input.dtype} and mode {mode}. Cast to float32 and round what comes out."
@@ -287,6 +293,8 @@ def interpolate(
         if factors is None
         else tuple(math.floor(input.shape[2 + i] * factors[i]) for i in range(count))
     )
+    if mode == "area":
+        return _average(input, _even_places(input.shape[2:], sizes))
     y = input
     for i in range(count):
         scale = None if factors is None or recompute_scale_factor else factors[i]

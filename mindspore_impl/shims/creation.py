@@ -93,13 +93,23 @@ def arange(start=0, end=None, step=1, *, dtype=None):
     return _constant(_arithmetic(start, end, step), (ms.int64 if whole else ms.float32) if dtype is None else dtype)
 
 
+def _check_ends(name: str, start, end, steps: int) -> None:
+    for place in (start, end):
+        if isinstance(place, _MindSporeTensor) and place.ndim:
+            raise ValueError(f"{name}: the ends must be numbers; received a tensor of shape {place.shape}.")
+    if steps < 0:
+        raise ValueError(f"{name}: steps must not be negative; received {steps}.")
+
+
 def linspace(start, end, steps: int, *, dtype=None):
     """Both ends and what lies between."""
+    _check_ends("linspace", start, end, steps)
     return _constant(_steps(start, end, steps, None), ms.float32 if dtype is None else dtype)
 
 
 def logspace(start, end, steps: int, base: float = 10.0, *, dtype=None):
     """Powers of ``base``."""
+    _check_ends("logspace", start, end, steps)
     return _constant(_steps(start, end, steps, base), ms.float32 if dtype is None else dtype)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.pointwise import number, promoted
 
 __all__ = [
-    "argsort", "bucketize", "gather", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue", "masked_fill", "msort", "nonzero",
-    "scatter", "scatter_add", "searchsorted", "sort", "take", "take_along_dim", "topk", "unique", "where",
+    "argsort", "bucketize", "gather", "index_add", "index_copy", "index_fill", "index_select", "isin", "kthvalue",
+    "masked_fill", "masked_scatter", "msort", "nonzero", "scatter", "scatter_add", "searchsorted", "sort", "take",
+    "take_along_dim", "topk", "unique", "where",
 ]  # fmt: skip
 
 
@@ -20,6 +22,7 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     """Order of the elements, int64. NaN counts as largest: the kernel leaves it anywhere, so it is sorted as infinity and then moved to its end."""
     if input.ndim == 0:
         return ops.zeros((), ms.int64)
+    input = input.astype(ms.int32) if input.dtype == ms.bool_ else input
     if not input.is_floating_point() or 0 in input.shape:
         return ops.sort(input, dim, descending)[1].astype(ms.int64)
     nans = ops.isnan(input)
@@ -80,8 +83,19 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> tup
     return (value, index) if keepdim else (ops.squeeze(value, dim), ops.squeeze(index, dim))
 
 
-def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False):
-    """Ascending; with the place of every element and how often each occurs. Sizes depend on the values, so not for graphs."""
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+):
+    """Ascending; with the place of every element and how often each occurs; of the slices along ``dim``. Sizes depend on the values, so not for graphs."""
+    if dim is not None:
+        found = np.unique(input.asnumpy(), axis=dim, return_inverse=True, return_counts=True)
+        wanted = (True, return_inverse, return_counts)
+        found = tuple([Tensor(part) for part, given in zip(found, wanted, strict=True) if given])
+        return found if len(found) > 1 else found[0]
     flat = ops.reshape(input, (-1,))
     ordered, order = sort(flat)
     values, inverse, counts = mint.unique_consecutive(ordered, return_inverse=True, return_counts=True)
@@ -138,9 +152,10 @@ def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
         ones = ops.ones(index.shape, ms.int32)
         hit = added_at(_marks(input, 0), dim, index, ones) if input.ndim else ops.reshape(ones, ())
         return ops.where(hit > 0, Tensor(src, input.dtype), input)
+    _check_alike("scatter", input, src)
     if not input.ndim:
-        return ops.reshape(src, ()).astype(input.dtype)
-    part = _cut(src, index.shape).astype(input.dtype)
+        return ops.reshape(src, ())
+    part = _cut(src, index.shape)
     numbers = ops.reshape(ops.arange(index.size), index.shape).astype(ms.int32)
     taken = ops.tensor_scatter_max(
         ops.reshape(_marks(input, -1), (-1,)), _flat_places(input.shape, dim, index), ops.reshape(numbers, (-1,))
@@ -149,6 +164,11 @@ def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
     part = ops.where(_picked(taken, dim, index) == numbers, part, ops.zeros_like(part))
     kept = ops.where(taken >= 0, ops.zeros_like(input), input)
     return added_at(kept, dim, index, part)
+
+
+def _check_alike(name: str, input: Tensor, src: Tensor) -> None:
+    if input.dtype != src.dtype:
+        raise TypeError(f"{name}: both tensors must have one dtype; received {input.dtype} and {src.dtype}.")
 
 
 def _size(input: Tensor, dim: int) -> int:
@@ -191,6 +211,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``src`` added at ``index``, which is checked as that of `scatter`."""
     check_indices("scatter_add", index, 0, _size(input, dim))
+    _check_alike("scatter_add", input, src)
     if not index.size:
         return input.copy()
     if not input.ndim:
@@ -200,6 +221,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
     """alpha source added at places along ``dim``."""
+    if not input.ndim:
+        return ops.reshape(index_add(ops.reshape(input, (1,)), 0, index, ops.reshape(source, (-1,)), alpha=alpha), ())
     return scatter_add(
         input, dim, _spread(index, dim, source.shape), source if alpha == 1 else source * number(alpha, source)
     )
@@ -211,16 +234,16 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     The kernel writes in parallel: all that go to one place carry the last one's values, so that their order is nothing.
     """
     check_indices("index_copy", index, 0, _size(input, dim))
+    _check_alike("index_copy", input, source)
     if not index.size:
         return input.copy()
     if not input.ndim:
-        return ops.reshape(source, ()).astype(input.dtype)
+        return ops.reshape(source, ())
     count = index.size
     places = ops.reshape(index, (-1,)).astype(ms.int64)
     numbers = ops.arange(count).astype(ms.int64)
     ordered = ops.sort(places * count + numbers)[0]
     last = ops.gather(ordered, ops.searchsorted(ordered, (places + 1) * count) - 1, 0) - places * count
-    source = source.astype(input.dtype)
     own = _spread(last == numbers, dim, source.shape)
     values = ops.where(own, source, ops.stop_gradient(ops.gather(source, last, dim)))
     return ops.tensor_scatter_elements(input, _spread(index, dim, source.shape), values, dim)
@@ -242,6 +265,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of one axis; none are cut out, since the gradient's kernel wants some."""
     check_indices("index_select", index, 0, _size(input, dim))
+    if not input.ndim:
+        return ops.reshape(input, ())
     return mint.narrow(input, dim, 0, 0) if 0 in index.shape else ops.gather(input, index, dim)
 
 
@@ -256,27 +281,61 @@ def masked_fill(input: Tensor, mask: Tensor, value) -> Tensor:
     return ops.masked_fill(input, mask, value if isinstance(value, Tensor) else Tensor(value, input.dtype))
 
 
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """The elements of ``source``, in order, where the mask is true.
+
+    A source with too few elements is refused, in a graph its last element is repeated.
+    """
+    if mask.dtype != ms.bool_ or input.dtype != source.dtype:
+        raise TypeError(
+            f"masked_scatter: a boolean mask and one dtype are needed; received {mask.dtype}, {input.dtype} and {source.dtype}."
+        )
+    shape = np.broadcast_shapes(input.shape, mask.shape)
+    input, mask = mint.broadcast_to(input, shape), mint.broadcast_to(mask, shape)
+    if 0 in shape:
+        return input.copy()
+    places = ops.cumsum(ops.reshape(mask, (-1,)).astype(ms.int64), 0) - 1
+    check_indices("masked_scatter: the source", places[-1:], -1, source.size)
+    if not source.size:
+        return input.copy()
+    places = ops.clamp(places, 0, source.size - 1)
+    taken = ops.reshape(ops.gather(ops.reshape(source, (-1,)), places, 0), shape)
+    return ops.where(mask, taken, input)
+
+
 def nonzero(input: Tensor, *, as_tuple: bool = False):
     """Places of what is not 0, one in a row, or one tensor for each axis. Sizes depend on the values, so not for graphs."""
+    if not input.ndim:
+        places = ops.nonzero(ops.reshape(input, (1,))).astype(ms.int64)
+        return (places[:, 0],) if as_tuple else places[:, :0]
     places = ops.nonzero(input).astype(ms.int64)
     return tuple(ops.unbind(places, 1)) if as_tuple else places
 
 
-def searchsorted(sorted_sequence: Tensor, input, *, right: bool = False) -> Tensor:
-    """Where the values would go, int64; a number gives a tensor without axes."""
+def searchsorted(
+    sorted_sequence: Tensor, input, *, out_int32: bool = False, right: bool = False, side: str | None = None
+) -> Tensor:
+    """Where the values would go, int64 or int32; a number gives a tensor without axes. ``side`` is left, or right as ``right`` says it too."""
+    if side not in (None, "left", "right") or (side == "left" and right):
+        raise ValueError(f"searchsorted: side must be left or right, and not contradict right; received {side}.")
     values = input if isinstance(input, Tensor) else ops.zeros((), sorted_sequence.dtype) + input
-    return ops.searchsorted(sorted_sequence, values, right=right).astype(ms.int64)
+    wanted = ms.int32 if out_int32 else ms.int64
+    if 0 in sorted_sequence.shape or 0 in values.shape:
+        return ops.zeros(values.shape, wanted)
+    return ops.searchsorted(sorted_sequence, values, right=right or side == "right").astype(wanted)
 
 
-def bucketize(input: Tensor, boundaries: Tensor, *, right: bool = False) -> Tensor:
-    """Which interval each element is in, int64."""
-    return searchsorted(boundaries, input, right=right)
+def bucketize(input: Tensor, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """Which interval each element is in, int64 or int32."""
+    return searchsorted(boundaries, input, out_int32=out_int32, right=right)
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened tensor; negative places count from the end."""
     flat = ops.reshape(input, (-1,))
     check_indices("take", index, -flat.shape[0], flat.shape[0])
+    if not index.size:
+        return ops.zeros(index.shape, input.dtype)
     return ops.gather(flat, ops.where(index < 0, index + flat.shape[0], index), 0)
 
 

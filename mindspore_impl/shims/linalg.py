@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import chain_matmul, matmul
+from mindspore_impl.shims.arithmetic import div
 from mindspore_impl.shims.reduction import amax, amin, total
 from mindspore_impl.shims.reduction import norm as _norm
 
@@ -19,15 +21,19 @@ __all__ = [
     "norm",
     "slogdet",
     "solve",
+    "solve_triangular",
     "vecdot",
     "vector_norm",
 ]
 _INF, _NAN = float("inf"), float("nan")
 
 
-def cholesky(input: Tensor) -> Tensor:
-    """Lower factor L of a symmetric positive definite matrix A. The kernel has no gradient here; dL = L Phi(L^-1 dA L^-T) is added, in which dA has the
-    value 0 (Murray 2016, arXiv:1602.07527, eq. 9; Phi is the lower triangle with half the diagonal)."""
+def cholesky(input: Tensor, *, upper: bool = False) -> Tensor:
+    """Lower factor L, or the upper one L^T, of a symmetric positive definite matrix A.
+
+    The kernel has no gradient here; dL = L Phi(L^-1 dA L^-T) is added, in which dA has the value 0 (Murray 2016,
+    arXiv:1602.07527, eq. 9; Phi is the lower triangle with half the diagonal).
+    """
     if not _square("cholesky", input).size:
         return input
     fixed = ops.stop_gradient(input)
@@ -36,7 +42,8 @@ def cholesky(input: Tensor) -> Tensor:
     change = input - fixed
     change = (change + mint.transpose(change, -1, -2)) * 0.5
     inner = ops.tril(mint.matmul(inverse, mint.matmul(change, mint.transpose(inverse, -1, -2))))
-    return factor + mint.matmul(factor, inner - inner * ops.eye(input.shape[-1], input.shape[-1], input.dtype) * 0.5)
+    found = factor + mint.matmul(factor, inner - inner * ops.eye(input.shape[-1], input.shape[-1], input.dtype) * 0.5)
+    return mint.transpose(found, -1, -2) if upper else found
 
 
 def inv(A: Tensor) -> Tensor:
@@ -48,6 +55,8 @@ def det(A: Tensor) -> Tensor:
     """Determinant; NaN where the matrix holds it, 1 of nothing."""
     if not _square("det", A).size:
         return ops.ones(A.shape[:-2], A.dtype)
+    if A.shape[-1] == 1:
+        return ops.reshape(A, A.shape[:-2])
     found = ops.det(A)
     return ops.where(ops.reshape(_holds_nan(A), found.shape), ops.full_like(found, _NAN), found)
 
@@ -152,6 +161,42 @@ def solve(A: Tensor, B: Tensor) -> Tensor:
     x = mint.matmul(inverse, right)
     x = x + mint.matmul(inverse, right - mint.matmul(A, x))
     return ops.squeeze(x, -1) if B.ndim == 1 else x
+
+
+def solve_triangular(A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Tensor:
+    """X of A X = B, or of X A = B, for a triangular A of which the other triangle, or also the diagonal, is not read.
+
+    Row after row, so that NaN spreads as in torch.
+    """
+    if _square("solve_triangular", A).dtype != B.dtype or B.ndim < 2:
+        raise ValueError(
+            f"solve_triangular: matrices of one dtype are needed; received {A.dtype} {A.shape} and {B.dtype} {B.shape}."
+        )
+    if left:
+        return _substituted(A, B, upper, unitriangular)
+    turned = _substituted(mint.transpose(A, -1, -2), mint.transpose(B, -1, -2), not upper, unitriangular)
+    return mint.transpose(turned, -1, -2)
+
+
+def _substituted(A: Tensor, B: Tensor, upper: bool, unitriangular: bool) -> Tensor:
+    if A.shape[-1] != B.shape[-2]:
+        raise ValueError(f"solve_triangular: fitting sizes are needed; received {A.shape} and {B.shape}.")
+    batch = np.broadcast_shapes(A.shape[:-2], B.shape[:-2])
+    if not A.size or not B.size:
+        return ops.zeros((*batch, *B.shape[-2:]), B.dtype)
+    A, B = mint.broadcast_to(A, (*batch, *A.shape[-2:])), mint.broadcast_to(B, (*batch, *B.shape[-2:]))
+    order, solved = list(range(A.shape[-1])), []
+    order = order[::-1] if upper else order
+    for row in order:
+        found = mint.narrow(B, -2, row, 1)
+        for step in range(len(solved)):
+            found = found - _entry(A, row, order[step]) * solved[step]
+        solved.append(found if unitriangular else div(found, _entry(A, row, row)))
+    return ops.concat(solved[::-1] if upper else solved, -2)
+
+
+def _entry(A: Tensor, row: int, column: int) -> Tensor:
+    return mint.narrow(mint.narrow(A, -2, row, 1), -1, column, 1)
 
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:

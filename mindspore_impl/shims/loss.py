@@ -10,7 +10,7 @@ from mindspore_impl.shims.activation import softplus
 from mindspore_impl.shims.arithmetic import minimum, number
 from mindspore_impl.shims.checks import check_indices, check_reduction, check_values
 from mindspore_impl.shims.network import pairwise_distance
-from mindspore_impl.shims.pointwise import fine, floating, single
+from mindspore_impl.shims.pointwise import fine, floating, log, log1p, single
 from mindspore_impl.shims.reduction import _larger, _mean, total
 from mindspore_impl.shims.softmax import log_softmax
 
@@ -100,11 +100,11 @@ def binary_cross_entropy(
     x = fine(input)
     edge = x * (1.0 - x) < 1e-12
     inside, fixed = ops.where(edge, ops.full_like(x, 0.5), x), ops.stop_gradient(x)
-    yes, no, floor = ops.log(fixed), ops.log1p(-fixed), ops.full_like(x, -100.0)
+    yes, no, floor = log(fixed), log1p(-fixed), ops.full_like(x, -100.0)
     yes, no = ops.where(yes < -100.0, floor, yes), ops.where(no < -100.0, floor, no)
     slope = ops.stop_gradient((target - fixed) * 1e12)  # times 0, so that it is the gradient alone
     at_edge = target * yes + (1.0 - target) * no + slope * (x - fixed)
-    loss = -ops.where(edge, at_edge, target * ops.log(inside) + (1.0 - target) * ops.log1p(-inside)).astype(input.dtype)
+    loss = -ops.where(edge, at_edge, target * log(inside) + (1.0 - target) * log1p(-inside)).astype(input.dtype)
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 

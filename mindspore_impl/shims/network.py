@@ -77,6 +77,8 @@ def embedding(
 
     In a graph an id outside the table is not refused: -1 is the last row, and others are an error of the kernel.
     """
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: a weight of two axes is needed; received {weight.shape}.")
     if max_norm is not None or scale_grad_by_freq:
         raise ValueError(
             "max_norm and scale_grad_by_freq are not available: the adapter neither changes the table nor counts ids."

@@ -135,6 +135,9 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     total = padded[:, first : first + width]
     for i in range(1, size):
         total = total + padded[:, first + i : first + i + width]
+    if not input.is_floating_point():  # torch's mean of whole numbers is cut
+        x = input.astype(ms.float32)
+        return x / (ops.floor(total.astype(ms.float64) / size).astype(ms.float32) * alpha + k) ** beta
     return input / (total * number(alpha, input) / size + number(k, input)) ** number(beta, input)
 
 

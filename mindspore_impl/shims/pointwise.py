@@ -357,7 +357,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     x = x * domain if eps is None else clamp(x, eps, 1.0 - eps)
     middle = (x > 0.25) & (x < 0.75)  # where the logarithms cancel, but 2 x - 1 is exact
     inside = ops.where(middle, x, ops.full_like(x, 0.5))
-    return ops.where(middle, ops.log1p((2 * inside - 1) / (1 - inside)), ops.log(x) - ops.log1p(-x))
+    return ops.where(middle, log1p((2 * inside - 1) / (1 - inside)), log(x) - log1p(-x))
 
 
 def nan_to_num(input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:

@@ -107,8 +107,14 @@ def _windows(x: Tensor, places: tuple, inside: Tensor, fill: float) -> Tensor:
     return ops.where(inside, x, ops.full_like(x, fill))
 
 
+def _check_axes(input: Tensor, count: int) -> None:
+    if input.ndim not in (count + 1, count + 2):
+        raise ValueError(f"pooling: channels and {count} axes are needed, batched or not; received {input.shape}.")
+
+
 def _largest(input: Tensor, tables: tuple, return_indices: bool) -> Tensor | tuple[Tensor, Tensor]:
     places, inside, flat, _ = tables
+    _check_axes(input, len(places))
     windows = _windows(input, places, inside, _NEGATIVE)
     missing = ops.isnan(windows)
     first = ops.where(missing.any(-1), missing.astype(ms.int32).argmax(-1), windows.argmax(-1))
@@ -123,6 +129,7 @@ def _average(
     input: Tensor, tables: tuple, count_include_pad: bool = True, divisor_override: int | None = None
 ) -> Tensor:
     places, inside, _, extent = tables
+    _check_axes(input, len(places))
     if divisor_override == 0:
         raise ValueError("avg_pool: divisor_override must not be 0.")
     if input.dtype == ms.bool_:

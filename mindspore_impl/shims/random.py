@@ -10,8 +10,14 @@ from mindspore_impl.shims.checks import check_probabilities, check_values
 __all__ = ["multinomial", "normal", "poisson", "randint", "randint_like"]
 
 
+def _check_floating(name: str, input: Tensor) -> None:
+    if not input.is_floating_point():
+        raise TypeError(f"{name}: a floating point dtype is needed; received {input.dtype}.")
+
+
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
     """Without replacement by default; int64. In a graph weights of no distribution are not refused, and what is sampled means nothing."""
+    _check_floating("multinomial", input)
     check_probabilities(input, num_samples, replacement)
     return ops.multinomial(input, num_samples, replacement).astype(ms.int64)
 
@@ -25,6 +31,7 @@ def normal(mean=0.0, std=1.0, size=None) -> Tensor:
 
 def poisson(input: Tensor) -> Tensor:
     """One draw for each rate. In a graph negative rates are not refused, and what is sampled means nothing."""
+    _check_floating("poisson", input)
     check_values("poisson", input, 0.0, float("inf"))
     return ops.random_poisson(Tensor([1], ms.int32), input, dtype=ms.float32)[0].astype(input.dtype)
 

@@ -17,6 +17,9 @@ __all__ = [
     "combinations",
     "diag",
     "flip",
+    "fliplr",
+    "flipud",
+    "movedim",
     "repeat_interleave",
     "roll",
     "rot90",
@@ -96,7 +99,30 @@ def flip(input: Tensor, dims) -> Tensor:
     return mint.flip(input, dims) if input.size else input
 
 
-def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:
+def fliplr(input: Tensor) -> Tensor:
+    """The second axis reversed."""
+    if input.ndim < 2:
+        raise ValueError(f"fliplr: at least two axes are needed; received {input.shape}.")
+    return flip(input, (1,))
+
+
+def flipud(input: Tensor) -> Tensor:
+    """The first axis reversed."""
+    if input.ndim < 1:
+        raise ValueError("flipud: an axis is needed; received a tensor without axes.")
+    return flip(input, (0,))
+
+
+def movedim(input: Tensor, source, destination) -> Tensor:
+    """Axes at other places, each named once."""
+    for axes in (source, destination):
+        named = [axis % input.ndim for axis in ((axes,) if isinstance(axes, int) else axes)]
+        if len(set(named)) < len(named):
+            raise ValueError(f"movedim: an axis may be named once; received {source} and {destination}.")
+    return ops.movedim(input, source, destination)
+
+
+def repeat_interleave(input: Tensor, repeats, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each element several times in a row; a tensor of repeats makes the size depend on values, which graphs cannot hold."""
     if dim is None:
         input, dim = ops.reshape(input, (-1,)), 0
@@ -107,6 +133,8 @@ def repeat_interleave(input: Tensor, repeats, dim: int | None = None) -> Tensor:
             )
         check_values("repeat_interleave", repeats, 0, float("inf"))
         places = np.repeat(np.arange(input.shape[dim]), repeats.asnumpy())
+        if output_size is not None and output_size != len(places):
+            raise ValueError(f"repeat_interleave: output_size must be {len(places)}; received {output_size}.")
         return ops.gather(input, Tensor(places.astype(np.int32)), dim)
     return ops.repeat_interleave(input, repeats, dim)
 
@@ -121,7 +149,7 @@ def roll(input: Tensor, shifts, dims=None) -> Tensor:
 def _rolled(input: Tensor, shifts, dims) -> Tensor:
     pairs = ((shifts, dims),) if isinstance(dims, int) else tuple(zip(shifts, dims))  # noqa: B905  (graphs know no strict)
     for shift, dim in pairs:
-        size = input.shape[dim]
+        size = input.shape[dim] if input.shape[dim] else 1  # nothing is rolled
         cut = -shift % size
         if cut != 0:
             input = mint.cat((mint.narrow(input, dim, cut, size - cut), mint.narrow(input, dim, 0, cut)), dim)
@@ -129,8 +157,14 @@ def _rolled(input: Tensor, shifts, dims) -> Tensor:
 
 
 def rot90(input: Tensor, k: int = 1, dims=(0, 1)) -> Tensor:
-    """Turned by 90 degrees ``k`` times."""
-    return ops.rot90(input, k, list(dims))
+    """Turned by 90 degrees ``k`` times, from the first of two axes to the second."""
+    if len(dims) != 2 or dims[0] % input.ndim == dims[1] % input.ndim:
+        raise ValueError(f"rot90: two axes are needed; received {dims}.")
+    if k % 4 == 0:
+        return input.copy()
+    if k % 4 == 2:
+        return flip(input, tuple(dims))
+    return mint.transpose(flip(input, (dims[1] if k % 4 == 1 else dims[0],)), dims[0], dims[1])
 
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:

@@ -81,9 +81,9 @@ def mul_(input: Tensor, other) -> Tensor:
     return _write(input, mul(input, other))
 
 
-def div_(input: Tensor, other) -> Tensor:
+def div_(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
     """Divides."""
-    return _write(input, div(input, other))
+    return _write(input, div(input, other, rounding_mode=rounding_mode))
 
 
 def exp_(input: Tensor) -> Tensor:
@@ -176,9 +176,10 @@ def type(input: Tensor, dtype) -> Tensor:
     return input.astype(dtype)
 
 
-def new_full(input: Tensor, size, fill_value) -> Tensor:
-    """One number everywhere, in the dtype of ``input``."""
-    return ops.zeros(tuple(size), input.dtype) + ms.Tensor(fill_value, input.dtype)
+def new_full(input: Tensor, size, fill_value, *, dtype=None) -> Tensor:
+    """One number everywhere, in the dtype of ``input`` unless one is given."""
+    wanted = input.dtype if dtype is None else dtype
+    return ops.zeros(tuple(size), wanted) + ms.Tensor(fill_value, wanted)
 
 
 def new_zeros(input: Tensor, *size, dtype=None) -> Tensor:

@@ -33,12 +33,3 @@ def troubles(rows: Iterable[Row], mode: str = "pynative") -> list[str]:
         if bool(row.legacy) != bool(result.legacy_verdict):
             found.append(f"{row.name}: nothing is said of {row.legacy}")
     return found
-
-
-def spoil_memory() -> None:
-    """Fill what MindSpore's allocator hands out next with a number of no meaning: some kernels leave an output as it is."""
-    from mindspore import ops
-
-    held = [ops.zeros(size) + 7.7e33 for size in (1, 2, 3, 4, 6, 9, 12, 16, 24, 32, 48, 64, 128, 512) for _ in range(2)]
-    for tensor in held:
-        tensor.asnumpy()  # computed by now, and so freed

@@ -6,7 +6,7 @@ import pytest
 
 from common.api_mapping.derived import silently_different
 from common.api_mapping.running import open_halves
-from tests.parity.mapped import FILES, spoil_memory
+from tests.parity.mapped import FILES
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
 
@@ -26,6 +26,8 @@ KNOWN = {
 
 @pytest.mark.parametrize("file", [name for name in FILES if name not in ("tensor", "special", "random", "optimizers")])
 def test_inputs_that_no_row_chose_are_answered_as_in_torch_or_refused(file, tmp_path, monkeypatch):
+    from mindspore_impl.mapping_memory import spoil_memory
+
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # the shipped lock file chooses
     halves, seen, wrong = open_halves("cpu"), set(), []
     for row in FILES[file]:

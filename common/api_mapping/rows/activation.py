@@ -31,6 +31,7 @@ def forms(*calls: dict[str, Any], kinks: bool = False, infinite: bool = True) ->
     return tuple(tried)
 
 
+FAR = values(-20.0, -30.0, -37.0, -60.0, -700.0, 18.0, dtype="float64")
 RELU = unary()
 GELU = forms(
     {"approximate": "tanh"}, infinite=False
@@ -106,7 +107,7 @@ ROWS = (
     Row(
         f"{F}.softplus",
         candidates("softplus"),
-        (*forms({"beta": 2}, {"beta": 0.5, "threshold": 3}), case(normal(3, 4), 2, 1)),
+        (*forms({"beta": 2}, {"beta": 0.5, "threshold": 3}), case(normal(3, 4), 2, 1), case(FAR)),
         "exponential",
         NAN,
     ),
@@ -176,7 +177,7 @@ ROWS = (
         )
         for name in ("torch.threshold", f"{F}.threshold")
     ),
-    Row(f"{F}.logsigmoid", candidates("logsigmoid"), forms(), "exponential", DOUBLE),
+    Row(f"{F}.logsigmoid", candidates("logsigmoid"), (*forms(), case(FAR)), "exponential", DOUBLE),
     Row(
         "torch.sigmoid",
         ("mint.sigmoid", "ops.sigmoid", "shim.sigmoid"),
@@ -228,6 +229,7 @@ ROWS = (
         ),
         stochastic=True,
         adaptation="the slope is drawn while training only; ops draws it always",
+        refusals=(forward_only(normal(5, 5), 0.3, 0.1),),
     ),
     Row(
         f"{F}.glu",

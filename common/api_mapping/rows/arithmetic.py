@@ -51,6 +51,13 @@ ROUNDED = tuple(
         (wide(4, 5), -2.5),
     )
 )
+LARGE = (  # of which the rounded quotient loses what is left
+    forward_only(*[uniform(50, low=1, high=20, dtype="float64")] * 2),
+    forward_only(values(1e20, -1e30, 3e38, 12502.25), values(3.0, 7.0, 1.7, 0.1)),
+    forward_only(
+        values(1e20, -1e30, 1.9e11, 1e308, dtype="float64"), values(3.0, 0.7, 1.5e-23, 3e307, dtype="float64")
+    ),
+)
 QUOTIENTS = (
     forward_only(wide(4, 5), wide(4, 5)),
     forward_only(wide(4, 5), 3.0),
@@ -71,7 +78,20 @@ NAN = float("nan")
 ZERO = values(1.0, 0.0, dtype="int64")
 BY_ZERO = (case(integers(2), ZERO), case(integers(2), 0))
 GRAPH = "integers divided by 0 are refused, in a graph they give the lowest or the largest integer"
-EXTREMA = (*binary(numbers=False), *WEAK, case(TIES, values(2.0, -1.0, 0.0, 0.0)))
+FIRST_A_NUMBER = (case(2, integers(3)), case(2, 3))
+BETWEEN = (case(2, integers(3)), case(integers(3), 2))
+FEXTREMA = (
+    *binary(numbers=False),
+    *WEAK,
+    case(TIES, values(2.0, -1.0, 0.0, 0.0)),
+    case(normal(3, 1, dtype="float64"), normal(4, dtype="float64")),
+)
+EXTREMA = (
+    forward_only(boolean(3, 4), boolean(4)),
+    *binary(numbers=False),
+    *WEAK,
+    case(TIES, values(2.0, -1.0, 0.0, 0.0)),
+)
 
 
 def legacy(primitive: str) -> dict[str, str]:
@@ -107,7 +127,7 @@ _DIV = float_row(
 )
 _REMAINDER = float_row(
     "remainder",
-    (*QUOTIENTS, *SPECIAL_QUOTIENTS, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
+    (*QUOTIENTS, *SPECIAL_QUOTIENTS, *LARGE, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
     "transcendental",
     f"the sign of the divisor; {GRAPH}",
     refusals=BY_ZERO,
@@ -131,15 +151,16 @@ _POW = float_row(
     ),
     "exponential",
     "Python numbers keep their digits beside float64 tensors",
-    refusals=(case(integers(3, low=1), -1),),
+    refusals=(case(integers(3, low=1), -1), case(2, 3)),
     **legacy("Pow"),
 )
-_GE = plain("ge", comparison(), "exact", **legacy("GreaterEqual"))
-_GT = plain("gt", comparison(), "exact", **legacy("Greater"))
-_LE = plain("le", comparison(), "exact")
-_LT = plain("lt", comparison(), "exact")
-_NE = plain("ne", comparison(), "exact", **legacy("NotEqual"))
-_EQ = plain("eq", comparison(), "exact")
+REFUSES = {"adaptation": "a number as the first operand is refused", "refusals": FIRST_A_NUMBER}
+_GE = float_row("ge", comparison(), "exact", **REFUSES, **legacy("GreaterEqual"))
+_GT = float_row("gt", comparison(), "exact", **REFUSES, **legacy("Greater"))
+_LE = float_row("le", comparison(), "exact", **REFUSES)
+_LT = float_row("lt", comparison(), "exact", **REFUSES)
+_NE = float_row("ne", comparison(), "exact", **REFUSES, **legacy("NotEqual"))
+_EQ = float_row("eq", comparison(), "exact", **REFUSES)
 
 ROWS = (
     _ADD,
@@ -156,10 +177,10 @@ ROWS = (
         adaptation="whole numbers give float32",
         cases=tuple(c for c in _DIV.cases if "rounding_mode" not in c.keywords),
     ),
-    float_row("rsub", ALPHA, "rounding", "other - alpha input"),
+    float_row("rsub", ALPHA, "rounding", "other - alpha input", refusals=FIRST_A_NUMBER),
     float_row(
         "floor_divide",
-        (*QUOTIENTS, *SPECIAL_QUOTIENTS),
+        (*QUOTIENTS, *SPECIAL_QUOTIENTS, *LARGE[:1]),
         "exact",
         f"rounds down; {GRAPH}",
         refusals=BY_ZERO,
@@ -169,7 +190,7 @@ ROWS = (
     _REMAINDER,
     float_row(
         "fmod",
-        (*QUOTIENTS, *SPECIAL_QUOTIENTS, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
+        (*QUOTIENTS, *SPECIAL_QUOTIENTS, *LARGE, case(uniform(3, 4, low=1, high=20), uniform(3, 4, low=0.6, high=3.0))),
         "transcendental",
         f"the sign of the dividend; a finite number modulo infinity is itself; {GRAPH}",
         refusals=BY_ZERO,
@@ -199,9 +220,24 @@ ROWS = (
     ),
     float_row("maximum", EXTREMA, "exact", "ties share the gradient, NaN spreads"),
     float_row("minimum", EXTREMA, "exact", "ties share the gradient, NaN spreads"),
-    plain("fmax", (*binary(numbers=False),), "exact"),
-    float_row("fmin", (*binary(numbers=False),), "exact", "NaN yields to a number"),
-    plain("hypot", binary(numbers=False, whole=False, mixed=False, infinite=False), "rounding"),
+    float_row(
+        "fmax", FEXTREMA, "exact", "NaN yields to a number; float64 gradients, numbers are refused", refusals=BETWEEN
+    ),
+    float_row(
+        "fmin", FEXTREMA, "exact", "NaN yields to a number; float64 gradients, numbers are refused", refusals=BETWEEN
+    ),
+    float_row(
+        "hypot",
+        (
+            *binary(numbers=False, whole=False, mixed=False),
+            WEAK[0],
+            case(*[normal(3, 4, dtype="float64")] * 2),
+            case(values(1e200, 1e-200, 3.0, dtype="float64"), values(1e200, 1e-200, 4.0, dtype="float64")),
+        ),
+        "rounding",
+        "float64 gradients, 0-d tensors do not widen",
+        refusals=(case(integers(3), integers(3)),),
+    ),
     float_row(
         "logaddexp", binary(numbers=False, whole=False, mixed=False), "exponential", "stable for far apart inputs"
     ),
@@ -229,14 +265,17 @@ ROWS = (
         "transcendental",
         "0 log 0 is 0, and has no slope",
     ),
-    plain(
+    float_row(
         "heaviside",
         (
             forward_only(normal(3, 4), normal(4)),
             forward_only(values(0.0, -1.0, 2.0), values(0.5, 0.5, 0.5)),
             forward_only(integers(3, 4), integers(3, 4)),
+            forward_only(boolean(3, 4), boolean(3, 4)),
         ),
         "exact",
+        "numbers are refused",
+        refusals=(case(2, 3), case(integers(3), 3)),
     ),
     float_row(
         "ldexp",
@@ -248,14 +287,20 @@ ROWS = (
         "exponential",
         "in the dtype of what floats",
     ),
-    plain(
+    float_row(
         "lerp",
         (
             case(normal(3, 4), normal(3, 4), 0.3),
             case(normal(3, 4), normal(4), weight=0.7),
             case(normal(3, 4), normal(3, 4), normal(3, 4)),
+            case(*[normal(3, 4, dtype="float64")] * 2, 0.3),
+            case(*[normal(3, 4, dtype="float64")] * 2, 0.7),
+            case(normal(3, 4), normal(3, 4), 2),
+            case(*[normal(3, 4, dtype="float64")] * 3),
         ),
         "reduction",
+        "float64",
+        refusals=(case(normal(3), 2.0, 0.3), case(normal(3), normal(3, dtype="float64"), 0.3)),
     ),
     float_row(
         "addcmul",
@@ -300,7 +345,7 @@ ROWS = (
     _NE,
     alias(_NE, "torch.not_equal"),
     _EQ,
-    plain(
+    float_row(
         "isclose",
         (
             forward_only(normal(3, 4), normal(3, 4)),
@@ -310,6 +355,8 @@ ROWS = (
             forward_only(INFINITE, INFINITE, equal_nan=True),
         ),
         "exact",
+        "negative tolerances are refused",
+        refusals=(case(normal(), normal(), rtol=-0.4), case(normal(), normal(), atol=-0.4)),
     ),
     plain(
         "allclose",

@@ -115,6 +115,7 @@ ROWS = doubled(
                 case(normal(2, 3, 5, 6), (2, 3, 1, 7), "replicate"),
                 case(normal(2, 3, 5), (2, 3), mode="circular"),
                 case(normal(2, 3, 5, 6), (2, 3, 1, 4), "circular"),
+                case(normal(1, 3, 4, 4), (-1, 1, -2, 1), "circular"),
                 case(normal(3, 5), (4, 1), mode="reflect"),
                 case(normal(2, 3, 5, 6), (-2, 3, 1, -4), "replicate"),
                 case(normal(2, 3, 4, 4), (-4, 5, 0, 0), "replicate"),
@@ -181,6 +182,8 @@ ROWS = doubled(
                 case(normal(2, 3, 4, 5), scale_factor=2.3, mode="bilinear", recompute_scale_factor=True),
                 case(normal(2, 3, 4, 5), (1, 9), None, "bilinear", True),
                 case(normal(2, 3, 4, 5), (7, 9), mode="bicubic"),
+                case(normal(2, 3, 4, 5), (3, 7), mode="area"),
+                case(normal(2, 3, 8), scale_factor=0.6, mode="area"),
                 forward_only(integers(2, 3, 4, 5, low=0, high=250, dtype="uint8"), size=(6, 3)),
                 forward_only(integers(2, 3, 4, 5, low=0, high=250, dtype="uint8"), size=(6, 3), mode="bilinear"),
                 forward_only(normal(2, 3, 4, 5, dtype="float16", fixed=True), size=(6, 3), mode="bilinear"),
@@ -189,7 +192,7 @@ ROWS = doubled(
             limits={
                 "uint8 2x3x4x5 in [0, 250), size=(6, 3), mode=bilinear": "torch resizes uint8 in fixed point; cast to float32 and round"
             },
-            adaptation="each axis is gathered: whole scale factors, every mode but area",
+            adaptation="each axis is gathered: whole scale factors, every mode",
         ),
     )
 )

@@ -124,6 +124,7 @@ ROWS = (
         ),
         "rounding",
         "both ends",
+        refusals=(forward_only(integers(2), integers(2), 1), forward_only(0, 1, -1)),
     ),
     float_row(
         "logspace",
@@ -134,6 +135,7 @@ ROWS = (
         ),
         "exponential",
         "base",
+        refusals=(forward_only(integers(2), integers(2), 1), forward_only(0, 1, -1)),
     ),
     plain("eye", (forward_only(3), forward_only(2, 4), forward_only(4, 2, dtype=INT64), forward_only(0)), "exact"),
     float_row(

@@ -26,6 +26,8 @@ SORTED = (
     forward_only(values(2.0, float("nan"), 1.0, float("inf"))),
     forward_only(permutation(3, 5, dtype="int32"), 1, True),
     forward_only(normal(), 0),
+    forward_only(values(1, shape=(1, 1), dtype="bool"), 0),
+    forward_only(values(1, 0, dtype="bool"), 0),
 )
 UNIQUE = (
     forward_only(integers(9, low=0, high=5)),
@@ -33,6 +35,8 @@ UNIQUE = (
     forward_only(integers(9, low=0, high=5), return_inverse=True),
     forward_only(integers(3, 4, low=0, high=3), return_counts=True),
     forward_only(integers(8, low=0, high=4), return_inverse=True, return_counts=True),
+    forward_only(integers(6, 2, low=0, high=2), dim=0),
+    forward_only(integers(2, 6, low=0, high=2), return_inverse=True, return_counts=True, dim=1),
 )
 WHERE = (
     case(boolean(3, 4), normal(3, 4), normal(3, 4)),
@@ -47,6 +51,7 @@ WHERE = (
     forward_only(boolean(3, 4), normal(3, 4), normal(dtype="float64")),
     forward_only(boolean(3, 4), integers(), integers(3, 4, dtype="int32")),
 )
+OTHER_DTYPE = case(normal(3, 5, dtype="float64"), 1, values(0, 1, shape=(2, 1), dtype="int64"), normal(2, 1))
 
 ROWS = (
     float_row(
@@ -76,6 +81,7 @@ ROWS = (
             forward_only(integers(3, 4), 1, integers(2, low=0, high=4)),
             case(normal(2, 3, 4), 1, integers(2, low=0, high=3)),
             case(normal(2, 3), 1, integers(0, low=0, high=3)),
+            case(normal(), 0, values(0, dtype="int64")),
         ),
         "exact",
         "any axis; a place outside it is refused, in a graph -1 is the last place",
@@ -90,9 +96,13 @@ ROWS = (
             case(normal(5, 3), dim=0, index=DISTINCT, source=normal(2, 3), alpha=2),
             case(normal(5, 3), 0, REPEATED, normal(3, 3)),
             forward_only(normal(3, dtype="float64"), 0, REPEATED, normal(3, dtype="float64"), alpha=0.3),
+            case(normal(), 0, values(0, dtype="int64"), normal(), alpha=2),
         ),
         "reduction",
-        refusals=(case(normal(5, 3), 0, OUT, normal(2, 3)),),
+        refusals=(
+            case(normal(5, 3), 0, OUT, normal(2, 3)),
+            case(normal(5, 3, dtype="float64"), 0, DISTINCT, normal(2, 3)),
+        ),
         targets=("shim.index_add", "mint.index_add", "ops.index_add"),
         adaptation="alpha, repeated places add up; a place outside the axis is refused, in a graph -1 is the last place",
     ),
@@ -125,7 +135,11 @@ ROWS = (
         ),
         "exact",
         "has a gradient; of several for one place the last counts, as in torch on the CPU; places outside the axis are refused, in a graph they are not",
-        refusals=(case(normal(5, 3), 0, OUT, normal(2, 3)), case(normal(5, 3), 0, OVER, normal(2, 3))),
+        refusals=(
+            case(normal(5, 3), 0, OUT, normal(2, 3)),
+            case(normal(5, 3), 0, OVER, normal(2, 3)),
+            case(normal(5, 3, dtype="float64"), 0, DISTINCT, normal(2, 3)),
+        ),
     ),
     float_row(
         "scatter",
@@ -143,7 +157,11 @@ ROWS = (
         "exact",
         "a number for src; of several for one place the last counts; an index outside the axis is refused, in a graph -1 is the last place",
         targets=("shim.scatter", "mint.scatter", "ops.scatter"),
-        refusals=(case(normal(3, 5), 1, OUT2, normal(2, 1)), case(normal(3, 5), 1, OVER2, 1.0)),
+        refusals=(
+            case(normal(3, 5), 1, OUT2, normal(2, 1)),
+            case(normal(3, 5), 1, OVER2, 1.0),
+            OTHER_DTYPE,
+        ),
     ),
     float_row(
         "scatter_add",
@@ -156,7 +174,11 @@ ROWS = (
         "reduction",
         "repeated places add up; an index outside the axis is refused, in a graph -1 is the last place",
         targets=("shim.scatter_add", "mint.scatter_add", "ops.scatter_add"),
-        refusals=(case(normal(3, 5), 1, OUT2, normal(2, 1)), case(normal(3, 5), 1, OVER2, normal(2, 1))),
+        refusals=(
+            case(normal(3, 5), 1, OUT2, normal(2, 1)),
+            case(normal(3, 5), 1, OVER2, normal(2, 1)),
+            OTHER_DTYPE,
+        ),
     ),
     plain(
         "masked_select",
@@ -186,7 +208,11 @@ ROWS = (
     ),
     float_row(
         "take",
-        (case(normal(3, 4), integers(2, 3, low=0, high=12)), case(normal(3, 4), integers(5, low=-12, high=12))),
+        (
+            case(normal(3, 4), integers(2, 3, low=0, high=12)),
+            case(normal(3, 4), integers(5, low=-12, high=12)),
+            forward_only(normal(3), integers(0)),
+        ),
         "exact",
         "counts from the end as well; a place outside is refused, in a graph it is an error of the kernel",
         targets=("shim.take", "mint.take", "ops.take"),
@@ -203,12 +229,34 @@ ROWS = (
         "broadcasts, flattens without dim",
     ),
     float_row(
+        "masked_scatter",
+        (
+            case(normal(3, 4), boolean(3, 4), normal(12)),
+            case(normal(3, 4), boolean(4), normal(3, 4)),
+            case(normal(2, 3, 4), boolean(2, 1, 4), normal(30)),
+            forward_only(integers(3, 4), boolean(3, 4), integers(12)),
+            forward_only(normal(3, 4, dtype="float64"), boolean(3, 4), normal(12, dtype="float64")),
+            forward_only(normal(0, 4), boolean(0, 4), normal(2)),
+            forward_only(normal(3), values(0, 0, 0, dtype="bool"), normal(0)),
+        ),
+        "exact",
+        "has a gradient; a source with too few elements is refused, in a graph its last one is repeated",
+        targets=("shim.masked_scatter",),
+        refusals=(
+            case(normal(3), values(1, 1, 1, dtype="bool"), normal(2)),
+            case(normal(3), values(1, 1, 1, dtype="bool"), normal(3, dtype="float64")),
+            case(normal(3), integers(3), normal(3)),
+        ),
+    ),
+    float_row(
         "nonzero",
         (
             forward_only(boolean(3, 4)),
             forward_only(integers(5, low=-1, high=2)),
             forward_only(TIES),
             forward_only(boolean(3, 4), as_tuple=True),
+            forward_only(normal()),
+            forward_only(values(0.0, shape=()), as_tuple=True),
         ),
         "exact",
         "its size depends on the values: not for graphs",
@@ -297,9 +345,14 @@ ROWS = (
             forward_only(sorted_values(3, 6), normal(3, 4)),
             forward_only(values(1, 2, 2, 3), values(2, 0, 4), right=True),
             forward_only(values(1, 2, 2, 3), 2.0),
+            forward_only(values(1, 2, 2, 3), values(2, 0, 4), out_int32=True, side="right"),
+            forward_only(values(1, 2, 2, 3), values(2, 0, 4), side="left"),
+            forward_only(normal(0), normal(3)),
         ),
         "exact",
-        "int64",
+        "int64 or int32, and nothing; after a call over nothing the kernel fails for good",
+        targets=("shim.searchsorted",),
+        refusals=(forward_only(values(1, 2), values(2.0), right=True, side="left"),),
     ),
     float_row(
         "bucketize",
@@ -307,9 +360,11 @@ ROWS = (
             forward_only(normal(3, 4), sorted_values(6)),
             forward_only(values(2, 0, 4), values(1, 2, 2, 3), right=True),
             forward_only(values(2, 0, 4), values(1, 2, 2, 3)),
+            forward_only(values(2, 0, 4), values(1, 2, 2, 3), out_int32=True),
         ),
         "exact",
-        "int64; right as torch means it",
+        "int64 or int32; right as torch means it",
+        targets=("shim.bucketize",),
     ),
     float_row(
         "isin",

@@ -341,7 +341,7 @@ ROWS = (
     ),
     float_row(
         "det",
-        (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3)), *SINGULAR),
+        (case(spd(3)), case(normal(4, 4)), case(normal(2, 3, 3)), case(normal(3, 1, 1)), *SINGULAR),
         "decomposition",
         HELD,
         targets=("shim.linalg.det", "mint.det", "ops.det"),
@@ -438,10 +438,27 @@ ROWS = (
     ),
     section(
         "cholesky",
-        (case(spd(3)), case(spd(4)), forward_only(normal(0, 0))),
+        (case(spd(3)), case(spd(4)), case(spd(3), upper=True), forward_only(normal(0, 0))),
         "decomposition",
         "has a gradient; takes nothing, over which the kernel ends the process",
         ("shim.linalg.cholesky",),
+    ),
+    section(
+        "solve_triangular",
+        (
+            case(spd(3), normal(3, 2), upper=True),
+            case(spd(4), normal(4, 4), upper=False),
+            case(spd(3), normal(2, 3), upper=True, left=False),
+            case(spd(3), normal(3, 2), upper=False, unitriangular=True),
+            forward_only(normal(0, 0), normal(0, 2), upper=True),
+            case(spd(3), normal(2, 3, 2), upper=False),
+            forward_only(values(1.0, float("nan"), 0.5, 2.0, shape=(2, 2)), normal(2, 3), upper=True),
+            forward_only(values(1.0, float("nan"), 0.5, 2.0, shape=(2, 2)), normal(2, 3), upper=False),
+        ),
+        "decomposition",
+        "row after row: NaN spreads as in torch, and what is not read may be NaN; takes nothing",
+        ("shim.linalg.solve_triangular",),
+        refusals=(case(normal(3, 2), normal(3, 2), upper=True),),
     ),
     section(
         "matrix_power",

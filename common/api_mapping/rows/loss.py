@@ -263,7 +263,11 @@ ROWS = doubled(
         Row(
             f"{F}.soft_margin_loss",
             candidates("soft_margin_loss"),
-            (case(normal(4), SIGNS), *reduced(wide(4), SIGNS)),
+            (
+                case(normal(4), SIGNS),
+                *reduced(wide(4), SIGNS),
+                case(values(36.0, dtype="float64"), values(1.0, dtype="float64", fixed=True)),
+            ),
             "reduction",
             "exponentials in float64 on the CPU",
             refusals=(unreduced(normal(4), SIGNS),),

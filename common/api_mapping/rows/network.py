@@ -85,6 +85,7 @@ ROWS = doubled(
             refusals=(
                 case(values(0, -1, dtype="int64"), normal(3, 5)),
                 case(values(0, 3, dtype="int64"), normal(3, 5)),
+                case(integers(2, 2, low=0, high=1), normal(1, 1, 1)),
             ),
             limits={
                 "scale_grad_by_freq": "the adapter does not count ids",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.arrays import normal, strided, uniform, values, wide
+from common.api_mapping.arrays import integers, normal, strided, uniform, values, wide
 from common.api_mapping.doubles import doubled
 from common.api_mapping.row import Row, case, forward_only
 
@@ -140,7 +140,11 @@ ROWS = doubled(
         Row(
             f"{F}.local_response_norm",
             ("shim.local_response_norm",),
-            (case(normal(2, 5, 4), 3), case(normal(2, 5, 4, 3), 2, alpha=0.1, beta=0.5, k=2.0)),
+            (
+                case(normal(2, 5, 4), 3),
+                case(normal(2, 5, 4, 3), 2, alpha=0.1, beta=0.5, k=2.0),
+                forward_only(integers(1, 6, 3), 2, alpha=0.5, k=1.25),
+            ),
             "reduction",
             "MindSpore's LRN takes a radius and no even size",
         ),

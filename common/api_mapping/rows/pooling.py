@@ -155,6 +155,7 @@ ROWS = doubled(
             ),
             "exact",
             "windows are gathered: any input and output size, NaN stays NaN, indices in int64",
+            refusals=(case(normal(2, 2), (2, 2)),),
         ),
         Row(
             f"{F}.lp_pool1d",

@@ -59,6 +59,7 @@ ROWS = (
             forward_only(values(0.0, 0.0), 1),
             forward_only(values(float("nan"), 1.0), 1),
             forward_only(values(1.0, 1.0), 3),
+            forward_only(integers(3, low=1), 1),
         ),
         legacy="ops.multinomial",
     ),
@@ -66,7 +67,7 @@ ROWS = (
         "poisson",
         (forward_only(uniform(*SIZE, low=0.5, high=4)),),
         "one draw per rate; negative rates are refused, in a graph what is sampled means nothing",
-        refusals=(forward_only(values(-1.0, 1.0)),),
+        refusals=(forward_only(values(-1.0, 1.0)), forward_only(integers(3, low=1))),
         legacy="ops.poisson",
     ),
 )

@@ -28,6 +28,8 @@ SPREAD = (
     ),  # of equal values the gradient is 0, where a root has none
 )
 EXTREMES = (
+    forward_only(boolean(3, 4)),
+    forward_only(boolean(3, 4), 1),
     forward_only(normal(3, 4)),
     case(permutation(3, 4, dtype="float32")),
     case(permutation(3, 4, dtype="float32"), 1),
@@ -401,17 +403,33 @@ ROWS = (
             forward_only(HOLES, 0.3),
             forward_only(normal(3, 5, dtype="float64"), 0.3, dim=1),
             forward_only(normal(), 0.3),
+            *(
+                forward_only(permutation(3, 5, dtype="float32"), q, dim=1, interpolation=how)
+                for how in ("lower", "higher", "nearest", "midpoint")
+                for q in (0.3, 0.5)
+            ),
         ),
         "reduction",
-        "linear interpolation between order statistics, NaN spreads",
-        refusals=(case(normal(3), 1.5), case(normal(0), 0.5)),
+        "interpolation between order statistics, NaN spreads",
+        refusals=(case(normal(3), 1.5), case(normal(0), 0.5), case(normal(3), 0.5, interpolation="abc")),
     ),
     float_row(
         "diff",
-        (case(normal(3, 5)), case(normal(3, 5), n=2), case(normal(3, 5), dim=0), forward_only(integers(5))),
+        (
+            case(normal(3, 5)),
+            case(normal(3, 5), n=2),
+            case(normal(3, 5), dim=0),
+            forward_only(integers(5)),
+            case(normal(3, 5), 1, 0, normal(1, 5), normal(2, 5)),
+            case(normal(3, 5), n=2, append=normal(3, 1)),
+            forward_only(boolean(3, 5)),
+            forward_only(normal(3, 2), n=3),
+            case(normal(3), 0),
+        ),
         "rounding",
         "MindSpore's own does not compile in graph mode",
         targets=("shim.diff", "mint.diff", "ops.diff"),
+        refusals=(case(normal(1, 3), -1), case(normal())),
     ),
     float_row(
         "bincount",

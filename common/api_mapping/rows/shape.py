@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.arrays import boolean, integers, normal, strided
+from common.api_mapping.arrays import boolean, integers, normal, strided, values
 from common.api_mapping.row import Case, alias, case, forward_only
 from common.api_mapping.rows.pointwise import float_row, plain
 
@@ -126,8 +126,12 @@ ROWS = (
         targets=("shim.t", "mint.t", "ops.t"),
     ),
     plain("permute", moves(case(CUBE, (2, 0, 1)), case(CUBE, dims=(-1, 0, 1)), case(normal(3, 4), (1, 0))), "exact"),
-    plain(
-        "movedim", moves(case(CUBE, 0, 2), case(CUBE, (0, 1), (1, 0)), case(CUBE, source=-1, destination=0)), "exact"
+    float_row(
+        "movedim",
+        moves(case(CUBE, 0, 2), case(CUBE, (0, 1), (1, 0)), case(CUBE, source=-1, destination=0)),
+        "exact",
+        "an axis that is named twice is refused",
+        refusals=(case(CUBE, (0, 0), (0, 1)), case(CUBE, (1, 0, 2), (0, 2, -1))),
     ),
     _CAT,
     alias(_CAT, "torch.concat"),
@@ -174,6 +178,7 @@ ROWS = (
             case(normal(3, 4), 3, dim=1),
             case(normal(3, 2), integers(3, low=0, high=4), dim=0),
             forward_only(integers(4), 2),
+            forward_only(normal(2, 2), values(1, 2, dtype="int64"), dim=0, output_size=3),
         ),
         "exact",
         "flattens without dim; a tensor of repeats",
@@ -202,6 +207,7 @@ ROWS = (
             case(normal(3, 4), 1, 0),
             case(CUBE, shifts=(1, -2), dims=(0, 2)),
             case(normal(5), -7, 0),
+            forward_only(normal(2, 0), 1, 1),
         ),
         "exact",
         "flattens without dims",
@@ -217,13 +223,27 @@ ROWS = (
         legacy_call="lambda input, dims: ops.ReverseV2(axis=list(dims))(input) if input.size else "
         "refuse('the kernel ends the process over nothing, at times')",
     ),
-    plain("fliplr", moves(case(normal(3, 4))), "exact"),
-    plain("flipud", moves(case(normal(3, 4))), "exact"),
+    *(
+        float_row(
+            name,
+            moves(case(normal(3, 4)), case(CUBE), forward_only(normal(3, 0, 2))),
+            "exact",
+            "an empty tensor is returned as it is",
+            targets=(f"shim.{name}",),
+            refusals=(case(normal()),),
+            note="MindSpore's own may end the process (SIGFPE) over an empty tensor.",
+        )
+        for name in ("fliplr", "flipud")
+    ),
     float_row(
         "rot90",
-        moves(case(normal(3, 4)), case(normal(3, 4), 2), case(CUBE, k=-1, dims=(1, 2))),
+        moves(
+            case(normal(3, 4)), case(normal(3, 4), 2), case(CUBE, k=-1, dims=(1, 2)), forward_only(normal(0, 3), k=3)
+        ),
         "exact",
-        "one turn by default",
+        "one turn by default, and nothing",
+        targets=("shim.rot90",),
+        refusals=(case(normal(3, 4), 1, (0, 0)),),
     ),
     plain("tril", moves(case(normal(3, 4)), case(normal(4, 3), 1), case(normal(2, 3, 3), diagonal=-1)), "exact"),
     plain("triu", moves(case(normal(3, 4)), case(normal(4, 3), 1), case(normal(2, 3, 3), diagonal=-1)), "exact"),

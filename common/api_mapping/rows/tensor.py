@@ -177,7 +177,11 @@ ROWS = (
     method("new_ones", SHAPED, "exact", "sizes as arguments; the dtype of the tensor"),
     method(
         "new_full",
-        (forward_only(normal(3), (2, 3), 2.5), forward_only(integers(3), (2,), 7)),
+        (
+            forward_only(normal(3), (2, 3), 2.5),
+            forward_only(integers(3), (2,), 7),
+            forward_only(normal(3), (2,), 2.5, dtype=FLOAT64),
+        ),
         "exact",
         "the dtype of the tensor",
     ),
@@ -218,7 +222,16 @@ ROWS = (
     ),
     method("sub_", (forward_only(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), 1.5)), "rounding", **IN_PLACE),
     method("mul_", (forward_only(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), 1.5)), "rounding", **IN_PLACE),
-    method("div_", (forward_only(normal(3, 4), normal(3, 4)), forward_only(normal(3, 4), 1.5)), "rounding", **IN_PLACE),
+    method(
+        "div_",
+        (
+            forward_only(normal(3, 4), normal(3, 4)),
+            forward_only(normal(3, 4), 1.5),
+            forward_only(normal(3, 4), 0.5, rounding_mode="floor"),
+        ),
+        "rounding",
+        **IN_PLACE,
+    ),
     method("clamp_", (forward_only(normal(3, 4), -0.5, 0.5), forward_only(normal(3, 4), min=0.0)), **IN_PLACE),
     method(
         "masked_fill_",

@@ -9,12 +9,16 @@ from mindspore_impl.shims.nn.base import Wrapper
 __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
 ]
 
 
@@ -60,6 +64,8 @@ class AvgPool1d(Wrapper):
 class AvgPool2d(Wrapper):
     """Mean of each window."""
 
+    name = "avg_pool2d"
+
     def __init__(
         self,
         kernel_size: Any,
@@ -75,7 +81,7 @@ class AvgPool2d(Wrapper):
             "count_include_pad": count_include_pad,
             "divisor_override": divisor_override,
         }
-        super().__init__("avg_pool2d", kernel_size=kernel_size, stride=stride, **keywords)
+        super().__init__(self.name, kernel_size=kernel_size, stride=stride, **keywords)
 
 
 class AdaptiveAvgPool2d(Wrapper):
@@ -85,6 +91,24 @@ class AdaptiveAvgPool2d(Wrapper):
 
     def __init__(self, output_size: Any):
         super().__init__(self.name, output_size=output_size)
+
+
+class MaxPool3d(MaxPool2d):
+    """Largest of each window of a volume."""
+
+    name = "max_pool3d"
+
+
+class AvgPool3d(AvgPool2d):
+    """Mean of each window of a volume."""
+
+    name = "avg_pool3d"
+
+
+class AdaptiveAvgPool3d(AdaptiveAvgPool2d):
+    """Means over windows that share a volume among ``output_size``; None keeps a size."""
+
+    name = "adaptive_avg_pool3d"
 
 
 class AdaptiveAvgPool1d(AdaptiveAvgPool2d):
@@ -106,3 +130,9 @@ class AdaptiveMaxPool1d(AdaptiveMaxPool2d):
     """Largest values along the last axis; nn.AdaptiveMaxPool1d wants a length that the output size divides."""
 
     name = "adaptive_max_pool1d"
+
+
+class AdaptiveMaxPool3d(AdaptiveMaxPool2d):
+    """Largest values over windows that share a volume among ``output_size``."""
+
+    name = "adaptive_max_pool3d"
