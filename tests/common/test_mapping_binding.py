@@ -144,7 +144,7 @@ def test_no_row_of_the_registry_is_bound_to_an_unverified_candidate():
         if (target := chosen_target(row, {})) not in (None, row.shim, EVERYWHERE.get(name))
     }
     assert wrong == {}
-    assert sum(chosen_target(row, {}) is None for row in registry().values()) > 150
+    assert sum(chosen_target(row, {}) is None for row in registry().values()) > 100
 
 
 def test_operators_bound_everywhere_have_no_shim_and_passed_where_they_were_probed():
