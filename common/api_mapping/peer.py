@@ -190,7 +190,8 @@ def _same_values(sample: Sample, result: Result, expected: Result, position: int
     if places.ndim < input.ndim:
         places, torchs = np.expand_dims(places, dim), np.expand_dims(torchs, dim)
     once = (np.diff(np.sort(places, axis=dim), axis=dim) > 0).all()
-    return bool(once and np.array_equal(*(np.take_along_axis(input, each, dim) for each in (places, torchs))))
+    ours, theirs = (np.take_along_axis(input, each, dim) for each in (places, torchs))
+    return bool(once and np.array_equal(ours, theirs))
 
 
 def summary(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from common.api_mapping.arrays import boolean, integers, normal, strided, uniform, values, wide
 from common.api_mapping.grids import INFINITE, TIES, binary, comparison
@@ -154,7 +155,7 @@ _POW = float_row(
     refusals=(case(integers(3, low=1), -1), case(2, 3)),
     **legacy("Pow"),
 )
-REFUSES = {"adaptation": "a number as the first operand is refused", "refusals": FIRST_A_NUMBER}
+REFUSES: Any = {"adaptation": "a number as the first operand is refused", "refusals": FIRST_A_NUMBER}
 _GE = float_row("ge", comparison(), "exact", **REFUSES, **legacy("GreaterEqual"))
 _GT = float_row("gt", comparison(), "exact", **REFUSES, **legacy("Greater"))
 _LE = float_row("le", comparison(), "exact", **REFUSES)
