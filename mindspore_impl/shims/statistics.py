@@ -142,7 +142,7 @@ def _quantile(input: Tensor, q, dim: int, interpolation: str) -> Tensor:
     last = input.shape[dim] - 1
     ordered = mint.transpose(ops.gather_elements(input, dim, argsort(input, dim)), dim, 0)  # (n, ...), ascending
     ordered = ops.where(ops.isnan(ordered[last]), ops.full_like(ordered, _NAN), ordered)  # NaN stands last
-    places = ops.reshape(q if isinstance(q, Tensor) else ops.full((1,), q, dtype=input.dtype), (-1,)) * last
+    places = ops.reshape(q if isinstance(q, Tensor) else ops.ones((1,), input.dtype) * number(q, input), (-1,)) * last
     if interpolation == "lower":
         places = ops.floor(places)
     elif interpolation == "higher":
