@@ -1,4 +1,5 @@
-"""A sha256 inside a safetensors file: it is written in the same step as the file, is copied with it, and is ignored by everybody else.
+"""A sha256 inside a safetensors file: it is written in the same step as the file, is copied with it, and is ignored by
+everybody else.
 
 The file begins with ``{"__metadata__":{"checksum":"sha256:<64 digits>"``; the digest is that of the
 whole file with zeros in the place of the 64 digits. A checksum beside the file could be separated
@@ -29,7 +30,8 @@ _CHUNK = 2**20
 
 
 def sealed(serialized: bytes, metadata: Mapping[str, str]) -> tuple[bytes, memoryview]:
-    """Head and data of the safetensors file ``serialized`` with ``metadata``, sorted by name, and its checksum. Equal arguments give equal bytes.
+    """Head and data of the safetensors file ``serialized`` with ``metadata``, sorted by name, and its checksum. Equal
+    arguments give equal bytes.
 
     Raises:
         ValueError: ``metadata`` has an entry of the checksum's name.

@@ -1,4 +1,5 @@
-"""How many graphs were compiled, and how long that took: a graph is compiled by the first call for every shape of its inputs."""
+"""How many graphs were compiled, and how long that took: a graph is compiled by the first call for every shape of its
+inputs."""
 
 from __future__ import annotations
 
@@ -10,14 +11,16 @@ __all__ = ["Compilations"]
 
 
 class Compilations:
-    """Counts and times the first calls of the functions that it watches. A first call computes as well; that is small beside compiling and is counted too."""
+    """Counts and times the first calls of the functions that it watches. A first call computes as well; that is small
+    beside compiling and is counted too."""
 
     def __init__(self) -> None:
         self.count = 0
         self.seconds = 0.0
 
     def watch(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function; its calls are told apart by the shapes of tensors, in mappings too, and by the values of flags."""
+        """The same function; its calls are told apart by the shapes of tensors, in mappings too, and by the values of
+        flags."""
         seen: set[tuple] = set()
 
         def watched(*args: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Data-parallel training: what the processes of a job share, and how the work is divided. A half implements `Group` on its framework's collectives.
-
-Every process goes through the same steps in the same order and knows the whole plan of batches; it computes its own micro-batches of each step, the
-gradients are summed, and all update alike. Masks of dropout belong to the micro-batch, not to the process, so that two processes with b sequences each
-compute what one computes with two micro-batches of b.
-
-A process holds the whole model, or its share of the frozen weights (`Group.shard`), of which a layer is gathered while it is computed. Then everybody
-is needed for every pass, so that all compute equally many batches: `share` with ``idle``.
+"""Data-parallel training: what the processes of a job share, and how the work is divided. A half implements `Group` on
+its framework's collectives.
+ Every process goes through the same steps in the same order and knows the whole plan of batches; it computes its own
+micro-batches of each step, the gradients are summed, and all update alike. Masks of dropout belong to the micro-batch,
+not to the process, so that two processes with b sequences each compute what one computes with two micro-batches of b.
+ A process holds the whole model, or its share of the frozen weights (`Group.shard`), of which a layer is gathered while
+it is computed. Then everybody is needed for every pass, so that all compute equally many batches: `share` with
+``idle``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class Group(Protocol):
         """Divide all parameters of ``model`` but the ``trained`` ones among the processes.
 
         Returns:
-            The ``functions``, whose first argument is the model, so that they find its parameters; all processes must call them alike.
+            The ``functions``, whose first argument is the model, so that they find its parameters; all processes must
+            call them alike.
 
         Raises:
             InputError: this half cannot.
@@ -64,11 +65,12 @@ ALONE: Group = _Alone()  #: the group of a single process
 def share(
     items: Iterable[Item], group: Group, idle: Callable[[Item], Item] | None = None
 ) -> Iterator[tuple[int, Item]]:
-    """What this process computes of ``items``, with their numbers: every ``group.size``-th, so that nothing is computed twice or left out.
+    """What this process computes of ``items``, with their numbers: every ``group.size``-th, so that nothing is computed
+    twice or left out.
 
     Args:
-        idle: makes of an item one that counts for nothing. Where it is given, every process gets equally many items: whoever would be without one
-            in the last round gets the last one made idle.
+        idle: makes of an item one that counts for nothing. Where it is given, every process gets equally many items:
+            whoever would be without one in the last round gets the last one made idle.
     """
     number = -1
     for number, item in enumerate(items):
@@ -79,7 +81,8 @@ def share(
 
 
 def sum_exactly(group: Group, array: np.ndarray) -> np.ndarray:
-    """A float64 array summed over the processes to about 48 bits: devices add in float32, so every process fills rows of its own and the host adds them."""
+    """A float64 array summed over the processes to about 48 bits: devices add in float32, so every process fills rows
+    of its own and the host adds them."""
     if group.size == 1:
         return array
     array = np.asarray(array, np.float64)

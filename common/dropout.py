@@ -1,12 +1,12 @@
-"""Dropout masks as a function of (seed, step, micro-batch, module path, element): the same bits in every backend, on every device, after every resumption.
-
-An input ``(..., width)`` is taken as a table of rows and columns. With the counters R and C of a module, drawn from its path, and the key k of a step,
-element (r, c) is kept where
+"""Dropout masks as a function of (seed, step, micro-batch, module path, element): the same bits in every backend, on
+every device, after every resumption.
+ An input ``(..., width)`` is taken as a table of rows and columns. With the counters R and C of a module, drawn from
+its path, and the key k of a step, element (r, c) is kept where
 
     ((R[r] ^ k) | 1) * ((C[c] ^ k) | 1)  >=  p 2^32 - 2^31          in signed 32-bit integers that wrap,
-
-a multiply-shift hash (Dietzfelbinger et al. 1997, section 2) of which the high bits decide. One product an element is less work than the frameworks' own
-generators do, and no host needs to send masks. Tests compare rates, row and column sums, fourth moments and singular values with independent draws.
+ a multiply-shift hash (Dietzfelbinger et al. 1997, section 2) of which the high bits decide. One product an element is
+less work than the frameworks' own generators do, and no host needs to send masks. Tests compare rates, row and column
+sums, fourth moments and singular values with independent draws.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ def _word(text: str) -> np.uint32:
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """A bijection of 32-bit words in which every input bit changes about half of the output bits (Wellons 2018, "lowbias32")."""
+    """A bijection of 32-bit words in which every input bit changes about half of the output bits (Wellons 2018,
+    "lowbias32")."""
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
     x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
     return x ^ (x >> np.uint32(16))
 
 
 def counters(path: str, axis: str, count: int) -> np.ndarray:
-    """R or C of the module at ``path``: int32 ``(count,)``. A longer array begins with the shorter one. ``axis`` is ``rows`` or ``columns``."""
+    """R or C of the module at ``path``: int32 ``(count,)``. A longer array begins with the shorter one. ``axis`` is
+    ``rows`` or ``columns``."""
     return _mix(np.arange(count, dtype=np.uint32) ^ _word(f"{path}|{axis}")).view(np.int32)
 
 

@@ -76,7 +76,8 @@ def nearest(word: str, known: Iterable[str], limit: int = 3) -> str:
 
 
 def run_script(main: Callable[[], object]) -> NoReturn:
-    """End the process with what ``main`` comes to: 0, or the exit code of an error meant for the user, whose message is shown."""
+    """End the process with what ``main`` comes to: 0, or the exit code of an error meant for the user, whose message is
+    shown."""
     try:
         main()
     except (TwinloraError, OSError, MemoryError) as error:

@@ -1,4 +1,5 @@
-"""Arrays as safetensors files: written whole with a checksum, read strictly. See `common.writing` and `common.reading` for other files."""
+"""Arrays as safetensors files: written whole with a checksum, read strictly. See `common.writing` and `common.reading`
+for other files."""
 
 from __future__ import annotations
 
@@ -89,7 +90,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
-    """Write ``arrays`` and ``metadata`` as one safetensors file with a checksum; its bytes depend on the arguments only, not on their order."""
+    """Write ``arrays`` and ``metadata`` as one safetensors file with a checksum; its bytes depend on the arguments
+    only, not on their order."""
     from safetensors.numpy import save
 
     # not ascontiguousarray, which makes scalars vectors
@@ -98,15 +100,19 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[
 
 
 def load_arrays(path: Path, integers: re.Pattern[str] = BUFFERS) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read a safetensors file: (arrays by name, metadata). bfloat16 arrays, which NumPy lacks, are widened to float32 without loss.
+    """Read a safetensors file: (arrays by name, metadata). bfloat16 arrays, which NumPy lacks, are widened to float32
+    without loss.
 
-    A file of ours is compared with its checksum; one that was written elsewhere has none, which is noted once on standard error.
+    A file of ours is compared with its checksum; one that was written elsewhere has none, which is noted once on
+    standard error.
 
     Args:
-        integers: the names under which integers and booleans are expected; everything else must be floating-point. `ANY` for files that are no weights.
+        integers: the names under which integers and booleans are expected; everything else must be floating-point.
+            `ANY` for files that are no weights.
 
     Raises:
-        InputError: the file is missing, is no safetensors file, is damaged, or holds something else than floating-point numbers, such as quantised weights.
+        InputError: the file is missing, is no safetensors file, is damaged, or holds something else than floating-point
+            numbers, such as quantised weights.
     """
     path = Path(path)
     if not _is_file(path):

@@ -1,8 +1,7 @@
 """Evaluation metrics in NumPy, in the definitions and zero-division conventions of scikit-learn (``zero_division=0``).
-
-Loss and perplexity of language models are means over *scored* tokens: in packed text every token of the split but its first, end-of-text
-tokens included; in completions the tokens of the text and its end, none of the prompt. Both are per token of the tokenizer used, so they compare
-only between models that share it.
+ Loss and perplexity of language models are means over *scored* tokens: in packed text every token of the split but its
+first, end-of-text tokens included; in completions the tokens of the text and its end, none of the prompt. Both are per
+token of the tokenizer used, so they compare only between models that share it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,8 @@ CLASSIFICATION = {"loss": False, "accuracy": True, "matthews_correlation": True}
 
 
 def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Loss (mean cross-entropy, natural logarithm), accuracy, Matthews correlation, and precision, recall and F1 (macro and weighted).
+    """Loss (mean cross-entropy, natural logarithm), accuracy, Matthews correlation, and precision, recall and F1 (macro
+    and weighted).
 
     Args:
         logits: (examples, classes) float; the prediction is the first largest.
@@ -130,7 +130,8 @@ def better(new: float, old: float | None, higher: bool) -> bool:
 
 
 def _matthews(confusion: np.ndarray) -> float:
-    """Multi-class Matthews correlation (Gorodkin 2004), 0 where labels or predictions are constant. ``confusion[label, prediction]``."""
+    """Multi-class Matthews correlation (Gorodkin 2004), 0 where labels or predictions are constant. ``confusion[label,
+    prediction]``."""
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     total = confusion.sum()
     covariance = np.trace(confusion) * total - support @ predicted

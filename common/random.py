@@ -30,8 +30,8 @@ def normal(seed: int, name: str, shape: tuple[int, ...], std: float) -> np.ndarr
 def gumbel(seed: int, name: str, size: int, at: np.ndarray) -> np.ndarray:
     """Float64 array, the entries ``at`` of ``size`` values of the standard Gumbel distribution.
 
-    The largest of ``log p + gumbel`` is at i with probability ``p[i]`` (Gumbel 1954); the k largest are a sample without
-    replacement.
+    The largest of ``log p + gumbel`` is at i with probability ``p[i]`` (Gumbel 1954); the k largest are a sample
+    without replacement.
     """
     raw = np.asarray(_generator(seed, name).random_raw(size), dtype=np.uint64)[at]
     unit = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53

@@ -1,6 +1,8 @@
-"""The one way in for bytes: whatever is wrong with a file becomes an `InputError` that names the file, the place in it, and what to do.
+"""The one way in for bytes: whatever is wrong with a file becomes an `InputError` that names the file, the place in it,
+and what to do.
 
-    summary = read_json(path, "the summary of a run", "Train again with --overwrite.", {"status": str, "steps": int, "test?": dict})
+    summary = read_json(path, "the summary of a run", "Train again with --overwrite.", {"status": str, "steps": int,
+    "test?": dict})
 
 A *shape* says what is expected:
 
@@ -117,8 +119,8 @@ def parse_json(content: bytes | str, origin: str, what: str, remedy: str, shape:
     """The JSON value that ``content``, of the file or place ``origin``, is.
 
     Raises:
-        InputError: it is not JSON, has a key twice, holds NaN, an infinity, an integer beyond 256 bits or an incomplete Unicode character, is nested more
-            than `DEEPEST` levels deep, or is of another ``shape``.
+        InputError: it is not JSON, has a key twice, holds NaN, an infinity, an integer beyond 256 bits or an incomplete
+            Unicode character, is nested more than `DEEPEST` levels deep, or is of another ``shape``.
     """
     text = content if isinstance(content, str) else decoded(content, origin, what, remedy)
     try:
@@ -139,7 +141,8 @@ def parse_json(content: bytes | str, origin: str, what: str, remedy: str, shape:
 
 
 def plain_problem(value: Any) -> str | None:
-    """What makes nested lists, dicts and scalars unusable wherever they came from, with its place; None where nothing does. Does not recurse."""
+    """What makes nested lists, dicts and scalars unusable wherever they came from, with its place; None where nothing
+    does. Does not recurse."""
     waiting: list[tuple[Any, str, int]] = [(value, "", 0)]
     while waiting:
         item, place, depth = waiting.pop()
@@ -173,10 +176,12 @@ def check_shape(value: Any, shape: Any, origin: str, what: str, remedy: str) -> 
 def safe_child(folder: Path, name: Any, origin: str) -> Path:
     """``folder / name`` for a ``name`` that a file (``origin``) gives: it must stay inside the folder.
 
-    Decided by the name alone: in the hub's cache the files of a model are links to elsewhere, and those were not named by the model's author.
+    Decided by the name alone: in the hub's cache the files of a model are links to elsewhere, and those were not named
+    by the model's author.
 
     Raises:
-        InputError: the name is not text, is empty or absolute, climbs with ``..``, or holds a backslash or a control character.
+        InputError: the name is not text, is empty or absolute, climbs with ``..``, or holds a backslash or a control
+            character.
     """
     parts = PurePosixPath(name).parts if isinstance(name, str) else ()
     if (

@@ -1,4 +1,5 @@
-"""Spans in sequences of tags such as B-person, I-person, O, and their precision, recall and F1 in seqeval's definitions.
+"""Spans in sequences of tags such as B-person, I-person, O, and their precision, recall and F1 in seqeval's
+definitions.
 
 Spans are found as seqeval (Nakayama 2018) finds them by default, which is CoNLL 2000's rule: whatever the tags say is
 taken for a span, so that I- after O, or after a tag of another type, begins one.

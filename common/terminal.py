@@ -1,4 +1,5 @@
-"""Text from files, models and data on its way to a terminal: what would steer the terminal instead of being read is shown as an escape."""
+"""Text from files, models and data on its way to a terminal: what would steer the terminal instead of being read is
+shown as an escape."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from typing import Any
 
 __all__ = ["json_line", "notice", "printable", "printable_line"]
 
-# Control characters of ASCII and Latin-1, line and paragraph separators, marks that turn the direction of writing, and lone surrogates
+# Control characters of ASCII and Latin-1, line and paragraph separators, marks that turn the direction of writing, and
+# lone surrogates
 _STEERING = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff"
 _TEXT = re.compile(f"[{_STEERING}]")
 _LINE = re.compile(rf"[{_STEERING}\t\n]")

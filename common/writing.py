@@ -98,7 +98,8 @@ def _make_directory(folder: Path, durable: bool) -> None:
 
 
 def create_temporary(folder: Path) -> tuple[Path, int]:
-    """A new file in ``folder`` under a random name, and its descriptor, which holds a lock on it. It has the permissions that any new file has here."""
+    """A new file in ``folder`` under a random name, and its descriptor, which holds a lock on it. It has the
+    permissions that any new file has here."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
         path = folder / f".twinlora-{secrets.token_hex(8)}.tmp"
@@ -112,7 +113,8 @@ def create_temporary(folder: Path) -> tuple[Path, int]:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left in ``folder``; once per process, since a listing costs more than most writes."""
+    """Remove what killed processes left in ``folder``; once per process, since a listing costs more than most
+    writes."""
     key = os.path.abspath(folder)
     if key in _swept:
         return

@@ -17,7 +17,8 @@ if os.environ.get("MS_COMPILER_CACHE_ENABLE", "0") != "0":
         "computes NaN or another shape's graph. MS_COMPILER_CACHE_ENABLE is set. Run: unset MS_COMPILER_CACHE_ENABLE."
     )
 if not list(Path("/dev").glob("davinci[0-9]*")):
-    # On a CPU MindSpore's host threads and OpenMP spin against each other; blocking launches were 1.6 times faster in graph mode.
+    # On a CPU MindSpore's host threads and OpenMP spin against each other; blocking launches were 1.6 times faster in
+    # graph mode.
     os.environ.setdefault("MS_DEV_HOST_BLOCKING_RUN", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("GLOG_v", "3")  # errors only: its warnings concern MindSpore itself

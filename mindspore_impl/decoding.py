@@ -1,5 +1,5 @@
-"""Mirrors pytorch_impl.decoding; differs: a cache has a static shape and is kept for the next batch of that shape, since
-graphs hold on to its memory; a step reads all of its columns, those that are not written yet under the mask."""
+"""Mirrors pytorch_impl.decoding; differs: a cache has a static shape and is kept for the next batch of that shape,
+since graphs hold on to its memory; a step reads all of its columns, those that are not written yet under the mask."""
 
 from __future__ import annotations
 

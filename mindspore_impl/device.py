@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.device; differs: MindSpore has one device per process, so `select` sets it, and its accelerators are gpu and ascend."""
+"""Mirrors pytorch_impl.device; differs: MindSpore has one device per process, so `select` sets it, and its accelerators
+are gpu and ascend."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ _TARGETS = {"cpu": "CPU", "gpu": "GPU", "cuda": "GPU", "ascend": "Ascend", "npu"
 
 
 def preferred() -> str:
-    """The kind of device that is used where none is named: an accelerator that this build supports and sees, or the CPU."""
+    """The kind of device that is used where none is named: an accelerator that this build supports and sees, or the
+    CPU."""
     return "ascend" if _present("Ascend") else "gpu" if _present("GPU") else "cpu"
 
 
 def select(device: str | None) -> str:
-    """Return the device to use and make it MindSpore's; the default is an accelerator this build supports and sees, or the CPU."""
+    """Return the device to use and make it MindSpore's; the default is an accelerator this build supports and sees, or
+    the CPU."""
     if device is None:
         device = preferred()
     kind, _, index = device.partition(":")

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.distributed; differs: `mindspore.communication`, which reads the cluster from msrun's variables: HCCL between Ascend cards."""
+"""Mirrors pytorch_impl.distributed; differs: `mindspore.communication`, which reads the cluster from msrun's variables:
+HCCL between Ascend cards."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ def local_device(topology: Topology) -> str | None:
 
 
 def join(topology: Topology, device: str) -> Group:
-    """Meet the other processes of the job. In the process that coordinates them, `scheduler`, it returns when they are done."""
+    """Meet the other processes of the job. In the process that coordinates them, `scheduler`, it returns when they are
+    done."""
     communication.init()
     return Group(device)
 

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.engine; differs: forward and backward are one compiled graph per batch shape (`ms.jit`), or PyNative by a switch."""
+"""Mirrors pytorch_impl.engine; differs: forward and backward are one compiled graph per batch shape (`ms.jit`), or
+PyNative by a switch."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ __all__ = ["Engine"]
 class Engine:
     """Implements `common.backend.Engine` for a model that was built and rewritten for ``plan``.
 
-    Graphs are compiled once per batch shape, for training and evaluation apart; that is the default since it is the faster choice on the CPU.
+    Graphs are compiled once per batch shape, for training and evaluation apart; that is the default since it is the
+    faster choice on the CPU.
     """
 
     def __init__(self, model: nn.Cell, plan: Plan, settings: EngineSettings, group: Group = ALONE):

@@ -1,10 +1,11 @@
-"""Mirrors pytorch_impl.fused; differs: both have a hand-written backward pass, which is faster than the one that autograd composes.
-
-**Only for steps that are compiled together with their gradient, or not at all.** MindSpore 2.10 computes wrong gradients where a cell with a `bprop` is
-called more than once in a compiled forward pass and the gradient is taken outside of it. `mindspore_impl.functional` has the same functions without.
-
-Nothing here broadcasts. A CPU kernel of a graph keeps 16 bytes for each element of a broadcast's result as long as the graph lives,
-and a transpose 8; both are slower (docs/performance.md, Kernels) than a copy to the full shape (`spread`) or a gather of rows (`attention.split_heads`).
+"""Mirrors pytorch_impl.fused; differs: both have a hand-written backward pass, which is faster than the one that
+autograd composes.
+ **Only for steps that are compiled together with their gradient, or not at all.** MindSpore 2.10 computes wrong
+gradients where a cell with a `bprop` is called more than once in a compiled forward pass and the gradient is taken
+outside of it. `mindspore_impl.functional` has the same functions without.
+ Nothing here broadcasts. A CPU kernel of a graph keeps 16 bytes for each element of a broadcast's result as long as the
+graph lives, and a transpose 8; both are slower (docs/performance.md, Kernels) than a copy to the full shape (`spread`)
+or a gather of rows (`attention.split_heads`).
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ _gelu_erf = _Gelu()
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """GELU of float32; the tanh form through MindSpore's own fused operator, which is accurate where its tanh is not."""
+    """GELU of float32; the tanh form through MindSpore's own fused operator, which is accurate where its tanh is
+    not."""
     return ops.gelu(input, "tanh") if approximate == "tanh" else _gelu_erf(input)[0]
 
 

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.linalg; differs: each name is MindSpore's own function where that was verified on this device, or an adapter."""
+"""Mirrors pytorch_impl.linalg; differs: each name is MindSpore's own function where that was verified on this device,
+or an adapter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.mapping; differs: gradients are taken of a function, and a call can be compiled, for which its source is written out."""
+"""Mirrors pytorch_impl.mapping; differs: gradients are taken of a function, and a call can be compiled, for which its
+source is written out."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ _numbers = itertools.count()
 
 
 def resolve(target: str) -> Callable[..., Any]:
-    """The function or class of a dotted name: ``mint.``, ``ops.``, ``nn.``, ``numpy.``, ``Tensor.`` and so on of MindSpore, ``shim.`` of the shims."""
+    """The function or class of a dotted name: ``mint.``, ``ops.``, ``nn.``, ``numpy.``, ``Tensor.`` and so on of
+    MindSpore, ``shim.`` of the shims."""
     if target.startswith("shim."):
         if (name := target.removeprefix("shim.")) not in _adapters():
             raise AttributeError(f"mindspore_impl.shims has no {name}")
@@ -77,7 +79,8 @@ def _refuse(why: str) -> Any:
 
 
 def record() -> AbstractContextManager[recorder.Log]:
-    """Note every call of a mapped function of `functional` and `fused` while the block runs: which rows, how often, with which arguments and targets."""
+    """Note every call of a mapped function of `functional` and `fused` while the block runs: which rows, how often,
+    with which arguments and targets."""
     from mindspore_impl import functional, fused  # which import this module
 
     return recorder.record(functional, fused)
@@ -85,7 +88,8 @@ def record() -> AbstractContextManager[recorder.Log]:
 
 @contextmanager
 def _subnormals() -> Iterator[None]:
-    """Undo what kernels do to the calling thread: LpNorm's, behind `ops.norm`, leaves it taking subnormal numbers for zero, in torch and NumPy as well."""
+    """Undo what kernels do to the calling thread: LpNorm's, behind `ops.norm`, leaves it taking subnormal numbers for
+    zero, in torch and NumPy as well."""
     try:
         yield
     finally:
@@ -237,7 +241,8 @@ def _paths(found: Any, path: str) -> list[str]:
 
 @cache
 def _adapters() -> dict[str, Callable[..., Any]]:
-    """Every adapter by its name, those of the modules that are named after a section of torch by the section too: ``linalg.norm``."""
+    """Every adapter by its name, those of the modules that are named after a section of torch by the section too:
+    ``linalg.norm``."""
     found: dict[str, Callable[..., Any]] = {}
     for module in pkgutil.iter_modules(shims.__path__):
         loaded = importlib.import_module(f"{shims.__name__}.{module.name}")
@@ -262,7 +267,8 @@ def _compiled(function: Callable[..., Any], case: Case, count: int) -> Callable[
 def _written(
     function: Callable[..., Any], case: Case, count: int, further: Sequence[str] = (), result: str = "found"
 ) -> Callable[..., Any]:
-    """The call as a function of its tensors and ``further`` inputs. Graph mode compiles source text, so it is written out."""
+    """The call as a function of its tensors and ``further`` inputs. Graph mode compiles source text, so it is written
+    out."""
     names = iter([f"x{i}" for i in range(count)])
 
     def text(value: Any) -> str:

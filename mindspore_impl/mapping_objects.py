@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.mapping_objects; differs: an optimizer is called with the gradients, and its step can be compiled."""
+"""Mirrors pytorch_impl.mapping_objects; differs: an optimizer is called with the gradients, and its step can be
+compiled."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def state(module: Any) -> tuple[list[Any], list[Any], str]:
 def optimize(
     function: Callable[..., Any], row: Row, case: Case, double: bool = False, mode: str = "pynative"
 ) -> Result:
-    """Run the case's optimizer from drawn parameters with drawn gradients; the parameters after the first and the last step."""
+    """Run the case's optimizer from drawn parameters with drawn gradients; the parameters after the first and the last
+    step."""
     parameters = [Parameter(Tensor(array), name=f"parameter{number}") for number, array in enumerate(drawn_start(row))]
     groups = [{**group, "params": [parameters[index] for index in group["params"]]} for group in case.arguments]
     optimizer = function(groups or parameters, **case.setup)

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.measuring; differs: products are compiled, and what a graph keeps for its backward pass cannot be seen."""
+"""Mirrors pytorch_impl.measuring; differs: products are compiled, and what a graph keeps for its backward pass cannot
+be seen."""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ class Network(nn.Cell):
         return int(self.position == FIRST and self._first_states is not None)
 
     def encode(self, inputs, position):
-        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch * seq, hidden)`` at each."""
+        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch * seq, hidden)`` at
+        each."""
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain:
             return self._first_states(self.backbone, inputs)
         hidden = self._states(self.backbone, inputs)
@@ -118,7 +119,8 @@ class Network(nn.Cell):
         return None if self._cached_states is None else self._cached_states(self.backbone, kept)
 
     def cached_head(self, kept):
-        """`head`, for some rows of many batches: of few rows MindSpore's product is faster with the weight transposed."""
+        """`head`, for some rows of many batches: of few rows MindSpore's product is faster with the weight
+        transposed."""
         if kept is None or self.output is not None:
             return self.head
         transposed, key = self.tied.weight.asnumpy().T, "transposed head"

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.nn; differs: each name is MindSpore's own cell where that was verified on this device, or an adapter.
+"""Mirrors pytorch_impl.nn; differs: each name is MindSpore's own cell where that was verified on this device, or an
+adapter.
 
 Modules start in training mode, as torch's do.
 """

@@ -1,5 +1,5 @@
-"""Mirrors pytorch_impl.optim; differs: MindSpore keeps no gradient in a parameter, so an optimizer is called with the gradients by name:
-``optimizer(gradients)``, where ``gradients`` come from ``ms.grad(..., return_ids=True)``.
+"""Mirrors pytorch_impl.optim; differs: MindSpore keeps no gradient in a parameter, so an optimizer is called with the
+gradients by name: ``optimizer(gradients)``, where ``gradients`` come from ``ms.grad(..., return_ids=True)``.
 
 Each name is MindSpore's own optimizer where that was verified on this device, or an adapter.
 """

@@ -1,6 +1,7 @@
-"""Mirrors pytorch_impl.optimizer; differs: MindSpore's fused Adam kernel, to which the bias-corrected epsilon is passed so that it computes torch's formula.
-
-The kernel computes p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + e); with e = eps sqrt(1 - b2^t) that is torch's m^ / (sqrt(v^) + eps).
+"""Mirrors pytorch_impl.optimizer; differs: MindSpore's fused Adam kernel, to which the bias-corrected epsilon is passed
+so that it computes torch's formula.
+ The kernel computes p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + e); with e = eps sqrt(1 - b2^t) that is torch's
+m^ / (sqrt(v^) + eps).
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.preparation; differs: the native cells read which fast paths are off, and nothing is replaced."""
+"""Mirrors pytorch_impl.preparation; differs: the native cells read which fast paths are off, and nothing is
+replaced."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The PyTorch backend: what computes. Everything that decides is in `common`; the counterpart of every module here is in
-`mindspore_impl`."""
+"""The PyTorch backend: what computes. Everything that decides is in `common`; the counterpart of every module here is
+in `mindspore_impl`."""
 
 from pytorch_impl import adapting, device, distributed
 from pytorch_impl.capabilities import capabilities, model_problems

@@ -24,7 +24,8 @@ def capabilities(device: str) -> Capabilities:
 
 
 def model_problems(spec: ModelSpec) -> list[str]:
-    """What of this model the backend does not have: activations that `transformers` lacks; it has all other variants."""
+    """What of this model the backend does not have: activations that `transformers` lacks; it has all other
+    variants."""
     from transformers.activations import ACT2FN
 
     named = ((entry, spec.config.get(entry)) for entry in ("hidden_act", "activation_function"))

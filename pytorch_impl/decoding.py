@@ -1,4 +1,5 @@
-"""Decoding with a cache: the keys and values of every layer, of all rows, in one tensor that is written column by column."""
+"""Decoding with a cache: the keys and values of every layer, of all rows, in one tensor that is written column by
+column."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def select(device: str | None) -> str:
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep what it frees, blocks up to 32 MiB: glibc gives it back to the system after every step, which zeroes each page of it anew.
+    """Let this process keep what it frees, blocks up to 32 MiB: glibc gives it back to the system after every step,
+    which zeroes each page of it anew.
 
     It has no twin: MindSpore has a pool of its own.
     """

@@ -67,10 +67,12 @@ class Group:
         return tensor.cpu().numpy()
 
     def shard(self, model: nn.Module, trained: Iterable[nn.Parameter], *functions: Callable) -> tuple[Callable, ...]:
-        """Divide the frozen parameters among the processes, each in rows; what is trained stays whole in all of them, and its gradients are summed as ever.
+        """Divide the frozen parameters among the processes, each in rows; what is trained stays whole in all of them,
+        and its gradients are summed as ever.
 
-        Every transformer layer is gathered while it is computed, forward and backward, and what lies outside of the layers during the whole pass
-        (`torch.distributed.fsdp.fully_shard`). The ``model`` may be on the CPU: what this process holds of it is moved to its device.
+        Every transformer layer is gathered while it is computed, forward and backward, and what lies outside of the
+        layers during the whole pass (`torch.distributed.fsdp.fully_shard`). The ``model`` may be on the CPU: what this
+        process holds of it is moved to its device.
         """
         from torch.distributed.fsdp import (
             fully_shard,

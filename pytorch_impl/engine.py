@@ -27,8 +27,9 @@ __all__ = ["Engine"]
 class Engine:
     """Implements `common.backend.Engine` for a model that was built and rewritten for ``plan``.
 
-    fp32 computes in float32 throughout, fp64 in float64 (for references); bf16 computes the matrix products in bfloat16 (autocast), keeps
-    frozen weights of these in bfloat16 and everything else, all that is trained above all, in float32.
+    fp32 computes in float32 throughout, fp64 in float64 (for references); bf16 computes the matrix products in bfloat16
+    (autocast), keeps frozen weights of these in bfloat16 and everything else, all that is trained above all, in
+    float32.
     """
 
     def __init__(self, model: nn.Module, plan: Plan, settings: EngineSettings, group: Group = ALONE):
@@ -112,7 +113,8 @@ class Engine:
         return Decoder(self.model, read, self.settings, capacity, self.compilations, kept)
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
-        """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an update."""
+        """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an
+        update."""
         self.model.eval()
         count = self._task.step_targets(micro_batches)
         for batch in micro_batches:

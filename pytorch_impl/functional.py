@@ -1,4 +1,5 @@
-"""The functions of `torch` and `torch.nn.functional` that the mapping has a row for, in one namespace; `mindspore_impl.functional` offers the same ones."""
+"""The functions of `torch` and `torch.nn.functional` that the mapping has a row for, in one namespace;
+`mindspore_impl.functional` offers the same ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Functions with a hand-written backward pass, for the training step. Torch's own have one; `mindspore_impl.fused` offers the same ones."""
+"""Functions with a hand-written backward pass, for the training step. Torch's own have one; `mindspore_impl.fused`
+offers the same ones."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ def expression(text: str) -> Callable[..., Any]:
 
 
 def record() -> AbstractContextManager[recorder.Log]:
-    """Note every call of a mapped function of `functional` and `fused` while the block runs: which rows, how often, with which arguments and targets."""
+    """Note every call of a mapped function of `functional` and `fused` while the block runs: which rows, how often,
+    with which arguments and targets."""
     from pytorch_impl import functional, fused  # which import this module
 
     return recorder.record(functional, fused)

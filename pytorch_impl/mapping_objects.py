@@ -1,4 +1,5 @@
-"""Builds the modules and runs the optimizers of the API mapping's cases in this framework, from values that both halves draw alike."""
+"""Builds the modules and runs the optimizers of the API mapping's cases in this framework, from values that both halves
+draw alike."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def state(module: Any) -> tuple[list[Any], list[Any], str]:
 def optimize(
     function: Callable[..., Any], row: Row, case: Case, double: bool = False, mode: str = "pynative"
 ) -> Result:
-    """Run the case's optimizer from drawn parameters with drawn gradients; the parameters after the first and the last step."""
+    """Run the case's optimizer from drawn parameters with drawn gradients; the parameters after the first and the last
+    step."""
     dtype = torch.float64 if double else torch.float32
     parameters = [torch.nn.Parameter(torch.from_numpy(array).to(dtype)) for array in drawn_start(row)]
     groups = [{**group, "params": [parameters[index] for index in group["params"]]} for group in case.arguments]

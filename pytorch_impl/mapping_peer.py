@@ -1,4 +1,5 @@
-"""The databases of torch's own tests as samples of the mapping: `op_db`, `module_db` and `optim_db` of the installed torch.
+"""The databases of torch's own tests as samples of the mapping: `op_db`, `module_db` and `optim_db` of the installed
+torch.
 
 They need the package expecttest, as torch's tests do.
 """

@@ -1,4 +1,5 @@
-"""What a benchmark asks of the framework: the time of matrix products alone, memory of the device, and what autograd keeps."""
+"""What a benchmark asks of the framework: the time of matrix products alone, memory of the device, and what autograd
+keeps."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ __all__ = ["device_memory", "operator_seconds", "product_seconds", "saved_bytes"
 
 
 def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, device: str) -> float:
-    """Seconds of one product ``(batch, rows, inner) (batch, inner, columns)`` of random numbers, the best of ``repeats`` after one that is not counted.
+    """Seconds of one product ``(batch, rows, inner) (batch, inner, columns)`` of random numbers, the best of
+    ``repeats`` after one that is not counted.
 
     Args:
         sizes: batch, rows, inner, columns; a batch of 1 is a product of matrices.
@@ -41,14 +43,16 @@ def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:
 
 
 def operator_seconds(run: Callable[[], Any]) -> dict[str, float]:
-    """Seconds that each of the framework's operators took while ``run`` ran on the CPU, by the framework's own profiler."""
+    """Seconds that each of the framework's operators took while ``run`` ran on the CPU, by the framework's own
+    profiler."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         run()
     return {event.key: event.self_cpu_time_total / 1e6 for event in profiler.key_averages()}
 
 
 def saved_bytes(step: Callable[[], Any], model: Any) -> int | None:
-    """Bytes of the distinct storages that the forward pass of ``step`` saves for the backward pass, parameters and buffers of ``model`` apart.
+    """Bytes of the distinct storages that the forward pass of ``step`` saves for the backward pass, parameters and
+    buffers of ``model`` apart.
 
     The step ends where its backward pass would begin.
     """

@@ -1,4 +1,5 @@
-"""The modules of `torch.nn` that the mapping has a row for; `mindspore_impl.nn` offers the same ones, with the same parameters."""
+"""The modules of `torch.nn` that the mapping has a row for; `mindspore_impl.nn` offers the same ones, with the same
+parameters."""
 
 from __future__ import annotations
 

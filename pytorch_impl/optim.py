@@ -1,4 +1,5 @@
-"""The optimizers of `torch.optim` that the mapping has a row for; `mindspore_impl.optim` offers the same ones, which are called with the gradients."""
+"""The optimizers of `torch.optim` that the mapping has a row for; `mindspore_impl.optim` offers the same ones, which
+are called with the gradients."""
 
 from __future__ import annotations
 

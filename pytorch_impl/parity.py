@@ -1,4 +1,5 @@
-"""What a golden trace needs of this backend: single layers, forward passes with every hidden state, and the flags that decide how numbers come about."""
+"""What a golden trace needs of this backend: single layers, forward passes with every hidden state, and the flags that
+decide how numbers come about."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def layer(
         double: compute in float64.
 
     Returns:
-        ``output``, and ``gradient/NAME`` of the sum of the output times the cotangents by every float input and every parameter.
+        ``output``, and ``gradient/NAME`` of the sum of the output times the cotangents by every float input and every
+        parameter.
     """
     tensors = {
         name: torch.from_numpy(np.array(array, np.float64 if double and array.dtype == np.float32 else array.dtype))

@@ -1,10 +1,11 @@
-"""Verify every row of the API mapping in the three modes, each call three times with other inputs; takes an hour or more.
+"""Verify every row of the API mapping in the three modes, each call three times with other inputs; takes an hour or
+more.
 
     python scripts/verify_modes.py -o runs/modes.jsonl                    # everything
     python scripts/verify_modes.py --mode gradient 'torch.nn.*'           # some rows, one mode
-
-One line of JSON is written for each row and mode as soon as it is known. Rows that the file has already are left out, so
-that a run which a kernel took down goes on behind the row that did it. Exit code 1 if a result differs without an error.
+ One line of JSON is written for each row and mode as soon as it is known. Rows that the file has already are left out,
+so that a run which a kernel took down goes on behind the row that did it. Exit code 1 if a result differs without an
+error.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
 """Run all samples of torch's own test databases through the mapping, and go on where a kernel ended the process.
 
-    python scripts/verify_peer.py -o runs/peer.jsonl                     # PyNative; again and again until it ends with 0 or 1
-    python scripts/verify_peer.py --limit 8 -o runs/peer.jsonl --publish # and for the mapping's pages
-    python scripts/verify_peer.py --mode gradient --limit 2 -o runs/peer_gradient.jsonl
-
-One line of JSON is written for each sample; `--summary FILE` writes the counts by row and what is not equal. A sample that
-ended the process counts as different. Exit code 1 if a sample is different without an error.
+    python scripts/verify_peer.py -o runs/peer.jsonl                     # PyNative; again and again until it ends with
+    0 or 1 python scripts/verify_peer.py --limit 8 -o runs/peer.jsonl --publish # and for the mapping's pages python
+    scripts/verify_peer.py --mode gradient --limit 2 -o runs/peer_gradient.jsonl
+ One line of JSON is written for each sample; `--summary FILE` writes the counts by row and what is not equal. A sample
+that ended the process counts as different. Exit code 1 if a sample is different without an error.
 """
 
 from __future__ import annotations

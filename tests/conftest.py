@@ -39,7 +39,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """With both frameworks installed no test may be skipped for want of one: such a skip would be a promise that nobody checks."""
+    """With both frameworks installed no test may be skipped for want of one: such a skip would be a promise that nobody
+    checks."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = list(reporter.stats.get("skipped", ())) if reporter else []
     missing = [
@@ -69,7 +70,8 @@ def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(autouse=True)
 def _one_group_of_processes_at_a_time(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """Groups of training processes wait for each other: on a few cores two of them starve, and msrun takes a worker that does not answer for lost."""
+    """Groups of training processes wait for each other: on a few cores two of them starve, and msrun takes a worker
+    that does not answer for lost."""
     if request.node.get_closest_marker("processes") is None:
         yield
         return

@@ -36,7 +36,8 @@ TARGETS = {kind: FAMILIES.get(family).TARGETS for kind, (family, _) in KINDS.ite
 
 
 def refusal(action: Callable[[], object]) -> str | None:
-    """The message of the InputError that ``action`` ends in, or None where it returns; every other error is a fault and passes through."""
+    """The message of the InputError that ``action`` ends in, or None where it returns; every other error is a fault and
+    passes through."""
     try:
         action()
     except InputError as error:
@@ -130,7 +131,8 @@ def make_batch(
     vocabulary: int = VOCABULARY,
     labels: int = 3,
 ) -> Batch:
-    """A right-padded batch of random ids with one row per entry of ``lengths``; every class or next token is a target."""
+    """A right-padded batch of random ids with one row per entry of ``lengths``; every class or next token is a
+    target."""
     spec = tiny_spec(kind, labels, vocab_size=vocabulary)
     return example_batch(spec, lengths, f"tests|{kind}|{seed}", width)
 
@@ -155,7 +157,8 @@ def rows_of(batch: Batch, rows: slice) -> dict[str, np.ndarray]:
 
 
 def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference over the largest expected value; infinite where it cannot be said: other shapes, NaN, or nothing but zeros expected."""
+    """Largest difference over the largest expected value; infinite where it cannot be said: other shapes, NaN, or
+    nothing but zeros expected."""
     actual, expected = np.asarray(actual, np.float64), np.asarray(expected, np.float64)
     largest = np.abs(expected).max(initial=0.0)
     if (

@@ -1,6 +1,7 @@
-"""Every tolerance of the suite, each with its reason. Errors are relative to the largest expected value unless the name says ``ABS``.
-
-float32 has a unit round-off of 6e-8; a sum of n rounded terms is off by about sqrt(n) of them, a network of L layers by about L of those.
+"""Every tolerance of the suite, each with its reason. Errors are relative to the largest expected value unless the name
+says ``ABS``.
+ float32 has a unit round-off of 6e-8; a sum of n rounded terms is off by about sqrt(n) of them, a network of L layers
+by about L of those.
 """
 
 BERT_LOGITS_ABS = 1e-5  #: the project's promise for a pretrained 6-layer encoder, logits of order 1

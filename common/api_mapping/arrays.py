@@ -1,4 +1,5 @@
-"""Inputs of the mapping's cases: described here, drawn from raw counter-based integers, so that every host draws the same bits."""
+"""Inputs of the mapping's cases: described here, drawn from raw counter-based integers, so that every host draws the
+same bits."""
 
 from __future__ import annotations
 
@@ -55,8 +56,9 @@ class Host:
 class Array:
     """One tensor argument.
 
-    kind is ``normal`` (mean 0, deviation 1, within 3.5), ``uniform`` in [low, high), ``integers`` in [low, high), ``boolean``, ``permutation`` of 0..n-1 along
-    the last axis, ``sorted`` along the last axis, ``spd`` (symmetric, positive definite) or ``values`` (given).
+    kind is ``normal`` (mean 0, deviation 1, within 3.5), ``uniform`` in [low, high), ``integers`` in [low, high),
+    ``boolean``, ``permutation`` of 0..n-1 along the last axis, ``sorted`` along the last axis, ``spd`` (symmetric,
+    positive definite) or ``values`` (given).
     """
 
     kind: str
@@ -135,7 +137,8 @@ def strided(array: Array) -> Array:
 
 
 def draw(array: Array, key: str) -> np.ndarray:
-    """The values of ``array`` under ``key``: exact on every host, since only integers are drawn and only exact arithmetic follows."""
+    """The values of ``array`` under ``key``: exact on every host, since only integers are drawn and only exact
+    arithmetic follows."""
     return np.asarray(_draw(array, key))
 
 

@@ -1,4 +1,5 @@
-"""What ``twinlora map`` does, apart from its arguments: the actions that run rows print as they go, the others return text."""
+"""What ``twinlora map`` does, apart from its arguments: the actions that run rows print as they go, the others return
+text."""
 
 from __future__ import annotations
 

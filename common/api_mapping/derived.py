@@ -1,4 +1,5 @@
-"""Inputs that no row chose: every row's first calls with other dtypes, NaN, empty and 0-d tensors. MindSpore must give what torch gives or raise an error.
+"""Inputs that no row chose: every row's first calls with other dtypes, NaN, empty and 0-d tensors. MindSpore must give
+what torch gives or raise an error.
 
 A row's own cases can be written around a fault without anybody noticing; these are derived by rule, so they cannot.
 """
@@ -40,7 +41,8 @@ def derived(row: Row) -> Iterator[Case]:
 def silently_different(
     row: Row, function: Callable[..., Any], torch_half: ModuleType, half: ModuleType, before: Callable[[], None]
 ) -> Iterator[tuple[str, str]]:
-    """The derived calls to which torch and MindSpore both have an answer, but not the same: the call and the difference.
+    """The derived calls to which torch and MindSpore both have an answer, but not the same: the call and the
+    difference.
 
     ``before`` is called before each call of ``function``.
     """

@@ -37,7 +37,8 @@ def compare_distributions(actual: Result, expected: Result) -> Comparison:
             continue
         if not np.isfinite(ours.astype(np.float64)).all():
             return Comparison(f"output {number}: holds NaN or infinity")
-        # Sizes as well: zeros amid values of both signs, as dropout makes them, are split between the halves of the distribution.
+        # Sizes as well: zeros amid values of both signs, as dropout makes them, are split between the halves of the
+        # distribution.
         gap, allowed = (
             max(largest_gap(ours, theirs), largest_gap(np.abs(ours), np.abs(theirs))),
             FACTOR * math.sqrt(2.0 / theirs.size),

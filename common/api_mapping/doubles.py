@@ -1,4 +1,5 @@
-"""A float64 call for each row of a family: MindSpore rounds the Python numbers in an expression to float32, which only float64 shows."""
+"""A float64 call for each row of a family: MindSpore rounds the Python numbers in an expression to float32, which only
+float64 shows."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ __all__ = ["doubled"]
 
 
 def doubled(rows: Iterable[Row], calls: int = 2) -> tuple[Row, ...]:
-    """The rows, each with float64 copies of its first ``calls`` differentiable float32 cases; random rows stay as they are."""
+    """The rows, each with float64 copies of its first ``calls`` differentiable float32 cases; random rows stay as they
+    are."""
     return tuple(row if row.stochastic else replace(row, cases=(*row.cases, *_copies(row, calls))) for row in rows)
 
 

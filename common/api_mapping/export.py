@@ -55,7 +55,8 @@ def write_pages(folder: Path) -> list[Path]:
 
 
 def stale(folder: Path) -> list[str]:
-    """What of the verification and its pages in ``folder`` does not agree with the registry and the shipped lock file."""
+    """What of the verification and its pages in ``folder`` does not agree with the registry and the shipped lock
+    file."""
     content = read_document()
     if content is None:
         return [f"{DOCUMENT.name} is missing"]
@@ -176,7 +177,8 @@ def _csv(found: Sequence[View]) -> str:
 
 
 def _msprobe(found: Sequence[View]) -> str:
-    """`ms_to_pt_api.yaml` as msprobe reads it: its names of the calls that are right as they are. Adapters are several calls and pair with none."""
+    """`ms_to_pt_api.yaml` as msprobe reads it: its names of the calls that are right as they are. Adapters are several
+    calls and pair with none."""
     pairs: dict[str, str] = {}
     left_out = 0
     for view in sorted(found, key=_precedence):

@@ -1,4 +1,5 @@
-"""Grids of calls shared by families of rows: normal, wide, edge, integer, boolean, empty, 0-d, broadcast and strided inputs."""
+"""Grids of calls shared by families of rows: normal, wide, edge, integer, boolean, empty, 0-d, broadcast and strided
+inputs."""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ def binary(
     nonzero: bool = False,
     **keywords: Any,
 ):
-    """Calls of an elementwise function of two tensors; from [low, high) where a domain is needed; ``nonzero`` keeps whole second operands away from 0."""
+    """Calls of an elementwise function of two tensors; from [low, high) where a domain is needed; ``nonzero`` keeps
+    whole second operands away from 0."""
 
     def some(*shape: int) -> Array:
         return normal(*shape) if low is None else uniform(*shape, low=low, high=high)

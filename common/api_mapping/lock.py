@@ -35,7 +35,8 @@ def key(device: str, version: str) -> str:
 
 
 def load(device: str, version: str) -> dict[str, Any]:
-    """The rows verified on ``device`` with this MindSpore, the user's before the shipped ones; empty where there are none."""
+    """The rows verified on ``device`` with this MindSpore, the user's before the shipped ones; empty where there are
+    none."""
     return entries(*_FIRST, user_file(), SHIPPED).get(key(device, version), {})
 
 

@@ -1,7 +1,8 @@
-"""What modules and optimizers start from, the same in both halves: drawn parameters, buffers, constructor arguments and gradients.
-
-Of a module's case, outputs are what the call returns and then the buffers, by name; gradients are those of the inputs and then of the parameters, by name.
-Of an optimizer's case, outputs are the parameters after the first and after the last step.
+"""What modules and optimizers start from, the same in both halves: drawn parameters, buffers, constructor arguments and
+gradients.
+ Of a module's case, outputs are what the call returns and then the buffers, by name; gradients are those of the inputs
+and then of the parameters, by name. Of an optimizer's case, outputs are the parameters after the first and after the
+last step.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def drawn_start(row: Row) -> list[np.ndarray]:
 
 
 def drawn_gradients(row: Row, step: int) -> list[np.ndarray]:
-    """Gradients of an optimizer's parameters in one step; in every fifth they are 0, as for rows of an embedding that a batch lacks."""
+    """Gradients of an optimizer's parameters in one step; in every fifth they are 0, as for rows of an embedding that a
+    batch lacks."""
     drawn = [
         draw(Array("normal", shape), f"{row.name}|gradient {number} {step}") for number, shape in enumerate(SHAPES)
     ]

@@ -1,4 +1,5 @@
-"""`docs/api_mapping.html`: the mapping as one page that loads nothing; searched and filtered in the browser, complete without scripts."""
+"""`docs/api_mapping.html`: the mapping as one page that loads nothing; searched and filtered in the browser, complete
+without scripts."""
 
 from __future__ import annotations
 

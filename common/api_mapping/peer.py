@@ -1,4 +1,5 @@
-"""Runs the samples of torch's own test databases through the mapping: what is equal, refused, different, or accepted."""
+"""Runs the samples of torch's own test databases through the mapping: what is equal, refused, different, or
+accepted."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ def run(
     mode: str = "pynative",
     before: Callable[[], None] = lambda: None,
 ) -> Iterator[Finding]:
-    """Yield a finding for every sample. Rows of one target share what became of the same call, such as a function's and its method's.
+    """Yield a finding for every sample. Rows of one target share what became of the same call, such as a function's and
+    its method's.
 
     Args:
         torch_half, half: `pytorch_impl.mapping` and `mindspore_impl.mapping`.

@@ -1,4 +1,5 @@
-"""`peer.json`: what became of the samples of torch's own test databases when all were last run, and how the pages say it."""
+"""`peer.json`: what became of the samples of torch's own test databases when all were last run, and how the pages say
+it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Chooses the target of every row on the device at hand by trying the candidates in order: the first that does all that torch does is taken."""
+"""Chooses the target of every row on the device at hand by trying the candidates in order: the first that does all that
+torch does is taken."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ __all__ = ["probe"]
 def probe(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each row's name and lock entry.
 
-    An entry has ``target``, the chosen one or None; ``passed``, the framework's own candidates that were right in every case; and ``rejected``,
-    candidate to first reason.
+    An entry has ``target``, the chosen one or None; ``passed``, the framework's own candidates that were right in every
+    case; and ``rejected``, candidate to first reason.
     """
     for row in rows:
         known = references(row, torch_half)

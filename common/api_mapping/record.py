@@ -1,7 +1,6 @@
 """The recorder: which rows of the mapping a program uses, how often, with which arguments and on which targets.
-
-While it is on, every function of a namespace is replaced by one that notes the call; afterwards the namespace is what it was. Compiled graphs hold
-the functions themselves and are not recorded, so what is to be recorded runs in PyNative.
+ While it is on, every function of a namespace is replaced by one that notes the call; afterwards the namespace is what
+it was. Compiled graphs hold the functions themselves and are not recorded, so what is to be recorded runs in PyNative.
 """
 
 from __future__ import annotations
@@ -86,7 +85,8 @@ class Log:
 
 @contextmanager
 def record(*namespaces: ModuleType) -> Iterator[Log]:
-    """Note every outermost call of a mapped function of the namespaces, `mindspore_impl.functional` or its twin, until the block ends.
+    """Note every outermost call of a mapped function of the namespaces, `mindspore_impl.functional` or its twin, until
+    the block ends.
 
     Raises:
         RuntimeError: a namespace is being recorded already.
@@ -122,7 +122,8 @@ def _functions(namespace: ModuleType) -> dict[str, Callable[..., Any]]:
 def _logged(
     function: Callable[..., Any], name: str, target: str, log: Log, inside: threading.local
 ) -> Callable[..., Any]:
-    # `wraps` is more than courtesy: a graph that is compiled meanwhile reads the source through it and holds the function itself.
+    # `wraps` is more than courtesy: a graph that is compiled meanwhile reads the source through it and holds the
+    # function itself.
     @functools.wraps(function)
     def logged(*arguments: Any, **keywords: Any) -> Any:
         if getattr(inside, "call", False):  # an adapter that calls another

@@ -1,4 +1,5 @@
-"""What torch refuses must be refused: a call that MindSpore answers all the same is silently wrong. Tried in eager mode, since graphs do not look at values."""
+"""What torch refuses must be refused: a call that MindSpore answers all the same is silently wrong. Tried in eager
+mode, since graphs do not look at values."""
 
 from __future__ import annotations
 

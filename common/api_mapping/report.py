@@ -1,4 +1,5 @@
-"""What is known of the rows without running them: the registry, the lock files and the last published verification, brought together."""
+"""What is known of the rows without running them: the registry, the lock files and the last published verification,
+brought together."""
 
 from __future__ import annotations
 
@@ -106,7 +107,8 @@ class View:
 
     @property
     def official(self) -> tuple[str, str]:
-        """The first `mint` candidate and what came of it: ``passed``, why it was rejected, or empty where it was not tried."""
+        """The first `mint` candidate and what came of it: ``passed``, why it was rejected, or empty where it was not
+        tried."""
         name = next((target for target in self.row.targets if target.startswith("mint.")), "")
         return name, self.said(name) if name else ""
 

@@ -1,4 +1,5 @@
-"""One row of the mapping, and the calls by which it is tried. Data only: readable, searchable and scannable without a framework."""
+"""One row of the mapping, and the calls by which it is tried. Data only: readable, searchable and scannable without a
+framework."""
 
 from __future__ import annotations
 
@@ -17,9 +18,11 @@ __all__ = ["Case", "Row", "alias", "arrays_of", "case", "cotangents", "draw_all"
 
 @dataclass(frozen=True)
 class Case:
-    """One call: what is passed, in torch's order and with torch's argument names. Arrays stand for tensors, also inside lists and tuples.
+    """One call: what is passed, in torch's order and with torch's argument names. Arrays stand for tensors, also inside
+    lists and tuples.
 
-    Of a module, ``arguments`` are the inputs and ``setup`` the constructor's; of an optimizer, ``setup`` are the constructor's and there is no input.
+    Of a module, ``arguments`` are the inputs and ``setup`` the constructor's; of an optimizer, ``setup`` are the
+    constructor's and there is no input.
     """
 
     arguments: tuple[Any, ...]

@@ -1,4 +1,5 @@
-"""Runs rows on the device at hand for the command line: verification, probing, and the document that a verification leaves behind."""
+"""Runs rows on the device at hand for the command line: verification, probing, and the document that a verification
+leaves behind."""
 
 from __future__ import annotations
 
@@ -71,7 +72,8 @@ def open_halves(device: str | None) -> Halves:
 
 
 def selected(names: Sequence[str]) -> list[Row]:
-    """The rows of these names, in the registry's order; all for none. A name is one that `find` knows, or a pattern such as ``torch.nn.*``.
+    """The rows of these names, in the registry's order; all for none. A name is one that `find` knows, or a pattern
+    such as ``torch.nn.*``.
 
     Raises:
         InputError: a name or pattern fits no row.
@@ -125,7 +127,8 @@ def _verified(row: Row, halves: Halves, locked: dict[str, Any], mode: str, repea
 
 
 def probe_rows(rows: Iterable[Row], halves: Halves, path: Path, say: Callable[[str, dict[str, Any]], None]) -> int:
-    """Probe rows and write each to the lock file at once, so that what was found stays if a kernel takes the process down.
+    """Probe rows and write each to the lock file at once, so that what was found stays if a kernel takes the process
+    down.
 
     Functions come before modules, of which some shims call what was found for a function.
 

@@ -1,4 +1,5 @@
-"""A row as two short programs, one for each framework, that print the same: made from one of its cases, with numbers written out."""
+"""A row as two short programs, one for each framework, that print the same: made from one of its cases, with numbers
+written out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What counts as equal: one table of tolerance classes, and the comparison of two results against a float64 reference.
-
-An error is |value - reference| / max(|reference|, floor). For class ``tensor`` scales, |reference| is the largest of the tensor, since sums cancel.
-NaN and infinity must stand at torch's places; dtype, shape and arity are part of the contract.
+ An error is |value - reference| / max(|reference|, floor). For class ``tensor`` scales, |reference| is the largest of
+the tensor, since sums cancel. NaN and infinity must stand at torch's places; dtype, shape and arity are part of the
+contract.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def frozen(value: Any) -> Any:
 
 
 def arrangement(found: Any, tensor: type) -> tuple[list[Any], str]:
-    """What a call returned as a flat list, and how it was arranged. Made of Python numbers and nothing else, as a shape is, it is one value."""
+    """What a call returned as a flat list, and how it was arranged. Made of Python numbers and nothing else, as a shape
+    is, it is one value."""
     if isinstance(found, list | tuple) and not _is_plain(found):
         parts = [arrangement(item, tensor) for item in found]
         return [leaf for leaves, _ in parts for leaf in leaves], f"({', '.join(layout for _, layout in parts)})"

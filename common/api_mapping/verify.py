@@ -1,4 +1,5 @@
-"""Runs rows in both frameworks and says, case by case, how MindSpore's answer compares with torch's. Nothing that was not run is a pass."""
+"""Runs rows in both frameworks and says, case by case, how MindSpore's answer compares with torch's. Nothing that was
+not run is a pass."""
 
 from __future__ import annotations
 

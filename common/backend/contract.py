@@ -130,7 +130,8 @@ class Engine(Protocol):
         """Every trained array by canonical name, float32 copies."""
 
     def frozen(self) -> Iterator[tuple[str, np.ndarray]]:
-        """(canonical name, float32 values) of every parameter that is not trained; nothing where processes divide them."""
+        """(canonical name, float32 values) of every parameter that is not trained; nothing where processes divide
+        them."""
 
     def load_trainable(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``trainable``."""

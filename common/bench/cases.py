@@ -1,4 +1,5 @@
-"""The cases: which model is trained with what, on which batches. Every process derives the same case from the same request."""
+"""The cases: which model is trained with what, on which batches. Every process derives the same case from the same
+request."""
 
 from __future__ import annotations
 
@@ -84,10 +85,12 @@ class Case:
 
 
 def load_case(request: Mapping[str, Any], bucketed: bool = True) -> Case:
-    """The case of a request: ``case`` and optionally ``set``, ``model``, ``data_dir``, ``size`` (rows, tokens), ``count`` of batches.
+    """The case of a request: ``case`` and optionally ``set``, ``model``, ``data_dir``, ``size`` (rows, tokens),
+    ``count`` of batches.
 
     Args:
-        bucketed: of a data set, batches of equal length as twinlora makes them; False: as a plain loader with a padding collator does.
+        bucketed: of a data set, batches of equal length as twinlora makes them; False: as a plain loader with a padding
+            collator does.
 
     Raises:
         InputError: there is no such case, or its data are not given.

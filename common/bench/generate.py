@@ -75,7 +75,8 @@ def timed(generator: Generator, prompts: np.ndarray, new: int) -> dict[str, Any]
 def measure_generation(
     case: str, names: Sequence[str], settings: Settings, batches: Sequence[int], columns: int, new: int
 ) -> dict[str, Any]:
-    """``settings.rounds`` rounds of every subject in turn, for each number of rows; one more before them is not counted.
+    """``settings.rounds`` rounds of every subject in turn, for each number of rows; one more before them is not
+    counted.
 
     Returns:
         For each number of rows the samples (tokens per second), the share of tokens that equal the first subject's,

@@ -1,4 +1,5 @@
-"""How time and memory of a step grow with length, batch, rank and the number of adapted matrices, one at a time around MiniLM with 16 x 128 tokens."""
+"""How time and memory of a step grow with length, batch, rank and the number of adapted matrices, one at a time around
+MiniLM with 16 x 128 tokens."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def measure_growth(names: Sequence[str], settings: Settings, count: int, quick: 
     """Every axis of every subject; the subjects take turns at every point.
 
     Returns:
-        For each ``subject, axis`` the values, seconds of a step, bytes of a step and the exponents fitted to the upper half.
+        For each ``subject, axis`` the values, seconds of a step, bytes of a step and the exponents fitted to the upper
+        half.
     """
     curves: dict[str, dict[str, Any]] = {}
     for axis, values in (_QUICK if quick else AXES).items():

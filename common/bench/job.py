@@ -1,4 +1,5 @@
-"""Whole jobs: one epoch with LoRA on a data set, from the start of the process to its end, with tokenisation and evaluation."""
+"""Whole jobs: one epoch with LoRA on a data set, from the start of the process to its end, with tokenisation and
+evaluation."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def measure_jobs(experiment: str, names: Sequence[str], settings: Settings, step
 
     Args:
         experiment: a shipped one of a classifier, or a file.
-        steps: of the epoch that are run; the rest is extrapolated from the median step, and evaluation from its share. None runs all.
+        steps: of the epoch that are run; the rest is extrapolated from the median step, and evaluation from its share.
+            None runs all.
 
     Raises:
         InputError: there is no such subject, or no data are given.
@@ -110,7 +112,8 @@ def _run(experiment: str, name: str, settings: Settings, steps: int | None) -> d
 
 
 def _own(summary: dict[str, Any], wall: float) -> dict[str, Any]:
-    """Of a run of twinlora: the epoch's time, the share of it that steps waited for data, and how often a graph was compiled."""
+    """Of a run of twinlora: the epoch's time, the share of it that steps waited for data, and how often a graph was
+    compiled."""
     seconds, size = summary["seconds"], summary["settings"]["training"]["global_batch_size"]
     missing = -(-summary["data"]["sizes"]["train"] // size) - summary["steps"]
     kept = {

@@ -43,7 +43,8 @@ class Meter:
         self._peaks.append(self._read()[1])
 
     def results(self) -> dict[str, Any]:
-        """Bytes: before the first step, the peaks of the first (with what is compiled for it) and of the last, in all and above what was there before."""
+        """Bytes: before the first step, the peaks of the first (with what is compiled for it) and of the last, in all
+        and above what was there before."""
         first, last = self._peaks[0], self._peaks[-1]
         return {
             "before": self._before,
@@ -68,7 +69,8 @@ class Meter:
 
 
 def measure_memory(case: str, names: Sequence[str], settings: Settings, saved: str | None) -> dict[str, Any]:
-    """Each subject alone in a fresh process, ``settings.rounds`` times; the numbers of the last are kept with every round's.
+    """Each subject alone in a fresh process, ``settings.rounds`` times; the numbers of the last are kept with every
+    round's.
 
     Args:
         saved: ``too`` counts what is kept for the backward pass as well, ``only`` nothing else.

@@ -1,4 +1,5 @@
-"""Merging and loading adapters of a large model, against the machine's memory bandwidth. Nothing of it needs a framework."""
+"""Merging and loading adapters of a large model, against the machine's memory bandwidth. Nothing of it needs a
+framework."""
 
 from __future__ import annotations
 
@@ -30,9 +31,11 @@ _COPY = 2**28  #: bytes of the copy that the bandwidth is measured by
 
 
 def measure_merge(settings: Settings, layers: int | None = None) -> dict[str, Any]:
-    """Merge every target of GPT-2 XL's shape, layer by layer, and load its adapter; ``layers`` instead of 48, for a trial.
+    """Merge every target of GPT-2 XL's shape, layer by layer, and load its adapter; ``layers`` instead of 48, for a
+    trial.
 
-    A merge moves the weight twice, read and written, and the adapter once; a load moves the adapter. The bandwidth is that of a NumPy copy, read and written.
+    A merge moves the weight twice, read and written, and the adapter once; a load moves the adapter. The bandwidth is
+    that of a NumPy copy, read and written.
     """
     spec, plan = _model(layers or _XL["n_layer"])
     adapter = {name: np.asarray(array, np.float32) + 0.01 for name, array in plan.initial_values(0).items()}

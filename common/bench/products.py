@@ -1,9 +1,9 @@
-"""The unavoidable matrix products of a training step, counted from the model and the plan. Their time alone is the roofline of a step.
-
-Counted: the forward products; a gradient with respect to a layer's input only where something before it is trained; one with respect to a weight only
-where it is trained; LoRA's own; attention's products per head, in full (a causal kernel may skip half). Positions that nobody reads are not counted:
-the last layer of a classifier works for the classified position, the head of a language model for the scored ones. Nothing is counted twice for
-recomputation.
+"""The unavoidable matrix products of a training step, counted from the model and the plan. Their time alone is the
+roofline of a step.
+ Counted: the forward products; a gradient with respect to a layer's input only where something before it is trained;
+one with respect to a weight only where it is trained; LoRA's own; attention's products per head, in full (a causal
+kernel may skip half). Positions that nobody reads are not counted: the last layer of a classifier works for the
+classified position, the head of a language model for the scored ones. Nothing is counted twice for recomputation.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ def step_products(spec: ModelSpec, plan: Plan, batch: Batch) -> Counter[Product]
 
 
 class _Count:
-    """Walks the network forward; ``needs`` says whether a tensor depends on anything trained, so that its gradient is formed."""
+    """Walks the network forward; ``needs`` says whether a tensor depends on anything trained, so that its gradient is
+    formed."""
 
     def __init__(self, spec: ModelSpec, plan: Plan, rows: int, length: int):
         self.spec, self.config, self.rows, self.length = spec, spec.config, rows, length

@@ -44,7 +44,8 @@ def fastest(function: Callable[[], object], repeats: int, wait: Callable[[], Non
 def ratios(
     samples: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]]
 ) -> dict[str, dict[str, float | list[float]]]:
-    """For each pair (ours, other), named ``ours/other``: the ratio in every round, its quartiles, and the ratio of the sums.
+    """For each pair (ours, other), named ``ours/other``: the ratio in every round, its quartiles, and the ratio of the
+    sums.
 
     The two of a ratio were measured one after the other, so that whatever slows the machine down for longer slows both.
     """

@@ -1,4 +1,5 @@
-"""What the measurements share: their request, the versions and hardware they were made on, and the file they are written to."""
+"""What the measurements share: their request, the versions and hardware they were made on, and the file they are
+written to."""
 
 from __future__ import annotations
 

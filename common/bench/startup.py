@@ -35,8 +35,9 @@ def measure_startup(settings: Settings) -> dict[str, Any]:
     """Every start in turn, ``settings.rounds`` times.
 
     Returns:
-        Medians and samples of the seconds, and which frameworks each half's import loads. The first step is that of `twinlora train` on a network of one
-        layer: from the command to the end of the first step by the step's line in the log.
+        Medians and samples of the seconds, and which frameworks each half's import loads. The first step is that of
+        `twinlora train` on a network of one layer: from the command to the end of the first step by the step's line in
+        the log.
     """
     halves = [name for name, there in available().items() if there]
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +77,8 @@ def _seconds(arguments: list[str], settings: Settings) -> float:
 
 
 def _first_step(half: str, config: Path, folder: str, settings: Settings) -> float:
-    """Seconds until the log holds the first step; what follows it, evaluation and report, is waited for but not counted."""
+    """Seconds until the log holds the first step; what follows it, evaluation and report, is waited for but not
+    counted."""
     log = Path(folder, "tiny", half, "metrics.jsonl")
     log.unlink(missing_ok=True)
     command = [sys.executable, "-c", _MAIN, "train", str(config), "--backend", half, "--output", folder, "--overwrite"]

@@ -1,4 +1,5 @@
-"""The process of one subject: reads requests and writes answers as JSON, one a line. ``python -m common.bench.worker SUBJECT THREADS``.
+"""The process of one subject: reads requests and writes answers as JSON, one a line. ``python -m common.bench.worker
+SUBJECT THREADS``.
 
 Between requests it blocks in a read, so that it takes nothing from the subject that is measured.
 """
@@ -102,9 +103,11 @@ class Session:
         return {"flops": flops(self._products) / len(batches), "products": listed}
 
     def limit(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Seconds that the products of a step take alone, on average over the batches of ``count_products``: each the fastest of all executions so far.
+        """Seconds that the products of a step take alone, on average over the batches of ``count_products``: each the
+        fastest of all executions so far.
 
-        ``repeats`` are added to them. One round's fastest would not do: a framework's second thread may sleep through all of them.
+        ``repeats`` are added to them. One round's fastest would not do: a framework's second thread may sleep through
+        all of them.
         """
         dtype, device = self.case.config.training.dtype, self.subject.device
         for product in self._products:
@@ -142,7 +145,8 @@ def answer(method: Callable[[Mapping[str, Any]], dict[str, Any]], request: Mappi
 
 
 def main() -> None:
-    """Serve until standard input ends. Standard output is the protocol's alone: what libraries print goes to standard error."""
+    """Serve until standard input ends. Standard output is the protocol's alone: what libraries print goes to standard
+    error."""
     protocol = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     name, threads = sys.argv[1], int(sys.argv[2])

@@ -65,7 +65,8 @@ class Worker:
         self._stderr.close()
 
     def idle_share(self, seconds: float = 1.0) -> float:
-        """Processor time that the process takes while nothing is asked of it, as a share of one core; it would be taken from the others."""
+        """Processor time that the process takes while nothing is asked of it, as a share of one core; it would be taken
+        from the others."""
         process = psutil.Process(self._process.pid)
         before = process.cpu_times()
         time.sleep(seconds)

@@ -1,5 +1,5 @@
-"""The command ``twinlora``. Every module in ``common.cli.commands`` is one command: ``add_parser(subparsers)`` declares it, ``run(args)`` does it;
-it may return an exit code.
+"""The command ``twinlora``. Every module in ``common.cli.commands`` is one command: ``add_parser(subparsers)`` declares
+it, ``run(args)`` does it; it may return an exit code.
 
 Nothing heavy is imported here or at the top of a command's module, so that ``--help`` answers at once.
 """

@@ -1,4 +1,5 @@
-"""The contract of a transform: its options, what it must know of the model's behaviour, and what it makes of a model."""
+"""The contract of a transform: its options, what it must know of the model's behaviour, and what it makes of a
+model."""
 
 from __future__ import annotations
 

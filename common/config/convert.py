@@ -26,7 +26,8 @@ def field_types(cls: type) -> dict[str, Any]:
 
 
 def build(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen: dict[str, Any]) -> Any:
-    """Build dataclass ``cls`` from ``values``. Every fault goes to ``report``; every good field to ``seen`` by its dotted path.
+    """Build dataclass ``cls`` from ``values``. Every fault goes to ``report``; every good field to ``seen`` by its
+    dotted path.
 
     Returns:
         An instance of ``cls``, or ``INVALID`` if anything in it was reported.

@@ -1,4 +1,5 @@
-"""Defaults, file and overrides laid over each other, remembering where every value came from so that a fault can be placed."""
+"""Defaults, file and overrides laid over each other, remembering where every value came from so that a fault can be
+placed."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _LAST = float("inf")
 
 
 class Layers:
-    """``tree`` is what results; ``faults`` what was wrong, each with the number it is ordered by (lines first, overrides last)."""
+    """``tree`` is what results; ``faults`` what was wrong, each with the number it is ordered by (lines first,
+    overrides last)."""
 
     def __init__(self, defaults: dict[str, Any], document: Document, overrides: Sequence[str]):
         self.tree, self.document = defaults, document
@@ -31,7 +33,8 @@ class Layers:
         self._override(overrides)
 
     def report(self, path: KeyPath, message: str) -> None:
-        """Record a fault at the nearest place that can be named: the override, the key's line, or that of the key around it."""
+        """Record a fault at the nearest place that can be named: the override, the key's line, or that of the key
+        around it."""
         dotted = ".".join(path)
         for length in range(len(path), 0, -1):
             if path[:length] in self.origins:

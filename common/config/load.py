@@ -33,7 +33,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), name: str | Non
         name: replaces the file's ``name``, which defaults to the file's stem.
 
     Raises:
-        InputError: the file cannot be read, or anything in it or in the overrides is wrong; the message lists every fault with its line.
+        InputError: the file cannot be read, or anything in it or in the overrides is wrong; the message lists every
+            fault with its line.
     """
     file = find_config(path)
     return _resolve(_read(file), str(file), overrides, name, default_name=file.stem)

@@ -1,8 +1,7 @@
 """The experiment configuration: one frozen dataclass per section of the YAML file.
-
-Defaults stand in ``configs/defaults.yaml``, those of a method in its options (`common.methods`); a dataclass field
-here carries only its type and meaning. The backend and the
-device are command-line choices and never part of the file, so that one file describes the same experiment in both frameworks.
+ Defaults stand in ``configs/defaults.yaml``, those of a method in its options (`common.methods`); a dataclass field
+here carries only its type and meaning. The backend and the device are command-line choices and never part of the file,
+so that one file describes the same experiment in both frameworks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""YAML as the experiment files use it: the core schema of YAML 1.2, no duplicate keys, no anchors, and a line number for every key.
+"""YAML as the experiment files use it: the core schema of YAML 1.2, no duplicate keys, no anchors, and a line number
+for every key.
 
 PyYAML follows YAML 1.1, where ``1e-3`` is a string, ``no`` is false, ``010`` is eight and a repeated key silently wins.
 """
@@ -60,7 +61,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.v
 
 @dataclass
 class Document:
-    """A parsed file: its mapping, the line of every key by path, and what was wrong with it as (path, line, message)."""
+    """A parsed file: its mapping, the line of every key by path, and what was wrong with it as (path, line,
+    message)."""
 
     values: dict[str, Any] = field(default_factory=dict)
     lines: dict[KeyPath, int] = field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""Batches of NumPy arrays in a deterministic order. The layout is that of ``common.backend``: int32, padded on the right, labels already shifted."""
+"""Batches of NumPy arrays in a deterministic order. The layout is that of ``common.backend``: int32, padded on the
+right, labels already shifted."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ _POOL = 50  #: global batches whose examples are sorted by length together
 class BatchPlan:
     """The order of training: a function of (data, sizes, seed, epoch) only, every example exactly once an epoch.
 
-    An epoch is shuffled, cut into pools of 50 global batches, sorted by length within each pool, cut into batches, and the batches are
-    shuffled. Examples left over after the last full batch are drawn before sorting, so that they are not the longest ones, and come last.
+    An epoch is shuffled, cut into pools of 50 global batches, sorted by length within each pool, cut into batches, and
+    the batches are shuffled. Examples left over after the last full batch are drawn before sorting, so that they are
+    not the longest ones, and come last.
     """
 
     def __init__(
@@ -65,7 +67,8 @@ class BatchPlan:
         return batches + ([order[full:]] if full < len(order) else [])
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Batch]]:
-        """Yield the micro-batches of each step from step ``start`` of the epoch on, all of ``micro_batch_size`` rows."""
+        """Yield the micro-batches of each step from step ``start`` of the epoch on, all of ``micro_batch_size``
+        rows."""
         size = self.micro_batch_size
         for step in self.indices(epoch)[start:]:
             parts = (step[i : i + size] for i in range(0, len(step), size))
@@ -77,7 +80,8 @@ class BatchPlan:
 
 
 def evaluation_batches(encoded: Encoded, batch_size: int, length_multiple: int) -> Iterator[tuple[np.ndarray, Batch]]:
-    """Yield (indices, batch) over all examples, shortest first; row r of the batch is example ``indices[r]``, further rows are unscored filling."""
+    """Yield (indices, batch) over all examples, shortest first; row r of the batch is example ``indices[r]``, further
+    rows are unscored filling."""
     order = np.argsort(encoded.lengths, kind="stable")
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
@@ -86,7 +90,8 @@ def evaluation_batches(encoded: Encoded, batch_size: int, length_multiple: int) 
 
 
 def _permutation(random: np.random.Philox, count: int) -> np.ndarray:
-    """A permutation from raw generator words, whose stream NumPy promises to keep; that of ``Generator.permutation`` may change."""
+    """A permutation from raw generator words, whose stream NumPy promises to keep; that of ``Generator.permutation``
+    may change."""
     return np.argsort(random.random_raw(count), kind="stable")
 
 

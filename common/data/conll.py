@@ -1,4 +1,5 @@
-"""Files with one word a line and a blank line after each sentence: CoNLL's columns, and CoNLL-U of Universal Dependencies."""
+"""Files with one word a line and a blank line after each sentence: CoNLL's columns, and CoNLL-U of Universal
+Dependencies."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ def read_conllu(path: Path, encoding: str = "utf-8") -> Table:
 
 
 def _sentences(lines: Sequence[str]) -> Iterator[tuple[int, list[tuple[int, str]]]]:
-    """(number of the first line, numbered lines) of every block between blank lines. A line of tabs is blank as well."""
+    """(number of the first line, numbered lines) of every block between blank lines. A line of tabs is blank as
+    well."""
     block: list[tuple[int, str]] = []
     for number, text in enumerate([*lines, ""], 1):
         if text.strip(" \t"):

@@ -1,4 +1,5 @@
-"""Finding the files of a registered data set in a local folder: the publishers' own names, or the layouts of the hub."""
+"""Finding the files of a registered data set in a local folder: the publishers' own names, or the layouts of the
+hub."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
     """Read every split of a data set, each from one file or from shards.
 
     Raises:
-        InputError: the folder or the file of a published split is missing, a split's file is ambiguous, a shard is missing, or a file has a defect.
+        InputError: the folder or the file of a published split is missing, a split's file is ambiguous, a shard is
+            missing, or a file has a defect.
     """
     if not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist. It should hold {expected_files(entry)}.")

@@ -1,4 +1,5 @@
-"""``load_dataset``: from a data section of the configuration to checked splits, with a column for each role of the task.
+"""``load_dataset``: from a data section of the configuration to checked splits, with a column for each role of the
+task.
 
 Surrounding white space is no part of a text (of packed text only trailing white space is removed, since indentation may
 matter). An empty text is an error, except in packed language modelling, where it is a blank line. Where a data set has
@@ -299,7 +300,8 @@ def _numbered(known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _carve(train: Columns) -> tuple[Columns, Columns]:
-    """Split (training, validation) 9 : 1 by a fixed permutation; raw Philox words keep it the same in every NumPy version."""
+    """Split (training, validation) 9 : 1 by a fixed permutation; raw Philox words keep it the same in every NumPy
+    version."""
     count = len(next(iter(train.values())))
     if count < 2:
         raise InputError(

@@ -1,10 +1,10 @@
-"""Reading one file of text data into columns, strictly: every row is returned, or the file and line of the first defect is reported.
-
-Formats by extension: ``.csv`` (RFC 4180 quoting, header), ``.tsv`` (no quoting, as in GLUE), ``.json`` (a list of objects), ``.jsonl``,
-``.parquet``, ``.txt`` (one text a line), ``.conll`` and ``.conllu`` (one word a line, see `common.data.conll`).
-A folder stands for a table too: each of its subfolders is a class and holds one .txt file for each text.
-Text is UTF-8, with or without a byte-order mark, unless a `Form` says otherwise; lines end in LF or CRLF, and blank
-lines at the end of a table are no rows.
+"""Reading one file of text data into columns, strictly: every row is returned, or the file and line of the first defect
+is reported.
+ Formats by extension: ``.csv`` (RFC 4180 quoting, header), ``.tsv`` (no quoting, as in GLUE), ``.json`` (a list of
+objects), ``.jsonl``, ``.parquet``, ``.txt`` (one text a line), ``.conll`` and ``.conllu`` (one word a line, see
+`common.data.conll`). A folder stands for a table too: each of its subfolders is a class and holds one .txt file for
+each text. Text is UTF-8, with or without a byte-order mark, unless a `Form` says otherwise; lines end in LF or CRLF,
+and blank lines at the end of a table are no rows.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def read_separated(
     damaged: bool = False,
     encoding: str = "utf-8",
 ) -> Table:
-    """Unquoted fields. The first line is a header if it names a ``known`` column or if there are no default ``columns``.
-    With a space as separator the last column takes the rest of the line.
+    """Unquoted fields. The first line is a header if it names a ``known`` column or if there are no default
+    ``columns``. With a space as separator the last column takes the rest of the line.
 
     Args:
         optional: how many of the last ``columns`` a line may lack; it then has none of them.

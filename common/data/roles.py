@@ -136,7 +136,8 @@ def label_set(table: Table, row: int, value: Any, column: str, separator: str | 
 
 
 def _unpublished(table: Table, reading: Reading) -> bool:
-    """Whether a split without published targets has none: no column, nothing in it, or -1 in every row, as on the hub."""
+    """Whether a split without published targets has none: no column, nothing in it, or -1 in every row, as on the
+    hub."""
     if not reading.unpublished:
         return False
     if set(reading.accepted).isdisjoint(table.columns):

@@ -1,4 +1,5 @@
-"""Where a model or tokenizer lives: a local folder, a folder inside an installed package, or (None) the Hugging Face hub."""
+"""Where a model or tokenizer lives: a local folder, a folder inside an installed package, or (None) the Hugging Face
+hub."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ def resolve_folder(source: str) -> Path | None:
     ``python:PACKAGE/FOLDER`` is FOLDER inside an installed package, which is located but not imported.
 
     Raises:
-        InputError: the package or its folder is not there, or ``source`` is written as a path and no such folder exists.
+        InputError: the package or its folder is not there, or ``source`` is written as a path and no such folder
+            exists.
     """
     if source.startswith(_PREFIX):
         return _package_folder(source)
@@ -37,8 +39,8 @@ def resolve_folder(source: str) -> Path | None:
 
 
 def portable_name(source: str | None) -> str | None:
-    """What other programs open too: a hub id as it is, a folder by its whole path, also that of ``python:``. What is not
-    here keeps its name."""
+    """What other programs open too: a hub id as it is, a folder by its whole path, also that of ``python:``. What is
+    not here keeps its name."""
     try:
         folder = resolve_folder(source) if source else None
     except InputError:

@@ -1,6 +1,6 @@
 """``load_tokenizer``: a fast tokenizer from the hub, a folder, raw vocabulary files, or trained on the training split.
-
-Only ``PreTrainedTokenizerFast`` and its direct subclasses are used: ``AutoTokenizer`` would import torch into every process that has it.
+ Only ``PreTrainedTokenizerFast`` and its direct subclasses are used: ``AutoTokenizer`` would import torch into every
+process that has it.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def _from_hub(source: str) -> PreTrainedTokenizerFast:
 
 
 def _train_bpe(source: str, corpus: Iterable[str] | None) -> PreTrainedTokenizerFast:
-    """Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) with one special token, which begins, ends and pads."""
+    """Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) with one special token, which begins, ends and
+    pads."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -180,8 +180,8 @@ def _first_tokens(owners: Sequence[int | None]) -> np.ndarray:
 
 @contextmanager
 def _spaced(tokenizer: PreTrainedTokenizerFast) -> Iterator[None]:
-    """A byte-level tokenizer takes each word with the space before it, as in text (``add_prefix_space``), so that a word
-    has the tokens it was pretrained with."""
+    """A byte-level tokenizer takes each word with the space before it, as in text (``add_prefix_space``), so that a
+    word has the tokens it was pretrained with."""
     parts = _levels(tokenizer.backend_tokenizer.pre_tokenizer)
     levels = [level for level in parts if getattr(level, "add_prefix_space", None) is False]
     for level in levels:

@@ -1,7 +1,8 @@
-"""Real English text that every Python installation carries, as two domains: nothing is downloaded and nothing is shipped.
-
-``docstrings`` is the prose of the standard library's docstrings, one document per module, read from the source without importing it.
-``reference`` is the prose of the language reference behind ``help()``, one document per topic. The text depends on the Python version only.
+"""Real English text that every Python installation carries, as two domains: nothing is downloaded and nothing is
+shipped.
+ ``docstrings`` is the prose of the standard library's docstrings, one document per module, read from the source without
+importing it. ``reference`` is the prose of the language reference behind ``help()``, one document per topic. The text
+depends on the Python version only.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def gather() -> tuple[Domain, Domain]:
 
 
 def write_domain(domain: Domain, folder: Path) -> Path:
-    """Write ``train.txt`` and ``validation.txt``, one paragraph a line, into a folder of the domain's name, and return that folder."""
+    """Write ``train.txt`` and ``validation.txt``, one paragraph a line, into a folder of the domain's name, and return
+    that folder."""
     for split in ("train", "validation"):
         write_atomic(
             folder / domain.name / f"{split}.txt", "".join(paragraph + "\n" for paragraph in getattr(domain, split))
@@ -74,7 +76,8 @@ def write_domain(domain: Domain, folder: Path) -> Path:
 
 
 def paragraphs(text: str) -> list[str]:
-    """The prose of ``text``, one string without line breaks per paragraph; code, tables, grammar and headings are left out."""
+    """The prose of ``text``, one string without line breaks per paragraph; code, tables, grammar and headings are left
+    out."""
     blocks = (" ".join(block.split()) for block in re.split(r"\n\s*\n", text.translate(TYPOGRAPHY)))
     return [block for block in blocks if _is_prose(block)]
 

@@ -1,4 +1,5 @@
-"""The two experiments of the demonstration, written as ordinary experiment files that `twinlora train` takes as well."""
+"""The two experiments of the demonstration, written as ordinary experiment files that `twinlora train` takes as
+well."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ __all__ = ["Steps", "write_adapted", "write_base"]
 
 @dataclass(frozen=True)
 class Steps:
-    """Optimizer steps of each run. The numbers are fixed, not the time, so that everyone who runs the demonstration sees the same result."""
+    """Optimizer steps of each run. The numbers are fixed, not the time, so that everyone who runs the demonstration
+    sees the same result."""
 
     base: int = 900
     adapted: int = 240

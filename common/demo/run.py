@@ -1,4 +1,5 @@
-"""The demonstration: gather text, train a base model, adapt it in every installed framework, prove and show the result."""
+"""The demonstration: gather text, train a base model, adapt it in every installed framework, prove and show the
+result."""
 
 from __future__ import annotations
 
@@ -23,11 +24,13 @@ __all__ = ["run_demo"]
 
 
 def run_demo(output: Path, chosen: Sequence[str] | None = None, steps: Steps | None = None) -> Path:
-    """Run the demonstration under ``output`` and return the path of its page. The runs of an earlier demonstration there are replaced.
+    """Run the demonstration under ``output`` and return the path of its page. The runs of an earlier demonstration
+    there are replaced.
 
     Args:
         chosen: backends; None takes every installed one.
-        steps: optimizer steps of the base model and of the adaptation; None takes those of about four minutes on two cores.
+        steps: optimizer steps of the base model and of the adaptation; None takes those of about four minutes on two
+            cores.
 
     Raises:
         InputError: a chosen backend is unknown or not installed, none is installed, or ``output`` is a file.

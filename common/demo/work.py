@@ -1,5 +1,5 @@
-"""What the demonstration does inside a framework. Each function runs in a process of its own, so that neither framework's threads, memory or settings
-touch the other's figures, and returns NumPy arrays and plain data."""
+"""What the demonstration does inside a framework. Each function runs in a process of its own, so that neither
+framework's threads, memory or settings touch the other's figures, and returns NumPy arrays and plain data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class Adapted:
 
 @dataclass(frozen=True)
 class PeftLogits:
-    """PEFT's next-token logits with the adapter, and without it, for the held-out batch; each (rows, vocabulary) float32."""
+    """PEFT's next-token logits with the adapter, and without it, for the held-out batch; each (rows, vocabulary)
+    float32."""
 
     adapted: np.ndarray
     base: np.ndarray
@@ -90,7 +91,8 @@ def peft_missing() -> list[str]:
 
 
 def peft_logits(run: Path) -> PeftLogits:
-    """Have PEFT load the adapter of ``run`` into the base model that ``transformers`` loads, and compute the held-out logits."""
+    """Have PEFT load the adapter of ``run`` into the base model that ``transformers`` loads, and compute the held-out
+    logits."""
     from common import backend
     from common.methods import METHODS
     from common.training.rundir import RunDirectory
@@ -103,7 +105,8 @@ def peft_logits(run: Path) -> PeftLogits:
 
 
 def held_out_batch(config: Any, tokenizer: Any) -> tuple[Any, np.ndarray]:
-    """The first evaluation batch of the validation split, and the last real position of each of its rows ``(rows,)`` int32."""
+    """The first evaluation batch of the validation split, and the last real position of each of its rows ``(rows,)``
+    int32."""
     from common.data import encode, evaluation_batches, load_dataset
     from common.models import FAMILIES
     from common.models.checkpoint import locate, read_config

@@ -1,4 +1,5 @@
-"""The code directory of a job: which files of this repository go to the bucket, and that no credential goes with them."""
+"""The code directory of a job: which files of this repository go to the bucket, and that no credential goes with
+them."""
 
 from __future__ import annotations
 

@@ -41,7 +41,8 @@ def descendants(process: int | None = None) -> list[int]:
 
 
 def kill_descendants(spare: Collection[int] = (), patience: float = 10.0) -> int:
-    """Kill every process below this one, but those of ``spare``, and wait until they are gone; return how many there were."""
+    """Kill every process below this one, but those of ``spare``, and wait until they are gone; return how many there
+    were."""
     killed: set[int] = set()
     deadline = time.monotonic() + patience
     while (living := [one for one in descendants() if one not in spare]) and time.monotonic() < deadline:

@@ -156,7 +156,8 @@ class _Job:
         )
 
     def _spawn(self) -> int:
-        """Start one process per card of this node, which find everything prepared; return the exit code of the first that failed."""
+        """Start one process per card of this node, which find everything prepared; return the exit code of the first
+        that failed."""
         if self.topology.node_rank == 0:
             assert self.topology.master_port is not None  # of every topology with several processes
             check_port(str(self.topology.master_address), self.topology.master_port)
@@ -206,7 +207,8 @@ class _Job:
             arguments += ["--data-dir", str(data if data.is_dir() else data.parent)]
         if args.model_url:
             model = self._local("model", args.model_url)
-            # A run is continued only with the model it began with, so that a staged one is named without the directory of the job.
+            # A run is continued only with the model it began with, so that a staged one is named without the directory
+            # of the job.
             arguments += ["--model", str(model.relative_to(self.directory) if is_remote(args.model_url) else model)]
         if device:
             arguments += ["--device", device]

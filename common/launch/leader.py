@@ -1,7 +1,8 @@
-"""Work that one process of a node does for all of them, without a network: whoever creates a file first leads, the others watch its markers.
-
-A leader that died is recognised by its process id and start time, and succeeded. A failure is a message of a *living* leader: it stays until every other
-process of the node has read it, so that all stop with the same error, and what an earlier attempt left behind never stops a restarted job.
+"""Work that one process of a node does for all of them, without a network: whoever creates a file first leads, the
+others watch its markers.
+ A leader that died is recognised by its process id and start time, and succeeded. A failure is a message of a *living*
+leader: it stays until every other process of the node has read it, so that all stop with the same error, and what an
+earlier attempt left behind never stops a restarted job.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ _FAILURE = {"error": str, "input": bool, "leader": int}
 
 
 def job_directory(environ: Mapping[str, str], run_id: str, root: Path | None = None) -> Path:
-    """The scratch directory of this job on this node: the same for all its processes and its restarts, and for no other job.
+    """The scratch directory of this job on this node: the same for all its processes and its restarts, and for no other
+    job.
 
-    The platform's job id names it; without one, the process that started all the others does. ``root`` is /cache, ModelArts' scratch disk, where there is
-    one, else the directory for temporary files.
+    The platform's job id names it; without one, the process that started all the others does. ``root`` is /cache,
+    ModelArts' scratch disk, where there is one, else the directory for temporary files.
     """
     root = root or Path("/cache" if os.access("/cache", os.W_OK) else tempfile.gettempdir())
     starter = os.getppid() if _started(os.getppid()) else os.getpid()  # a parent outside of the container is not seen
@@ -61,7 +63,8 @@ def own_directory(path: Path) -> Path:
 def once_per_node(
     directory: Path, processes: int, work: Callable[[], None], patience: float, linger: float = 60.0
 ) -> None:
-    """Have exactly one of the ``processes`` that call this do ``work``; return in all of them when it is done. Done once is done for later calls too.
+    """Have exactly one of the ``processes`` that call this do ``work``; return in all of them when it is done. Done
+    once is done for later calls too.
 
     Args:
         directory: belongs to this work, on a disk that the processes share.
@@ -136,7 +139,8 @@ def _alive(leader: Path) -> bool:
 
 
 def _started(process: int) -> str | None:
-    """When a process started, in clock ticks since the machine did: a number that outlives the reuse of its id. None once it has ended."""
+    """When a process started, in clock ticks since the machine did: a number that outlives the reuse of its id. None
+    once it has ended."""
     with contextlib.suppress(OSError):
         fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return fields[19] if fields[0] not in "ZX" else None

@@ -16,7 +16,8 @@ __all__ = ["Output"]
 
 
 class Output:
-    """``TRAIN_URL/RUN_ID`` as this node sees it. ``run_directory`` is where training writes, ``logs`` where every process of the node does."""
+    """``TRAIN_URL/RUN_ID`` as this node sees it. ``run_directory`` is where training writes, ``logs`` where every
+    process of the node does."""
 
     def __init__(self, args: Arguments, job_dir: Path, log: Log):
         self.args, self.log = args, log
@@ -51,7 +52,8 @@ class Output:
         upload(self._snapshot, self._home, patience, self.log.say)
 
     def syncing(self) -> dict[str, Any]:
-        """What ``run_logged`` does meanwhile: bring the output home now and then, so that a machine that is lost costs minutes and not the run."""
+        """What ``run_logged`` does meanwhile: bring the output home now and then, so that a machine that is lost costs
+        minutes and not the run."""
         return (
             {"meanwhile": self._sync, "every": 60 * self.args.sync_minutes}
             if self.remote and self.args.sync_minutes > 0

@@ -1,4 +1,5 @@
-"""Starting processes: the log that each keeps, child processes whose output goes there, and what happens to them when somebody ends the job."""
+"""Starting processes: the log that each keeps, child processes whose output goes there, and what happens to them when
+somebody ends the job."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Log:
-    """Lines for standard output, which the platform collects, and for a file of this process's own, once there is one. ``name``: "rank 3"."""
+    """Lines for standard output, which the platform collects, and for a file of this process's own, once there is one.
+    ``name``: "rank 3"."""
 
     def __init__(self, name: str):
         self.name = name
@@ -45,7 +47,8 @@ class Log:
 
 
 def python_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs ``module.main`` from this code directory, whatever else the working directory holds, and installed or not."""
+    """The command that runs ``module.main`` from this code directory, whatever else the working directory holds, and
+    installed or not."""
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {module} import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-c", code, *arguments]
 
@@ -59,10 +62,11 @@ def run_logged(
     every: float | None = None,
     stop: int = signal.SIGTERM,
 ) -> int:
-    """Run ``command`` in ``directory`` with its output in ``log``; return its exit code, 128 + N where signal N ended it.
+    """Run ``command`` in ``directory`` with its output in ``log``; return its exit code, 128 + N where signal N ended
+    it.
 
-    Ctrl-C and SIGTERM go to the command as ``stop`` and are waited for: training saves its state then. It runs in a process group of its own, so that it
-    receives them once, and ends with this process even where that one is killed.
+    Ctrl-C and SIGTERM go to the command as ``stop`` and are waited for: training saves its state then. It runs in a
+    process group of its own, so that it receives them once, and ends with this process even where that one is killed.
 
     Args:
         meanwhile: called ``every`` so many seconds while the command runs.
@@ -107,7 +111,8 @@ def _copy(stream: TextIO, log: Log) -> None:
 
 
 def die_with_parent(stop: int) -> None:
-    """In a child, before it becomes another program: a process group of its own, and ``stop`` where this process ends without having waited for it."""
+    """In a child, before it becomes another program: a process group of its own, and ``stop`` where this process ends
+    without having waited for it."""
     os.setpgid(0, 0)
     signal.signal(stop, signal.SIG_DFL)  # nohup, or a shell that put this in the background, lets children ignore it
     with contextlib.suppress(OSError, AttributeError):  # Linux only

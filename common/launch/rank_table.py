@@ -1,7 +1,7 @@
 """Ascend rank tables: which cards form the job.
-
-There are two templates. Huawei's documents call the one with ``server_list`` template 1 and the older one with ``group_list`` template 2; ModelArts writes the
-older one into custom images, MindSpore reads the newer one. In the older one ranks are the order of the devices.
+ There are two templates. Huawei's documents call the one with ``server_list`` template 1 and the older one with
+``group_list`` template 2; ModelArts writes the older one into custom images, MindSpore reads the newer one. In the
+older one ranks are the order of the devices.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class RankTable:
 def wait_for_rank_table(path: Path, patience: float = 600.0, interval: float = 1.0) -> RankTable:
     """Read the rank table at ``path``, or in that folder, as soon as its status is "completed".
 
-    The platform writes the file while the job starts: for ``patience`` seconds it may be missing, half-written or incomplete.
+    The platform writes the file while the job starts: for ``patience`` seconds it may be missing, half-written or
+    incomplete.
 
     Raises:
         RunError: it was not completed in time.

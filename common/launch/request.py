@@ -1,4 +1,5 @@
-"""The request that creates a ModelArts training job (REST, version 2): filling a template, and checking it field by field without the platform's packages."""
+"""The request that creates a ModelArts training job (REST, version 2): filling a template, and checking it field by
+field without the platform's packages."""
 
 from __future__ import annotations
 

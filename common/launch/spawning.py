@@ -27,8 +27,9 @@ def launcher(
 ) -> tuple[list[str], dict[str, str], int]:
     """The command that starts the processes of this node, its environment, and the signal that ends it.
 
-    It runs the boot file again, once per card, with the same arguments: there it finds the launcher's variables and starts nothing further, and what is
-    in a bucket is staged already. Only the place of the output is replaced by the local one, since this process uploads.
+    It runs the boot file again, once per card, with the same arguments: there it finds the launcher's variables and
+    starts nothing further, and what is in a bucket is staged already. Only the place of the output is replaced by the
+    local one, since this process uploads.
 
     Raises:
         InputError: msrun would start another interpreter.
@@ -71,7 +72,8 @@ def launcher(
 
 
 def exits(reports: Path) -> list[tuple[str, int]]:
-    """Name and exit code of every process that reported one, the first to end first. A report that is no number is a failure."""
+    """Name and exit code of every process that reported one, the first to end first. A report that is no number is a
+    failure."""
     reported = sorted(
         (
             path.stat().st_mtime_ns,

@@ -1,4 +1,5 @@
-"""Files between an object store (``obs://``, ``s3://``) and this node: every copy is limited in time, tried again, compared, and never seen half-done."""
+"""Files between an object store (``obs://``, ``s3://``) and this node: every copy is limited in time, tried again,
+compared, and never seen half-done."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def is_remote(location: str) -> bool:
 
 
 def download(url: str, target: Path, patience: Patience, say: Callable[[str], None], optional: bool = False) -> bool:
-    """Copy the folder or file ``url`` to ``target``, which appears at once and whole. Return whether there was anything to copy.
+    """Copy the folder or file ``url`` to ``target``, which appears at once and whole. Return whether there was anything
+    to copy.
 
     Raises:
         InputError: nothing is at ``url``, unless that is ``optional``.
@@ -87,7 +89,8 @@ def _transfer(
 
 
 def _attempt(arguments: list[str], timeout: float) -> tuple[int, str]:
-    """Exit code and error of one copy. A session of its own: the store's client may have started processes, which must not outlive it."""
+    """Exit code and error of one copy. A session of its own: the store's client may have started processes, which must
+    not outlive it."""
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         command = python_command("common.launch.transfer", *arguments)
         process = subprocess.Popen(

@@ -1,4 +1,5 @@
-"""One node's launcher (torchrun, msrun) from start to end: its port is tested first, signals reach the training, and nothing is left behind.
+"""One node's launcher (torchrun, msrun) from start to end: its port is tested first, signals reach the training, and
+nothing is left behind.
 
 ``scripts/distributed.sh`` ends in this program; a shell script could not forward a signal while it waits.
 """
@@ -62,11 +63,13 @@ def check_port(host: str, port: int) -> None:
 def supervise(command: Sequence[str], grace: float, workers_first: bool = False) -> int:
     """Run ``command`` to its end and return its exit code, 128 + N where signal N ended it or this program.
 
-    SIGTERM, SIGINT and SIGHUP are forwarded, once; training saves its state then. After ``grace`` seconds, or on a second signal, everything is killed.
-    Whatever is left when the command has ended, however it did, is killed too; and the command is ended with this process where that one is killed.
+    SIGTERM, SIGINT and SIGHUP are forwarded, once; training saves its state then. After ``grace`` seconds, or on a
+    second signal, everything is killed. Whatever is left when the command has ended, however it did, is killed too; and
+    the command is ended with this process where that one is killed.
 
     Args:
-        workers_first: forward to the command's children instead of itself: msrun would kill them at once, or leave them behind.
+        workers_first: forward to the command's children instead of itself: msrun would kill them at once, or leave them
+            behind.
     """
     adopt_orphans()
     asked: list[int] = []

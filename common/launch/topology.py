@@ -35,7 +35,8 @@ _PORT = 8118  # msrun's own default
 
 @dataclass(frozen=True)
 class Topology:
-    """Where this process stands. In a custom image that ``spawns``, it stands for its whole node: ``rank`` is that of the node's first process."""
+    """Where this process stands. In a custom image that ``spawns``, it stands for its whole node: ``rank`` is that of
+    the node's first process."""
 
     mode: str  #: local, rank_table, msrun, torchrun or custom_image
     nodes: int = 1
@@ -51,7 +52,8 @@ class Topology:
 
     @property
     def spawns(self) -> bool:
-        """Whether the processes of this node are still to be started. Wherever the platform started one process per card, they are not."""
+        """Whether the processes of this node are still to be started. Wherever the platform started one process per
+        card, they are not."""
         return self.mode == "custom_image" and self.world_size > 1
 
 
@@ -110,7 +112,8 @@ def find_topology(environ: Mapping[str, str], resolve: Callable[[str], str] = re
         found = _custom_image(env)
     else:
         found = Topology("local")
-    # MindSpore builds a cluster from this file whenever it is set, which breaks a single process and contradicts every other launcher.
+    # MindSpore builds a cluster from this file whenever it is set, which breaks a single process and contradicts every
+    # other launcher.
     keep = found.mode == "rank_table" and found.world_size > 1
     return dataclasses.replace(found, unset=() if keep or not env.has("RANK_TABLE_FILE") else ("RANK_TABLE_FILE",))
 

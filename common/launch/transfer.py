@@ -1,8 +1,9 @@
-"""One copy between an object store and this machine, run as a process of its own so that a copy that hangs can be ended.
+"""One copy between an object store and this machine, run as a process of its own so that a copy that hangs can be
+ended.
 
     python -c "from common.launch.transfer import main" download|upload SOURCE TARGET
-
-The only place that imports ``moxing``, the store's client in ModelArts' images. The error is the last line of standard error.
+ The only place that imports ``moxing``, the store's client in ModelArts' images. The error is the last line of standard
+error.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def sizes_of(folder: Path) -> dict[str, int]:
-    """Bytes of every file below ``folder`` by relative name; files under a temporary name, which begins with a dot, do not count."""
+    """Bytes of every file below ``folder`` by relative name; files under a temporary name, which begins with a dot, do
+    not count."""
     files = (
         path
         for path in sorted(folder.rglob("*"))

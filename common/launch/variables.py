@@ -11,7 +11,8 @@ __all__ = ["Variables"]
 
 
 class Variables:
-    """Typed reading of ``environ``; whatever does not fit is an InputError that names the variables. An empty variable counts as unset.
+    """Typed reading of ``environ``; whatever does not fit is an InputError that names the variables. An empty variable
+    counts as unset.
 
     Args:
         resolve: from a host name to an address; raises OSError for an unknown name.

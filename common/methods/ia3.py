@@ -1,4 +1,5 @@
-"""(IA)^3 (Liu et al. 2022): frozen layers whose outputs, or inputs, are scaled feature by feature by trained vectors."""
+"""(IA)^3 (Liu et al. 2022): frozen layers whose outputs, or inputs, are scaled feature by feature by trained
+vectors."""
 
 from __future__ import annotations
 

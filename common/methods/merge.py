@@ -93,7 +93,8 @@ def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray])
     """Fold a trained adapter (and trained head and biases) into the base model.
 
     Edits of plain modules are folded into their parameters (`common.methods.method.Method.fold`). A layer in the place
-    of a module takes its update in by itself, see `common.models.layers.layer.Layer.absorb`; the model keeps that layer.
+    of a module takes its update in by itself, see `common.models.layers.layer.Layer.absorb`; the model keeps that
+    layer.
 
     Returns:
         The merged model, and the relative rounding error by adapted module with a plain weight.

@@ -45,8 +45,8 @@ def match(
     """The modules that ``targets`` name, in the order of the patterns.
 
     ``*`` matches any run of characters, dots included; ``?`` one character. A pattern without either also matches at
-    the end of a path, as in PEFT: ``query`` is ``*.query``. ``all-linear`` matches every matrix. A module belongs to the
-    first pattern that matches it. Heads are trained whole and never adapted.
+    the end of a path, as in PEFT: ``query`` is ``*.query``. ``all-linear`` matches every matrix. A module belongs to
+    the first pattern that matches it. Heads are trained whole and never adapted.
 
     Args:
         adaptable: which modules are meant at all.

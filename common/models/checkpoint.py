@@ -36,7 +36,8 @@ _BUFFERS = re.compile(
 
 
 def locate(source: str) -> Path:
-    """The local folder of ``source``: a folder, ``python:PACKAGE/FOLDER``, or a hub id, whose configuration and weights are downloaded.
+    """The local folder of ``source``: a folder, ``python:PACKAGE/FOLDER``, or a hub id, whose configuration and weights
+    are downloaded.
 
     Raises:
         InputError: no such folder here and the hub cannot provide it.
@@ -79,7 +80,8 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(folder: Path) -> dict[str, np.ndarray]:
-    """Read ``model.safetensors``, or the shards that ``model.safetensors.index.json`` lists, as they are named in the file."""
+    """Read ``model.safetensors``, or the shards that ``model.safetensors.index.json`` lists, as they are named in the
+    file."""
     arrays: dict[str, np.ndarray] = {}
     for shard in _weight_files(folder):
         arrays |= load_arrays(shard)[0]
@@ -123,8 +125,9 @@ def canonical_names(
 ) -> dict[str, np.ndarray]:
     """Rename checkpoint keys to the model's canonical names and keep what the model has.
 
-    Accepts keys with or without the base prefix (``bert.``), and the old ``gamma``/``beta`` of layer norms. Other tasks'
-    heads are left out; a head of another shape (a different number of labels) too, so that a new one is initialised.
+    Accepts keys with or without the base prefix (``bert.``), and the old ``gamma``/``beta`` of layer norms. Other
+    tasks' heads are left out; a head of another shape (a different number of labels) too, so that a new one is
+    initialised.
 
     Args:
         shapes: of every parameter of the model.
@@ -164,7 +167,8 @@ def canonical_names(
 
 
 def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
-    """sha256 over names, shapes and bytes, in name order: equal weights, equal fingerprint, whatever file they came from."""
+    """sha256 over names, shapes and bytes, in name order: equal weights, equal fingerprint, whatever file they came
+    from."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         digest.update(f"{name}{arrays[name].shape}".encode())
@@ -173,8 +177,8 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def save_pretrained(folder: Path, spec: ModelSpec, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word; or
-    refuses to, where the model has structural edits (`common.models.structure.entries`).
+    """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word;
+    or refuses to, where the model has structural edits (`common.models.structure.entries`).
 
     Raises:
         InputError: ``arrays`` are not exactly the parameters of ``spec``, or not finite.

@@ -253,7 +253,8 @@ def complete_config(
 
 
 def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
-    """An entry must be of the kind that the family's default has; only ids of tokens may be null, and sizes are bounded."""
+    """An entry must be of the kind that the family's default has; only ids of tokens may be null, and sizes are
+    bounded."""
     problems = []
     sizes = {*family.SIZE.values(), *family.HEADS, "vocab_size", "type_vocab_size"}
     layers = family.SIZE.get("layers")

@@ -58,7 +58,8 @@ class Host:
 
 @dataclass(frozen=True)
 class Case:
-    """One computation. ``compute`` returns tensors by name, whose first part is their role (`common.parity.limits`), and plain values as text."""
+    """One computation. ``compute`` returns tensors by name, whose first part is their role (`common.parity.limits`),
+    and plain values as text."""
 
     id: str  #: ``level/...``, a logical name that does not depend on what ran before
     kind: str  #: of the limits: ``op CLASS``, ``layer``, ``attention``, ``model``, ``training``; ``stochastic``

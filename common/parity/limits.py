@@ -1,13 +1,14 @@
 """What counts as agreement: one table, by the kind of case and by the part of it that a tensor is.
+ Verdicts follow the double-benchmark method: the error of the test and that of the baseline, both against a float64
+reference.
 
-Verdicts follow the double-benchmark method: the error of the test and that of the baseline, both against a float64 reference.
-
-    pass      test error <= ratio * max(baseline error, floor), in its maximum and in its root mean square
-    rounding  worse than that, but within the cap: explained by ``why``; or beyond the cap where the baseline is as far off, so that the case itself is
+    pass      test error <= ratio * max(baseline error, floor), in its maximum and in its root mean square rounding
+    worse than that, but within the cap: explained by ``why``; or beyond the cap where the baseline is as far off, so
+    that the case itself is
               ill-conditioned
     fail      beyond the cap, and more than twice the baseline's error
-
-Without a reference the difference of the two takes the place of both errors: pass within ratio * floor, rounding within the cap.
+ Without a reference the difference of the two takes the place of both errors: pass within ratio * floor, rounding
+within the cap.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "bfloat16": 2.0**-7, "float
 
 @dataclass(frozen=True)
 class Limit:
-    """Limits of one part of one kind of case, for float32; those of other dtypes are about in proportion to their spacing."""
+    """Limits of one part of one kind of case, for float32; those of other dtypes are about in proportion to their
+    spacing."""
 
     cap: float  #: largest error of the test
     why: str  #: what explains errors up to the cap
@@ -36,7 +38,8 @@ class Limit:
     small: float = 0.0  #: magnitudes below it are taken for it
 
     def in_dtype(self, dtype: str) -> Limit:
-        """The limits for tensors of ``dtype``. In float64 the baseline is its own reference, so that a few units in the last place are left for both."""
+        """The limits for tensors of ``dtype``. In float64 the baseline is its own reference, so that a few units in the
+        last place are left for both."""
         factor = tolerance.DOUBLE if dtype == "float64" else EPSILON[dtype] / EPSILON["float32"]
         return replace(self, cap=min(self.cap * factor, 0.05) if self.cap else 0.0, floor=self.floor * factor)
 
@@ -47,7 +50,8 @@ class Limit:
 
 
 def _of_mapping(limit: tolerance.Limit) -> Limit:
-    """The mapping's own limit of a class of operators, with the ratios for single operators (10 and 2; 2 and 1.5 where sums decide)."""
+    """The mapping's own limit of a class of operators, with the ratios for single operators (10 and 2; 2 and 1.5 where
+    sums decide)."""
     ratio, rms = (10.0, 2.0) if limit.scale == "element" else (4.0, 2.0)
     return Limit(limit.relative, limit.why, limit.scale, ratio, rms, small=limit.floor)
 

@@ -13,7 +13,8 @@ __all__ = ["Metrics", "measure", "special_values", "ulp_distance"]
 
 @dataclass(frozen=True)
 class Metrics:
-    """Differences of an array from a reference. Relative ones are over the limit's scale; ``position`` is where the largest stands."""
+    """Differences of an array from a reference. Relative ones are over the limit's scale; ``position`` is where the
+    largest stands."""
 
     max_abs: float
     max_rel: float
@@ -35,7 +36,8 @@ def special_values(actual: np.ndarray, expected: np.ndarray) -> tuple[int, ...] 
 
 
 def measure(actual: np.ndarray, reference: np.ndarray, limit: Limit) -> Metrics:
-    """Every metric of ``actual`` against ``reference`` of the same shape; elements that are not finite on either side are left out."""
+    """Every metric of ``actual`` against ``reference`` of the same shape; elements that are not finite on either side
+    are left out."""
     finite = np.isfinite(actual) & np.isfinite(reference)
     if not finite.any():
         return Metrics(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, (0,) * actual.ndim)

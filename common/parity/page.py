@@ -1,4 +1,5 @@
-"""A comparison as one HTML page: heat map of cases and metrics, error growth through the layers, loss curves, and every worst element."""
+"""A comparison as one HTML page: heat map of cases and metrics, error growth through the layers, loss curves, and every
+worst element."""
 
 from __future__ import annotations
 
@@ -109,7 +110,8 @@ def _growths(cases: list[CaseResult]) -> list[Html]:
 
 
 def _heat_map(level: str, cases: list[CaseResult]) -> Html:
-    """Colour says how much of its limit an error uses, on a logarithmic scale: none below a thousandth, full at the limit."""
+    """Colour says how much of its limit an error uses, on a logarithmic scale: none below a thousandth, full at the
+    limit."""
     chosen = sorted((case for case in cases if case.worst and case.worst.difference), key=_use, reverse=True)[:_ROWS]
     if not chosen:
         return Html("")

@@ -28,7 +28,8 @@ def record(
 ) -> list[dict[str, Any]]:
     """Compute every case and write the trace into ``directory``; returns the manifest's entries.
 
-    A case that raises is part of the trace with the status ``error``, or ``unsupported`` where that is known beforehand.
+    A case that raises is part of the trace with the status ``error``, or ``unsupported`` where that is known
+    beforehand.
     """
     entries, tensors = [], {}
     for case in suite.cases:

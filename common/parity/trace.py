@@ -1,7 +1,7 @@
-"""Golden traces: ``manifest.json`` (who computed what, from which inputs, with which result in figures) and ``tensors.safetensors`` (the results).
-
-Inputs are not part of a trace: every host draws them from counters, or reads them from the user's files, and their hashes must agree.
-Reading and comparing traces needs NumPy and safetensors only.
+"""Golden traces: ``manifest.json`` (who computed what, from which inputs, with which result in figures) and
+``tensors.safetensors`` (the results).
+ Inputs are not part of a trace: every host draws them from counters, or reads them from the user's files, and their
+hashes must agree. Reading and comparing traces needs NumPy and safetensors only.
 """
 
 from __future__ import annotations

@@ -51,8 +51,9 @@ def judge(
     """Compare two results, by ``reference`` (float64) where there is one.
 
     Args:
-        peers: size of the largest tensor of the same role in the case; a tensor whose norm is below a ten-thousandth of it is judged by that size instead of
-            its own, and one that is zero in exact arithmetic by the size of the terms that cancel.
+        peers: size of the largest tensor of the same role in the case; a tensor whose norm is below a ten-thousandth of
+            it is judged by that size instead of its own, and one that is zero in exact arithmetic by the size of the
+            terms that cancel.
     """
     known: Known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
     if baseline.dtype != test.dtype:
@@ -81,7 +82,8 @@ def judge(
 
 
 def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[str, Any]) -> TensorResult:
-    """Compare two tensors of which at least one is known by its figures alone. Equal hashes are equal bits; otherwise only gross differences show."""
+    """Compare two tensors of which at least one is known by its figures alone. Equal hashes are equal bits; otherwise
+    only gross differences show."""
     known: Known = {"shape": tuple(test["shape"]), "dtype": test["dtype"]}
     if (baseline["dtype"], baseline["shape"]) != (test["dtype"], test["shape"]):
         return TensorResult(
@@ -121,8 +123,9 @@ def _gap(ours: dict[str, Any], theirs: dict[str, Any], small: float) -> float:
 def _smallest(reference: np.ndarray | None, peers: float) -> float:
     """The norm below which a gradient is judged by this instead of its own, given the largest norm beside it.
 
-    What cancels exactly, as the gradient of a key's bias does (softmax does not see a shift), leaves rounding: one spacing of float64 of its terms. So a
-    reference below that spacing of its peers tells how large the terms are, and float32 leaves as much more of them as its spacing is wider.
+    What cancels exactly, as the gradient of a key's bias does (softmax does not see a shift), leaves rounding: one
+    spacing of float64 of its terms. So a reference below that spacing of its peers tells how large the terms are, and
+    float32 leaves as much more of them as its spacing is wider.
     """
     terms = 0.0 if reference is None else float(np.linalg.norm(reference)) / EPSILON["float64"]
     return max(1e-4 * peers, terms if terms <= peers else 0.0)

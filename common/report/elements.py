@@ -38,7 +38,8 @@ def escape(value: Any) -> Html:
 
 
 def measure(value: Any) -> str:
-    """A number as people read it: counts with thousands separators, small figures in scientific notation, others to four significant digits."""
+    """A number as people read it: counts with thousands separators, small figures in scientific notation, others to
+    four significant digits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return NONE if value is None else str(value)
     if isinstance(value, int):
@@ -71,7 +72,8 @@ def duration(seconds: float | None) -> str:
 
 
 def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], roles: Sequence[str] = ()) -> Html:
-    """A table whose first column names the row; ``roles`` (``a``, ``b`` or empty) colours the heading of each column."""
+    """A table whose first column names the row; ``roles`` (``a``, ``b`` or empty) colours the heading of each
+    column."""
     headings = zip_longest(head, roles[: len(head)], fillvalue="")
     top = "".join(f'<th scope="col" class="{role}">{escape(cell)}</th>' for cell, role in headings)
     body = "".join(

@@ -49,7 +49,8 @@ def compare_runs(run_a: Path, run_b: Path, out: Path) -> Path:
     """Lay two finished runs side by side in the HTML file ``out`` and return its path.
 
     Raises:
-        InputError: a directory holds no finished run (see ``read_run``), the runs share no step, or ``out`` is a directory.
+        InputError: a directory holds no finished run (see ``read_run``), the runs share no step, or ``out`` is a
+            directory.
     """
     out = Path(out)
     if out.is_dir():

@@ -50,7 +50,8 @@ BACKEND_TITLES = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its summary, its training curve (float64 arrays of equal length, by ascending step) and its evaluations in order."""
+    """A finished run: its summary, its training curve (float64 arrays of equal length, by ascending step) and its
+    evaluations in order."""
 
     path: Path
     summary: Mapping[str, Any]

@@ -131,7 +131,8 @@ def curves(runs: Sequence[Run]) -> Html:
 
 
 def metric_rows(runs: Sequence[Run]) -> list[tuple[str, list[float | None]]]:
-    """(row title, value of every run) for the metrics before training, of the best checkpoint, and on the test split."""
+    """(row title, value of every run) for the metrics before training, of the best checkpoint, and on the test
+    split."""
     titles = (("before", "validation, before training"), ("validation", "validation, best"), ("test", "test"))
     rows = []
     for part, title in titles:

@@ -1,8 +1,7 @@
 """Token classification: a tag for every word of a sentence, such as named entities or parts of speech.
-
-A word's tag is the target of its first token; its other tokens have none. Where the tags mark spans (`common.spans`),
-these are scored, otherwise the tags are. A word that the model does not see, because it was cut off at ``max_length`` or
-has no token, has no prediction: it counts as wrong, and as outside of every span.
+ A word's tag is the target of its first token; its other tokens have none. Where the tags mark spans (`common.spans`),
+these are scored, otherwise the tags are. A word that the model does not see, because it was cut off at ``max_length``
+or has no token, has no prediction: it counts as wrong, and as outside of every span.
 """
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
-"""Training: the loop, schedules, early stopping, the run log and the run directory. Everything here is the same for both backends."""
+"""Training: the loop, schedules, early stopping, the run log and the run directory. Everything here is the same for
+both backends."""

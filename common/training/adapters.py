@@ -1,4 +1,5 @@
-"""Opening an adapter folder that no run of ours surrounds, such as PEFT writes: what it leaves unsaid is read off its base model."""
+"""Opening an adapter folder that no run of ours surrounds, such as PEFT writes: what it leaves unsaid is read off its
+base model."""
 
 from __future__ import annotations
 

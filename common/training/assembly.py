@@ -157,7 +157,8 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
 def build_engine(
     backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, group: Group = ALONE
 ) -> Engine:
-    """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an accelerator: it is built on the CPU."""
+    """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an
+    accelerator: it is built on the CPU."""
     settings = engine_settings(config)
     check(backend, device, spec, plan, settings if group.size > 1 else dataclasses.replace(settings, shard=False))
     model = backend.build_model(spec, "cpu" if config.training.shard and group.size > 1 else device)

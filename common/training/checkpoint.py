@@ -28,7 +28,8 @@ _REMEDY = "Start again with --overwrite, or get the run directory from a copy."
 
 
 def save_checkpoint(path: Path, engine: Engine, progress: dict[str, Any]) -> None:
-    """Write trained parameters, optimizer state and ``progress`` (plain data) as one safetensors file, which is on the disk when this returns."""
+    """Write trained parameters, optimizer state and ``progress`` (plain data) as one safetensors file, which is on the
+    disk when this returns."""
     path.parent.mkdir(exist_ok=True)  # without its parents: a run directory that was deleted is not made again
     arrays = {f"trainable.{name}": array for name, array in engine.trainable().items()}
     arrays |= {f"optimizer.{name}": array for name, array in engine.state().items()}

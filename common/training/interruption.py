@@ -15,7 +15,8 @@ class Interrupted(Exception):  # noqa: N818  (no error: somebody wished it)
 
 
 class Interruption:
-    """While entered, Ctrl-C and SIGTERM are remembered and raised by ``check``. A second signal ends the process at once, as usual."""
+    """While entered, Ctrl-C and SIGTERM are remembered and raised by ``check``. A second signal ends the process at
+    once, as usual."""
 
     def __init__(self):
         self.requested = False

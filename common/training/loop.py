@@ -42,10 +42,12 @@ class _Pending:
 class Trainer:
     """Trains ``engine`` on ``batches`` as ``config`` says; evaluates, keeps the best, stops early, checkpoints.
 
-    Losses are fetched from the device every ``log_every_steps`` only; the steps in between share the elapsed time evenly in the log.
+    Losses are fetched from the device every ``log_every_steps`` only; the steps in between share the elapsed time
+    evenly in the log.
 
     Args:
-        evaluate: metrics of the validation split; calls its argument before every batch, which may raise to interrupt it.
+        evaluate: metrics of the validation split; calls its argument before every batch, which may raise to interrupt
+            it.
         save_best: writes the trained arrays of the best state so far, of the step that is given.
         checkpoint: the file of the last state.
     """
@@ -95,7 +97,8 @@ class Trainer:
         self.stopping.load_state(progress["stopping"])
 
     def run(self, log: Path) -> str:
-        """Train to the end, appending to ``log``; return ``finished``, ``stopped_early``, or ``interrupted`` (the state is saved then).
+        """Train to the end, appending to ``log``; return ``finished``, ``stopped_early``, or ``interrupted`` (the state
+        is saved then).
 
         Raises:
             RunError: the loss is not finite.
@@ -136,7 +139,8 @@ class Trainer:
             self._train_step(micro_batches)
 
     def _check(self, interruption: Interruption) -> None:
-        """End between two steps if that was asked for; all processes of a job after the same step, about which they speak when losses are fetched anyway."""
+        """End between two steps if that was asked for; all processes of a job after the same step, about which they
+        speak when losses are fetched anyway."""
         group = self.engine.group
         if group.size == 1:
             interruption.check()

@@ -17,7 +17,8 @@ _SHOWN = 5
 
 
 class Movement:
-    """Remembers by checksums what an engine holds now, and later says what has changed. Costs two passes over the weights."""
+    """Remembers by checksums what an engine holds now, and later says what has changed. Costs two passes over the
+    weights."""
 
     def __init__(self, engine: Engine):
         self._engine = engine

@@ -35,7 +35,8 @@ class Silent(Progress):
 
 
 def join(backend: ModuleType, device: str | None, environ: Mapping[str, str] = os.environ) -> tuple[str, Group | None]:
-    """The device of this process, and the processes it trains with: whoever torchrun, msrun or a rank table started together.
+    """The device of this process, and the processes it trains with: whoever torchrun, msrun or a rank table started
+    together.
 
     Returns:
         The device, and the group; None in the process that msrun starts to coordinate the others, once they are done.
@@ -57,7 +58,8 @@ def join(backend: ModuleType, device: str | None, environ: Mapping[str, str] = o
 
 @contextmanager
 def own_directory(run: RunDirectory, group: Group, resume: bool) -> Iterator[RunDirectory]:
-    """Where this process writes: the first into the run's directory, every other into one that is thrown away, so that all do the same and one leaves files.
+    """Where this process writes: the first into the run's directory, every other into one that is thrown away, so that
+    all do the same and one leaves files.
 
     When a run is resumed the others begin with a copy of what is there.
     """

@@ -149,7 +149,8 @@ def _begin(session: _Session, trainer: Trainer, resume: bool, progress: Progress
 
 
 def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[str, Any]:
-    """Train, score the best state on the test split, write the report and last, since it says "finished", the summary."""
+    """Train, score the best state on the test split, write the report and last, since it says "finished", the
+    summary."""
     try:
         status = trainer.run(session.run.metrics)
     except RunError:

@@ -107,7 +107,8 @@ class RunDirectory:
         """Decide whether ``config`` may be trained here; changes nothing.
 
         Raises:
-            InputError: there is a run already and neither option was given, both were, or the run to be resumed has another configuration.
+            InputError: there is a run already and neither option was given, both were, or the run to be resumed has
+                another configuration.
         """
         if resume and overwrite:
             raise InputError("--resume continues the run and --overwrite discards it; give one of them.")

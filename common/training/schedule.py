@@ -1,4 +1,5 @@
-"""When what happens: the learning rate of every step, the number of steps, and the steps after which the model is evaluated."""
+"""When what happens: the learning rate of every step, the number of steps, and the steps after which the model is
+evaluated."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ __all__ = ["evaluation_due", "learning_rate", "total_steps", "warmup_remark", "w
 
 
 def learning_rate(step: int, total: int, warmup: int, settings: OptimizationConfig) -> float:
-    """Learning rate of optimizer step ``step``, counted from 1; the same numbers as ``transformers.get_scheduler`` gives its steps.
+    """Learning rate of optimizer step ``step``, counted from 1; the same numbers as ``transformers.get_scheduler``
+    gives its steps.
 
-    During warm-up the rate is ``learning_rate * (step - 1) / warmup``. Then, with p the share of the remaining steps already done and
-    f the final rate: linear ``f + (lr - f)(1 - p)``, polynomial ``f + (lr - f)(1 - p)^power``, cosine ``f + (lr - f)(1 + cos(pi p)) / 2``.
+    During warm-up the rate is ``learning_rate * (step - 1) / warmup``. Then, with p the share of the remaining steps
+    already done and f the final rate: linear ``f + (lr - f)(1 - p)``, polynomial ``f + (lr - f)(1 - p)^power``, cosine
+    ``f + (lr - f)(1 + cos(pi p)) / 2``.
     """
     done = step - 1
     peak, final = settings.learning_rate, settings.final_learning_rate
@@ -55,7 +58,8 @@ def warmup_remark(warmup: int, total: int) -> str | None:
 
 
 def evaluation_due(step: int, total: int, settings: TrainingConfig, steps_per_epoch: int) -> bool:
-    """Whether the model is evaluated after ``step``: before the first step (0), at the chosen interval, and at the end."""
+    """Whether the model is evaluated after ``step``: before the first step (0), at the chosen interval, and at the
+    end."""
     if step in (0, total):
         return True
     if settings.evaluate_every_steps is not None:

@@ -10,7 +10,8 @@ __all__ = ["EarlyStopping"]
 
 
 class EarlyStopping:
-    """Watches one metric: remembers the best value and its step, and is exhausted after ``patience`` evaluations without a strictly better one.
+    """Watches one metric: remembers the best value and its step, and is exhausted after ``patience`` evaluations
+    without a strictly better one.
 
     A tie is no improvement, so that of equal models the earliest is kept. ``patience`` None never stops.
     """

@@ -29,7 +29,8 @@ def versions(backend: str) -> dict[str, str]:
 
 
 def hardware(accelerator: str | None) -> dict[str, Any]:
-    """CPU name, usable cores, threads (OMP_NUM_THREADS, or the cores), memory and the accelerator's name (None on a CPU)."""
+    """CPU name, usable cores, threads (OMP_NUM_THREADS, or the cores), memory and the accelerator's name (None on a
+    CPU)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     threads = int(

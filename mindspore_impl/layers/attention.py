@@ -1,6 +1,7 @@
-"""Mirrors pytorch_impl.layers.attention; differs: the probabilities are kept for a backward pass written by hand, and heads are split here.
-
-Like `fused` it is only for steps that are compiled together with their gradient, or not at all; the composed way, `hand_written` False, is for any.
+"""Mirrors pytorch_impl.layers.attention; differs: the probabilities are kept for a backward pass written by hand, and
+heads are split here.
+ Like `fused` it is only for steps that are compiled together with their gradient, or not at all; the composed way,
+`hand_written` False, is for any.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def attention(
     if hand_written:
         return _Attention(scale, dropout)(query, key, value, mask, mask if dropout.key is None else dropout.key)[0]
     kept = dropout.mask(mask.shape)
-    # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but -infinity: here are none.
+    # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but
+    # -infinity: here are none.
     probabilities = ops.softmax(_right(query * scale, key) + mask, -1)
     return _product(probabilities if kept is None else probabilities * kept, value)
 

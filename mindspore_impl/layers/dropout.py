@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.layers.dropout; differs: the native cells are made with `Dropout`, and the key is a parameter, which graphs read anew at every call."""
+"""Mirrors pytorch_impl.layers.dropout; differs: the native cells are made with `Dropout`, and the key is a parameter,
+which graphs read anew at every call."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ class DropoutKey:
 
 
 class Dropout(nn.Cell):
-    """y = x m / (1 - p) while training, with the mask m of the module's path and of the key; x otherwise. ``(..., width)`` to the same."""
+    """y = x m / (1 - p) while training, with the mask m of the module's path and of the key; x otherwise. ``(...,
+    width)`` to the same."""
 
     def __init__(self, path: str, p: float):
         super().__init__(auto_prefix=False)
@@ -78,7 +80,8 @@ def _words(dropout: Dropout, axis, shape, key):
 
 
 class _Masked(nn.Cell):
-    """The input under the mask, which is kept. With its gradient by hand, the compiler need not derive those of all that makes a mask."""
+    """The input under the mask, which is kept. With its gradient by hand, the compiler need not derive those of all
+    that makes a mask."""
 
     def __init__(self, dropout: Dropout):
         super().__init__(auto_prefix=False)

@@ -1,6 +1,6 @@
-"""Mirrors pytorch_impl.layers.loss; differs: shapes are fixed in a graph, so that positions without a target are computed
-and left out of the sum, and the hand-written gradient is for a frozen W and b. Like `fused` it is only for steps that are
-compiled together with their gradient, or not at all.
+"""Mirrors pytorch_impl.layers.loss; differs: shapes are fixed in a graph, so that positions without a target are
+computed and left out of the sum, and the hand-written gradient is for a frozen W and b. Like `fused` it is only for
+steps that are compiled together with their gradient, or not at all.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ _token_loss, _biased_token_loss = _TokenLoss(), _BiasedTokenLoss()
 def token_loss_sum(
     hidden: Tensor, weight: Tensor, labels: Tensor, differentiable: bool = True, bias: Tensor | None = None
 ) -> Tensor:
-    """Sum of the cross-entropy over the scored labels, in float32. Not ``differentiable`` is the plain way, through which autograd finds every gradient."""
+    """Sum of the cross-entropy over the scored labels, in float32. Not ``differentiable`` is the plain way, through
+    which autograd finds every gradient."""
     if differentiable and bias is None:
         return _token_loss(hidden, weight, labels)[0]
     if differentiable:
@@ -61,7 +62,8 @@ def token_loss_sum(
 
 
 def token_scores(hidden: Tensor, weight: Tensor, labels: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Sum of the cross-entropy, and which labels ``(tokens,)`` the largest logit meets, as 0 or 1; without a gradient."""
+    """Sum of the cross-entropy, and which labels ``(tokens,)`` the largest logit meets, as 0 or 1; without a
+    gradient."""
     piece = max(1, PIECE // weight.shape[0])
     total, right = ops.zeros((), ms.float32), ()
     for start in range(0, hidden.shape[0], piece):

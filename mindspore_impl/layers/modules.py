@@ -1,6 +1,7 @@
-"""Mirrors pytorch_impl.layers.modules; differs: native cells that know their canonical path, by which the rewrite engine finds them.
-
-Parameters are named canonically when they are made and cells never prefix them, so a cell's place in the tree does not matter.
+"""Mirrors pytorch_impl.layers.modules; differs: native cells that know their canonical path, by which the rewrite
+engine finds them.
+ Parameters are named canonically when they are made and cells never prefix them, so a cell's place in the tree does not
+matter.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class LayerNorm(nn.Cell):
 
 
 def assign(parameter: Parameter, array: np.ndarray) -> None:
-    """Write ``array`` into the parameter's own memory. Compiled graphs hold on to that memory and would not see `set_data`, which replaces it."""
+    """Write ``array`` into the parameter's own memory. Compiled graphs hold on to that memory and would not see
+    `set_data`, which replaces it."""
     ops.assign(parameter, Tensor(np.array(array, np.float32)))
 
 

@@ -1,6 +1,6 @@
 """Mirrors pytorch_impl.models.bert; differs: native cells that load the same Hugging Face weights.
-
-Hidden states stay two-dimensional, ``(batch * seq, hidden)``, between the layers: one plain matrix product per projection.
+ Hidden states stay two-dimensional, ``(batch * seq, hidden)``, between the layers: one plain matrix product per
+projection.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class BertLayer(nn.Cell):
         self.dropout = Dropout(f"{path}.output.dropout", config["hidden_dropout_prob"])
 
     def construct(self, x, mask, first=None):
-        """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as ``first``: the others are left out."""
+        """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as
+        ``first``: the others are left out."""
         batch, heads = mask.shape[:2]
         query, key, value = self.query(x if first is None else first), self.key(x), self.value(x)
         query, key, value = (

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.models.gpt2; differs: native cells that load the same Hugging Face weights, hidden states two-dimensional."""
+"""Mirrors pytorch_impl.models.gpt2; differs: native cells that load the same Hugging Face weights, hidden states
+two-dimensional."""
 
 from __future__ import annotations
 

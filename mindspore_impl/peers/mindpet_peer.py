@@ -1,4 +1,5 @@
-"""The peer `mindpet`: LoRADense of mindpet in the straightforward MindSpore cells of the same BERT, with MindSpore's default settings.
+"""The peer `mindpet`: LoRADense of mindpet in the straightforward MindSpore cells of the same BERT, with MindSpore's
+default settings.
 
 mindpet is no dependency. Install it apart and name the folder, for example:
 
@@ -163,7 +164,8 @@ def _dense(case: Case) -> Any:
 
 
 def _lora_dense() -> Any:
-    """mindpet's layer itself. Its packages' ``__init__`` import commands and adapters that need mindformers; they are passed over."""
+    """mindpet's layer itself. Its packages' ``__init__`` import commands and adapters that need mindformers; they are
+    passed over."""
     found = importlib.util.find_spec("mindpet")
     if found is None:
         raise InputError(f"The peer mindpet needs mindpet 1.0.4, which is not installed. {__doc__.partition('. ')[2]}")

@@ -45,7 +45,8 @@ def _refuse(inplace: bool) -> None:
 
 
 def tanh(input: Tensor) -> Tensor:
-    """tanh through float64: the float32 CPU kernel is off by up to 1e-4 for |input| > 3 and leaves [-1, 1]; whole numbers become float32."""
+    """tanh through float64: the float32 CPU kernel is off by up to 1e-4 for |input| > 3 and leaves [-1, 1]; whole
+    numbers become float32."""
     input = floating(input)
     return ops.tanh(fine(input)).astype(input.dtype)
 
@@ -59,7 +60,8 @@ _ROOT_HALF, _ROOT_TWO_OVER_PI = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """GELU (Hendrycks and Gimpel 2016): exact, or the tanh form (through the fused operator, which is accurate where tanh is not)."""
+    """GELU (Hendrycks and Gimpel 2016): exact, or the tanh form (through the fused operator, which is accurate where
+    tanh is not)."""
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be none or tanh; received {approximate}.")
     if approximate == "tanh":

@@ -94,7 +94,8 @@ def _output(equation: str, letters: list[str]) -> str:
 
 @ops.constexpr
 def _plan(equation: str, shapes: tuple) -> tuple:
-    """Of each operand the pairs of axes whose diagonal is taken, its shape without axes that are broadcast, and its letters; and the letters of the result."""
+    """Of each operand the pairs of axes whose diagonal is taken, its shape without axes that are broadcast, and its
+    letters; and the letters of the result."""
     equation = equation.replace(" ", "")
     parts = equation.partition("->")[0].split(",")
     if len(parts) != len(shapes):
@@ -189,7 +190,8 @@ def _contract(a: Tensor, first: str, b: Tensor, second: str, wanted: str) -> tup
 
 
 def einsum(equation: str, *operands: Tensor) -> Tensor:
-    """Products and sums by Einstein's convention, one matrix product for each pair. A letter that an operand has twice is its diagonal."""
+    """Products and sums by Einstein's convention, one matrix product for each pair. A letter that an operand has twice
+    is its diagonal."""
     plans, output = _plan(equation, tuple([operand.shape for operand in operands]))
     result, have = _prepared(operands[0], plans[0]), plans[0][2]
     for number in range(1, len(operands)):

@@ -188,7 +188,8 @@ def fmod(input: Tensor, other) -> Tensor:
 
 
 def hypot(input: Tensor, other: Tensor) -> Tensor:
-    """sqrt(input^2 + other^2) without overflow; infinite where one of them is, also beside NaN. In the dtype that torch chooses."""
+    """sqrt(input^2 + other^2) without overflow; infinite where one of them is, also beside NaN. In the dtype that torch
+    chooses."""
     check_tensors("hypot", input, other)
     input, other = promoted(input, other)
     if not input.is_floating_point():

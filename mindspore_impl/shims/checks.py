@@ -1,4 +1,5 @@
-"""What torch refuses is refused. Arguments are checked in graphs as well, while these are compiled; values of tensors are checked in eager mode only.
+"""What torch refuses is refused. Arguments are checked in graphs as well, while these are compiled; values of tensors
+are checked in eager mode only.
 
 Each caller says what a graph makes of such values.
 """
@@ -12,7 +13,8 @@ __all__ = ["check_divisor", "check_indices", "check_probabilities", "check_reduc
 
 
 class _Check(ops.PrimitiveWithInfer):
-    """A function that looks at values and raises an error. In a graph it is called while that is compiled, and only if no argument is a tensor."""
+    """A function that looks at values and raises an error. In a graph it is called while that is compiled, and only if
+    no argument is a tensor."""
 
     def __init__(self, function):
         super().__init__(function.__name__)
@@ -80,7 +82,8 @@ def check_probabilities(weights, count: int, replacement: bool) -> None:
     """Refuse weights of which nothing can be sampled.
 
     Raises:
-        ValueError: in eager mode, for a weight below 0, NaN or infinity, a row without a positive weight, or more samples than weights.
+        ValueError: in eager mode, for a weight below 0, NaN or infinity, a row without a positive weight, or more
+            samples than weights.
     """
     found = _array(weights)
     if not (np.isfinite(found) & (found >= 0)).all():

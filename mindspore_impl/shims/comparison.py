@@ -1,4 +1,5 @@
-"""Comparisons of two tensors, or of a tensor and a number. MindSpore's own also take a number as the first operand, which torch refuses."""
+"""Comparisons of two tensors, or of a tensor and a number. MindSpore's own also take a number as the first operand,
+which torch refuses."""
 
 from __future__ import annotations
 
@@ -66,7 +67,8 @@ def heaviside(input: Tensor, values: Tensor) -> Tensor:
 
 
 def _chosen(x: Tensor, y: Tensor, first: Tensor) -> Tensor:
-    """x where it is ``first`` or y is NaN, which has the whole gradient of a tie; MindSpore's kernels take the gradient of float64 in float32."""
+    """x where it is ``first`` or y is NaN, which has the whole gradient of a tie; MindSpore's kernels take the gradient
+    of float64 in float32."""
     return ops.where(ops.logical_or(first, y != y), x, y)
 
 

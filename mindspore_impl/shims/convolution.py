@@ -50,7 +50,8 @@ def conv2d(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution of ``(N, C, H, W)`` or ``(C, H, W)``; padding comes before dilation and is a number, one for each axis, ``same`` or ``valid``."""
+    """Convolution of ``(N, C, H, W)`` or ``(C, H, W)``; padding comes before dilation and is a number, one for each
+    axis, ``same`` or ``valid``."""
     images = input if input.ndim == 4 else ops.expand_dims(input, 0)
     kernel, dilation = weight.shape[2:], _each(dilation, 2)
     edges = _edges(padding, kernel, dilation)
@@ -141,8 +142,9 @@ def conv_transpose1d(
 def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: float | None = None) -> Tensor:
     """Pad or, by negative numbers, cut the last axes, the last one first.
 
-    Constants are concatenated and other modes gather: MindSpore's pads read wrong values where a number is negative, and
-    from the second execution of a compiled graph on the gradient of `ops.pad` with a constant is that of another pad.
+    Constants are concatenated and other modes gather: MindSpore's pads read wrong values where a number is negative,
+    and from the second execution of a compiled graph on the gradient of `ops.pad` with a constant is that of another
+    pad.
     """
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
@@ -279,7 +281,8 @@ def interpolate(
     recompute_scale_factor: bool | None = None,
     antialias: bool = False,
 ) -> Tensor:
-    """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear, bicubic or area."""
+    """Resize the axes after the second, one after the other: nearest, nearest-exact, linear, bilinear, trilinear,
+    bicubic or area."""
     if antialias:
         raise ValueError("antialias is not available.")
     if mode not in ("nearest", "nearest-exact") and not input.is_floating_point():

@@ -57,7 +57,8 @@ def cumsum(input: Tensor, dim: int, *, dtype=None) -> Tensor:
 
 
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:
-    """log of the running sum of exponentials, in log n rounds of `logaddexp`: the kernel takes NaN and infinities for numbers."""
+    """log of the running sum of exponentials, in log n rounds of `logaddexp`: the kernel takes NaN and infinities for
+    numbers."""
     x = fine(input)
     size, step = x.shape[dim] if x.ndim else 1, 1
     while step < size:

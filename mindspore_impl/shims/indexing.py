@@ -19,7 +19,8 @@ __all__ = [
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
-    """Order of the elements, int64. NaN counts as largest: the kernel leaves it anywhere, so it is sorted as infinity and then moved to its end."""
+    """Order of the elements, int64. NaN counts as largest: the kernel leaves it anywhere, so it is sorted as infinity
+    and then moved to its end."""
     if input.ndim == 0:
         return ops.zeros((), ms.int64)
     input = input.astype(ms.int32) if input.dtype == ms.bool_ else input
@@ -90,7 +91,8 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ):
-    """Ascending; with the place of every element and how often each occurs; of the slices along ``dim``. Sizes depend on the values, so not for graphs."""
+    """Ascending; with the place of every element and how often each occurs; of the slices along ``dim``. Sizes depend
+    on the values, so not for graphs."""
     if dim is not None:
         found = np.unique(input.asnumpy(), axis=dim, return_inverse=True, return_counts=True)
         wanted = (True, return_inverse, return_counts)
@@ -114,7 +116,8 @@ def _spread(index: Tensor, dim: int, shape) -> Tensor:
 
 
 def _flat_places(shape, dim: int, index: Tensor) -> Tensor:
-    """Where the elements at ``index`` along ``dim`` lie in a tensor of ``shape`` read as one vector, (index.size, 1), int64.
+    """Where the elements at ``index`` along ``dim`` lie in a tensor of ``shape`` read as one vector, (index.size, 1),
+    int64.
 
     Below 0, which the kernels refuse, for an index outside the axis: a graph cannot look at it beforehand.
     """
@@ -143,7 +146,8 @@ def added_at(input: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
 
 
 def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
-    """``src``, a tensor or a number, put at ``index``; of several for one place the last is taken, and has the gradient."""
+    """``src``, a tensor or a number, put at ``index``; of several for one place the last is taken, and has the
+    gradient."""
     size = _size(input, dim)
     check_indices("scatter", index, 0, size)
     if not index.size:
@@ -197,7 +201,8 @@ def _picked(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The elements at ``index`` along ``dim``. In a graph an index outside the axis is not refused: it counts from the end, or is an error of the kernel."""
+    """The elements at ``index`` along ``dim``. In a graph an index outside the axis is not refused: it counts from the
+    end, or is an error of the kernel."""
     check_indices("gather", index, 0, _size(input, dim))
     if not index.size:
         return ops.zeros(index.shape, input.dtype)
@@ -250,7 +255,8 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
 
 
 def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
-    """A number put at places along ``dim``, which may count from the end and repeat. In a graph a place outside the axis is no place."""
+    """A number put at places along ``dim``, which may count from the end and repeat. In a graph a place outside the
+    axis is no place."""
     size = _size(input, dim)
     check_indices("index_fill", index, -size, size)
     places = ops.reshape(index, (-1, 1))
@@ -304,7 +310,8 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False):
-    """Places of what is not 0, one in a row, or one tensor for each axis. Sizes depend on the values, so not for graphs."""
+    """Places of what is not 0, one in a row, or one tensor for each axis. Sizes depend on the values, so not for
+    graphs."""
     if not input.ndim:
         places = ops.nonzero(ops.reshape(input, (1,))).astype(ms.int64)
         return (places[:, 0],) if as_tuple else places[:, :0]
@@ -315,7 +322,8 @@ def nonzero(input: Tensor, *, as_tuple: bool = False):
 def searchsorted(
     sorted_sequence: Tensor, input, *, out_int32: bool = False, right: bool = False, side: str | None = None
 ) -> Tensor:
-    """Where the values would go, int64 or int32; a number gives a tensor without axes. ``side`` is left, or right as ``right`` says it too."""
+    """Where the values would go, int64 or int32; a number gives a tensor without axes. ``side`` is left, or right as
+    ``right`` says it too."""
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f"searchsorted: side must be left or right, and not contradict right; received {side}.")
     values = input if isinstance(input, Tensor) else ops.zeros((), sorted_sequence.dtype) + input

@@ -82,7 +82,8 @@ def _holds_nan(A: Tensor) -> Tensor:
 
 
 def matrix_norm(A: Tensor, ord="fro", dim: tuple[int, int] = (-2, -1), keepdim: bool = False, *, dtype=None) -> Tensor:
-    """Of the matrices in two axes: fro, nuc, 1, -1, 2, -2, infinity or -infinity. The Frobenius norm has torch's gradient, 0, at zero."""
+    """Of the matrices in two axes: fro, nuc, 1, -1, 2, -2, infinity or -infinity. The Frobenius norm has torch's
+    gradient, 0, at zero."""
     x = A if dtype is None else A.astype(dtype)
     if ord == "fro":
         return _norm(x, 2, dim, keepdim)

@@ -92,7 +92,8 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
-    """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at least 1e-12.
+    """Cross entropy of probabilities; logarithms are at least -100, and the gradient's denominator x (1 - x) is at
+    least 1e-12.
 
     In a graph a probability outside [0, 1] is not refused, and gives NaN.
     """
@@ -142,8 +143,9 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Cross entropy of softmax(input), of class indices or probabilities, with logarithms in float64 on the CPU, where the kernel is off by 1 % near
-    probability 1 and loses NaN. In a graph a class that does not exist is not refused, and gives NaN."""
+    """Cross entropy of softmax(input), of class indices or probabilities, with logarithms in float64 on the CPU, where
+    the kernel is off by 1 % near probability 1 and loses NaN. In a graph a class that does not exist is not refused,
+    and gives NaN."""
     if not 0.0 <= label_smoothing <= 1.0:
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1]; received {label_smoothing}.")
     check_reduction(reduction)
@@ -196,7 +198,8 @@ def nll_loss(
 
 
 def _classes(name: str, input: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
-    """The class indices, of which those that do not exist become 0, since the kernel reads what they point at; and which these are."""
+    """The class indices, of which those that do not exist become 0, since the kernel reads what they point at; and
+    which these are."""
     classes = input.shape[0] if input.ndim == 1 else input.shape[1]
     check_indices(name, target, 0, classes, ignore_index)
     wrong = ops.logical_and(ops.logical_or(target < 0, target >= classes), target != ignore_index)
@@ -252,7 +255,8 @@ def triplet_margin_loss(
     *,
     reduction: str = "mean",
 ) -> Tensor:
-    """How much nearer the positive should be than the negative; ``swap`` lets the positive be the anchor where that is harder."""
+    """How much nearer the positive should be than the negative; ``swap`` lets the positive be the anchor where that is
+    harder."""
     if margin <= 0:
         raise ValueError(f"triplet_margin_loss: margin must be above 0; received {margin}.")
     far = pairwise_distance(anchor, negative, p, eps)

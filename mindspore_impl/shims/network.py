@@ -73,7 +73,8 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
-    """Rows of ``weight`` at ``input``; the row ``padding_idx`` gets no gradient. ``sparse`` changes nothing: gradients are dense.
+    """Rows of ``weight`` at ``input``; the row ``padding_idx`` gets no gradient. ``sparse`` changes nothing: gradients
+    are dense.
 
     In a graph an id outside the table is not refused: -1 is the last row, and others are an error of the kernel.
     """
@@ -143,7 +144,8 @@ def embedding_bag(
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """1 at the class and 0 elsewhere, int64; without ``num_classes`` one more than the largest, which is read from the device (not in a graph).
+    """1 at the class and 0 elsewhere, int64; without ``num_classes`` one more than the largest, which is read from the
+    device (not in a graph).
 
     In a graph a class that does not exist is not refused and gives zeros.
     """
@@ -229,7 +231,8 @@ def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ..
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:
-    """p-norms of the differences of every row of x1 and every row of x2, in the inputs' dtype; ``compute_mode`` changes nothing."""
+    """p-norms of the differences of every row of x1 and every row of x2, in the inputs' dtype; ``compute_mode`` changes
+    nothing."""
     if p < 0:
         raise ValueError(f"cdist: p must be at least 0; received {p}.")
     return norm(ops.expand_dims(x1, -2) - ops.expand_dims(x2, -3), p, -1)

@@ -60,7 +60,8 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalize each channel (axis 1) by the batch's statistics, which then enter the running ones, or by the running ones."""
+    """Normalize each channel (axis 1) by the batch's statistics, which then enter the running ones, or by the running
+    ones."""
     if not training and (running_mean is None or running_var is None):
         raise ValueError("batch_norm: without training, running_mean and running_var are needed.")
     if input.ndim < 2:
@@ -108,7 +109,8 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalize each channel of each sample by its own statistics, of which the batch's mean then enters the running ones, or by the running ones."""
+    """Normalize each channel of each sample by its own statistics, of which the batch's mean then enters the running
+    ones, or by the running ones."""
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if input.size == input.shape[0] * input.shape[1]:
@@ -123,7 +125,8 @@ def instance_norm(
 
 
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """input / (k + alpha mean of the squares in ``size`` neighbouring channels)^beta, channels beyond the edge counting as 0."""
+    """input / (k + alpha mean of the squares in ``size`` neighbouring channels)^beta, channels beyond the edge counting
+    as 0."""
     width = input.shape[1]
     squares = input * input
     before, after = (

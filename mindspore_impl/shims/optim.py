@@ -1,15 +1,15 @@
-"""Optimizers with torch's constructor arguments and formulas. MindSpore keeps no gradient in a parameter, so each is called with all of them, by name.
+"""Optimizers with torch's constructor arguments and formulas. MindSpore keeps no gradient in a parameter, so each is
+called with all of them, by name.
 
     optimizer = Adam(model.trainable_params(), lr=1e-3)
     loss, gradients = ms.value_and_grad(forward, None, model.trainable_params(), return_ids=True)(batch)
     optimizer(gradients)  # or optimizer.step(gradients); also inside ms.jit
-
-With ``return_ids=True`` every gradient comes with the name of its parameter, and their order does not matter; without, the
-names are given apart, ``optimizer(gradients, [parameter.name for parameter in weights])``. Gradients without names are
-refused: in another order than the optimizer's they would be exchanged.
-
-Parameters may come in groups with own options, ``[{"params": ..., "lr": ...}, ...]``. A schedule assigns to the rates:
-``ops.assign(optimizer.rates[0], 1e-4)``, one for each group. Torch's foreach, fused, capturable and differentiable are left out.
+ With ``return_ids=True`` every gradient comes with the name of its parameter, and their order does not matter; without,
+the names are given apart, ``optimizer(gradients, [parameter.name for parameter in weights])``. Gradients without names
+are refused: in another order than the optimizer's they would be exchanged.
+ Parameters may come in groups with own options, ``[{"params": ..., "lr": ...}, ...]``. A schedule assigns to the rates:
+``ops.assign(optimizer.rates[0], 1e-4)``, one for each group. Torch's foreach, fused, capturable and differentiable are
+left out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RA
 
 
 class _Optimizer(nn.Cell):
-    """Groups, rates and the loop over the parameters. A subclass adds its state and gives ``update``, the new value of one parameter."""
+    """Groups, rates and the loop over the parameters. A subclass adds its state and gives ``update``, the new value of
+    one parameter."""
 
     def __init__(self, params: Iterable[Any], **options: Any):
         super().__init__(auto_prefix=False)
@@ -338,7 +339,8 @@ class NAdam(_Optimizer):
 
 
 class RAdam(_Optimizer):
-    """Adam with a rectified rate (Liu et al. 2020); the rectification is computed in float64, since it is a small difference of large numbers."""
+    """Adam with a rectified rate (Liu et al. 2020); the rectification is computed in float64, since it is a small
+    difference of large numbers."""
 
     def __init__(
         self,

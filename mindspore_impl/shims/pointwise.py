@@ -1,4 +1,5 @@
-"""Elementwise functions of one tensor. Torch computes whole numbers as float32 here, MindSpore's kernels refuse them."""
+"""Elementwise functions of one tensor. Torch computes whole numbers as float32 here, MindSpore's kernels refuse
+them."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ def level(x: Tensor, where) -> Tensor:
 
 
 def root(total: Tensor, p: float) -> Tensor:
-    """total^(1/p), whose gradient at 0 is 0, as that of torch's norms and deviations; a root's own is infinite there, and NaN times what is within."""
+    """total^(1/p), whose gradient at 0 is 0, as that of torch's norms and deviations; a root's own is infinite there,
+    and NaN times what is within."""
     some = total != 0
     inside = ops.where(some, total, ops.ones_like(total))
     return ops.where(
@@ -109,7 +111,8 @@ def _kind(tensor: Tensor) -> int:
 
 
 def promoted(first, second):
-    """Both in one dtype as torch chooses it: a 0-d tensor beside one with axes counts only if it is of a higher kind. Numbers stay, see `number`."""
+    """Both in one dtype as torch chooses it: a 0-d tensor beside one with axes counts only if it is of a higher kind.
+    Numbers stay, see `number`."""
     if not isinstance(first, Tensor) or not isinstance(second, Tensor):
         return number(first, second), number(second, first)
     if first.dtype == second.dtype:
@@ -211,7 +214,8 @@ def deg2rad(input: Tensor) -> Tensor:
 
 
 def digamma(input: Tensor) -> Tensor:
-    """Derivative of lgamma, by reflection, ten steps of its recurrence and its asymptotic series: the kernel is accurate to float32 at best."""
+    """Derivative of lgamma, by reflection, ten steps of its recurrence and its asymptotic series: the kernel is
+    accurate to float32 at best."""
     x = floating(input)
     y = fine(x)
     left = y < 0
@@ -330,7 +334,8 @@ def log10(input: Tensor) -> Tensor:
 def log1p(input: Tensor) -> Tensor:
     """log(1 + input), accurate near 0, where the kernels add 1 and lose what is small.
 
-    The rounding of 1 + input is made up for by the factor input / ((1 + input) - 1) (Kahan), which is left out of the gradient.
+    The rounding of 1 + input is made up for by the factor input / ((1 + input) - 1) (Kahan), which is left out of the
+    gradient.
     """
     x = floating(input)
     y = fine(x)
@@ -351,7 +356,8 @@ def log2(input: Tensor) -> Tensor:
 
 
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    """log(x / (1 - x)), of x within [eps, 1 - eps] where an eps is given; NaN and a gradient of NaN outside [0, 1] else."""
+    """log(x / (1 - x)), of x within [eps, 1 - eps] where an eps is given; NaN and a gradient of NaN outside [0, 1]
+    else."""
     x = floating(input)
     domain = ops.where((x < 0) | (x > 1), ops.full_like(x, math.nan), ops.ones_like(x))
     x = x * domain if eps is None else clamp(x, eps, 1.0 - eps)

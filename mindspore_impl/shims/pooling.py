@@ -1,4 +1,5 @@
-"""Pooling: the windows of each axis are gathered by positions that are worked out when the call is built, whatever their size, distance or overlap."""
+"""Pooling: the windows of each axis are gathered by positions that are worked out when the call is built, whatever
+their size, distance or overlap."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ _NEGATIVE = float("-inf")
 def _places(
     sizes: Sequence[int], kernel: Sizes, stride: Sizes | None, padding: Sizes, dilation: Sizes, ceil_mode: bool
 ) -> tuple:
-    """Of each axis the positions ``[output][of window]``, -1 outside the input; and how much of each window lies in the padded input."""
+    """Of each axis the positions ``[output][of window]``, -1 outside the input; and how much of each window lies in the
+    padded input."""
     count = len(sizes)
     kernel, padding, dilation = (_several(value, count) for value in (kernel, padding, dilation))
     stride = kernel if stride is None or stride == () else _several(stride, count)
@@ -74,7 +76,8 @@ def _several(value: Sizes, count: int) -> tuple[int, ...]:
 
 
 def _tables(sizes: Sequence[int], axes: Sequence) -> tuple:
-    """Positions per axis for the gather; and over (outputs, window) where they are inside, where they lie in the flat image, and the windows' sizes."""
+    """Positions per axis for the gather; and over (outputs, window) where they are inside, where they lie in the flat
+    image, and the windows' sizes."""
     count = len(sizes)
     tables = [np.array(positions, np.int64) for positions, _ in axes]
     inside, flat, extent = True, 0, 1.0

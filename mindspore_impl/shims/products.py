@@ -1,4 +1,5 @@
-"""Products of matrices and vectors, added to a tensor or not. Over nothing they are 0, where the kernels return what happens to be in memory."""
+"""Products of matrices and vectors, added to a tensor or not. Over nothing they are 0, where the kernels return what
+happens to be in memory."""
 
 from __future__ import annotations
 
@@ -99,7 +100,8 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta=1, alpha=1) -> Tenso
 
 
 def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
-    """Cross product along ``dim``, by default the first axis of size 3. Both are broadcast first: the kernel reads beyond the smaller one."""
+    """Cross product along ``dim``, by default the first axis of size 3. Both are broadcast first: the kernel reads
+    beyond the smaller one."""
     if input.ndim != other.ndim:
         raise ValueError(f"cross: operands of as many axes are needed; received {input.shape} and {other.shape}.")
     input, other = mint.broadcast_to(input, _common(input, other)), mint.broadcast_to(other, _common(input, other))

@@ -16,14 +16,16 @@ def _check_floating(name: str, input: Tensor) -> None:
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> Tensor:
-    """Without replacement by default; int64. In a graph weights of no distribution are not refused, and what is sampled means nothing."""
+    """Without replacement by default; int64. In a graph weights of no distribution are not refused, and what is sampled
+    means nothing."""
     _check_floating("multinomial", input)
     check_probabilities(input, num_samples, replacement)
     return ops.multinomial(input, num_samples, replacement).astype(ms.int64)
 
 
 def normal(mean=0.0, std=1.0, size=None) -> Tensor:
-    """Means and deviations as numbers or tensors. In a graph negative deviations in a tensor are not refused, and count as positive."""
+    """Means and deviations as numbers or tensors. In a graph negative deviations in a tensor are not refused, and count
+    as positive."""
     check_values("normal", std, 0.0, float("inf"))
     shape = size if size is not None else mean.shape if isinstance(mean, Tensor) else std.shape
     return ops.standard_normal(shape) * std + mean

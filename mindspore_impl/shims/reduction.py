@@ -56,8 +56,8 @@ def _reduced_shape(input: Tensor, dim, keepdim: bool) -> tuple[int, ...]:
 
 
 def total(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
-    """Sum in the dtype of ``input``: 0 for nothing, where the kernel returns what happens to be in memory. float16 is added up in float32, as torch does,
-    and many numbers that do not stand side by side in float64."""
+    """Sum in the dtype of ``input``: 0 for nothing, where the kernel returns what happens to be in memory. float16 is
+    added up in float32, as torch does, and many numbers that do not stand side by side in float64."""
     if 0 in input.shape:
         return ops.zeros(_reduced_shape(input, dim, keepdim), input.dtype)
     x = single(input)

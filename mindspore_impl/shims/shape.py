@@ -123,7 +123,8 @@ def movedim(input: Tensor, source, destination) -> Tensor:
 
 
 def repeat_interleave(input: Tensor, repeats, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
-    """Each element several times in a row; a tensor of repeats makes the size depend on values, which graphs cannot hold."""
+    """Each element several times in a row; a tensor of repeats makes the size depend on values, which graphs cannot
+    hold."""
     if dim is None:
         input, dim = ops.reshape(input, (-1,)), 0
     if isinstance(repeats, Tensor):
@@ -181,7 +182,8 @@ def squeeze(input: Tensor, dim=None) -> Tensor:
 
 
 def stack(tensors, dim: int = 0) -> Tensor:
-    """Joined along a new axis, in the widest dtype; without elements there is nothing to join, and the gradient's kernel fails."""
+    """Joined along a new axis, in the widest dtype; without elements there is nothing to join, and the gradient's
+    kernel fails."""
     tensors, shape = _alike(tensors), tensors[0].shape
     if 0 not in shape:
         return ops.stack(tensors, dim)

@@ -82,7 +82,8 @@ def _median(input: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
 
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements lie in each of ``bins`` equal parts of [min, max], by default between the smallest and the largest.
+    """How many elements lie in each of ``bins`` equal parts of [min, max], by default between the smallest and the
+    largest.
 
     What lies outside is left out, NaN as well. In the dtype of ``input``.
     """
@@ -114,7 +115,8 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
 def quantile(
     input: Tensor, q, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
-    """Between order statistics by ``interpolation``: linear, lower, higher, midpoint or nearest; one leading axis for a vector of q. NaN spreads."""
+    """Between order statistics by ``interpolation``: linear, lower, higher, midpoint or nearest; one leading axis for a
+    vector of q. NaN spreads."""
     if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
         raise ValueError(
             f"quantile: interpolation must be linear, lower, higher, midpoint or nearest; received {interpolation}."

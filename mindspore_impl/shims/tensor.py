@@ -1,7 +1,7 @@
 """Methods of torch's tensors as functions of the tensor.
-
-MindSpore's own in-place methods either lack a kernel on the CPU or return the result and leave the tensor as it was. These
-write into its memory, so that other views of it see the write, or raise an error: see `_write` for what is refused.
+ MindSpore's own in-place methods either lack a kernel on the CPU or return the result and leave the tensor as it was.
+These write into its memory, so that other views of it see the write, or raise an error: see `_write` for what is
+refused.
 """
 
 from __future__ import annotations

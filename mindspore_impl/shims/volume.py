@@ -60,7 +60,8 @@ def conv3d(
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Convolution as the sum, over the depth of the kernel, of those of the layers; padding is a number, one for each axis, ``same`` or ``valid``."""
+    """Convolution as the sum, over the depth of the kernel, of those of the layers; padding is a number, one for each
+    axis, ``same`` or ``valid``."""
     if input.ndim not in (4, 5) or weight.ndim != 5:
         raise ValueError(f"conv3d: a volume and a kernel of 5 axes are needed; received {input.shape}, {weight.shape}.")
     volumes = input if input.ndim == 5 else ops.expand_dims(input, 0)

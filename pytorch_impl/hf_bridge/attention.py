@@ -29,8 +29,9 @@ def _attend(
     position_bias=None,
     **options,
 ):
-    """What `transformers` calls: attention with counted dropout; without dropout, what torch does itself where that is fast. All
-    ``(batch, heads, seq, width)``. On CPUs torch is slower for few probabilities, and its backward pass in bfloat16 takes several times as long.
+    """What `transformers` calls: attention with counted dropout; without dropout, what torch does itself where that is
+    fast. All ``(batch, heads, seq, width)``. On CPUs torch is slower for few probabilities, and its backward pass in
+    bfloat16 takes several times as long.
     """
     if unknown := [name for name in _REFUSED if options.get(name) is not None]:
         raise InputError(
@@ -60,7 +61,8 @@ def _attend(
 
 
 def _additive(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, causal: bool) -> torch.Tensor | None:
-    """The mask of `sdpa_mask` as a summand: of truth values, or none, which stands for a causal one where attention is causal."""
+    """The mask of `sdpa_mask` as a summand: of truth values, or none, which stands for a causal one where attention is
+    causal."""
     if mask is None:
         if not causal or query.shape[2] == 1:
             return None

@@ -38,8 +38,8 @@ class Reader:
         Args:
             input_ids, positions: ``(rows, columns)``.
             mask: additive, ``(rows, 1, 1 or columns, columns so far)``.
-            write: takes in a layer's new keys and values, ``(2, rows, heads, columns, width)``, and returns those of all
-                columns so far.
+            write: takes in a layer's new keys and values, ``(2, rows, heads, columns, width)``, and returns those of
+                all columns so far.
         """
         rows, columns = input_ids.shape
         x = (self._words(input_ids) + self._places(positions)).flatten(0, 1)  # (rows * columns, hidden)

@@ -19,8 +19,8 @@ def pretrained_config(kind: type, config: Mapping[str, Any]) -> Any:
 
 
 def first_position(model: nn.Module, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-    """The first position's output ``(batch, hidden)`` of an encoder of BERT's layers, from its embeddings ``(batch, seq,
-    hidden)``."""
+    """The first position's output ``(batch, hidden)`` of an encoder of BERT's layers, from its embeddings ``(batch,
+    seq, hidden)``."""
     mask = create_bidirectional_mask(config=model.config, inputs_embeds=hidden, attention_mask=attention_mask)
     *layers, last = model.encoder.layer
     for layer in layers:

@@ -67,7 +67,8 @@ class _Foreign:
         return self
 
     def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
-        """The network's own: ``(batch, labels)``, ``(batch, seq, outputs)``, or ``(batch, outputs)`` at ``positions``."""
+        """The network's own: ``(batch, labels)``, ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
+        ``positions``."""
         result = self(**_given(inputs)).logits
         return result if positions is None else result[torch.arange(result.shape[0], device=result.device), positions]
 
@@ -107,10 +108,12 @@ def describe(
     pad_token_id: int | None,
     seed: int,
 ) -> ModelSpec:
-    """Build the network once through `transformers` and read its modules and arrays; a new head depends on (seed, name).
+    """Build the network once through `transformers` and read its modules and arrays; a new head depends on (seed,
+    name).
 
     Raises:
-        InputError: `transformers` has no such network for the task, or the checkpoint leaves part of the base model at random.
+        InputError: `transformers` has no such network for the task, or the checkpoint leaves part of the base model at
+            random.
     """
     if folder is None:
         raise InputError(
@@ -230,7 +233,8 @@ def _task_entries(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dropout_entries(folder: Path, probability: float | None) -> dict[str, Any]:
-    """The configuration's dropout entries, whatever the family calls them, set to ``probability``; none when it is None."""
+    """The configuration's dropout entries, whatever the family calls them, set to ``probability``; none when it is
+    None."""
     if probability is None:
         return {}
     known = AutoConfig.from_pretrained(folder, trust_remote_code=False).to_dict()

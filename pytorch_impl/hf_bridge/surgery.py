@@ -38,7 +38,8 @@ def use_attention(backbone: nn.Module) -> None:
 
 
 def fuse(model: nn.Module) -> None:
-    """Compute the tanh form of GELU as one operator, which keeps its input alone, where `transformers` composes it of eight."""
+    """Compute the tanh form of GELU as one operator, which keeps its input alone, where `transformers` composes it of
+    eight."""
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, NewGELUActivation):

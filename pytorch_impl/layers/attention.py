@@ -29,7 +29,8 @@ def attention(
         query: ``(batch, heads, queries, width)``.
         key, value: ``(batch, heads, seq, width)``.
         mask: additive, broadcastable to ``(batch, heads, queries, seq)``; gets no gradient by hand.
-        hand_written: keep the probabilities if they are no more than `KEPT`; else compute them again in the backward pass, a `PIECE` at a time.
+        hand_written: keep the probabilities if they are no more than `KEPT`; else compute them again in the backward
+            pass, a `PIECE` at a time.
 
     Returns:
         ``(batch, heads, queries, width)``.

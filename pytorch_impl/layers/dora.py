@@ -3,10 +3,9 @@
 With x ``(..., in)``, W and b frozen, V = W + s B A and the trained magnitudes m ``(out,)``:
 
     y = (m / |V|) * (W x + s B A dropout(x)) + b,
-
-where |V| ``(out,)``, the norms of the rows, is a constant for the gradient (section 4.3). While dropout is active, PEFT
-applies it to the input of W in the correction too, y = W x + b + (m / |V| - 1) W dropout(x) + (m / |V|) s B A dropout(x);
-so does this layer.
+ where |V| ``(out,)``, the norms of the rows, is a constant for the gradient (section 4.3). While dropout is active,
+PEFT applies it to the input of W in the correction too, y = W x + b + (m / |V| - 1) W dropout(x) + (m / |V|) s B A
+dropout(x); so does this layer.
 """
 
 from __future__ import annotations

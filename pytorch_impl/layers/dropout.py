@@ -25,7 +25,8 @@ class DropoutKey:
 
 
 class Mask:
-    """The mask of one dropout at one step, for a table of rows: multiplies by 0 or by 1 / (1 - p). It is computed where it is applied and never kept."""
+    """The mask of one dropout at one step, for a table of rows: multiplies by 0 or by 1 / (1 - p). It is computed where
+    it is applied and never kept."""
 
     def __init__(self, rows: torch.Tensor, columns: torch.Tensor, p: float):
         self._rows, self._columns, self._p = rows, columns, p
@@ -53,7 +54,8 @@ class Mask:
 
 
 class Dropout(nn.Module):
-    """y = x m / (1 - p) while training, with the mask m of the module's path and of the key; x otherwise. ``(..., width)`` to the same.
+    """y = x m / (1 - p) while training, with the mask m of the module's path and of the key; x otherwise. ``(...,
+    width)`` to the same.
 
     The mask is computed again in the backward pass: nothing of the size of x is kept for it.
     """

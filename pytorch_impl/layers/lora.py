@@ -3,9 +3,9 @@
 With x ``(..., in)``, W and b frozen, A ``(slices * rank, in)`` and B ``(adapted outputs, rank)``:
 
     y = W x + b + P(B) (s A dropout(x)),        s = alpha / rank   (or alpha / sqrt(rank))
-
-P places each slice's B in the rows it adapts (zero elsewhere) and in the columns of its A, so that the q and v parts of GPT-2's fused ``c_attn``
-share one product with the stacked A and one product with P(B); with a single slice P is the identity. The scale is applied to the rank-wide tensor.
+ P places each slice's B in the rows it adapts (zero elsewhere) and in the columns of its A, so that the q and v parts
+of GPT-2's fused ``c_attn`` share one product with the stacked A and one product with P(B); with a single slice P is the
+identity. The scale is applied to the rank-wide tensor.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ __all__ = ["LoRALinear", "build"]
 
 
 class _Projection(torch.autograd.Function):
-    """The whole layer as one node: x is kept once and as it is, the update is added in the matrix product, and dropout's mask is computed again."""
+    """The whole layer as one node: x is kept once and as it is, the update is added in the matrix product, and
+    dropout's mask is computed again."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, a, b, scaling, dropped, fast):
@@ -65,7 +66,8 @@ class _Projection(torch.autograd.Function):
 
 
 class LoRALinear(Wrapper):
-    """LoRA of a linear layer, in either weight layout, whole or in slices of a fused projection. Shapes: ``(..., in)`` to ``(..., out)``."""
+    """LoRA of a linear layer, in either weight layout, whole or in slices of a fused projection. Shapes: ``(..., in)``
+    to ``(..., out)``."""
 
     plain: Collection[str] = ()  #: fast paths that are switched off, see `common.backend.FAST_PATHS`
 

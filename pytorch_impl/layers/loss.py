@@ -1,12 +1,11 @@
-"""The loss over a vocabulary without its logits: cross-entropy of hidden W^T + b, in pieces, at the scored positions alone.
-
-With h the hidden state of a position, W the head's weight ``(vocabulary, hidden)``, b its bias (none in most language models) and y its label,
-loss = logsumexp(W h + b) - w_y h - b_y, and with p = softmax(W h + b)
+"""The loss over a vocabulary without its logits: cross-entropy of hidden W^T + b, in pieces, at the scored positions
+alone.
+ With h the hidden state of a position, W the head's weight ``(vocabulary, hidden)``, b its bias (none in most language
+models) and y its label, loss = logsumexp(W h + b) - w_y h - b_y, and with p = softmax(W h + b)
 
     d loss / d h = p W - w_y,    d loss / d b = p - onehot(y).
-
-The gradient is formed together with the loss, piece by piece, so that neither logits nor their gradient ever exist for more than a piece of the positions.
-A frozen W gets no gradient and costs none.
+ The gradient is formed together with the loss, piece by piece, so that neither logits nor their gradient ever exist for
+more than a piece of the positions. A frozen W gets no gradient and costs none.
 """
 
 from __future__ import annotations
@@ -42,7 +41,8 @@ def token_loss_sum(
 def token_scores(
     hidden: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor, bias: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sum of the cross-entropy, and which labels ``(tokens,)`` the largest logit meets, as 0 or 1; without a gradient."""
+    """Sum of the cross-entropy, and which labels ``(tokens,)`` the largest logit meets, as 0 or 1; without a
+    gradient."""
     right = torch.zeros(len(labels), device=hidden.device)
     total = torch.zeros((), device=hidden.device, dtype=torch.promote_types(hidden.dtype, torch.float32))
     scored = (labels >= 0).nonzero().squeeze(1)
@@ -54,8 +54,8 @@ def token_scores(
 
 
 def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """log sum exp ``(rows, 1)`` and softmax of ``(rows, columns)``, which is written over what was given: faster than torch.logsumexp, and more exact than
-    torch.softmax in wide rows (docs/performance.md, Kernels).
+    """log sum exp ``(rows, 1)`` and softmax of ``(rows, columns)``, which is written over what was given: faster than
+    torch.logsumexp, and more exact than torch.softmax in wide rows (docs/performance.md, Kernels).
     """
     largest = logits.amax(1, keepdim=True)
     norm = logits.sub_(largest).exp_().sum(1, keepdim=True)
@@ -63,7 +63,8 @@ def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _room(count: int) -> int:
-    """``count`` and up to a sixteenth more (or 15), so that few different numbers of rows are multiplied: oneDNN keeps memory for each of the last 1,024."""
+    """``count`` and up to a sixteenth more (or 15), so that few different numbers of rows are multiplied: oneDNN keeps
+    memory for each of the last 1,024."""
     step = max(16, 1 << max(count.bit_length() - 5, 0))
     return -(-count // step) * step
 

@@ -1,4 +1,5 @@
-"""The building blocks under one set of names: torch's own layers, and GPT-2's transposed linear layer from `transformers`."""
+"""The building blocks under one set of names: torch's own layers, and GPT-2's transposed linear layer from
+`transformers`."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ __all__ = ["Conv1D", "Embedding", "LayerNorm", "Linear"]
 
 @cache
 def one_dnn() -> bool:
-    """Whether float32 products go through oneDNN. torch gives them to MKL, which takes a processor that is not Intel's for an old one: on an AMD EPYC with
-    AVX-512 its products took 2.2 times as long, for errors of the same size.
+    """Whether float32 products go through oneDNN. torch gives them to MKL, which takes a processor that is not Intel's
+    for an old one: on an AMD EPYC with AVX-512 its products took 2.2 times as long, for errors of the same size.
     """
     cpu = Path("/proc/cpuinfo")
     foreign = cpu.exists() and "GenuineIntel" not in cpu.read_text(encoding="utf-8", errors="replace")
@@ -33,7 +34,8 @@ def one_dnn() -> bool:
 
 
 def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None, fast: bool = True) -> torch.Tensor:
-    """x W^T + b for ``(tokens, in)`` and W ``(out, in)``, of any strides, by the faster library; autograd does not see it."""
+    """x W^T + b for ``(tokens, in)`` and W ``(out, in)``, of any strides, by the faster library; autograd does not see
+    it."""
     if fast and not torch.compiler.is_compiling() and x.dtype == torch.float32 and x.device.type == "cpu" and one_dnn():
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return torch.mm(x, weight.T) if bias is None else torch.addmm(bias, x, weight.T)

@@ -1,4 +1,5 @@
-"""The peers `transformers` and `transformers-static`: ``generate`` as it comes, with the dynamic and the static cache."""
+"""The peers `transformers` and `transformers-static`: ``generate`` as it comes, with the dynamic and the static
+cache."""
 
 from __future__ import annotations
 

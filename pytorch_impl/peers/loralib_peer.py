@@ -1,4 +1,5 @@
-"""The peer `loralib`: the transformers network with Microsoft's LoRA layers in place of its own, trained as the peer `peft` is."""
+"""The peer `loralib`: the transformers network with Microsoft's LoRA layers in place of its own, trained as the peer
+`peft` is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The peers `peft` and `peft-compile`: the transformers network under PEFT's LoRA, torch's AdamW and gradient clipping, all as they come."""
+"""The peers `peft` and `peft-compile`: the transformers network under PEFT's LoRA, torch's AdamW and gradient clipping,
+all as they come."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _QKV = "PEFT adapts the whole of GPT-2's c_attn (q, k and v); ours its q and v"
 
 
 class Transformers:
-    """Implements `common.bench.subjects.Subject`. The base weights are those of the case; the peer draws its own A, and B is zero in both.
+    """Implements `common.bench.subjects.Subject`. The base weights are those of the case; the peer draws its own A, and
+    B is zero in both.
 
     Args:
         adapt: puts the case's LoRA into the transformers network and freezes the rest.

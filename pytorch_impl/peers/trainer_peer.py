@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The peer of a job: transformers' Trainer with PEFT, one epoch and its evaluation. Started by `twinlora bench job`.
-
---padding max_length pads every text to 512 tokens, as in many examples; group_by_length pads a batch to its longest text, of texts of like length.
+ --padding max_length pads every text to 512 tokens, as in many examples; group_by_length pads a batch to its longest
+text, of texts of like length.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def encoded(config: ExperimentConfig, data: Any, tokenizer: Any, padding: str) -
 
 
 def train(config: ExperimentConfig, padding: str, steps: int | None, device: str | None) -> dict[str, Any]:
-    """The epoch, or ``steps`` of it; what is left out is estimated from the median step and the share of the evaluation."""
+    """The epoch, or ``steps`` of it; what is left out is estimated from the median step and the share of the
+    evaluation."""
     data = load_dataset(config.data, config.model.task)
     tokenizer = AutoTokenizer.from_pretrained(resolve_folder(config.model.source) or config.model.source)
     splits = encoded(config, data, tokenizer, padding)

@@ -37,7 +37,8 @@ def loss(
 
 
 def _targets(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions of the targets among the ``(tokens,)`` labels and their labels; filled up with the first position, ignored."""
+    """Positions of the targets among the ``(tokens,)`` labels and their labels; filled up with the first position,
+    ignored."""
     scored = (labels >= 0).nonzero().squeeze(1)
     room = -(-max(len(scored), 1) // _ROWS) * _ROWS
     rows, targets = scored.new_zeros(room), labels.new_full((room,), IGNORE)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Turn the traces of a long training into the drift section of docs/parity.md, docs/drift.json and docs/images/drift.svg.
+"""Turn the traces of a long training into the drift section of docs/parity.md, docs/drift.json and
+docs/images/drift.svg.
 
     twinlora parity training bert_sst2 --data-dir DATA --model MODEL --steps 200 -o runs/parity/drift
     python scripts/bench/drift.py runs/parity/drift
@@ -28,7 +29,8 @@ STEPS = (1, 10, 50, 100, 200, 500, 1000)
 
 
 def distances(traces: dict[str, Trace]) -> dict[str, dict[str, np.ndarray]]:
-    """For each case the relative distance of the losses, step by step: of each half to the float64 run, and of the halves to each other.
+    """For each case the relative distance of the losses, step by step: of each half to the float64 run, and of the
+    halves to each other.
 
     Raises:
         InputError: the traces hold no training.

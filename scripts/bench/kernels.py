@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measure the kernels that the fast paths avoid, each against what is used instead; the result is taken up by scripts/bench/performance.py.
+"""Measure the kernels that the fast paths avoid, each against what is used instead; the result is taken up by
+scripts/bench/performance.py.
 
     python scripts/bench/kernels.py [--threads 2] [-o runs/bench/kernels.json]
-
-torch: seconds of float32 products through MKL and through `pytorch_impl.layers.modules.product`,
-of attention forward and backward, of a language model's softmax.
-MindSpore: bytes that a compiled graph keeps, for each element of the results of 20 operators of a kind, after it has run; and seconds of one operator.
+ torch: seconds of float32 products through MKL and through `pytorch_impl.layers.modules.product`, of attention forward
+and backward, of a language model's softmax. MindSpore: bytes that a compiled graph keeps, for each element of the
+results of 20 operators of a kind, after it has run; and seconds of one operator.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Measure where a step of ours goes, beside what its unavoidable matrix products take; taken up by scripts/bench/performance.py.
+"""Measure where a step of ours goes, beside what its unavoidable matrix products take; taken up by
+scripts/bench/performance.py.
 
-    python scripts/bench/profiles.py --backend pytorch [--case minilm-16x128] [--threads 2] [-o runs/bench/profile-pytorch.json]
-
-Seconds of the framework's own operators, by kind, are its own profiler's; the limit is that of ``twinlora bench step``, split in the same way.
+    python scripts/bench/profiles.py --backend pytorch [--case minilm-16x128] [--threads 2] [-o
+    runs/bench/profile-pytorch.json]
+ Seconds of the framework's own operators, by kind, are its own profiler's; the limit is that of ``twinlora bench
+step``, split in the same way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Measure one against two processes on this machine, and model the cost of summing adapter gradients on clusters: docs/scaling.md and docs/scaling.json.
+"""Measure one against two processes on this machine, and model the cost of summing adapter gradients on clusters:
+docs/scaling.md and docs/scaling.json.
 
-    python scripts/bench/scaling.py [--data-dir DATA/sst2-sentences --model MODEL]     measures first where data are given
+    python scripts/bench/scaling.py [--data-dir DATA/sst2-sentences --model MODEL]     measures first where data are
+    given
 
 Numbers are only measured or computed, never typed; the links' speeds are those that their makers publish.
 """
@@ -59,9 +61,11 @@ def plans() -> dict[str, Plan]:
 
 
 def seconds(bytes_: int, cards: int, cluster: tuple[float, float, float, float]) -> float:
-    """Time of one all-reduce: rings within the nodes, then one ring between the nodes for each card's share (Patarasuk and Yuan 2009).
+    """Time of one all-reduce: rings within the nodes, then one ring between the nodes for each card's share (Patarasuk
+    and Yuan 2009).
 
-    Within a node of k cards 2 (k-1)/k D bytes pass each link, in 2 (k-1) messages; between m nodes 2 (m-1)/m D/k, in 2 (m-1) messages.
+    Within a node of k cards 2 (k-1)/k D bytes pass each link, in 2 (k-1) messages; between m nodes 2 (m-1)/m D/k, in 2
+    (m-1) messages.
     """
     inside, between, hop, far_hop = cluster
     nodes = cards // NODE
@@ -70,7 +74,8 @@ def seconds(bytes_: int, cards: int, cluster: tuple[float, float, float, float])
 
 
 def measured(data: Path, model: str) -> list[dict[str, Any]]:
-    """Seconds of a step by 1 and 2 processes: strong scaling shares a batch of 16, weak gives 16 to each. Both by the shipped scripts, one thread a process."""
+    """Seconds of a step by 1 and 2 processes: strong scaling shares a batch of 16, weak gives 16 to each. Both by the
+    shipped scripts, one thread a process."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for backend in ("pytorch", "mindspore"):

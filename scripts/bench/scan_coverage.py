@@ -2,8 +2,8 @@
 """Scan this repository's PyTorch half and installed packages with `twinlora map scan`, and write docs/scan_coverage.md.
 
     python scripts/bench/scan_coverage.py
-
-Nothing is imported from the packages; a package that is not installed is left out, and the page says so. Verdicts are the published ones.
+ Nothing is imported from the packages; a package that is not installed is left out, and the page says so. Verdicts are
+the published ones.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 
     python scripts/bench/table.py [RUNS]
     python scripts/bench/table.py runs/bench-tasks --page tasks    (docs/tasks.md and docs/tasks.json)
-
-RUNS (default: runs/bench) is searched for summary.json files. Runs named JOB-seedN are seeds of one job; a row holds their median and,
-when there are several, the lowest and highest value. Numbers are only read, never typed: to change the table, run the measurement again.
+ RUNS (default: runs/bench) is searched for summary.json files. Runs named JOB-seedN are seeds of one job; a row holds
+their median and, when there are several, the lowest and highest value. Numbers are only read, never typed: to change
+the table, run the measurement again.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ _WAYS = ("compile", "plain", "recompute", "shard")
 
 
 def comparable(settings: Summary) -> Summary:
-    """The settings without what may differ between the runs of one job: name and seed, the place of the data, and the way a step is computed."""
+    """The settings without what may differ between the runs of one job: name and seed, the place of the data, and the
+    way a step is computed."""
     data = {key: value for key, value in settings["data"].items() if key != "directory"}
     training = {key: value for key, value in settings["training"].items() if key not in _WAYS}
     return {key: value for key, value in settings.items() if key not in ("name", "seed")} | {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Kill a training with SIGKILL, continue it, and compare what it ends in with a run that nothing happened to.
 
-    python scripts/faults/kills.py --backend pytorch --random 100 --every-write --data DATA/sst2 -o runs/faults/kills-pytorch.json
+    python scripts/faults/kills.py --backend pytorch --random 100 --every-write --data DATA/sst2 -o
+    runs/faults/kills-pytorch.json
 
 ``--random N``: N kills at moments that are uniform over the time of a whole run; a run is killed and resumed until it
 comes to its end. ``--every-write``: one run for each operation on a file of the run directory (opened for writing,
@@ -28,7 +29,8 @@ _PROMISE = "every file whole after the kill; after --resume adapter, checkpoint,
 
 
 def _train(folder: str, data: Path | None, backend: str, ready: Any, kill_at: int | None) -> None:
-    """In a process of its own: train with ``--resume``, and end by SIGKILL before the ``kill_at``-th operation on a file."""
+    """In a process of its own: train with ``--resume``, and end by SIGKILL before the ``kill_at``-th operation on a
+    file."""
     from common import backend as backends
     from common.training.run import train
 

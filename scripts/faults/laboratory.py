@@ -1,4 +1,5 @@
-"""What the fault scripts share: a small experiment, what a run directory must hold at any moment, and how counts are kept."""
+"""What the fault scripts share: a small experiment, what a run directory must hold at any moment, and how counts are
+kept."""
 
 from __future__ import annotations
 
@@ -115,7 +116,8 @@ class Quiet(Progress):
 
 
 def problems_of(run: Path) -> list[str]:
-    """What is not whole in a run directory, whenever its process ended: every file of arrays must be complete, by its checksum, and every JSON file valid."""
+    """What is not whole in a run directory, whenever its process ended: every file of arrays must be complete, by its
+    checksum, and every JSON file valid."""
     problems = []
     for path in sorted(run.rglob("*")):
         try:
@@ -129,7 +131,8 @@ def problems_of(run: Path) -> list[str]:
 
 
 def differences(run: Path, whole: Path) -> list[str]:
-    """In what a finished run differs from one that nothing happened to: adapter byte by byte, state, log, metrics, report."""
+    """In what a finished run differs from one that nothing happened to: adapter byte by byte, state, log, metrics,
+    report."""
     found = []
     adapter = "adapter/adapter_model.safetensors"
     if (run / adapter).read_bytes() != (whole / adapter).read_bytes():

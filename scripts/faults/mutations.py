@@ -1,4 +1,5 @@
-"""Files that went wrong somewhere: pieces of a good one removed, doubled, replaced or exchanged, in its bytes and in its JSON."""
+"""Files that went wrong somewhere: pieces of a good one removed, doubled, replaced or exchanged, in its bytes and in
+its JSON."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Start two trainings with --overwrite on one directory at the same time; one trains, the other must be refused or come after it.
+"""Start two trainings with --overwrite on one directory at the same time; one trains, the other must be refused or come
+after it.
 
     python scripts/faults/rivals.py --rounds 10 -o runs/faults/rivals.json
 

@@ -2,8 +2,8 @@
 """Write docs/reliability.json and the table of docs/reliability.md from what the fault scripts counted.
 
     python scripts/faults/table.py runs/faults/*.json
-
-Numbers are only read, never typed: to change the table, run the scripts again. Rows of the same fault and place are replaced.
+ Numbers are only read, never typed: to change the table, run the scripts again. Rows of the same fault and place are
+replaced.
 """
 
 from __future__ import annotations

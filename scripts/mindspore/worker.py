@@ -1,6 +1,7 @@
-"""What msrun starts in the place of `twinlora`: it runs it as a child and notes how it ended, since msrun itself does not tell which worker was lost first.
-
-worker.py NOTES PROGRAM [ARGUMENTS]      writes NOTES/rank_R.ended or NOTES/scheduler.ended when PROGRAM fails: the time in nanoseconds, and what happened
+"""What msrun starts in the place of `twinlora`: it runs it as a child and notes how it ended, since msrun itself does
+not tell which worker was lost first.
+ worker.py NOTES PROGRAM [ARGUMENTS]      writes NOTES/rank_R.ended or NOTES/scheduler.ended when PROGRAM fails: the
+time in nanoseconds, and what happened
 """
 
 import ctypes

@@ -1,9 +1,10 @@
-"""Boot file of a ModelArts training job: one process per card with a preset image, one per node as the command of a custom image.
+"""Boot file of a ModelArts training job: one process per card with a preset image, one per node as the command of a
+custom image.
 
     python scripts/modelarts/boot.py --config bert_sst2 --backend mindspore --data_url DATA --train_url OUTPUT
-
-It leaves TRAIN_URL/RUN_ID/{adapter,metrics.jsonl,summary.json,env.json,logs,trace}; see docs/modelarts.md, and --help. The work is done in common/launch/.
-This file is written so that the interpreters of old images can read it and say what they lack.
+ It leaves TRAIN_URL/RUN_ID/{adapter,metrics.jsonl,summary.json,env.json,logs,trace}; see docs/modelarts.md, and --help.
+The work is done in common/launch/. This file is written so that the interpreters of old images can read it and say what
+they lack.
 """
 
 import sys

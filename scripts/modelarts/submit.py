@@ -153,7 +153,8 @@ def _misplaced(name: str, url: Any) -> bool:
 
 
 def _check_config(config: str) -> list[str]:
-    """The job looks for a file in the code directory, or a shipped name; this repository is what becomes the code directory."""
+    """The job looks for a file in the code directory, or a shipped name; this repository is what becomes the code
+    directory."""
     shipped = [path.stem for path in (ROOT / "configs").glob("*.yaml") if path.stem != "defaults"]
     if is_remote(config) or config in shipped or Path(config) in code_files():
         return []

@@ -37,7 +37,8 @@ def test_subjects_take_turns():
 
 
 def test_ratios_are_those_of_neighbours():
-    """A machine that becomes ten times slower changes no ratio of a round, though it would change that of the medians."""
+    """A machine that becomes ten times slower changes no ratio of a round, though it would change that of the
+    medians."""
     found = ratios({"ours": [1.0, 2.0, 30.0], "peer": [2.0, 2.0, 40.0]}, [("ours", "peer")])["ours/peer"]
     assert found["rounds"] == [0.5, 1.0, 0.75]
     assert (found["lower_quartile"], found["median"], found["upper_quartile"]) == (0.625, 0.75, 0.875)

@@ -1,4 +1,5 @@
-"""The script that writes the drift section: numbers come from the traces, and a document without the markers stays as it is."""
+"""The script that writes the drift section: numbers come from the traces, and a document without the markers stays as
+it is."""
 
 from __future__ import annotations
 

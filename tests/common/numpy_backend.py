@@ -1,6 +1,6 @@
 """A third backend, for tests of what is shared: softmax regression on the mean word embedding, in NumPy.
-
-It trains the head only (method ``head``), has dropout whose masks depend on (seed, step), and records what it is asked to do.
+ It trains the head only (method ``head``), has dropout whose masks depend on (seed, step), and records what it is asked
+to do.
 """
 
 from __future__ import annotations

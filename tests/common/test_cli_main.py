@@ -1,4 +1,5 @@
-"""The command line answers at once, in exit codes that mean something, and shows a traceback only for faults of its own."""
+"""The command line answers at once, in exit codes that mean something, and shows a traceback only for faults of its
+own."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-"""The demonstration's text: real prose from this Python, the same every time, with nothing shared between splits and domains."""
+"""The demonstration's text: real prose from this Python, the same every time, with nothing shared between splits and
+domains."""
 
 import pytest
 

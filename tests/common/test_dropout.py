@@ -46,7 +46,8 @@ def test_the_limit_divides_the_integers_in_the_wanted_share(p):
 
 @pytest.mark.parametrize("p", [0.01, 0.1, 0.5, 0.9])
 def test_rates_rows_columns_and_rectangles_behave_as_independent_draws(p):
-    """Every statistic is one that has mean 0 and variance 1 for independent draws; over 20 masks none strays further than theirs could."""
+    """Every statistic is one that has mean 0 and variance 1 for independent draws; over 20 masks none strays further
+    than theirs could."""
 
     def statistics(mask):
         z = (mask - (1.0 - p)) / np.sqrt(p * (1.0 - p))
@@ -66,7 +67,8 @@ def test_rates_rows_columns_and_rectangles_behave_as_independent_draws(p):
 
 
 def test_a_mask_has_no_low_rank_part():
-    """The largest singular value of independent draws is sqrt(rows) + sqrt(columns), within a few percent (Bai and Yin 1993)."""
+    """The largest singular value of independent draws is sqrt(rows) + sqrt(columns), within a few percent (Bai and Yin
+    1993)."""
     for mask in masks(0.5)[:5]:
         largest = np.linalg.svd(2.0 * mask - 1.0, compute_uv=False)[0]
         assert largest < 1.04 * (np.sqrt(SHAPE[0]) + np.sqrt(SHAPE[1]))

@@ -1,4 +1,5 @@
-"""Array files: the same bytes for the same content, arrays as they were, every damage found, and nothing cast that is no weight."""
+"""Array files: the same bytes for the same content, arrays as they were, every damage found, and nothing cast that is
+no weight."""
 
 from __future__ import annotations
 

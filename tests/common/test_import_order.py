@@ -1,4 +1,5 @@
-"""Every module of ``common`` can be the first one that is imported: there is no circle that only some orders survive."""
+"""Every module of ``common`` can be the first one that is imported: there is no circle that only some orders
+survive."""
 
 import pkgutil
 import subprocess

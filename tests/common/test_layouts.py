@@ -1,4 +1,5 @@
-"""Files as people have them: published folders, headerless files, other separators and encodings, blank ends, unlabelled test files."""
+"""Files as people have them: published folders, headerless files, other separators and encodings, blank ends,
+unlabelled test files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a row's text promises, its calls try: a promise that no call tries hides a fault, and so does an input that is left out without a reason."""
+"""What a row's text promises, its calls try: a promise that no call tries hides a fault, and so does an input that is
+left out without a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`twinlora map` without a framework: looking rows up, exporting them, the pages, the snippets, and the recorder on a namespace of its own."""
+"""`twinlora map` without a framework: looking rows up, exporting them, the pages, the snippets, and the recorder on a
+namespace of its own."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def verification(**changes) -> dict:
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """A folder with a verification of everything, which the commands take for the published one; no lock file of a user."""
+    """A folder with a verification of everything, which the commands take for the published one; no lock file of a
+    user."""
     monkeypatch.setattr(report, "DOCUMENT", tmp_path / "verification.json")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     write_json(tmp_path / "verification.json", verification())

@@ -1,4 +1,5 @@
-"""The registry of the mapping as data: complete, consistent with the adapters' sources, and drawn alike everywhere. Needs no framework."""
+"""The registry of the mapping as data: complete, consistent with the adapters' sources, and drawn alike everywhere.
+Needs no framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The scanner: what it finds in source, where, and what it says of it. Nothing here depends on which rows the mapping has, save a few."""
+"""The scanner: what it finds in source, where, and what it says of it. Nothing here depends on which rows the mapping
+has, save a few."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def names(code: str, *kinds: str) -> list[str]:
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A CPU with MindSpore 2.10.0, five rows, and a lock and a verification of four of them. Returns a function that scans code."""
+    """A CPU with MindSpore 2.10.0, five rows, and a lock and a verification of four of them. Returns a function that
+    scans code."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(lock, "SHIPPED", tmp_path / "none.json")
     monkeypatch.setattr(known, "_version", lambda: "2.10.0")
@@ -86,7 +88,8 @@ def machine(tmp_path, monkeypatch):
     return run
 
 
-# --- names -----------------------------------------------------------------------------------------------------------------------------------------
+# --- names
+# -----------------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -191,7 +194,8 @@ def test_any_alias_is_resolved_at_its_place(alias, form, blank, before):
     assert column == len(before) + 1
 
 
-# --- methods ---------------------------------------------------------------------------------------------------------------------------------------
+# --- methods
+# ---------------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -310,7 +314,8 @@ def test_long_and_circular_code_ends(code):
     assert time.perf_counter() - began < HANGS
 
 
-# --- verdicts --------------------------------------------------------------------------------------------------------------------------------------
+# --- verdicts
+# --------------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_said_of_each_kind_of_row(machine):
@@ -428,7 +433,8 @@ def test_a_machine_without_mindspore_is_told_so(machine, monkeypatch):
     assert any("map probe" in note for note in report.notes)
 
 
-# --- files -----------------------------------------------------------------------------------------------------------------------------------------
+# --- files
+# -----------------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_the_code_is_read_and_never_run(machine, tmp_path):
@@ -550,7 +556,8 @@ def test_any_bytes_are_decoded(content):
     assert isinstance(unit, Unit | tuple)
 
 
-# --- notebooks -------------------------------------------------------------------------------------------------------------------------------------
+# --- notebooks
+# -------------------------------------------------------------------------------------------------------------------------------------
 
 
 def notebook(*cells: str, **more) -> str:
@@ -663,7 +670,8 @@ def test_lines_of_a_notebook_stay_right(cells, data):
     assert texts[wanted].split("\n")[use.start[0] - 1] == "torch.abs(x)"
 
 
-# --- formats ---------------------------------------------------------------------------------------------------------------------------------------
+# --- formats
+# ---------------------------------------------------------------------------------------------------------------------------------------
 
 CODE = (
     "import torch\nfrom torch import nn\nclass Model(nn.Module):\n    def forward(self, x: torch.Tensor):\n        a = torch.abs(x | 3)\n"
@@ -769,7 +777,8 @@ def test_sarif_is_what_the_standard_asks_for(machine):
     assert [note["level"] for note in invocation["toolExecutionNotifications"]] == ["error"]
 
 
-# --- the tables ------------------------------------------------------------------------------------------------------------------------------------
+# --- the tables
+# ------------------------------------------------------------------------------------------------------------------------------------
 
 
 def test_no_framework_is_imported(tmp_path):

@@ -89,7 +89,8 @@ def signatures(tree: ast.Module) -> dict[str, tuple]:
 
 
 def members(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """Of the public classes written here: public methods and properties; and these with the attributes that ``__init__`` sets."""
+    """Of the public classes written here: public methods and properties; and these with the attributes that
+    ``__init__`` sets."""
     offered, known = set(), set()
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name in exported(tree):
@@ -120,7 +121,8 @@ def differences(first: dict, second: dict) -> list[str]:
 
 
 def test_both_halves_have_the_same_files():
-    """Only MindSpore needs shims, functions that do what torch's own do; a peer uses the framework that it was made for."""
+    """Only MindSpore needs shims, functions that do what torch's own do; a peer uses the framework that it was made
+    for."""
     assert files("mindspore_impl") == FILES
     assert len(FILES) >= 12
 

@@ -1,4 +1,5 @@
-"""Checkpoints of every shape found in the wild, the errors of those that do not fit, and what we write read by `transformers`."""
+"""Checkpoints of every shape found in the wild, the errors of those that do not fit, and what we write read by
+`transformers`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Traces and their comparison, without any framework: every planted defect is found and named, and nothing that was not computed passes."""
+"""Traces and their comparison, without any framework: every planted defect is found and named, and nothing that was not
+computed passes."""
 
 from __future__ import annotations
 
@@ -268,7 +269,8 @@ def test_a_gradient_that_is_zero_in_exact_arithmetic_is_judged_by_the_size_of_th
 
 
 def test_a_gradient_that_cancels_is_judged_by_the_terms_which_the_references_own_rounding_gives_away(tmp_path):
-    """Twelve terms of size one and their opposites: each precision leaves its own rounding of them, and a luckier baseline condemns nobody."""
+    """Twelve terms of size one and their opposites: each precision leaves its own rounding of them, and a luckier
+    baseline condemns nobody."""
 
     def result(size, dtype=np.float32, seed=0):
         left = np.random.default_rng(seed).normal(size=(4, 6)) * size

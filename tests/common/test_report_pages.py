@@ -1,4 +1,5 @@
-"""Reports: which run directories are refused, the numbers behind a comparison, and what the self-contained pages say."""
+"""Reports: which run directories are refused, the numbers behind a comparison, and what the self-contained pages
+say."""
 
 import copy
 import json

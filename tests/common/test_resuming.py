@@ -1,4 +1,5 @@
-"""A run is continued only after its log was compared, and with the data, base model and tokenizer that it began with."""
+"""A run is continued only after its log was compared, and with the data, base model and tokenizer that it began
+with."""
 
 from __future__ import annotations
 

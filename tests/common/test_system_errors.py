@@ -1,4 +1,5 @@
-"""What the operating system refuses is a message with the place and what to do, and exit code 1 or 2; never a traceback."""
+"""What the operating system refuses is a message with the place and what to do, and exit code 1 or 2; never a
+traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The parts of the loop, each against its definition: schedules, evaluation steps, early stopping, the log, interruption."""
+"""The parts of the loop, each against its definition: schedules, evaluation steps, early stopping, the log,
+interruption."""
 
 import dataclasses
 import json

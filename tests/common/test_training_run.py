@@ -1,4 +1,5 @@
-"""A run trains, keeps its best state, stops when told, survives interruption to the bit, and never destroys another run. No framework is needed."""
+"""A run trains, keeps its best state, stops when told, survives interruption to the bit, and never destroys another
+run. No framework is needed."""
 
 import csv
 import json

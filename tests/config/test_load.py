@@ -1,4 +1,5 @@
-"""An experiment file means exactly what it says, and every mistake in it is shown at once, with its place and a way out."""
+"""An experiment file means exactly what it says, and every mistake in it is shown at once, with its place and a way
+out."""
 
 import dataclasses
 

@@ -1,4 +1,5 @@
-"""`twinlora generate`, from a trained run to text: on the command line, from Python, in the backend that did not train."""
+"""`twinlora generate`, from a trained run to text: on the command line, from Python, in the backend that did not
+train."""
 
 from __future__ import annotations
 

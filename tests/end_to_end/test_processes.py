@@ -1,4 +1,5 @@
-"""Two processes compute what one computes with the same micro-batches, through the shipped scripts; and a lost process ends the job."""
+"""Two processes compute what one computes with the same micro-batches, through the shipped scripts; and a lost process
+ends the job."""
 
 from __future__ import annotations
 
@@ -108,7 +109,8 @@ def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides
 @pytest.mark.processes
 @pytest.mark.needs_pytorch
 def test_two_processes_that_divide_the_weights_end_in_the_same_bytes(tmp_path, overrides):
-    """As two that hold all of them, through the script: with a process without work in the last step of an epoch, and in the last round of an evaluation."""
+    """As two that hold all of them, through the script: with a process without work in the last step of an epoch, and
+    in the last round of an evaluation."""
     given = [*overrides, "training.evaluation_batch_size=7", "model.config.num_hidden_layers=3"]
     runs = {}
     for shard in ("false", "true"):

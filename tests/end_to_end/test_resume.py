@@ -1,4 +1,5 @@
-"""With either backend a run that was interrupted ends in the very bytes of one that was not, with dropout too: its masks depend on the step alone."""
+"""With either backend a run that was interrupted ends in the very bytes of one that was not, with dropout too: its
+masks depend on the step alone."""
 
 import json
 import os

@@ -54,7 +54,8 @@ TASKS = {
 
 
 def rows(task: str, count: int, seed: int) -> list[dict]:
-    """Different pairs by whether the second has a word, pairs scored by a word of each, texts labelled with their words."""
+    """Different pairs by whether the second has a word, pairs scored by a word of each, texts labelled with their
+    words."""
     random, found = np.random.default_rng(seed), {}
     while len(found) < count:
         paired = task != "multi-label-classification"

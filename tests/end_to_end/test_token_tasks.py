@@ -1,4 +1,5 @@
-"""Token classification and masked language modelling from the command line: trained, resumed, scored, asked, continued."""
+"""Token classification and masked language modelling from the command line: trained, resumed, scored, asked,
+continued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The fault scripts in their short form: a few trials of each, with nothing lost; and that they notice what they look for."""
+"""The fault scripts in their short form: a few trials of each, with nothing lost; and that they notice what they look
+for."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The golden cases: small experiments over {network, task, method, backend} as YAML text and generated data.
-
-Only the YAML of an experiment and the files of a run directory are used, so that the cases outlive the modules behind them.
-Each experiment gives only entries that its method reads.
+ Only the YAML of an experiment and the files of a run directory are used, so that the cases outlive the modules behind
+them. Each experiment gives only entries that its method reads.
 """
 
 from __future__ import annotations
@@ -71,7 +70,8 @@ _METHODS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One run. ``execution``: ``whole``, ``resumed`` (interrupted after step 4, then resumed) or ``processes`` (two)."""
+    """One run. ``execution``: ``whole``, ``resumed`` (interrupted after step 4, then resumed) or ``processes``
+    (two)."""
 
     network: str  #: a key of _NETWORKS: network and kind of data
     method: str  #: lora, full or head

@@ -21,8 +21,9 @@ _PACKAGES = ("torch", "mindspore", "numpy", "transformers", "tokenizers", "datas
 def read_run(run: Path) -> dict[str, Any]:
     """Events, summary and digests of every array and file that the run wrote.
 
-    ``files`` holds an entry for each of adapter, model and checkpoint that exists: the number of arrays and the sha256 over
-    (name, dtype, shape, bytes) in name order; for an adapter also that of the file and of the parsed configuration.
+    ``files`` holds an entry for each of adapter, model and checkpoint that exists: the number of arrays and the sha256
+    over (name, dtype, shape, bytes) in name order; for an adapter also that of the file and of the parsed
+    configuration.
     """
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))

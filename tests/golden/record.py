@@ -38,7 +38,8 @@ def measure(cases: Sequence[Case], folder: Path) -> dict[str, Any]:
 
 
 def render(record: dict[str, Any]) -> str:
-    """JSON with one line for each event, so that a change is read as a difference of lines. Floats are written by repr."""
+    """JSON with one line for each event, so that a change is read as a difference of lines. Floats are written by
+    repr."""
     blocks = []
     for name, case in record["cases"].items():
         parts = [f'   "{key}": {json.dumps(case[key])}' for key in ("summary", "files")]

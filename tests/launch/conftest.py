@@ -1,4 +1,5 @@
-"""A bucket that is a folder, and a code directory whose training is a stub, so that a whole node of processes starts within a second."""
+"""A bucket that is a folder, and a code directory whose training is a stub, so that a whole node of processes starts
+within a second."""
 
 from __future__ import annotations
 
@@ -16,8 +17,9 @@ from tests.support import HANGS
 
 HERE = Path(__file__).parent
 
-# Writes what twinlora train writes, and keeps its promises: --resume continues after the last checkpoint, only the first of several processes writes, and
-# msrun's scheduler trains nothing. STUB_CRASH is for the first process, as a launcher that loses another one may stop the first before it has written anything.
+# Writes what twinlora train writes, and keeps its promises: --resume continues after the last checkpoint, only the
+# first of several processes writes, and msrun's scheduler trains nothing. STUB_CRASH is for the first process, as a
+# launcher that loses another one may stop the first before it has written anything.
 STUB = """
 import json, os, sys, time
 from pathlib import Path

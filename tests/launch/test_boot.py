@@ -1,4 +1,5 @@
-"""A node's boot files with a stub for the training: topology, staging, the output contract, crashes, restarts, signals. Faults of the store: test_faults."""
+"""A node's boot files with a stub for the training: topology, staging, the output contract, crashes, restarts, signals.
+Faults of the store: test_faults."""
 
 import ast
 import json
@@ -374,7 +375,8 @@ def test_a_custom_image_that_is_stopped_leaves_no_worker_behind(cluster):
 @pytest.mark.slow
 @pytest.mark.needs_pytorch
 def test_two_nodes_of_a_custom_image_find_each_other(cluster, tmp_path):
-    """Two boot files with scratch disks of their own, as if each had a machine; torchrun's rendezvous is real. Only node 0 brings its output home."""
+    """Two boot files with scratch disks of their own, as if each had a machine; torchrun's rendezvous is real. Only
+    node 0 brings its output home."""
     hosts = {
         "MA_NUM_HOSTS": "2",
         "MA_NUM_GPUS": "1",

@@ -1,4 +1,5 @@
-"""A job ends, and says why, whichever call of the store raises, never returns or does half its work: staging, the restart of a job, and the way home."""
+"""A job ends, and says why, whichever call of the store raises, never returns or does half its work: staging, the
+restart of a job, and the way home."""
 
 import signal
 import time
@@ -19,7 +20,8 @@ HANGING = "2"  # seconds until a call that hangs is given up; a whole copy takes
 
 
 def faults(calls, first=1):
-    """Every kind of fault at every one of ``calls``, the first of which has the number ``first``; two of them have no half."""
+    """Every kind of fault at every one of ``calls``, the first of which has the number ``first``; two of them have no
+    half."""
     numbered = list(enumerate(calls, start=first))
     return [
         pytest.param(how, call, id=f"{how}-{call}-{name}")

@@ -1,6 +1,7 @@
-"""Whole jobs with the real training, from a bucket to a bucket: killed half-way, restarted in a new container, they end in the bytes of an unbroken one.
-
-One of a single process, and one of two processes that the boot file starts with torchrun or msrun, as in a custom image.
+"""Whole jobs with the real training, from a bucket to a bucket: killed half-way, restarted in a new container, they end
+in the bytes of an unbroken one.
+ One of a single process, and one of two processes that the boot file starts with torchrun or msrun, as in a custom
+image.
 """
 
 import contextlib
@@ -126,7 +127,8 @@ def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
     ],
 )
 def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same_bytes(bucket, backend):
-    """The second process is killed: the job ends, the first one's output is brought home, and a log says who was lost."""
+    """The second process is killed: the job ends, the first one's output is brought home, and a log says who was
+    lost."""
 
     def image(job):
         return {"MA_NUM_GPUS": "2", "MA_VJ_NAME": job, "MASTER_PORT": free_port(), "code": ROOT}

@@ -94,7 +94,8 @@ def test_a_table_that_is_none_is_refused(table, mentioned):
 
 
 def test_the_table_is_waited_for_while_the_platform_writes_it(tmp_path):
-    """The variable names a folder in custom images; the file appears empty, then half, then initializing, then complete."""
+    """The variable names a folder in custom images; the file appears empty, then half, then initializing, then
+    complete."""
     file, text = tmp_path / "jobstart_hccl.json", json.dumps(SERVERS)
 
     def write():

@@ -324,7 +324,8 @@ def test_filling_keeps_types_and_drops_what_has_no_value():
 
 
 def test_the_fields_are_those_of_the_platforms_sdk(job):
-    """Runs where the package huaweicloudsdkmodelarts is installed: every field that is known here exists there with the same type, and the job fits."""
+    """Runs where the package huaweicloudsdkmodelarts is installed: every field that is known here exists there with the
+    same type, and the job fits."""
     model = pytest.importorskip("huaweicloudsdkmodelarts.v1.model", reason="the platform's SDK is not installed")
     assert not list(_unknown(JOB, "Job", model, "job"))
     assert not list(_unfit(job, "Job", model, "job"))

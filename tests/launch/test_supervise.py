@@ -1,4 +1,5 @@
-"""The program around a launcher: the port is tested first, signals reach the training, and no process outlives the job, however it ends."""
+"""The program around a launcher: the port is tested first, signals reach the training, and no process outlives the job,
+however it ends."""
 
 from __future__ import annotations
 

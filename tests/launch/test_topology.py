@@ -1,4 +1,5 @@
-"""Environments of every launcher, and what they mean. The address of a host name is its length, so that a name that was not resolved is seen."""
+"""Environments of every launcher, and what they mean. The address of a host name is its length, so that a name that was
+not resolved is seen."""
 
 import dataclasses
 

@@ -1,4 +1,5 @@
-"""What the mapping's rows do not compare: running statistics, which elements dropout drops together, refusals, and calls that are repeated."""
+"""What the mapping's rows do not compare: running statistics, which elements dropout drops together, refusals, and
+calls that are repeated."""
 
 from __future__ import annotations
 

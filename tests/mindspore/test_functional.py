@@ -15,7 +15,8 @@ F = pytest.importorskip("mindspore_impl.functional")
 ms = pytest.importorskip("mindspore")
 pytestmark = pytest.mark.needs_mindspore
 GENERATOR = np.random.default_rng(0)
-# No subnormal numbers (below 1.18e-38): MindSpore computes on a pool of threads of which some take them for zero now and then.
+# No subnormal numbers (below 1.18e-38): MindSpore computes on a pool of threads of which some take them for zero now
+# and then.
 REGIMES = {
     "normal": GENERATOR.normal(size=(4, 7)),
     "wide": np.linspace(-20, 20, 41).reshape(1, -1),

@@ -1,4 +1,5 @@
-"""Functions with hand-written backward passes do what the mapped functions do, as long as the step is compiled whole; the mapped ones do it always."""
+"""Functions with hand-written backward passes do what the mapped functions do, as long as the step is compiled whole;
+the mapped ones do it always."""
 
 from __future__ import annotations
 

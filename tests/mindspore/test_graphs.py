@@ -1,4 +1,5 @@
-"""Compiled graphs of the MindSpore half: as PyNative at every execution, compiled once a shape, and following every switch."""
+"""Compiled graphs of the MindSpore half: as PyNative at every execution, compiled once a shape, and following every
+switch."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def counted(function) -> int:
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 def test_graphs_give_the_gradients_of_pynative_at_every_execution(kind):
-    """Operators exist whose gradient in a graph is right at the first execution only (slice, pad and concat joined in one product)."""
+    """Operators exist whose gradient in a graph is right at the first execution only (slice, pad and concat joined in
+    one product)."""
     graph, eager = engines(kind)
     for seed in (1, 2, 1, 3):
         batch = make_batch(kind, [7, 3, 9], seed=seed)

@@ -1,4 +1,5 @@
-"""Methods that change their tensor: every write arrives, in views and in what they are views of, or an error says why not."""
+"""Methods that change their tensor: every write arrives, in views and in what they are views of, or an error says why
+not."""
 
 from __future__ import annotations
 

@@ -42,7 +42,8 @@ def grow():
 
 @pytest.mark.slow
 def test_a_shape_costs_its_activations_and_little_more():
-    """MindSpore's CPU kernels keep 16 bytes for each element of a broadcast's result, for every shape that was compiled: the graphs do not broadcast."""
+    """MindSpore's CPU kernels keep 16 bytes for each element of a broadcast's result, for every shape that was
+    compiled: the graphs do not broadcast."""
     code = "from tests.mindspore.test_memory import grow; print(grow())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode == 0, done.stderr

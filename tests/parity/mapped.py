@@ -19,7 +19,8 @@ RIGHT = ("exact", "rounding", "adapted", "stochastic")
 
 
 def troubles(rows: Iterable[Row], mode: str = "pynative") -> list[str]:
-    """What keeps rows from being right, with the call: also that a row was not run, or that a call of the 2022 table was not."""
+    """What keeps rows from being right, with the call: also that a row was not run, or that a call of the 2022 table
+    was not."""
     found = []
     for row, results in verify_rows(rows, open_halves("cpu"), mode, CALLS):
         result = next(iter(results.values()))

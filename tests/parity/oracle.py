@@ -1,4 +1,5 @@
-"""LoRA layers in float64 NumPy with analytic gradients, written from the equations and sharing no code with the project."""
+"""LoRA layers in float64 NumPy with analytic gradients, written from the equations and sharing no code with the
+project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Dropout of both halves: the masks of `common.dropout`, to the bit, forward and backward, compiled or not, and whole trainings that agree with it on."""
+"""Dropout of both halves: the masks of `common.dropout`, to the bit, forward and backward, compiled or not, and whole
+trainings that agree with it on."""
 
 from __future__ import annotations
 
@@ -94,7 +95,8 @@ def test_both_halves_drop_at_the_same_places(kind):
 @pytest.mark.needs_mindspore
 @pytest.mark.parametrize("kind", KINDS)
 def test_trainings_with_dropout_on_agree_step_by_step(kind):
-    """Every dropout at work: of the embeddings, the attention probabilities, both residuals, the classifier and LoRA, with two micro-batches a step."""
+    """Every dropout at work: of the embeddings, the attention probabilities, both residuals, the classifier and LoRA,
+    with two micro-batches a step."""
     spec = tiny_spec(kind, dropout=0.2)
     plan = plan_for(spec, TARGETS[kind], rank=4, dropout=0.3)
     steps = [[make_batch(kind, [9, 3, 16], seed=i), make_batch(kind, [9, 5, 2], seed=100 + i)] for i in range(12)]

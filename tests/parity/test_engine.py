@@ -1,4 +1,5 @@
-"""Promises that the engine of each half keeps by itself: accumulation, clipping, AdamW, state, resumption, padding, strictness."""
+"""Promises that the engine of each half keeps by itself: accumulation, clipping, AdamW, state, resumption, padding,
+strictness."""
 
 from __future__ import annotations
 
@@ -112,7 +113,8 @@ def test_a_language_model_never_sees_what_follows(half):
 
 
 def adamw(parameters, gradients, moments, step, rate, settings, decayed):
-    """One step of Loshchilov and Hutter's algorithm 2 after clipping, float64; returns parameters, moments and the norm."""
+    """One step of Loshchilov and Hutter's algorithm 2 after clipping, float64; returns parameters, moments and the
+    norm."""
     norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
     factor = min(1.0, settings.max_grad_norm / (norm + 1e-6)) if settings.max_grad_norm is not None else 1.0
     new, kept = {}, {}
@@ -129,7 +131,8 @@ def adamw(parameters, gradients, moments, step, rate, settings, decayed):
 
 
 def joined(arrays):
-    """All arrays as one vector: among them are gradients that are zero but for rounding (of key biases), which have no relative error of their own."""
+    """All arrays as one vector: among them are gradients that are zero but for rounding (of key biases), which have no
+    relative error of their own."""
     return np.concatenate([arrays[name].ravel() for name in sorted(arrays)])
 
 
@@ -176,7 +179,8 @@ def test_each_update_is_that_of_adamw_on_the_clipped_gradient(half, bound, compi
 
 @pytest.mark.needs_pytorch
 def test_twenty_steps_are_those_of_torch_adamw(half):
-    """The optimizer of each half alone against torch's, on given gradients spanning eight decades, one of them always zero."""
+    """The optimizer of each half alone against torch's, on given gradients spanning eight decades, one of them always
+    zero."""
     torch = pytest.importorskip("torch")
     engine = tiny_engine(half, "bert", weight_decay=0.1, max_grad_norm=None)
     generator = np.random.default_rng(0)
@@ -352,7 +356,8 @@ def test_the_learning_rate_zero_changes_nothing(half):
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2-classifier"])
 def test_the_heads_learning_rate_is_its_own(half, kind):
-    """A step of AdamW from zero moments moves every element by the rate: the head by the factor more, with its decay, and all else as before."""
+    """A step of AdamW from zero moments moves every element by the rate: the head by the factor more, with its decay,
+    and all else as before."""
     batch = make_batch(kind, [9, 3, 16])
     changes = []
     for factor in (1.0, 20.0):

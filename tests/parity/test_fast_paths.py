@@ -61,7 +61,8 @@ def test_the_plain_way_is_a_graph_too(kind):
 
 @pytest.mark.needs_pytorch
 def test_nothing_of_the_size_of_the_probabilities_is_kept(monkeypatch):
-    """Attention with more probabilities than a piece keeps what it is given; the plain way keeps the probabilities, dropped and not."""
+    """Attention with more probabilities than a piece keeps what it is given; the plain way keeps the probabilities,
+    dropped and not."""
     import torch
 
     from pytorch_impl.layers import attention as module
@@ -91,7 +92,8 @@ def test_nothing_of_the_size_of_the_probabilities_is_kept(monkeypatch):
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("shape", ["vector", "full", "none"])
 def test_attention_by_hand_has_the_right_gradients(dropout, shape):
-    """Against autograd in float64 through the composed form, in pieces of one and of several rows, kept and computed again."""
+    """Against autograd in float64 through the composed form, in pieces of one and of several rows, kept and computed
+    again."""
     import torch
 
     from pytorch_impl.layers import attention as module
@@ -130,7 +132,8 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
 @pytest.mark.parametrize("seq", [4, 64])
 @pytest.mark.parametrize("masked", ["causal", "truth values", "additive", "none"])
 def test_few_probabilities_are_attended_to_as_torch_does_it(monkeypatch, seq, masked):
-    """What `transformers` calls: by hand up to a number of probabilities, by torch's kernel beyond it, whatever kind of mask it hands over."""
+    """What `transformers` calls: by hand up to a number of probabilities, by torch's kernel beyond it, whatever kind of
+    mask it hands over."""
     import torch
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 

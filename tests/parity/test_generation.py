@@ -1,4 +1,5 @@
-"""Generation token by token against `transformers.generate`, filters against its processors, and both backends alike."""
+"""Generation token by token against `transformers.generate`, filters against its processors, and both backends
+alike."""
 
 from __future__ import annotations
 

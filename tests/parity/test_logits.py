@@ -31,7 +31,8 @@ def frozen_engine(half, spec):
 
 
 def reference(folder, task, batch):
-    """Logits of `transformers`, loaded from the folder by its own code; no weight may be missing, left over or at random."""
+    """Logits of `transformers`, loaded from the folder by its own code; no weight may be missing, left over or at
+    random."""
     network = (
         transformers.AutoModelForSequenceClassification
         if task == "sequence-classification"

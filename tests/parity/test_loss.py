@@ -1,4 +1,5 @@
-"""The language model's loss in pieces: value and gradients against float64, whatever the pieces and the labels, without ever holding all logits."""
+"""The language model's loss in pieces: value and gradients against float64, whatever the pieces and the labels, without
+ever holding all logits."""
 
 from __future__ import annotations
 
@@ -125,7 +126,8 @@ def test_a_frozen_head_costs_no_gradient_and_logits_exist_in_pieces_only(monkeyp
 
 @pytest.mark.needs_pytorch
 def test_however_many_positions_are_scored_few_different_numbers_of_rows_are_multiplied(monkeypatch):
-    """For each of them oneDNN keeps memory, so that evaluating sentences of all lengths had taken several times what it needs."""
+    """For each of them oneDNN keeps memory, so that evaluating sentences of all lengths had taken several times what it
+    needs."""
     import torch
 
     from pytorch_impl.layers import loss

@@ -1,4 +1,5 @@
-"""`twinlora map` with both frameworks: what verify prints and writes, probing into a file, both programs of a row, and the recorder on real training."""
+"""`twinlora map` with both frameworks: what verify prints and writes, probing into a file, both programs of a row, and
+the recorder on real training."""
 
 from __future__ import annotations
 
@@ -204,7 +205,8 @@ def test_record_tells_which_rows_a_lora_training_uses(tmp_path, capsys):
     assert code == 0, err
     assert "2 steps of tiny on cpu, lora" in err
     rows = json.loads((tmp_path / "log.json").read_text())["rows"]
-    # Per step: 2 layers of 6 linear layers and 2 x 2 of LoRA, pooler and classifier. Norms: 2 a layer and 1 of the embeddings.
+    # Per step: 2 layers of 6 linear layers and 2 x 2 of LoRA, pooler and classifier. Norms: 2 a layer and 1 of the
+    # embeddings.
     assert rows["torch.nn.functional.linear"] == 2 * (2 * (6 + 4) + 2)
     assert rows["torch.nn.functional.layer_norm"] == 2 * (2 * 2 + 1)
     assert rows["torch.nn.functional.gelu"] == 2 * 2

@@ -1,4 +1,5 @@
-"""Planted defects: verification sees each and names the row, the call, the place and both values; and what counts as equal at all."""
+"""Planted defects: verification sees each and names the row, the call, the place and both values; and what counts as
+equal at all."""
 
 from __future__ import annotations
 
@@ -375,7 +376,8 @@ def test_arrangement_plain_values_and_the_number_of_gradients_count():
 @needs_both
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
 def test_no_addition_to_a_repeated_place_is_lost(dtype):
-    """MindSpore 2.10's tensor_scatter_elements adds from several threads without a lock: it lost some in one of ten of these calls."""
+    """MindSpore 2.10's tensor_scatter_elements adds from several threads without a lock: it lost some in one of ten of
+    these calls."""
     from mindspore import Tensor
 
     from mindspore_impl.shims.indexing import index_add, scatter_add

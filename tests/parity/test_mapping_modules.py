@@ -1,4 +1,5 @@
-"""Modules and optimizers of the mapping: that a planted defect in a parameter, a gradient, a statistic or an epsilon is caught, and what users call."""
+"""Modules and optimizers of the mapping: that a planted defect in a parameter, a gradient, a statistic or an epsilon is
+caught, and what users call."""
 
 from __future__ import annotations
 

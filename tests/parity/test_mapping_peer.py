@@ -1,4 +1,5 @@
-"""Torch's own test databases, run through the mapping: some operators, modules and optimizers. All of them: `twinlora map verify --peer opinfo`."""
+"""Torch's own test databases, run through the mapping: some operators, modules and optimizers. All of them: `twinlora
+map verify --peer opinfo`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The most used functions of `mindspore_impl.functional` on drawn shapes, dtypes, dims and options: values, dtype, shape and gradients are torch's.
-
-What is drawn is a `Case`, whose numbers follow from its text; it is compared as a row's own cases are, against torch in float64 with the row's tolerance.
+"""The most used functions of `mindspore_impl.functional` on drawn shapes, dtypes, dims and options: values, dtype,
+shape and gradients are torch's.
+ What is drawn is a `Case`, whose numbers follow from its text; it is compared as a row's own cases are, against torch
+in float64 with the row's tolerance.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def shapes(low: int = 0, high: int = 3, smallest: int = 0) -> st.SearchStrategy[
 
 
 def tensors(shape, kinds=FLOATS, bounds: tuple[float, float] | None = None) -> st.SearchStrategy[Array]:
-    """Tensors of a shape, or of a strategy's shapes: normal or in ``bounds``, whole numbers in [-5, 6), contiguous or not."""
+    """Tensors of a shape, or of a strategy's shapes: normal or in ``bounds``, whole numbers in [-5, 6), contiguous or
+    not."""
     if isinstance(shape, st.SearchStrategy):
         return shape.flatmap(lambda drawn: tensors(drawn, kinds, bounds))
 
@@ -83,7 +85,8 @@ def options(**choices) -> st.SearchStrategy[dict]:
 
 
 def derivable(x: Array) -> bool:
-    """Whether gradients are compared when ``x`` is broadcast: that of a 0-d tensor beside an empty one is what happens to be in memory."""
+    """Whether gradients are compared when ``x`` is broadcast: that of a 0-d tensor beside an empty one is what happens
+    to be in memory."""
     return x.differentiable and 0 not in x.shape
 
 

@@ -68,7 +68,8 @@ def test_every_chosen_target_resolves(locked):
     ],
 )
 def test_probing_again_chooses_the_same(name, locked):
-    """Not for rows as torch.matmul: over nothing MindSpore's kernels return what is in memory, now and then the right 0."""
+    """Not for rows as torch.matmul: over nothing MindSpore's kernels return what is in memory, now and then the right
+    0."""
     from common.api_mapping.probe import probe
 
     halves = open_halves("cpu")

@@ -1,4 +1,5 @@
-"""`twinlora map verify --mode graph` over a few rows of every file; apart from test_mapping_rows.py so that two workers share the time."""
+"""`twinlora map verify --mode graph` over a few rows of every file; apart from test_mapping_rows.py so that two workers
+share the time."""
 
 from __future__ import annotations
 

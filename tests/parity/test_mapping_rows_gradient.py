@@ -1,4 +1,5 @@
-"""Calls compiled together with their gradients, each called three times with other inputs. Every row: `scripts/verify_modes.py`."""
+"""Calls compiled together with their gradients, each called three times with other inputs. Every row:
+`scripts/verify_modes.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What shares memory with an argument in torch does so in MindSpore: else a write to the result is lost, or changes the argument."""
+"""What shares memory with an argument in torch does so in MindSpore: else a write to the result is lost, or changes the
+argument."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ KNOWN = {"torch.Tensor.unfold", "torch.pixel_unshuffle", "torch.nn.functional.pi
 
 
 def compared() -> list[tuple[Row, Case]]:
-    """Calls of functions and methods with a tensor of at least two elements in front and no dtype among the arguments."""
+    """Calls of functions and methods with a tensor of at least two elements in front and no dtype among the
+    arguments."""
     found = []
     for row in registry().values():
         if row.kind in ("function", "method") and not (row.in_place or row.stochastic):

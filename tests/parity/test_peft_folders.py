@@ -1,4 +1,5 @@
-"""A folder that PEFT wrote, from the command line: scored, asked, merged, and trained on; and ours, opened by PEFT by itself."""
+"""A folder that PEFT wrote, from the command line: scored, asked, merged, and trained on; and ours, opened by PEFT by
+itself."""
 
 from __future__ import annotations
 

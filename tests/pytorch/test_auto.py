@@ -1,4 +1,5 @@
-"""Any other `transformers` model on the PyTorch side: read off the network, adapted by patterns, trained, merged; refused elsewhere."""
+"""Any other `transformers` model on the PyTorch side: read off the network, adapted by patterns, trained, merged;
+refused elsewhere."""
 
 from __future__ import annotations
 

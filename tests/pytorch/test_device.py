@@ -33,7 +33,8 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 10)
 def test_a_step_takes_no_new_pages_where_the_process_keeps_what_it_frees():
     """Pages that a step asks the system for: those of its 32 MiB by default, next to none once they are kept.
 
-    The default threshold moves with what was freed before; it is fixed here, so that what is taken does not depend on how the heap lies.
+    The default threshold moves with what was freed before; it is fixed here, so that what is taken does not depend on
+    how the heap lies.
     """
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**17)}
     given_back, kept = (

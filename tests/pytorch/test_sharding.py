@@ -1,4 +1,5 @@
-"""Frozen weights divided between two processes: each holds its half, and they compute what they compute with the whole, to the bit."""
+"""Frozen weights divided between two processes: each holds its half, and they compute what they compute with the whole,
+to the bit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The registry: every row, in the order of the files that hold them. A row has one place; later files may not repeat a name."""
+"""The registry: every row, in the order of the files that hold them. A row has one place; later files may not repeat a
+name."""
 
 from __future__ import annotations
 

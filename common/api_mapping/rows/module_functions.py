@@ -1,4 +1,5 @@
-"""Modules of `torch.nn` that call one function: their cases are the function's, whose keywords become the constructor's."""
+"""Modules of `torch.nn` that call one function: their cases are the function's, whose keywords become the
+constructor's."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ INPUTS = {
 
 
 def _cases(function: Row, taken: tuple[str, ...], inputs: int) -> tuple[Case, ...]:
-    """The function's calls that can be written with the module: tensors by position, the rest by the constructor's keywords."""
+    """The function's calls that can be written with the module: tensors by position, the rest by the constructor's
+    keywords."""
     usable = [case for case in function.cases if len(case.arguments) == inputs and set(case.keywords) <= set(taken)]
     usable = [case for case in usable if all(isinstance(argument, Array) for argument in case.arguments)]
     return tuple(made(dict(case.keywords), *case.arguments, gradient=case.gradient) for case in usable)

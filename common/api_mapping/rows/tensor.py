@@ -1,4 +1,5 @@
-"""Methods of `torch.Tensor`: those that repeat a function of torch take that function's cases, and MindSpore's own method is tried first."""
+"""Methods of `torch.Tensor`: those that repeat a function of torch take that function's cases, and MindSpore's own
+method is tried first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is known of a torch name on this machine: its row, the target chosen here, the verdict of the last verification, or advice."""
+"""What is known of a torch name on this machine: its row, the target chosen here, the verdict of the last verification,
+or advice."""
 
 from __future__ import annotations
 
@@ -99,7 +100,8 @@ class Knowledge:
 
     @classmethod
     def here(cls, device: str | None = None, results: Path | None = None) -> Knowledge:
-        """Of this machine: the accelerator whose driver is present, or the CPU, and the installed MindSpore. No framework is imported."""
+        """Of this machine: the accelerator whose driver is present, or the CPU, and the installed MindSpore. No
+        framework is imported."""
         device = device or _device()
         version = _version()
         notes = []
@@ -169,7 +171,8 @@ class Knowledge:
         )
 
     def _row(self, name: str) -> tuple[Row | None, str]:
-        """The row of a name, of the name that it is a second name of, or for a method that of the torch function it is."""
+        """The row of a name, of the name that it is a second name of, or for a method that of the torch function it
+        is."""
         if name in self.rows:
             return self.rows[name], ""
         section, _, leaf = name.rpartition(".")
@@ -186,7 +189,8 @@ class Knowledge:
 
 
 def canonical(name: str, known: Mapping[str, Row]) -> tuple[str, str]:
-    """The public name, and what is left of an attribute of it: ``torch.nn.modules.linear.Linear.forward`` is ``torch.nn.Linear`` and ``forward``."""
+    """The public name, and what is left of an attribute of it: ``torch.nn.modules.linear.Linear.forward`` is
+    ``torch.nn.Linear`` and ``forward``."""
     public = re.sub(r"^torch\.nn\.modules\.(?:\w+\.)?([A-Z])", r"torch.nn.\1", name)
     public = re.sub(r"^torch\.nn\.(?:parameter|parallel\.distributed)\.(Parameter|Buffer)\b", r"torch.nn.\1", public)
     public = (

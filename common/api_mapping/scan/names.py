@@ -1,4 +1,5 @@
-"""Names that torch has, written down, since torch need not be installed where its users' code is scanned: from torch 2.13."""
+"""Names that torch has, written down, since torch need not be installed where its users' code is scanned: from torch
+2.13."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ def _code(notebook: Any):
 
 
 def parse_cell(text: str) -> Unit | tuple[int, str]:
-    """Parse a cell, taking out only the magics on which Python stumbles: a line that begins with ``%`` may as well continue an expression."""
+    """Parse a cell, taking out only the magics on which Python stumbles: a line that begins with ``%`` may as well
+    continue an expression."""
     lines = text.split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.startswith("%%") and first.split()[0] not in _PYTHON_CELLS:

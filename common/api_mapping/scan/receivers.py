@@ -1,4 +1,5 @@
-"""What a method is called on. A tensor is rarely declared, so a method is known by its name; here other objects with methods of that name are told apart."""
+"""What a method is called on. A tensor is rarely declared, so a method is known by its name; here other objects with
+methods of that name are told apart."""
 
 from __future__ import annotations
 
@@ -206,7 +207,8 @@ def plausible(call: ast.Call, name: str, kind: str | None) -> bool:
 
 
 def foreign(node: ast.AST, scope: Scope) -> bool:
-    """Whether an object is reached through something that was imported, so that its attributes are functions of another module: ``np.linalg``."""
+    """Whether an object is reached through something that was imported, so that its attributes are functions of another
+    module: ``np.linalg``."""
     return _root(node, scope) is not None
 
 

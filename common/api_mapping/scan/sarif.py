@@ -1,4 +1,5 @@
-"""A report as SARIF 2.1.0, which code hosting sites show beside the lines: https://docs.oasis-open.org/sarif/sarif/v2.1.0/."""
+"""A report as SARIF 2.1.0, which code hosting sites show beside the lines:
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/."""
 
 from __future__ import annotations
 

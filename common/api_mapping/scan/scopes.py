@@ -1,4 +1,5 @@
-"""What the names of a program stand for: scopes, and what is bound in them. Read off the source, without following the order of execution."""
+"""What the names of a program stand for: scopes, and what is bound in them. Read off the source, without following the
+order of execution."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ class Scope:
         return scope
 
     def find(self, name: str) -> tuple[list[Binding], Scope] | None:
-        """The bindings of ``name`` as seen from here, and their scope. Functions do not see the names of the class they stand in."""
+        """The bindings of ``name`` as seen from here, and their scope. Functions do not see the names of the class they
+        stand in."""
         scope: Scope | None = self
         while scope:
             if name in scope.names and (scope is self or scope.kind != "class"):
@@ -74,7 +76,8 @@ class Scope:
 
 
 def dotted(node: ast.AST, scope: Scope) -> tuple[str, str] | None:
-    """The dotted torch name that a name or a chain of attributes stands for, and how that is known: imported, assigned, or guessed (imported by ``*``).
+    """The dotted torch name that a name or a chain of attributes stands for, and how that is known: imported, assigned,
+    or guessed (imported by ``*``).
 
     To be asked after the whole file was walked: a function sees names that are bound below it.
     """
@@ -116,7 +119,8 @@ def _resolve(bindings: list[Binding], owner: Scope) -> tuple[str, str] | None:
 
 
 def walk(tree: ast.Module, module: Scope) -> Iterator[tuple[ast.AST, Scope, str]]:
-    """Every node with its scope, and whether it stands in a decorator, a base or an annotation; bindings are entered on the way.
+    """Every node with its scope, and whether it stands in a decorator, a base or an annotation; bindings are entered on
+    the way.
 
     Without recursion, since expressions may be nested deeply.
     """

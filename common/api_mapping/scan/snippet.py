@@ -76,7 +76,8 @@ def spelled(entry: Entry) -> tuple[str, str]:
 
 
 def rewrite(use: Use, entry: Entry, find: Callable[[str], Entry]) -> tuple[str, tuple[str, ...]]:
-    """The call for MindSpore, and the imports it needs; calls and dtypes among its arguments are rewritten too, where ``find`` knows them."""
+    """The call for MindSpore, and the imports it needs; calls and dtypes among its arguments are rewritten too, where
+    ``find`` knows them."""
     written, needed = spelled(entry)
     if not written:
         return "", ()

@@ -1,4 +1,5 @@
-"""Finds Python files and notebooks, decodes and parses them. Nothing is executed, and whatever cannot be read is told in a sentence."""
+"""Finds Python files and notebooks, decodes and parses them. Nothing is executed, and whatever cannot be read is told
+in a sentence."""
 
 from __future__ import annotations
 
@@ -45,9 +46,11 @@ class Source:
 
 
 def find(paths: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
-    """The files below ``paths``, folders in the order of their names, each file once; and sentences about what is not there.
+    """The files below ``paths``, folders in the order of their names, each file once; and sentences about what is not
+    there.
 
-    Hidden folders, virtual environments, node_modules and folders that were already entered (links can lead in circles) are left out.
+    Hidden folders, virtual environments, node_modules and folders that were already entered (links can lead in circles)
+    are left out.
     """
     files: dict[str, Path] = {}
     problems: list[str] = []
@@ -125,7 +128,8 @@ def read(path: Path) -> Source:
 
 
 def decode(content: bytes) -> tuple[str, str]:
-    """The text of a Python file as its byte order mark or its ``coding:`` comment says, and a note where that is not what Python does.
+    """The text of a Python file as its byte order mark or its ``coding:`` comment says, and a note where that is not
+    what Python does.
 
     Bytes that do not fit are read as latin-1, which keeps everything that is ASCII: all that torch's names need.
     """

@@ -1,4 +1,5 @@
-"""Names of torch that hold a program together but compute nothing: there is nothing to verify, so they get advice and are counted apart."""
+"""Names of torch that hold a program together but compute nothing: there is nothing to verify, so they get advice and
+are counted apart."""
 
 from __future__ import annotations
 
@@ -211,7 +212,8 @@ LAYER_METHODS = {
 
 
 def advice(name: str) -> Advice | None:
-    """What is known of a dotted torch name; of ``torch.Tensor.to`` as a method of a tensor, of ``torch.nn.Module.eval`` as one of a layer."""
+    """What is known of a dotted torch name; of ``torch.Tensor.to`` as a method of a tensor, of ``torch.nn.Module.eval``
+    as one of a layer."""
     parent, _, leaf = name.rpartition(".")
     if name in _NAMES:
         return _NAMES[name]

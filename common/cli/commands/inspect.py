@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec, Plan]:
-    """The model and plan with the registered labels; ``error`` again where only the data can tell (labels, a trained tokenizer)."""
+    """The model and plan with the registered labels; ``error`` again where only the data can tell (labels, a trained
+    tokenizer)."""
     from common.data import DATASETS, load_tokenizer
     from common.tasks import TASKS
     from common.training.assembly import describe

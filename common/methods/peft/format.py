@@ -45,7 +45,8 @@ class PeftFormat:
         return {p.name: tensors[key] for key, p in zip(self.shapes(edit), edit.parameters, strict=True)}
 
     def trained_key(self, name: str, plan: Plan) -> str:
-        """PEFT's key of a base parameter that is trained as it is; inside a wrapped module it moved to ``base_layer``."""
+        """PEFT's key of a base parameter that is trained as it is; inside a wrapped module it moved to
+        ``base_layer``."""
         path, leaf = name.rsplit(".", 1)
         wrapped = any(edit.path == path and edit.mode == "wrap" for edit in plan.edits)
         return f"{path}.base_layer.{leaf}" if wrapped else name

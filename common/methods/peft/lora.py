@@ -124,8 +124,8 @@ class LoraFormat(PeftFormat):
 
 
 def section(settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
-    """Rank, alpha, targets, bias and scaling of an adapter folder, for the section ``adaptation``; None where it is of another
-    type, or adapts nothing.
+    """Rank, alpha, targets, bias and scaling of an adapter folder, for the section ``adaptation``; None where it is of
+    another type, or adapts nothing.
 
     Args:
         shapes: of its arrays, by PEFT's keys without their prefix.

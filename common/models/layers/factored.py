@@ -37,9 +37,9 @@ class Factored(Layer):
     """Replaces a linear layer in either weight layout, or an embedding.
 
     Parameters of a linear layer: ``<path>.first.weight`` V ``(rank, in)``, ``<path>.second.weight`` U ``(out, rank)``,
-    and ``<path>.bias`` as before. Of an embedding: the table ``<path>.first.weight`` ``(rows, rank)``, of which ids take
-    rows, and ``<path>.second.weight`` ``(width, rank)``. Both are stored as of linear layers ``(out, in)``, whatever the
-    layout of the weight they replace.
+    and ``<path>.bias`` as before. Of an embedding: the table ``<path>.first.weight`` ``(rows, rank)``, of which ids
+    take rows, and ``<path>.second.weight`` ``(width, rank)``. Both are stored as of linear layers ``(out, in)``,
+    whatever the layout of the weight they replace.
     """
 
     name = "factored"

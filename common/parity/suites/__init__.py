@@ -27,7 +27,8 @@ def build(name: str, options: Mapping[str, Any]) -> Suite:
     """The suite called ``name``; ``all`` is the four levels one after the other.
 
     Args:
-        options: ``only`` (a pattern of case ids), ``config`` (an `ExperimentConfig`, for models and training), ``steps``, ``log`` (for recorded).
+        options: ``only`` (a pattern of case ids), ``config`` (an `ExperimentConfig`, for models and training),
+            ``steps``, ``log`` (for recorded).
 
     Raises:
         InputError: no such suite, or ``only`` fits no case of it.

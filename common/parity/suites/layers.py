@@ -1,4 +1,5 @@
-"""Single layers: LoRA in its variants, attention, norm, embedding, activations, losses; outputs and the gradient of every input and parameter."""
+"""Single layers: LoRA in its variants, attention, norm, embedding, activations, losses; outputs and the gradient of
+every input and parameter."""
 
 from __future__ import annotations
 

@@ -48,7 +48,8 @@ def _case(level: str, row: Row, number: int, call: Call) -> Case:
 
 
 def _target(row: Row, host: Host) -> str:
-    """What computes the row on the host: in MindSpore what the shim uses, or, for plain operators, the first target that is none of its adapters."""
+    """What computes the row on the host: in MindSpore what the shim uses, or, for plain operators, the first target
+    that is none of its adapters."""
     if host.backend == "pytorch":
         return row.name
     if host.double:

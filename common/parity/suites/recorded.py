@@ -1,4 +1,5 @@
-"""The operators of a user's own run: a log of ``twinlora map record --json`` becomes a suite of calls with the same rows, shapes and dtypes."""
+"""The operators of a user's own run: a log of ``twinlora map record --json`` becomes a suite of calls with the same
+rows, shapes and dtypes."""
 
 from __future__ import annotations
 
@@ -26,10 +27,12 @@ _TENSOR = re.compile(r"^(bool|u?int\d+|b?float\d+) (0-d|\d+(?:x\d+)*)$")
 
 
 def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
-    """One case for each kind of call in the file ``log``. Whole numbers are drawn from 0 and 1, which are indices of any axis longer than one.
+    """One case for each kind of call in the file ``log``. Whole numbers are drawn from 0 and 1, which are indices of
+    any axis longer than one.
 
     Raises:
-        InputError: no ``log`` was given, or it is no such file, or none of its calls can be made again from what it says.
+        InputError: no ``log`` was given, or it is no such file, or none of its calls can be made again from what it
+            says.
     """
     path = options.get("log")
     if not path:

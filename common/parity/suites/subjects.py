@@ -1,4 +1,5 @@
-"""What the suites of models and of training compute on: small networks drawn from counters, or a user's own experiment."""
+"""What the suites of models and of training compute on: small networks drawn from counters, or a user's own
+experiment."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ class Subject:
         )
 
     def engine(self, host: Host) -> tuple[object, Engine]:
-        """The adapted model on the host, and its engine. Raises UnsupportedError where the half does not compute in the wanted dtype."""
+        """The adapted model on the host, and its engine. Raises UnsupportedError where the half does not compute in the
+        wanted dtype."""
         if host.double and host.backend != "pytorch":
             raise UnsupportedError("a float64 reference is computed in PyTorch")
         model = host.half.build_model(self.spec, host.device)

@@ -1,4 +1,5 @@
-"""Training: the loss and gradient norm of every step, every trained tensor after each of the first steps and after the last."""
+"""Training: the loss and gradient norm of every step, every trained tensor after each of the first steps and after the
+last."""
 
 from __future__ import annotations
 

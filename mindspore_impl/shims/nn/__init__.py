@@ -1,6 +1,7 @@
-"""Cells with the constructor arguments, parameter names, shapes, start distributions and results of `torch.nn`'s modules.
-
-Left out of the constructors are ``device`` and ``dtype``, and ``inplace`` must be False. Weights of a torch checkpoint fit without renaming.
+"""Cells with the constructor arguments, parameter names, shapes, start distributions and results of `torch.nn`'s
+modules.
+ Left out of the constructors are ``device`` and ``dtype``, and ``inplace`` must be False. Weights of a torch checkpoint
+fit without renaming.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the cells are made of: verified functions, start values of parameters, and arguments that may be one number or several."""
+"""What the cells are made of: verified functions, start values of parameters, and arguments that may be one number or
+several."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ __all__ = [
 
 
 class _Conv(Module):
-    """Convolution over the last axes; weight ``(out, in / groups, *kernel)``. nn.Conv1d and nn.Conv2d pad to the same size unless they are told not to."""
+    """Convolution over the last axes; weight ``(out, in / groups, *kernel)``. nn.Conv1d and nn.Conv2d pad to the same
+    size unless they are told not to."""
 
     axes = 0
 

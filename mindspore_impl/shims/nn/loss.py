@@ -1,4 +1,5 @@
-"""Losses; torch's deprecated arguments size_average and reduce are left out, and what follows them is taken by keyword only."""
+"""Losses; torch's deprecated arguments size_average and reduce are left out, and what follows them is taken by keyword
+only."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ _mean = ops.ReduceMean(keep_dims=True)
 
 
 class LayerNorm(Module):
-    """Layer norm over the last axes; the parameters are called weight and bias, where nn.LayerNorm calls them gamma and beta."""
+    """Layer norm over the last axes; the parameters are called weight and bias, where nn.LayerNorm calls them gamma and
+    beta."""
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""Recurrent layers and cells, step by step: a graph unrolls the steps, so it is compiled for each length. Packed sequences and proj_size are left out."""
+"""Recurrent layers and cells, step by step: a graph unrolls the steps, so it is compiled for each length. Packed
+sequences and proj_size are left out."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def _relu(x: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | N
 
 
 class _Layers(Module):
-    """Layers of one kind of step, in one direction or both. ``gates``: blocks of a weight; ``states``: tensors of a state."""
+    """Layers of one kind of step, in one direction or both. ``gates``: blocks of a weight; ``states``: tensors of a
+    state."""
 
     gates, states, step = 1, 1, staticmethod(_tanh)
 
