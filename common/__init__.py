@@ -1,3 +1,3 @@
-"""The shared half of twinlora: pure Python and NumPy. Imports neither PyTorch nor MindSpore."""
+"""The shared part of twinlora: pure Python and NumPy. Imports neither PyTorch nor MindSpore."""
 
 __version__ = "0.1.0"

@@ -19,8 +19,8 @@ class Compilations:
         self.seconds = 0.0
 
     def watch(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function; its calls are told apart by the shapes of tensors, in mappings too, and by the values of
-        flags."""
+        """The same function; its calls are distinguished by the shapes of tensors, in mappings too, and by the values
+        of flags."""
         seen: set[tuple] = set()
 
         def watched(*args: Any) -> Any:

@@ -1,5 +1,5 @@
-"""Data-parallel training: what the processes of a job share, and how the work is divided. A half implements `Group` on
-its framework's collectives.
+"""Data-parallel training: what the processes of a job share, and how the work is divided. A backend implements `Group`
+on its framework's collectives.
  Every process goes through the same steps in the same order and knows the whole plan of batches; it computes its own
 micro-batches of each step, the gradients are summed, and all update alike. Masks of dropout belong to the micro-batch,
 not to the process, so that two processes with b sequences each compute what one computes with two micro-batches of b.
@@ -42,7 +42,7 @@ class Group(Protocol):
             call them alike.
 
         Raises:
-            InputError: this half cannot.
+            InputError: this backend cannot.
         """
 
 

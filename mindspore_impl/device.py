@@ -28,7 +28,7 @@ def select(device: str | None) -> str:
     kind, _, index = device.partition(":")
     if kind not in _TARGETS or (index and not index.isdigit()):
         raise InputError(
-            f"The device of the MindSpore half is cpu, gpu or ascend, with :INDEX; received {device!r}.{nearest(device, _TARGETS)}"
+            f"The device of the MindSpore backend is cpu, gpu or ascend, with :INDEX; received {device!r}.{nearest(device, _TARGETS)}"
         )
     target = _TARGETS[kind]
     if target != "CPU" and not _present(target, int(index or 0)):

@@ -23,7 +23,7 @@ _mean, _bias_add, _tile = ops.ReduceMean(keep_dims=True), ops.BiasAdd(), ops.Til
 
 
 def spread(column: Tensor, width: int) -> Tensor:
-    """``(rows, 1)`` to ``(rows, width)``. It has no twin: torch's kernels broadcast."""
+    """``(rows, 1)`` to ``(rows, width)``. It has no counterpart: torch's kernels broadcast."""
     return _tile(column, (1, width))
 
 

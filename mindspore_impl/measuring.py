@@ -19,7 +19,7 @@ __all__ = ["device_memory", "operator_seconds", "product_seconds", "saved_bytes"
 
 
 def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, device: str) -> float:
-    """See the twin."""
+    """See the counterpart."""
     batch, rows, inner, columns = sizes
     kind = ms.bfloat16 if dtype == "bf16" else ms.float32
     random = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def product_seconds(sizes: tuple[int, int, int, int], repeats: int, dtype: str, 
 
 
 def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:
-    """See the twin."""
+    """See the counterpart."""
     if device == "cpu":
         return None
     if reset:
@@ -46,7 +46,7 @@ def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:
 
 
 def operator_seconds(run: Callable[[], Any]) -> dict[str, float]:
-    """See the twin. What MindSpore's profiler writes on the way goes to a folder of its own."""
+    """See the counterpart. What MindSpore's profiler writes on the way goes to a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         kept = ms.profiler.tensorboard_trace_handler(folder)
         profiler = ms.profiler.profile(

@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.parity; differs: gradients come from a transformed function, and float64 is left to the twin."""
+"""Mirrors pytorch_impl.parity; differs: gradients come from a transformed function, and float64 is left to the
+counterpart."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ def layer(
     """Run one layer of `common.parity.suites.layers`."""
     if double:
         raise InputError(
-            "The MindSpore half computes in float32; a float64 reference is computed with --backend pytorch."
+            "The MindSpore backend computes in float32; a float64 reference is computed with --backend pytorch."
         )
     tensors = {name: Tensor(np.array(array)) for name, array in arrays.items()}
     function, parameters = _BUILDERS[kind](tensors, options)

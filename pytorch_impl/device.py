@@ -1,4 +1,4 @@
-"""Where the PyTorch half computes: devices, their names, versions and memory."""
+"""Where the PyTorch backend computes: devices, their names, versions and memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def select(device: str | None) -> str:
     kind, _, index = device.replace("gpu", "cuda").partition(":")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
         raise InputError(
-            f"The device of the PyTorch half is cpu, cuda or cuda:INDEX; received {device!r}.{nearest(device, ('cpu', 'cuda'))}"
+            f"The device of the PyTorch backend is cpu, cuda or cuda:INDEX; received {device!r}.{nearest(device, ('cpu', 'cuda'))}"
         )
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise InputError(
@@ -43,7 +43,7 @@ def keep_freed_memory() -> None:
     """Let this process keep what it frees, blocks up to 32 MiB: glibc gives it back to the system after every step,
     which zeroes each page of it anew.
 
-    It has no twin: MindSpore has a pool of its own.
+    It has no counterpart: MindSpore has a pool of its own.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 2**25)  # the most that it takes

@@ -1,5 +1,5 @@
-"""Builds the modules and runs the optimizers of the API mapping's cases in this framework, from values that both halves
-draw alike."""
+"""Builds the modules and runs the optimizers of the API mapping's cases in this framework, from values that both
+backends draw alike."""
 
 from __future__ import annotations
 

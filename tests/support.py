@@ -1,4 +1,4 @@
-"""Small models, batches and comparisons for the tests of both halves. Nothing here imports a framework."""
+"""Small models, batches and comparisons for the tests of both backends. Nothing here imports a framework."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def listing(section: str | None, verdict: str | None, legacy: bool, text: str | 
 
 
 def record(config: ExperimentConfig, device: str | None, steps: int) -> Log:
-    """Train ``steps`` steps of the MindSpore half in PyNative with the recorder on; nothing is written."""
+    """Train ``steps`` steps of the MindSpore backend in PyNative with the recorder on; nothing is written."""
     import dataclasses
     import importlib
 

@@ -1,5 +1,5 @@
-"""What modules and optimizers start from, the same in both halves: drawn parameters, buffers, constructor arguments and
-gradients.
+"""What modules and optimizers start from, the same in both backends: drawn parameters, buffers, constructor arguments
+and gradients.
  Of a module's case, outputs are what the call returns and then the buffers, by name; gradients are those of the inputs
 and then of the parameters, by name. Of an optimizer's case, outputs are the parameters after the first and after the
 last step.

@@ -85,8 +85,8 @@ class Log:
 
 @contextmanager
 def record(*namespaces: ModuleType) -> Iterator[Log]:
-    """Note every outermost call of a mapped function of the namespaces, `mindspore_impl.functional` or its twin, until
-    the block ends.
+    """Note every outermost call of a mapped function of the namespaces, `mindspore_impl.functional` or its counterpart,
+    until the block ends.
 
     Raises:
         RuntimeError: a namespace is being recorded already.

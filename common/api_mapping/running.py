@@ -37,7 +37,7 @@ MODES = {
 
 @dataclass(frozen=True)
 class Halves:
-    """Both halves' `mapping` modules, and where MindSpore computes."""
+    """Both backends' `mapping` modules, and where MindSpore computes."""
 
     torch: ModuleType
     mindspore: ModuleType

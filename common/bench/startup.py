@@ -35,7 +35,7 @@ def measure_startup(settings: Settings) -> dict[str, Any]:
     """Every start in turn, ``settings.rounds`` times.
 
     Returns:
-        Medians and samples of the seconds, and which frameworks each half's import loads. The first step is that of
+        Medians and samples of the seconds, and which frameworks each backend's import loads. The first step is that of
         `twinlora train` on a network of one layer: from the command to the end of the first step by the step's line in
         the log.
     """

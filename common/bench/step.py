@@ -18,8 +18,8 @@ _REPEATS = 5  #: of each product in a round
 
 
 def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
-    """What is compared: each of our halves with every peer, MindSpore with PyTorch, and a half under other settings
-    with itself."""
+    """What is compared: each of our backends with every peer, MindSpore with PyTorch, and a backend under other
+    settings with itself."""
     ours = [name for name in names if is_ours(name)]
     found = [
         (mine, peer)

@@ -56,7 +56,7 @@ def plain_name(name: str) -> str:
 
 
 def is_ours(name: str) -> bool:
-    """Whether the subject is one of our halves."""
+    """Whether the subject is one of our backends."""
     return plain_name(name) in OURS
 
 
@@ -84,7 +84,7 @@ class Subject(Protocol):
 
 
 class Own:
-    """One of our halves, built as `twinlora train` builds it."""
+    """One of our backends, built as `twinlora train` builds it."""
 
     note = ""
 
@@ -112,7 +112,7 @@ def peer_folder(backend: str) -> Path:
 
 
 def framework_of(name: str) -> str:
-    """The half whose framework a subject runs in.
+    """The backend whose framework a subject runs in.
 
     Raises:
         InputError: there is no such subject.

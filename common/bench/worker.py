@@ -47,7 +47,7 @@ class Session:
         self._framework = importlib.import_module(f"{subjects.framework_of(self.name)}_impl.measuring")
         if (
             self.name not in subjects.OURS
-        ):  # a peer runs with the framework's own settings, not with those that our half makes
+        ):  # a peer runs with the framework's own settings, not with those that our backend makes
             os.environ.clear()
             os.environ.update(variables)
         return {"note": self.subject.note}

@@ -1,4 +1,4 @@
-"""Cases: what is computed, from which inputs, under which name. Nothing here computes; the halves do."""
+"""Cases: what is computed, from which inputs, under which name. Nothing here computes; the backends do."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Host:
     half: ModuleType
     device: str
     dtype: str = "float32"  #: float64 for a reference
-    compile: bool | None = None  #: of training steps: None is the half's own choice
+    compile: bool | None = None  #: of training steps: None is the backend's own choice
     plain: bool = False  #: single operators by the framework's own call, not by the shim's
 
     @cached_property
     def mapping(self) -> ModuleType:
-        """The half's runner of mapping rows."""
+        """The backend's runner of mapping rows."""
         return importlib.import_module(f"{self.half.__name__}.mapping")
 
     @cached_property
@@ -47,7 +47,7 @@ class Host:
 
     @cached_property
     def parity(self) -> ModuleType:
-        """The half's layers and forward passes."""
+        """The backend's layers and forward passes."""
         return importlib.import_module(f"{self.half.__name__}.parity")
 
     @property

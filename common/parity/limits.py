@@ -106,7 +106,7 @@ LIMITS: dict[tuple[str, str], Limit] = {
 
 
 def limit_of(kind: str, role: str, dtype: str) -> Limit:
-    """The limits of a tensor: ``role`` is the first part of its name. Whole numbers and truth values must be equal."""
+    """The limits of a tensor: ``role`` is the first part of its name. Whole numbers and booleans must be equal."""
     if dtype not in EPSILON:
         return EXACT
     if (kind, role) not in LIMITS:

@@ -52,7 +52,7 @@ def open_adapter(
         data_dir: folder of the experiment's data.
 
     Raises:
-        InputError: a file is wrong, the base model or the task cannot be told, or adapter and model do not fit.
+        InputError: a file is wrong, the base model or the task cannot be determined, or adapter and model do not fit.
     """
     settings, tensors, _ = read_adapter(folder)
     base = source or settings.get("base_model_name_or_path")

@@ -45,7 +45,7 @@ class Movement:
         if not self.moved:
             return None
         return (
-            f"{len(self.moved)} of {len(now)} frozen arrays have changed: {_listed(self.moved)}. The result cannot be told by "
+            f"{len(self.moved)} of {len(now)} frozen arrays have changed: {_listed(self.moved)}. The result cannot be determined by "
             "what is saved of it. Please report this."
         )
 

@@ -49,7 +49,7 @@ def open_model(source: str | Path, task: str | None = None) -> Opened:
             folder lacks are listed in ``spec.new_parameters``.
 
     Raises:
-        InputError: there is no such model, its task cannot be told, or a run has another task.
+        InputError: there is no such model, its task cannot be determined, or a run has another task.
     """
     run = RunDirectory(Path(source))
     return _of_run(run, task) if run.config.is_file() else _of_folder(str(source), task)
@@ -107,7 +107,7 @@ def _task_of(source: str, given: Mapping[str, Any]) -> Task:
         known = ", ".join(task.name for task in found) or ", ".join(TASKS.names())
         count = f"{len(found)} tasks use" if found else "is the head of no task"
         raise InputError(
-            f"The task of {source} cannot be told: its config.json names the architecture {architecture}, which "
+            f"The task of {source} cannot be determined: its config.json names the architecture {architecture}, which "
             + (f"{count}. " if not found else "several tasks use. ")
             + f"Give the task, one of {known}."
         )

@@ -64,7 +64,7 @@ def attention(
     return _product(probabilities if kept is None else probabilities * kept, value)
 
 
-# What follows has no twin: on the PyTorch side it is inside `transformers`.
+# What follows has no counterpart: on the PyTorch side it is inside `transformers`.
 
 
 @ops.constexpr

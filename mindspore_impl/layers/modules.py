@@ -85,7 +85,7 @@ class LayerNorm(nn.Cell):
         return self._forward(x, self.weight, self.bias)[0]
 
 
-# What follows belongs to the native models and has no twin: on the PyTorch side it is inside `transformers`.
+# What follows belongs to the native models and has no counterpart: on the PyTorch side it is inside `transformers`.
 
 
 def assign(parameter: Parameter, array: np.ndarray) -> None:

@@ -40,7 +40,7 @@ def Tensor(data) -> _MindSporeTensor:  # noqa: N802  (torch's class of float32 t
 
 
 def scalar_tensor(value, *, dtype=None):
-    """A tensor without axes, float32 unless told otherwise."""
+    """A tensor without axes, float32 by default."""
     return full((), value, dtype=ms.float32 if dtype is None else dtype)
 
 

@@ -179,14 +179,14 @@ def _spread(input: Tensor, dim, unbiased: bool | None, keepdim: bool, correction
 def var(
     input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
 ) -> Tensor:
-    """Variance, divided by n - 1 unless told otherwise."""
+    """Variance, divided by n - 1 by default."""
     return _spread(input, dim, unbiased, keepdim, correction)[0]
 
 
 def std(
     input: Tensor, dim=None, unbiased: bool | None = None, keepdim: bool = False, *, correction: int | None = None
 ) -> Tensor:
-    """Standard deviation, of the variance divided by n - 1 unless told otherwise."""
+    """Standard deviation, of the variance divided by n - 1 by default."""
     return root(var(input, dim, unbiased, keepdim, correction=correction), 2)
 
 

@@ -61,7 +61,7 @@ def _attend(
 
 
 def _additive(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, causal: bool) -> torch.Tensor | None:
-    """The mask of `sdpa_mask` as a summand: of truth values, or none, which stands for a causal one where attention is
+    """The mask of `sdpa_mask` as a summand: of booleans, or none, which stands for a causal one where attention is
     causal."""
     if mask is None:
         if not causal or query.shape[2] == 1:

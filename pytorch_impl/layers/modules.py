@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 __all__ = ["Conv1D", "Embedding", "LayerNorm", "Linear"]
 
 
-# What follows has no twin: MindSpore's products are oneDNN's throughout, and its cells are made with `fused`.
+# What follows has no counterpart: MindSpore's products are oneDNN's throughout, and its cells are made with `fused`.
 
 
 @cache

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The peer of a job: transformers' Trainer with PEFT, one epoch and its evaluation. Started by `twinlora bench job`.
  --padding max_length pads every text to 512 tokens, as in many examples; group_by_length pads a batch to its longest
-text, of texts of like length.
+text of a length-bucketed batch.
 """
 
 from __future__ import annotations

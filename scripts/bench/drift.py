@@ -29,7 +29,7 @@ STEPS = (1, 10, 50, 100, 200, 500, 1000)
 
 
 def distances(traces: dict[str, Trace]) -> dict[str, dict[str, np.ndarray]]:
-    """For each case the relative distance of the losses, step by step: of each half to the float64 run, and of the
+    """For each case the relative distance of the losses, step by step: of each backend to the float64 run, and of the
     halves to each other.
 
     Raises:

@@ -34,7 +34,7 @@ JOB_DIR = "/home/ma-user/modelarts/user-job-dir"  # where the platform puts the 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Render, check, show; submit unless told otherwise. Return the exit code."""
+    """Render, check, show; submit by default. Return the exit code."""
     args = _parser().parse_args(arguments)
     try:
         _refuse_credentials(arguments)

@@ -86,7 +86,7 @@ def test_steps_of_both_halves_and_peft(tmp_path, capfd):
         "mindspore/roofline of mindspore",
     } == set(found["ratios"])
     losses = [found["subjects"][name]["warm"]["losses"] for name in names]
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)  # the two halves train alike
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)  # the two backends train alike
     assert losses[2][0] == pytest.approx(losses[0][0], rel=1e-5)  # PEFT draws its own A
     assert losses[0][1] != losses[0][0]
     assert found["subjects"]["pytorch"]["limit"] == found["subjects"]["mindspore"]["limit"]

@@ -158,7 +158,8 @@ def test_the_twin_says_whose_mirror_it_is(file):
 
 
 def test_the_operators_written_on_one_side_follow_the_arguments_of_torch():
-    """Where the PyTorch half re-exports torch's function, the twin's leading arguments carry torch's names."""
+    """Where the PyTorch backend re-exports torch's function, the counterpart's leading arguments carry torch's
+    names."""
     functional = pytest.importorskip("torch.nn.functional")
     import inspect
 

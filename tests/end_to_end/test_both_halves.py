@@ -1,4 +1,5 @@
-"""One configuration file, real data, both halves: the runs agree step by step, and each reads what the other wrote."""
+"""One configuration file, real data, both backends: the runs agree step by step, and each reads what the other
+wrote."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ LOSS = 1e-4  #: relative, each step; see tests/tolerances.py for what it is made
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, shared_data, minilm_folder) -> dict[str, Path]:
-    """SST-2 with the pretrained MiniLM, cut short, dropout off; trained once by each half through the command line."""
+    """SST-2 with the pretrained MiniLM, cut short, dropout off; trained once by each backend through the command
+    line."""
     root = tmp_path_factory.mktemp("runs")
     cuts = [
         "data.max_examples={train: 192, validation: 64, test: 64}",

@@ -1,4 +1,4 @@
-"""What the MindSpore half asks of its environment before it imports MindSpore."""
+"""What the MindSpore backend asks of its environment before it imports MindSpore."""
 
 import os
 import subprocess

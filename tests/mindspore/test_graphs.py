@@ -1,4 +1,4 @@
-"""Compiled graphs of the MindSpore half: as PyNative at every execution, compiled once a shape, and following every
+"""Compiled graphs of the MindSpore backend: as PyNative at every execution, compiled once a shape, and following every
 switch."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Running calls for the mapping in the MindSpore half."""
+"""Running calls for the mapping in the MindSpore backend."""
 
 from __future__ import annotations
 

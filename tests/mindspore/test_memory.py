@@ -1,4 +1,4 @@
-"""What a compiled training step of the MindSpore half takes in memory, in a process of its own."""
+"""What a compiled training step of the MindSpore backend takes in memory, in a process of its own."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The half under test, for promises that each keeps by itself."""
+"""The backend under test, for promises that each keeps by itself."""
 
 from __future__ import annotations
 

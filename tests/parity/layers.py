@@ -1,4 +1,4 @@
-"""Running one LoRA layer of either half: forward and all gradients, from and to NumPy."""
+"""Running one LoRA layer of either backend: forward and all gradients, from and to NumPy."""
 
 from __future__ import annotations
 

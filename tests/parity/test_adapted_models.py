@@ -1,4 +1,4 @@
-"""Adapted models of each half: their start, switching, merging, and PEFT reading and writing what they trained."""
+"""Adapted models of each backend: their start, switching, merging, and PEFT reading and writing what they trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dropout of both halves: the masks of `common.dropout`, to the bit, forward and backward, compiled or not, and whole
+"""Dropout of both backends: the masks of `common.dropout`, to the bit, forward and backward, compiled or not, and whole
 trainings that agree with it on."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Promises that the engine of each half keeps by itself: accumulation, clipping, AdamW, state, resumption, padding,
+"""Promises that the engine of each backend keeps by itself: accumulation, clipping, AdamW, state, resumption, padding,
 strictness."""
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ def test_each_update_is_that_of_adamw_on_the_clipped_gradient(half, bound, compi
 
 @pytest.mark.needs_pytorch
 def test_twenty_steps_are_those_of_torch_adamw(half):
-    """The optimizer of each half alone against torch's, on given gradients spanning eight decades, one of them always
-    zero."""
+    """The optimizer of each backend alone against torch's, on given gradients spanning eight decades, one of them
+    always zero."""
     torch = pytest.importorskip("torch")
     engine = tiny_engine(half, "bert", weight_decay=0.1, max_grad_norm=None)
     generator = np.random.default_rng(0)

@@ -130,7 +130,7 @@ def test_attention_by_hand_has_the_right_gradients(dropout, shape):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.parametrize("seq", [4, 64])
-@pytest.mark.parametrize("masked", ["causal", "truth values", "additive", "none"])
+@pytest.mark.parametrize("masked", ["causal", "booleans", "additive", "none"])
 def test_few_probabilities_are_attended_to_as_torch_does_it(monkeypatch, seq, masked):
     """What `transformers` calls: by hand up to a number of probabilities, by torch's kernel beyond it, whatever kind of
     mask it hands over."""
@@ -146,7 +146,7 @@ def test_few_probabilities_are_attended_to_as_torch_does_it(monkeypatch, seq, ma
     query, key, value = (torch.randn(2, 3, seq, 8, requires_grad=True) for _ in range(3))
     real = torch.ones(2, 1, 1, seq, dtype=torch.bool)
     real[1, ..., seq // 2 :] = False
-    mask = {"truth values": real.expand(2, 1, seq, seq), "additive": torch.randn(2, 1, seq, seq)}.get(masked)
+    mask = {"booleans": real.expand(2, 1, seq, seq), "additive": torch.randn(2, 1, seq, seq)}.get(masked)
     by_hand = []
     monkeypatch.setattr(module, "KEPT", 2 * 2 * 3 * 16 * 16)
     monkeypatch.setattr(module, "attention", lambda *given, of=module.attention: by_hand.append(seq) or of(*given))

@@ -1,4 +1,4 @@
-"""Outputs of each half against `transformers` itself, from the same checkpoint."""
+"""Outputs of each backend against `transformers` itself, from the same checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LoRA layers of both halves against float64 equations and against loralib."""
+"""LoRA layers of both backends against float64 equations and against loralib."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def narrower(function):
 
 
 def biased(function):
-    """Divides by n unless told otherwise."""
+    """Divides by n by default."""
 
     def planted(input, dim=None, unbiased=False, keepdim=False, *, correction=None):
         return function(input, dim, unbiased, keepdim, correction=correction)

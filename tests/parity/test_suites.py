@@ -1,4 +1,4 @@
-"""The suites in both halves: they agree, they notice, and hosts that never meet can compare them."""
+"""The suites in both backends: they agree, they notice, and hosts that never meet can compare them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTS = {"baseline": ("pytorch", "float32"), "test": ("mindspore", "float32"), "
 
 
 def record_all(folder, suite, options=None, names=HOSTS, **flags):
-    """Traces of both halves and the reference, in this process and without compilation."""
+    """Traces of both backends and the reference, in this process and without compilation."""
     for name in names:
         backend, dtype = HOSTS[name]
         half = backends.load(backend)

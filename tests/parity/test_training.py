@@ -1,5 +1,5 @@
-"""Both halves side by side: gradients of the first step, the first fifty losses, and a trained state that moves between
-them."""
+"""Both backends side by side: gradients of the first step, the first fifty losses, and a trained state that moves
+between them."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def test_fifty_losses_of_gpt2_with_fused_query_and_value_agree():
     spec = load_model_spec(config, None, 300, 0, 0)
     plan = plan_for(spec, TARGETS["gpt2"], rank=8, alpha=64)
     steps = [[make_batch("gpt2", [32, 20, 11, 5], seed=i % 2, vocabulary=300)] for i in range(50)]
-    # At 1e-2 this training is chaotic: after 50 steps either half is 1e-3 from a float64 run, and how near they are to
-    # each other is luck.
+    # At 1e-2 this training is chaotic: after 50 steps either backend is 1e-3 from a float64 run, and how near they are
+    # to each other is luck.
     assert_fifty_losses_agree(both(spec, plan, plan.initial_values(0), compile=None), steps, 3e-3, learned=0.8)
 
 

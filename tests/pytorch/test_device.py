@@ -1,4 +1,4 @@
-"""What the PyTorch half asks of the process it runs in."""
+"""What the PyTorch backend asks of the process it runs in."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What the PyTorch half offers alone: reproducible dropout, bf16, and torch.compile."""
+"""What the PyTorch backend offers alone: reproducible dropout, bf16, and torch.compile."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ ROWS = (
             forward_only(values(0.5, 0.5, 0.2, 0.8, shape=(2, 2), fixed=True), 5000, True),
             forward_only(WEIGHTS, 4),
         ),
-        "without replacement unless told otherwise; int64; weights of no distribution are refused, in a graph what is sampled means nothing",
+        "without replacement by default; int64; weights of no distribution are refused, in a graph what is sampled means nothing",
         refusals=(
             forward_only(values(-1.0, 2.0), 1),
             forward_only(values(0.0, 0.0), 1),

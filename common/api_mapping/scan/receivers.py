@@ -1,5 +1,5 @@
 """What a method is called on. A tensor is rarely declared, so a method is known by its name; here other objects with
-methods of that name are told apart."""
+methods of that name are distinguished."""
 
 from __future__ import annotations
 

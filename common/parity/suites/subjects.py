@@ -57,8 +57,8 @@ class Subject:
         )
 
     def engine(self, host: Host) -> tuple[object, Engine]:
-        """The adapted model on the host, and its engine. Raises UnsupportedError where the half does not compute in the
-        wanted dtype."""
+        """The adapted model on the host, and its engine. Raises UnsupportedError where the backend does not compute in
+        the wanted dtype."""
         if host.double and host.backend != "pytorch":
             raise UnsupportedError("a float64 reference is computed in PyTorch")
         model = host.half.build_model(self.spec, host.device)

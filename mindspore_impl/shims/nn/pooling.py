@@ -23,7 +23,7 @@ __all__ = [
 
 
 class MaxPool2d(Wrapper):
-    """Largest of each window; nn.MaxPool2d moves by 1 unless told otherwise."""
+    """Largest of each window; nn.MaxPool2d moves by 1 by default."""
 
     name = "max_pool2d"
 
