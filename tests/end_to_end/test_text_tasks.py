@@ -205,7 +205,7 @@ def test_the_number_of_texts_must_be_that_of_training(runs, monkeypatch, capsys)
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("up", "line 2: a JSON object was expected"),
+        ("up", "line 2, column 1: an object must be JSON"),
         ("[1]", "line 2: a JSON object was expected; found list"),
         ('{"text": 3, "text_pair": "up"}', "line 2: a text was expected in column text; found 3"),
         ('{"text": " ", "text_pair": "up"}', "line 2: a text was expected in column text; found ' '"),
