@@ -32,6 +32,7 @@ COMPILED = {
     "module_windows": ["nn.Conv1d", "nn.AvgPool1d"],
     "modules": ["nn.Linear", "nn.Embedding", "nn.LayerNorm"],
     "optimizers": ["optim.SGD", "optim.AdamW"],
+    "volume": ["nn.functional.adaptive_avg_pool3d"],
 }
 
 
