@@ -41,7 +41,7 @@ def bench(kind: str, path: Path, *arguments: str) -> dict:
     return json.loads(path.read_text())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 def test_generation_of_both_backends_and_transformers(tmp_path, capfd):

@@ -42,6 +42,12 @@ MERGEABLE = ("ia3", "dora", "dora-dropout")
 every = pytest.mark.parametrize("kind", ["bert", "gpt2", pytest.param("gpt2-classifier", marks=pytest.mark.nightly)])
 
 
+each = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.nightly] if name == "bottleneck-relu" else []) for name in METHODS_TRIED],
+)
+
+
 def plan_of(spec, method, **options):
     found = METHODS.get(method)
     return found.plan(found.Options(method, **options), spec)
@@ -69,7 +75,7 @@ def trained_engine(half, name, kind, steps=3):
 
 
 @every
-@pytest.mark.parametrize("name", METHODS_TRIED)
+@each
 def test_an_adapted_model_starts_as_the_base_model_and_then_changes(half, name, kind):
     spec = tiny_spec(kind)
     plan, batch = planned(name, kind, spec), make_batch(kind, [7, 4, 12])
@@ -87,7 +93,7 @@ def test_an_adapted_model_starts_as_the_base_model_and_then_changes(half, name, 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 @every
-@pytest.mark.parametrize("name", METHODS_TRIED)
+@each
 def test_both_backends_have_the_same_gradients_and_losses(name, kind):
     spec, batch = tiny_spec(kind, dropout=0.0), make_batch(kind, [7, 4, 12])
     plan = planned(name, kind, spec)
@@ -233,7 +239,7 @@ def test_an_adapter_of_lora_is_not_read_as_dora_nor_the_reverse(tmp_path):
     assert written["use_dora"] is True
 
 
-@pytest.mark.parametrize("name", METHODS_TRIED)
+@each
 def test_decoding_with_a_cache_gives_the_logits_of_the_whole_sequence(half, name):
     _, _, engine, _ = trained_engine(half, name, "gpt2")
     decoder = engine.decoder(16)
