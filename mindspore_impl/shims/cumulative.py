@@ -75,7 +75,7 @@ def diff(
     if n < 0 or not input.ndim:
         raise ValueError(f"diff: n must not be negative and an axis is needed; received {n} and {input.shape}.")
     if n == 0:
-        return input
+        return input.copy()
     parts = [part for part in (prepend, input, append) if part is not None]
     input = cat(parts, dim) if len(parts) > 1 else input
     for _ in range(n):

@@ -56,7 +56,7 @@ def det(A: Tensor) -> Tensor:
     if not _square("det", A).size:
         return ops.ones(A.shape[:-2], A.dtype)
     if A.shape[-1] == 1:
-        return ops.reshape(A, A.shape[:-2])
+        return ops.reshape(A, A.shape[:-2]).copy()
     found = ops.det(A)
     return ops.where(ops.reshape(_holds_nan(A), found.shape), ops.full_like(found, _NAN), found)
 
