@@ -40,12 +40,12 @@ class DoRALinear(Wrapper):
     def weight(self):
         """W, ``(out, in)``."""
         weight = self.base_layer.weight
-        return F.transpose(weight, 0, 1) if self.transposed else weight
+        return ops.swapaxes(weight, 0, 1) if self.transposed else weight
 
     def norms(self):
         """|W + s B A|, ``(out,)`` float32."""
         whole = self.weight() + self.scaling * F.matmul(self.lora_B, self.lora_A)
-        return ops.stop_gradient(F.sqrt(F.sum(whole * whole, 1)))
+        return ops.stop_gradient(ops.sqrt(F.sum(whole * whole, 1)))
 
 
 build = DoRALinear
