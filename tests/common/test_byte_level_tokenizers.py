@@ -82,5 +82,5 @@ def test_raw_files_that_name_no_special_token_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds neither"):
         load_tokenizer(str(folder))
     (folder / "vocab.json").write_text(json.dumps({"a": 0})[:-1])
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="a vocabulary, an object from token to id, must be JSON"):
         load_tokenizer(str(folder))
