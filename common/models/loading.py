@@ -18,7 +18,7 @@ from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_ro
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.models.structure import edited, read_edits, split_entries
-from common.models.vocabulary import grown, modules_of, rows_of_tokens
+from common.models.vocabulary import grown, modules_of, rows_of_tokens, stored_shapes
 from common.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _assemble(
         held = read_checkpoint(folder)
         own, rows = _outputs(layout, held, shapes, given, classes)
         size = given.get("vocab_size", family.DEFAULTS["vocab_size"])
-        stored = shapes | {name: (size, *shapes[name][1:]) for name in added if name in shapes}
+        stored = stored_shapes(shapes, tuple(added), size)
         loaded = canonical_names(held, stored, backbone.prefix, new, absent, (*tied, *family.OPTIONAL))
         lacking = {module.path for module in head if not module.shapes().keys() <= loaded.keys()}
         new = tuple(module.path for module in head if module.path in {*new, *(lacking & set(layout.base))})

@@ -11,7 +11,7 @@ from common.errors import InputError
 from common.models.family import Family, HeadLayout
 from common.models.modules import ModuleSpec
 
-__all__ = ["grown", "modules_of", "rows_of_tokens"]
+__all__ = ["grown", "modules_of", "rows_of_tokens", "stored_shapes"]
 
 
 def modules_of(family: Family, layout: HeadLayout, config: Mapping[str, Any]) -> tuple[ModuleSpec, ...]:
@@ -31,6 +31,21 @@ def rows_of_tokens(family: Family, layout: HeadLayout, config: Mapping[str, Any]
     return {name: module for name, (shape, module) in sizes[0].items() if sizes[1][name][0] != shape}
 
 
+def stored_shapes(shapes: Mapping[str, tuple[int, ...]], names: Sequence[str], size: int) -> dict[str, tuple[int, ...]]:
+    """``shapes`` as a checkpoint of ``size`` tokens has them.
+
+    Raises:
+        InputError: a transform has replaced a parameter of ``names``.
+    """
+    missing = [name for name in names if name not in shapes]
+    if missing:
+        raise InputError(
+            f"Tokens cannot be added to a model whose {missing[0]} was compressed. Train the model with model.add_tokens "
+            "first, and compress the result; or exclude the embedding from the compression."
+        )
+    return {**shapes, **{name: (size, *shapes[name][1:]) for name in names}}
+
+
 def grown(
     loaded: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], names: Sequence[str]
 ) -> dict[str, np.ndarray]:
@@ -40,16 +55,7 @@ def grown(
 
     Args:
         shapes: of the model that is built, by name.
-
-    Raises:
-        InputError: a transform has replaced such a parameter.
     """
-    missing = [name for name in names if name not in shapes]
-    if missing:
-        raise InputError(
-            f"Tokens cannot be added to a model whose {missing[0]} was compressed. Train the model with model.add_tokens "
-            "first, and compress the result; or exclude the embedding from the compression."
-        )
     found = dict(loaded)
     for name in names:
         if name in loaded and loaded[name].shape != shapes[name]:

@@ -62,7 +62,7 @@ def open_adapter(
     given, _ = split_entries(read_config(locate(base)))
     config = _configuration(folder, settings, tensors, base, given, experiment, data_dir)
     task = configured(config.model)
-    tokenizer = load_tokenizer(config.model.tokenizer or base)
+    tokenizer = load_tokenizer(config.model.tokenizer or base, added=config.model.add_tokens)
     labels = None if task.example_labels() is None else _labels(config, tensors, given)
     spec, plan = describe(config, labels, tokenizer)
     arrays = load(folder, plan, spec)

@@ -146,3 +146,25 @@ def test_the_embedding_of_new_tokens_cannot_be_a_target_too(tmp_path, capsys):
     path = configure(tmp_path, CLASSIFIER, METHODS["lora"].replace("query,", "query, word_embeddings,"))
     assert main(["train", str(path), "--backend", "pytorch", "--output", str(tmp_path / "runs")]) == 2
     assert "is trained as a whole" in capsys.readouterr().err
+
+
+def test_a_compressed_embedding_takes_no_tokens(tmp_path, capsys):
+    write_base(tmp_path, "bert")
+    path = configure(tmp_path, CLASSIFIER, METHODS["head"])
+    small = [
+        "compress",
+        str(tmp_path / "base"),
+        "--task",
+        "sequence-classification",
+        "--with",
+        "svd",
+        "--set",
+        "rank=2",
+    ]
+    assert main([*small, "--set", "targets=['*.word_embeddings']", "-o", str(tmp_path / "small")]) == 0
+    capsys.readouterr()
+    arguments = ["train", str(path), "--backend", "pytorch", "--model", str(tmp_path / "small")]
+    assert main([*arguments, "--set", f"model.tokenizer={tmp_path / 'base'}", "--output", str(tmp_path / "runs")]) == 2
+    assert "Tokens cannot be added to a model whose bert.embeddings.word_embeddings.weight was compressed" in (
+        capsys.readouterr().err
+    )
