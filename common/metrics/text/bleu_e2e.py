@@ -17,7 +17,9 @@ _TINY, _SMALL = 1e-15, 1e-9  #: for no hit and no n-gram, so that the logarithm 
 
 
 class BleuE2e(TextMetric):
-    """Statistics: hits of each order, n-grams of each order, tokens of the reference nearest in length."""
+    """Statistics: hits of each order, n-grams of each order, tokens of the reference nearest in length.
+
+    As there, a text of ``n`` tokens has ``n - 3`` n-grams of order 4 even where that is negative."""
 
     name = "bleu-e2e"
     definition = "BLEU-4 of the E2E script, 0 to 100: mteval-v13a tokens, lower case, no smoothing"
