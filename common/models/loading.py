@@ -18,7 +18,7 @@ from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_ro
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.models.structure import edited, read_edits, split_entries
-from common.tasks import TASKS, Task
+from common.tasks import TASKS, Task, configured
 
 if TYPE_CHECKING:
     from common.config.schema import ModelConfig
@@ -51,7 +51,7 @@ def load_model_spec(
             f'Without model.source, model.config must name its "model_type": one of {", ".join(FAMILIES.names())}. '
             f"Received {dict(config.config)}."
         )
-    task = TASKS.get(config.task)
+    task = configured(config)
     if name not in FAMILIES and recorded:
         raise InputError(
             f"{folder} holds structural edits, which are read for the families {', '.join(FAMILIES.names())} alone; its "

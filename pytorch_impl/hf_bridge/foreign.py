@@ -28,7 +28,7 @@ from common.models.heads import Rows, match_rows, origin_of, take_rows
 from common.models.modules import EMBEDDING, LINEAR, OTHER, TRANSPOSED_LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from common.random import normal
-from common.tasks import TASKS
+from common.tasks import TASKS, configured
 from pytorch_impl.hf_bridge.surgery import DROPOUT_ENTRY
 from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
 
@@ -125,7 +125,7 @@ def describe(
             "is part of transformers."
         )
     held = read_checkpoint(folder)  # refuses pickles, damage and other dtypes
-    task = TASKS.get(config.task)
+    task = configured(config)
     entries = (
         _dropout_entries(folder, config.dropout)
         | config.config
