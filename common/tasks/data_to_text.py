@@ -74,6 +74,7 @@ class DataToText(LanguageModeling):
         Role("text", "text_column", read_texts, target=True),
     )
     Options = DataToTextOptions
+    options: DataToTextOptions
 
     def schema(self, family: Any) -> BatchSchema:
         """With the share by which labels are smoothed, where they are."""

@@ -74,7 +74,7 @@ def _xml(path: Path) -> Iterator[Entry]:
         if not triples or any(len(triple) != 3 for triple in triples):
             raise InputError(f"{path}, entry {number}: triples of the form subject | property | object were expected.")
         texts = [
-            lex.text.strip() for lex in entry.iter("lex") if lex.get("comment") == _GOOD and (lex.text or "").strip()
+            text for lex in entry.iter("lex") if lex.get("comment") == _GOOD and (text := (lex.text or "").strip())
         ]
         place = f"{path.name}, entry {entry.get('eid') or number}"
         yield Entry(place, joined(triples), texts, entry.get("category") or "")
