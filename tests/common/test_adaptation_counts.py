@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.config import load_config
 from common.methods import METHODS
 from common.methods.lora import MEMBER as LORA
 from common.methods.lora import LoraArguments, placement
@@ -208,3 +209,13 @@ def test_with_same_start_every_layer_begins_with_one_a_and_without_with_its_own(
         assert (first == second).all() == same
         assert values["transformer.h.0.mlp.c_fc.lora_A"].shape == first.shape
         assert not (values["transformer.h.0.mlp.c_fc.lora_A"] == first).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "layers", "trained"), [("medium", 1024, 24, 393_216), ("large", 1280, 36, 737_280)]
+)
+@pytest.mark.parametrize("data", ["e2e", "webnlg", "dart"])
+def test_the_experiments_of_the_lora_paper_train_what_its_code_trains(data, size, width, layers, trained):
+    config = load_config(f"gpt2_{size}_{data}_lora")
+    spec = outline("gpt2", config.model.task, {"n_embd": width, "n_layer": layers})
+    assert METHODS.get(config.adaptation.method).plan(config.adaptation, spec).counts()["total"] == trained
