@@ -15,7 +15,7 @@ from common.errors import InputError
 from common.metrics.intervals import compare, interval
 from common.metrics.text import TEXT_METRICS
 from common.metrics.text.rouge_l import common_length
-from common.metrics.text.scoring import DEFAULT_METRICS, score_texts
+from common.metrics.text.scoring import score_texts
 from common.metrics.text.tokens import mteval, penn
 
 WORDS = """the a cat cats sat on mat , . Café 5-star it's isn't £20-25 (near) restaurant serves serving food The"""
@@ -209,10 +209,15 @@ def test_p_values_under_the_null_hypothesis_are_uniform():
 def test_scores_of_several_systems_are_compared_with_the_first():
     outputs, references = texts(4)
     scores = score_texts([outputs, [each[0] for each in references]], references, resamples=50)
-    assert set(scores.systems[0]) == set(DEFAULT_METRICS)
+    assert set(scores.systems[0]) == {"bleu-e2e", "cider", "nist", "rouge-l"}
     change = scores.comparisons[0]["bleu-e2e"]
     assert change.difference == pytest.approx(scores.systems[1]["bleu-e2e"].value - scores.systems[0]["bleu-e2e"].value)
     assert change.low > 0
+
+
+def test_standard_metrics_need_no_further_package():
+    assert [metric.name for metric in TEXT_METRICS if metric.standard and metric.missing()] == []
+    assert all(type(metric).missing is type(metric).__mro__[1].missing for metric in TEXT_METRICS if metric.standard)
 
 
 def test_defects_are_named():

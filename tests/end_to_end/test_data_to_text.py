@@ -161,6 +161,29 @@ def test_perplexity_is_that_of_a_sum_over_positions_in_both_backends(text, print
         assert near["perplexity_per_token"] != whole["perplexity_per_token"]
 
 
+def test_perplexity_with_a_stride_is_what_transformers_gives_for_each_window(text, printed):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(text / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(text / "model")
+    ids = [
+        i for line in LINES for i in [*tokenizer(line, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    ]
+    total, done, window, stride = 0.0, 0, 16, 5
+    for start in range(0, len(ids) - 1, stride):
+        stop = min(start + window, len(ids) - 1)
+        with torch.no_grad():
+            logits = model(torch.tensor([ids[start:stop]])).logits[0].double()
+        losses = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[start + 1 : stop + 1]), reduction="none")
+        total, done = total + losses[done - start :].sum().item(), stop
+        if stop == len(ids) - 1:
+            break
+    found = json.loads(printed("eval", text, "--stride", stride, "--device", "cpu"))
+    assert found["tokens"] == len(ids) - 1
+    assert math.log(found["perplexity_per_token"]) == pytest.approx(total / (len(ids) - 1), rel=1e-5)
+
+
 @pytest.mark.parametrize(("length", "window", "stride"), [(2, 4, 4), (9, 4, 4), (23, 8, 3), (40, 16, 1), (17, 16, 16)])
 def test_every_token_but_the_first_is_a_target_once_with_at_least_window_less_stride_before_it(length, window, stride):
     tokens = np.arange(100, 100 + length, dtype=np.int32)

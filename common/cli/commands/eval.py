@@ -72,9 +72,9 @@ def _scored_texts(
     """Write a text for every input; the metrics of all."""
     from common.generation.outputs import write_outputs
     from common.generation.splits import generate_split, inputs_of
-    from common.metrics.text.scoring import DEFAULT_METRICS, chosen_metrics, score_texts
+    from common.metrics.text.scoring import chosen_metrics, score_texts
 
-    names = [name.strip() for name in args.metrics.split(",")] if args.metrics else DEFAULT_METRICS
+    names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
     chosen_metrics(names)  # refuses what is not there before anything is generated
     inputs = inputs_of(trained, args.split, args.data_dir)
     records = list(generate_split(trained, engine, inputs, chosen))

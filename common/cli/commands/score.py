@@ -37,7 +37,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         "those in OUTPUTS",
     )
     parser.add_argument(
-        "--metrics", metavar="NAMES", help="with commas between them, or all; default: bleu-e2e,nist,rouge-l,cider"
+        "--metrics", metavar="NAMES", help="with commas between them, or all; default: those that need no package"
     )
     parser.add_argument("--lowercase", action="store_true", help="outputs and references, as for WebNLG and DART")
     parser.add_argument("--resamples", metavar="N", type=int, default=1000, help="of the intervals; default: 1000")
@@ -50,12 +50,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 def run(args: argparse.Namespace) -> None:
     """Print the metrics."""
     from common.generation.outputs import read_outputs, read_references
-    from common.metrics.text.scoring import DEFAULT_METRICS, score_texts
+    from common.metrics.text.scoring import score_texts
     from common.terminal import notice
 
     systems = [read_outputs(path) for path in args.outputs]
     references = read_references(args.references) if args.references else _shared_references(systems)
-    names = [name.strip() for name in args.metrics.split(",")] if args.metrics else DEFAULT_METRICS
+    names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
     lower = str.lower if args.lowercase else str
     scores = score_texts(
         [[lower(text) for text in system.texts] for system in systems],

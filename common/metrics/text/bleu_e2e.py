@@ -23,6 +23,7 @@ class BleuE2e(TextMetric):
 
     name = "bleu-e2e"
     definition = "BLEU-4 of the E2E script, 0 to 100: mteval-v13a tokens, lower case, no smoothing"
+    standard = True
 
     def statistics(self, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """``(examples, 9)``."""

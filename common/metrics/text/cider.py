@@ -29,6 +29,7 @@ class Cider(TextMetric):
 
     name = "cider"
     definition = "CIDEr-D of the E2E script: tf-idf of 1- to 4-grams of Penn tokens, clipped, times 10"
+    standard = True
 
     def statistics(self, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """``(examples, 2)``."""

@@ -20,6 +20,7 @@ class TextMetric:
     name: ClassVar[str]
     definition: ClassVar[str]  #: in a sentence, with its source
     higher_is_better: ClassVar[bool] = True
+    standard: ClassVar[bool] = False  #: computed where no metric is named; such need no further package
 
     def missing(self) -> str | None:
         """Why it cannot be computed here, with what to install; None where it can."""

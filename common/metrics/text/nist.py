@@ -28,6 +28,7 @@ class Nist(TextMetric):
 
     name = "nist"
     definition = "NIST of the E2E script, order 5: mteval-v13a tokens, lower case"
+    standard = True
 
     def statistics(self, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """``(examples, 11)``."""

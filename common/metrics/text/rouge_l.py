@@ -19,6 +19,7 @@ class RougeL(TextMetric):
 
     name = "rouge-l"
     definition = "ROUGE-L of the E2E script, 0 to 100: F with beta 1.2 of the longest common subsequence, Penn tokens"
+    standard = True
 
     def statistics(self, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """``(examples, 2)``."""

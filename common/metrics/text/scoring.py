@@ -12,10 +12,7 @@ from common.metrics.intervals import Comparison, Interval, compare, interval
 from common.metrics.text import TEXT_METRICS
 from common.metrics.text.metric import TextMetric
 
-__all__ = ["DEFAULT_METRICS", "Scores", "chosen_metrics", "score_texts"]
-
-#: those that need nothing but this package and NumPy
-DEFAULT_METRICS = ("bleu-e2e", "nist", "rouge-l", "cider")
+__all__ = ["Scores", "chosen_metrics", "score_texts"]
 
 
 @dataclass(frozen=True)
@@ -28,14 +25,16 @@ class Scores:
     left_out: dict[str, str] = field(default_factory=dict)  #: metric to why it could not be computed
 
 
-def chosen_metrics(names: Sequence[str]) -> tuple[list[TextMetric], dict[str, str]]:
-    """The metrics that can be computed here, and why the others cannot. ``all`` names every metric.
+def chosen_metrics(names: Sequence[str] = ()) -> tuple[list[TextMetric], dict[str, str]]:
+    """The metrics that can be computed here, and why the others cannot. ``all`` names every metric; without a name, the
+    standard ones.
 
     Raises:
         InputError: a name is unknown, or one that was named alone cannot be computed.
     """
     every = "all" in names
-    wanted = list(TEXT_METRICS) if every else [TEXT_METRICS.get(name) for name in dict.fromkeys(names)]
+    named = [TEXT_METRICS.get(name) for name in dict.fromkeys(names) if not every]
+    wanted = named or [metric for metric in TEXT_METRICS if every or metric.standard]
     reasons = {metric.name: metric.missing() for metric in wanted}
     left_out = {name: reason for name, reason in reasons.items() if reason is not None}
     if left_out and not every:
@@ -46,7 +45,7 @@ def chosen_metrics(names: Sequence[str]) -> tuple[list[TextMetric], dict[str, st
 def score_texts(
     systems: Sequence[Sequence[str]],
     references: Sequence[Sequence[str]],
-    names: Sequence[str] = DEFAULT_METRICS,
+    names: Sequence[str] = (),
     resamples: int = 1000,
     seed: int = 0,
 ) -> Scores:
@@ -57,7 +56,7 @@ def score_texts(
     Args:
         systems: for each, one output an example.
         references: one or more for each example.
-        names: of metrics, or ``all``.
+        names: of metrics, or ``all``; without any, the standard ones.
         resamples: of the bootstrap.
         seed: of the resamples.
 
