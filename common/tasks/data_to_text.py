@@ -69,6 +69,7 @@ class DataToText(LanguageModeling):
     already."""
 
     name = "data-to-text"
+    assumed = False  # a causal language model of packed text is the general case
     roles = (
         Role("prompt", "prompt_column", read_texts),
         Role("text", "text_column", read_texts, target=True),

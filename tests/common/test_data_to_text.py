@@ -187,3 +187,16 @@ def test_smoothing_is_a_column_of_its_own_only_where_it_is_asked_for():
     assert encoded(label_smoothing=0.1)[0]["smoothing"].tolist() == [np.float32(0.1)]
     with pytest.raises(InputError, match="label_smoothing must be at least 0"):
         TASK.configured({"label_smoothing": 1.0})
+
+
+def test_a_causal_language_model_that_names_no_task_is_opened_as_the_general_one(tmp_path):
+    from common.models.checkpoint import save_pretrained
+    from common.training.opening import _task_of
+    from tests.support import tiny_spec
+
+    spec = tiny_spec("gpt2")
+    general = TASKS.get("language-modeling")
+    assert {task.name for task in TASKS if task.head == general.head} == {"data-to-text", "language-modeling"}
+    save_pretrained(tmp_path, spec, spec.arrays)
+    given = json.loads((tmp_path / "config.json").read_text())
+    assert _task_of(str(tmp_path), {**given, "architectures": ["GPT2LMHeadModel"]}).name == "language-modeling"
