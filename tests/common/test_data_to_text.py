@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from common.backend import IGNORE
 from common.config import load_config
 from common.data import load_dataset, load_tokenizer
+from common.data.formats import webnlg
 from common.errors import InputError
 from common.tasks import TASKS
 from common.tasks.data_to_text import linear
+from tests.mutations import EXAMPLES, mutated
 from tests.support import refusal
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -118,6 +121,46 @@ def test_a_line_of_e2e_without_separator_is_named(tmp_path):
         (tmp_path / f"{name}.txt").write_text("a||b\nno separator\n")
     with pytest.raises(InputError, match="line 2: a line of the form context"):
         load("e2e", tmp_path)
+
+
+WEBNLG_ENTRY = {
+    "category": "A",
+    "lexicalisations": [{"lex": "A B.", "comment": "good"}],
+    "modifiedtripleset": [{"subject": "A", "property": "b", "object": "C"}],
+}
+WEBNLG = {"entries": [{"1": WEBNLG_ENTRY}]}
+DART = [{"tripleset": [["Mars", "MOON", "Phobos"]], "annotations": [{"source": "x", "text": "T"}]}]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.data(), value=st.sampled_from([("webnlg", "train.json", WEBNLG), ("dart", "dart-v1-full-train.json", DART)])
+)
+def test_a_mutated_file_is_read_or_refused(tmp_path, data, value):
+    name, file, content = value
+    folder = tmp_path / name
+    folder.mkdir(exist_ok=True)
+    (folder / file).write_text(json.dumps(data.draw(mutated(content))))
+    read = importlib.import_module(f"common.data.formats.{name}").read
+    message = refusal(lambda: read(folder))
+    assert message is None or file in message or name in message
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 400), st.binary(max_size=3), st.booleans())
+def test_a_damaged_file_of_xml_is_read_or_refused(tmp_path, place, damage, packed):
+    if not (tmp_path / "train").exists():
+        challenge(tmp_path)
+    content = xml("Airport", ["A_B | city | C"], [("good", "A B is in C.")]).encode()
+    content = gzip.compress(content, mtime=0) if packed else content
+    place %= len(content)
+    path = tmp_path / "test" / "testdata_with_lex.xml"
+    path = path.with_suffix(".xml.gz") if packed else path
+    for other in (tmp_path / "test").iterdir():
+        other.unlink()
+    path.write_bytes(content[:place] + damage + content[place + 1 :])
+    message = refusal(lambda: webnlg.read(tmp_path))
+    assert message is None or "test" in message
 
 
 def test_a_folder_without_any_of_the_layouts_says_what_is_looked_for(tmp_path):

@@ -7,10 +7,13 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from common.generation.outputs import read_outputs, read_references
 from common.metrics.text.scoring import score_texts
 from common.report.texts import texts_page
+from tests.mutations import EXAMPLES, mutated
 from tests.support import refusal
 
 RECORDS = [
@@ -119,3 +122,19 @@ def test_a_defective_file_of_outputs_is_named(tmp_path, name, content, message):
 def test_references_are_grouped_by_blank_lines_as_in_the_e2e_script(tmp_path, content, expected):
     (tmp_path / "references.txt").write_text(content)
     assert read_references(tmp_path / "references.txt") == expected
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_mutated_outputs_are_shown_or_refused(tmp_path, data):
+    lines = data.draw(mutated(RECORDS))
+    lines = lines if isinstance(lines, list) else [lines]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def action():
+        found = read_outputs(tmp_path / "a.jsonl")
+        if found.references:
+            page(tmp_path, [found])
+
+    message = refusal(action)
+    assert message is None or message.strip()

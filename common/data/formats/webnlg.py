@@ -31,7 +31,17 @@ _GOOD = "good"
 _WHAT = "a file of WebNLG"
 _REMEDY = "Copy it again from the challenge's release."
 _LARGEST = 2**28  #: bytes of a file once unpacked
-_SHAPE = {"entries": [{...: {"category": str, "lexicalisations": list, "modifiedtripleset": list}}]}
+_SHAPE = {
+    "entries": [
+        {
+            ...: {
+                "category": str,
+                "lexicalisations": [{"lex": str, "comment": str}],
+                "modifiedtripleset": [{"subject": str, "property": str, "object": str}],
+            }
+        }
+    ]
+}
 
 
 def read(folder: Path) -> dict[str, list[Table]]:
@@ -102,13 +112,7 @@ def _shipped(folder: Path) -> dict[str, tuple[Path, list[Entry]]]:
 def _json(path: Path) -> Iterator[Entry]:
     for item in read_json(path, _WHAT, _REMEDY, _SHAPE)["entries"]:
         for number, entry in item.items():
-            place = f"entry {number}"
-            try:
-                triples = [
-                    [triple[part] for part in ("subject", "property", "object")]
-                    for triple in entry["modifiedtripleset"]
-                ]
-                texts = [text["lex"] for text in entry["lexicalisations"] if text["comment"] == _GOOD]
-            except (KeyError, TypeError) as error:
-                raise InputError(f"{path}, {place}: triples and texts of WebNLG were expected; {error!r}.") from error
-            yield Entry(place, joined(triples), texts, entry["category"])
+            parts = ("subject", "property", "object")
+            triples = [[triple[part] for part in parts] for triple in entry["modifiedtripleset"]]
+            texts = [text["lex"] for text in entry["lexicalisations"] if text["comment"] == _GOOD]
+            yield Entry(f"entry {number}", joined(triples), texts, entry["category"])
