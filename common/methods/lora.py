@@ -17,10 +17,11 @@ from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
 from common.methods.targets import Match, Target, match
 from common.methods.unfreezing import biases, head_parameters, merged_groups
+from common.methods.windows import largest_rank, refuse_dropout, window_sizes
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 
-__all__ = ["MEMBER", "Lora", "LoraArguments", "LoraOptions", "edit_of", "placed_b", "placement", "window_sizes"]
+__all__ = ["MEMBER", "Lora", "LoraArguments", "LoraOptions", "edit_of", "placed_b", "placement"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def edit_of(module: ModuleSpec, arguments: LoraArguments) -> Edit:
     outputs, rank), likewise. An embedding has ``<path>.lora_embedding_A`` (rank, rows) and ``<path>.lora_embedding_B``
     (width, rank), as in PEFT. A ~ U(-1/sqrt(in), 1/sqrt(in)), which is Kaiming uniform with a = sqrt(5) as in loralib
     and PEFT, and B = 0; of an embedding A = 0 and B ~ N(0, 1). Either way the adapted model starts as the base model.
-    Of a convolution see `window_sizes`.
+    Of a convolution see `common.methods.windows`.
     """
     arguments = LoraArguments(**{**vars(arguments), "out_features": module.out_features})
     rank, path = arguments.rank, module.path
@@ -100,17 +101,6 @@ def edit_of(module: ModuleSpec, arguments: LoraArguments) -> Edit:
     a = ParameterSpec(f"{path}.lora_A", shape, "lora_A", Uniform(1.0 / math.sqrt(module.in_features)))
     b = ParameterSpec(f"{path}.lora_B", (adapted, rank), "lora_B", Zeros())
     return Edit(path, "lora", "wrap", module, arguments, (a, b))
-
-
-def window_sizes(module: ModuleSpec, rank: int) -> tuple[int, int, int]:
-    """Rows, columns and inner width of B A, whose entries in order are those of the update of a convolution's weight.
-
-    As in loralib: with a kernel (k, l) B is ``(out / groups * k, rank * k)`` and A ``(rank * k, in * l)``. A kernel of
-    one dimension l counts as (1, l); there loralib's own sizes do not fit the weight.
-    """
-    kernel, groups = module.arguments.kernel, module.arguments.groups
-    first = kernel[0] if len(kernel) > 1 else 1
-    return module.out_features // groups * first, module.in_features * math.prod(kernel) // first, rank * first
 
 
 def placement(edit: Edit) -> tuple[np.ndarray, np.ndarray]:
@@ -178,16 +168,15 @@ class Lora(Method):
         assert rank is not None  # `LoraOptions.problems`
         assert alpha is not None
         if module.kind.windowed:
-            _check_convolution(module, options.dropout)
-            rows, columns, inner = window_sizes(module, 1)
-            largest = min(rows, columns) // inner
+            refuse_dropout(module, options.dropout)
+            largest = largest_rank(module)
         else:
             widths = [stop - start for _, start, stop in found.slices] or [module.out_features]
             largest = min(module.in_features, *widths)
         if rank > largest:
             raise InputError(
                 f"A rank above the smaller side of the matrix adds nothing; {module.path} is "
-                f"{_size(module)} and rank is {rank}. Use at most {largest}."
+                f"{module.in_features} x {module.out_features} and rank is {rank}. Use at most {largest}."
             )
         return LoraArguments(rank, alpha, options.dropout, options.rank_stabilized, found.slices)
 
@@ -248,20 +237,6 @@ def _same_start(edit: Edit) -> Edit:
         return replace(parameter, init=Shared(parameter.init, re.sub(r"\.\d+\.", ".*.", parameter.name)))
 
     return replace(edit, parameters=tuple(map(shared, edit.parameters)))
-
-
-def _check_convolution(module: ModuleSpec, dropout: float) -> None:
-    if dropout:
-        raise InputError(
-            f"LoRA of a convolution changes its weight and has no dropout, as in loralib; {module.path} is one and "
-            f"dropout is {dropout}. Set dropout to 0, or leave it out of the targets."
-        )
-
-
-def _size(module: ModuleSpec) -> str:
-    if module.kind.windowed:
-        return f"a convolution of {module.in_features} to {module.out_features} channels with kernel {module.arguments.kernel}"
-    return f"{module.in_features} x {module.out_features}"
 
 
 MEMBER = Lora()

@@ -14,7 +14,7 @@ __all__ = ["LoRAConvolution", "build"]
 
 class LoRAConvolution(Wrapper):
     """``(batch, in, ...)`` to ``(batch, out, ...)``, of one or two dimensions; sizes in
-    `common.methods.lora.window_sizes`."""
+    `common.methods.windows.window_sizes`."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One convolution with the changed weight."""
