@@ -52,8 +52,7 @@ def _modules(model: nn.Cell) -> tuple[ModuleSpec, ...]:
         if isinstance(cell, nn.Dense):
             found.append(ModuleSpec(path, LINEAR, cell.in_channels, cell.out_channels, cell.has_bias))
         elif isinstance(cell, nn.Conv1d | nn.Conv2d):
-            kernel = tuple(cell.kernel_size)[-1:] if isinstance(cell, nn.Conv1d) else tuple(cell.kernel_size)
-            window = Window(kernel, cell.group)
+            window = Window(tuple(cell.kernel_size), cell.group)  # (1, size) in one dimension
             found.append(
                 ModuleSpec(path, CONVOLUTION, cell.in_channels, cell.out_channels, cell.has_bias, arguments=window)
             )

@@ -23,7 +23,7 @@ class LoRAConvolution(Wrapper):
     def __init__(self, base_layer: nn.Cell, edit: Edit, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, edit, values)
         self.scaling = edit.arguments.scaling
-        self.one_dimension = len(edit.module.arguments.kernel) == 1
+        self.one_dimension = isinstance(base_layer, nn.Conv1d)
 
     def construct(self, x):
         base = self.base_layer

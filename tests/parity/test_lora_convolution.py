@@ -156,6 +156,18 @@ def test_both_backends_compute_merge_and_unmerge_the_same(case):
     assert np.array_equal(cell[0].base_layer.weight.asnumpy(), before)
 
 
+@pytest.mark.parametrize("case", ["1d", "2d"])
+def test_a_convolution_that_is_trained_whole_is_saved_and_loaded(half, tmp_path, case):
+    arrays = drawn(case)
+    layer = torch_layer if half.__name__ == "pytorch_impl" else mindspore_layer
+    other = {**arrays, "weight": arrays["weight"] + 1}
+    saved, loaded = (twinlora.adapt(layer(case, given), {"method": "full"}) for given in (arrays, other))
+    saved.save(tmp_path / "net.safetensors")
+    loaded.load(tmp_path / "net.safetensors")
+    assert all(np.array_equal(array, saved.arrays()[name]) for name, array in loaded.arrays().items())
+    assert np.array_equal(saved.arrays()["0.weight"].reshape(arrays["weight"].shape), arrays["weight"])
+
+
 @pytest.mark.needs_pytorch
 def test_in_one_dimension_peft_computes_the_same_from_the_exported_arrays():
     peft = pytest.importorskip("peft")
