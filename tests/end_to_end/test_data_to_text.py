@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 
@@ -126,6 +127,16 @@ def test_generated_files_are_scored_and_compared(facts, printed, tmp_path):
         printed("score", tmp_path / "short.txt", "--references", references, "--json", "--resamples", "20")
     )
     assert again["systems"][0]["metrics"] == found["systems"][0]["metrics"]
+
+
+def test_lines_of_facts_are_answered_as_they_are_by_generate(facts, printed, monkeypatch):
+    lines = ["name[red], food[fish]", "name : red | food : fish"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(lines).encode())))
+    answers = printed("predict", facts, "--device", "cpu", "--max-new-tokens", "5", "--json").splitlines()
+    first, second = map(json.loads, answers)
+    assert first["continuation"] == second["continuation"]  # the first is brought into the form of the second
+    written = printed("generate", facts, "--device", "cpu", "--max-new-tokens", "5", "--json", "--prompt", lines[0])
+    assert json.loads(written)["text"] == first["continuation"]
 
 
 def test_what_does_not_fit_is_refused(facts, text, capsys, tmp_path):
