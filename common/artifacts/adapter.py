@@ -73,6 +73,7 @@ def save(
     check_arrays(plan.shapes(), arrays)
     form = _format(plan)
     tensors = {PREFIX + form.trained_key(p.name, plan): arrays[p.name] for p in plan.unfrozen}
+    tensors |= {PREFIX + output: arrays[name] for name, output in _shared(plan, spec).items()}
     for edit in plan.edits:
         tensors |= {PREFIX + key: array for key, array in form.export(edit, arrays).items()}
     extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
@@ -114,9 +115,10 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
         InputError: every missing, unexpected, wrongly shaped array, every other scale, and every setting of PEFT's
             that would change the mathematics, listed together; or an update outside the plan's slices.
     """
-    config, tensors, extras = read_adapter(folder)
+    config, held, extras = read_adapter(folder)
     form = _format(plan)
-    tensors = {key: array for key, array in tensors.items() if not _is_copy(key, tensors, spec)}
+    shared = {PREFIX + name: PREFIX + output for name, output in _shared(plan, spec).items()}
+    tensors = {key: array for key, array in held.items() if not (_is_copy(key, held, spec) or key in shared.values())}
     expected = {PREFIX + form.trained_key(p.name, plan): p.shape for p in plan.unfrozen}
     for edit in plan.edits:
         expected |= {PREFIX + key: shape for key, shape in form.shapes(edit).items()}
@@ -130,6 +132,11 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     if not fingerprint:
         problems += _compare_names(folder, config.get("base_model_name_or_path"), spec.source)
     problems += array_problems(expected, tensors)
+    problems += [
+        f"{output} must be there and equal {name}, with which it is one weight here; it is not"
+        for name, output in shared.items()
+        if name in held and (output not in held or not np.array_equal(held[output], held[name]))
+    ]
     if problems:
         listed = "\n  ".join(problems)
         raise InputError(
@@ -162,6 +169,14 @@ def _is_hub_id(name: str) -> bool:
         return resolve_folder(name) is None
     except InputError:  # a path of another machine
         return False
+
+
+def _shared(plan: Plan, spec: ModelSpec) -> dict[str, str]:
+    """Trained weights that an output shares, to the name of that output's weight: PEFT copies both modules, and would
+    compute the output with the base model's weight if it were not told."""
+    trained = {parameter.name for parameter in plan.unfrozen}
+    tied = {f"{module.tied_to}.weight": f"{module.path}.weight" for module in spec.modules if module.tied_to}
+    return {name: output for name, output in tied.items() if name in trained}
 
 
 def _is_copy(key: str, tensors: Mapping[str, np.ndarray], spec: ModelSpec) -> bool:

@@ -175,6 +175,15 @@ def _from_scratch(source, tokenizer, config):
         yield "model.tokenizer", "must be given when model.source is null, for example bpe:8192"
 
 
+@_rule("model.add_tokens")
+def _add_tokens(tokens):
+    for token in tokens:
+        if not token.strip() or token != token.strip():
+            yield "model.add_tokens", f"must be words without spaces around them; received {token!r}"
+    for token in {token for token in tokens if tokens.count(token) > 1}:
+        yield "model.add_tokens", f"must be different tokens; {token!r} is listed {tokens.count(token)} times"
+
+
 @_rule("model.task")
 def _task(task):
     if task not in TASKS:

@@ -28,6 +28,7 @@ class ModelConfig:
         str, Any
     ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
     task_options: dict[str, Any] = field(default_factory=dict)  #: of the task's own class, see its ``Options``
+    add_tokens: tuple[str, ...] = ()  #: tokens that the vocabulary of ``source`` gets; its embedding is trained then
     adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 
 

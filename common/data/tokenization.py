@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +32,9 @@ _PROBE = ["The naïve Café, 12.5% of ΑΒΓ 北京", "😀"]  #: texts that eve
 _SPECIAL = re.compile(r"\[[^\]]*\]|<[^>]*>")  #: how vocabularies write special tokens, such as [CLS]
 
 
-def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrainedTokenizerFast:
+def load_tokenizer(
+    source: str, corpus: Iterable[str] | None = None, added: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """Load or train a tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
 
     Args:
@@ -40,12 +42,14 @@ def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrain
             ``vocab.txt`` (BERT WordPiece, lower-cased unless its entries have upper-case letters), or ``vocab.json``
             and ``merges.txt`` (byte-level BPE: RoBERTa's where the vocabulary has its special tokens, else GPT-2's).
         corpus: texts that ``bpe:SIZE`` is trained on.
+        added: tokens that it gets, each found in a text before the text is split further.
 
     Raises:
-        InputError: nothing usable is at ``source``, or ``bpe:SIZE`` is malformed or has no corpus.
+        InputError: nothing usable is at ``source``, ``bpe:SIZE`` is malformed or has no corpus, or a token of ``added``
+            is a token already.
     """
     if source.startswith(_BPE):
-        return _train_bpe(source, corpus)
+        return _with_tokens(_train_bpe(source, corpus), source, added)
     folder = resolve_folder(source)
     tokenizer = _from_hub(source) if folder is None else _from_folder(folder)
     if tokenizer.pad_token is None:
@@ -56,6 +60,19 @@ def load_tokenizer(source: str, corpus: Iterable[str] | None = None) -> PreTrain
         tokenizer.pad_token = tokenizer.eos_token
     with refusing(f"The tokenizer {source}"):
         tokenizer(_PROBE, verbose=False)
+    return _with_tokens(tokenizer, source, added)
+
+
+def _with_tokens(tokenizer: PreTrainedTokenizerFast, source: str, added: Sequence[str]) -> PreTrainedTokenizerFast:
+    known = tokenizer.get_vocab()
+    taken = [token for token in added if token in known]
+    if taken:
+        raise InputError(
+            f"model.add_tokens lists tokens that are new; {taken[0]!r} is in the vocabulary of {source} already. Remove "
+            "it: a token of the vocabulary needs no adding."
+        )
+    if added and (count := tokenizer.add_tokens(list(added))) != len(added):
+        raise InputError(f"model.add_tokens must be {len(added)} different tokens; the tokenizer took {count} of them.")
     return tokenizer
 
 

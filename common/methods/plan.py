@@ -11,10 +11,11 @@ import numpy as np
 
 from common.edits import Edit, ParameterSpec, initial_values
 
-__all__ = ["BIAS", "HEAD", "Plan"]
+__all__ = ["BIAS", "EMBEDDING", "HEAD", "Plan"]
 
 HEAD = "head"  #: component of the task head's parameters
 BIAS = "bias"  #: component of the base model's biases
+EMBEDDING = "embedding"  #: component of embeddings that got new tokens
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Plan:
     method: str
     edits: tuple[Edit, ...]
     unfrozen: tuple[ParameterSpec, ...]
-    head: tuple[str, ...]  #: paths of the task head's modules
+    head: tuple[
+        str, ...
+    ]  #: paths of the modules that are stored whole: the task head's, and embeddings with new tokens
     artifact: str  #: how its result is stored, a module of `common.artifacts`
     options: Any = None  #: of the method
     patterns: tuple[tuple[str, tuple[str, ...]], ...] = ()  #: (pattern as written, matched paths), for the table

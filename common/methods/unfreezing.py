@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 
 from common.edits import ParameterSpec
 from common.errors import InputError
-from common.methods.plan import BIAS, HEAD
+from common.methods.plan import BIAS, EMBEDDING, HEAD, Plan
 from common.models.specs import ModelSpec
 
-__all__ = ["biases", "everything", "head_parameters", "merged_groups", "require_head"]
+__all__ = ["biases", "everything", "head_parameters", "merged_groups", "require_head", "with_embeddings"]
 
 
 def _spec(name: str, shape: tuple[int, ...], component: str) -> ParameterSpec:
@@ -52,3 +53,23 @@ def require_head(spec: ModelSpec, method: str) -> None:
             f"method: {method} trains the task head, and a {spec.task} model has no head of its own. "
             "Use a method that trains something else."
         )
+
+
+def with_embeddings(plan: Plan, spec: ModelSpec) -> Plan:
+    """``plan``, which also trains the embeddings that got new tokens and stores them whole, as PEFT's
+    ``modules_to_save`` does; an output that shares their weight is saved too.
+
+    Raises:
+        InputError: the plan edits such an embedding.
+    """
+    paths = tuple(name.rpartition(".")[0] for name in spec.extended)
+    edited = [edit.path for edit in plan.edits if edit.path in paths]
+    if edited:
+        raise InputError(
+            f"{edited[0]} has tokens of model.add_tokens and is trained as a whole, so that {plan.method} cannot change it. "
+            "Remove it from adaptation.targets."
+        )
+    shapes, known = spec.shapes(), {parameter.name for parameter in plan.unfrozen}
+    added = tuple(_spec(name, shapes[name], EMBEDDING) for name in spec.extended if name not in known)
+    sharing = tuple(module.path for module in spec.modules if module.tied_to in paths)
+    return dataclasses.replace(plan, unfrozen=(*plan.unfrozen, *added), head=(*plan.head, *paths, *sharing))

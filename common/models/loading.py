@@ -18,6 +18,7 @@ from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_ro
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.models.structure import edited, read_edits, split_entries
+from common.models.vocabulary import grown, modules_of, rows_of_tokens
 from common.tasks import TASKS, Task, configured
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def load_model_spec(
             f"Received {dict(config.config)}."
         )
     task = configured(config)
+    if name not in FAMILIES and config.add_tokens:
+        raise InputError(
+            f"model.add_tokens is there for the families {', '.join(FAMILIES.names())}; the model_type is {name}. Add the "
+            "tokens with transformers (resize_token_embeddings), save model and tokenizer, and name that folder."
+        )
     if name not in FAMILIES and recorded:
         raise InputError(
             f"{folder} holds structural edits, which are read for the families {', '.join(FAMILIES.names())} alone; its "
@@ -68,6 +74,8 @@ def load_model_spec(
     complete = complete_config(family, task, given, config, labels, pad_token_id)
     if folder is None:
         complete |= _of_new_vocabulary(family, config, vocabulary, pad_token_id)
+    elif config.add_tokens:
+        complete["vocab_size"] = max(complete["vocab_size"], vocabulary)
     _check_sizes(family, config, complete, vocabulary)
     layout = task.layout(family, complete)
     if layout is None:
@@ -100,6 +108,7 @@ def _assemble(
     modules = edited(plain, edits)
     _check_memory(family.name, modules)
     shapes = {name: shape for module in modules for name, shape in module.shapes().items()}
+    added = rows_of_tokens(family, layout, complete) if config.add_tokens and folder is not None else {}
     loaded: dict[str, np.ndarray] = {}
     own: dict[str, np.ndarray] = {}
     rows = None
@@ -108,11 +117,15 @@ def _assemble(
         absent = tuple(module.path for module in head if not module.tied_to)
         held = read_checkpoint(folder)
         own, rows = _outputs(layout, held, shapes, given, classes)
-        loaded = canonical_names(held, shapes, backbone.prefix, new, absent, (*tied, *family.OPTIONAL))
+        size = given.get("vocab_size", family.DEFAULTS["vocab_size"])
+        stored = shapes | {name: (size, *shapes[name][1:]) for name in added if name in shapes}
+        loaded = canonical_names(held, stored, backbone.prefix, new, absent, (*tied, *family.OPTIONAL))
         lacking = {module.path for module in head if not module.shapes().keys() <= loaded.keys()}
         new = tuple(module.path for module in head if module.path in {*new, *(lacking & set(layout.base))})
         if rows is not None:
             loaded = {name: array for name, array in loaded.items() if name not in own}
+    stored_rows = {name: loaded[name] for name in added if name in loaded}
+    loaded = grown(loaded, shapes, tuple(added))
     fresh = _initialised(family, modules, complete, seed, loaded)
     if rows is not None:
         taken = {name: take_rows(array, rows, fresh[name]) for name, array in own.items()}
@@ -130,8 +143,9 @@ def _assemble(
         layout=layout,
         edits=edits,
         history=tuple(recorded.get("history", ())),
-        fingerprint=fingerprint(loaded or fresh),
+        fingerprint=fingerprint((loaded | stored_rows) or fresh),
         source=config.source,
+        extended=tuple(name for name, module in added.items() if module.kind.lookup),
         new_parameters=tuple(fresh) if folder else (),
         head_origin=_origin(layout, head, rows, fresh) if folder else HeadOrigin(),
     )
@@ -178,11 +192,10 @@ def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tupl
     """The modules of a model without any array, for counts and plans of models that are never built."""
     family, found = FAMILIES.get(model_type), TASKS.get(task)
     complete = {**family.DEFAULTS, **entries, **found.entries(labels)}
-    layout, backbone = found.layout(family, complete), family.backbone(complete)
+    layout = found.layout(family, complete)
     if layout is None:
         raise InputError(f"{model_type} has no head for {task} here. Choose another task, or another model.")
-    head = layout.modules(backbone.width, complete["vocab_size"] if layout.tied_to else complete["num_labels"])
-    modules, schema = (*backbone.modules, *head), found.schema(family)
+    modules, schema = modules_of(family, layout, complete), found.schema(family)
     return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout)
 
 

@@ -34,6 +34,7 @@ class ModelSpec:
     history: tuple[Mapping[str, Any], ...] = ()  #: one record for each transform that was applied, ready for JSON
     fingerprint: str = ""  #: sha256 over the arrays that came from the checkpoint
     source: str | None = None
+    extended: tuple[str, ...] = ()  #: weights with rows of tokens that were added, trained with every method
     new_parameters: tuple[str, ...] = ()  #: initialised here because the checkpoint has none (a new head), by name
     head_origin: HeadOrigin = field(
         default_factory=HeadOrigin

@@ -21,6 +21,7 @@ from common.distributed import ALONE, Group
 from common.errors import InputError
 from common.methods import METHODS
 from common.methods.plan import Plan
+from common.methods.unfreezing import with_embeddings
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
@@ -108,7 +109,7 @@ def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenize
     corpus = configured(config.model).corpus(data.splits["train"])
     source = config.model.tokenizer or config.model.source
     assert source is not None  # `common.config.rules`
-    return load_tokenizer(source, corpus)
+    return load_tokenizer(source, corpus, config.model.add_tokens)
 
 
 def describe(
@@ -127,7 +128,8 @@ def describe(
         raise InputError(
             f"data.max_length must be at most the model's {positions} positions; received {config.data.max_length}."
         )
-    return spec, METHODS.get(config.adaptation.method).plan(config.adaptation, spec)
+    plan = METHODS.get(config.adaptation.method).plan(config.adaptation, spec)
+    return spec, with_embeddings(plan, spec)
 
 
 def encode_split(inputs: Inputs, split: str) -> Encoded:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from common.backend import Batch, Engine, StepHandle
+from common.compilation import shapes_remark
 from common.config.schema import ExperimentConfig
 from common.data import BatchPlan
 from common.errors import InputError, RunError
@@ -135,8 +136,8 @@ class Trainer:
             begun = time.perf_counter()
             micro_batches = next(stream)
             self.data_seconds += time.perf_counter() - begun
-            self.shapes.update(batch["input_ids"].shape for batch in micro_batches)
             self._train_step(micro_batches)
+            self._count_shapes(micro_batches)
 
     def _check(self, interruption: Interruption) -> None:
         """End between two steps if that was asked for; all processes of a job after the same step, about which they
@@ -256,6 +257,14 @@ class Trainer:
         numbers = sorted(int(index) + 1 for index in self.batches.indices(epoch)[done])
         more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
         return ", ".join(map(str, numbers[:_SHOWN])) + more
+
+    def _count_shapes(self, micro_batches: Sequence[Batch]) -> None:
+        for batch in micro_batches:
+            shape = batch["input_ids"].shape
+            if shape not in self.shapes:
+                self.shapes.add(shape)
+                if self.engine.compilations.count:
+                    self._say(shapes_remark(self.shapes, self.config.data.length_multiple))
 
     def _say(self, remark: str | None) -> None:
         if remark:

@@ -10,6 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_impl import functional as F
 from mindspore_impl.fused import spread
+from mindspore_impl.shims.pointwise import log as _log
 
 __all__ = ["PIECE", "token_loss_sum", "token_scores"]
 
@@ -103,7 +104,7 @@ def _piece(states, weight, labels, bias):
         labels.dtype
     )  # ops.zeros_like here leaves the gradient without its own function of that name
     of_label = ops.gather_elements(lifted, 1, ops.reshape(targets, (-1, 1)))
-    loss = (ops.reshape(ops.log(sums) - of_label, (-1,)) * scored).sum()
+    loss = (ops.reshape(_log(sums) - of_label, (-1,)) * scored).sum()
     width = weight.shape[1]
     gradient = (_mix(powers, weight) / spread(sums, width) - ops.gather(weight, targets, 0)) * spread(
         ops.reshape(scored, (-1, 1)), width

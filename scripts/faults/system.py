@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Have the operating system refuse what a training asks of it, at every operation on its files, then continue the run.
 
-    python scripts/faults/system.py --step 3 -o runs/faults/system.json
+    python scripts/faults/system.py --backend pytorch --step 3 -o runs/faults/system.json
 
 From one operation on, files cannot grow (as on a full disk), cannot be written at all (as on a disk that became
 read-only), cannot be opened for want of descriptors, or the run directory is gone. Each must end in one message and
@@ -60,7 +60,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def _train(folder: str, data: Path | None, fault: str | None, at: int, result: Any) -> None:
+def _train(backend: str, folder: str, data: Path | None, fault: str | None, at: int, result: Any) -> None:
     """In a process of its own: the command, with the fault from operation ``at`` on."""
     from common.cli.main import main
 
@@ -68,29 +68,19 @@ def _train(folder: str, data: Path | None, fault: str | None, at: int, result: A
     runs = Path(folder) / "runs"
     operations = watch(runs, {at: lambda: FAULTS[fault](runs)} if fault else {})
     said = io.StringIO()
-    command = [
-        "train",
-        f"{folder}/trial.yaml",
-        "--backend",
-        "pytorch",
-        "--device",
-        "cpu",
-        "--output",
-        str(runs),
-        "--resume",
-    ]
+    command = ["train", f"{folder}/trial.yaml", "--backend", backend, "--device", "cpu", "--output", str(runs)]
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
-            code: Any = main(command)
+            code: Any = main([*command, "--resume"])
         except BaseException as error:  # a traceback is a finding
             code = f"{type(error).__name__}: {error}"
     result.send((code, said.getvalue(), operations[0]))
 
 
-def _run(folder: Path, data: Path | None, fault: str | None = None, at: int = 0) -> tuple[Any, str, int]:
+def _run(backend: str, folder: Path, data: Path | None, fault: str | None = None, at: int = 0) -> tuple[Any, str, int]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_train, args=(str(folder), data, fault, at, theirs))
+    process = context.Process(target=_train, args=(backend, str(folder), data, fault, at, theirs))
     process.start()
     theirs.close()
     try:
@@ -104,15 +94,15 @@ def _run(folder: Path, data: Path | None, fault: str | None = None, at: int = 0)
         process.join()
 
 
-def _trial(folder: Path, whole: Path, data: Path | None, fault: str, at: int) -> list[str]:
-    run = Path("runs/trial/pytorch")
-    code, said, _ = _run(folder, data, fault, at)
+def _trial(backend: str, folder: Path, whole: Path, data: Path | None, fault: str, at: int) -> list[str]:
+    run = Path("runs/trial") / backend
+    code, said, _ = _run(backend, folder, data, fault, at)
     problems = [] if code in (0, 1, 2) else [f"it ended with {code}"]
     if code in (1, 2) and not any(line.startswith("error: ") for line in said.splitlines()):
         problems.append(f"no message: {said[-200:]}")
     if (folder / run).exists():
         problems += problems_of(folder / run)
-    code, said, _ = _run(folder, data)
+    code, said, _ = _run(backend, folder, data)
     return problems + (
         [f"continuing it ended with {code}: {said[-300:]}"] if code else differences(folder / run, whole / run)
     )
@@ -121,23 +111,25 @@ def _trial(folder: Path, whole: Path, data: Path | None, fault: str, at: int) ->
 def main() -> None:
     """The command."""
     parser = argument_parser(__doc__.splitlines()[0])
+    parser.add_argument("--backend", choices=("pytorch", "mindspore"), default="pytorch")
     parser.add_argument("--step", type=int, default=1, metavar="N", help="every Nth operation only")
     parser.add_argument("--only", metavar="TEXT", default="", help="faults whose name holds this")
     arguments = parser.parse_args()
     import common.cli.main  # noqa: F401
     from common import backend as backends
 
-    backends.load("pytorch")
+    backends.load(arguments.backend)
+    where = {"pytorch": "PyTorch", "mindspore": "MindSpore"}[arguments.backend]
     Counts.output = arguments.output
     with tempfile.TemporaryDirectory() as whole:
-        code, said, operations = _run(Path(whole), arguments.data)
+        code, said, operations = _run(arguments.backend, Path(whole), arguments.data)
         if code:
             sys.exit(f"the unbroken run ended with {code}: {said}")
         for fault in (name for name in FAULTS if arguments.only in name):
-            counts = Counts(fault, "PyTorch", _PROMISE)
+            counts = Counts(fault, where, _PROMISE)
             for at in range(1, operations + 1, arguments.step):
                 with tempfile.TemporaryDirectory() as folder:
-                    trial = (Path(folder), Path(whole), arguments.data, fault, at)
+                    trial = (arguments.backend, Path(folder), Path(whole), arguments.data, fault, at)
                     counts.guarded(f"from operation {at} on", lambda trial=trial: _trial(*trial))
             counts.notes["operations on files in a run"] = operations
     finish()

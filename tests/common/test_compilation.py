@@ -1,47 +1,34 @@
-"""Counting and timing first calls."""
+"""Graphs are counted, and too many shapes of batches are remarked once."""
 
-import time
+from __future__ import annotations
+
+import re
 
 import numpy as np
 import pytest
 
-from common.compilation import Compilations
+from common.compilation import SHAPES, Compilations, shapes_remark
 
 
-def test_the_first_call_for_every_shape_and_flag_is_counted_and_timed():
-    found, calls = Compilations(), []
-
-    def function(*args):
-        calls.append(args)
-        time.sleep(0.02)
-        return len(calls)
-
-    watched = found.watch(function)
-    narrow, wide = np.zeros((2, 3)), np.zeros((2, 5))
-    for args in (
-        (narrow, True),
-        (narrow + 1, True),
-        (wide, True),
-        (wide, False),
-        ({"ids": narrow}, True),
-        ({"ids": wide}, True),
-        ({"ids": wide}, True),
-    ):
-        before = found.count, found.seconds
-        watched(*args)
-        assert (found.seconds >= before[1] + 0.02) == (found.count > before[0])
-    assert found.count == 5
-    assert len(calls) == 7, "every call is made"
-    assert watched(narrow, True) == 8, "and answered"
+def test_a_function_is_counted_once_for_each_shape():
+    compilations = Compilations()
+    function = compilations.watch(lambda array: array.sum())
+    for length in (3, 4, 3, 4, 3):
+        assert function(np.ones((2, length))) == 2 * length
+    assert compilations.count == 2
 
 
-def test_a_call_that_fails_is_not_counted_and_functions_are_counted_apart():
-    found = Compilations()
-    failing, working = found.watch(lambda x: 1 // 0), found.watch(lambda x: x)
-    for _ in range(2):
-        with pytest.raises(ZeroDivisionError):
-            failing(np.zeros(1))
-    assert (found.count, found.seconds) == (0, 0.0)
-    working(np.zeros(1))
-    found.watch(lambda x: x)(np.zeros(1))
-    assert found.count == 2
+@pytest.mark.parametrize(("multiple", "longest"), [(1, 40), (8, 512), (16, 1024), (4, 999)])
+def test_the_multiple_that_is_proposed_leaves_few_lengths(multiple, longest):
+    shapes = {(8, longest - k) for k in range(SHAPES + 1)}
+    remark = shapes_remark(shapes, multiple)
+    proposed, lengths = map(int, re.search(r"length_multiple: (\d+) .* at most (\d+) lengths", remark).groups())
+    assert proposed > multiple
+    assert proposed % multiple == 0
+    assert lengths == len(range(0, longest, proposed)) <= SHAPES // 2
+
+
+def test_it_is_remarked_once():
+    told = [shapes_remark({(8, length) for length in range(1, count + 1)}, 1) is not None for count in range(1, 100)]
+    assert sum(told) == 1
+    assert told.index(True) == SHAPES

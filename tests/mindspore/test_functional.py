@@ -158,3 +158,12 @@ def test_dropout_keeps_the_expectation_and_is_off_in_evaluation():
     assert np.array_equal(F.dropout(x, 0.25, False).asnumpy(), x.asnumpy())
     assert np.array_equal(F.dropout(x, 0.0).asnumpy(), x.asnumpy())
     assert not np.array_equal(F.dropout(x, 0.25).asnumpy(), y), "a second mask"
+
+
+@pytest.mark.parametrize("rows", [4, 5, 33])
+def test_a_compiled_loss_is_the_same_in_every_call(rows):
+    """The device's kernels try other numbers of threads in their first calls, and then keep the fastest."""
+    logits = np.random.default_rng(rows).uniform(-0.3, 0.3, size=(rows, 2)).astype(np.float32)
+    labels = ms.Tensor((np.arange(rows) % 2).astype(np.int32))
+    compiled = ms.jit(F.cross_entropy_sum)
+    assert len({compiled(ms.Tensor(logits), labels).asnumpy().tobytes() for _ in range(40)}) == 1

@@ -72,7 +72,7 @@ def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec
         or not TASKS.get(config.model.task).fits(entry.roles)
     ):
         raise error
-    return describe(config, entry.label_names, load_tokenizer(source))
+    return describe(config, entry.label_names, load_tokenizer(source, added=config.model.add_tokens))
 
 
 def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
