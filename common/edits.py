@@ -16,7 +16,7 @@ import numpy as np
 from common import random
 from common.models.modules import ModuleSpec
 
-__all__ = ["Edit", "Given", "Init", "Normal", "ParameterSpec", "Uniform", "Zeros", "initial_values"]
+__all__ = ["Edit", "Given", "Init", "Normal", "ParameterSpec", "Shared", "Uniform", "Zeros", "initial_values"]
 
 
 class Init(Protocol):
@@ -66,6 +66,18 @@ class Given:
     def values(self, seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """The array, float32."""
         return np.asarray(self.array, np.float32).reshape(shape)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The values of ``init`` for another name, which parameters of several layers have in common."""
+
+    init: Init
+    name: str
+
+    def values(self, seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Those of the shared name."""
+        return self.init.values(seed, self.name, shape)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-__all__ = ["gumbel", "normal", "uniform"]
+__all__ = ["gumbel", "normal", "uniform", "words"]
 
 
 def _generator(seed: int, name: str) -> np.random.Philox:
@@ -36,3 +36,8 @@ def gumbel(seed: int, name: str, size: int, at: np.ndarray) -> np.ndarray:
     raw = np.asarray(_generator(seed, name).random_raw(size), dtype=np.uint64)[at]
     unit = ((raw >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
     return -np.log(-np.log(unit))
+
+
+def words(seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Uint64 array of uniform random words."""
+    return np.asarray(_generator(seed, name).random_raw(math.prod(shape)), dtype=np.uint64).reshape(shape)

@@ -1,4 +1,4 @@
-"""Mirrors pytorch_impl.adapting; differs: linear layers (`mindspore.nn.Dense`) alone, which are given the path by which
+"""Mirrors pytorch_impl.adapting; differs: linear layers and convolutions alone, which are given the path by which
 the rewriting finds them."""
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import numpy as np
 from mindspore import nn
 
 from common.methods.plan import Plan
-from common.models.modules import LINEAR, OTHER, ModuleSpec
+from common.models.modules import CONVOLUTION, LINEAR, OTHER, ModuleSpec, Window
 from common.models.specs import ModelSpec
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.rewrite import adapters, read_parameters, rewrite, write_parameters
@@ -26,7 +26,7 @@ def adapt(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
     """Rewrite ``model`` in place. Dropout is MindSpore's own."""
     model.shared = frozenset()
     for path, cell in model.cells_and_names():
-        if isinstance(cell, nn.Dense):
+        if isinstance(cell, nn.Dense | nn.Conv1d | nn.Conv2d):
             cell.path = path
     rewrite(model, plan, values)
     for layer in adapters(model).values():
@@ -51,6 +51,11 @@ def _modules(model: nn.Cell) -> tuple[ModuleSpec, ...]:
         own = list(cell.get_parameters(expand=False))
         if isinstance(cell, nn.Dense):
             found.append(ModuleSpec(path, LINEAR, cell.in_channels, cell.out_channels, cell.has_bias))
+        elif isinstance(cell, nn.Conv1d | nn.Conv2d):
+            window = Window(tuple(cell.kernel_size), cell.group)  # (1, size) in one dimension
+            found.append(
+                ModuleSpec(path, CONVOLUTION, cell.in_channels, cell.out_channels, cell.has_bias, arguments=window)
+            )
         elif own:
             leaves = tuple((parameter.name.rpartition(".")[2], tuple(parameter.shape)) for parameter in own)
             found.append(ModuleSpec(path, OTHER, 0, 0, False, parameters=leaves))

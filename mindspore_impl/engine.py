@@ -14,7 +14,6 @@ from common.backend import Batch, EngineSettings, EvalResult, StepHandle
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
-from common.models import FAMILIES
 from common.tasks import TASKS
 from mindspore_impl.decoding import Decoder
 from mindspore_impl.layers.dropout import share_key
@@ -41,7 +40,7 @@ class Engine:
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
         self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
-        self._names = self._task.schema(FAMILIES.get(model.family)).names
+        self._names = model.fields
         weights = ms.ParameterTuple(self._parameters.values())
         self._differentiate, self._evaluate, self._logits = _functions(model, weights, self._names)
         self.compilations = Compilations()

@@ -50,6 +50,7 @@ class Network(nn.Cell):
     def __init__(self, spec: ModelSpec):
         super().__init__(auto_prefix=False)
         self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
+        self.fields = spec.schema.names  # of a batch, in the order in which graphs take them
         self.plain, self.position = (), spec.layout.position
         module = family(spec.family)
         self.backbone = module.backbone(spec.config)

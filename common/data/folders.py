@@ -3,6 +3,7 @@ hub."""
 
 from __future__ import annotations
 
+import importlib
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,7 @@ def expected_files(entry: DatasetEntry) -> str:
     """The file names looked for, for messages."""
     names = "; ".join(f"{split}: {' or '.join(_stems(entry, split))}" for split in entry.splits)
     listed = f"; or instead of validation: {entry.held_out[0]}" if entry.held_out else ""
+    listed += f"; or {entry.layout}" if entry.layout else ""
     listed += f"; or the folders {' and '.join(entry.folders)} in a folder of each split" if entry.folders else ""
     if entry.files:
         published = "; ".join(f"{split}: {pattern}" for split, pattern in entry.files.items())
@@ -59,6 +61,10 @@ def read_folder(entry: DatasetEntry, folder: Path) -> dict[str, list[Table]]:
     """
     if not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist. It should hold {expected_files(entry)}.")
+    if entry.reader:
+        published = importlib.import_module(f"common.data.formats.{entry.reader}").read(folder)
+        if published.keys() >= set(entry.splits):
+            return published
     found = {split: _find(entry, folder, split) for split in entry.all_splits()}
     held_out = None if found["validation"] else entry.held_out
     if held_out and not (folder / held_out[0]).is_file():

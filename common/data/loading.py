@@ -277,8 +277,10 @@ def _columns(
         for role in task.roles:
             if role.name not in entry.roles:
                 continue
+            names_of = entry.roles[role.name]
+            there = tuple(name for name in names_of if name in table.columns)[:1]
             reading = Reading(
-                accepted=entry.roles[role.name],
+                accepted=there or names_of,  # messages name the column that is there
                 roles=frozenset(entry.roles),
                 label_names=names or (),
                 numbered=_numbered(entry.label_names or config.label_names),

@@ -42,6 +42,8 @@ class DatasetEntry:
     counted: str | None = None  #: column of local files that holds the number of the class, from 1
     joined: tuple[str, ...] = ()  #: columns of local files that make up the text, with a space between them
     folders: Mapping[str, str] = field(default_factory=dict)  #: subfolder of a split, of one file a text, to class
+    reader: str | None = None  #: module of `common.data.formats` that reads the publisher's files
+    layout: str = ""  #: what that module looks for, for messages
 
     def all_splits(self) -> tuple[str, ...]:
         """The usual splits, then the further ones."""
@@ -159,8 +161,21 @@ DATASETS = {
     ),
     "wikitext2": DatasetEntry(roles={"text": ("text",)}, hub="Salesforce/wikitext", hub_config="wikitext-2-v1"),
     "e2e": DatasetEntry(
-        roles={"text": ("human_reference", "ref"), "prompt": ("meaning_representation", "mr")},
+        roles={"text": ("human_reference", "ref", "completion"), "prompt": ("meaning_representation", "mr", "context")},
         hub="tuetschek/e2e_nlg",
+        reader="e2e_lines",
+        layout="train.txt, valid.txt and test.txt of lines context||completion",
+    ),
+    "webnlg": DatasetEntry(
+        roles={"text": ("completion",), "prompt": ("context",)},
+        names={"test_seen": (), "test_unseen": ()},
+        reader="webnlg",
+        layout="the folders train, dev and test of the challenge of 2017, or train.json, dev.json and test.json",
+    ),
+    "dart": DatasetEntry(
+        roles={"text": ("completion",), "prompt": ("context",)},
+        reader="dart",
+        layout="dart-v1.1.1-full-train.json, -dev.json and -test.json",
     ),
     "wnut17": DatasetEntry(
         roles={"words": ("tokens",), "tags": ("ner_tags", "tags")},

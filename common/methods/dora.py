@@ -58,7 +58,7 @@ class Dora(Lora):
         """Raises InputError for embeddings, slices, and modules without a weight of their own."""
         module = found.module
         if not module.kind.matrix or found.slices:
-            what = f"slices of {module.path}" if found.slices else f"{module.path}, a table of rows"
+            what = f"slices of {module.path}" if found.slices else f"{module.path}, a {module.kind.name} module"
             raise InputError(
                 "DoRA adapts whole linear layers: the magnitudes belong to all outputs of a weight; "
                 f"{found.target.pattern!r} names {what}. Leave it out, or use method lora."

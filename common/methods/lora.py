@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from common.edits import Edit, Normal, ParameterSpec, Uniform, Zeros
+from common.edits import Edit, Normal, ParameterSpec, Shared, Uniform, Zeros
 from common.errors import InputError
 from common.methods.method import Method, MethodOptions
 from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
 from common.methods.targets import Match, Target, match
 from common.methods.unfreezing import biases, head_parameters, merged_groups
+from common.methods.windows import largest_rank, refuse_dropout, window_sizes
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 
@@ -33,6 +35,7 @@ class LoraOptions(MethodOptions):
     dropout: float = 0.0
     rank_stabilized: bool = False  #: scale alpha / sqrt(rank) instead of alpha / rank
     bias: Literal["none", "all", "lora_only"] = "none"
+    same_start: bool = False  #: every layer starts with one A, as in Hu et al.'s GPT-2, whose layers are copies of one
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """What is missing or out of range."""
@@ -80,9 +83,15 @@ def edit_of(module: ModuleSpec, arguments: LoraArguments) -> Edit:
     outputs, rank), likewise. An embedding has ``<path>.lora_embedding_A`` (rank, rows) and ``<path>.lora_embedding_B``
     (width, rank), as in PEFT. A ~ U(-1/sqrt(in), 1/sqrt(in)), which is Kaiming uniform with a = sqrt(5) as in loralib
     and PEFT, and B = 0; of an embedding A = 0 and B ~ N(0, 1). Either way the adapted model starts as the base model.
+    Of a convolution see `common.methods.windows`.
     """
     arguments = LoraArguments(**{**vars(arguments), "out_features": module.out_features})
     rank, path = arguments.rank, module.path
+    if module.kind.windowed:
+        rows, columns, inner = window_sizes(module, rank)
+        a = ParameterSpec(f"{path}.lora_A", (inner, columns), "lora_A", Uniform(1.0 / math.sqrt(columns)))
+        b = ParameterSpec(f"{path}.lora_B", (rows, inner), "lora_B", Zeros())
+        return Edit(path, "lora_convolution", "wrap", module, arguments, (a, b))
     if module.kind.lookup:
         a = ParameterSpec(f"{path}.lora_embedding_A", (rank, module.in_features), "lora_A", Zeros())
         b = ParameterSpec(f"{path}.lora_embedding_B", (module.out_features, rank), "lora_B", Normal(1.0))
@@ -127,8 +136,13 @@ class Lora(Method):
 
     def plan(self, options: LoraOptions, spec: ModelSpec) -> Plan:
         """Resolve the targets; see `common.methods.targets.match`."""
-        matches = match(options.targets, options.exclude, spec)
+        matches = match(options.targets, options.exclude, spec, lambda m: m.kind.adaptable or m.kind.windowed)
         edits = {found.module.path: self.edit(found, options, spec) for found in matches}
+        if options.same_start:
+            edits = {path: _same_start(edit) for path, edit in edits.items()}
+        if spec.task:  # its adapters are written in PEFT's format, which not every convolution has
+            for edit in (edit for edit in edits.values() if edit.module.kind.windowed):
+                self.peft.shapes(edit)
         trained = {"none": (), "all": biases(spec), "lora_only": biases(spec, edits)}[options.bias]
         ordered = tuple(edits[module.path] for module in spec.modules if module.path in edits)
         patterns: dict[str, tuple[str, ...]] = {}
@@ -153,8 +167,12 @@ class Lora(Method):
         alpha = target.alpha if target.alpha is not None else options.alpha
         assert rank is not None  # `LoraOptions.problems`
         assert alpha is not None
-        widths = [stop - start for _, start, stop in found.slices] or [module.out_features]
-        largest = min(module.in_features, *widths)
+        if module.kind.windowed:
+            refuse_dropout(module, options.dropout)
+            largest = largest_rank(module)
+        else:
+            widths = [stop - start for _, start, stop in found.slices] or [module.out_features]
+            largest = min(module.in_features, *widths)
         if rank > largest:
             raise InputError(
                 f"A rank above the smaller side of the matrix adds nothing; {module.path} is "
@@ -170,10 +188,24 @@ class Lora(Method):
         """scaling * B A in the layout of the module's stored weight."""
         return self.factors(edit, arrays)
 
+    def fold(
+        self, edit: Edit, base: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], float]:
+        """The weight with the update; that of a convolution as the matrix that `window_sizes` makes of it."""
+        if not edit.module.kind.windowed:
+            return super().fold(edit, base, arrays)
+        from common.methods.merge import merged_weight
+
+        left, right = self.factors(edit, arrays)
+        weight, error = merged_weight(base["weight"].reshape(len(left), -1), (left, right))
+        return {"weight": weight.reshape(base["weight"].shape)}, error
+
     def factors(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """scaling * B A in the layout of the module's stored weight."""
         scaling = edit.arguments.scaling
         a, b = (arrays[parameter.name].astype(np.float64) for parameter in edit.parameters[:2])
+        if edit.module.kind.windowed:
+            return scaling * b, a  # see `window_sizes`
         if edit.module.kind.lookup:
             return scaling * a.T, b.T  # (rows, rank) (rank, width)
         b = placed_b(edit, b)
@@ -194,6 +226,17 @@ class Lora(Method):
         from common.methods.peft.lora import LoraFormat
 
         return LoraFormat()
+
+
+def _same_start(edit: Edit) -> Edit:
+    """Start values that do not depend on the number of the layer."""
+
+    def shared(parameter: ParameterSpec) -> ParameterSpec:
+        if not isinstance(parameter.init, Uniform | Normal):
+            return parameter
+        return replace(parameter, init=Shared(parameter.init, re.sub(r"\.\d+\.", ".*.", parameter.name)))
+
+    return replace(edit, parameters=tuple(map(shared, edit.parameters)))
 
 
 MEMBER = Lora()

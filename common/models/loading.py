@@ -19,7 +19,7 @@ from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.models.structure import edited, read_edits, split_entries
 from common.models.vocabulary import grown, modules_of, rows_of_tokens, stored_shapes
-from common.tasks import TASKS, Task
+from common.tasks import TASKS, Task, configured
 
 if TYPE_CHECKING:
     from common.config.schema import ModelConfig
@@ -52,7 +52,7 @@ def load_model_spec(
             f'Without model.source, model.config must name its "model_type": one of {", ".join(FAMILIES.names())}. '
             f"Received {dict(config.config)}."
         )
-    task = TASKS.get(config.task)
+    task = configured(config)
     if name not in FAMILIES and config.add_tokens:
         raise InputError(
             f"model.add_tokens is there for the families {', '.join(FAMILIES.names())}; the model_type is {name}. Add the "

@@ -9,6 +9,7 @@ from typing import Any
 __all__ = [
     "ATTENTION",
     "BIAS",
+    "CONVOLUTION",
     "EMBEDDING",
     "LAYER_NORM",
     "LINEAR",
@@ -16,6 +17,7 @@ __all__ = [
     "TRANSPOSED_LINEAR",
     "Kind",
     "ModuleSpec",
+    "Window",
 ]
 
 Shapes = dict[str, tuple[int, ...]]
@@ -30,6 +32,7 @@ class Kind:
     matrix: bool = False  #: it multiplies by its weight, so that a low-rank update fits
     lookup: bool = False  #: its input is ids and its weight a table of rows
     transposed: bool = False  #: the weight is stored ``(in, out)``
+    windowed: bool = False  #: it slides over its input; only methods that say so adapt it
 
     @property
     def adaptable(self) -> bool:
@@ -42,6 +45,9 @@ TRANSPOSED_LINEAR = Kind(
     "transposed_linear", lambda m: (m.in_features, m.out_features), matrix=True, transposed=True
 )  #: GPT-2's Conv1D
 EMBEDDING = Kind("embedding", lambda m: (m.in_features, m.out_features), lookup=True)  #: (rows, width)
+CONVOLUTION = Kind(
+    "convolution", lambda m: (m.out_features, m.in_features // m.arguments.groups, *m.arguments.kernel), windowed=True
+)  #: (channels out, channels in a group, kernel); its ``arguments`` are a `Window`
 LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,))
 BIAS = Kind("bias", lambda m: None)  #: a vector that is added
 ATTENTION = Kind("attention", lambda m: None)  #: no parameters of its own; addressable, and counted
@@ -80,3 +86,11 @@ class Heads:
     count: int
     projections: tuple[str, str, str]  #: paths of the query, key and value projections (equal where they are fused)
     causal: bool = False
+
+
+@dataclass(frozen=True)
+class Window:
+    """Arguments of a convolution."""
+
+    kernel: tuple[int, ...]
+    groups: int = 1

@@ -50,6 +50,18 @@ summary { cursor: pointer; color: var(--soft); }
 blockquote { margin: 0.1rem 0 0.8rem; white-space: pre-wrap; overflow-wrap: anywhere; font-family: Georgia, "Noto Serif", serif; line-height: 1.5; }
 blockquote b { color: var(--soft); font-weight: 400; }
 blockquote:last-child { margin-bottom: 0; }
+mark { background: color-mix(in srgb, var(--a) 26%, transparent); color: inherit; border-radius: 0.2em; padding: 0 0.12em; }
+mark.gap { padding: 0; border-left: 2px solid var(--a); background: none; }
+.legend .marked::before { background: color-mix(in srgb, var(--a) 45%, transparent); height: 0.8em; border-radius: 0.2em; }
+.texts { margin-bottom: 0.75rem; }
+.texts h3 { overflow-wrap: anywhere; color: var(--ink); }
+.texts h4 { margin: 0.6rem 0 0; font-size: 0.8rem; font-weight: 500; color: var(--soft); overflow-wrap: anywhere; }
+.texts p { margin: 0.1rem 0 0; font-family: Georgia, "Noto Serif", serif; overflow-wrap: anywhere; }
+.texts details { margin: 0.6rem 0 0; font-size: 0.9rem; }
+.texts ul { margin: 0.3rem 0 0; padding-left: 1.2rem; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 0 1.2rem; }
+.definitions { color: var(--soft); font-size: 0.85rem; padding-left: 1.1rem; }
+small { color: var(--soft); }
 footer { color: var(--soft); font-size: 0.85rem; margin-top: 3rem; }
 @media print { :root { --paper: #ffffff; } section { break-inside: avoid; } }
 """

@@ -74,6 +74,9 @@ class Task:
     name: ClassVar[str]
     head: ClassVar[str]  #: which head of a family it uses: ``sequence``, ``token``, ``causal``, ``masked``, or its own
     new_head: ClassVar[bool] = True  #: whether its head is new on a pretrained model, and trained with every method
+    assumed: ClassVar[bool] = (
+        True  #: whether a checkpoint or adapter with its head, which names no task, is opened as it
+    )
     peft_type: ClassVar[str | None]  #: PEFT's ``task_type``; None where it has none
     roles: ClassVar[tuple[Role, ...]]  #: columns it reads, the main text first
     FIELDS: ClassVar[tuple[Field, ...]]  #: of a batch, besides the family's inputs

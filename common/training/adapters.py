@@ -129,7 +129,7 @@ def _method(folder: Path, settings: Mapping[str, Any], tensors: Mapping[str, np.
 
 def _task(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -> str:
     kind = settings.get("task_type")
-    fitting = [task for task in TASKS if kind is not None and task.peft_type == kind]
+    fitting = [task for task in TASKS if kind is not None and task.peft_type == kind and task.assumed]
     if len(fitting) > 1:  # one head, several losses: the base model may say which
         problem = given.get("problem_type")
         told = [task for task in fitting if problem and task.entries(("a", "b")).get("problem_type") == problem]

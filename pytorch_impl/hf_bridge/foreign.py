@@ -25,10 +25,10 @@ from common.models import FAMILIES
 from common.models.checkpoint import fingerprint, read_checkpoint
 from common.models.family import ATTENTION_MASK, INPUT_IDS
 from common.models.heads import Rows, match_rows, origin_of, take_rows
-from common.models.modules import EMBEDDING, LINEAR, OTHER, TRANSPOSED_LINEAR, ModuleSpec
+from common.models.modules import CONVOLUTION, EMBEDDING, LINEAR, OTHER, TRANSPOSED_LINEAR, ModuleSpec, Window
 from common.models.specs import ModelSpec
 from common.random import normal
-from common.tasks import TASKS
+from common.tasks import TASKS, configured
 from pytorch_impl.hf_bridge.surgery import DROPOUT_ENTRY
 from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
 
@@ -125,7 +125,7 @@ def describe(
             "is part of transformers."
         )
     held = read_checkpoint(folder)  # refuses pickles, damage and other dtypes
-    task = TASKS.get(config.task)
+    task = configured(config)
     entries = (
         _dropout_entries(folder, config.dropout)
         | config.config
@@ -262,5 +262,10 @@ def _module(path: str, module: nn.Module, owners: dict[int, str]) -> ModuleSpec:
         return ModuleSpec(path, TRANSPOSED_LINEAR, weight.shape[0], weight.shape[1], bias, tied_to=tied)
     if isinstance(module, Embedding):
         return ModuleSpec(path, EMBEDDING, module.num_embeddings, module.embedding_dim, False, tied_to=tied)
+    if isinstance(module, nn.Conv1d | nn.Conv2d):
+        window = Window(tuple(module.kernel_size), module.groups)
+        return ModuleSpec(
+            path, CONVOLUTION, module.in_channels, module.out_channels, bias, tied_to=tied, arguments=window
+        )
     own = tuple((name, tuple(parameter.shape)) for name, parameter in module.named_parameters(recurse=False))
     return ModuleSpec(path, OTHER, 0, 0, False, parameters=own)

@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.config import load_config
+from common.methods import METHODS
 from common.methods.lora import MEMBER as LORA
 from common.methods.lora import LoraArguments, placement
 from common.methods.merge import merged_model, merged_weight
+from common.methods.targets import Target
 from common.models.loading import outline
 from common.models.specs import ModelSpec
 from common.random import normal, uniform
@@ -192,3 +195,27 @@ def test_an_embedding_that_no_head_shares_may_be_merged():
     assert set(merged_model(plan, spec, trained)[1]) == {"transformer.wte"}
     assert spec.shared == frozenset()
     assert tiny_spec("gpt2").shared == {"transformer.wte"}
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_with_same_start_every_layer_begins_with_one_a_and_without_with_its_own(method):
+    spec = tiny_spec("gpt2", n_layer=3)
+    targets = (Target("*.attn.c_attn"), Target("*.mlp.c_fc"))
+    for same in (False, True):
+        found = METHODS.get(method)
+        plan = found.plan(found.Options(method, targets, rank=2, alpha=3.0, same_start=same), spec)
+        values = plan.initial_values(1)
+        first, second = (values[f"transformer.h.{layer}.attn.c_attn.lora_A"] for layer in (0, 2))
+        assert (first == second).all() == same
+        assert values["transformer.h.0.mlp.c_fc.lora_A"].shape == first.shape
+        assert not (values["transformer.h.0.mlp.c_fc.lora_A"] == first).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "layers", "trained"), [("medium", 1024, 24, 393_216), ("large", 1280, 36, 737_280)]
+)
+@pytest.mark.parametrize("data", ["e2e", "webnlg", "dart"])
+def test_the_experiments_of_the_lora_paper_train_what_its_code_trains(data, size, width, layers, trained):
+    config = load_config(f"gpt2_{size}_{data}_lora")
+    spec = outline("gpt2", config.model.task, {"n_embd": width, "n_layer": layers})
+    assert METHODS.get(config.adaptation.method).plan(config.adaptation, spec).counts()["total"] == trained

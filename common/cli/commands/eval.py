@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from common.cli import options
+
+if TYPE_CHECKING:
+    from common.backend import Engine
+    from common.generation import GenerationOptions
+    from common.training.assembly import Trained
 
 __all__ = ["add_parser", "run"]
 
@@ -17,6 +25,20 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     options.add_backend(parser, required=False)
     parser.add_argument("--split", default="test", help="train, validation or test; default: test")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of the data set; default: where the run found it")
+    parser.add_argument(
+        "--stride",
+        metavar="N",
+        type=int,
+        help="of packed text: also perplexity per token and per word, with a window that moves by N tokens",
+    )
+    parser.add_argument(
+        "--outputs",
+        metavar="FILE",
+        type=Path,
+        help="of prompts and texts: also write a text for every input to FILE, and score them against the references",
+    )
+    parser.add_argument("--metrics", metavar="NAMES", help="of --outputs: see `twinlora score`")
+    options.add_generation(parser)
     return parser
 
 
@@ -29,6 +51,33 @@ def run(args: argparse.Namespace) -> None:
 
     if is_adapter(args.run_directory) and args.config is None:
         raise InputError("An adapter folder does not say what it is scored on. Give an experiment: --config CONFIG.")
+    if args.metrics and not args.outputs:
+        raise InputError("--metrics are those of generated texts. Give a file for them: --outputs FILE.")
+    chosen = options.generation(args)
     trained = options.trained(args)
     engine = load_engine(trained, args.backend, args.device)
-    print(json.dumps(score(trained, engine, args.split, args.data_dir)))
+    found: dict[str, Any] = dict(score(trained, engine, args.split, args.data_dir))
+    if args.stride is not None:
+        from common.training.perplexity import corpus_perplexity
+
+        found |= corpus_perplexity(trained, engine, args.split, args.stride, args.data_dir)
+    if args.outputs is not None:
+        found["texts"] = _scored_texts(args, trained, engine, chosen)
+    print(json.dumps(found))
+
+
+def _scored_texts(
+    args: argparse.Namespace, trained: Trained, engine: Engine, chosen: GenerationOptions
+) -> dict[str, Any]:
+    """Write a text for every input; the metrics of all."""
+    from common.generation.outputs import write_outputs
+    from common.generation.splits import generate_split, inputs_of
+    from common.metrics.text.scoring import chosen_metrics, score_texts
+
+    names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
+    chosen_metrics(names)  # refuses what is not there before anything is generated
+    inputs = inputs_of(trained, args.split, args.data_dir)
+    records = list(generate_split(trained, engine, inputs, chosen))
+    write_outputs(args.outputs, records)
+    scores = score_texts([[record["text"] for record in records]], list(inputs.values()), names)
+    return {name: dataclasses.asdict(value) for name, value in scores.systems[0].items()}

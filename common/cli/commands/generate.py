@@ -14,7 +14,8 @@ from common.errors import InputError
 from common.terminal import json_line, printable, printable_line
 
 if TYPE_CHECKING:
-    from common.generation import Generated
+    from common.generation import Generated, GenerationOptions
+    from common.training.assembly import Trained
 
 __all__ = ["add_parser", "run"]
 
@@ -28,6 +29,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--prompt", metavar="TEXT", action="append", help="may be repeated")
     source.add_argument("--file", metavar="FILE", type=Path, help='JSON objects, one a line: {"prompt": ...}')
+    source.add_argument(
+        "--split", metavar="SPLIT", help="the prompts of a split of the run's data, with their references"
+    )
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="of --split: folder of the data set; default: that of the run"
+    )
+    parser.add_argument("--limit", metavar="N", type=int, help="of --split: the first N prompts alone")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="of --split: write JSON objects there, one a line")
     parser.add_argument("--json", action="store_true", help="one JSON object for each text, with its tokens")
     parser.add_argument("--batch-size", metavar="N", type=int, help="prompts that are continued together")
     parser.add_argument(
@@ -45,14 +54,45 @@ def run(args: argparse.Namespace) -> int:
     chosen = options.generation(args)
     if args.batch_size is not None and args.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1; received {args.batch_size}.")
-    groups = _groups(args)
+    _check_split(args)
+    groups = [] if args.split else _groups(args)
     trained = options.trained(args)
+    if args.split:
+        return _run_split(args, trained, chosen)
     engine = load_engine(trained, args.backend, args.device)
     for prompts in groups:
         streams = not args.json and len(prompts) == chosen.num_return_sequences == chosen.num_beams == 1
         emit = _write if streams else None
         for texts in generate(trained, engine, prompts, chosen, emit, args.batch_size):
             _show(texts, args.json, streams, several=len(prompts) * len(texts) > 1)
+    return 0
+
+
+def _check_split(args: argparse.Namespace) -> None:
+    given = [
+        f"--{name.replace('_', '-')}" for name in ("data_dir", "limit", "output") if getattr(args, name) is not None
+    ]
+    if given and not args.split:
+        raise InputError(f"{', '.join(given)}: belongs to --split. Give --split SPLIT, or leave it out.")
+    if args.limit is not None and args.limit < 1:
+        raise InputError(f"--limit must be at least 1; received {args.limit}.")
+
+
+def _run_split(args: argparse.Namespace, trained: Trained, chosen: GenerationOptions) -> int:
+    """Write a record for every input of the split."""
+    from common.generation.outputs import write_outputs
+    from common.generation.splits import generate_split, inputs_of
+    from common.training.assembly import load_engine
+
+    inputs = inputs_of(trained, args.split, args.data_dir, args.limit)
+    engine = load_engine(trained, args.backend, args.device)
+    records = generate_split(trained, engine, inputs, chosen, args.batch_size)
+    if args.output is not None:
+        write_outputs(args.output, list(records))
+        print(args.output)
+        return 0
+    for record in records:
+        print(json_line(record) if args.json else printable_line(record["text"]), flush=True)
     return 0
 
 

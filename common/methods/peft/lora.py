@@ -97,6 +97,8 @@ class LoraFormat(PeftFormat):
     def shapes(self, edit: Edit) -> dict[str, tuple[int, ...]]:
         """A first."""
         rank, _ = effective(edit)
+        if edit.module.kind.windowed:
+            return _convolution_shapes(edit)
         lookup_table = edit.module.kind.lookup
         names = ("lora_embedding_A", "lora_embedding_B") if lookup_table else ("lora_A.weight", "lora_B.weight")
         return {
@@ -114,13 +116,31 @@ class LoraFormat(PeftFormat):
             for ours, rows, columns in _blocks(edit):
                 whole[rows, columns] = up[ours]
             up = whole
-        return {key_a: down, key_b: up}
+        return {key_a: down.reshape(shapes[key_a]), key_b: up.reshape(shapes[key_b])}
 
     def restore(self, edit: Edit, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError where the update reaches outside of the plan's slices."""
         down, up = (tensors[key] for key in self.shapes(edit))
-        names = (parameter.name for parameter in edit.parameters)
-        return dict(zip(names, (down, _gather_blocks(edit, up)), strict=True))
+        found = (down, _gather_blocks(edit, up))
+        return {p.name: array.reshape(p.shape) for p, array in zip(edit.parameters, found, strict=True)}
+
+
+def _convolution_shapes(edit: Edit) -> dict[str, tuple[int, ...]]:
+    """PEFT's A is a convolution with the kernel and B one with kernel 1, which is the same for kernels of one dimension.
+
+    Raises:
+        InputError: PEFT has no such update.
+    """
+    kernel, rank = edit.module.arguments.kernel, edit.arguments.rank
+    if len(kernel) > 1 or edit.module.arguments.groups > 1:
+        raise InputError(
+            f"LoRA of a convolution has PEFT's form where it has one dimension and one group; {edit.path} has the kernel "
+            f"{kernel} and {edit.module.arguments.groups} groups. Leave it out of the targets, or use twinlora.adapt."
+        )
+    return {
+        f"{edit.path}.lora_A.weight": (rank, edit.module.in_features, *kernel),
+        f"{edit.path}.lora_B.weight": (edit.module.out_features, rank, 1),
+    }
 
 
 def section(settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:

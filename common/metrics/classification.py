@@ -1,8 +1,4 @@
-"""Evaluation metrics in NumPy, in the definitions and zero-division conventions of scikit-learn (``zero_division=0``).
- Loss and perplexity of language models are means over *scored* tokens: in packed text every token of the split but its
-first, end-of-text tokens included; in completions the tokens of the text and its end, none of the prompt. Both are per
-token of the tokenizer used, so they compare only between models that share it.
-"""
+"""Metrics of classes, in the definitions and zero-division conventions of scikit-learn (``zero_division=0``)."""
 
 from __future__ import annotations
 
@@ -12,18 +8,9 @@ import numpy as np
 
 from common.errors import InputError, RunError
 
-__all__ = [
-    "CLASSIFICATION",
-    "LANGUAGE",
-    "better",
-    "classification_metrics",
-    "language_metrics",
-    "mean_loss",
-    "tag_metrics",
-]
+__all__ = ["CLASSIFICATION", "classification_metrics"]
 
 #: name to whether higher is better
-LANGUAGE = {"loss": False, "perplexity": False}
 CLASSIFICATION = {"loss": False, "accuracy": True, "matthews_correlation": True} | {
     f"{metric}_{average}": True for metric in ("precision", "recall", "f1") for average in ("macro", "weighted")
 }
@@ -72,61 +59,6 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
         "matthews_correlation": _matthews(confusion),
     }
     return {name: float(value) for name, value in (metrics | _averages(confusion)).items()}
-
-
-def language_metrics(loss_sum: float, count: int) -> dict[str, float]:
-    """Mean loss over ``count`` scored tokens and its exponential, the perplexity.
-
-    Raises:
-        RunError: the loss or the perplexity is not finite.
-        InputError: no token was scored.
-    """
-    if count < 1:
-        raise InputError(f"Loss and perplexity need at least one scored token; received {count}.")
-    loss = float(loss_sum) / count
-    if not loss < math.log(np.finfo(np.float64).max):  # also false for NaN
-        raise RunError(
-            f"The mean loss must be finite and its exponential too; it is {loss}. Lower the learning rate or use fp32."
-        )
-    return {"loss": loss, "perplexity": math.exp(loss)}
-
-
-def mean_loss(loss_sum: float, count: int) -> float:
-    """Loss over ``count`` targets.
-
-    Raises:
-        RunError: it is not finite.
-        InputError: there is no target.
-    """
-    if count < 1:
-        raise InputError(f"A loss needs at least one target; received {count}.")
-    loss = float(loss_sum) / count
-    if not math.isfinite(loss):
-        raise RunError(f"The mean loss must be finite; it is {loss}. Lower the learning rate or use fp32.")
-    return loss
-
-
-def tag_metrics(predicted: np.ndarray, truth: np.ndarray, classes: int) -> dict[str, float]:
-    """Accuracy, and F1 as a mean over the classes that occur among the tags or the predictions.
-
-    Args:
-        predicted: (words,) class indices; -1 where there is no prediction, which is wrong and in no class.
-        truth: (words,) class indices.
-    """
-    seen = predicted >= 0
-    hits = np.bincount(truth[predicted == truth], minlength=classes).astype(np.float64)
-    occurrences = np.bincount(truth, minlength=classes) + np.bincount(predicted[seen], minlength=classes)
-    f1 = _ratio(2 * hits, occurrences.astype(np.float64))[occurrences > 0]
-    return {"accuracy": float(hits.sum() / len(truth)), "f1_macro": float(f1.mean())}
-
-
-def better(new: float, old: float | None, higher: bool) -> bool:
-    """Whether ``new`` is strictly better than ``old``; NaN never is, and anything else is better than NaN or None."""
-    if math.isnan(new):
-        return False
-    if old is None or math.isnan(old):
-        return True
-    return new > old if higher else new < old
 
 
 def _matthews(confusion: np.ndarray) -> float:
