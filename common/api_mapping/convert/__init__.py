@@ -1,0 +1,7 @@
+"""Rewrites PyTorch source for MindSpore, and marks what a person has to look at."""
+
+from __future__ import annotations
+
+from common.api_mapping.convert.files import STYLES, Converted, convert, convert_text, dumps, report
+
+__all__ = ["STYLES", "Converted", "convert", "convert_text", "dumps", "report"]

@@ -1,0 +1,12 @@
+"""What converted programs call besides the verified functions: containers, start values, gradients.
+
+Torch needs none of it, so this package has no counterpart. ``twinlora map convert`` writes its names.
+"""
+
+from __future__ import annotations
+
+from mindspore_impl.porting import init
+from mindspore_impl.porting.containers import ModuleDict, Sequential
+from mindspore_impl.porting.gradients import clip_grad_norm, clip_grad_value
+
+__all__ = ["ModuleDict", "Sequential", "clip_grad_norm", "clip_grad_value", "init"]
