@@ -172,12 +172,12 @@ class _Calls:
             given = list(tensors)
             for i, tensor in zip(self.positions, inputs, strict=True):
                 given[i] = tensor
-            chosen = [arrangement(self.call(*given), Tensor)[0][i] for i in active]
+            chosen = [_turned(arrangement(self.call(*given), Tensor)[0][i]) for i in active]
             return tuple(chosen) if len(chosen) > 1 else chosen[0]
 
         shapes = [outputs[i].shape for i in active]
         sent = [
-            Tensor(array.astype(outputs[i].dtype))
+            Tensor(_turned_array(array.astype(outputs[i].dtype)))
             for array, i in zip(cotangents(self.row, self.case, shapes, call), active, strict=True)
         ]
         given = [tensors[i] for i in self.positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
@@ -221,6 +221,16 @@ class _Calls:
         finally:
             for buffer, value in zip(self.buffers, kept, strict=True):
                 buffer.copy_(Tensor(value))
+
+
+def _turned(output: Tensor) -> Tensor:
+    """The output with its axes in reverse, so that its gradient comes back strided, as behind a transpose."""
+    return mint.permute(output, tuple(range(output.ndim))[::-1]) if output.ndim > 1 else output
+
+
+def _turned_array(array: np.ndarray) -> np.ndarray:
+    """What the turned output's gradient is multiplied by."""
+    return np.ascontiguousarray(array.transpose()) if array.ndim > 1 else array
 
 
 def _active(leaves: list[Any]) -> list[int]:

@@ -49,6 +49,7 @@ class Kinds:
         self.bound: dict[int, dict[str, list[tuple[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         self.attributes: dict[str, dict[str, list[ast.expr]]] = defaultdict(lambda: defaultdict(list))
         self.used_methods: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self.calls: dict[str, list[ast.Call]] = defaultdict(list)
         self.module_scope = ast.Module(body=[], type_ignores=[])
         self._known: dict[int, str | None] = {}
         for tree in trees:
@@ -106,7 +107,11 @@ class Kinds:
             self._assign(node.target, node.value, "is", scope)
         elif isinstance(node, ast.For | ast.comprehension):
             self._assign(node.target, node.iter, "of", scope)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            self.calls[node.func.id].append(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if isinstance(node.func.value, ast.Name) and node.func.value.id == "self":
+                self.calls[node.func.attr].append(node)
             if isinstance(node.func.value, ast.Name):
                 self.used_methods[id(scope)][node.func.value.id].add(node.func.attr)
             if node.func.attr in ("register_buffer", "register_parameter") and len(node.args) > 1:
@@ -227,7 +232,17 @@ class Kinds:
             return TENSOR
         owner = self.scope_of(scope)
         forward = isinstance(scope, ast.FunctionDef) and scope.name == "forward"
-        return TENSOR if forward and isinstance(owner, ast.ClassDef) and self.is_module(owner) else None
+        if forward and isinstance(owner, ast.ClassDef) and self.is_module(owner):
+            return TENSOR
+        return self._given(scope, arguments.index(found), isinstance(owner, ast.ClassDef), depth)
+
+    def _given(self, function: ast.AST, place: int, method: bool, depth: int) -> str | None:
+        """What the calls of a function of the file hand over at a place."""
+        name = getattr(function, "name", "")
+        calls = self.calls[name] if name and depth < _DEPTH - 2 else []
+        values = [call.args[place - method] for call in calls if 0 <= place - method < len(call.args)]
+        kinds = {self.of(value, depth + 1) for value in values}
+        return kinds.pop() if len(kinds) == 1 else None
 
     @staticmethod
     def _default(argument: ast.arg, given: ast.arguments) -> ast.expr | None:

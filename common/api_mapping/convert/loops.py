@@ -18,6 +18,9 @@ _CLIPPING = {
 }
 
 
+_SEVERAL = "several in a row: for each optimizer, ms.value_and_grad of a function that returns the sum of its losses"
+
+
 def blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
     """Every list of statements."""
     for node in ast.walk(tree):
@@ -39,7 +42,7 @@ def plan_loop(plan: Plan, block: Sequence[ast.stmt]) -> None:
     found = [place for place, statement in enumerate(block) if _called(statement, "backward") is not None]
     if len(found) != 1:
         for place in found:
-            plan.todo(block[place], ".backward", "several backward() in a row: take the gradient of the sum of the losses")
+            plan.todo(block[place], ".backward", _SEVERAL)
         return
     [backward] = found
     call = _called(block[backward], "backward")

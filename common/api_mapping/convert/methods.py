@@ -191,6 +191,8 @@ def _backward(plan: Plan, call: ast.Call) -> None:
     statement = plan.kinds.parent.get(id(call))
     if isinstance(statement, ast.Expr) and plan.span(statement) in plan.loops:
         return
+    if any(todo.name == ".backward" and todo.line == call.lineno for todo in plan.todos):
+        return
     plan.todo(
         call, ".backward", "take the gradients of a function that returns the loss: ms.value_and_grad, then optimizer"
     )

@@ -308,14 +308,43 @@ def _assignment(plan: Plan, node: ast.Assign) -> None:
 
 
 def _augmented(plan: Plan, node: ast.AugAssign) -> None:
-    """``x += y`` on something that has another name as well."""
-    if not isinstance(node.target, ast.Name):
+    """``x += y`` as ``x = x + y``: compiled, MindSpore changes other names of x as well, and in PyNative it does not."""
+    if not isinstance(node.target, ast.Name) or plan.span(node) in plan.statements:
         return
     scope = plan.kinds.scope_of(node)
     values = [value for _, value in plan.kinds.bound[id(scope)][node.target.id] if value is not node.value]
-    view = next((value for value in values if _is_view(plan, value)), None)
+    kinds = {plan.kinds.of(value) for value in values if value.lineno <= node.lineno}
+    if TENSOR not in kinds and plan.kinds.of(node.value) != TENSOR:
+        return
+    view = next((value for value in values if _is_view(plan, value) and _read_later(plan, value, node)), None)
     if view is not None:
         plan.todo(node, f"{node.target.id} += ...", f"a new tensor here; in torch it also changes {ast.unparse(view)}")
+    name = node.target.id
+    plan.statements[plan.span(node)] = lambda found: _spelled_out(name, found.body[0])
+
+
+def _spelled_out(name: str, found: Any) -> str:
+    operator = edits.code(found.operator).strip().removesuffix("=")
+    value = found.value
+    tight = operator in "+-" and type(getattr(value, "operator", None)).__name__ in ("Multiply", "Divide", "Power")
+    simple = not type(value).__name__.endswith(("Operation", "Comparison", "IfExp", "Lambda")) or value.lpar or tight
+    text = edits.code(value)
+    return f"{name} = {name} {operator} {text if simple else f'({text})'}"
+
+
+def _read_later(plan: Plan, view: ast.expr, node: ast.AST) -> bool:
+    """Whether the tensor behind a view is read after ``node``: always for what belongs to an object."""
+    root: Any = view
+    while not isinstance(root, ast.Name):
+        root = root.func if isinstance(root, ast.Call) else getattr(root, "value", None)
+        if root is None:
+            return True
+    if root.id == "self":
+        return True
+    scope = plan.kinds.scope_of(node)
+    body = plan.unit.tree if isinstance(scope, ast.Module) else scope
+    loads = [x for x in ast.walk(body) if isinstance(x, ast.Name) and x.id == root.id and isinstance(x.ctx, ast.Load)]
+    return any(load.lineno > node.lineno for load in loads)  # type: ignore[attr-defined]
 
 
 def _is_view(plan: Plan, node: ast.expr) -> bool:
