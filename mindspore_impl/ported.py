@@ -178,11 +178,11 @@ def _drawn(shape: tuple[int, ...], kind: str) -> Tensor:
 
 
 def _randn(*size, dtype=None, generator=None):
-    return _drawn(size[0] if isinstance(size[0], (tuple, list)) else size, "normal")  # noqa: UP038: graphs know no |
+    return _drawn(size[0] if isinstance(size[0], (tuple, list)) else size, "normal")  # graphs know no |
 
 
 def _rand(*size, dtype=None, generator=None):
-    return _drawn(size[0] if isinstance(size[0], (tuple, list)) else size, "uniform")  # noqa: UP038
+    return _drawn(size[0] if isinstance(size[0], (tuple, list)) else size, "uniform")
 
 
 def _randn_like(input, dtype=None, seed=None):

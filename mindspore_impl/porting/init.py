@@ -93,9 +93,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
     return _set(tensor, XavierNormal(gain))
 
 
-def kaiming_uniform_(
-    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> Tensor:
+def kaiming_uniform_(tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> Tensor:
     """Uniform, He et al. (2015)."""
     return _set(tensor, HeUniform(a, mode, nonlinearity))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.checking.compare import Comparison, table, to_json
+from common.api_mapping.checking.compare import LIMIT, Comparison, table, to_json
 from common.api_mapping.checking.run import check
 
-__all__ = ["Comparison", "check", "table", "to_json"]
+__all__ = ["LIMIT", "Comparison", "check", "table", "to_json"]

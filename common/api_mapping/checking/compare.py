@@ -37,7 +37,9 @@ def compare(mode: str, how: str, what: str, torch: Mapping[str, Any], mindspore:
         return Comparison(mode, how, what, float("inf"), f"only on one side: {names}")
     worst, where = 0.0, ""
     scales = {name: _scale(value) for name, value in torch.items()}
-    floor = 1e-2 * max(scales.values(), default=0.0)  # what is nothing but rounding of the others has no scale of its own
+    floor = 1e-2 * max(
+        scales.values(), default=0.0
+    )  # what is nothing but rounding of the others has no scale of its own
     for name, value in torch.items():
         found = _difference(np.asarray(value), np.asarray(mindspore[name]), max(scales[name], floor))
         if found > worst:

@@ -97,7 +97,9 @@ def _expected(first: Any, given: Sequence[np.ndarray], training: bool, optimizer
         first.load(kept)
         outputs = first.outputs(given, training)
         results.append(outputs)
-    if any(not np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(*map(dict.values, results), strict=True)):
+    if any(
+        not np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(*map(dict.values, results), strict=True)
+    ):
         first.load(kept)
         return "random: torch itself gives two results"
     sent = _cotangents(results[0])

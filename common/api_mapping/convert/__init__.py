@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from common.api_mapping.convert.files import STYLES, Converted, convert, convert_text, dumps, report
+from common.api_mapping.convert.files import STYLES, Converted, convert, convert_text, fix
+from common.api_mapping.convert.reporting import dumps, report
 
-__all__ = ["STYLES", "Converted", "convert", "convert_text", "dumps", "report"]
+__all__ = ["STYLES", "Converted", "convert", "convert_text", "dumps", "fix", "report"]

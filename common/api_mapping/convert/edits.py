@@ -68,9 +68,7 @@ def as_method(name: str, without: Collection[str] = ()) -> Rewriting:
     def rewrite(call: cst.Call) -> cst.Call:
         first, *rest = keep(call, without)
         simple = isinstance(first.value, cst.Name | cst.Attribute | cst.Call | cst.Subscript) or first.value.lpar
-        receiver = (
-            first.value if simple else first.value.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
-        )
+        receiver = first.value if simple else first.value.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
         return call.with_changes(func=cst.Attribute(receiver, cst.Name(name)), args=rest)
 
     return rewrite

@@ -16,7 +16,7 @@ from common.api_mapping.scan.sources import Source, Unit, decode, find, read
 from common.errors import InputError
 from common.files import write_atomic
 
-__all__ = ["STYLES", "Converted", "convert", "convert_text"]
+__all__ = ["STYLES", "Converted", "collect", "convert", "convert_text", "fix", "rewrite_all"]
 
 STYLES = ("native", "imports")
 
@@ -62,6 +62,23 @@ def convert(path: Path, output: Path, style: str = "native", knowledge: Knowledg
             found.output = str(target)
         results.append(found)
     return results
+
+
+def fix(path: Path, output: Path | None = None) -> Converted:
+    """Convert one file in native style, and write it if ``output`` is given.
+
+    Raises:
+        InputError: the file cannot be read or parsed, libcst is missing, or ``output`` is the file itself.
+    """
+    [(file, target)] = _files(path, output or Path(os.devnull), "native")
+    found = _convert_file(file, "native", Knowledge.here())
+    if not found.text:
+        raise InputError(" ".join(found.problems))
+    if output is not None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, found.text)
+        found.output = str(target)
+    return found
 
 
 def _files(path: Path, output: Path, style: str) -> list[tuple[Path, Path]]:
@@ -122,9 +139,7 @@ def _fill(found: Converted, texts: Sequence[str], source: Source, style: str, kn
     return found
 
 
-def rewrite_all(
-    texts: Sequence[str], source: Source, style: str, knowledge: Knowledge
-) -> tuple[list[str], list[Plan]]:
+def rewrite_all(texts: Sequence[str], source: Source, style: str, knowledge: Knowledge) -> tuple[list[str], list[Plan]]:
     """The converted pieces and their plans. The imports go to the first piece that imports torch."""
     rewriting, plans = _engine(style)
     made = plans(source, knowledge)
@@ -160,44 +175,3 @@ def _engine(style: str) -> tuple[Any, Any]:
             "Converting needs libcst, which keeps comments and layout. Install with: pip install libcst"
         ) from None
     return rewrite, plans
-
-
-def to_json(results: Sequence[Converted]) -> dict[str, Any]:
-    """The report as plain data."""
-    files = [
-        {
-            "file": found.path,
-            "output": found.output,
-            "converted": found.converted,
-            "remaining": [vars(todo) for todo in found.todos],
-            "notes": [vars(note) for note in found.notes],
-            "problems": found.problems,
-            "share": round(found.share, 4),
-        }
-        for found in results
-    ]
-    return {"schema": 1, "files": files}
-
-
-def report(results: Sequence[Converted]) -> str:
-    """The report for a terminal: a line for each file, then what remains."""
-    width = max(len(found.path) for found in results)
-    lines = [f"{'':<{width}}  converted  remaining  share"]
-    for found in results:
-        lines.append(
-            f"{found.path:<{width}}  {found.converted:>9}  {len(found.todos):>9}  {100 * found.share:>4.0f}%"
-            if found.text
-            else f"{found.path:<{width}}  not converted"
-        )
-    for found in results:
-        lines += [f"{found.path}:{todo.line}: {todo.name}: {todo.text}" for todo in found.todos]
-        lines += found.problems
-    done = sum(found.converted for found in results)
-    left = sum(len(found.todos) for found in results)
-    lines.append(f"{done} of {done + left} places converted, {left} marked with TODO(torch->mindspore)")
-    return "\n".join(lines)
-
-
-def dumps(results: Sequence[Converted]) -> str:
-    """The report as JSON."""
-    return json.dumps(to_json(results), indent=2, ensure_ascii=False) + "\n"

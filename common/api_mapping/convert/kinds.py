@@ -17,7 +17,22 @@ TENSOR, LAYER, PLAIN, OPTIMIZER = "tensor", "layer", "plain", "optimizer"
 #: Methods that strings, lists, dicts, paths or loggers have as well.
 SHARED = {
     *("add", "index", "indices", "sort", "split", "values", "expand", "log", "put", "sub", "resize", "to", "type"),
-    *("float", "half", "copy_", "apply_", "map_", "get_device", "cuda", "cpu", "all", "any", "max", "min", "mean", "sum"),
+    *(
+        "float",
+        "half",
+        "copy_",
+        "apply_",
+        "map_",
+        "get_device",
+        "cuda",
+        "cpu",
+        "all",
+        "any",
+        "max",
+        "min",
+        "mean",
+        "sum",
+    ),
     *("bool", "int", "long", "double", "short", "byte", "char", "round", "item", "tolist", "numpy", "dot", "T", "cov"),
     *("backward", "data_ptr", "storage", "hash_tensor", "set_", "select", "take", "repeat", "clip", "argmax", "argmin"),
 }
@@ -300,7 +315,10 @@ class Kinds:
             return LAYER if self.is_module(self.classes[called]) else None
         if called in self.functions:
             return self._returned(self.functions[called], depth)
-        if called in ("map", "reversed", "list", "tuple", "sorted", "next", "iter", "enumerate", "filter") and node.args:
+        if (
+            called in ("map", "reversed", "list", "tuple", "sorted", "next", "iter", "enumerate", "filter")
+            and node.args
+        ):
             return self.of(node.args[-1], depth + 1)
         if called == "zip":
             return self._agreed({self.of(item, depth + 1) for item in node.args})

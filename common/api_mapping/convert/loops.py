@@ -126,9 +126,7 @@ def _calls_network(plan: Plan, statement: ast.stmt) -> bool:
     return False
 
 
-def _results(
-    plan: Plan, block: Sequence[ast.stmt], inside: Sequence[int], backward: int, loss: str
-) -> tuple[str, ...]:
+def _results(plan: Plan, block: Sequence[ast.stmt], inside: Sequence[int], backward: int, loss: str) -> tuple[str, ...]:
     """Names assigned in the function that are read outside of it."""
     stored = [name for place in inside for name in sorted(_stored(block[place]))]
     outside = [statement for place, statement in enumerate(block) if place not in inside and place != backward]

@@ -205,9 +205,7 @@ def plan_layer_method(plan: Plan, use: Use) -> None:
     if plan.span(call) in plan.calls or plan.kinds.of(call.func.value) == OPTIMIZER:
         return
     if name in ("train", "eval"):
-        _accept(
-            plan, call, edits.template("{x}.set_train(False)") if name == "eval" else edits.method("set_train", ())
-        )
+        _accept(plan, call, edits.template("{x}.set_train(False)") if name == "eval" else edits.method("set_train", ()))
     elif name == "parameters":
         _accept(plan, call, edits.method("trainable_params" if not _frozen(plan) else "get_parameters"))
     elif name == "modules":

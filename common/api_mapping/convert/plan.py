@@ -55,6 +55,7 @@ class Plan:
     statements: dict[Span, Any] = field(default_factory=dict)  #: statement -> its rewriting, or None to leave it out
     decorators: set[Span] = field(default_factory=set)  #: decorators to leave out
     loops: dict[Span, Loop] = field(default_factory=dict)  #: by the statement ``loss.backward()``
+    imports: dict[Span, list[str]] = field(default_factory=dict)  #: import of torch -> the lines instead
     starts: set[Span] = field(default_factory=set)  #: statements behind which a Cell goes into training mode
     dropped: set[int] = field(default_factory=set)  #: ids of nodes that are left out with an argument
     todos: list[Todo] = field(default_factory=list)

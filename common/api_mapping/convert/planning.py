@@ -257,7 +257,9 @@ def _data(plan: Plan, node: ast.Attribute, parent: Any) -> None:
     """Read, it is the value without its gradient; written, a person has to look."""
     if isinstance(parent, ast.Attribute):
         return  # a method of it, which was planned
-    if isinstance(node.ctx, ast.Load) and not (isinstance(parent, ast.Subscript) and not isinstance(parent.ctx, ast.Load)):
+    if isinstance(node.ctx, ast.Load) and not (
+        isinstance(parent, ast.Subscript) and not isinstance(parent.ctx, ast.Load)
+    ):
         stop = plan.spelling.name("ops.stop_gradient")
         plan.attributes[plan.span(node)] = lambda found: edits.expression(f"{stop}({edits.code(found.value)})", found)
         plan.converted += 1

@@ -94,7 +94,8 @@ class _Rewriter(cst.CSTTransformer):
     def _statement(self, old: Any, new: Any) -> list[Any]:
         span = self._span(old)
         if _imports_torch(new):
-            return _other_imports(new)
+            lines = [line for part in getattr(old, "body", ()) for line in self._instead(part)]
+            return _replaced(new, lines) if self.plan.imports else _other_imports(new)
         if span in self.plan.statements:
             found = self.plan.statements[span]
             if found is None:
@@ -110,6 +111,11 @@ class _Rewriter(cst.CSTTransformer):
             space = cst.TrailingWhitespace(cst.SimpleWhitespace("  "), comment)
             return [new, _line("self.set_train()").with_changes(trailing_whitespace=space)]
         return [new]
+
+    def _instead(self, part: Any) -> list[str]:
+        """The lines for one import, or itself where it is none of torch."""
+        found = self.plan.imports.get(self._span(part))
+        return found if found is not None else [edits.code(part).rstrip("; ")]
 
     def _starts_cell(self, old: Any) -> bool:
         """Whether a statement is ``super().__init__()`` of a class that derives from nn.Module itself."""
@@ -164,6 +170,14 @@ def _line(text: str) -> cst.SimpleStatementLine:
     return found
 
 
+def _replaced(node: cst.SimpleStatementLine, lines: list[str]) -> list[Any]:
+    """The lines in the place of a statement, with its comments."""
+    made = [_line(text) for text in lines]
+    made[0] = made[0].with_changes(leading_lines=node.leading_lines)
+    made[-1] = made[-1].with_changes(trailing_whitespace=node.trailing_whitespace)
+    return made
+
+
 def _imports_torch(node: Any) -> bool:
     return isinstance(node, cst.SimpleStatementLine) and any(_of_torch(part) for part in node.body)
 
@@ -201,6 +215,8 @@ def _is_place(node: Any) -> bool:
 
 def _with_imports(module: cst.Module, lines: list[str]) -> cst.Module:
     """The imports at the place of the first import of torch, or at the top."""
+    if not lines and not any(map(_is_place, module.body)):
+        return module.visit(_Cleaner())
     imports = [_line(text) for text in lines]
     body = list(module.body)
     place = next((i for i, node in enumerate(body) if _is_place(node)), None)
