@@ -107,7 +107,10 @@ class _Optimizer(nn.Cell):
             gradients: pairs of a parameter's name and its gradient, as with ``return_ids=True``, in any order; or
                 gradients alone, with ``names`` in the same order.
         """
-        gradients = self.paired(gradients, names)
+        return self.update_all(self.paired(gradients, names))
+
+    def update_all(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Update every parameter with the gradients in the parameters' order; returns how many steps were made."""
         steps = ops.assign(self.steps, self.steps + 1)
         moment = steps.astype(ms.float32)
         for index in range(len(self.parameters)):
