@@ -82,23 +82,13 @@ class _Optimizer(nn.Cell):
                     "ms.value_and_grad(forward, None, weights, return_ids=True), or "
                     "optimizer(gradients, [parameter.name for parameter in weights])."
                 )
-            pairs = gradients
+            given = tuple([pair[0] for pair in gradients])
+            gradients = tuple([pair[1] for pair in gradients])
         else:
             if len(names) != len(gradients):
                 raise ValueError("There must be one name for each gradient.")
-            pairs = ()
-            for index in range(len(names)):
-                pairs = (*pairs, (names[index], gradients[index]))
-        found = ()
-        for name in self.names:
-            given = ()
-            for pair in pairs:
-                if pair[0] == name:
-                    given = (*given, pair[1])
-            if len(given) != 1:
-                raise ValueError(f"Every parameter of the optimizer must have one gradient; {name} has {len(given)}.")
-            found = (*found, given[0])
-        return found
+            given = tuple(names)
+        return tuple([gradients[place] for place in _places(self.names, given)])
 
     def construct(self, gradients: tuple[Any, ...], names: tuple[str, ...] | None = None) -> Tensor:
         """Update every parameter; returns how many steps were made.
@@ -127,6 +117,21 @@ class _Optimizer(nn.Cell):
             new = self.update(index, option, rate, moment, value, gradient)
             steps = ops.depend(steps, ops.assign(parameter, new.astype(parameter.dtype)))
         return steps
+
+
+@ops.constexpr  # in a graph, a loop over names in a loop over names nests deeper than MindSpore compiles
+def _places(wanted: tuple[str, ...], given: tuple[str, ...]) -> tuple[int, ...]:
+    """Where the gradient of every parameter is.
+
+    Raises:
+        ValueError: a parameter has none, or several.
+    """
+    for name in wanted:
+        if given.count(name) != 1:
+            raise ValueError(
+                f"Every parameter of the optimizer must have one gradient; {name} has {given.count(name)}."
+            )
+    return tuple([given.index(name) for name in wanted])
 
 
 def _blend(state: Parameter, value: Tensor, beta: float) -> Tensor:

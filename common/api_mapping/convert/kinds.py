@@ -114,11 +114,7 @@ class Kinds:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._assign(target, node.value, "is", scope)
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            self._assign(node.target, node.value, "is", scope)
-        elif isinstance(node, ast.NamedExpr):
-            self._assign(node.target, node.value, "is", scope)
-        elif isinstance(node, ast.AugAssign):
+        elif (isinstance(node, ast.AnnAssign) and node.value is not None) or isinstance(node, ast.NamedExpr) or isinstance(node, ast.AugAssign):
             self._assign(node.target, node.value, "is", scope)
         elif isinstance(node, ast.For | ast.comprehension):
             self._assign(node.target, node.iter, "of", scope)
