@@ -1,11 +1,11 @@
-"""Mirrors pytorch_impl.ported; differs: gradients are taken of a function, and every call can be compiled."""
+"""Mirrors pytorch_impl.ported; differs: gradients of a Cell are taken of a function, and every call can be compiled."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +14,33 @@ import numpy as np
 from mindspore import Tensor, mint, nn, ops
 
 from common.api_mapping.checking.inputs import noise
+from common.api_mapping.checking.network import TorchNetwork, built, leaves, without_dropout
 from common.errors import InputError
 from mindspore_impl import functional, optim
 
-__all__ = ["Network", "network"]
-
-_NOISE = {"randn": "normal", "randn_like": "normal", "rand": "uniform", "rand_like": "uniform"}
+__all__ = ["network"]
 
 
-def network(path: Path, name: str, arguments: Mapping[str, Any]) -> Network:
-    """The class ``name`` of a file, constructed.
+def network(path: Path, name: str, arguments: Mapping[str, Any]) -> Any:
+    """The class ``name`` of a file, constructed, with the methods of `TorchNetwork`.
 
     Raises:
         InputError: there is no such class, or it refuses the arguments.
     """
-    spec = importlib.util.spec_from_file_location(f"mindspore_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    if not isinstance(kind := getattr(module, name, None), type):
-        raise InputError(f"{path} has no class {name}.")
-    try:
-        return Network(module, kind(**arguments))
-    except TypeError as error:
-        raise InputError(f"{name} could not be constructed with {dict(arguments)}: {error}. See --init.") from error
+    module, model = built(path, "mindspore", name, arguments)
+    surface = sys.modules.get("mindspore_impl.torch_api")
+    if surface is not None and isinstance(model, surface.nn.Module):
+        kind = sys.modules["mindspore_impl.torch_api.tensor"].Tensor
+        return TorchNetwork(surface, kind, module, model, partial(_replaced, (surface,), surface.from_numpy))
+    return _CellNetwork(module, model)
 
 
-class Network:
+class _CellNetwork:
     """The network, and what is compared of it. Dropout is switched off; random numbers depend on their shape alone."""
 
     def __init__(self, module: Any, model: nn.Cell):
         self.module, self.model = module, model
-        _without_dropout(model)
+        without_dropout(cell for _, cell in model.cells_and_names())
 
     def made(self, function: str) -> list[np.ndarray]:
         """What a function of the file returns, as arrays.
@@ -83,9 +78,9 @@ class Network:
         def call(*given):
             return model(*given)
 
-        with _fixed_noise():
+        with _replaced((functional, mint, ops)):
             found = (ms.jit(call) if compiled else call)(*map(Tensor, inputs))
-        return {name: _plain(value) for name, value in _leaves(found).items()}
+        return {name: _plain(value) for name, value in leaves(found, Tensor).items()}
 
     def gradients(
         self,
@@ -100,7 +95,7 @@ class Network:
         weights = ms.ParameterTuple(trained.values()) if trained else None
         places = tuple(i for i, x in enumerate(given) if x.is_floating_point()) if not trained else ()
         gradient = ms.grad(loss, places or None, weights)
-        with _fixed_noise():
+        with _replaced((functional, mint, ops)):
             found = (ms.jit(gradient) if compiled else gradient)(*given)
         names = list(trained) or [f"input {i}" for i in places]
         return {name: _plain(value) for name, value in zip(names, _several(found), strict=True)}
@@ -131,7 +126,7 @@ class Network:
         if len(set(names)) < len(names):
             raise InputError("Two parameters have the same name, so that gradients cannot be told apart by name.")
         call = ms.jit(step) if compiled else step
-        with _fixed_noise():
+        with _replaced((functional, mint, ops)):
             for _ in range(count):
                 call(*given)
         return {name: _plain(value) for name, value in trained.items()}
@@ -194,13 +189,12 @@ def _rand_like(input, dtype=None, seed=None):
 
 
 @contextmanager
-def _replaced() -> Any:
+def _replaced(spaces: Sequence[Any], wrap: Callable[[np.ndarray], Any] | None = None) -> Any:
+    """In the block, random tensors depend on their shape alone."""
     own = {"randn": _randn, "rand": _rand, "randn_like": _randn_like, "rand_like": _rand_like}
-    kept = [
-        (space, name, getattr(space, name)) for space in (functional, mint, ops) for name in own if hasattr(space, name)
-    ]
+    kept = [(space, name, getattr(space, name)) for space in spaces for name in own if hasattr(space, name)]
     for space, name, _ in kept:
-        setattr(space, name, own[name])
+        setattr(space, name, own[name] if wrap is None else _wrapped(own[name], wrap))
     try:
         yield
     finally:
@@ -208,21 +202,5 @@ def _replaced() -> Any:
             setattr(space, name, function)
 
 
-def _fixed_noise() -> AbstractContextManager[Any]:
-    return _replaced()
-
-
-def _leaves(found: Any, place: str = "") -> dict[str, Any]:
-    """Every tensor in a result, by its place."""
-    if isinstance(found, Tensor):
-        return {place or "output": found}
-    items = found.items() if isinstance(found, Mapping) else enumerate(found) if isinstance(found, tuple | list) else ()
-    return {name: leaf for key, item in items for name, leaf in _leaves(item, f"{place}[{key}]").items()}
-
-
-def _without_dropout(model: nn.Cell) -> None:
-    for _, cell in model.cells_and_names():
-        for name, value in list(vars(cell).items()):
-            drops = "drop" in name or (name == "p" and type(cell).__name__.startswith(("Drop", "Alpha", "Transformer")))
-            if drops and isinstance(value, float):
-                setattr(cell, name, 0.0)
+def _wrapped(function: Callable[..., Any], wrap: Callable[[np.ndarray], Any]) -> Callable[..., Any]:
+    return lambda *arguments, **keywords: wrap(function(*arguments, **keywords).asnumpy())

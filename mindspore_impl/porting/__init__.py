@@ -5,8 +5,11 @@ Torch needs none of it, so this package has no counterpart. ``twinlora map conve
 
 from __future__ import annotations
 
-from mindspore_impl.porting import init
+from mindspore_impl.porting import data, init, lr_scheduler
 from mindspore_impl.porting.containers import ModuleDict, Sequential
 from mindspore_impl.porting.gradients import clip_grad_norm, clip_grad_value
+from mindspore_impl.porting.seeding import manual_seed
+from mindspore_impl.porting.transformer import TransformerDecoder, TransformerEncoder
 
-__all__ = ["ModuleDict", "Sequential", "clip_grad_norm", "clip_grad_value", "init"]
+__all__ = ["ModuleDict", "Sequential", "TransformerDecoder", "TransformerEncoder", "clip_grad_norm", "clip_grad_value"]
+__all__ += ["data", "init", "lr_scheduler", "manual_seed"]

@@ -24,6 +24,25 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"]
 
 
+class Group(dict):
+    """Options of a parameter group; the rate can be set, and is the optimizer's.
+
+    Raises:
+        ValueError: another option is set, which compiled steps would not see.
+    """
+
+    def __init__(self, rate: Parameter, options: dict[str, Any], params: list[Parameter]):
+        super().__init__({**options, "lr": float(options["lr"]), "params": params})
+        self.rate, self.fixed = rate, frozenset(options) - {"lr"}
+
+    def __setitem__(self, name: str, value: Any):
+        if name in self.fixed or name == "params":
+            raise ValueError(f"only the rate of a group can be changed, not {name}: construct another optimizer.")
+        if name == "lr":
+            ops.assign(self.rate, Tensor(float(value), ms.float32))
+        super().__setitem__(name, value)
+
+
 class _Optimizer(nn.Cell):
     """Groups, rates and the loop over the parameters. A subclass adds its state and gives ``update``, the new value of
     one parameter."""
@@ -53,6 +72,21 @@ class _Optimizer(nn.Cell):
             [Parameter(Tensor(float(rate), ms.float32), f"lr.{number}", False) for number, rate in enumerate(rates)]
         )
         self.steps = Parameter(Tensor(0, ms.int64), "steps", False)
+
+    @property
+    def param_groups(self) -> list[Group]:
+        """The groups as torch has them: ``optimizer.param_groups[0]["lr"] = 1e-4`` sets a rate."""
+        if not hasattr(self, "shown"):
+            held = [
+                [parameter for parameter, group in zip(self.parameters, self.groups, strict=True) if group == number]
+                for number in range(len(self.rates))
+            ]
+            options = [self.options[self.groups.index(number)] for number in range(len(self.rates))]
+            shown = [
+                Group(rate, option, params) for rate, option, params in zip(self.rates, options, held, strict=True)
+            ]
+            object.__setattr__(self, "shown", shown)
+        return self.shown
 
     def kept(self, name: str, start: str = "", scalar: bool = False) -> ParameterTuple:
         """State for each parameter: like it or a scalar, starting with the option ``start`` or 0."""

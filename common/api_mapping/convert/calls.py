@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+from functools import cache
 from typing import Any
 
 from common.api_mapping.convert import edits, structure
@@ -12,11 +14,20 @@ from common.api_mapping.scan.calls import Use
 from common.api_mapping.scan.knowledge import VERIFIED, Entry
 from common.api_mapping.scan.snippet import KEYWORDS, left_out, untried
 
-__all__ = ["plan_call", "verified"]
+__all__ = ["plan_call", "ported", "verified"]
 
 _GONE = {*KEYWORDS, "generator", "fused", "foreach", "capturable"} - {"out", "requires_grad", "generator"}
 _SEEDS = ("torch.manual_seed", "torch.cuda.manual_seed", "torch.cuda.manual_seed_all")
 _WRAPPERS = ("torch.no_grad", "torch.inference_mode", "torch.enable_grad")  # handled where the block is
+
+
+@cache
+def offered(module: str) -> frozenset[str]:
+    """The public names of a module of `mindspore_impl.porting`, read off the sources that they come from."""
+    common = importlib.import_module(
+        {"lr_scheduler": "common.porting.schedules", "data": "common.porting.loading"}[module]
+    )
+    return frozenset(common.__all__) | (frozenset({"TensorDataset"}) if module == "data" else frozenset())
 
 
 def verified(entry: Entry) -> bool:
@@ -37,12 +48,21 @@ def plan_call(plan: Plan, use: Use, name: str, entry: Entry) -> None:
     elif name in ("torch.empty", "torch.empty_like"):
         instead = plan.spelling.name("F." + name.removeprefix("torch.").replace("empty", "zeros"))
         _accept(plan, call, edits.positional(instead, "size", _dropped(plan, call)))
+    elif instead := ported(plan, name):
+        _accept(plan, call, edits.renamed(instead))
     elif name in structure.NAMES:
         _accept(plan, call, edits.renamed(plan.spelling.name(structure.NAMES[name]), _dropped(plan, call)))
     else:
         reason = entry.advice.text if entry.advice else entry.reason or "no verified counterpart"
         target = entry.advice.target if entry.advice else ""
         plan.todo(call, name, "; ".join(part for part in (target, reason) if part))
+
+
+def ported(plan: Plan, name: str) -> str:
+    """A name of a section that `mindspore_impl.porting` has; empty where it has none."""
+    section, _, leaf = name.rpartition(".")
+    module = structure.SECTIONS.get(section)
+    return plan.spelling.name(f"{module}.{leaf}") if module and leaf in offered(module) else ""
 
 
 def _accept(plan: Plan, call: ast.Call, rewriting: edits.Rewriting) -> None:
@@ -134,7 +154,7 @@ def _available(plan: Plan, call: ast.Call, name: str) -> None:
 
 
 def _seed(plan: Plan, call: ast.Call, name: str) -> None:
-    _accept(plan, call, edits.renamed(plan.spelling.name("ms.set_seed")))
+    _accept(plan, call, edits.renamed(plan.spelling.name("porting.manual_seed")))
 
 
 def _sequential(plan: Plan, call: ast.Call, name: str) -> None:

@@ -114,8 +114,9 @@ class Kinds:
         elif isinstance(node, ast.Assign):
             for target in node.targets:
                 self._assign(target, node.value, "is", scope)
-        elif (isinstance(node, ast.AnnAssign) and node.value is not None) or isinstance(node, ast.NamedExpr) or isinstance(node, ast.AugAssign):
-            self._assign(node.target, node.value, "is", scope)
+        elif isinstance(node, ast.AnnAssign | ast.NamedExpr | ast.AugAssign):
+            if node.value is not None:
+                self._assign(node.target, node.value, "is", scope)
         elif isinstance(node, ast.For | ast.comprehension):
             self._assign(node.target, node.iter, "of", scope)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from common.api_mapping.convert import edits
 from common.api_mapping.convert.kinds import LAYER, OPTIMIZER
 from common.api_mapping.convert.plan import Loop, Plan
 
-__all__ = ["blocks", "function_text", "is_optimizer", "plan_loop", "rates"]
+__all__ = ["blocks", "function_text", "is_optimizer", "plan_loop"]
 
 _CLIPPING = {
     "torch.nn.utils.clip_grad_norm_": "porting.clip_grad_norm",
@@ -171,24 +169,3 @@ def function_text(loop: Loop) -> tuple[str, str]:
     else:
         left = f"{loop.loss}, gradients"
     return f"return {returned}", f"{left} = {{ms}}.value_and_grad({given}, return_ids=True)()"
-
-
-def rates(plan: Plan, node: ast.For) -> bool:
-    """``for group in optimizer.param_groups: group["lr"] = x``, which assigns to the optimizer's rates."""
-    source = node.iter
-    if not isinstance(source, ast.Attribute) or source.attr != "param_groups" or len(node.body) != 1:
-        return False
-    [inner] = node.body
-    target = inner.targets[0] if isinstance(inner, ast.Assign) and len(inner.targets) == 1 else None
-    if not isinstance(target, ast.Subscript) or not _is_rate(target):
-        return False
-    assign, optimizer = plan.spelling.name("ops.assign"), ast.unparse(source.value)
-    plan.statements[plan.span(inner)] = f"{assign}(rate, {ast.unparse(inner.value)})"  # type: ignore[attr-defined]
-    plan.attributes[plan.span(source)] = lambda found: edits.expression(f"{optimizer}.rates")
-    plan.names[plan.span(node.target)] = "rate"
-    plan.converted += 2
-    return True
-
-
-def _is_rate(target: Any) -> bool:
-    return isinstance(target.slice, ast.Constant) and target.slice.value == "lr"

@@ -243,12 +243,13 @@ def _zero_grad(plan: Plan, call: ast.Call) -> None:
 
 def _state(plan: Plan, call: ast.Call, name: str) -> None:
     loaded = call.args[0] if call.args else None
-    if name == "load_state_dict" and isinstance(loaded, ast.Call):
-        if plan.kinds.names.get(id(loaded.func)) == "torch.load":
-            written = plan.spelling.name("ms.load_checkpoint")
-            path = ast.unparse(loaded.args[0])
-            for inner in ast.walk(loaded):
-                plan.dropped.add(id(inner))
-            _accept(plan, call, edits.template(f"{written}({path}, {{x}})"))
-            return
+    if name == "load_state_dict" and isinstance(loaded, ast.Call) and _loads(plan, loaded):
+        written, path = plan.spelling.name("ms.load_checkpoint"), ast.unparse(loaded.args[0])
+        plan.drop(loaded)
+        _accept(plan, call, edits.template(f"{written}({path}, {{x}})"))
+        return
     _accept(plan, call, edits.method(name))
+
+
+def _loads(plan: Plan, call: ast.Call) -> bool:
+    return plan.kinds.names.get(id(call.func)) == "torch.load" and bool(call.args)

@@ -6,9 +6,9 @@ import ast
 from typing import Any
 
 from common.api_mapping.convert import edits, structure
-from common.api_mapping.convert.calls import plan_call, verified
+from common.api_mapping.convert.calls import plan_call, ported, verified
 from common.api_mapping.convert.kinds import LAYER, PLAIN, TENSOR, Kinds
-from common.api_mapping.convert.loops import blocks, is_optimizer, plan_loop, rates
+from common.api_mapping.convert.loops import blocks, is_optimizer, plan_loop
 from common.api_mapping.convert.methods import plan_layer_method, plan_tensor_method
 from common.api_mapping.convert.plan import Plan
 from common.api_mapping.convert.spelling import Spelling
@@ -70,9 +70,7 @@ def _before(plan: Plan) -> None:
     for block in blocks(plan.unit.tree):
         plan_loop(plan, block)
     for node in ast.walk(plan.unit.tree):
-        if isinstance(node, ast.For):
-            rates(plan, node)
-        elif isinstance(node, ast.With):
+        if isinstance(node, ast.With):
             _with(plan, node)
         elif isinstance(node, ast.ClassDef):
             _start(plan, node)
@@ -148,7 +146,9 @@ def _attribute_of_class(plan: Plan, use: Use, name: str, rest: str) -> None:
 def _plan_name(plan: Plan, use: Use, name: str, entry: Any) -> None:
     leaf = name.removeprefix("torch.")
     written = ""
-    if leaf in DTYPES:
+    if instead := ported(plan, name):
+        written = instead
+    elif leaf in DTYPES:
         written = plan.spelling.dtype(leaf)
     elif name in structure.NAMES:
         written = plan.spelling.name(structure.NAMES[name])
@@ -236,11 +236,12 @@ def _attribute(plan: Plan, node: ast.Attribute) -> None:
         _data(plan, node, parent)
     elif node.attr == "grad" and plan.kinds.of(node.value) == TENSOR:
         plan.todo(node, ".grad", "parameters keep no gradient: use what value_and_grad returns")
-    elif node.attr == "param_groups":
-        _groups(plan, node, parent)
-    elif node.attr == "device" and isinstance(parent, ast.Call) and node in parent.args:
-        if plan.kinds.of(node.value) == TENSOR:
-            plan.attributes[span] = lambda found: edits.expression("None")
+    elif node.attr == "device" and isinstance(parent, ast.Call) and node in parent.args and _is_tensor(plan, node):
+        plan.attributes[span] = lambda found: edits.expression("None")
+
+
+def _is_tensor(plan: Plan, node: ast.Attribute) -> bool:
+    return plan.kinds.of(node.value) == TENSOR
 
 
 def _gives_tuple(plan: Plan, node: ast.expr) -> bool:
@@ -272,22 +273,6 @@ def _data(plan: Plan, node: ast.Attribute, parent: Any) -> None:
         plan.converted += 1
     else:
         plan.todo(node, ".data", "set the value of a Parameter with set_data or ops.assign")
-
-
-def _groups(plan: Plan, node: ast.Attribute, parent: Any) -> None:
-    outer = plan.kinds.parent.get(id(parent))
-    if (
-        isinstance(parent, ast.Subscript)
-        and isinstance(outer, ast.Subscript)
-        and isinstance(outer.slice, ast.Constant)
-        and outer.slice.value == "lr"
-        and isinstance(outer.ctx, ast.Load)
-    ):
-        optimizer, place = ast.unparse(node.value), ast.unparse(parent.slice)
-        plan.attributes[plan.span(outer)] = lambda found: edits.expression(f"{optimizer}.rates[{place}].item()")
-        plan.converted += 1
-    else:
-        plan.todo(node, "optimizer.param_groups", "assign to optimizer.rates[i], one for each group")
 
 
 def _assignment(plan: Plan, node: ast.Assign) -> None:

@@ -20,6 +20,8 @@ _IMPORTS = {
     "special": "from mindspore_impl import special",
     "porting": "from mindspore_impl import porting",
     "init": "from mindspore_impl.porting import init",
+    "lr_scheduler": "from mindspore_impl.porting import lr_scheduler",
+    "data": "from mindspore_impl.porting import data",
     "tensors": "from mindspore_impl.shims import tensor as tensors",
     "ms": "import mindspore as ms",
     "mint": "from mindspore import mint",

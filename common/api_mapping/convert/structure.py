@@ -11,6 +11,8 @@ NAMES = {
     "torch.nn.functional": "F",
     "torch.optim": "optim",
     "torch.nn.init": "init",
+    "torch.optim.lr_scheduler": "lr_scheduler",
+    "torch.utils.data": "porting.data",
     "torch.Tensor": "ms.Tensor",
     "torch.tensor": "ms.Tensor",
     "torch.nn.Module": "ms.nn.Cell",
@@ -18,10 +20,12 @@ NAMES = {
     "torch.nn.ModuleList": "ms.nn.CellList",
     "torch.nn.ModuleDict": "porting.ModuleDict",
     "torch.nn.Sequential": "ms.nn.SequentialCell",
+    "torch.nn.TransformerEncoder": "porting.TransformerEncoder",
+    "torch.nn.TransformerDecoder": "porting.TransformerDecoder",
     "torch.is_tensor": "ms.is_tensor",
-    "torch.manual_seed": "ms.set_seed",
-    "torch.cuda.manual_seed": "ms.set_seed",
-    "torch.cuda.manual_seed_all": "ms.set_seed",
+    "torch.manual_seed": "porting.manual_seed",
+    "torch.cuda.manual_seed": "porting.manual_seed",
+    "torch.cuda.manual_seed_all": "porting.manual_seed",
     "torch.optim.Optimizer": "ms.nn.Cell",
     "torch.dtype": "ms.Type",
     "torch.Size": "tuple",
@@ -36,7 +40,9 @@ INIT = {
 }
 #: Methods of ``parameter.data`` that set start values, and the initialiser that does the same.
 DATA_INIT = {"uniform_": "uniform_", "normal_": "normal_", "zero_": "zeros_", "fill_": "constant_"}
-__all__ += ["DATA_INIT"]
+#: Sections whose public names `mindspore_impl.porting` has, by their module there.
+SECTIONS = {"torch.optim.lr_scheduler": "lr_scheduler", "torch.utils.data": "data"}
+__all__ += ["DATA_INIT", "SECTIONS"]
 
 #: Place of ``inplace`` among the constructor's positional arguments.
 INPLACE = {

@@ -6,7 +6,7 @@ import ast
 import re
 from functools import cache
 
-from common.api_mapping.convert.calls import verified
+from common.api_mapping.convert.calls import offered, verified
 from common.api_mapping.convert.kinds import Kinds
 from common.api_mapping.convert.plan import Plan
 from common.api_mapping.convert.spelling import Spelling
@@ -54,6 +54,8 @@ def _offered(name: str) -> bool:
         return False
     modules = [part for part in parts[:-1] if part.islower()]
     path = folder.joinpath(*modules)
+    if name.startswith("torch.optim.lr_scheduler."):
+        return parts[-1] in offered("lr_scheduler")
     return not modules or path.is_dir() or path.with_suffix(".py").is_file() or name in ("torch.autograd.Function",)
 
 
