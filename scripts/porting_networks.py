@@ -46,30 +46,40 @@ def main() -> int:
     parser.add_argument("files", nargs="*", help="names of networks; default: all")
     parser.add_argument("--style", choices=STYLES, action="append", help="default: both")
     parser.add_argument("--missing", action="store_true", help="only what has no figures yet")
+    parser.add_argument("--eager", action="store_true", help="do not compile")
     parser.add_argument("--pages", action="store_true", help="only write the pages")
     args = parser.parse_args()
-    found = json.loads(FIGURES.read_text(encoding="utf-8"))["networks"] if FIGURES.exists() else {}
     for case in () if args.pages else CASES:
         for style in args.style or STYLES:
             key = f"{case.file}.{case.name} {style}"
-            if (not args.files or case.file in args.files) and not (args.missing and key in found):
-                found[key] = measure(case, style)
-                print(key, verdict(found[key], "eager"), verdict(found[key], "compiled"), flush=True)
+            if (not args.files or case.file in args.files) and not (args.missing and key in figures()):
+                row = measure(case, style, not args.eager)
+                found = {**figures(), key: row}
+                print(key, verdict(row, "eager"), verdict(row, "compiled"), flush=True)
                 write_json(FIGURES, {"versions": versions(), "date": f"{date.today()}", "networks": found})
     for language, page in PAGES.items():
         if page.exists():
-            write_page(page, language, found)
+            write_page(page, language, figures())
     return 0
 
 
-def measure(case: Ported, style: str) -> dict[str, Any]:
+def figures() -> dict[str, Any]:
+    """What was measured so far, in the order of the networks."""
+    found = json.loads(FIGURES.read_text(encoding="utf-8"))["networks"] if FIGURES.exists() else {}
+    order = [f"{case.file}.{case.name} {style}" for case in CASES for style in STYLES]
+    return {key: found[key] for key in order if key in found}
+
+
+def measure(case: Ported, style: str, compiled: bool) -> dict[str, Any]:
     """One network in one style."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / f"{case.file}.py"
         [converted] = convert(case.path, output, style)
         row: dict[str, Any] = {"converted": converted.converted, "left": len(converted.todos), "comparisons": []}
         try:
-            compared = check(case.path, output, case.name, arguments(case.init), draw_inputs(case.inputs))
+            compared = check(
+                case.path, output, case.name, arguments(case.init), draw_inputs(case.inputs), compiled=compiled
+            )
             row["comparisons"] = to_json(compared)["comparisons"]
         except TwinloraError as error:
             row["problem"] = str(error)

@@ -36,6 +36,7 @@ SHARED = {
     *("bool", "int", "long", "double", "short", "byte", "char", "round", "item", "tolist", "numpy", "dot", "T", "cov"),
     *("backward", "data_ptr", "storage", "hash_tensor", "set_", "select", "take", "repeat", "clip", "argmax", "argmin"),
 }
+_OF_TENSORS = METHODS - SHARED | {"backward"}
 _PLAIN_RESULTS = {
     *("item", "tolist", "numpy", "size", "dim", "numel", "is_floating_point", "stride", "nelement", "ndimension"),
     *("is_contiguous", "data_ptr", "get_device"),
@@ -214,6 +215,8 @@ class Kinds:
                 bindings = self.bound[id(scope)][node.id]
                 found = self._agreed({self.of(value, depth + 1) for _, value in bindings})
                 argument = self._argument(node.id, scope, depth)
+                if found is None and self.used_methods[id(scope)][node.id] & _OF_TENSORS:
+                    found = TENSOR
                 return found if argument is None or found == TENSOR else argument
             if (argument := self._argument(node.id, scope, depth)) is not None:
                 return argument
@@ -240,7 +243,7 @@ class Kinds:
             return LAYER
         if used & {"step", "zero_grad"} == {"step", "zero_grad"}:
             return OPTIMIZER
-        if used & (METHODS - SHARED):
+        if used & _OF_TENSORS:
             return TENSOR
         owner = self.scope_of(scope)
         forward = isinstance(scope, ast.FunctionDef) and scope.name == "forward"
@@ -347,7 +350,7 @@ class Kinds:
             return TENSOR if self.of(function, depth + 1) == LAYER else None
         if kind == TENSOR:
             return PLAIN if function.attr in _PLAIN_RESULTS else TENSOR
-        if kind is None and function.attr in METHODS - SHARED and not isinstance(receiver, ast.Constant):
+        if kind is None and function.attr in _OF_TENSORS and not isinstance(receiver, ast.Constant):
             return PLAIN if function.attr in _PLAIN_RESULTS else TENSOR
         return PLAIN if kind == PLAIN else None
 

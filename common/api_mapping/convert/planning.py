@@ -114,9 +114,12 @@ def _plan_use(plan: Plan, use: Use) -> None:
     if use.guessed:
         plan.note(use.node, name, "the name comes from an import of everything (*)")
     if use.kind == "definition":
-        plan.names[plan.span(use.node)] = "construct"
+        line, column = use.start
+        plan.names[line, column - 1, line, use.end[1] - 1] = "construct"
         plan.converted += 1
     elif use.kind == "method":
+        if use.name.startswith("torch.optim.Optimizer."):
+            return  # see _call, which knows what was assigned too
         if use.name.startswith("torch.nn.Module."):
             plan_layer_method(plan, use)
         else:
@@ -176,12 +179,41 @@ def _beyond(plan: Plan) -> None:
                 plan.todo(node, f"from {node.module} import *", "import the names that are used")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             _call(plan, node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "map":
+            _map(plan, node)
+        elif isinstance(node, ast.Delete):
+            _delete(plan, node)
         elif isinstance(node, ast.Attribute):
             _attribute(plan, node)
         elif isinstance(node, ast.Assign):
             _assignment(plan, node)
         elif isinstance(node, ast.AugAssign):
             _augmented(plan, node)
+
+
+def _map(plan: Plan, node: ast.Call) -> None:
+    """``map(lambda x: y, z)`` in a network as ``[y for x in z]``: graphs know no map of what refers to other names."""
+    if len(node.args) != 2 or not isinstance(node.args[0], ast.Lambda) or not _in_network(plan, node):
+        return
+    given = node.args[0].args
+    if len(given.args) == 1 and not given.defaults and not given.vararg and not given.kwarg:
+
+        def rewrite(found: Any) -> Any:
+            function, values = found.args[0].value, found.args[1].value
+            name = edits.code(function.params.params[0].name)
+            return edits.expression(f"[{edits.code(function.body)} for {name} in {edits.code(values)}]", found)
+
+        plan.calls[plan.span(node)] = rewrite
+
+
+def _delete(plan: Plan, node: ast.Delete) -> None:
+    """``del x`` in a network goes: graphs do not know it, and it changes no value."""
+    if all(isinstance(target, ast.Name) for target in node.targets) and _in_network(plan, node):
+        plan.statements[plan.span(node)] = None
+
+
+def _in_network(plan: Plan, node: ast.AST) -> bool:
+    return plan.kinds.is_module(plan.kinds.enclosing_class(node))
 
 
 def _call(plan: Plan, call: Any) -> None:

@@ -64,8 +64,6 @@ class _Rewriter(cst.CSTTransformer):
         return edits.expression(name, updated_node) if name else updated_node
 
     def leave_FunctionDef(self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef) -> cst.FunctionDef:
-        if self.plan.names.get(self._span(original_node)) == "construct":
-            updated_node = updated_node.with_changes(name=cst.Name("construct"))
         kept = [
             new
             for old, new in zip(original_node.decorators, updated_node.decorators, strict=True)
@@ -78,18 +76,46 @@ class _Rewriter(cst.CSTTransformer):
     def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock):
         return updated_node.with_changes(body=self._block(original_node.body, updated_node.body) or [_line("pass")])
 
+    def leave_SimpleStatementSuite(self, original_node: cst.SimpleStatementSuite, updated_node: Any) -> Any:
+        """``if x: y``, in lines of their own where y is changed."""
+        if not any(self._planned(part) for part in original_node.body):
+            return updated_node
+        body = self._block([original_node], [updated_node]) or [_line("pass")]
+        return cst.IndentedBlock(body)
+
     def leave_Module(self, original_node: cst.Module, updated_node: cst.Module) -> cst.Module:
-        return updated_node.with_changes(body=self._block(original_node.body, updated_node.body))
+        body = self._block(original_node.body, updated_node.body)
+        left = [cst.EmptyLine(comment=cst.Comment(text)) for found in self.todos.values() for text in found]
+        self.todos.clear()
+        return updated_node.with_changes(body=body, header=[*updated_node.header, *left])
+
+    def _planned(self, part: Any) -> bool:
+        span = self._span(part)
+        return span in self.plan.statements or span in self.plan.loops or span in self.plan.starts
 
     def _block(self, original: Any, updated: Any) -> list[Any]:
         """The statements of a block, each changed, left out, unwrapped or marked, and its training step."""
-        pairs = list(zip(original, updated, strict=True))
+        pairs = [pair for old, new in zip(original, updated, strict=True) for pair in self._parts(old, new)]
         groups = [self._statement(old, new) for old, new in pairs]
-        loop = next((found for old in original if (found := self.plan.loops.get(self._span(old)))), None)
+        loop = next((found for old, _ in pairs if (found := self.plan.loops.get(self._span(old)))), None)
         marked = [self._marked(old, group) for (old, _), group in zip(pairs, groups, strict=True)]
         if loop is not None:
             marked = self._training_step(loop, marked)
         return [statement for group in marked for statement in group]
+
+    def _parts(self, old: Any, new: Any) -> list[tuple[Any, Any]]:
+        """``a; b`` as two statements, where one of them is changed."""
+        if not isinstance(old, cst.SimpleStatementLine | cst.SimpleStatementSuite):
+            return [(old, new)]
+        if isinstance(old, cst.SimpleStatementLine) and (
+            len(old.body) == 1 or not any(self._planned(part) for part in old.body)
+        ):
+            return [(old, new)]
+        lines = [cst.SimpleStatementLine([part.with_changes(semicolon=edits.NO_COMMA)]) for part in new.body]
+        if isinstance(new, cst.SimpleStatementLine):
+            lines[0] = lines[0].with_changes(leading_lines=new.leading_lines)
+        lines[-1] = lines[-1].with_changes(trailing_whitespace=new.trailing_whitespace)
+        return list(zip(old.body, lines, strict=True))
 
     def _statement(self, old: Any, new: Any) -> list[Any]:
         span = self._span(old)
@@ -124,8 +150,7 @@ class _Rewriter(cst.CSTTransformer):
     def _marked(self, old: Any, group: list[Any]) -> list[Any]:
         """The marks of the lines of a statement, above it."""
         span = self._span(old)
-        last = span[2] if isinstance(old, cst.SimpleStatementLine) else self._header_end(old)
-        found = [text for line in range(span[0], last + 1) for text in self.todos.pop(line, [])]
+        found = [text for line in range(span[0], span[2] + 1) for text in self.todos.pop(line, [])]
         if not found:
             return group
         lines = [cst.EmptyLine(comment=cst.Comment(text)) for text in found]
@@ -133,11 +158,6 @@ class _Rewriter(cst.CSTTransformer):
             group = [_line("pass")]
         first = group[0]
         return [first.with_changes(leading_lines=[*first.leading_lines, *lines]), *group[1:]]
-
-    def _header_end(self, old: Any) -> int:
-        body = getattr(old, "body", None)
-        first = getattr(body, "body", [None])[0] if body is not None else None
-        return self._span(first)[0] - 1 if first is not None else self._span(old)[0]
 
     def _training_step(self, loop: Loop, groups: list[list[Any]]) -> list[list[Any]]:
         """The statements that compute the loss in a function of their own, and then its gradient."""

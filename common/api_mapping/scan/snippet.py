@@ -105,8 +105,16 @@ class _Writer(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         resolved = dotted(node.func, self.scope)
+        if resolved is None and isinstance(node.func, ast.Attribute) and node.func.attr == "size":
+            return self._shape(node)
         entry = self.find(resolved[0]) if resolved else None
         return self._call(node, entry, False) if entry and entry.row else self.generic_visit(node)
+
+    def _shape(self, node: Any) -> ast.AST:
+        """``x.size(0)``, which is ``x.shape[0]``: MindSpore's size is the number of elements."""
+        given = [*node.args, *(item.value for item in node.keywords)]
+        shape = ast.Attribute(self.visit(node.func.value), "shape", ast.Load())
+        return ast.Subscript(shape, self.visit(given[0]), ast.Load()) if given else shape
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         resolved = dotted(node, self.scope)
