@@ -12,7 +12,7 @@ from common.api_mapping.convert.kinds import LAYER
 from common.api_mapping.convert.plan import Plan
 from common.api_mapping.scan.calls import Use
 from common.api_mapping.scan.knowledge import VERIFIED, Entry
-from common.api_mapping.scan.snippet import KEYWORDS, left_out, untried
+from common.api_mapping.scan.snippet import KEYWORDS, STATIC, left_out, untried
 
 __all__ = ["plan_call", "ported", "verified"]
 
@@ -101,7 +101,9 @@ def _by_row(plan: Plan, use: Use, name: str, entry: Entry) -> None:
     places = _inplace_places(plan, call, name, row.leaf)
     if row.kind == "optimizer":
         _optimizer(plan, call)
-    if entry.target.startswith("Tensor.") and row.kind == "function":
+    if entry.target in STATIC:
+        _accept(plan, call, edits.renamed(plan.spelling.name(f"ms.{entry.target}"), gone))
+    elif entry.target.startswith("Tensor.") and row.kind == "function":
         if not call.args or isinstance(call.args[0], ast.Starred):
             plan.todo(call, name, f"write {entry.target} of the first argument")
             return

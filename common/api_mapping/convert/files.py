@@ -17,7 +17,7 @@ from common.files import write_atomic
 
 __all__ = ["STYLES", "Converted", "collect", "convert", "convert_text", "fix", "rewrite_all"]
 
-STYLES = ("native", "imports")
+STYLES = ("imports", "native")
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Converted:
 
     path: str  #: as it is shown
     output: str = ""  #: where it was written; empty where nothing was
-    text: str = ""
+    text: str | None = None  #: None where the file was not converted
     converted: int = 0  #: places that were rewritten
     todos: list[Todo] = field(default_factory=list)
     notes: list[Todo] = field(default_factory=list)
@@ -39,11 +39,12 @@ class Converted:
         return self.converted / total if total else 1.0
 
 
-def convert(path: Path, output: Path, style: str = "native", knowledge: Knowledge | None = None) -> list[Converted]:
+def convert(path: Path, output: Path, style: str = "imports", knowledge: Knowledge | None = None) -> list[Converted]:
     """Convert a file, or every Python file and notebook below a folder.
 
     Args:
         output: a file for a file, a folder for a folder.
+        style: ``imports`` changes the imports and keeps torch's names, ``native`` writes MindSpore's own calls.
         knowledge: of the device; by default what is present here.
 
     Raises:
@@ -55,7 +56,7 @@ def convert(path: Path, output: Path, style: str = "native", knowledge: Knowledg
     results = []
     for file, target in files:
         found = _convert_file(file, style, knowledge)
-        if found.text:
+        if found.text is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(target, found.text)
             found.output = str(target)
@@ -71,7 +72,7 @@ def fix(path: Path, output: Path | None = None) -> Converted:
     """
     [(file, target)] = _files(path, output or Path(os.devnull), "native")
     found = _convert_file(file, "native", Knowledge.here())
-    if not found.text:
+    if found.text is None:
         raise InputError(" ".join(found.problems))
     if output is not None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +117,7 @@ def _convert_file(path: Path, style: str, knowledge: Knowledge) -> Converted:
     return _fill(found, [text], source, style, knowledge)
 
 
-def convert_text(text: str, style: str = "native", knowledge: Knowledge | None = None) -> Converted:
+def convert_text(text: str, style: str = "imports", knowledge: Knowledge | None = None) -> Converted:
     """Convert source text; the result has no path.
 
     Raises:

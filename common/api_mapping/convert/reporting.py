@@ -36,7 +36,7 @@ def report(results: Sequence[Converted]) -> str:
     for found in results:
         lines.append(
             f"{found.path:<{width}}  {found.converted:>9}  {len(found.todos):>9}  {100 * found.share:>4.0f}%"
-            if found.text
+            if found.text is not None
             else f"{found.path:<{width}}  not converted"
         )
     for found in results:

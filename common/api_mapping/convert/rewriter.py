@@ -132,6 +132,8 @@ class _Rewriter(cst.CSTTransformer):
             text = found(new) if callable(found) else found
             line = _line(text).with_changes(leading_lines=new.leading_lines)
             return [line.with_changes(trailing_whitespace=new.trailing_whitespace)]
+        if _assigns_itself(new) and not _assigns_itself(old):
+            return []
         if self._starts_cell(old):
             comment = cst.Comment("# as torch's modules start")
             space = cst.TrailingWhitespace(cst.SimpleWhitespace("  "), comment)
@@ -182,6 +184,14 @@ class _Rewriter(cst.CSTTransformer):
             else:
                 made.append(group)
         return made
+
+
+def _assigns_itself(node: Any) -> bool:
+    """``x, y = x, y``, which is left of ``x, y = x.to(device), y.to(device)``."""
+    part = node.body[0] if isinstance(node, cst.SimpleStatementLine) and len(node.body) == 1 else None
+    if not isinstance(part, cst.Assign) or len(part.targets) != 1:
+        return False
+    return edits.code(part.targets[0].target) == edits.code(part.value)
 
 
 def _line(text: str) -> cst.SimpleStatementLine:
@@ -265,13 +275,16 @@ class _Cleaner(cst.CSTTransformer):
     """Takes out the places of further imports; their comments stay."""
 
     def leave_Module(self, original_node: cst.Module, updated_node: cst.Module) -> cst.Module:
-        return updated_node.with_changes(body=self._kept(updated_node.body, []))
+        body, left = self._kept(updated_node.body)
+        return updated_node.with_changes(body=body, footer=[*left, *updated_node.footer])
 
     def leave_IndentedBlock(self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock):
-        return updated_node.with_changes(body=self._kept(updated_node.body, [_line("pass")]))
+        body, left = self._kept(updated_node.body)
+        return updated_node.with_changes(body=body or [_line("pass")], footer=[*left, *updated_node.footer])
 
     @staticmethod
-    def _kept(body: Any, otherwise: list[Any]) -> list[Any]:
+    def _kept(body: Any) -> tuple[list[Any], list[Any]]:
+        """The statements without the places, and the comments behind which no statement follows."""
         kept: list[Any] = []
         lead: list[Any] = []
         for node in body:
@@ -280,4 +293,4 @@ class _Cleaner(cst.CSTTransformer):
                 continue
             kept.append(node.with_changes(leading_lines=[*lead, *node.leading_lines]) if lead else node)
             lead = []
-        return kept or otherwise
+        return kept, lead

@@ -6,6 +6,7 @@ import ast
 import re
 from functools import cache
 
+from common.api_mapping.convert import structure
 from common.api_mapping.convert.calls import offered, verified
 from common.api_mapping.convert.kinds import Kinds
 from common.api_mapping.convert.plan import Plan
@@ -50,12 +51,13 @@ def _words() -> frozenset[str]:
 def _offered(name: str) -> bool:
     folder = package_folder("mindspore_impl") / "torch_api"
     parts = name.split(".")[1:]
+    for section, module in structure.SECTIONS.items():
+        if name.startswith(f"{section}."):
+            return parts[-1] in offered(module)
     if any(part not in _words() for part in parts):
         return False
     modules = [part for part in parts[:-1] if part.islower()]
     path = folder.joinpath(*modules)
-    if name.startswith("torch.optim.lr_scheduler."):
-        return parts[-1] in offered("lr_scheduler")
     return not modules or path.is_dir() or path.with_suffix(".py").is_file() or name in ("torch.autograd.Function",)
 
 

@@ -15,7 +15,7 @@ from common.api_mapping.scan.scopes import dotted
 from common.api_mapping.snippets import adapter_module
 from common.resources import package_folder
 
-__all__ = ["KEYWORDS", "left_out", "rewrite", "spelled", "untried"]
+__all__ = ["KEYWORDS", "STATIC", "left_out", "rewrite", "spelled", "untried"]
 
 #: Arguments of many torch calls that MindSpore's calls lack.
 KEYWORDS = {
@@ -28,6 +28,8 @@ KEYWORDS = {
     "inplace": "no inplace=: a new tensor is returned; use it",
     "requires_grad": "no requires_grad=: make it a mindspore.Parameter",
 }
+#: Functions of MindSpore's Tensor that are no methods of one.
+STATIC = ("Tensor.from_numpy",)
 _LARGEST, _LONGEST = 150, 240  # nodes of a call that is written out, and its characters
 
 
@@ -134,7 +136,7 @@ class _Writer(ast.NodeTransformer):
             node.keywords = [item for item in node.keywords if item.arg not in KEYWORDS or item.arg in tried]
         for item in node.keywords:
             item.value = self.visit(item.value)
-        of_tensor = entry.target.startswith("Tensor.")
+        of_tensor = entry.target.startswith("Tensor.") and entry.target not in STATIC
         if method:
             receiver = self.visit(node.func.value)
             if of_tensor:

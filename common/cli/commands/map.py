@@ -78,10 +78,10 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     convert.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="a file, or for a folder one")
     convert.add_argument(
         "--style",
-        default="native",
+        default="imports",
         metavar="STYLE",
-        help="native: MindSpore's own calls and verified adapters; imports: torch's names through "
-        "mindspore_impl.torch_api; default: native",
+        help="imports: torch's names through mindspore_impl.torch_api; native: MindSpore's own calls and verified "
+        "adapters; default: imports",
     )
     convert.add_argument("--json", metavar="FILE", type=Path, help="also write the report")
     check = action(
