@@ -31,7 +31,7 @@ def network(path: Path, name: str, arguments: Mapping[str, Any]) -> Any:
     surface = sys.modules.get("mindspore_impl.torch_api")
     if surface is not None and isinstance(model, surface.nn.Module):
         kind = sys.modules["mindspore_impl.torch_api.tensor"].Tensor
-        return TorchNetwork(surface, kind, module, model, partial(_replaced, (surface,), surface.from_numpy))
+        return TorchNetwork(surface, kind, module, model, partial(_recorded, surface))
     return _CellNetwork(module, model)
 
 
@@ -200,6 +200,14 @@ def _replaced(spaces: Sequence[Any], wrap: Callable[[np.ndarray], Any] | None = 
     finally:
         for space, name, function in kept:
             setattr(space, name, function)
+
+
+@contextmanager
+def _recorded(surface: Any) -> Any:
+    """The same for the surface, which records; MindSpore's gradient functions switch that off behind them."""
+    sys.modules["mindspore_impl.torch_api.autograd"].record_always()
+    with _replaced((surface,), surface.from_numpy):
+        yield
 
 
 def _wrapped(function: Callable[..., Any], wrap: Callable[[np.ndarray], Any]) -> Callable[..., Any]:
