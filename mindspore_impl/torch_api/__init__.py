@@ -12,7 +12,6 @@ See docs/porting.md.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
 from common.api_mapping.names import named
@@ -24,7 +23,7 @@ from mindspore_impl.torch_api.tensor import Tensor
 
 bind_methods()
 autograd.record_always()
-globals().update(names_of(named("torch")))
+globals().update({name: function for name, function in names_of(named("torch")).items() if name != "Tensor"})
 globals().update(NAMED)
 
 from mindspore_impl.torch_api import random  # noqa: E402
