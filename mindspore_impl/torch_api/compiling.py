@@ -9,6 +9,7 @@ a constant.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,12 +73,19 @@ def compile_function(function: Callable[..., Any], *modules: Any) -> Callable[..
     return call
 
 
+def _counted(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None) -> ms.Tensor:
+    """``ops.arange`` as a constant."""
+    made = ms.Tensor(np.arange(0, start, step) if end is None else np.arange(start, end, step))
+    return made if dtype is None else made.astype(dtype)
+
+
 @contextmanager
 def _tracing() -> Iterator[None]:
     """While a function is traced, MindSpore is spared the look at the source of every caller, which takes most of the
-    time and fails for code that is in no file; after an error its trace is ended."""
-    lines = jit_trace._get_caller_lines
-    jit_trace._get_caller_lines = lambda: ([__file__], [0])
+    time and fails for code that is in no file; ``ops.arange``, which its trace cannot take, gives a constant; and after
+    an error the trace is ended."""
+    lines, arange = jit_trace._get_caller_lines, ms.ops.arange
+    jit_trace._get_caller_lines, ms.ops.arange = (lambda: ([__file__], [0])), _counted
     try:
         yield
     except BaseException:
@@ -86,8 +94,11 @@ def _tracing() -> Iterator[None]:
         jit_context.set_jit_context(None)
         raise
     finally:
-        jit_trace._get_caller_lines = lines
+        jit_trace._get_caller_lines, ms.ops.arange = lines, arange
         record_always()
+
+
+_numbers = itertools.count()
 
 
 class _Graph:
@@ -101,6 +112,7 @@ class _Graph:
         def traced(*tensors: Any) -> Any:
             return self._run(tensors)
 
+        traced.__name__ = f"traced{next(_numbers)}"  # MindSpore knows graphs by the name and the address of a function
         return traced
 
     def _run(self, tensors: tuple[Any, ...]) -> Any:
@@ -122,7 +134,6 @@ class _Graph:
                 tensor._held, tensor._source, tensor._version = value, source, version
 
     def __call__(self, held: list[Tensor], inputs: list[Tensor]) -> Any:
-        self.held = held
         found = self.compiled(*[tensor.raw for tensor in (*held, *inputs)])
         record_always()
         found = found if isinstance(found, tuple) else (found,)
@@ -164,13 +175,14 @@ def _check(function: Callable[..., Any], shape: Any, held: list[Tensor], inputs:
                 tensor._held, tensor._source, tensor._version = value, source, version
     finally:
         dropout.pop()
-    for one, two in zip(found, expected, strict=True):
+    for number, (one, two) in enumerate(zip(found, expected, strict=True)):
         if one.shape != two.shape or not np.allclose(
             one, two, rtol=1e-3, atol=1e-4 * max(np.abs(two).max(initial=0), 1)
         ):
             raise RuntimeError(
                 f"{getattr(function, '__qualname__', function)} cannot be compiled: MindSpore's trace leaves out an "
-                "operation of it, so that the graph gives other values than the function. Run it without "
+                f"operation of it: value {number} of {len(found)} (outputs, then gradients) of the graph is off by "
+                f"{np.abs(one - two).max() if one.shape == two.shape else 'its shape'}. Run it without "
                 "torch.compile, or compile the parts that can be."
             )
 
@@ -194,13 +206,13 @@ def _values_and_gradients(call: Callable[..., Any], held: list[Tensor], inputs: 
     _split(call(held, inputs), leaves)
     found = [leaf.numpy(force=True) for leaf in leaves]
     active = [leaf for leaf in leaves if leaf.requires_grad]
-    if active:
+    trained = [tensor for tensor in (*held, *inputs) if tensor.requires_grad]
+    if active and trained:
         weights = [np.random.RandomState(7).uniform(0.5, 1.5, tuple(leaf.shape)) for leaf in active]
         sent = [
             Tensor(ms.Tensor(np.asarray(weight, np.float32)).astype(leaf.raw.dtype))
             for weight, leaf in zip(weights, active, strict=True)
         ]
-        trained = [tensor for tensor in (*held, *inputs) if tensor.requires_grad]
         gradients = grad(active, trained, sent, allow_unused=True)
         found += [
             np.zeros(tuple(t.shape)) if g is None else g.numpy(force=True)

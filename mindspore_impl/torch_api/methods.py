@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore import ops
 
 from common.api_mapping.binding import refuses
@@ -440,7 +441,26 @@ def _check_places(self: Tensor, places: tuple[Any, ...]) -> None:
 
 
 def _taken(held: ms.Tensor, places: tuple[Any, ...]) -> ms.Tensor:
-    return held[places] if len(places) != 1 else held[places[0]]
+    """``held[places]``; steps are taken by a gather, since the gradient of MindSpore's kernel for them fails."""
+    steps = [place.step if isinstance(place, slice) and place.step not in (None, 1) else None for place in places]
+    if not any(steps) or not all(map(_is_basic, places)):
+        return _recorded(held[places] if len(places) != 1 else held[places[0]], held)
+    found = held[tuple(slice(p.start, p.stop) if step else p for p, step in zip(places, steps, strict=True))]
+    behind = places.index(Ellipsis) if Ellipsis in places else len(places)
+    for number, step in enumerate(steps):
+        if step and 0 not in found.shape:
+            side = places[:number] if number < behind else places[number + 1 :]
+            kept = sum(not isinstance(place, int) for place in side)
+            axis = kept if number < behind else found.ndim - 1 - kept
+            found = ops.gather(found, ms.Tensor(np.arange(0, found.shape[axis], step)), axis)
+    return _recorded(found, held)
+
+
+def _recorded(found: ms.Tensor, held: ms.Tensor) -> ms.Tensor:
+    """An empty part of a tensor belongs to the recording too."""
+    if found.size or not held.size or not held._requires_grad or found._requires_grad:
+        return found
+    return ops.zeros(found.shape, found.dtype) + held.sum() * 0
 
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
