@@ -13,7 +13,7 @@ from common.api_mapping.binding import refuses
 from common.api_mapping.names import named
 from mindspore_impl.mapping import bound
 from mindspore_impl.torch_api.dtypes import NAMED, device, dtype, of
-from mindspore_impl.torch_api.lifting import FIELDS, in_place, lifted, missing, renamed
+from mindspore_impl.torch_api.lifting import in_place, lifted, missing, renamed
 from mindspore_impl.torch_api.tensor import Tensor, lower, tracing
 from mindspore_impl.torch_api.views import view_of, views_of
 

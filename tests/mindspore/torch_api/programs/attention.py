@@ -25,7 +25,18 @@ class Attention(nn.Module):
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-        self.layers = nn.ModuleList([nn.ModuleDict({"attn": Attention(8, 2), "norm": nn.LayerNorm(8), "ff": nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))}) for _ in range(2)])
+        self.layers = nn.ModuleList(
+            [
+                nn.ModuleDict(
+                    {
+                        "attn": Attention(8, 2),
+                        "norm": nn.LayerNorm(8),
+                        "ff": nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8)),
+                    }
+                )
+                for _ in range(2)
+            ]
+        )
         pe = torch.zeros(10, 8)
         position = torch.arange(0, 10).unsqueeze(1)
         div = torch.exp(torch.arange(0, 8, 2) * -(math.log(10000.0) / 8))

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 class Network(nn.Module):
     def __init__(self, classes=3):
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.InstanceNorm2d(8, affine=True), nn.Hardswish(inplace=True))
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1), nn.InstanceNorm2d(8, affine=True), nn.Hardswish(inplace=True)
+        )
         self.cls, self.reg = nn.Conv2d(8, classes, 1), nn.Conv2d(8, 4, 1)
         self.scale = nn.Parameter(torch.tensor(1.0))
         nn.init.constant_(self.cls.bias, -2.0)

@@ -10,7 +10,11 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = nn.GRU(5, 6, batch_first=True, bidirectional=True)
         self.bridge = nn.Linear(12, 6)
-        self.query, self.key, self.energy = nn.Linear(6, 6, bias=False), nn.Linear(12, 6, bias=False), nn.Linear(6, 1, bias=False)
+        self.query, self.key, self.energy = (
+            nn.Linear(6, 6, bias=False),
+            nn.Linear(12, 6, bias=False),
+            nn.Linear(6, 1, bias=False),
+        )
         self.cell = nn.GRUCell(5 + 12, 6)
         self.out = nn.Linear(6, 7)
 

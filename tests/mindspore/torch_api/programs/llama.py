@@ -25,7 +25,11 @@ class Network(nn.Module):
         self.heads, self.kv, self.hd = heads, kv, dim // heads
         self.wq, self.wk = nn.Linear(dim, dim, bias=False), nn.Linear(dim, kv * self.hd, bias=False)
         self.wv, self.wo = nn.Linear(dim, kv * self.hd, bias=False), nn.Linear(dim, dim, bias=False)
-        self.w1, self.w2, self.w3 = nn.Linear(dim, 32, bias=False), nn.Linear(32, dim, bias=False), nn.Linear(dim, 32, bias=False)
+        self.w1, self.w2, self.w3 = (
+            nn.Linear(dim, 32, bias=False),
+            nn.Linear(32, dim, bias=False),
+            nn.Linear(dim, 32, bias=False),
+        )
         self.attention_norm, self.ffn_norm = RMSNorm(dim), RMSNorm(dim)
         inv_freq = 1.0 / (10000 ** (torch.arange(0, self.hd, 2, dtype=torch.int64).float() / self.hd))
         self.register_buffer("inv_freq", inv_freq, persistent=False)

@@ -5,7 +5,14 @@ from torch import nn
 
 
 def double(i, o):
-    return nn.Sequential(nn.Conv2d(i, o, 3, padding=1), nn.GroupNorm(2, o), nn.SiLU(), nn.Conv2d(o, o, 3, padding=1), nn.GroupNorm(2, o), nn.SiLU())
+    return nn.Sequential(
+        nn.Conv2d(i, o, 3, padding=1),
+        nn.GroupNorm(2, o),
+        nn.SiLU(),
+        nn.Conv2d(o, o, 3, padding=1),
+        nn.GroupNorm(2, o),
+        nn.SiLU(),
+    )
 
 
 class Network(nn.Module):
