@@ -172,12 +172,12 @@ class _Calls:
             given = list(tensors)
             for i, tensor in zip(self.positions, inputs, strict=True):
                 given[i] = tensor
-            chosen = [_turned(arrangement(self.call(*given), Tensor)[0][i]) for i in active]
+            chosen = [arrangement(self.call(*given), Tensor)[0][i] for i in active]
             return tuple(chosen) if len(chosen) > 1 else chosen[0]
 
         shapes = [outputs[i].shape for i in active]
         sent = [
-            Tensor(_turned_array(array.astype(outputs[i].dtype)))
+            _laid_out(array.astype(outputs[i].dtype), call)
             for array, i in zip(cotangents(self.row, self.case, shapes, call), active, strict=True)
         ]
         given = [tensors[i] for i in self.positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
@@ -223,14 +223,11 @@ class _Calls:
                 buffer.copy_(Tensor(value))
 
 
-def _turned(output: Tensor) -> Tensor:
-    """The output with its axes in reverse, so that its gradient comes back strided, as behind a transpose."""
-    return mint.permute(output, tuple(range(output.ndim))[::-1]) if output.ndim > 1 else output
-
-
-def _turned_array(array: np.ndarray) -> np.ndarray:
-    """What the turned output's gradient is multiplied by."""
-    return np.ascontiguousarray(array.transpose()) if array.ndim > 1 else array
+def _laid_out(cotangent: np.ndarray, call: int) -> Tensor:
+    """A cotangent, but for every other call as a transposed view, as it comes from a layer that transposes."""
+    if call % 2 or cotangent.ndim < 2:
+        return Tensor(cotangent)
+    return mint.transpose(Tensor(np.ascontiguousarray(cotangent.swapaxes(-1, -2))), -1, -2)
 
 
 def _active(leaves: list[Any]) -> list[int]:

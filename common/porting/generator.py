@@ -69,8 +69,8 @@ class Generator:
             found = (self.long_words(count) & _LOW53).astype(np.float64) * 2.0**-53
             return found * (high - low) + low
         found = (self.words(count) & _LOW24).astype(np.float32) * np.float32(2.0**-24)
-        low, high = np.float32(low), np.float32(high)
-        return (found.astype(np.float64) * float(high - low) + float(low)).astype(np.float32)  # rounded once
+        start, end = np.float32(low), np.float32(high)
+        return (found.astype(np.float64) * float(end - start) + float(start)).astype(np.float32)  # rounded once
 
     def normal(self, count: int, mean: float = 0.0, std: float = 1.0, double: bool = False) -> np.ndarray:
         """Normal, float32 unless ``double``, by the method of Box and Muller."""

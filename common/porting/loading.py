@@ -121,7 +121,7 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
         if 0 in counts:
             warnings.warn("a part of random_split is empty", stacklevel=2)
     else:
-        counts = list(lengths)
+        counts = [int(length) for length in lengths]
     if sum(counts) != len(dataset):
         raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
     order = (generator or DEFAULT[0]).permutation(len(dataset)).tolist()
@@ -296,7 +296,13 @@ class DataLoader:
         elif batch_size is None and drop_last:
             raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
         if sampler is None:
-            sampler = _Endless() if self._endless else RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+            sampler = (
+                _Endless()
+                if self._endless
+                else RandomSampler(dataset, generator=generator)
+                if shuffle
+                else SequentialSampler(dataset)
+            )
         if batch_size is not None and batch_sampler is None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         self.batch_size, self.drop_last, self.sampler, self.batch_sampler = (

@@ -256,7 +256,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             raise ValueError(f"Expected positive integer T_0, but got {T_0}")
         if T_mult < 1 or not isinstance(T_mult, int):
             raise ValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
-        self.T_0, self.T_i, self.T_mult, self.eta_min, self.T_cur = T_0, T_0, T_mult, eta_min, last_epoch
+        self.T_0, self.T_i, self.T_mult, self.eta_min = T_0, T_0, T_mult, eta_min
+        self.T_cur: float = last_epoch
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -390,7 +391,7 @@ class OneCycleLR(_Momentum):
                 if step <= end or number == len(self._phases) - 1:
                     share = (step - start) / (end - start)
                     rate, momentum = (
-                        between(group[a], group[b], share) if a in group else None
+                        between(group[a], group[b], share) if a in group else 0.0
                         for a, b in zip(first, last, strict=True)
                     )
                     break
@@ -474,7 +475,8 @@ class SequentialLR(LRScheduler):
             raise ValueError("SequentialLR expects all schedulers to belong to the same optimizer.")
         if len(milestones) != len(schedulers) - 1:
             raise ValueError(
-                f"Sequential Schedulers expects number of schedulers provided to be one more than the number of milestone points, but got {len(schedulers)} and {len(milestones)}"
+                "Sequential Schedulers expects number of schedulers provided to be one more than the number of "
+                f"milestone points, but got {len(schedulers)} and {len(milestones)}"
             )
         self.optimizer, self._schedulers, self._milestones = optimizer, list(schedulers), list(milestones)
         self.last_epoch = last_epoch + 1

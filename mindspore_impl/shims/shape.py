@@ -182,6 +182,12 @@ def squeeze(input: Tensor, dim=None) -> Tensor:
     return ops.reshape(input, tuple([size for axis, size in enumerate(input.shape) if size != 1 or axis not in axes]))
 
 
+def split(tensor: Tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of a size, or of several. The gradient of mint.split mixes up elements where the gradient of a part lies in
+    another order, as after a transposition."""
+    return ops.split(tensor, split_size_or_sections, dim)
+
+
 def stack(tensors, dim: int = 0) -> Tensor:
     """Joined along a new axis, in the widest dtype; without elements there is nothing to join, and the gradient's
     kernel fails."""
@@ -203,27 +209,6 @@ def tensor_split(input: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tens
     """Parts as equal as can be, or cut at the given places."""
     cuts = _cuts(input.shape[dim], indices_or_sections)
     return tuple([mint.narrow(input, dim, start, size) for start, size in cuts])
-
-
-def split(tensor: Tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts of one size, the last may be smaller, or of given sizes.
-
-    MindSpore's own takes strided gradients, as they come from behind a transpose, for contiguous ones.
-    """
-    pieces = _pieces(tensor.shape[dim], split_size_or_sections)
-    return tuple([mint.narrow(tensor, dim, start, size) for start, size in pieces])
-
-
-@ops.constexpr
-def _pieces(whole: int, sizes) -> tuple[tuple[int, int], ...]:
-    """Start and size of each part."""
-    if isinstance(sizes, int):
-        if sizes < 0 or (sizes == 0 and whole > 0):
-            raise ValueError(f"split: the size must be above 0; received {sizes}.")
-        sizes = [min(sizes, whole - start) for start in range(0, whole, max(sizes, 1))] or [0]
-    if sum(sizes) != whole or min(sizes, default=0) < 0:
-        raise ValueError(f"split: sizes must be at least 0 and add up to {whole}; received {tuple(sizes)}.")
-    return tuple((sum(sizes[:part]), size) for part, size in enumerate(sizes))
 
 
 @ops.constexpr

@@ -12,7 +12,6 @@ See docs/porting.md.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import Any
 
 from common.api_mapping.names import named
@@ -24,10 +23,10 @@ from mindspore_impl.torch_api.tensor import Tensor
 
 bind_methods()
 autograd.record_always()
-globals().update(names_of(named("torch")))
+globals().update({name: function for name, function in names_of(named("torch")).items() if name != "Tensor"})
 globals().update(NAMED)
 
-from mindspore_impl.torch_api import random  # noqa: E402
+from mindspore_impl.torch_api import random
 from mindspore_impl.torch_api.factories import (
     as_tensor,
     created,
@@ -42,8 +41,8 @@ globals().update(created())
 globals().update(random.DRAWN)
 random.bind_random()
 
-from common.porting.generator import Generator  # noqa: E402
-from mindspore_impl.torch_api import (  # noqa: E402  # noqa: E402  # noqa: E402
+from common.porting.generator import Generator
+from mindspore_impl.torch_api import (
     backends,
     cuda,
     fft,
@@ -53,9 +52,9 @@ from mindspore_impl.torch_api import (  # noqa: E402  # noqa: E402  # noqa: E402
     special,
     utils,
 )
-from mindspore_impl.torch_api.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: E402
-from mindspore_impl.torch_api.compiling import compile  # noqa: E402
-from mindspore_impl.torch_api.functions import *  # noqa: F403, E402
+from mindspore_impl.torch_api.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from mindspore_impl.torch_api.compiling import compile
+from mindspore_impl.torch_api.functions import *  # noqa: F403
 from mindspore_impl.torch_api.random import (
     default_generator,
     get_rng_state,
@@ -64,7 +63,7 @@ from mindspore_impl.torch_api.random import (
     seed,
     set_rng_state,
 )
-from mindspore_impl.torch_api.storing import load, save  # noqa: E402
+from mindspore_impl.torch_api.storing import load, save
 
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 strided, contiguous_format, preserve_format, channels_last = "torch.strided", "contiguous", "preserve", "channels_last"

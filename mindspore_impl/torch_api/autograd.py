@@ -131,6 +131,13 @@ def _start(outputs: Sequence[Tensor], gradients: Any) -> tuple[tuple[ms.Tensor, 
     return held, tuple(sent)
 
 
+def _run(held: Any, sent: Any, keep: bool, create: bool, inputs: Any, accumulate: bool) -> Any:
+    try:
+        return run_backward(held, sent, keep, create, inputs, True, accumulate_grad=accumulate)
+    finally:
+        record_always()  # an error switches the recording off
+
+
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -144,8 +151,7 @@ def backward(
     keep = create_graph if retain_graph is None else retain_graph
     chosen = [inputs] if isinstance(inputs, Tensor) else list(inputs or [])
     leaves = tuple(leaf.raw for leaf in chosen)
-    run_backward(held, sent, keep, create_graph, leaves, True, accumulate_grad=True)
-    record_always()
+    _run(held, sent, keep, create_graph, leaves, True)
 
 
 def grad(
@@ -168,8 +174,7 @@ def grad(
     given = tuple(value.raw for value in wanted)
     if not all(value._requires_grad for value in given):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    found = run_backward(held, sent, keep, create_graph, given, True, accumulate_grad=False)
-    record_always()
+    found = _run(held, sent, keep, create_graph, given, False)
     if materialize_grads:
         return tuple(Tensor(ms.ops.zeros_like(v) if g is None else g) for v, g in zip(given, found, strict=True))
     if not allow_unused and any(gradient is None for gradient in found):

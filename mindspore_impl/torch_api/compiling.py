@@ -9,14 +9,18 @@ a constant.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore._c_expression import TensorPy
+from mindspore.graph import jit_context, jit_trace
 
-from mindspore_impl.torch_api.autograd import record_always
-from mindspore_impl.torch_api.tensor import Tensor, tape, tracing
+from mindspore_impl.torch_api.autograd import grad, record_always
+from mindspore_impl.torch_api.tensor import Tensor, dropout, tape, tracing
 
 __all__ = ["compile", "compile_function"]
 
@@ -61,10 +65,40 @@ def compile_function(function: Callable[..., Any], *modules: Any) -> Callable[..
         modes = tuple(part.training for module in modules for part in module.modules())
         key = (shape, modes, bool(tape.enable_grad()), tuple((tuple(t.shape), t.dtype.name) for t in (*held, *inputs)))
         if key not in graphs:
+            _check(function, shape, held, inputs)
             graphs[key] = _Graph(function, shape, held)
-        return graphs[key](held, inputs)
+        with _tracing():
+            return graphs[key](held, inputs)
 
     return call
+
+
+def _counted(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None) -> ms.Tensor:
+    """``ops.arange`` as a constant."""
+    made = ms.Tensor(np.arange(0, start, step) if end is None else np.arange(start, end, step))
+    return made if dtype is None else made.astype(dtype)
+
+
+@contextmanager
+def _tracing() -> Iterator[None]:
+    """While a function is traced, MindSpore is spared the look at the source of every caller, which takes most of the
+    time and fails for code that is in no file; ``ops.arange``, which its trace cannot take, gives a constant; and after
+    an error the trace is ended."""
+    lines, arange = jit_trace._get_caller_lines, ms.ops.arange
+    jit_trace._get_caller_lines, ms.ops.arange = (lambda: ([__file__], [0])), _counted
+    try:
+        yield
+    except BaseException:
+        jit_trace._using_trace = False
+        jit_trace._trace_jit_context.compiled = False
+        jit_context.set_jit_context(None)
+        raise
+    finally:
+        jit_trace._get_caller_lines, ms.ops.arange = lines, arange
+        record_always()
+
+
+_numbers = itertools.count()
 
 
 class _Graph:
@@ -78,6 +112,7 @@ class _Graph:
         def traced(*tensors: Any) -> Any:
             return self._run(tensors)
 
+        traced.__name__ = f"traced{next(_numbers)}"  # MindSpore knows graphs by the name and the address of a function
         return traced
 
     def _run(self, tensors: tuple[Any, ...]) -> Any:
@@ -99,7 +134,6 @@ class _Graph:
                 tensor._held, tensor._source, tensor._version = value, source, version
 
     def __call__(self, held: list[Tensor], inputs: list[Tensor]) -> Any:
-        self.held = held
         found = self.compiled(*[tensor.raw for tensor in (*held, *inputs)])
         record_always()
         found = found if isinstance(found, tuple) else (found,)
@@ -108,6 +142,83 @@ class _Graph:
             held[place]._held = ms.ops.stop_gradient(value)
             held[place]._version += 1
         return _join(self.layout, iter(found[:kept]))
+
+
+def _check(function: Callable[..., Any], shape: Any, held: list[Tensor], inputs: list[Tensor]) -> None:
+    """Compare the graph with the function on other values than those it was traced with.
+
+    MindSpore's trace leaves out some operations without a word; their results become constants of the graph. Dropout is
+    off meanwhile, since no two of its masks are alike.
+
+    Raises:
+        RuntimeError: the graph gives other values or gradients than the function.
+    """
+    dropout.append(False)
+    try:
+        with _tracing():
+            graph = _Graph(function, shape, held)
+            graph(_copies(held, 0), _copies(inputs, 0))
+            found = _values_and_gradients(lambda a, b: graph(a, b), _copies(held, 1), _copies(inputs, 1))
+        parameters = _copies(held, 1)
+        before = [(tensor._held, tensor._source, tensor._version) for tensor in held]
+
+        def eager(a: list[Tensor], b: list[Tensor]) -> Any:
+            for tensor, given in zip(held, a, strict=True):
+                tensor._held, tensor._source = given._held, None
+            arguments, keywords = _join(shape, iter([value.raw for value in b]))
+            return function(*arguments, **keywords)
+
+        try:
+            expected = _values_and_gradients(eager, parameters, _copies(inputs, 1))
+        finally:
+            for tensor, (value, source, version) in zip(held, before, strict=True):
+                tensor._held, tensor._source, tensor._version = value, source, version
+    finally:
+        dropout.pop()
+    for number, (one, two) in enumerate(zip(found, expected, strict=True)):
+        if one.shape != two.shape or not np.allclose(
+            one, two, rtol=1e-3, atol=1e-4 * max(np.abs(two).max(initial=0), 1)
+        ):
+            raise RuntimeError(
+                f"{getattr(function, '__qualname__', function)} cannot be compiled: MindSpore's trace leaves out an "
+                f"operation of it: value {number} of {len(found)} (outputs, then gradients) of the graph is off by "
+                f"{np.abs(one - two).max() if one.shape == two.shape else 'its shape'}. Run it without "
+                "torch.compile, or compile the parts that can be."
+            )
+
+
+def _copies(tensors: list[Tensor], number: int) -> list[Tensor]:
+    """Tensors like these; with ``number`` floating point values are changed."""
+    made = []
+    for place, tensor in enumerate(tensors):
+        array = tensor.numpy(force=True)
+        if number and tensor.dtype.is_floating_point:
+            spread = np.random.RandomState(place).uniform(0.8, 1.2, array.shape)
+            array = (array * spread).astype(array.dtype)
+        copied = Tensor(ms.Tensor(array))
+        made.append(copied.requires_grad_(tensor.requires_grad and copied.dtype.is_floating_point))
+    return made
+
+
+def _values_and_gradients(call: Callable[..., Any], held: list[Tensor], inputs: list[Tensor]) -> list[np.ndarray]:
+    """What a call gives, and the gradients of the weighted sum of it."""
+    leaves: list[Tensor] = []
+    _split(call(held, inputs), leaves)
+    found = [leaf.numpy(force=True) for leaf in leaves]
+    active = [leaf for leaf in leaves if leaf.requires_grad]
+    trained = [tensor for tensor in (*held, *inputs) if tensor.requires_grad]
+    if active and trained:
+        weights = [np.random.RandomState(7).uniform(0.5, 1.5, tuple(leaf.shape)) for leaf in active]
+        sent = [
+            Tensor(ms.Tensor(np.asarray(weight, np.float32)).astype(leaf.raw.dtype))
+            for weight, leaf in zip(weights, active, strict=True)
+        ]
+        gradients = grad(active, trained, sent, allow_unused=True)
+        found += [
+            np.zeros(tuple(t.shape)) if g is None else g.numpy(force=True)
+            for g, t in zip(gradients, trained, strict=True)
+        ]
+    return found
 
 
 class _Leaf:

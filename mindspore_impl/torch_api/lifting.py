@@ -15,7 +15,7 @@ from mindspore_impl.torch_api.tensor import Tensor, lift, lower
 
 __all__ = ["FIELDS", "in_place", "lifted", "missing", "names_of", "renamed"]
 
-_ALIASES = {"axis": "dim", "keepdims": "keepdim", "axis0": "dim0", "axis1": "dim1"}
+_ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 _FREE = frozenset(("memory_format", "layout", "pin_memory", "non_blocking", "generator"))
 #: names of the results of functions that give several
 FIELDS = {

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore import ops
 
 from common.api_mapping.binding import refuses
 from common.api_mapping.names import named
 from mindspore_impl.mapping import bound
 from mindspore_impl.torch_api.dtypes import NAMED, device, dtype, of
-from mindspore_impl.torch_api.lifting import FIELDS, in_place, lifted, missing, renamed
-from mindspore_impl.torch_api.tensor import Tensor, lower
+from mindspore_impl.torch_api.lifting import in_place, lifted, missing, renamed
+from mindspore_impl.torch_api.tensor import Tensor, lower, tracing
 from mindspore_impl.torch_api.views import view_of, views_of
 
 __all__ = ["bind_methods"]
@@ -40,26 +41,98 @@ _VIEWS = (
     "unsqueeze",
     "view",
     "view_as",
-    "detach",
 )
+#: methods that torch has in a form that writes, named with an underscore
+_WRITING = (
+    "abs", "acos", "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "arccos", "arccosh",
+    "arcsin", "arcsinh", "arctan2", "arctan", "arctanh", "asin", "asinh", "atan2", "atan", "atanh", "baddbmm",
+    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "ceil",
+    "clamp", "clamp_max", "clamp_min", "clip", "conj_physical", "copysign", "cos", "cosh", "cumprod", "cumsum",
+    "deg2rad", "digamma", "div", "divide", "eq", "erf", "erfc", "erfinv", "exp2", "exp", "expm1", "fill_diagonal",
+    "fix", "float_power", "floor", "floor_divide", "fmod", "frac", "gcd", "ge", "greater", "greater_equal", "gt",
+    "heaviside", "hypot", "i0", "igamma", "igammac", "index_add", "index_copy", "index_fill", "index_put",
+    "index_reduce", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "lgamma", "log10", "log1p", "log2", "log",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "logit", "lt", "masked_fill", "masked_scatter", "mul",
+    "multiply", "mvlgamma", "nan_to_num", "ne", "neg", "negative", "nextafter", "not_equal", "polygamma", "pow",
+    "put", "rad2deg", "reciprocal", "relu", "remainder", "renorm", "round", "rsqrt", "scatter", "scatter_add",
+    "scatter_reduce", "sgn", "sigmoid", "sign", "sin", "sinc", "sinh", "sqrt", "square", "sub", "subtract", "tan",
+    "tanh", "tril", "triu", "true_divide", "trunc", "xlogy",
+)  # fmt: skip
+#: views where the strides allow one, and copies elsewhere
+_COPYING = ("flatten", "ravel", "reshape", "reshape_as")
 _SEVERAL = ("split", "chunk", "tensor_split", "unbind")
 _OWN = {"size", "item", "tolist", "to", "type", "float", "double", "half", "int", "long", "bool", "type_as", "dim", "contiguous", "is_contiguous", "view",
         "new_zeros", "new_ones", "new_full", "new_tensor", "copy_", "numel", "nelement", "where", "fill_", "zero_"}  # fmt: skip
 
 
-def _view(function: Callable[..., Any], several: bool = False) -> Callable[..., Any]:
+def _view(function: Callable[..., Any], several: bool = False, copies: bool = False) -> Callable[..., Any]:
     make = views_of if several else view_of
+    copying = {"may_copy": True} if copies else {}
 
     def call(self: Tensor, *arguments: Any, **keywords: Any) -> Any:
         given, kept = [lower(argument) for argument in arguments], renamed(keywords)
-        return make(self, lambda held: function(held, *given, **kept))
+        return make(self, lambda held: function(held, *given, **kept), **copying)
 
     return call
 
 
-def _stacked(name: str) -> Callable[..., Any]:
-    """One of torch's functions that takes the tensor first, for methods that have no row of their own."""
-    return bound(named("torch", "torch.linalg", "torch.nn.functional"))[name]
+def _in_traces(function: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
+    """``other`` while a graph is traced: MindSpore's trace leaves its views out."""
+
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        return (other if tracing else function)(*arguments, **keywords)
+
+    call.__name__, call.__doc__ = getattr(function, "__name__", "view"), function.__doc__
+    return call
+
+
+def _swapped(held: ms.Tensor, dim0: int, dim1: int) -> ms.Tensor:
+    order = list(range(held.ndim))
+    order[dim0], order[dim1] = order[dim1], order[dim0]
+    return ops.transpose(held, tuple(order))
+
+
+def _part(held: ms.Tensor, dim: int, start: int, length: int) -> ms.Tensor:
+    places = [slice(None)] * held.ndim
+    places[dim] = slice(start % held.shape[dim] if start < 0 else start, start + length)
+    return held[tuple(places)]
+
+
+def _selected(held: ms.Tensor, dim: int, index: int) -> ms.Tensor:
+    places: list[Any] = [slice(None)] * held.ndim
+    places[dim] = index
+    return held[tuple(places)]
+
+
+def _parts(held: ms.Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[ms.Tensor, ...]:
+    size = held.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        step = split_size_or_sections
+        sizes = [min(step, size - start) for start in range(0, size, step)]
+    else:
+        sizes = list(split_size_or_sections)
+    starts = [sum(sizes[:place]) for place in range(len(sizes))]
+    return tuple(_part(held, dim, start, length) for start, length in zip(starts, sizes, strict=True))
+
+
+def _chunks(held: ms.Tensor, chunks: int, dim: int = 0) -> tuple[ms.Tensor, ...]:
+    return _parts(held, -(-held.shape[dim] // chunks), dim)
+
+
+def _expanded(held: ms.Tensor, *sizes: Any) -> ms.Tensor:
+    return ops.broadcast_to(held, _numbers(sizes))
+
+
+_TRACED = {
+    "transpose": _swapped,
+    "swapaxes": _swapped,
+    "swapdims": _swapped,
+    "narrow": _part,
+    "select": _selected,
+    "split": _parts,
+    "chunk": _chunks,
+    "expand": _expanded,
+}
 
 
 def bind_methods() -> None:
@@ -69,10 +142,14 @@ def bind_methods() -> None:
     for name, function in methods.items():
         if name in _OWN or name.endswith("_"):
             continue
-        call = _view(function, name in _SEVERAL) if name in _VIEWS or name in _SEVERAL else lifted(function, name)
+        if name in _VIEWS or name in _SEVERAL:
+            function = _in_traces(function, _TRACED[name]) if name in _TRACED else function
+            call = _view(function, name in _SEVERAL, name in _COPYING)
+        else:
+            call = lifted(function, name)
         _set(name, call, function)
         written = in_place(function, f"{name}_")
-        if not refuses(function) and name not in FIELDS and name not in _SEVERAL:
+        if name in _WRITING and not refuses(function):
             _set(f"{name}_", written, function)
     for name, function in _WRITTEN_VIEWS.items():
         _set(name, function, function)
@@ -290,7 +367,12 @@ def _detach_(self: Tensor) -> Tensor:
 
 
 def _contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    return self
+    held = self.raw
+    return self if held.is_contiguous() else Tensor(held.contiguous())
+
+
+def _detach(self: Tensor) -> Tensor:
+    return self.data
 
 
 def _rearranging(name: str) -> Callable[..., Tensor]:
@@ -359,7 +441,26 @@ def _check_places(self: Tensor, places: tuple[Any, ...]) -> None:
 
 
 def _taken(held: ms.Tensor, places: tuple[Any, ...]) -> ms.Tensor:
-    return held[places] if len(places) != 1 else held[places[0]]
+    """``held[places]``; steps are taken by a gather, since the gradient of MindSpore's kernel for them fails."""
+    steps = [place.step if isinstance(place, slice) and place.step not in (None, 1) else None for place in places]
+    if not any(steps) or not all(map(_is_basic, places)):
+        return _recorded(held[places] if len(places) != 1 else held[places[0]], held)
+    found = held[tuple(slice(p.start, p.stop) if step else p for p, step in zip(places, steps, strict=True))]
+    behind = places.index(Ellipsis) if Ellipsis in places else len(places)
+    for number, step in enumerate(steps):
+        if step and 0 not in found.shape:
+            side = places[:number] if number < behind else places[number + 1 :]
+            kept = sum(not isinstance(place, int) for place in side)
+            axis = kept if number < behind else found.ndim - 1 - kept
+            found = ops.gather(found, ms.Tensor(np.arange(0, found.shape[axis], step)), axis)
+    return _recorded(found, held)
+
+
+def _recorded(found: ms.Tensor, held: ms.Tensor) -> ms.Tensor:
+    """An empty part of a tensor belongs to the recording too."""
+    if found.size or not held.size or not held._requires_grad or found._requires_grad:
+        return found
+    return ops.zeros(found.shape, found.dtype) + held.sum() * 0
 
 
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
@@ -464,14 +565,14 @@ _METHODS: dict[str, Any] = {
     "size": _size, "to": _to, "type": _type, "cpu": _moved("cpu"), "cuda": _moved("cuda"), "type_as": lambda self, other: self.to(other.dtype),
     "dim": lambda self: self.raw.ndim, "ndimension": lambda self: self.raw.ndim, "numel": lambda self: self.raw.size,
     "nelement": lambda self: self.raw.size, "view": _view_or_type, "stride": _stride, "contiguous": _contiguous,
-    "is_contiguous": lambda self, memory_format=None: True, "is_floating_point": lambda self: self.dtype.is_floating_point,
+    "is_contiguous": lambda self, memory_format=None: self.raw.is_contiguous(), "is_floating_point": lambda self: self.dtype.is_floating_point,
     "is_complex": lambda self: self.dtype.is_complex, "element_size": lambda self: self.dtype.itemsize, "T": property(_transposed),
     "mT": property(_last_transposed), "H": property(_transposed), "new_zeros": _new(lambda size, kind: ops.zeros(size, kind)),
     "new_ones": _new(lambda size, kind: ops.ones(size, kind)), "new_empty": _new(lambda size, kind: ops.zeros(size, kind)), "new_full": _new_full,
     "new_tensor": _new_tensor, "copy_": _copy_, "fill_": _fill_, "zero_": _zero_, "detach_": _detach_, "where": _masked_where, "get_device":
     lambda self: -1, "is_same_size": lambda self, other: self.shape == other.shape, "data_ptr": lambda self: self.raw.data_ptr(),
     "pin_memory": lambda self, device=None: self, "is_nonzero": lambda self: bool(self), "numpy_": None, "share_memory_": lambda self: self,
-    "resolve_conj": lambda self: self, "resolve_neg": lambda self: self,
+    "resolve_conj": lambda self: self, "detach": _detach, "resolve_neg": lambda self: self,
     "absolute_": lambda self: self.abs_(), "split_with_sizes": lambda self, split_sizes, dim=0: self.split(split_sizes, dim),
 }  # fmt: skip
 del _METHODS["numpy_"]

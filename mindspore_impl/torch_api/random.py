@@ -127,10 +127,10 @@ def randperm(
     return made if dtype is None else made.to(dtype)
 
 
-def bernoulli(input: Tensor, *, generator: Any = None) -> Tensor:
-    """1 with the probability ``input`` and else 0."""
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability ``input``, or ``p`` everywhere, and else 0."""
     _in_graphs("bernoulli")
-    held = input.detach()
+    held = input.detach() if p is None else input.detach() * 0 + p
     if not bool(((held >= 0) & (held <= 1)).all()):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
     drawn = (generator or default_generator).uniform(held.numel(), double=held.dtype.name == "float64")

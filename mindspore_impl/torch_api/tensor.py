@@ -9,6 +9,7 @@ every base, from which other views are read anew.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,8 @@ __all__ = ["Tensor", "lift", "lower", "raw", "recording", "refuse_tracing", "tra
 recording = tape.enable_grad
 #: names of the traces that run; values of tensors are unknown to them
 tracing: list[str] = []
+#: whether dropout drops: not while a graph is compared with the function that it was made of
+dropout: list[bool] = [True]
 
 
 def refuse_tracing(what: str) -> None:
@@ -44,7 +47,9 @@ class Tensor:
 
     __slots__ = ("__dict__", "__weakref__", "_held", "_source", "_version")
 
-    def __init__(self, held: Any, source: Any = None):
+    def __init__(self, held: Any = (), source: Any = None, *sizes: int):
+        if not isinstance(held, TensorPy):  # torch.Tensor([1, 2]) and torch.Tensor(2, 3)
+            held, source = _float(held, source, sizes), None
         self._held, self._source, self._version = held, source, 0
 
     @property
@@ -121,6 +126,14 @@ class Tensor:
 
     is_sparse = is_quantized = is_meta = is_nested = is_mps = is_xla = False
     layout = "torch.strided"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"torch.Tensor.{name} is not available on MindSpore: no replacement of it was verified. "
+            "See docs/api-mapping.md for what is."
+        )
 
     # ---- values
 
@@ -230,6 +243,7 @@ class Tensor:
         if isinstance(held, ms.Parameter):
             held.requires_grad = bool(requires_grad)
         else:
+            tape.set_grad_flag(True)
             if requires_grad and self._source is not None:
                 self._held, self._source = _fresh(held), None  # a leaf of its own
                 held = self._held
@@ -257,7 +271,9 @@ class Tensor:
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        self.__dict__.pop("_gradient", None)
+        kept = self.__dict__.pop("_gradient", None)
+        if kept is not None:
+            kept._held, kept._source = kept.raw, None  # whoever holds it keeps the old values
         if value is None:
             self._held._grad = None
         else:
@@ -329,28 +345,44 @@ class _Gradient:
 
 
 class _Data:
-    """The values of a tensor, apart from the recording."""
+    """The values of a tensor, apart from the recording, which is not kept alive."""
 
     __slots__ = ("base", "seen")
 
     def __init__(self, base: Tensor):
-        self.base, self.seen = base, base._version
+        self.base, self.seen = weakref.ref(base), base._version
 
     def read(self, tensor: Tensor) -> ms.Tensor:
-        now = self.base.raw
-        if self.base._version != self.seen:
-            tensor._held, self.seen = ms.ops.stop_gradient(now), self.base._version
-            tensor._version += 1
+        base = self.base()
+        if base is not None:
+            now = base.raw
+            if base._version != self.seen:
+                tensor._held, self.seen = ms.ops.stop_gradient(now), base._version
+                tensor._version += 1
         return tensor._held
 
     def write(self, tensor: Tensor, value: ms.Tensor) -> None:
+        base = self.base()
+        tensor._held = value
+        if base is None:
+            return
         previous = tape.enable_grad()
         tape.set_enable_grad(False)
         try:
-            self.base.write(value)
+            base.write(value)
         finally:
             tape.set_enable_grad(previous)
-        tensor._held, self.seen = value, self.base._version
+        self.seen = base._version
+
+
+def _float(data: Any, second: Any, sizes: tuple[int, ...]) -> ms.Tensor:
+    """A float32 tensor of values, or of a size."""
+    if isinstance(data, Tensor):
+        return data.raw.astype(ms.float32)
+    if isinstance(data, int):
+        given = (data,) if second is None else (data, second, *sizes)
+        return ms.ops.zeros(given, ms.float32)
+    return ms.Tensor(np.asarray(data, np.float32))
 
 
 _ORDER = {"bool": 0, "uint8": 1, "int8": 1, "int16": 1, "int32": 1, "int64": 1, "complex64": 3, "complex128": 3}
@@ -375,9 +407,12 @@ def _fitted(value: ms.Tensor, held: ms.Tensor) -> ms.Tensor:
 
 
 def _array(held: ms.Tensor) -> np.ndarray:
-    if held.dtype == ms.bfloat16:
-        return held.astype(ms.float32).asnumpy()
-    return held.asnumpy()
+    """The values. Operations run apart from this thread, so that their errors may come up here."""
+    try:
+        return (held.astype(ms.float32) if held.dtype == ms.bfloat16 else held).asnumpy()
+    except Exception:
+        tape.set_grad_flag(True)  # an error switches the recording off
+        raise
 
 
 def _fresh(held: ms.Tensor) -> ms.Tensor:

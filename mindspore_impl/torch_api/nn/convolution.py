@@ -92,7 +92,10 @@ class _Forward(_Convolution):
         """How much is added before and after each axis, the last axis first, as `F.pad` takes it."""
         sides = []
         for size, dilation, padding in zip(
-            self.kernel_size, self.dilation, self.padding if self.padding not in ("same", "valid") else self.kernel_size, strict=False
+            self.kernel_size,
+            self.dilation,
+            self.padding if self.padding not in ("same", "valid") else self.kernel_size,
+            strict=False,
         ):
             whole = dilation * (size - 1) if self.padding == "same" else 0
             pair = (padding, padding) if isinstance(self.padding, tuple) else (whole // 2, whole - whole // 2)

@@ -9,6 +9,7 @@ from common.api_mapping.names import named
 from mindspore_impl.mapping import bound
 from mindspore_impl.torch_api.lifting import lifted, missing
 from mindspore_impl.torch_api.tensor import Tensor
+from mindspore_impl.torch_api.tensor import dropout as dropping
 
 #: where ``inplace`` stands among the arguments
 _IN_PLACE = {
@@ -30,11 +31,22 @@ def _by_position(function: Callable[..., Any], place: int) -> Callable[..., Any]
     return call
 
 
+def _drops(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A kind of dropout, which `tensor.dropout` can switch off."""
+
+    def call(input: Tensor, *arguments: Any, **keywords: Any) -> Any:
+        return function(input, *arguments, **keywords) if dropping[-1] else input
+
+    call.__name__, call.__doc__, call.__wrapped__ = function.__name__, function.__doc__, function.__wrapped__
+    return call
+
+
 def _bind() -> None:
     for name, function in bound(named("torch.nn.functional")).items():
         place = _IN_PLACE.get(name)
         made = lifted(function, name, place is not None)
-        globals()[name] = made if place is None else _by_position(made, place)
+        made = made if place is None else _by_position(made, place)
+        globals()[name] = _drops(made) if "dropout" in name else made
 
 
 _bind()

@@ -79,14 +79,32 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any 
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Tensor:
-    """Normal, cut off at a and b, by the inverse of the distribution function."""
-    from mindspore_impl.torch_api import special
+    """Normal, cut off at a and b: what lies outside is drawn again, as torch does since version 2.13."""
+    source, count = generator or default_generator, tensor.numel()
+    within = math.erf((b - mean) / std / math.sqrt(2.0)) - math.erf((a - mean) / std / math.sqrt(2.0))
+    if within > 0.6:
+        found = source.normal(count, mean, std)
+        while (outside := (found < np.float32(a)) | (found > np.float32(b))).any():
+            found = np.where(outside, source.normal(count, mean, std), found)
+    else:
+        found = _rejected(source, count, mean, std, a, b)
+    return _put(tensor, found.reshape(tuple(tensor.shape)))
 
-    low, high = (math.erf((edge - mean) / std / math.sqrt(2.0)) for edge in (a, b))
-    with no_grad():
-        uniform_(tensor, low, high, generator)
-        found = special.erfinv(Tensor(tensor.raw).double()) * (std * math.sqrt(2.0)) + mean
-        return tensor.copy_(found.clamp(min=a, max=b))
+
+def _rejected(source: Any, count: int, mean: float, std: float, a: float, b: float) -> np.ndarray:
+    """Uniform candidates, kept with the probability of their density (von Neumann 1951)."""
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+    found = source.uniform(count, a, b)
+    pending = np.ones(count, bool)
+    candidates = found
+    while True:
+        density = -0.5 * ((candidates - mean) / std) ** 2 - peak
+        with np.errstate(divide="ignore"):
+            pending &= np.log(source.uniform(count)) > density
+        if not pending.any():
+            return found
+        candidates = source.uniform(count, a, b)
+        found = np.where(pending, candidates, found)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -15,7 +15,7 @@ from typing import Any
 from mindspore_impl.torch_api.dtypes import device as device_of
 from mindspore_impl.torch_api.dtypes import dtype as dtype_of
 from mindspore_impl.torch_api.nn.parameter import Buffer, Parameter
-from mindspore_impl.torch_api.tensor import Tensor
+from mindspore_impl.torch_api.tensor import Tensor, tape
 
 __all__ = ["Hook", "Module"]
 
@@ -54,6 +54,7 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
+        tape.set_grad_flag(True)  # MindSpore's own gradient functions and errors switch the recording off
         if not self._forward_hooks and not self._forward_pre_hooks and not self._backward_hooks:
             return self.forward(*inputs, **keywords)
         return self._call_with_hooks(inputs, keywords)

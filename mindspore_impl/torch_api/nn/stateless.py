@@ -74,8 +74,6 @@ _FUNCTIONS = {
     "LocalResponseNorm": ("local_response_norm", "size, alpha=1e-4, beta=0.75, k=1.0"),
     "CosineSimilarity": ("cosine_similarity", "dim=1, eps=1e-8"),
     "PairwiseDistance": ("pairwise_distance", "p=2.0, eps=1e-6, keepdim=False"),
-    "Flatten": ("flatten", "start_dim=1, end_dim=-1"),
-    "Unflatten": ("unflatten", "dim, unflattened_size"),
     "CrossEntropyLoss": ("cross_entropy", "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean', label_smoothing=0.0"),
     "NLLLoss": ("nll_loss", "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'"),
     "MSELoss": ("mse_loss", _LOSS),
@@ -136,7 +134,9 @@ class _Stateless(Module):
         keywords = {
             name: value
             for name, value in keywords.items()
-            if name in type(self).accepted or value != type(self).signature.parameters[name].default
+            if type(self).accepted is None
+            or name in type(self).accepted
+            or value != type(self).signature.parameters[name].default
         }
         if type(self).trained:
             keywords["training"] = self.training
@@ -153,12 +153,12 @@ def _signature(text: str) -> inspect.Signature:
     return inspect.signature(made["constructor"])
 
 
-def _accepted(function: Callable[..., Any]) -> frozenset[str]:
-    """Names of a function's arguments; every name where it does not tell."""
+def _accepted(function: Callable[..., Any]) -> frozenset[str] | None:
+    """Names of a function's arguments; None where it does not tell."""
     try:
         return frozenset(inspect.signature(getattr(function, "__wrapped__", function)).parameters) | {"inplace"}
     except (TypeError, ValueError):
-        return frozenset()
+        return None
 
 
 def _module(name: str, function: Callable[..., Any], text: str, **fixed: Any) -> type[Module]:
@@ -186,6 +186,28 @@ class Identity(Module):
         return input
 
 
+class Flatten(Module):
+    """Some axes as one."""
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1):
+        super().__init__()
+        self.start_dim, self.end_dim = start_dim, end_dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.flatten(self.start_dim, self.end_dim)
+
+
+class Unflatten(Module):
+    """One axis as several."""
+
+    def __init__(self, dim: int, unflattened_size: Any):
+        super().__init__()
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input.unflatten(self.dim, self.unflattened_size)
+
+
 class Softmax2d(Module):
     """Softmax over the channels of images."""
 
@@ -207,7 +229,9 @@ class UpsamplingNearest2d(Module):
 def stateless() -> dict[str, type[Module]]:
     """Every module without parameters by torch's name."""
     others = bound(named("torch"))
-    made: dict[str, type[Module]] = {cls.__name__: cls for cls in (Identity, Softmax2d, UpsamplingNearest2d)}
+    made: dict[str, type[Module]] = {
+        cls.__name__: cls for cls in (Flatten, Identity, Softmax2d, Unflatten, UpsamplingNearest2d)
+    }
     for name, (function, text) in _FUNCTIONS.items():
         known = vars(F).get(function) or (lifted(others[function], function) if function in others else None)
         if known is not None:

@@ -90,7 +90,8 @@ def pad_packed_sequence(
     length = len(sizes) if total_length is None else total_length
     if length < len(sizes):
         raise ValueError(
-            f"Expected total_length to be at least the length of the longest sequence in input, but got total_length={length} and max sequence length being {len(sizes)}"
+            f"Expected total_length to be at least the length of the longest sequence in input, but got "
+            f"total_length={length} and max sequence length being {len(sizes)}"
         )
     batch = int(sizes[0])
     starts = np.concatenate([[0], np.cumsum(sizes)])
