@@ -6,7 +6,7 @@
 
 Tensors, modules, ``loss.backward()``, optimizers, schedules, data loaders and random numbers behave as torch's; every
 operation is the one that the mapping verified on this device, and a name without one raises an error that says so.
-See docs/porting.md.
+See docs/torch_api.md.
 """
 
 from __future__ import annotations

@@ -132,8 +132,13 @@ def _start(outputs: Sequence[Tensor], gradients: Any) -> tuple[tuple[ms.Tensor, 
 
 
 def _run(held: Any, sent: Any, keep: bool, create: bool, inputs: Any, accumulate: bool) -> Any:
+    if create:
+        raise NotImplementedError(
+            "create_graph=True is not available: MindSpore 2.10 records the gradients of some operations only (not those "
+            "of matmul, mean and pow), so that gradients of gradients would be wrong without an error."
+        )
     try:
-        return run_backward(held, sent, keep, create, inputs, True, accumulate_grad=accumulate)
+        return run_backward(held, sent, keep, False, inputs, True, accumulate_grad=accumulate)
     finally:
         record_always()  # an error switches the recording off
 

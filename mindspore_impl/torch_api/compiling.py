@@ -106,6 +106,7 @@ class _Graph:
 
     def __init__(self, function: Callable[..., Any], shape: Any, held: list[Tensor]):
         self.function, self.shape, self.held, self.layout, self.written = function, shape, held, None, []
+        self.error: Exception | None = None
         self.compiled = ms.jit(self._named(), capture_mode="trace")
 
     def _named(self) -> Callable[..., Any]:
@@ -128,15 +129,26 @@ class _Graph:
             self.layout = _split(found, outputs)
             self.written = [place for place, tensor in enumerate(self.held) if tensor._held is not tensors[place]]
             return tuple([output.raw for output in outputs] + [self.held[place]._held for place in self.written])
+        except Exception as error:  # the trace must come to its end, or no other can begin
+            self.error = error
+            return (ms.ops.stop_gradient(tensors[0]) if tensors else ms.Tensor(0.0),)
         finally:
             tracing.pop()
             for tensor, (value, source, version) in zip(self.held, before, strict=True):
                 tensor._held, tensor._source, tensor._version = value, source, version
 
     def __call__(self, held: list[Tensor], inputs: list[Tensor]) -> Any:
-        found = self.compiled(*[tensor.raw for tensor in (*held, *inputs)])
+        try:
+            found = self.compiled(*[tensor.raw for tensor in (*held, *inputs)])
+        except Exception:
+            if self.error is None:
+                raise
         record_always()
+        if self.error is not None:
+            raise self.error
         found = found if isinstance(found, tuple) else (found,)
+        if not any(tensor.raw._requires_grad for tensor in (*held, *inputs)):  # a graph's results always are recorded
+            found = tuple(ms.ops.stop_gradient(value) if isinstance(value, TensorPy) else value for value in found)
         kept = len(found) - len(self.written)
         for place, value in zip(self.written, found[kept:], strict=True):
             held[place]._held = ms.ops.stop_gradient(value)

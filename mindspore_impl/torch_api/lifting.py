@@ -104,7 +104,7 @@ def in_place(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 def missing(name: str) -> AttributeError:
     """The error for a name of torch that is not here."""
     return AttributeError(
-        f"{name} is not available on MindSpore: no replacement of it was verified. See docs/api-mapping.md for what "
+        f"{name} is not available on MindSpore: no replacement of it was verified. See docs/api_mapping.md for what "
         "is, and write it with those operations."
     )
 

@@ -132,7 +132,7 @@ class Tensor:
             raise AttributeError(name)
         raise AttributeError(
             f"torch.Tensor.{name} is not available on MindSpore: no replacement of it was verified. "
-            "See docs/api-mapping.md for what is."
+            "See docs/api_mapping.md for what is."
         )
 
     # ---- values
