@@ -57,7 +57,7 @@ def as_function(name: str, without: Collection[str] = ()) -> Rewriting:
 
     def rewrite(call: cst.Call) -> cst.Call:
         rest = keep(call, without)
-        return call.with_changes(func=expression(name), args=_before(bare(call.func.value), rest))
+        return call.with_changes(func=expression(name), args=_before(bare(_subject(call)), rest))
 
     return rewrite
 
@@ -87,9 +87,15 @@ def positional(name: str, keyword: str, without: Collection[str] = ()) -> Rewrit
     return rewrite
 
 
+def _subject(call: cst.Call) -> cst.BaseExpression:
+    """What a method is called on."""
+    assert isinstance(call.func, cst.Attribute)
+    return call.func.value
+
+
 def receiver(call: cst.Call) -> cst.BaseExpression:
     """``x`` for ``x.name(...)``, in the parentheses of the call."""
-    found = call.func.value
+    found = _subject(call)
     return found.with_changes(lpar=[*call.lpar, *found.lpar], rpar=[*found.rpar, *call.rpar])
 
 

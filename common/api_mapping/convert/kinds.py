@@ -149,12 +149,13 @@ class Kinds:
                 self._assign(part, item, "is", scope)
             return
         called = value.func if isinstance(value, ast.Call) else None
-        if how == "of" and isinstance(called, ast.Name) and called.id == "zip" and len(value.args) == len(parts):
-            for part, item in zip(parts, value.args, strict=True):
+        given = value.args if isinstance(value, ast.Call) else []
+        if how == "of" and isinstance(called, ast.Name) and called.id == "zip" and len(given) == len(parts):
+            for part, item in zip(parts, given, strict=True):
                 self._assign(part, item, "of", scope)
             return
-        if how == "of" and isinstance(called, ast.Name) and called.id == "enumerate" and len(parts) == 2:
-            self._assign(parts[1], value.args[0], "of", scope)
+        if how == "of" and isinstance(called, ast.Name) and called.id == "enumerate" and len(parts) == 2 and given:
+            self._assign(parts[1], given[0], "of", scope)
             return
         if how == "of" and isinstance(called, ast.Attribute) and called.attr.startswith("named_"):
             self._assign(parts[-1], value, "of", scope)

@@ -79,7 +79,8 @@ def _zeroes(statement: ast.stmt) -> bool:
 
 def _inside(plan: Plan, block: Sequence[ast.stmt], backward: int, loss: str) -> tuple[int, ...]:
     """The statements that compute the loss, from the first that calls a network."""
-    needed, marked = {loss}, []
+    needed = {loss}
+    marked: list[int] = []
     for place in range(backward - 1, -1, -1):
         if _stored(block[place]) & needed:
             needed |= _loaded(block[place])

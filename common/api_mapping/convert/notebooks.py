@@ -56,7 +56,8 @@ def _store(cell: dict[str, Any], text: str) -> None:
 
 def _without_magics(text: str, unit: Unit) -> tuple[str, list[str]]:
     """The cell as it was parsed, with every line that is no Python as a statement that can be found again."""
-    original, taken = text.split("\n"), []
+    original = text.split("\n")
+    taken: list[str] = []
     lines = list(unit.lines)
     for place, (line, kept) in enumerate(zip(original, lines, strict=True)):
         if line != kept:
@@ -76,5 +77,6 @@ def _with_magics(text: str, taken: list[str], found: Converted) -> str:
             indent = line[: len(line) - len(line.lstrip())]
             kept = f"{indent}# {MARK}: magic: convert what it runs\n{line}"
             found.todos.append(Todo(place + 1, "magic", f"convert what it runs: {line.strip()}"))
-        text = re.sub(rf"^[ \t]*(?:pass  )?# magic {place}:$", lambda _, kept=kept: kept, text, flags=re.MULTILINE)
+        pattern = re.compile(rf"^[ \t]*(?:pass  )?# magic {place}:$", re.MULTILINE)
+        text = pattern.sub(kept.replace("\\", r"\\"), text)
     return text

@@ -173,7 +173,7 @@ class _Rewriter(cst.CSTTransformer):
         )
         taken = _line(gradient.format(ms=self.plan.spelling.name("ms")))
         later = [statement for place in loop.later for statement in groups[place]]
-        made = []
+        made: list[list[Any]] = []
         for place, group in enumerate(groups):
             if place == loop.inside[0]:
                 made.append([function])
