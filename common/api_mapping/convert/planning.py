@@ -249,6 +249,10 @@ def _first_parameter(plan: Plan, call: ast.Call) -> None:
     outer = plan.kinds.parent.get(id(call))
     if isinstance(outer, ast.Call) and getattr(outer.func, "id", "") == "next" and len(outer.args) == 1:
         plan.calls[plan.span(outer)] = lambda node: edits.expression(f"{edits.code(node.args[0].value)}[0]", node)
+        if _in_network(plan, call):
+            plan.note(
+                call, ".parameters", "a graph cannot ask for parameters: where it is compiled, keep what is needed"
+            )
 
 
 def _attribute(plan: Plan, node: ast.Attribute) -> None:
