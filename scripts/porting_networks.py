@@ -35,8 +35,8 @@ HEADS = {
     "zh": ("网络", "类", "方式", "已转换", "待处理", "动态图", "静态图", "最大差异"),
 }
 WORDS = {
-    "en": {"equal": "equal", "different": "**different**", "none": "not run"},
-    "zh": {"equal": "一致", "different": "**不一致**", "none": "未运行"},
+    "en": {"equal": "equal", "different": "**different**", "refused": "refused", "none": "not run"},
+    "zh": {"equal": "一致", "different": "**不一致**", "refused": "报错", "none": "未运行"},
 }
 
 
@@ -94,11 +94,12 @@ def versions() -> dict[str, str]:
 
 
 def verdict(row: dict[str, Any], how: str) -> str:
-    """equal, different or none."""
+    """equal, different, refused (an error instead of a result) or none."""
     rows = [item for item in row["comparisons"] if item["how"] == how]
     if not rows:
-        return "different" if row.get("problem") else "none"
-    return "equal" if all(item["equal"] for item in rows) else "different"
+        return "refused" if row.get("problem") else "none"
+    wrong = [item for item in rows if not item["equal"]]
+    return "equal" if not wrong else "refused" if all(item["refused"] for item in wrong) else "different"
 
 
 def largest(row: dict[str, Any]) -> str:
@@ -134,13 +135,15 @@ def sums(language: str, found: dict[str, Any]) -> list[str]:
         rows = [row for key, row in found.items() if key.endswith(f" {style}")]
         if not rows:
             continue
-        equal = {how: sum(verdict(row, how) == "equal" for row in rows) for how in ("eager", "compiled")}
+        found_in = {how: [verdict(row, how) for row in rows] for how in ("eager", "compiled")}
+        equal = {how: verdicts.count("equal") for how, verdicts in found_in.items()}
+        run = len(rows) - found_in["compiled"].count("none")
         places = sum(row["converted"] for row in rows), sum(row["converted"] + row["left"] for row in rows)
         lines.append(
-            f"- `{style}`: {equal['eager']} of {len(rows)} networks are equal in PyNative and {equal['compiled']} compiled; "
+            f"- `{style}`: {equal['eager']} of {len(rows)} networks are equal in PyNative, and compiled {equal['compiled']} of {run}; "
             f"{places[0]} of {places[1]} places were converted."
             if language == "en"
-            else f"- `{style}`：{len(rows)} 个网络中，动态图 {equal['eager']} 个一致，静态图 {equal['compiled']} 个一致；"
+            else f"- `{style}`：{len(rows)} 个网络中，动态图 {equal['eager']} 个一致，静态图 {run} 个中 {equal['compiled']} 个一致；"
             f"{places[1]} 处代码中转换了 {places[0]} 处。"
         )
     return lines
