@@ -30,7 +30,15 @@ def close(found, expected, tolerance: float) -> None:
     assert np.abs(found - expected).max(initial=0.0) <= tolerance * max(np.abs(expected).max(initial=0.0), 1e-3)
 
 
-@pytest.fixture(params=PROGRAMS, ids=lambda path: path.stem)
+#: which take longest, and of whose kind another is kept
+LATER = ("gru_attention", "unet", "crf", "resnet")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(path, id=path.stem, marks=[pytest.mark.nightly] if path.stem in LATER else []) for path in PROGRAMS
+    ]
+)
 def pair(request):
     """Both programs, and their models with the same weights."""
     source = request.param.read_text(encoding="utf-8")
