@@ -177,7 +177,7 @@ class _Calls:
 
         shapes = [outputs[i].shape for i in active]
         sent = [
-            Tensor(array.astype(outputs[i].dtype))
+            _laid_out(array.astype(outputs[i].dtype), call)
             for array, i in zip(cotangents(self.row, self.case, shapes, call), active, strict=True)
         ]
         given = [tensors[i] for i in self.positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
@@ -221,6 +221,13 @@ class _Calls:
         finally:
             for buffer, value in zip(self.buffers, kept, strict=True):
                 buffer.copy_(Tensor(value))
+
+
+def _laid_out(cotangent: np.ndarray, call: int) -> Tensor:
+    """A cotangent, but for every other call as a transposed view, as it comes from a layer that transposes."""
+    if call % 2 or cotangent.ndim < 2:
+        return Tensor(cotangent)
+    return mint.transpose(Tensor(np.ascontiguousarray(cotangent.swapaxes(-1, -2))), -1, -2)
 
 
 def _active(leaves: list[Any]) -> list[int]:

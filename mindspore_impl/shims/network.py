@@ -11,7 +11,6 @@ from mindspore import Tensor, ops
 from mindspore_impl.shims.arithmetic import number
 from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.indexing import added_at
-from mindspore_impl.shims.normalization import normalize
 from mindspore_impl.shims.pointwise import fine, single
 from mindspore_impl.shims.reduction import norm, total
 
@@ -221,8 +220,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
         raise ValueError(f"cosine_similarity: floating point vectors are needed; received {x1.dtype} and {x2.dtype}.")
     shape = _broadcast(x1.shape, x2.shape)
     first, second = ops.broadcast_to(single(x1), shape), ops.broadcast_to(single(x2), shape)
-    found = total(normalize(first, 2.0, dim, eps) * normalize(second, 2.0, dim, eps), dim)
-    return found.astype(x1.dtype)
+    return total(first / _length(first, dim, eps) * (second / _length(second, dim, eps)), dim).astype(x1.dtype)
+
+
+def _length(x: Tensor, dim: int, eps: float) -> Tensor:
+    """The norm, at least eps, which the gradient does not see; the gradient at 0 is 0."""
+    length = norm(x, 2.0, dim, True)
+    return length + ops.stop_gradient(ops.where(length < eps, eps - length, ops.zeros_like(length)))
 
 
 @ops.constexpr

@@ -68,21 +68,31 @@ def batch_norm(
         raise ValueError(f"batch_norm: at least two axes are needed; received {input.shape}.")
     if 0 in input.shape:
         return _scaled(input, weight, bias)
-    x, others = single(input), (0, *range(2, input.ndim))
     if training:
-        count = input.size // input.shape[1]
-        if count == 1:
-            raise ValueError(f"batch_norm: one value for each channel has no variance; received {input.shape}.")
-        mean = _average(x, others, True)
-        centred = x - mean
-        var = _average(centred * centred, others, True)
+        y, mean, var = batch_statistics(input, weight, bias, eps)
         if running_mean is not None:
             _follow(running_mean, mean, momentum)
-            _follow(running_var, var * (count / (count - 1)), momentum)
-    else:
-        centred = x - _channels(running_mean, input.ndim)
-        var = _channels(single(running_var), input.ndim)
+            _follow(running_var, var, momentum)
+        return y
+    x = single(input)
+    var = _channels(single(running_var), input.ndim)
+    centred = x - _channels(running_mean, input.ndim)
     return _scaled(centred * ops.rsqrt(var + number(eps, x)), weight, bias).astype(input.dtype)
+
+
+def batch_statistics(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch norm by the batch's own statistics: the result, and the mean and the unbiased variance of each channel."""
+    x, others = single(input), (0, *range(2, input.ndim))
+    count = input.size // input.shape[1]
+    if count == 1:
+        raise ValueError(f"batch_norm: one value for each channel has no variance; received {input.shape}.")
+    mean = _average(x, others, True)
+    centred = x - mean
+    var = _average(centred * centred, others, True)
+    y = _scaled(centred * ops.rsqrt(var + number(eps, x)), weight, bias).astype(input.dtype)
+    return y, mean, var * (count / (count - 1))
 
 
 def group_norm(
@@ -115,13 +125,20 @@ def instance_norm(
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if input.size == input.shape[0] * input.shape[1]:
         raise ValueError(f"instance_norm: one value for each channel has no variance; received {input.shape}.")
-    x = ops.reshape(single(input), (*input.shape[:2], -1))
     if running_mean is not None:
-        mean = _mean(x, -1)
-        centred = x - mean
-        _follow(running_mean, mean.mean(0), momentum)
-        _follow(running_var, (centred * centred).sum(-1).mean(0) / (x.shape[-1] - 1), momentum)
+        mean, var = instance_statistics(input)
+        _follow(running_mean, mean, momentum)
+        _follow(running_var, var, momentum)
+    x = ops.reshape(single(input), (*input.shape[:2], -1))
     return _scaled(ops.reshape(_normalized(x, eps), input.shape), weight, bias).astype(input.dtype)
+
+
+def instance_statistics(input: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch's mean of each channel's mean and unbiased variance."""
+    x = ops.reshape(single(input), (*input.shape[:2], -1))
+    mean = _mean(x, -1)
+    centred = x - mean
+    return mean.mean(0), (centred * centred).sum(-1).mean(0) / (x.shape[-1] - 1)
 
 
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:

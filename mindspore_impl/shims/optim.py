@@ -24,6 +24,25 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 __all__ = ["SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop"]
 
 
+class Group(dict):
+    """Options of a parameter group; the rate can be set, and is the optimizer's.
+
+    Raises:
+        ValueError: another option is set, which compiled steps would not see.
+    """
+
+    def __init__(self, rate: Parameter, options: dict[str, Any], params: list[Parameter]):
+        super().__init__({**options, "lr": float(options["lr"]), "params": params})
+        self.rate, self.fixed = rate, frozenset(options) - {"lr"}
+
+    def __setitem__(self, name: str, value: Any):
+        if name in self.fixed or name == "params":
+            raise ValueError(f"only the rate of a group can be changed, not {name}: construct another optimizer.")
+        if name == "lr":
+            ops.assign(self.rate, Tensor(float(value), ms.float32))
+        super().__setitem__(name, value)
+
+
 class _Optimizer(nn.Cell):
     """Groups, rates and the loop over the parameters. A subclass adds its state and gives ``update``, the new value of
     one parameter."""
@@ -54,6 +73,21 @@ class _Optimizer(nn.Cell):
         )
         self.steps = Parameter(Tensor(0, ms.int64), "steps", False)
 
+    @property
+    def param_groups(self) -> list[Group]:
+        """The groups as torch has them: ``optimizer.param_groups[0]["lr"] = 1e-4`` sets a rate."""
+        if not hasattr(self, "shown"):
+            held = [
+                [parameter for parameter, group in zip(self.parameters, self.groups, strict=True) if group == number]
+                for number in range(len(self.rates))
+            ]
+            options = [self.options[self.groups.index(number)] for number in range(len(self.rates))]
+            shown = [
+                Group(rate, option, params) for rate, option, params in zip(self.rates, options, held, strict=True)
+            ]
+            object.__setattr__(self, "shown", shown)
+        return self.shown
+
     def kept(self, name: str, start: str = "", scalar: bool = False) -> ParameterTuple:
         """State for each parameter: like it or a scalar, starting with the option ``start`` or 0."""
         values = [float(option[start]) if start else 0.0 for option in self.options]
@@ -82,23 +116,13 @@ class _Optimizer(nn.Cell):
                     "ms.value_and_grad(forward, None, weights, return_ids=True), or "
                     "optimizer(gradients, [parameter.name for parameter in weights])."
                 )
-            pairs = gradients
+            given = tuple([pair[0] for pair in gradients])
+            gradients = tuple([pair[1] for pair in gradients])
         else:
             if len(names) != len(gradients):
                 raise ValueError("There must be one name for each gradient.")
-            pairs = ()
-            for index in range(len(names)):
-                pairs = (*pairs, (names[index], gradients[index]))
-        found = ()
-        for name in self.names:
-            given = ()
-            for pair in pairs:
-                if pair[0] == name:
-                    given = (*given, pair[1])
-            if len(given) != 1:
-                raise ValueError(f"Every parameter of the optimizer must have one gradient; {name} has {len(given)}.")
-            found = (*found, given[0])
-        return found
+            given = tuple(names)
+        return tuple([gradients[place] for place in _places(self.names, given)])
 
     def construct(self, gradients: tuple[Any, ...], names: tuple[str, ...] | None = None) -> Tensor:
         """Update every parameter; returns how many steps were made.
@@ -107,7 +131,10 @@ class _Optimizer(nn.Cell):
             gradients: pairs of a parameter's name and its gradient, as with ``return_ids=True``, in any order; or
                 gradients alone, with ``names`` in the same order.
         """
-        gradients = self.paired(gradients, names)
+        return self.update_all(self.paired(gradients, names))
+
+    def update_all(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Update every parameter with the gradients in the parameters' order; returns how many steps were made."""
         steps = ops.assign(self.steps, self.steps + 1)
         moment = steps.astype(ms.float32)
         for index in range(len(self.parameters)):
@@ -124,6 +151,21 @@ class _Optimizer(nn.Cell):
             new = self.update(index, option, rate, moment, value, gradient)
             steps = ops.depend(steps, ops.assign(parameter, new.astype(parameter.dtype)))
         return steps
+
+
+@ops.constexpr  # in a graph, a loop over names in a loop over names nests deeper than MindSpore compiles
+def _places(wanted: tuple[str, ...], given: tuple[str, ...]) -> tuple[int, ...]:
+    """Where the gradient of every parameter is.
+
+    Raises:
+        ValueError: a parameter has none, or several.
+    """
+    for name in wanted:
+        if given.count(name) != 1:
+            raise ValueError(
+                f"Every parameter of the optimizer must have one gradient; {name} has {given.count(name)}."
+            )
+    return tuple([given.index(name) for name in wanted])
 
 
 def _blend(state: Parameter, value: Tensor, beta: float) -> Tensor:

@@ -24,6 +24,7 @@ __all__ = [
     "roll",
     "rot90",
     "select",
+    "split",
     "squeeze",
     "stack",
     "t",
@@ -179,6 +180,12 @@ def squeeze(input: Tensor, dim=None) -> Tensor:
         return ops.squeeze(input)
     axes = [axis % input.ndim for axis in ((dim,) if isinstance(dim, int) else dim)] if input.ndim else []
     return ops.reshape(input, tuple([size for axis, size in enumerate(input.shape) if size != 1 or axis not in axes]))
+
+
+def split(tensor: Tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
+    """Parts of a size, or of several. The gradient of mint.split mixes up elements where the gradient of a part lies in
+    another order, as after a transposition."""
+    return ops.split(tensor, split_size_or_sections, dim)
 
 
 def stack(tensors, dim: int = 0) -> Tensor:

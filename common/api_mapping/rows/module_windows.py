@@ -75,6 +75,15 @@ ROWS = (
     ),
     module_row("Conv2d", _convolution(False), adaptation="pads nothing by default, has a bias by default"),
     module_row(
+        "Conv3d",
+        (
+            made(SMALL, normal(2, 4, 5, 4, 3)),
+            made({**SMALL, "stride": (1, 2, 1), "padding": 1}, normal(2, 4, 5, 4, 3)),
+            made({**SMALL, "kernel_size": (2, 3, 1), "padding": "valid", "bias": False}, normal(4, 5, 4, 3)),
+        ),
+        adaptation="pads nothing by default, has a bias by default",
+    ),
+    module_row(
         "ConvTranspose1d",
         (
             made(SMALL, normal(2, 4, 5)),

@@ -121,10 +121,13 @@ ROWS = (
         (*_statistics(6, 3, 5), *_statistics(8, 4)),
         adaptation="momentum is torch's; running_mean, running_var and num_batches_tracked are kept in evaluation as in training",
     ),
-    module_row(
-        "BatchNorm2d",
-        _statistics(3, 4, 5, 6),
-        adaptation="momentum is torch's; running_mean, running_var and num_batches_tracked",
+    *(
+        module_row(
+            name,
+            _statistics(*shape),
+            adaptation="momentum is torch's; running_mean, running_var and num_batches_tracked",
+        )
+        for name, shape in (("BatchNorm2d", (3, 4, 5, 6)), ("BatchNorm3d", (3, 4, 2, 5, 3)))
     ),
     *(
         module_row(
@@ -137,7 +140,11 @@ ROWS = (
             ),
             adaptation="no parameters and no statistics by default",
         )
-        for name, shape in (("InstanceNorm1d", (2, 3, 5)), ("InstanceNorm2d", (2, 3, 4, 5)))
+        for name, shape in (
+            ("InstanceNorm1d", (2, 3, 5)),
+            ("InstanceNorm2d", (2, 3, 4, 5)),
+            ("InstanceNorm3d", (2, 3, 2, 4, 3)),
+        )
     ),
     module_row(
         "LocalResponseNorm",
@@ -225,6 +232,12 @@ ROWS = (
         for name, shape, setups in (
             ("ConstantPad1d", (2, 3, 4), ({"padding": 2, "value": 1.5}, {"padding": (1, -1), "value": -2.0})),
             ("ConstantPad2d", (2, 3, 4, 5), ({"padding": 1, "value": 1.5}, {"padding": (1, 0, -1, 2), "value": -2.0})),
+            (
+                "ConstantPad3d",
+                (2, 3, 2, 4, 3),
+                ({"padding": 1, "value": 1.5}, {"padding": (1, 0, -1, 2, 0, 1), "value": -2.0}),
+            ),
+            ("ZeroPad3d", (2, 3, 2, 4, 3), ({"padding": 1}, {"padding": (1, 0, -1, 2, 0, 1)})),
             ("ZeroPad1d", (2, 3, 4), ({"padding": 2}, {"padding": (1, -1)})),
             ("ZeroPad2d", (2, 3, 4, 5), ({"padding": 1}, {"padding": (1, 0, -1, 2)})),
         )

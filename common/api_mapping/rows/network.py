@@ -225,6 +225,7 @@ ROWS = doubled(
                 (
                     *distances("cosine_similarity"),
                     case(normal(3, 4), values(0.0, shape=(1, 1)), dim=0, eps=1e-3, gradient=False),
+                    case(wide(4, 3), values(*[0.1] * 12, shape=(4, 3)), dim=0, eps=0.5),
                     case(normal(1, 2, 3), normal(2, 1, 3), dim=0),
                     forward_only(normal(1, 2, 3), normal(2, 1, 3), dim=1),
                     case(normal(1, 2, 3), normal(2, 1, 3), dim=2),

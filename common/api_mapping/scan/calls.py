@@ -11,7 +11,7 @@ from common.api_mapping.scan.names import METHODS
 from common.api_mapping.scan.receivers import LAYER, TENSOR, foreign, kind_of, plausible
 from common.api_mapping.scan.scopes import Scope, dotted, walk
 from common.api_mapping.scan.sources import Source, Unit
-from common.api_mapping.scan.structure import LAYER_METHODS, advice
+from common.api_mapping.scan.structure import LAYER_METHODS, OPTIMIZER_METHODS, advice
 
 __all__ = ["CALLS", "Use", "uses"]
 
@@ -109,6 +109,8 @@ def _method(call: ast.Call, scope: Scope, unit: Unit) -> Use | None:
     if foreign(receiver, scope):
         return None
     kind = kind_of(receiver, scope)
+    if name in OPTIMIZER_METHODS and kind != LAYER and _named_like_optimizer(receiver):
+        return Use(f"torch.optim.Optimizer.{name}", "method", call, scope, unit, by_name=True)
     if name in LAYER_METHODS and (
         kind == LAYER or (kind is None and LAYER_METHODS[name][1] and _like_a_layers(call, name))
     ):
@@ -123,6 +125,10 @@ def _is_self(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id == "super"
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def _named_like_optimizer(node: ast.AST) -> bool:
+    return "optim" in getattr(node, "attr", getattr(node, "id", "")).lower()
 
 
 def _is_layer(scope: Scope | None, name: str) -> bool:

@@ -15,7 +15,7 @@ from common.api_mapping.scan.scopes import dotted
 from common.api_mapping.snippets import adapter_module
 from common.resources import package_folder
 
-__all__ = ["KEYWORDS", "left_out", "rewrite", "spelled", "untried"]
+__all__ = ["KEYWORDS", "STATIC", "left_out", "rewrite", "spelled", "untried"]
 
 #: Arguments of many torch calls that MindSpore's calls lack.
 KEYWORDS = {
@@ -28,6 +28,8 @@ KEYWORDS = {
     "inplace": "no inplace=: a new tensor is returned; use it",
     "requires_grad": "no requires_grad=: make it a mindspore.Parameter",
 }
+#: Functions of MindSpore's Tensor that are no methods of one.
+STATIC = ("Tensor.from_numpy",)
 _LARGEST, _LONGEST = 150, 240  # nodes of a call that is written out, and its characters
 
 
@@ -105,8 +107,16 @@ class _Writer(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         resolved = dotted(node.func, self.scope)
+        if resolved is None and isinstance(node.func, ast.Attribute) and node.func.attr == "size":
+            return self._shape(node)
         entry = self.find(resolved[0]) if resolved else None
         return self._call(node, entry, False) if entry and entry.row else self.generic_visit(node)
+
+    def _shape(self, node: Any) -> ast.AST:
+        """``x.size(0)``, which is ``x.shape[0]``: MindSpore's size is the number of elements."""
+        given = [*node.args, *(item.value for item in node.keywords)]
+        shape = ast.Attribute(self.visit(node.func.value), "shape", ast.Load())
+        return ast.Subscript(shape, self.visit(given[0]), ast.Load()) if given else shape
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         resolved = dotted(node, self.scope)
@@ -126,7 +136,7 @@ class _Writer(ast.NodeTransformer):
             node.keywords = [item for item in node.keywords if item.arg not in KEYWORDS or item.arg in tried]
         for item in node.keywords:
             item.value = self.visit(item.value)
-        of_tensor = entry.target.startswith("Tensor.")
+        of_tensor = entry.target.startswith("Tensor.") and entry.target not in STATIC
         if method:
             receiver = self.visit(node.func.value)
             if of_tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DTYPES", "LAYER_METHODS", "Advice", "advice"]
+__all__ = ["DTYPES", "LAYER_METHODS", "OPTIMIZER_METHODS", "Advice", "advice"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ _NAMES = {
     "torch.nn.Parameter": Advice("mindspore.Parameter", "takes name= too; requires_grad stays"),
     "torch.nn.Buffer": Advice("mindspore.nn.Cell.register_buffer", "self.register_buffer(name, tensor)"),
     "torch.nn.ModuleList": Advice("mindspore.nn.CellList"),
-    "torch.nn.ModuleDict": Advice("mindspore.nn.CellDict"),
+    "torch.nn.ModuleDict": Advice("mindspore_impl.porting.ModuleDict", "nn.CellDict refuses containers"),
     "torch.nn.ParameterList": Advice("mindspore.ParameterTuple", "a tuple: build it from the finished list"),
     "torch.nn.ParameterDict": Advice("", "no counterpart: set attributes of a Cell, one for each key"),
     "torch.nn.Sequential": Advice("mindspore.nn.SequentialCell"),
@@ -104,7 +104,9 @@ _NAMES = {
     "torch.load": Advice(
         "mindspore.load_checkpoint", "reads MindSpore's own format; carry weights over as safetensors"
     ),
-    "torch.utils.checkpoint.checkpoint": Advice("mindspore.recompute"),
+    "torch.utils.checkpoint.checkpoint": Advice(
+        "mindspore.recompute", "takes a Cell or a method of one, not a function; leave out use_reentrant"
+    ),
     "torch.utils.data.DataLoader": Advice("mindspore.dataset.GeneratorDataset", _LOADING),
     "torch.utils.data.Dataset": Advice(
         "mindspore.dataset.GeneratorDataset", "takes any object with __getitem__ and __len__"
@@ -144,6 +146,8 @@ _SECTIONS = {
     "torch.cuda.": Advice(
         "", "no CUDA calls: see mindspore.runtime, mindspore.device_context and mindspore.set_device"
     ),
+    "torch.distributed.rpc.": Advice("", "no counterpart: processes of one job share tensors by collectives only"),
+    "torch.distributed.checkpoint.": Advice("", "no counterpart: each process saves its part, or rank 0 the whole"),
     "torch.distributed.": Advice(
         "mindspore.mint.distributed", "much of it has torch's names; none of it is verified here"
     ),
@@ -210,6 +214,16 @@ LAYER_METHODS = {
     "zero_grad": (Advice("", "leave it out: gradients do not add up from step to step"), True),
 }
 
+#: Methods of optimizers, known by the object's name.
+OPTIMIZER_METHODS = {
+    "state_dict": Advice("mindspore.save_checkpoint", "save_checkpoint(optimizer, path): an optimizer is a Cell"),
+    "load_state_dict": Advice(
+        "mindspore.load_checkpoint",
+        "load_checkpoint(path, optimizer); torch's state does not fit, as it goes by number",
+    ),
+    "zero_grad": Advice("", "leave it out: gradients do not add up from step to step"),
+}
+
 
 def advice(name: str) -> Advice | None:
     """What is known of a dotted torch name; of ``torch.Tensor.to`` as a method of a tensor, of ``torch.nn.Module.eval``
@@ -221,6 +235,8 @@ def advice(name: str) -> Advice | None:
         return _METHODS[leaf]
     if parent == "torch.nn.Module" and leaf in LAYER_METHODS:
         return LAYER_METHODS[leaf][0]
+    if parent == "torch.optim.Optimizer" and leaf in OPTIMIZER_METHODS:
+        return OPTIMIZER_METHODS[leaf]
     if name.startswith("torch.cuda.") and name.endswith("Tensor"):
         return advice(f"torch.{leaf}")
     return next((told for section, told in _SECTIONS.items() if f"{name}.".startswith(section)), None)

@@ -70,6 +70,50 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     scan.add_argument("paths", metavar="PATH", nargs="+", type=Path, help="a file (.py, .ipynb) or a folder")
     scan.add_argument("--format", default="text", metavar="FORMAT", help="text, json, sarif or markdown; default: text")
     scan.add_argument("-o", "--output", metavar="FILE", type=Path, help="default: standard output")
+    scan.add_argument(
+        "--fix", action="store_true", help="convert the one file given, to -o or standard output, as map convert does"
+    )
+    convert = action("convert", _convert, "rewrite PyTorch source for MindSpore; marks what a person has to look at")
+    convert.add_argument("path", metavar="PATH", type=Path, help="a file (.py, .ipynb) or a folder")
+    convert.add_argument("-o", "--output", metavar="OUT", type=Path, required=True, help="a file, or for a folder one")
+    convert.add_argument(
+        "--style",
+        default="imports",
+        metavar="STYLE",
+        help="imports: torch's names through mindspore_impl.torch_api; native: MindSpore's own calls and verified "
+        "adapters; default: imports",
+    )
+    convert.add_argument("--json", metavar="FILE", type=Path, help="also write the report")
+    check = action(
+        "check",
+        _check,
+        "run a network and its converted form with the same weights and compare outputs, gradients and steps, eager and "
+        "compiled; exit code 1 if anything differs",
+    )
+    check.add_argument("old", metavar="OLD.py", type=Path, help="the PyTorch source")
+    check.add_argument("new", metavar="NEW.py", type=Path, help="the MindSpore source")
+    check.add_argument("--class", dest="name", metavar="NAME", required=True, help="the network, in both files")
+    check.add_argument(
+        "--init", metavar="NAME=VALUE", action="append", default=[], help="an argument of the constructor, a literal"
+    )
+    check.add_argument(
+        "--input",
+        metavar="DTYPE[SHAPE]",
+        action="append",
+        default=[],
+        help="an input, in order: 'float32[2,3,32,32]', 'int64[2,16]<100', 'bool[2,16]=1'",
+    )
+    check.add_argument("--inputs-from", metavar="FUNCTION", default="", help="a function in OLD.py that returns them")
+    check.add_argument("--optimizer", default="SGD", metavar="NAME", help="of the three steps; default: SGD")
+    check.add_argument("--lr", type=float, default=0.01, help="its rate; default: 0.01")
+    check.add_argument(
+        "--tolerance",
+        type=float,
+        default=None,
+        help="largest difference, of an array's largest magnitude; default: 1e-4",
+    )
+    check.add_argument("--eager", action="store_true", help="do not compile")
+    check.add_argument("--json", metavar="FILE", type=Path, help="also write the comparisons")
     record = action("record", _record, "train some steps in MindSpore and tell which rows were used; writes no run")
     options.add_experiment(record)
     record.add_argument("--device", help=device)
@@ -123,10 +167,64 @@ def _scan(args: argparse.Namespace) -> int:
     from common.api_mapping.commands import check_choice
     from common.api_mapping.scan import FORMATS, render, scan
 
+    if args.fix:
+        return _fix(args)
     format = check_choice("--format", args.format, FORMATS)
     report = scan(args.paths)
     _deliver(render(report, format), args.output)
     return report.exit_code
+
+
+def _fix(args: argparse.Namespace) -> int:
+    from common.api_mapping.convert import fix
+    from common.errors import InputError
+
+    if len(args.paths) != 1 or not args.paths[0].is_file():
+        raise InputError("--fix takes one file; for a folder: twinlora map convert FOLDER -o OUT")
+    found = fix(args.paths[0], args.output)
+    if args.output is None:
+        print(found.text, end="")
+    else:
+        print(args.output)
+    return int(bool(found.todos or found.problems))
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from common.api_mapping.convert import convert, dumps, report
+    from common.files import write_atomic
+
+    results = convert(args.path, args.output, args.style)
+    print(report(results))
+    if args.json is not None:
+        write_atomic(args.json, dumps(results))
+        print(args.json)
+    return int(any(found.todos or found.problems for found in results))
+
+
+def _check(args: argparse.Namespace) -> int:
+    from common.api_mapping.checking import LIMIT, check, table, to_json
+    from common.api_mapping.checking.inputs import arguments, draw_inputs
+    from common.files import write_json
+
+    inputs, limit = draw_inputs(args.input), args.tolerance if args.tolerance is not None else LIMIT
+    found = check(
+        args.old,
+        args.new,
+        args.name,
+        arguments(args.init),
+        inputs,
+        args.inputs_from,
+        args.optimizer,
+        args.lr,
+        compiled=not args.eager,
+    )
+    print(table(found, limit))
+    if args.json is not None:
+        write_json(args.json, to_json(found, limit))
+        print(args.json)
+    equal = all(item.equal(limit) for item in found)
+    print(f"{args.name}: {'equal' if equal else 'DIFFERENT'}")
+    return 0 if equal else 1
 
 
 def _record(args: argparse.Namespace) -> None:

@@ -13,8 +13,10 @@ __all__ = [
     "CircularPad1d",
     "ConstantPad1d",
     "ConstantPad2d",
+    "ConstantPad3d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "Fold",
@@ -28,6 +30,7 @@ __all__ = [
     "Upsample",
     "ZeroPad1d",
     "ZeroPad2d",
+    "ZeroPad3d",
 ]
 
 
@@ -110,6 +113,12 @@ class _ConvTranspose(Module):
         return self.function(input, self.weight, self.bias, *self.options)
 
 
+class Conv3d(_Conv):
+    """Convolution of ``(N, C, D, H, W)`` or ``(C, D, H, W)``."""
+
+    axes = 3
+
+
 class ConvTranspose1d(_ConvTranspose):
     """To ``(N, C, L)`` or ``(C, L)``."""
 
@@ -146,6 +155,12 @@ class ConstantPad2d(ConstantPad1d):
     axes = 2
 
 
+class ConstantPad3d(ConstantPad1d):
+    """One value around the last three axes."""
+
+    axes = 3
+
+
 class ZeroPad1d(_Pad):
     """Zeros around the last axis."""
 
@@ -154,6 +169,12 @@ class ZeroPad2d(_Pad):
     """Zeros around the last two axes."""
 
     axes = 2
+
+
+class ZeroPad3d(_Pad):
+    """Zeros around the last three axes."""
+
+    axes = 3
 
 
 class ReflectionPad1d(_Pad):

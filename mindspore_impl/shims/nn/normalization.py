@@ -10,9 +10,11 @@ from mindspore_impl.shims.nn.base import Module, Wrapper, constant, function, se
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
     "GroupNorm",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "InstanceNorm3d",
     "LayerNorm",
     "LocalResponseNorm",
     "RMSNorm",
@@ -137,6 +139,12 @@ class BatchNorm2d(_BatchNorm):
     dimensions = (4,)
 
 
+class BatchNorm3d(_BatchNorm):
+    """Batch norm of ``(N, C, D, H, W)``."""
+
+    dimensions = (5,)
+
+
 class _InstanceNorm(_Norm):
     """Normalization of each channel of each example; no parameters and no statistics unless asked for."""
 
@@ -168,3 +176,9 @@ class InstanceNorm2d(_InstanceNorm):
     """Of ``(N, C, H, W)``."""
 
     dimensions = (4,)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Of ``(N, C, D, H, W)``."""
+
+    dimensions = (5,)

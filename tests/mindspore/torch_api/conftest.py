@@ -1,0 +1,6 @@
+"""Both frameworks, or no tests."""
+
+import pytest
+
+pytest.importorskip("mindspore")
+pytest.importorskip("torch")
