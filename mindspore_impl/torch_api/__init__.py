@@ -22,7 +22,6 @@ from mindspore_impl.torch_api.methods import bind_methods
 from mindspore_impl.torch_api.tensor import Tensor
 
 bind_methods()
-autograd.record_always()
 globals().update({name: function for name, function in names_of(named("torch")).items() if name != "Tensor"})
 globals().update(NAMED)
 

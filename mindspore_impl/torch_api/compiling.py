@@ -59,6 +59,7 @@ def compile_function(function: Callable[..., Any], *modules: Any) -> Callable[..
     def call(*arguments: Any, **keywords: Any) -> Any:
         if tracing:
             return function(*arguments, **keywords)
+        record_always()
         held = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
         inputs: list[Any] = []
         shape = _split((arguments, keywords), inputs)

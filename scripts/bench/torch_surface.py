@@ -47,12 +47,16 @@ def surface(compiled: bool, arrays: dict[str, np.ndarray], x: np.ndarray, y: np.
     loss_of = nn.CrossEntropyLoss()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=compiled)
     inputs, targets = torch.tensor(x), torch.tensor(y)
+
+    def forward(inputs: Any, targets: Any) -> Any:
+        return loss_of(network(inputs), targets)
+
     if compiled:
-        network = torch.compile(network)
+        forward = torch.compile(forward)
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = loss_of(network(inputs), targets)
+        loss = forward(inputs, targets)
         loss.backward()
         optimizer.step()
         return loss.item()

@@ -116,12 +116,15 @@ class MultiheadAttention(Module):
         weights = F.dropout(F.softmax(scores, -1), self.dropout, self.training)
         mixed = (weights @ v).transpose(1, 2).reshape(batch, length, self.embed_dim)
         output = self.out_proj(mixed)
-        weights = weights.mean(1) if average_attn_weights else weights
+        if not need_weights:
+            weights = None
+        elif average_attn_weights:
+            weights = weights.mean(1)
         if single:
-            output, weights = output.squeeze(0), weights.squeeze(0)
+            output, weights = output.squeeze(0), None if weights is None else weights.squeeze(0)
         elif not self.batch_first:
             output = output.transpose(0, 1)
-        return output, weights if need_weights else None
+        return output, weights
 
 
 def _activation(given: Any) -> Callable[[Tensor], Tensor]:

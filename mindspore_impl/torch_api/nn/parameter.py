@@ -7,7 +7,7 @@ from typing import Any
 
 import mindspore as ms
 
-from mindspore_impl.torch_api.tensor import _LOWER, Tensor, _fresh
+from mindspore_impl.torch_api.tensor import _LOWER, Tensor, _fresh, tape
 
 __all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
@@ -28,6 +28,8 @@ class Parameter(Tensor):
             held = data.raw
         if held._requires_grad:
             held = _fresh(held)
+        if requires_grad:
+            tape.set_grad_flag(True)
         super().__init__(ms.Parameter(ms.Tensor(held), name=f"parameter{next(_numbers)}", requires_grad=requires_grad))
 
     def __repr__(self) -> str:
