@@ -50,7 +50,9 @@ def sources() -> list[Path]:
     programs about one network."""
     packages = ("common", "pytorch_impl", "mindspore_impl")
     found = [path for package in packages for path in (ROOT / package).rglob("*.py")]
-    return [path for path in found if not {"api_mapping", "shims", "torch_api", "peers"} & set(path.relative_to(ROOT).parts)]
+    return [
+        path for path in found if not {"api_mapping", "shims", "torch_api", "peers"} & set(path.relative_to(ROOT).parts)
+    ]
 
 
 def test_no_literal_names_a_member_outside_its_own_files():
