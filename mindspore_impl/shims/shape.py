@@ -184,8 +184,21 @@ def squeeze(input: Tensor, dim=None) -> Tensor:
 
 def split(tensor: Tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
     """Parts of a size, or of several. The gradient of mint.split mixes up elements where the gradient of a part lies in
-    another order, as after a transposition."""
-    return ops.split(tensor, split_size_or_sections, dim)
+    another order, as after a transposition; that of ops.split has no kernel for a part without elements."""
+    sizes = split_size_or_sections
+    if isinstance(sizes, int) or 0 not in sizes:
+        return ops.split(tensor, sizes, dim)
+    axis = dim % tensor.ndim
+    kept = [size for size in sizes if size != 0]
+    if len(kept) == 0 and tensor.shape[axis] != 0:
+        raise ValueError(f"split: the sections must add up to {tensor.shape[axis]}; received {sizes}.")
+    filled = ops.split(tensor, kept, axis) if len(kept) > 0 else ()
+    empty = ops.zeros((*tensor.shape[:axis], 0, *tensor.shape[axis + 1 :]), tensor.dtype)
+    parts, taken = (), 0
+    for size in sizes:
+        parts = (*parts, filled[taken] if size != 0 else empty)
+        taken = taken + (size != 0)
+    return parts
 
 
 def stack(tensors, dim: int = 0) -> Tensor:

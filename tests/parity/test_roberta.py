@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from common import tasks
 from common.artifacts import adapter
 from common.backend import load
 from common.config.schema import ModelConfig
@@ -46,6 +47,9 @@ class _OfHead(Task):
     def __init__(self, head: str):
         self.head = head
 
+    def configured(self, given):
+        return self
+
 
 def spec_of(folder, head: str, seed: int = 0, dropout: float | None = 0.0, patch=None):
     """The specification of a folder; of heads other than ``sequence`` through a task that is nothing but the head."""
@@ -55,7 +59,8 @@ def spec_of(folder, head: str, seed: int = 0, dropout: float | None = 0.0, patch
         return load_model_spec(config, labels, VOCABULARY, PADDING, seed)
     task = _OfHead(head)
     task.entries = lambda _: Task.entries(task, labels)
-    patch.setattr(loading, "TASKS", {task.name: task})
+    for module in (loading, tasks):
+        patch.setattr(module, "TASKS", {task.name: task})
     return load_model_spec(ModelConfig(str(folder), task.name, None, dropout, {}), labels, VOCABULARY, PADDING, seed)
 
 
