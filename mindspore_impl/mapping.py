@@ -139,6 +139,8 @@ class _Calls:
         whole = mode == "gradient" and bool(self.positions or self.trained)
         self.call = self.interpreted if mode == "pynative" or whole else _compiled(function, case, len(self.specs))
         self.function, self.whole, self.compiled = function, whole, None
+        # The gradient of a compiled call is a graph too, which takes the layout of its first cotangent for that of all.
+        self.laid_out = _laid_out if mode == "pynative" else lambda cotangent, call: Tensor(cotangent)
 
     def __call__(self, arrays: Sequence[np.ndarray], call: int) -> Result:
         tensors = [_tensor(array, spec.transposed) for array, spec in zip(arrays, self.specs, strict=True)]
@@ -177,7 +179,7 @@ class _Calls:
 
         shapes = [outputs[i].shape for i in active]
         sent = [
-            _laid_out(array.astype(outputs[i].dtype), call)
+            self.laid_out(array.astype(outputs[i].dtype), call)
             for array, i in zip(cotangents(self.row, self.case, shapes, call), active, strict=True)
         ]
         given = [tensors[i] for i in self.positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
