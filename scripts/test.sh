@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$ROOT"
-# Three workers with one thread each on two cores: they wait for files and processes for a third of their time, and frameworks that
-# take all cores at once slow one another down.
+# Three workers with one thread each: frameworks that take all cores at once slow one another down. On two cores three take less time than two,
+# since a test waits for the processes that it starts.
 export OMP_NUM_THREADS=1
 exec "$VENV/bin/python" -m pytest -n 3 --dist loadfile "$@"
