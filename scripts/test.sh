@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$ROOT"
-# Three workers with one thread each: frameworks that take all cores at once slow one another down. On two cores three take less time than two,
-# since a test waits for the processes that it starts.
+# Three workers with one thread each keep two cores busy, since a test waits for the processes that it starts; frameworks that take all
+# cores at once slow one another down.
 export OMP_NUM_THREADS=1
 exec "$VENV/bin/python" -m pytest -n 3 --dist loadfile "$@"
