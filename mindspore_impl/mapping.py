@@ -135,9 +135,12 @@ class _Calls:
             self.described += started
         self.trained = self.parameters if case.gradient else []
         self.positions = [i for i, spec in enumerate(self.specs) if case.gradient and spec.differentiable]
-        self.interpreted = _interpreted(function, case)
+        self.through = row.through
+        self.interpreted = _interpreted(function, case, row.through)
         whole = mode == "gradient" and bool(self.positions or self.trained)
-        self.call = self.interpreted if mode == "pynative" or whole else _compiled(function, case, len(self.specs))
+        self.call = (
+            self.interpreted if mode == "pynative" or whole else _compiled(function, case, len(self.specs), row.through)
+        )
         self.function, self.whole, self.compiled = function, whole, None
         # The gradient of a compiled call is a graph too, which takes the layout of its first cotangent for that of all.
         self.laid_out = _laid_out if mode == "pynative" else lambda cotangent, call: Tensor(cotangent)
@@ -150,11 +153,12 @@ class _Calls:
             with self._restored():
                 leaves, _ = arrangement(found := self.interpreted(*tensors), Tensor)
             if not (active := _active(leaves)):
-                self.whole, self.call = False, _compiled(self.function, self.case, len(self.specs))
+                self.whole, self.call = False, _compiled(self.function, self.case, len(self.specs), self.through)
                 return self._apart(tensors, arrays, call)
-            self.shapes = [tuple(leaves[i].shape) for i in active]
-            self.dtypes = [leaves[i].dtype for i in active]
-            self.compiled = self._compile_whole([path for i, path in enumerate(_paths(found, "")) if i in active])
+            self.shapes = [tuple(_in_parts(leaves[i]).shape) for i in active]
+            self.dtypes = [_REAL.get(leaves[i].dtype, leaves[i].dtype) for i in active]
+            paths = _paths(found, "")
+            self.compiled = self._compile_whole([(paths[i], leaves[i].is_complex()) for i in active])
         return self._together(tensors, call)
 
     def _apart(self, tensors: list[Tensor], arrays: Sequence[np.ndarray], call: int) -> Result:
@@ -174,13 +178,15 @@ class _Calls:
             given = list(tensors)
             for i, tensor in zip(self.positions, inputs, strict=True):
                 given[i] = tensor
-            chosen = [arrangement(self.call(*given), Tensor)[0][i] for i in active]
+            found = arrangement(self.call(*given), Tensor)[0]
+            chosen = [_in_parts(found[i]) for i in active]
             return tuple(chosen) if len(chosen) > 1 else chosen[0]
 
-        shapes = [outputs[i].shape for i in active]
+        like = [_in_parts(leaves[i]) for i in active]
+        shapes = [tuple(leaf.shape) for leaf in like]
         sent = [
-            self.laid_out(array.astype(outputs[i].dtype), call)
-            for array, i in zip(cotangents(self.row, self.case, shapes, call), active, strict=True)
+            self.laid_out(array.astype(leaf.asnumpy().dtype), call)
+            for array, leaf in zip(cotangents(self.row, self.case, shapes, call), like, strict=True)
         ]
         given = [tensors[i] for i in self.positions] + [tuple(sent) if len(sent) > 1 else sent[0]]
         with self._restored():
@@ -193,11 +199,12 @@ class _Calls:
         found = operation(differentiable, ms.ParameterTuple(self.trained))(*given)
         return tuple(_plain(product) for products in (found if self.positions else [found]) for product in products)
 
-    def _compile_whole(self, paths: list[str]) -> Callable[..., Any]:
+    def _compile_whole(self, paths: list[tuple[str, bool]]) -> Callable[..., Any]:
         """The call and the gradient of its outputs' products with the cotangents, as users compile a training step."""
         sent = [f"c{i}" for i in range(len(paths))]
-        total = " + ".join(f"(found{path} * {name}).sum()" for path, name in zip(paths, sent, strict=True))
-        loss = _written(self.function, self.case, len(self.specs), sent, f"({total}), found")
+        parts = [f"parts(found{path})" if is_complex else f"found{path}" for path, is_complex in paths]
+        total = " + ".join(f"({part} * {name}).sum()" for part, name in zip(parts, sent, strict=True))
+        loss = _written(self.function, self.case, len(self.specs), sent, f"({total}), found", self.through)
         weights = ms.ParameterTuple(self.trained) if self.trained else None
         return ms.jit(ms.value_and_grad(loss, tuple(self.positions) or None, weights, has_aux=True))
 
@@ -237,8 +244,16 @@ def _active(leaves: list[Any]) -> list[int]:
     return [
         i
         for i, leaf in enumerate(leaves)
-        if isinstance(leaf, Tensor) and leaf.dtype in (ms.float16, ms.float32, ms.float64)
+        if isinstance(leaf, Tensor) and leaf.dtype in (ms.float16, ms.float32, ms.float64, *_REAL)
     ]
+
+
+_REAL = {ms.complex64: ms.float32, ms.complex128: ms.float64}
+
+
+def _in_parts(leaf: Tensor) -> Tensor:
+    """Real and imaginary parts along a last axis of their own; real numbers as they are."""
+    return ops.stack((ops.real(leaf), ops.imag(leaf)), -1) if leaf.is_complex() else leaf
 
 
 def _paths(found: Any, path: str) -> list[str]:
@@ -255,26 +270,34 @@ def _adapters() -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {}
     for module in pkgutil.iter_modules(shims.__path__):
         loaded = importlib.import_module(f"{shims.__name__}.{module.name}")
-        prefix = f"{module.name}." if module.name in ("linalg", "nn", "optim", "special", "tensor") else ""
+        prefix = f"{module.name}." if module.name in ("fft", "linalg", "nn", "optim", "special", "tensor") else ""
         found |= {prefix + name: getattr(loaded, name) for name in loaded.__all__}
     return found
 
 
-def _interpreted(function: Callable[..., Any], case: Case) -> Callable[..., Any]:
+def _interpreted(function: Callable[..., Any], case: Case, through: str) -> Callable[..., Any]:
+    seen = expression(through) if through else None
+
     def call(*tensors):
         arguments, keywords = fill((case.arguments, dict(case.keywords)), iter(tensors), _convert)
-        return function(*arguments, **keywords)
+        found = function(*arguments, **keywords)
+        return seen(*found) if seen else found
 
     return call
 
 
-def _compiled(function: Callable[..., Any], case: Case, count: int) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], case: Case, count: int, through: str) -> Callable[..., Any]:
     """The call under ``ms.jit``."""
-    return ms.jit(_written(function, case, count))
+    return ms.jit(_written(function, case, count, through=through))
 
 
 def _written(
-    function: Callable[..., Any], case: Case, count: int, further: Sequence[str] = (), result: str = "found"
+    function: Callable[..., Any],
+    case: Case,
+    count: int,
+    further: Sequence[str] = (),
+    result: str = "found",
+    through: str = "",
 ) -> Callable[..., Any]:
     """The call as a function of its tensors and ``further`` inputs. Graph mode compiles source text, so it is written
     out."""
@@ -300,13 +323,15 @@ def _written(
             f"{given[0]}.{name}",
             given[1:],
         )  # graphs take Tensor.view(x) for another function, which reads strided tensors as they lie in memory
-    body = f"        found = {called}({', '.join(given)})\n        return {result}\n"
-    source = f"def enclose(function, ms):\n    def call({inputs}):\n{body}\n    return call\n"
+    body = f"        found = {called}({', '.join(given)})\n"
+    body += f"        seen = {through}\n        found = seen(*found)\n" if through else ""
+    body += f"        return {result}\n"
+    source = f"def enclose(function, ms, parts):\n    def call({inputs}):\n{body}\n    return call\n"
     file = Path(_folder()) / f"case{next(_numbers)}.py"
     file.write_text(source, encoding="utf-8")
     space: dict[str, Any] = {"__name__": __name__}
     exec(compile(source, str(file), "exec"), space)
-    return space["enclose"](function, ms)
+    return space["enclose"](function, ms, _in_parts)
 
 
 @cache

@@ -128,6 +128,8 @@ def _call(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # cases at the edge of what is defined are meant: var of one value
         found = function(*arguments, **keywords)
+    if row.through:
+        found = expression(row.through)(*found)
     if row.in_place:
         found = (found, tensors[0])
     leaves, layout = arrangement(found, torch.Tensor)
@@ -136,7 +138,9 @@ def _call(
     if not wanted:
         return Result(outputs, layout)
     active = [
-        leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() and leaf.requires_grad
+        torch.view_as_real(leaf.resolve_conj()) if leaf.is_complex() else leaf
+        for leaf in leaves
+        if isinstance(leaf, torch.Tensor) and leaf.requires_grad
     ]
     sent = [
         torch.from_numpy(array).to(leaf.dtype)
@@ -151,21 +155,25 @@ def _call(
 
 
 def _tensor(array: np.ndarray, transposed: bool, double: bool) -> torch.Tensor:
-    array = array.astype(np.float64) if double and array.dtype in (np.float16, np.float32) else array
+    if double and np.issubdtype(array.dtype, np.inexact):
+        array = array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
     if transposed:
         return torch.from_numpy(np.ascontiguousarray(array.swapaxes(-1, -2))).transpose(-1, -2)
     return torch.from_numpy(np.array(array))
+
+
+_DOUBLE = {"float32": "float64", "complex64": "complex128"}
 
 
 def _convert(value: Any, double: bool) -> Any:
     if isinstance(value, Host):
         return value.array()
     if isinstance(value, DType):
-        return torch.float64 if double and value.name == "float32" else getattr(torch, value.name)
+        return getattr(torch, _DOUBLE.get(value.name, value.name) if double else value.name)
     return copy.copy(value)
 
 
 def _plain(leaf: Any) -> Any:
     if isinstance(leaf, torch.Tensor):
-        return leaf.detach().cpu().numpy().copy()
+        return leaf.numpy(force=True).copy()
     return str(leaf).removeprefix("torch.") if isinstance(leaf, torch.dtype) else frozen(leaf)

@@ -56,7 +56,7 @@ class Host:
 class Array:
     """One tensor argument.
 
-    kind is ``normal`` (mean 0, deviation 1, within 3.5), ``uniform`` in [low, high), ``integers`` in [low, high),
+    kind is ``normal`` (mean 0, deviation 1, within 3.5, of a complex number both parts), ``uniform`` in [low, high), ``integers`` in [low, high),
     ``boolean``, ``permutation`` of 0..n-1 along the last axis, ``sorted`` along the last axis, ``spd`` (symmetric,
     positive definite) or ``values`` (given).
     """
@@ -73,7 +73,7 @@ class Array:
     @property
     def differentiable(self) -> bool:
         """Whether a gradient with respect to it is compared."""
-        return self.dtype.startswith("float") and not self.fixed
+        return self.dtype.startswith(("float", "complex")) and not self.fixed
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape)) if self.shape else "0-d"
@@ -154,6 +154,8 @@ def _draw(array: Array, key: str) -> np.ndarray:
     if array.kind == "uniform":
         return (array.low + _unit(key, array.shape) * (array.high - array.low)).astype(array.dtype)
     bell = (_unit(key, (4, *array.shape)).sum(axis=0) - 2.0) * math.sqrt(3.0)  # four uniforms have variance 4/12
+    if array.kind == "normal" and array.dtype.startswith("complex"):
+        return (bell + 1j * _draw(Array("normal", array.shape, "float64"), f"{key}|imaginary")).astype(array.dtype)
     if array.kind == "normal":
         return bell.astype(array.dtype)
     if array.kind == "sorted":

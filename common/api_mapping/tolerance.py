@@ -117,14 +117,28 @@ def compare(actual: Result, expected: Result, reference: Result, tolerance: str)
     return Comparison(None, identical, *worst["output"], *worst["gradient"])
 
 
-def _compare_one(ours: Any, torchs: Any, exact: Any, limit: Limit) -> tuple[str | None, float, float, bool]:
-    """(problem, error, torch's error, identical) of one array or plain value."""
+def _compare_complex(
+    ours: np.ndarray, torchs: np.ndarray, exact: np.ndarray, limit: Limit
+) -> tuple[str | None, float, float, bool]:
+    """Both parts of each number, whose errors are relative to its magnitude."""
+    parts = [np.stack([array.real, array.imag], -1) for array in (ours, torchs, exact)]
+    size = np.repeat(np.abs(exact)[..., None], 2, -1)
+    return _compare_one(*parts, limit, size)
+
+
+def _compare_one(
+    ours: Any, torchs: Any, exact: Any, limit: Limit, size: np.ndarray | None = None
+) -> tuple[str | None, float, float, bool]:
+    """(problem, error, torch's error, identical) of one array or plain value; errors are relative to ``size``, by
+    default that of ``exact``."""
     if not isinstance(torchs, np.ndarray):
         return (None if ours == torchs else f"{ours!r}, torch {torchs!r}"), 0.0, 0.0, ours == torchs
     if ours.dtype != torchs.dtype:
         return f"dtype {ours.dtype}, torch {torchs.dtype}", 0.0, 0.0, False
     if ours.shape != torchs.shape:
         return f"shape {ours.shape}, torch {torchs.shape}", 0.0, 0.0, False
+    if np.iscomplexobj(torchs):
+        return _compare_complex(ours, torchs, exact, limit)
     if not np.issubdtype(torchs.dtype, np.inexact):
         wrong = ours != torchs
         return (_first(wrong, ours, torchs, torchs) if wrong.any() else None), 0.0, 0.0, not wrong.any()
@@ -147,7 +161,8 @@ def _compare_one(ours: Any, torchs: Any, exact: Any, limit: Limit) -> tuple[str 
         limit = replace(limit, relative=limit.relative * DOUBLE)
     elif torchs.dtype == np.float16:
         limit = replace(limit, relative=limit.relative * HALF)
-    magnitude = np.abs(exact) if limit.scale == "element" else np.full(exact.shape, np.abs(exact[usable]).max())
+    size = np.abs(exact) if size is None else size
+    magnitude = size if limit.scale == "element" else np.full(exact.shape, size[usable].max())
     scale = np.maximum(np.where(usable, magnitude, 1.0), limit.floor)
     errors = (
         np.where(usable, np.abs(np.where(usable, ours, 0).astype(np.float64) - np.where(usable, exact, 0)), 0.0) / scale

@@ -218,7 +218,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     """Product of the directions of x1 and x2 along ``dim``, lengths being at least ``eps``; in any dtype."""
     if x1.ndim == x2.ndim == 0 or not (x1.is_floating_point() and x2.is_floating_point()):
         raise ValueError(f"cosine_similarity: floating point vectors are needed; received {x1.dtype} and {x2.dtype}.")
-    shape = _broadcast(x1.shape, x2.shape)
+    shape = broadcast_shape(x1.shape, x2.shape)
     first, second = ops.broadcast_to(single(x1), shape), ops.broadcast_to(single(x2), shape)
     return total(first / _length(first, dim, eps) * (second / _length(second, dim, eps)), dim).astype(x1.dtype)
 
@@ -230,7 +230,7 @@ def _length(x: Tensor, dim: int, eps: float) -> Tensor:
 
 
 @ops.constexpr
-def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+def broadcast_shape(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(np.broadcast_shapes(first, second))
 
 

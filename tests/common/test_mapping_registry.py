@@ -26,7 +26,7 @@ from tests.support import HANGS
 
 ROOT = Path(common.__file__).resolve().parents[1]
 ADAPTERS = ROOT / "mindspore_impl" / "shims"
-SECTIONS = {"linalg", "nn", "optim", "special", "tensor"}  #: modules of adapters whose names carry the module's
+SECTIONS = {"fft", "linalg", "nn", "optim", "special", "tensor"}  #: modules of adapters whose names carry the module's
 #: The 53 functions of the 2022 mapping table (MindSpore 1.7) that this project started from.
 TABLE_OF_2022 = """
     abs acos add arange argmax argmin argsort asin atan atan2 bartlett_window bincount bitwise_and bitwise_or flip floor floor_divide fmod from_numpy full

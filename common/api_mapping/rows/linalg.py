@@ -502,5 +502,21 @@ ROWS = (
         "along one axis; over nothing 0",
         ("shim.linalg.vecdot", "mint.linalg.vecdot", "ops.vecdot"),
     ),
-    section("qr", (forward_only(uniform(3, 3, low=0.5, high=2.0)),), "decomposition"),
+    section(
+        "qr",
+        (
+            case(normal(3, 3)),
+            case(normal(5, 3)),
+            case(normal(3, 5)),
+            case(normal(2, 4, 3)),
+            case(normal(4, 3, dtype="float64")),
+            case(normal(3, 5), "complete"),
+            case(normal(4, 4), mode="complete"),
+            forward_only(normal(0, 3)),
+        ),
+        "decomposition",
+        "has a gradient; takes nothing",
+        ("shim.qr",),
+        refusals=(case(normal(3)), case(normal(3, 3), mode="abc")),
+    ),
 )

@@ -1,0 +1,197 @@
+"""Complex numbers. MindSpore's product of two has no gradient, and its absolute value is a complex number, so both are
+taken by parts."""
+
+from __future__ import annotations
+
+import math
+
+import mindspore as ms
+from mindspore import Tensor, mint, ops
+
+from mindspore_impl.shims.checks import check_tensors
+from mindspore_impl.shims.network import broadcast_shape
+
+__all__ = [
+    "absolute",
+    "angle",
+    "as_complex",
+    "complex",
+    "conj",
+    "imag",
+    "isreal",
+    "joined",
+    "parts",
+    "polar",
+    "product",
+    "real",
+    "resolved",
+    "sgn",
+    "view_as_complex",
+    "view_as_real",
+]
+
+_KNOWN = (ms.float32, ms.float64)
+
+
+def _re(input: Tensor) -> Tensor:
+    """Real part. In a graph the kernel reads a transposed tensor as it lies in memory, and has nothing of nothing."""
+    if 0 in input.shape:
+        return ops.zeros(input.shape, ms.float64 if input.dtype == ms.complex128 else ms.float32)
+    return ops.real(input.contiguous())
+
+
+def _im(input: Tensor) -> Tensor:
+    if 0 in input.shape:
+        return ops.zeros(input.shape, ms.float64 if input.dtype == ms.complex128 else ms.float32)
+    return ops.imag(input.contiguous())
+
+
+def parts(input: Tensor) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part of complex numbers."""
+    return _re(input), _im(input)
+
+
+def complex(real: Tensor, imag: Tensor) -> Tensor:
+    """real + i imag, of two float32 or float64 tensors of one dtype."""
+    check_tensors("complex", real, imag)
+    if real.dtype != imag.dtype or real.dtype not in _KNOWN:
+        raise TypeError(f"complex: float32 or float64 for both parts is needed; received {real.dtype}, {imag.dtype}.")
+    return joined(*_alike(real, imag))
+
+
+def _alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    if first.shape == second.shape:
+        return first, second
+    shape = broadcast_shape(first.shape, second.shape)
+    return mint.broadcast_to(first, shape), mint.broadcast_to(second, shape)
+
+
+def joined(real: Tensor, imag: Tensor) -> Tensor:
+    """real + i imag, of one shape and dtype."""
+    if 0 in real.shape:
+        return ops.zeros(real.shape, ms.complex128 if real.dtype == ms.float64 else ms.complex64)
+    return ops.Complex()(real.contiguous(), imag.contiguous())
+
+
+def polar(abs: Tensor, angle: Tensor) -> Tensor:
+    """abs (cos angle + i sin angle)."""
+    check_tensors("polar", abs, angle)
+    if abs.dtype != angle.dtype or abs.dtype not in _KNOWN:
+        raise TypeError(f"polar: float32 or float64 for both is needed; received {abs.dtype} and {angle.dtype}.")
+    return joined(*_alike(abs * ops.cos(angle), abs * ops.sin(angle)))
+
+
+def as_complex(input: Tensor) -> Tensor:
+    """``input``, or the complex numbers of real ones."""
+    if input.is_complex():
+        return input
+    x = input if input.dtype in _KNOWN else input.astype(ms.float32)
+    return joined(x, ops.zeros_like(x))
+
+
+def real(input: Tensor) -> Tensor:
+    """Real part; real numbers as they are."""
+    return _re(input) if input.is_complex() else input
+
+
+def imag(input: Tensor) -> Tensor:
+    """Imaginary part of complex numbers."""
+    if not input.is_complex():
+        raise RuntimeError(f"imag: complex numbers are needed; received {input.dtype}.")
+    return _im(input)
+
+
+def conj(input: Tensor) -> Tensor:
+    """Complex conjugate; real numbers as they are."""
+    return joined(_re(input), -_im(input)) if input.is_complex() else input
+
+
+def resolved(input: Tensor) -> Tensor:
+    """``input``: no conjugate and no sign is kept aside here."""
+    return input
+
+
+def view_as_real(input: Tensor) -> Tensor:
+    """Real and imaginary part along a last axis of their own; a copy."""
+    if not input.is_complex():
+        raise RuntimeError(f"view_as_real: complex numbers are needed; received {input.dtype}.")
+    return ops.stack((_re(input), _im(input)), -1)
+
+
+def view_as_complex(input: Tensor) -> Tensor:
+    """Complex numbers of the pairs along the last axis; a copy."""
+    if input.ndim == 0 or input.shape[-1] != 2 or input.dtype not in _KNOWN:
+        raise RuntimeError(
+            "view_as_complex: float32 or float64 with a last axis of 2 is needed; "
+            f"received {input.dtype} {input.shape}."
+        )
+    real, imag = [ops.reshape(mint.narrow(input, -1, place, 1), input.shape[:-1]) for place in (0, 1)]
+    return joined(real, imag)
+
+
+def absolute(input: Tensor) -> Tensor:
+    """Absolute value, a real number; its gradient at 0 is 0."""
+    if not input.is_complex():
+        return ops.abs(input)
+    a, b = _re(input), _im(input)
+    x, y = ops.abs(a), ops.abs(b)
+    large, small = ops.maximum(x, y), ops.minimum(x, y)
+    unit = ops.stop_gradient(ops.where(ops.logical_and(ops.isfinite(large), large > 0), large, ops.ones_like(large)))
+    share = (a / unit) * (a / unit) + (b / unit) * (b / unit)
+    nothing = share == 0
+    found = ops.sqrt(ops.where(nothing, ops.ones_like(share), share)) * unit
+    found = ops.where(nothing, ops.zeros_like(found), found)
+    infinite = ops.logical_or(ops.isinf(a), ops.isinf(b))
+    return ops.where(infinite, ops.full_like(found, math.inf), found + ops.zeros_like(small))
+
+
+def angle(input: Tensor) -> Tensor:
+    """Of complex numbers the angle in (-pi, pi], its gradient 0 at 0; of negative real ones pi."""
+    if input.is_complex():
+        a, b = _re(input), _im(input)
+        origin = ops.logical_and(a == 0, b == 0)
+        fixed = ops.stop_gradient(ops.atan2(b, a))
+        return ops.where(origin, fixed, ops.atan2(b, ops.where(origin, ops.ones_like(a), a)))
+    x = input if input.is_floating_point() else input.astype(ms.float32)
+    x = ops.stop_gradient(x)
+    turned = ops.where(x < 0, ops.zeros_like(x) + Tensor(math.pi, x.dtype), ops.zeros_like(x))
+    return ops.where(ops.isnan(x), x, turned)
+
+
+def isreal(input: Tensor) -> Tensor:
+    """Whether the imaginary part is 0."""
+    return _im(input) == 0 if input.is_complex() else ops.ones_like(input).astype(ms.bool_)
+
+
+def sgn(input: Tensor) -> Tensor:
+    """input / |input|, 0 at 0; the sign of real numbers."""
+    if not input.is_complex():
+        return input.copy() if input.dtype == ms.bool_ else ops.sign(input)
+    size = absolute(input)
+    divisor = ops.where(size == 0, ops.ones_like(size), size)
+    return joined(_re(input) / divisor, _im(input) / divisor)
+
+
+def product(first, second) -> Tensor:
+    """Product of two of which one is complex, with a gradient."""
+    a, b, c, d = (*_parts(first), *_parts(second))
+    if a is None or c is None:
+        raise TypeError("mul: a number and a tensor, or two tensors, are needed.")
+    wide = ms.float64 if _is_double(first) or _is_double(second) else ms.float32
+    a, b, c, d = [part.astype(wide) if isinstance(part, Tensor) else part for part in (a, b, c, d)]
+    if b is None:
+        return joined(*_alike(a * c, a * d))
+    if d is None:
+        return joined(*_alike(a * c, b * c))
+    return joined(a * c - b * d, a * d + b * c)
+
+
+def _is_double(value) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and value.dtype in (ms.float64, ms.complex128)
+
+
+def _parts(value) -> tuple:
+    """Real and imaginary part, the latter None where it is nowhere."""
+    if isinstance(value, Tensor):
+        return (_re(value), _im(value)) if value.is_complex() else (value, None)
+    return value.real, value.imag if value.imag else None
