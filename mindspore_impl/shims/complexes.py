@@ -10,6 +10,7 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_tensors
 from mindspore_impl.shims.network import broadcast_shape
+from mindspore_impl.shims.pointwise import level
 
 __all__ = [
     "absolute",
@@ -168,8 +169,9 @@ def sgn(input: Tensor) -> Tensor:
     if not input.is_complex():
         return input.copy() if input.dtype == ms.bool_ else ops.sign(input)
     size = absolute(input)
-    divisor = ops.where(size == 0, ops.ones_like(size), size)
-    return joined(_re(input) / divisor, _im(input) / divisor)
+    nothing = size == 0
+    divisor = ops.where(nothing, ops.ones_like(size), size)
+    return joined(level(_re(input), nothing) / divisor, level(_im(input), nothing) / divisor)
 
 
 def product(first, second) -> Tensor:

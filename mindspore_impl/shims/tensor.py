@@ -1,6 +1,6 @@
 """Methods of torch's tensors as functions of the tensor.
  MindSpore's own in-place methods either lack a kernel on the CPU or return the result and leave the tensor as it was.
-These write into its memory, so that other views of it see the write, or raise an error: see `_write` for what is
+These write into its memory, so that other views of it see the write, or raise an error: see `written` for what is
 refused.
 """
 
@@ -18,7 +18,7 @@ from mindspore_impl.shims.pointwise import clamp, exp
 
 __all__ = [
     "add_", "clamp_", "copy_", "detach", "div_", "element_size", "exp_", "expand", "fill_", "index_fill_", "masked_fill_", "mul_", "nelement", "new_full",
-    "new_ones", "new_tensor", "new_zeros", "relu_", "repeat", "reshape_as", "scatter_", "size", "sub_", "to", "type", "unfold", "zero_",
+    "new_ones", "new_tensor", "new_zeros", "relu_", "repeat", "reshape_as", "scatter_", "size", "sub_", "to", "type", "unfold", "written", "zero_",
 ]  # fmt: skip
 
 
@@ -30,7 +30,7 @@ _ORDER = {"Bool": 0, "Int": 1, "UInt": 1, "Float": 2, "BFloat": 2, "Complex": 3}
 _INSTEAD = "Use the result instead: x = x.add(y) for x.add_(y)."
 
 
-def _write(input: Tensor, value: Tensor, cast: bool = False) -> Tensor:
+def written(input: Tensor, value: Tensor, cast: bool = False) -> Tensor:
     """Writes ``value``, broadcast and in the dtype of ``input``, into the memory of ``input``.
 
     Raises:
@@ -68,67 +68,67 @@ def _kind(tensor: Tensor) -> int:
 
 def add_(input: Tensor, other, *, alpha=1) -> Tensor:
     """Adds alpha other."""
-    return _write(input, add(input, other, alpha=alpha))
+    return written(input, add(input, other, alpha=alpha))
 
 
 def sub_(input: Tensor, other, *, alpha=1) -> Tensor:
     """Takes alpha other off."""
-    return _write(input, sub(input, other, alpha=alpha))
+    return written(input, sub(input, other, alpha=alpha))
 
 
 def mul_(input: Tensor, other) -> Tensor:
     """Multiplies."""
-    return _write(input, mul(input, other))
+    return written(input, mul(input, other))
 
 
 def div_(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
     """Divides."""
-    return _write(input, div(input, other, rounding_mode=rounding_mode))
+    return written(input, div(input, other, rounding_mode=rounding_mode))
 
 
 def exp_(input: Tensor) -> Tensor:
     """Exponential."""
-    return _write(input, exp(input))
+    return written(input, exp(input))
 
 
 def relu_(input: Tensor) -> Tensor:
     """max(input, 0)."""
-    return _write(input, clamp(input, 0))
+    return written(input, clamp(input, 0))
 
 
 def clamp_(input: Tensor, min=None, max=None) -> Tensor:
     """Within [min, max]."""
-    return _write(input, clamp(input, min, max))
+    return written(input, clamp(input, min, max))
 
 
 def copy_(input: Tensor, src: Tensor) -> Tensor:
     """The values of ``src``."""
-    return _write(input, src, cast=True)
+    return written(input, src, cast=True)
 
 
 def fill_(input: Tensor, value) -> Tensor:
     """One number everywhere."""
-    return _write(input, tensor(value) if not isinstance(value, Tensor) else value, cast=True)
+    return written(input, tensor(value) if not isinstance(value, Tensor) else value, cast=True)
 
 
 def zero_(input: Tensor) -> Tensor:
     """0 everywhere."""
-    return _write(input, ops.zeros_like(input))
+    return written(input, ops.zeros_like(input))
 
 
 def masked_fill_(input: Tensor, mask: Tensor, value) -> Tensor:
     """A number where the mask is true."""
-    return _write(input, masked_fill(input, mask, value))
+    return written(input, masked_fill(input, mask, value))
 
 
 def scatter_(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
     """``src``, a tensor or a number, at ``index``."""
-    return _write(input, scatter(input, dim, index, src))
+    return written(input, scatter(input, dim, index, src))
 
 
 def index_fill_(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
     """A number at places along ``dim``."""
-    return _write(input, index_fill(input, dim, index, value))
+    return written(input, index_fill(input, dim, index, value))
 
 
 def detach(input: Tensor) -> Tensor:
