@@ -11,6 +11,7 @@ from mindspore import Tensor, mint, ops
 from mindspore_impl.shims.checks import check_tensors
 from mindspore_impl.shims.network import broadcast_shape
 from mindspore_impl.shims.pointwise import level
+from mindspore_impl.shims.shape import part
 
 __all__ = [
     "absolute",
@@ -126,7 +127,7 @@ def view_as_complex(input: Tensor) -> Tensor:
             "view_as_complex: float32 or float64 with a last axis of 2 is needed; "
             f"received {input.dtype} {input.shape}."
         )
-    real, imag = [ops.reshape(mint.narrow(input, -1, place, 1), input.shape[:-1]) for place in (0, 1)]
+    real, imag = [ops.reshape(part(input, -1, place, 1), input.shape[:-1]) for place in (0, 1)]
     return joined(real, imag)
 
 

@@ -11,6 +11,7 @@ from mindspore.scipy.ops import LU
 
 from mindspore_impl.shims.arithmetic import div
 from mindspore_impl.shims.reduction import total
+from mindspore_impl.shims.shape import part
 
 __all__ = [
     "eigh",
@@ -127,7 +128,7 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
         return _svd_of_nothing(A, full_matrices)
     fixed = _finite("svd", ops.stop_gradient(A))
     full_u, s, full_v = _factors(fixed, full_matrices)
-    u, v = mint.narrow(full_u, -1, 0, k), mint.narrow(full_v, -1, 0, k)
+    u, v = part(full_u, -1, 0, k), part(full_v, -1, 0, k)
     change = A - fixed
     inner = mint.matmul(_t(u), mint.matmul(change, v))
     row, column = ops.expand_dims(s, -2), ops.expand_dims(s, -1)
@@ -142,9 +143,9 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
         v_turn = v_turn + (outside - mint.matmul(v, mint.matmul(_t(v), outside))) / row
     u, v = u + u_turn, v + v_turn
     if full_matrices and m > k:
-        u = ops.concat((u, mint.narrow(full_u, -1, k, m - k)), -1)
+        u = ops.concat((u, part(full_u, -1, k, m - k)), -1)
     if full_matrices and n > k:
-        v = ops.concat((v, mint.narrow(full_v, -1, k, n - k)), -1)
+        v = ops.concat((v, part(full_v, -1, k, n - k)), -1)
     return u, s + _diagonal(inner), _t(v)
 
 
@@ -195,11 +196,11 @@ def qr(A: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     if not A.size:
         return _identities(A.shape[:-2], m, k, A), ops.zeros((*A.shape[:-2], k, n), A.dtype)
     fixed = ops.stop_gradient(A)
-    q, r = (ops.ones_like(mint.narrow(fixed, -1, 0, 1)), fixed) if m == 1 else ops.qr(fixed)
+    q, r = (ops.ones_like(part(fixed, -1, 0, 1)), fixed) if m == 1 else ops.qr(fixed)
     q, r = ops.stop_gradient(q), ops.stop_gradient(r)
     change = A - fixed
-    square = mint.narrow(r, -1, 0, k)
-    scaled = _right_divided(mint.narrow(change, -1, 0, k), square)
+    square = part(r, -1, 0, k)
+    scaled = _right_divided(part(change, -1, 0, k), square)
     inner = mint.matmul(_t(q), scaled)
     below = ops.tril(inner, -1)
     turn = below - _t(below)
@@ -262,7 +263,7 @@ def _cut(s: Tensor, shape: tuple[int, int], atol, rtol) -> Tensor:
     epsilon = 1.1920928955078125e-07 if s.dtype == ms.float32 else 2.220446049250313e-16
     if rtol is None:
         rtol = 0.0 if atol is not None and not isinstance(atol, Tensor) and atol > 0 else max(shape) * epsilon
-    largest = mint.narrow(s, -1, 0, 1)
+    largest = part(s, -1, 0, 1)
     relative = _bound(rtol, s) * largest
     return relative if atol is None else ops.maximum(relative, _bound(atol, s) + ops.zeros_like(relative))
 

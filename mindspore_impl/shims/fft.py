@@ -7,7 +7,7 @@ import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.complexes import joined, parts
-from mindspore_impl.shims.shape import flip, roll
+from mindspore_impl.shims.shape import flip, part, roll
 
 __all__ = [
     "fft",
@@ -85,7 +85,7 @@ def _sized(name: str, x: Tensor, size: int, axis: int) -> Tensor:
         raise RuntimeError(f"{name}: at least one element is needed; received {size}.")
     have = x.shape[axis]
     if size < have:
-        return mint.narrow(x, axis, 0, size)
+        return part(x, axis, 0, size)
     if size > have:
         shape = tuple([size - have if i == axis else extent for i, extent in enumerate(x.shape)])
         return ops.concat((x, ops.zeros(shape, x.dtype)), axis)
@@ -117,7 +117,7 @@ def _many(name: str, z: tuple, sizes: tuple, axes: tuple, norm: str, inverse: bo
 def _half(z: tuple, axis: int) -> tuple:
     """The first n // 2 + 1 elements, of which the others are conjugates."""
     kept = z[0].shape[axis] // 2 + 1
-    return mint.narrow(z[0], axis, 0, kept), mint.narrow(z[1], axis, 0, kept)
+    return part(z[0], axis, 0, kept), part(z[1], axis, 0, kept)
 
 
 def _mirrored(name: str, z: tuple, n, axis: int) -> tuple:
@@ -137,7 +137,7 @@ def _mirrored(name: str, z: tuple, n, axis: int) -> tuple:
 
 def _reversed(x: Tensor, axis: int, count: int) -> Tensor:
     """The elements count, ..., 1 along an axis."""
-    return flip(mint.narrow(x, axis, 1, count), (axis,))
+    return flip(part(x, axis, 1, count), (axis,))
 
 
 def _to_real(name: str, input: Tensor, s, dim, norm: str, opposite: bool) -> Tensor:

@@ -250,3 +250,12 @@ def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
     dim = dim % input.ndim
     sizes = _sizes(input.shape[dim], tuple(sizes))
     return ops.reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
+
+
+def part(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """``length`` elements along an axis, a copy in any dtype: the kernel of narrow has no float64 and no complex numbers in
+    graphs."""
+    axis = dim % input.ndim
+    begin = tuple([start if i == axis else 0 for i in range(input.ndim)])
+    size = tuple([length if i == axis else extent for i, extent in enumerate(input.shape)])
+    return ops.slice(input.contiguous(), begin, size) if 0 not in size else ops.zeros(size, input.dtype)

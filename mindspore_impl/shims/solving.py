@@ -14,6 +14,7 @@ from mindspore_impl.shims.decomposition import matrix_rank, pinv, svdvals
 from mindspore_impl.shims.linalg import inv, matrix_norm, slogdet
 from mindspore_impl.shims.linalg import solve as _solve
 from mindspore_impl.shims.reduction import total
+from mindspore_impl.shims.shape import part
 
 __all__ = [
     "cholesky_inverse",
@@ -103,7 +104,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 
 
 def _place(s: Tensor, place: int) -> Tensor:
-    return ops.reshape(mint.narrow(s, -1, place, 1), s.shape[:-1])
+    return ops.reshape(part(s, -1, place, 1), s.shape[:-1])
 
 
 def cond(A: Tensor, p=None) -> Tensor:
