@@ -131,7 +131,10 @@ def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target
         some = target != 0
         loss = ops.where(some, target * _log(ops.where(some, target, ops.ones_like(target))), target) - target * input
     check_reduction(reduction, "batchmean")
-    return _reduced(loss, "sum") / input.shape[0] if reduction == "batchmean" else _reduced(loss, reduction)
+    if reduction == "batchmean":
+        total = _reduced(loss, "sum")
+        return total / input.shape[0] if input.ndim else total
+    return _reduced(loss, reduction)
 
 
 def cross_entropy(

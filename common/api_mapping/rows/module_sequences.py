@@ -49,6 +49,15 @@ def _cell(states: int) -> tuple[Case, ...]:
     )
 
 
+PROJECTED = (
+    made({"input_size": 4, "hidden_size": 5, "proj_size": 3}, normal(6, 2, 4)),
+    made(
+        {"input_size": 4, "hidden_size": 5, "proj_size": 3, "num_layers": 2, "bidirectional": True},
+        normal(6, 2, 4),
+        (normal(4, 2, 3), normal(4, 2, 5)),
+    ),
+)
+
 ROWS = (
     module_row(
         "RNN",
@@ -57,7 +66,9 @@ ROWS = (
         "torch's parameters, one by one; unbatched input",
         note=STEPS,
     ),
-    module_row("LSTM", _recurrent(2), "reduction", "torch's parameters, one by one; unbatched input", note=STEPS),
+    module_row(
+        "LSTM", (*_recurrent(2), *PROJECTED), "reduction", "torch's parameters, one by one; unbatched input", note=STEPS
+    ),
     module_row("GRU", _recurrent(1), "reduction", "torch's parameters, one by one; unbatched input", note=STEPS),
     module_row("RNNCell", _cell(1), "reduction", "unbatched input"),
     module_row("LSTMCell", _cell(2), "reduction", "unbatched input; the state may be left out"),
@@ -66,6 +77,15 @@ ROWS = (
         "MultiheadAttention",
         (
             made(HEADS, normal(5, 2, 8), normal(4, 2, 8), normal(4, 2, 8)),
+            made({**HEADS, "add_bias_kv": True}, normal(5, 2, 8), normal(4, 2, 8), normal(4, 2, 8)),
+            made(
+                {**HEADS, "add_bias_kv": True, "add_zero_attn": True, "batch_first": True},
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                normal(2, 5, 8),
+                key_padding_mask=PADDED,
+                attn_mask=LATER,
+            ),
             made({**HEADS, "batch_first": True}, normal(2, 5, 8), normal(2, 5, 8), normal(2, 5, 8), attn_mask=LATER),
             made(
                 {**HEADS, "batch_first": True},

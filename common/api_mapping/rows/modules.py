@@ -40,6 +40,7 @@ def _statistics(*shape: int) -> tuple[Case, ...]:
         made({**features, "momentum": None}, normal(*shape), training=True),
         made({**features, "affine": False}, normal(*shape), training=True),
         made({**features, "track_running_stats": False}, normal(*shape)),
+        made({**features, "bias": False}, normal(*shape), training=True),
     )
 
 
@@ -55,6 +56,7 @@ ROWS = (
             made({"in_features": 4, "out_features": 5, "bias": False}, normal(4)),
             made({"in_features": 64, "out_features": 5}, wide(6, 64)),
             made({"in_features": 4, "out_features": 5}, strided(normal(3, 4))),
+            made({"in_features": 4, "out_features": 5}, input=normal(3, 4)),
         ),
         adaptation="one two-dimensional product; starts as torch's does",
         others=("nn.Dense",),
@@ -113,6 +115,7 @@ ROWS = (
             made({"num_groups": 2, "num_channels": 6}, normal(2, 6, 3, 4)),
             made({"num_groups": 1, "num_channels": 6}, normal(3, 6)),
             made({"num_groups": 6, "num_channels": 6, "affine": False}, wide(2, 6, 5)),
+            made({"num_groups": 2, "num_channels": 6, "bias": False}, normal(2, 6, 5)),
         ),
         adaptation="any number of axes; parameters are called weight and bias",
     ),
@@ -137,8 +140,10 @@ ROWS = (
                 made({"num_features": 3, "affine": True, "eps": 1e-3}, wide(*shape), training=True),
                 made({"num_features": 3, "track_running_stats": True}, normal(*shape), training=True),
                 made({"num_features": 3, "track_running_stats": True, "affine": True}, normal(*shape)),
+                made({"num_features": 3, "affine": True, "bias": False}, normal(*shape)),
+                made({"num_features": 3}, normal(*shape[1:])),
             ),
-            adaptation="no parameters and no statistics by default",
+            adaptation="no parameters and no statistics by default; one example without the batch axis",
         )
         for name, shape in (
             ("InstanceNorm1d", (2, 3, 5)),

@@ -11,7 +11,7 @@ from mindspore import Tensor, ops
 
 from mindspore_impl.shims.activation import gelu
 from mindspore_impl.shims.network import dropout, linear
-from mindspore_impl.shims.nn.base import Module, constant, uniform
+from mindspore_impl.shims.nn.base import Module, bell, constant, uniform
 from mindspore_impl.shims.nn.linear import Linear
 from mindspore_impl.shims.nn.normalization import LayerNorm
 
@@ -23,8 +23,15 @@ def _additive(mask: Tensor) -> Tensor:
     return ops.where(mask, -math.inf, 0.0).astype(ms.float32) if mask.dtype == ms.bool_ else mask
 
 
+def _widened(mask: Tensor, length: int) -> Tensor:
+    """What is added to the sequences is seen by all."""
+    more = length - mask.shape[-1]
+    return ops.cat((mask, ops.zeros((*mask.shape[:-1], more), mask.dtype)), -1) if more > 0 else mask
+
+
 class MultiheadAttention(Module):
-    """softmax(q k^T / sqrt(d) + mask) v per head; add_bias_kv and add_zero_attn are left out."""
+    """softmax(q k^T / sqrt(d) + mask) v per head. ``add_bias_kv`` and ``add_zero_attn`` add a learned key and value, and
+    one of zeros, to each sequence."""
 
     def __init__(
         self,
@@ -32,7 +39,8 @@ class MultiheadAttention(Module):
         num_heads: int,
         dropout: float = 0.0,
         bias: bool = True,
-        *,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
         kdim: int | None = None,
         vdim: int | None = None,
         batch_first: bool = False,
@@ -46,6 +54,9 @@ class MultiheadAttention(Module):
             for name, width in (("q", embed_dim), ("k", kdim or embed_dim), ("v", vdim or embed_dim)):
                 setattr(self, f"{name}_proj_weight", uniform(math.sqrt(6.0 / (embed_dim + width)), embed_dim, width))
         self.in_proj_bias = constant(0.0, 3 * embed_dim) if bias else None
+        self.add_zero_attn = add_zero_attn
+        self.bias_k = bell(math.sqrt(1.0 / embed_dim), 1, 1, embed_dim) if add_bias_kv else None
+        self.bias_v = bell(math.sqrt(1.0 / embed_dim), 1, 1, embed_dim) if add_bias_kv else None
         self.out_proj = Linear(embed_dim, embed_dim, bias)
         if bias:
             self.out_proj.bias.set_data(ops.zeros(embed_dim, ms.float32))
@@ -72,12 +83,14 @@ class MultiheadAttention(Module):
             )
         batch, length, width = query.shape
         q, k, v = self.heads(query, 0), self.heads(key, 1), self.heads(value, 2)
+        k, v = self.lengthened(k, self.bias_k), self.lengthened(v, self.bias_v)
         scores = ops.matmul(q * math.sqrt(self.num_heads / width), ops.transpose(k, (0, 1, 3, 2)))
         if attn_mask is not None:
-            mask = _additive(attn_mask)
+            mask = _widened(_additive(attn_mask), k.shape[2])
             scores = scores + (ops.reshape(mask, scores.shape) if mask.ndim == 3 else mask)
         if key_padding_mask is not None:
-            scores = scores + ops.reshape(_additive(key_padding_mask), (batch, 1, 1, scores.shape[-1]))
+            padding = _widened(_additive(key_padding_mask), k.shape[2])
+            scores = scores + ops.reshape(padding, (batch, 1, 1, scores.shape[-1]))
         weights = dropout(ops.softmax(scores, -1), self.dropout, self.training)
         mixed = ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (batch, length, width))
         output = self.out_proj(mixed)
@@ -88,6 +101,13 @@ class MultiheadAttention(Module):
         if single:
             output, weights = output[0], weights[0]
         return output, weights if need_weights else None
+
+    def lengthened(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Keys or values of each head with what is added to each sequence."""
+        batch, heads, _, width = x.shape
+        if bias is not None:
+            x = ops.cat((x, ops.broadcast_to(ops.reshape(bias, (1, heads, 1, width)), (batch, heads, 1, width))), 2)
+        return ops.cat((x, ops.zeros((batch, heads, 1, width), x.dtype)), 2) if self.add_zero_attn else x
 
     def heads(self, x: Tensor, part: int) -> Tensor:
         """Projection to ``(batch, heads, length, width)``."""

@@ -65,11 +65,13 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """Normalization over groups of channels; the parameters are called weight and bias."""
 
-    def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True):
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
+    ):
         super().__init__()
         self.num_groups, self.eps, self.function = num_groups, eps, function("group_norm")
         self.weight = constant(1.0, num_channels) if affine else None
-        self.bias = constant(0.0, num_channels) if affine else None
+        self.bias = constant(0.0, num_channels) if affine and bias else None
 
     def construct(self, input: Tensor) -> Tensor:
         return self.function(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -87,11 +89,19 @@ class _Norm(Module):
 
     dimensions: tuple[int, ...] = ()
 
-    def __init__(self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float,
+        momentum: float | None,
+        affine: bool,
+        track_running_stats: bool,
+        bias: bool,
+    ):
         super().__init__()
         self.eps, self.momentum, self.track_running_stats = eps, momentum, track_running_stats
         self.weight = constant(1.0, num_features) if affine else None
-        self.bias = constant(0.0, num_features) if affine else None
+        self.bias = constant(0.0, num_features) if affine and bias else None
         self.running_mean = constant(0.0, num_features, trained=False) if track_running_stats else None
         self.running_var = constant(1.0, num_features, trained=False) if track_running_stats else None
         self.num_batches_tracked = Parameter(Tensor(0, ms.int64), requires_grad=False) if track_running_stats else None
@@ -112,8 +122,10 @@ class _BatchNorm(_Norm):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        *,
+        bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
         self.function = function("batch_norm")
 
     def normalize(self, input: Tensor) -> Tensor:
@@ -155,30 +167,41 @@ class _InstanceNorm(_Norm):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        *,
+        bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias)
         self.function = function("instance_norm")
 
     def normalize(self, input: Tensor) -> Tensor:
         fresh = self.training or not self.track_running_stats
-        return self.function(
-            input, self.running_mean, self.running_var, self.weight, self.bias, fresh, self.momentum, self.eps
+        single = input.ndim == self.dimensions[0]
+        found = self.function(
+            ops.expand_dims(input, 0) if single else input,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            fresh,
+            self.momentum,
+            self.eps,
         )
+        return ops.squeeze(found, 0) if single else found
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """Of ``(N, C, L)``."""
+    """Of ``(N, C, L)`` or ``(C, L)``."""
 
-    dimensions = (3,)
+    dimensions = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """Of ``(N, C, H, W)``."""
+    """Of ``(N, C, H, W)`` or ``(C, H, W)``."""
 
-    dimensions = (4,)
+    dimensions = (3, 4)
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """Of ``(N, C, D, H, W)``."""
+    """Of ``(N, C, D, H, W)`` or ``(C, D, H, W)``."""
 
-    dimensions = (5,)
+    dimensions = (4, 5)

@@ -1,5 +1,5 @@
 """Recurrent layers and cells, step by step: a graph unrolls the steps, so it is compiled for each length. Packed
-sequences and proj_size are left out."""
+sequences are left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
 def _lstm(x: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
     """One step from the input's share of the gates: input, forget, cell, output (Hochreiter and Schmidhuber 1997)."""
     h, c = state
-    i, f, g, o = ops.split(x + linear(h, weight, bias), h.shape[-1], -1)
+    i, f, g, o = ops.split(x + linear(h, weight, bias), c.shape[-1], -1)
     c = ops.sigmoid(f) * c + ops.sigmoid(i) * tanh(g)
     return ops.sigmoid(o) * tanh(c), c
 
@@ -55,17 +55,23 @@ class _Layers(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
     ):
         super().__init__()
+        if proj_size and self.states < 2:
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         self.hidden_size, self.num_layers, self.bias = hidden_size, num_layers, bias
+        self.proj_size, width_of_h = proj_size, proj_size or hidden_size
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
         self.suffixes = ("", "_reverse") if bidirectional else ("",)
         bound, rows = 1.0 / math.sqrt(hidden_size), self.gates * hidden_size
         for layer in range(num_layers):
-            width = hidden_size * len(self.suffixes) if layer else input_size
+            width = width_of_h * len(self.suffixes) if layer else input_size
             for suffix in self.suffixes:
                 setattr(self, f"weight_ih_l{layer}{suffix}", uniform(bound, rows, width))
-                setattr(self, f"weight_hh_l{layer}{suffix}", uniform(bound, rows, hidden_size))
+                setattr(self, f"weight_hh_l{layer}{suffix}", uniform(bound, rows, width_of_h))
+                if proj_size:
+                    setattr(self, f"weight_hr_l{layer}{suffix}", uniform(bound, proj_size, hidden_size))
                 if bias:
                     setattr(self, f"bias_ih_l{layer}{suffix}", uniform(bound, rows))
                     setattr(self, f"bias_hh_l{layer}{suffix}", uniform(bound, rows))
@@ -93,6 +99,11 @@ class _Layers(Module):
             x = ops.transpose(x, (1, 0, 2))
         return x, final if self.states > 1 else final[0]
 
+    def start(self, batch: int, x: Tensor) -> tuple[Tensor, ...]:
+        """A state of zeros."""
+        h = ops.zeros((batch, self.proj_size or self.hidden_size), x.dtype)
+        return (h, ops.zeros((batch, self.hidden_size), x.dtype)) if self.states > 1 else (h,)
+
     def pass_over(self, x: Tensor, given: tuple[Tensor, ...], layer: int, suffix: str, number: int) -> Any:
         """Outputs ``(length, batch, hidden)`` and the last state of one layer in one direction."""
         length, batch, _ = x.shape
@@ -103,14 +114,13 @@ class _Layers(Module):
             getattr(self, f"weight_ih_l{layer}{suffix}"),
             getattr(self, f"bias_ih_l{layer}{suffix}") if self.bias else None,
         )
-        state = (
-            tuple([part[number] for part in given])
-            if given
-            else (ops.zeros((batch, self.hidden_size), x.dtype),) * self.states
-        )
+        state = tuple([part[number] for part in given]) if given else self.start(batch, x)
+        project = getattr(self, f"weight_hr_l{layer}{suffix}") if self.proj_size else None
         steps = []
         for moment in range(length):
             state = self.step(shares[length - 1 - moment if suffix else moment], state, weight, bias)
+            if project is not None:
+                state = (linear(state[0], project), state[1])
             steps.append(state[0])
         return ops.stack(steps[::-1] if suffix else steps, 0), state
 
@@ -140,8 +150,9 @@ class RNN(_Layers):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
     ):
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size)
         self.step = {"tanh": _tanh, "relu": _relu}[nonlinearity]
 
 
