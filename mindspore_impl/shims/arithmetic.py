@@ -8,7 +8,8 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_divisor, check_tensors
-from mindspore_impl.shims.pointwise import fine, floating, level, log, log1p, number, promoted, signbit, single
+from mindspore_impl.shims.complexes import product, quotient, sum_of
+from mindspore_impl.shims.pointwise import fine, floating, level, log, log1p, number, promoted, real, signbit, single
 
 __all__ = [
     "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmod", "hypot", "ldexp", "lerp", "logaddexp", "logaddexp2",
@@ -21,12 +22,18 @@ def _is_whole(value) -> bool:
     return not value.is_floating_point() if isinstance(value, Tensor) else isinstance(value, int)
 
 
+def _complex(value) -> bool:
+    return value.is_complex() if isinstance(value, Tensor) else isinstance(value, complex)
+
+
 def _like(value, tensor: Tensor) -> Tensor:
     return value if isinstance(value, Tensor) else ops.zeros_like(tensor) + number(value, tensor)
 
 
 def add(input: Tensor, other, *, alpha=1) -> Tensor:
     """input + alpha other."""
+    if _complex(input) or _complex(other):
+        return sum_of(input, other, alpha)
     input, other = promoted(input, other)
     return (
         mint.add(input, other * number(alpha, input))
@@ -37,6 +44,8 @@ def add(input: Tensor, other, *, alpha=1) -> Tensor:
 
 def sub(input: Tensor, other, *, alpha=1) -> Tensor:
     """input - alpha other."""
+    if _complex(input) or _complex(other):
+        return sum_of(input, other, -alpha)
     input, other = promoted(input, other)
     return (
         mint.sub(input, other * number(alpha, input))
@@ -47,6 +56,8 @@ def sub(input: Tensor, other, *, alpha=1) -> Tensor:
 
 def mul(input: Tensor, other) -> Tensor:
     """input other."""
+    if _complex(input) or _complex(other):
+        return product(input, other)
     return mint.mul(input, number(other, input))
 
 
@@ -64,7 +75,7 @@ def pow(input, exponent) -> Tensor:
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value=1) -> Tensor:
     """input + value tensor1 tensor2, in the dtype of its tensors; MindSpore's rounds the number to float32."""
-    product = tensor1 * tensor2
+    product = real(tensor1) * tensor2
     if value == 1:
         return input + product
     return input + product * (number(value, product) if product.is_floating_point() else int(value))
@@ -94,6 +105,8 @@ def copysign(input: Tensor, other) -> Tensor:
 
 def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
     """input / other, where dividing by -0 gives the other infinity; ``rounding_mode`` floor or trunc."""
+    if _complex(input) or _complex(other):
+        return quotient(input, other, rounding_mode)
     other = number(other, input)
     if rounding_mode not in (None, "floor", "trunc"):
         raise ValueError(f"div: rounding_mode must be None, floor or trunc; received {rounding_mode}.")
@@ -160,7 +173,7 @@ def _less(x: Tensor, quotient: Tensor, y: Tensor) -> Tensor:
 
 
 def _doubles(input: Tensor, other) -> tuple[Tensor, Tensor]:
-    return input.astype(ms.float64), _like(other, input.astype(ms.float64)).astype(ms.float64)
+    return real(input).astype(ms.float64), _like(other, input.astype(ms.float64)).astype(ms.float64)
 
 
 def _result_dtype(input: Tensor, other):
@@ -234,7 +247,7 @@ def lerp(input: Tensor, end: Tensor, weight) -> Tensor:
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)), through float64: near 0 the float32 exponential is too coarse."""
-    x, y = input.astype(ms.float64), other.astype(ms.float64)
+    x, y = real(input).astype(ms.float64), real(other).astype(ms.float64)
     larger = maximum(x, y)
     infinite = ops.isinf(larger)  # whose distance may be NaN
     distance = ops.where(infinite, ops.zeros_like(larger), x) - ops.where(infinite, ops.zeros_like(larger), y)

@@ -3,13 +3,14 @@ taken by parts."""
 
 from __future__ import annotations
 
+import builtins
 import math
 
 import mindspore as ms
+import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_tensors
-from mindspore_impl.shims.network import broadcast_shape
 from mindspore_impl.shims.pointwise import level
 from mindspore_impl.shims.shape import part
 
@@ -25,9 +26,11 @@ __all__ = [
     "parts",
     "polar",
     "product",
+    "quotient",
     "real",
     "resolved",
     "sgn",
+    "sum_of",
     "view_as_complex",
     "view_as_real",
 ]
@@ -61,10 +64,15 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     return joined(*_alike(real, imag))
 
 
+@ops.constexpr
+def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(np.broadcast_shapes(first, second))
+
+
 def _alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     if first.shape == second.shape:
         return first, second
-    shape = broadcast_shape(first.shape, second.shape)
+    shape = _broadcast(first.shape, second.shape)
     return mint.broadcast_to(first, shape), mint.broadcast_to(second, shape)
 
 
@@ -176,12 +184,8 @@ def sgn(input: Tensor) -> Tensor:
 
 
 def product(first, second) -> Tensor:
-    """Product of two of which one is complex, with a gradient."""
-    a, b, c, d = (*_parts(first), *_parts(second))
-    if a is None or c is None:
-        raise TypeError("mul: a number and a tensor, or two tensors, are needed.")
-    wide = ms.float64 if _is_double(first) or _is_double(second) else ms.float32
-    a, b, c, d = [part.astype(wide) if isinstance(part, Tensor) else part for part in (a, b, c, d)]
+    """Product of two of which one is complex, with a gradient, which the kernel's has not."""
+    (a, b), (c, d) = _pairs(first, second)
     if b is None:
         return joined(*_alike(a * c, a * d))
     if d is None:
@@ -189,12 +193,64 @@ def product(first, second) -> Tensor:
     return joined(a * c - b * d, a * d + b * c)
 
 
-def _is_double(value) -> bool:
-    return isinstance(value, Tensor) and value.ndim > 0 and value.dtype in (ms.float64, ms.complex128)
+def quotient(first, second, rounding_mode: str | None = None) -> Tensor:
+    """Quotient of two of which one is complex, by Smith's method, which does not overflow where the result does not."""
+    if rounding_mode is not None:
+        raise RuntimeError("div: complex numbers are not rounded.")
+    (a, b), (c, d) = _pairs(first, second)
+    if d is None:
+        return joined(*_alike(a / c, b / c))
+    turned = ops.stop_gradient(ops.abs(c) < ops.abs(d))
+    large, small = ops.where(turned, d, c), ops.where(turned, c, d)
+    ratio = small / large
+    divisor = large + small * ratio
+    b = ops.zeros_like(a) if b is None else b
+    real = ops.where(turned, a * ratio + b, a + b * ratio)
+    imag = ops.where(turned, b * ratio - a, b - a * ratio)
+    return joined(real / divisor, imag / divisor)
+
+
+def sum_of(first, second, alpha) -> Tensor:
+    """first + alpha second, of which one is complex."""
+    if isinstance(alpha, Tensor) or alpha != 1:
+        second = product(as_complex(second), alpha) if isinstance(second, Tensor) else second * alpha
+    (a, b), (c, d) = _pairs(first, second)
+    real = a + c
+    imag = d if b is None else b if d is None else b + d
+    return joined(*_alike(real, imag + ops.zeros_like(real)))
+
+
+def _pairs(first, second) -> tuple[tuple, tuple]:
+    """Real and imaginary parts of both, in the dtype that torch chooses; None where there is no imaginary one."""
+    wide = ms.float64 if _wide(first, second) else ms.float32
+    found = []
+    for value in (first, second):
+        real, imag = _parts(value)
+        found.append((_as(real, wide), None if imag is None else _as(imag, wide)))
+    return found[0], found[1]
+
+
+def _as(part, dtype) -> Tensor:
+    return part.astype(dtype) if isinstance(part, Tensor) else Tensor(part * 1.0, dtype)
+
+
+def _wide(first, second) -> bool:
+    """Whether the parts are float64: a tensor without axes beside one with axes does not count."""
+    known = [value for value in (first, second) if isinstance(value, Tensor)]
+    axes = max([value.ndim for value in known])
+    counted = [value for value in known if value.is_complex() or value.is_floating_point()]
+    doubles = [value for value in counted if value.dtype in (ms.float64, ms.complex128)]
+    return len([value for value in doubles if value.ndim > 0 or axes == 0 or not _outranked(value, known)]) > 0
+
+
+def _outranked(value: Tensor, known: list[Tensor]) -> bool:
+    """Whether another one has axes and is of no lower kind."""
+    others = [other for other in known if other.ndim > 0]
+    return len([other for other in others if other.is_complex() or not value.is_complex()]) > 0
 
 
 def _parts(value) -> tuple:
     """Real and imaginary part, the latter None where it is nowhere."""
     if isinstance(value, Tensor):
         return (_re(value), _im(value)) if value.is_complex() else (value, None)
-    return value.real, value.imag if value.imag else None
+    return value.real, value.imag if isinstance(value, builtins.complex) else None

@@ -8,6 +8,7 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import chain_matmul, matmul
 from mindspore_impl.shims.arithmetic import div
+from mindspore_impl.shims.pointwise import real
 from mindspore_impl.shims.reduction import amax, amin, total
 from mindspore_impl.shims.reduction import norm as _norm
 
@@ -202,7 +203,7 @@ def _entry(A: Tensor, row: int, column: int) -> Tensor:
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Sum of products along one axis."""
-    return total(x * y, dim)
+    return total(real(x) * y, dim)
 
 
 def vector_norm(x: Tensor, ord=2, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:

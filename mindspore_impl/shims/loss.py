@@ -10,7 +10,7 @@ from mindspore_impl.shims.activation import softplus
 from mindspore_impl.shims.arithmetic import minimum, number
 from mindspore_impl.shims.checks import check_indices, check_reduction, check_values
 from mindspore_impl.shims.network import pairwise_distance
-from mindspore_impl.shims.pointwise import fine, floating, log, log1p, single
+from mindspore_impl.shims.pointwise import fine, floating, log, log1p, real, single
 from mindspore_impl.shims.reduction import _larger, _mean, total
 from mindspore_impl.shims.softmax import log_softmax
 
@@ -44,6 +44,7 @@ _TWO_PI, _HALF_LOG_2PI = (
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
     check_reduction(reduction)
+    real(loss)
     if reduction == "none":
         return loss
     x = single(loss)

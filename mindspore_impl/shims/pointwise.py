@@ -61,8 +61,23 @@ _LARGEST = {
 }
 
 
+def real(input: Tensor) -> Tensor:
+    """``input``, if its numbers are real.
+
+    Raises:
+        TypeError: they are complex, of which a cast would drop the imaginary parts.
+    """
+    if input.is_complex():
+        raise TypeError(
+            f"Of complex numbers MindSpore has arithmetic, parts and torch.fft; received {input.dtype}. "
+            "Compute with torch.view_as_real(x)."
+        )
+    return input
+
+
 def floating(input: Tensor) -> Tensor:
     """``input``, or its float32 form if it holds whole numbers or booleans."""
+    real(input)
     return input if input.is_floating_point() else input.astype(ms.float32)
 
 
@@ -72,11 +87,12 @@ _FINE = ms.float64 if ms.get_context("device_target") == "CPU" else ms.float32
 
 def fine(input: Tensor) -> Tensor:
     """In the dtype in which this device's library functions are accurate."""
-    return input.astype(_FINE)
+    return real(input).astype(_FINE)
 
 
 def single(input: Tensor) -> Tensor:
     """float16 and bfloat16 as float32, in which torch's own kernels compute them; any other dtype as it is."""
+    real(input)
     return input.astype(ms.float32) if input.dtype in (ms.float16, ms.bfloat16) else input
 
 
@@ -117,10 +133,20 @@ def promoted(first, second):
         return number(first, second), number(second, first)
     if first.dtype == second.dtype:
         return first, second
+    if first.is_complex() or second.is_complex():
+        return _complex(first, second)
     wanted = [dtype for dtype in WIDEST if dtype in (first.dtype, second.dtype)][0]  # noqa: RUF015, graphs have no next()
     if (first.ndim == 0) != (second.ndim == 0):
         full, scalar = (second, first) if first.ndim == 0 else (first, second)
         wanted = full.dtype if _kind(full) >= _kind(scalar) else scalar.dtype
+    return first.astype(wanted), second.astype(wanted)
+
+
+def _complex(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Both as complex numbers, of float64 parts where one with axes has them."""
+    wide = [x.ndim for x in (first, second) if x.dtype in (ms.complex128, ms.float64)]
+    alone = first.ndim == second.ndim or max(first.ndim, second.ndim) == 0
+    wanted = ms.complex128 if len(wide) > 0 and (alone or max(wide) > 0) else ms.complex64
     return first.astype(wanted), second.astype(wanted)
 
 

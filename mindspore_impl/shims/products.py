@@ -7,7 +7,7 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import matmul
-from mindspore_impl.shims.pointwise import number
+from mindspore_impl.shims.pointwise import number, real
 
 __all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "mm", "mv", "outer"]
 
@@ -53,6 +53,7 @@ def _scaled(value: Tensor, factor) -> Tensor:
     """``factor`` value, in the dtype of ``value``: a fraction is cut for whole numbers."""
     if factor == 1:
         return value
+    real(value)
     return value * (number(factor, value) if value.is_floating_point() else int(factor))
 
 

@@ -60,7 +60,7 @@ def total(input: Tensor, dim=None, keepdim: bool = False) -> Tensor:
     added up in float32, as torch does, and many numbers that do not stand side by side in float64."""
     if 0 in input.shape:
         return ops.zeros(_reduced_shape(input, dim, keepdim), input.dtype)
-    x = single(input)
+    x = input if input.is_complex() else single(input)
     if x.dtype == ms.float32 and dim is not None and _count_of(x, dim) > _MANY:
         x = fine(x)
     if not x.ndim:
@@ -123,7 +123,8 @@ def _count(input: Tensor, dim, keepdim: bool, dtype) -> Tensor:
 
 def sum(input: Tensor, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
     """Sum; 0 for nothing, where the kernel returns what happens to be in memory."""
-    wanted = dtype if dtype is not None else input.dtype if input.is_floating_point() else ms.int64
+    kept = input.is_floating_point() or input.is_complex()
+    wanted = dtype if dtype is not None else input.dtype if kept else ms.int64
     return total(input.astype(wanted), dim, keepdim)
 
 

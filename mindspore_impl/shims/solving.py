@@ -13,6 +13,7 @@ from mindspore_impl.shims.arithmetic import div
 from mindspore_impl.shims.decomposition import matrix_rank, pinv, svdvals
 from mindspore_impl.shims.linalg import inv, matrix_norm, slogdet
 from mindspore_impl.shims.linalg import solve as _solve
+from mindspore_impl.shims.pointwise import real
 from mindspore_impl.shims.reduction import total
 from mindspore_impl.shims.shape import part
 
@@ -168,7 +169,7 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:
     count = x.shape[-1] if N is None else N
     if count < 2:
         raise ValueError(f"vander: N must be greater than 1; received {count}.")
-    whole = x if x.is_floating_point() else x.astype(ms.int64)
+    whole = real(x) if x.is_floating_point() else real(x).astype(ms.int64)
     return ops.stack(_powers(whole, count), -1)
 
 
@@ -179,7 +180,7 @@ def vander_(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor
     count = x.shape[0] if N is None else N
     if count < 0:
         raise ValueError(f"vander: N must be non-negative; received {count}.")
-    whole = x if x.is_floating_point() else x.astype(ms.int64)
+    whole = real(x) if x.is_floating_point() else real(x).astype(ms.int64)
     if not count:
         return ops.zeros((x.shape[0], 0), whole.dtype)
     found = _powers(whole, count)

@@ -100,25 +100,38 @@ def legacy(primitive: str) -> dict[str, str]:
     return {"legacy": f"ops.{primitive}", "legacy_call": f"lambda input, other: ops.{primitive}()(input, other)"}
 
 
+Z = normal(3, 4, dtype="complex64")
+COMPLEX = (
+    case(Z, Z),
+    case(Z, uniform(4, low=0.5, high=3.0)),
+    case(normal(3, 4), Z),
+    case(strided(Z), Z),
+    case(Z, 2.5),
+    case(Z, normal(dtype="complex128")),
+    case(normal(2, 3, dtype="complex128"), normal(3, dtype="complex64")),
+    forward_only(normal(0, 3, dtype="complex64"), normal(3)),
+    forward_only(Z, integers(4, low=1)),
+)
+
 _ADD = float_row(
     "add",
-    (*binary(), *ALPHA, *WEAK),
+    (*binary(), *ALPHA, *WEAK, *COMPLEX, case(Z, Z, alpha=2)),
     "rounding",
     "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors",
     **legacy("Add"),
 )
 _SUB = float_row(
     "sub",
-    (*binary(), *ALPHA, *WEAK),
+    (*binary(), *ALPHA, *WEAK, *COMPLEX),
     "rounding",
     "0-d tensors do not widen; Python numbers keep their digits beside float64 tensors",
 )
 _MUL = float_row(
-    "mul", binary(), "rounding", "Python numbers keep their digits beside float64 tensors", **legacy("Mul")
+    "mul", (*binary(), *COMPLEX), "rounding", "Python numbers keep their digits beside float64 tensors", **legacy("Mul")
 )
 _DIV = float_row(
     "div",
-    (*binary(low=0.5), *ROUNDED, *SPECIAL_QUOTIENTS, case(values(1.0, -2.0, 3.0), values(0.0, -0.0, 2.0))),
+    (*binary(low=0.5), *ROUNDED, *SPECIAL_QUOTIENTS, *COMPLEX, case(values(1.0, -2.0, 3.0), values(0.0, -0.0, 2.0))),
     "rounding",
     f"whole numbers give float32, rounding_mode; {GRAPH}",
     refusals=(

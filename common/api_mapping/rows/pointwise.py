@@ -96,7 +96,20 @@ _ASIN = float_row(
 _ATAN = float_row(
     "atan", unary(), adaptation=PROMOTES, legacy="ops.Atan", legacy_call="lambda input: ops.Atan()(input)"
 )
-_ABS = plain("abs", unary(), legacy="ops.Abs", legacy_call="lambda input: ops.Abs()(input)")
+_ABS = float_row(
+    "abs",
+    (
+        *unary(),
+        case(normal(3, 4, dtype="complex64")),
+        case(normal(3, dtype="complex128")),
+        case(values(0j, 1e30 + 1e30j, 3 - 4j, dtype="complex64")),
+    ),
+    "rounding",
+    "of complex numbers a real one, with the gradient 0 at 0",
+    targets=("shim.absolute", "mint.abs", "ops.abs"),
+    legacy="ops.Abs",
+    legacy_call="lambda input: ops.Abs()(input)",
+)
 _NEG = plain("neg", unary(), legacy="ops.Neg", legacy_call="lambda input: ops.Neg()(input)")
 _CLAMP = float_row(
     "clamp",
