@@ -16,9 +16,11 @@ __all__ = [
     "cat",
     "combinations",
     "diag",
+    "dsplit",
     "flip",
     "fliplr",
     "flipud",
+    "hsplit",
     "movedim",
     "repeat_interleave",
     "roll",
@@ -30,6 +32,7 @@ __all__ = [
     "t",
     "tensor_split",
     "unflatten",
+    "vsplit",
 ]
 
 
@@ -259,3 +262,26 @@ def part(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     begin = tuple([start if i == axis else 0 for i in range(input.ndim)])
     size = tuple([length if i == axis else extent for i, extent in enumerate(input.shape)])
     return ops.slice(input.contiguous(), begin, size) if 0 not in size else ops.zeros(size, input.dtype)
+
+
+def hsplit(input: Tensor, indices_or_sections) -> tuple[Tensor, ...]:
+    """Parts along the second axis, or the only one."""
+    return _in_parts("hsplit", input, indices_or_sections, 1, 1 if input.ndim > 1 else 0)
+
+
+def vsplit(input: Tensor, indices_or_sections) -> tuple[Tensor, ...]:
+    """Parts along the first axis."""
+    return _in_parts("vsplit", input, indices_or_sections, 2, 0)
+
+
+def dsplit(input: Tensor, indices_or_sections) -> tuple[Tensor, ...]:
+    """Parts along the third axis."""
+    return _in_parts("dsplit", input, indices_or_sections, 3, 2)
+
+
+def _in_parts(name: str, input: Tensor, parts, least: int, axis: int) -> tuple[Tensor, ...]:
+    if input.ndim < least:
+        raise ValueError(f"{name}: at least {least} axes are needed; received {input.shape}.")
+    if isinstance(parts, int) and (parts < 1 or input.shape[axis] % parts):
+        raise ValueError(f"{name}: {parts} parts of one size are needed; received an axis of {input.shape[axis]}.")
+    return tensor_split(input, parts, axis)

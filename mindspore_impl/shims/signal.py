@@ -8,7 +8,7 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.complexes import joined, parts
 from mindspore_impl.shims.convolution import pad
-from mindspore_impl.shims.fft import fft, ifft, irfft, rfft
+from mindspore_impl.shims.fft import fft, irfft, rfft
 from mindspore_impl.shims.indexing import added_at
 from mindspore_impl.shims.shape import part
 
@@ -94,7 +94,7 @@ def istft(
     z = joined(real, imag)
     z = z if input.ndim == 3 else ops.reshape(z, (1, *z.shape))
     norm = "ortho" if normalized else None
-    frames = irfft(z, n_fft, norm=norm) if half else parts(ifft(z, norm=norm))[0]
+    frames = irfft(z, n_fft, norm=norm)
     weights = _window("istft", window, n_fft if win_length is None else win_length, n_fft, frames)
     batch, count = frames.shape[0], frames.shape[1]
     total = n_fft + hop * (count - 1)

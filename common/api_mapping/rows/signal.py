@@ -125,12 +125,67 @@ FUNCTIONS = (
         "any distance that takes two tensors",
     ),
 )
+GRID = uniform(1, 3, 3, 2, low=-1.2, high=1.2)
+IMAGE = normal(1, 2, 4, 5)
+LOGS = uniform(8, 2, 5, low=-4.0, high=-0.1)
+LABELS = values(1, 2, 2, 3, 1, 4, shape=(2, 3), dtype="int64")
+SAMPLING = (
+    Row(
+        "torch.nn.functional.grid_sample",
+        ("shim.grid_sample",),
+        (
+            *(
+                case(IMAGE, GRID, mode, padding, align_corners=corners)
+                for mode in ("bilinear", "nearest")
+                for padding, corners in (("zeros", False), ("border", True), ("reflection", False))
+            ),
+            case(normal(1, 2, 3, 4, 5), uniform(1, 2, 3, 2, 3, low=-1.2, high=1.2), align_corners=True),
+            case(normal(2, 1, 3, 3, dtype="float64"), uniform(2, 2, 2, 2, low=-1.0, high=1.0, dtype="float64")),
+            case(strided(normal(1, 2, 4, 4)), strided(uniform(1, 2, 2, 2, low=-1.0, high=1.0))),
+        ),
+        "reduction",
+        "align_corners may be left out; strided inputs",
+        "Bicubic sampling raises an error.",
+        limits={"float64": "the kernel is accurate to float32 only, so the adapter refuses float64"},
+        refusals=(case(IMAGE, GRID, "abc"), case(normal(2, 4, 5), GRID), case(normal(2, 2, 4, 5), GRID)),
+    ),
+    Row(
+        "torch.nn.functional.affine_grid",
+        ("shim.affine_grid",),
+        (
+            case(normal(2, 2, 3), (2, 3, 4, 5)),
+            case(normal(2, 2, 3), (2, 3, 4, 5), align_corners=True),
+            case(normal(1, 3, 4), (1, 1, 2, 3, 4), False),
+            case(normal(2, 2, 3, dtype="float64"), (2, 3, 1, 5)),
+        ),
+        "reduction",
+        "align_corners may be left out; a side of one element",
+        refusals=(case(normal(2, 2, 3), (3, 3, 4, 5)), case(normal(2, 3), (2, 3, 4, 5))),
+    ),
+    Row(
+        "torch.nn.functional.ctc_loss",
+        ("shim.ctc_loss",),
+        (
+            case(LOGS, LABELS, (8, 7), (3, 2)),
+            case(LOGS, LABELS, values(8, 7, dtype="int64"), values(3, 0, dtype="int64"), reduction="none"),
+            case(LOGS, LABELS, (8, 8), (3, 3), reduction="sum"),
+            case(LOGS, LABELS, (3, 7), (3, 2), zero_infinity=True),
+            forward_only(LOGS, LABELS, (3, 7), (3, 2)),
+            case(LOGS, LABELS, (8, 7), (2, 2), 0, "mean"),
+            case(uniform(8, 2, 5, low=-4.0, high=-0.1, dtype="float64"), LABELS, (8, 7), (3, 2)),
+        ),
+        "exponential",
+        "lengths are tuples or tensors; reductions",
+        "Targets are padded; targets one after another raise an error.",
+        refusals=(case(LOGS, LABELS, (9, 7), (3, 2)), case(LOGS, LABELS, (8, 7), (3, 2), reduction="abc")),
+    ),
+)
 _PDIST = FUNCTIONS[4]
 ROWS = (
     _STFT,
     _ISTFT,
     *(alias(row, row.name.replace("torch.", "torch.Tensor.")) for row in (_STFT, _ISTFT)),
     *FUNCTIONS,
+    *SAMPLING,
     alias(_PDIST, "torch.nn.functional.pdist"),
-    alias(FUNCTIONS[3], "torch.channel_shuffle"),
 )

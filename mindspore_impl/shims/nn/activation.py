@@ -27,6 +27,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
@@ -149,6 +150,13 @@ class Softmax(_Axis):
     """The axis is called dim, and None chooses it as torch does."""
 
     name = "softmax"
+
+
+class Softmax2d(Wrapper):
+    """Softmax over the channels of ``(N, C, H, W)`` or ``(C, H, W)``."""
+
+    def __init__(self):
+        super().__init__("softmax", dim=-3)
 
 
 class LogSoftmax(_Axis):

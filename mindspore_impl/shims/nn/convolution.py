@@ -10,7 +10,10 @@ from mindspore import Tensor
 from mindspore_impl.shims.nn.base import Module, Wrapper, function, several, uniform
 
 __all__ = [
+    "ChannelShuffle",
     "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
     "ConstantPad1d",
     "ConstantPad2d",
     "ConstantPad3d",
@@ -24,10 +27,14 @@ __all__ = [
     "PixelUnshuffle",
     "ReflectionPad1d",
     "ReflectionPad2d",
+    "ReflectionPad3d",
     "ReplicationPad1d",
     "ReplicationPad2d",
+    "ReplicationPad3d",
     "Unfold",
     "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "ZeroPad3d",
@@ -189,6 +196,12 @@ class ReflectionPad2d(ReflectionPad1d):
     axes = 2
 
 
+class ReflectionPad3d(ReflectionPad1d):
+    """The last three axes mirrored at their ends."""
+
+    axes = 3
+
+
 class ReplicationPad1d(_Pad):
     """The ends of the last axis repeated."""
 
@@ -201,10 +214,49 @@ class ReplicationPad2d(ReplicationPad1d):
     axes = 2
 
 
+class ReplicationPad3d(ReplicationPad1d):
+    """The ends of the last three axes repeated."""
+
+    axes = 3
+
+
 class CircularPad1d(_Pad):
     """The last axis as a ring."""
 
     mode = "circular"
+
+
+class CircularPad2d(CircularPad1d):
+    """The last two axes as rings."""
+
+    axes = 2
+
+
+class CircularPad3d(CircularPad1d):
+    """The last three axes as rings."""
+
+    axes = 3
+
+
+class ChannelShuffle(Wrapper):
+    """Channels distributed over groups in turn."""
+
+    def __init__(self, groups: int):
+        super().__init__("channel_shuffle", groups=groups)
+
+
+class UpsamplingNearest2d(Wrapper):
+    """Resized by repeating elements."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None):
+        super().__init__("interpolate", size=size, scale_factor=scale_factor, mode="nearest")
+
+
+class UpsamplingBilinear2d(Wrapper):
+    """Resized by weights of four neighbours, corners on corners."""
+
+    def __init__(self, size: Any = None, scale_factor: Any = None):
+        super().__init__("interpolate", size=size, scale_factor=scale_factor, mode="bilinear", align_corners=True)
 
 
 class Upsample(Wrapper):

@@ -3,6 +3,8 @@ only."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from mindspore import Tensor
 
 from mindspore_impl.shims.nn.base import Wrapper
@@ -19,6 +21,7 @@ __all__ = [
     "L1Loss",
     "MSELoss",
     "MarginRankingLoss",
+    "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "NLLLoss",
@@ -26,6 +29,7 @@ __all__ = [
     "SmoothL1Loss",
     "SoftMarginLoss",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
 ]
 
 
@@ -48,6 +52,12 @@ class MSELoss(_Plain):
     """Squared distances."""
 
     name = "mse_loss"
+
+
+class MultiLabelMarginLoss(_Plain):
+    """Hinges of other classes' scores against those of the labels."""
+
+    name = "multilabel_margin_loss"
 
 
 class SoftMarginLoss(_Plain):
@@ -181,3 +191,13 @@ class PoissonNLLLoss(Wrapper):
 
     def __init__(self, log_input: bool = True, full: bool = False, *, eps: float = 1e-8, reduction: str = "mean"):
         super().__init__("poisson_nll_loss", log_input=log_input, full=full, eps=eps, reduction=reduction)
+
+
+class TripletMarginWithDistanceLoss(Wrapper):
+    """By two distances of any kind."""
+
+    def __init__(
+        self, *, distance_function: Any = None, margin: float = 1.0, swap: bool = False, reduction: str = "mean"
+    ):
+        keywords = {"distance_function": distance_function, "margin": margin, "swap": swap, "reduction": reduction}
+        super().__init__("triplet_margin_with_distance_loss", **keywords)

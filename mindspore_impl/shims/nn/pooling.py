@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mindspore_impl.shims.nn.base import Wrapper
+from mindspore_impl.shims.nn.base import Module, Wrapper, function
 
 __all__ = [
     "AdaptiveAvgPool1d",
@@ -16,9 +16,14 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "LPPool1d",
+    "LPPool2d",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
 ]
 
 
@@ -136,3 +141,43 @@ class AdaptiveMaxPool3d(AdaptiveMaxPool2d):
     """Largest values over windows that share a volume among ``output_size``."""
 
     name = "adaptive_max_pool3d"
+
+
+class LPPool1d(Wrapper):
+    """Root of the sum of powers in each window along the last axis."""
+
+    name = "lp_pool1d"
+
+    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False):
+        super().__init__(self.name, norm_type=norm_type, kernel_size=kernel_size, stride=stride, ceil_mode=ceil_mode)
+
+
+class LPPool2d(LPPool1d):
+    """Root of the sum of powers in each window."""
+
+    name = "lp_pool2d"
+
+
+class MaxUnpool1d(Module):
+    """Values put back where `MaxPool1d` found them, 0 elsewhere."""
+
+    name = "max_unpool1d"
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0):
+        super().__init__()
+        self.function, self.kernel_size, self.stride, self.padding = function(self.name), kernel_size, stride, padding
+
+    def construct(self, input: Any, indices: Any, output_size: Any = None) -> Any:
+        return self.function(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool2d(MaxUnpool1d):
+    """Values put back where `MaxPool2d` found them, 0 elsewhere."""
+
+    name = "max_unpool2d"
+
+
+class MaxUnpool3d(MaxUnpool1d):
+    """Values put back where `MaxPool3d` found them, 0 elsewhere."""
+
+    name = "max_unpool3d"
