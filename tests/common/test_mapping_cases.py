@@ -3,6 +3,7 @@ left out without a reason."""
 
 from __future__ import annotations
 
+import cmath
 import math
 import re
 from collections.abc import Callable
@@ -55,8 +56,8 @@ def broadcasts(row: Row) -> bool:
 
 
 PROMISES: dict[str, Callable[[Row], bool]] = {
-    r"\bNaN\b": lambda row: any(map(math.isnan, numbers(row))),
-    r"\binfinit": lambda row: any(map(math.isinf, numbers(row))),
+    r"\bNaN\b": lambda row: any(map(cmath.isnan, numbers(row))),
+    r"\binfinit": lambda row: any(map(cmath.isinf, numbers(row))),
     r"\b(of|over|for|takes|and) nothing\b|\bempty\b": tries_nothing,
     r"\brepeated (places|indices)\b": repeats_places,
     r"\bbroadcast": broadcasts,

@@ -13,21 +13,31 @@ pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
 COMPILED = {
     "activation": ["nn.functional.relu", "nn.functional.gelu", "nn.functional.log_softmax", "nn.functional.leaky_relu"],
     "arithmetic": ["torch.add", "torch.floor_divide", "torch.eq", "torch.maximum"],
+    "complexes": ["torch.view_as_complex", "torch.angle"],
     "convolution": ["nn.functional.conv1d", "nn.functional.conv2d"],
     "creation": ["torch.zeros_like", "torch.full", "torch.clone"],
+    "factorization": ["linalg.eigvalsh"],
+    "fourier": ["fft.rfft"],
     "indexing": ["torch.gather", "torch.where", "torch.index_select", "torch.topk"],
-    "linalg": ["torch.matmul", "torch.bmm", "linalg.norm"],
+    "linalg": ["linalg.norm", "linalg.cholesky"],
     "loss": ["nn.functional.mse_loss", "nn.functional.kl_div"],
     "network": ["nn.functional.linear", "nn.functional.embedding", "nn.functional.dropout"],
     "normalization": ["nn.functional.rms_norm", "nn.functional.layer_norm"],
+    "others": ["torch.hsplit"],
     "pointwise": ["torch.exp", "torch.clamp", "torch.erf", "torch.nan_to_num"],
+    "products": ["torch.matmul", "torch.bmm"],
     "pooling": ["nn.functional.avg_pool1d"],
     "random": ["torch.rand"],
-    "reduction": ["torch.var", "torch.argmax", "torch.cumsum", "torch.mean"],
+    "reduction": ["torch.argmax", "torch.mean"],
+    "scattering": ["torch.slice_scatter"],
     "shape": ["torch.cat", "torch.transpose", "torch.stack", "torch.reshape"],
+    "signal": ["nn.functional.channel_shuffle"],
     "special": ["special.expit", "special.log1p"],
+    "statistics": ["torch.var", "torch.cumsum"],
+    "special_functions": ["special.entr"],
     "tensor": ["Tensor.view", "Tensor.masked_fill", "Tensor.to", "Tensor.mean"],
     "module_functions": ["nn.GELU", "nn.MSELoss"],
+    "module_others": ["nn.Softmax2d"],
     "module_sequences": ["nn.GRUCell"],
     "module_windows": ["nn.Conv1d", "nn.AvgPool1d"],
     "modules": ["nn.Linear", "nn.Embedding", "nn.LayerNorm"],
@@ -49,4 +59,4 @@ def test_compiled_calls_are_as_in_torch(file):
 
 
 def test_every_file_has_compiled_rows():
-    assert set(COMPILED) == set(FILES)
+    assert set(COMPILED) == set(FILES) - {"inplace"}  # graphs refuse methods that change their tensor

@@ -24,6 +24,7 @@ MATRICES = (
     forward_only(normal(0, 3)),
     forward_only(normal(0, 3, 3)),
 )
+HOLED = forward_only(values(1.0, NAN, 2.0, 3.0, shape=(2, 2)))
 NO_MATRICES = (case(normal(3)), case(integers(3, 3)), case(values(NAN, 1.0, 2.0, 3.0, shape=(2, 2))))
 
 

@@ -15,8 +15,10 @@ from common.api_mapping.rows import (
     indexing,
     linalg,
     pointwise,
+    products,
     reduction,
     shape,
+    statistics,
 )
 from common.api_mapping.rows.tensor import IN_PLACE
 
@@ -99,7 +101,7 @@ def _row(name: str, cases: tuple[Case, ...], like: Row) -> Row:
 
 
 def _rows() -> tuple[Row, ...]:
-    sources = (activation, arithmetic, creation, indexing, linalg, pointwise, reduction, shape)
+    sources = (activation, arithmetic, creation, indexing, linalg, pointwise, products, reduction, statistics, shape)
     known = {row.leaf: row for source in sources for row in source.ROWS if row.section == "torch"}
     made = []
     for names, kinds in ((ELEMENTWISE, ("float",)), (LOGICAL, ("float", "int", "bool")), (WHOLE, ("int", "bool"))):

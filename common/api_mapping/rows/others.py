@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.api_mapping.arrays import boolean, integers, normal, strided
 from common.api_mapping.row import Row, alias, case, forward_only
-from common.api_mapping.rows import arithmetic, factorization, indexing, linalg, pointwise, shape
+from common.api_mapping.rows import arithmetic, factorization, indexing, linalg, pointwise, products, shape
 
 #: New name: the row that it repeats.
 NAMES = {
@@ -43,7 +43,7 @@ NAMES = {
 
 
 def _repeated() -> tuple[Row, ...]:
-    sources = (arithmetic, factorization, indexing, linalg, pointwise, shape)
+    sources = (arithmetic, factorization, indexing, linalg, pointwise, products, shape)
     known = {row.name: row for source in sources for row in source.ROWS}
     made = []
     for name, function in NAMES.items():

@@ -15,9 +15,11 @@ from common.api_mapping.rows import (
     indexing,
     linalg,
     pointwise,
+    products,
     random,
     reduction,
     shape,
+    statistics,
 )
 
 #: Methods that do what the function of the same name does, the tensor being its first argument.
@@ -75,7 +77,19 @@ def method(name: str, cases: tuple[Case, ...], tolerance: str = "exact", adaptat
 
 
 def _repeated() -> tuple[Row, ...]:
-    sources = (activation, arithmetic, creation, indexing, linalg, pointwise, random, reduction, shape)
+    sources = (
+        activation,
+        arithmetic,
+        creation,
+        indexing,
+        linalg,
+        pointwise,
+        products,
+        random,
+        reduction,
+        shape,
+        statistics,
+    )
     rows = {row.name: row for source in sources for row in source.ROWS}
     made = []
     for name in REPEATED:
