@@ -198,7 +198,7 @@ ROWS = (
     plain("pinverse", (case(TALL), case(normal(2, 3, 4)), case(spd(3), 1e-3), forward_only(normal(0, 3)))),
     plain(
         "logdet",
-        (case(spd(3)), case(normal(4, 4)), case(_double(3)), forward_only(normal(0, 0))),
+        (case(spd(3)), case(normal(4, 4)), case(_double(3)), forward_only(normal(0, 0)), HOLED),
         "NaN where negative; takes nothing",
         refusals=NO_SQUARE[2:],
     ),
