@@ -55,6 +55,11 @@ KNOWN = (
         "torch's derivative of digamma is accurate to 1e-9 in float64, the adapter's to 1e-15",
     ),
     Known(
+        ("polygamma", "special.polygamma"),
+        r"float64 ",
+        "torch's trigamma is accurate to 1e-9 in float64, the adapter's to 1e-15",
+    ),
+    Known(
         ("logcumsumexp",),
         r"float64 .*: gradient 0",
         "torch's gradient is a logarithm of sums whose exponential is off by 6e-12 in float64, the adapter's by 3e-16",

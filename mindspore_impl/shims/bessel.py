@@ -310,7 +310,18 @@ def xlog1py(input, other) -> Tensor:
 
 
 def _hurwitz(x: Tensor, q: Tensor) -> Tensor:
-    return ops.zeta(x.astype(ms.float64), q.astype(ms.float64))
+    """The kernel, with torch's answers where there is none: infinite at x = 1 and at whole q below 1, else NaN."""
+    x, q = x.astype(ms.float64), q.astype(ms.float64)
+    usual = ops.logical_and(x > 1.0, q > 0)
+    one = ops.ones_like(x)
+    found = ops.zeta(ops.where(usual, x, one + 1.0), ops.where(usual, q, one))
+    nan, infinite = ops.full_like(found, math.nan), ops.full_like(found, math.inf)
+    poles = ops.logical_and(q <= 0, q == ops.floor(q))
+    signed = ops.logical_and(ops.logical_and(q <= 0, ops.logical_not(poles)), x == ops.floor(x))
+    below = ops.where(poles, infinite, ops.where(signed, ops.zeta(x, q), nan))
+    rest = ops.where(x == 1.0, infinite, ops.where(x < 1.0, nan, below))
+    rest = ops.where(ops.logical_or(ops.isnan(x), ops.isnan(q)), nan, rest)
+    return ops.where(usual, found, rest)
 
 
 def zeta(input, other) -> Tensor:

@@ -80,7 +80,7 @@ def eigh(A: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
     if not A.size:
         return ops.zeros(A.shape[:-1], A.dtype), ops.zeros(A.shape, A.dtype)
     fixed = ops.stop_gradient(A)
-    held = _finite("eigh", _symmetric(fixed, UPLO in ("U", "u")))
+    held = finite("eigh", _symmetric(fixed, UPLO in ("U", "u")))
     if A.shape[-1] == 1:
         values, vectors = ops.reshape(held, A.shape[:-1]), ops.ones_like(held)
     else:
@@ -92,14 +92,15 @@ def eigh(A: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
     return values + _diagonal(change), vectors + turned
 
 
-def _finite(name: str, A: Tensor) -> Tensor:
-    """``A``, whose NaN or infinity is refused, as in torch; in a graph the kernel's answer counts.
+def finite(name: str, A: Tensor) -> Tensor:
+    """``A``, whose NaN or infinity is refused, of which each library makes something else; in a graph the kernel's
+    answer counts.
 
     Raises:
         RuntimeError: in eager mode.
     """
     if hasattr(A, "assign_value") and not bool(ops.isfinite(A).all()):
-        raise RuntimeError(f"{name}: the algorithm does not converge where a matrix holds NaN or infinity.")
+        raise RuntimeError(f"{name}: finite numbers are needed; received NaN or infinity.")
     return A
 
 
@@ -126,7 +127,7 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
     k = min(m, n)
     if not A.size:
         return _svd_of_nothing(A, full_matrices)
-    fixed = _finite("svd", ops.stop_gradient(A))
+    fixed = finite("svd", ops.stop_gradient(A))
     full_u, s, full_v = _factors(fixed, full_matrices)
     u, v = part(full_u, -1, 0, k), part(full_v, -1, 0, k)
     change = A - fixed
@@ -171,7 +172,7 @@ def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
     _matrix("svdvals", A)
     if not A.size:
         return ops.zeros((*A.shape[:-2], min(A.shape[-2:])), A.dtype)
-    fixed = _finite("svdvals", ops.stop_gradient(A))
+    fixed = finite("svdvals", ops.stop_gradient(A))
     u, s, v = _factors(fixed, False)
     return s + _diagonal(mint.matmul(_t(u), mint.matmul(A - fixed, v)))
 
@@ -195,7 +196,7 @@ def qr(A: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
     k = min(m, n)
     if not A.size:
         return _identities(A.shape[:-2], m, k, A), ops.zeros((*A.shape[:-2], k, n), A.dtype)
-    fixed = ops.stop_gradient(A)
+    fixed = finite("qr", ops.stop_gradient(A))
     q, r = (ops.ones_like(part(fixed, -1, 0, 1)), fixed) if m == 1 else ops.qr(fixed)
     q, r = ops.stop_gradient(q), ops.stop_gradient(r)
     change = A - fixed
@@ -231,7 +232,7 @@ def _packed(name: str, A: Tensor, pivot: bool) -> tuple[Tensor, Tensor, Tensor, 
     if 0 in A.shape:
         same = ops.zeros(A.shape, A.dtype)
         return same, same, same, ops.zeros(A.shape[:-1], ms.int32)
-    fixed = ops.stop_gradient(A)
+    fixed = finite(name, ops.stop_gradient(A))
     if size == 1:
         one = ops.ones_like(fixed)
         return one, one, A, ops.ones(A.shape[:-1], ms.int32)
@@ -294,7 +295,7 @@ def pinv(A: Tensor, rcond=None, hermitian: bool = False, *, atol=None, rtol=None
     if not A.size:
         return ops.zeros((*A.shape[:-2], A.shape[-1], A.shape[-2]), A.dtype)
     given = _symmetric(A, False) if hermitian else A
-    fixed = _finite("pinv", ops.stop_gradient(given))
+    fixed = finite("pinv", ops.stop_gradient(given))
     u, s, v = _factors(fixed, False)
     kept = s > _cut(s, A.shape[-2:], atol, rcond if rtol is None else rtol)
     inverted = ops.where(kept, div(ops.ones_like(s), ops.where(kept, s, ops.ones_like(s))), ops.zeros_like(s))

@@ -9,6 +9,7 @@ import numpy as np
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.checks import check_indices, check_reduction
+from mindspore_impl.shims.decomposition import finite
 from mindspore_impl.shims.reduction import total
 
 __all__ = ["affine_grid", "ctc_loss", "grid_sample"]
@@ -38,6 +39,8 @@ def grid_sample(
         )
     if 0 in input.shape or 0 in grid.shape:
         raise ValueError(f"grid_sample: nothing cannot be sampled; received {input.shape}, {grid.shape}.")
+    finite("grid_sample", input)
+    finite("grid_sample", grid)
     return ops.grid_sample(input.contiguous(), grid.contiguous(), mode, padding_mode, bool(align_corners))
 
 

@@ -10,7 +10,7 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import matmul
 from mindspore_impl.shims.arithmetic import div
-from mindspore_impl.shims.decomposition import matrix_rank, pinv, svdvals
+from mindspore_impl.shims.decomposition import finite, matrix_rank, pinv, svdvals
 from mindspore_impl.shims.linalg import inv, matrix_norm, slogdet
 from mindspore_impl.shims.linalg import solve as _solve
 from mindspore_impl.shims.pointwise import real
@@ -87,7 +87,7 @@ def cholesky_inverse(input: Tensor, upper: bool = False) -> Tensor:
     _square("cholesky_inverse", input)
     if not input.size:
         return input
-    factor = _triangle(input, upper)
+    factor = _triangle(finite("cholesky_inverse", input), upper)
     return inv(mint.matmul(_t(factor), factor) if upper else mint.matmul(factor, _t(factor)))
 
 
@@ -128,6 +128,8 @@ def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
         raise ValueError(f"lstsq: driver must be gelsy; received {driver}.")
     if input.ndim < 2 or b.ndim < 2 or input.shape[-2] != b.shape[-2] or input.dtype != b.dtype:
         raise ValueError(f"lstsq: matrices of as many rows are needed; received {input.shape} and {b.shape}.")
+    if not b.shape[-1]:
+        raise ValueError("lstsq: at least one right-hand side is needed; received none.")
     rank = matrix_rank(input, rtol=rcond)
     found = matmul(pinv(input, rcond), b)
     nothing = ops.zeros((0,), input.dtype)

@@ -13,7 +13,7 @@ from mindspore_impl.shims.checks import check_indices, check_reduction
 from mindspore_impl.shims.indexing import gather, scatter
 from mindspore_impl.shims.network import pairwise_distance
 from mindspore_impl.shims.pooling import _several
-from mindspore_impl.shims.reduction import norm, total
+from mindspore_impl.shims.reduction import mean, norm, total
 
 __all__ = [
     "channel_shuffle",
@@ -88,7 +88,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
 
 def _mean_or_sum(loss: Tensor, reduction: str) -> Tensor:
     check_reduction(reduction)
-    return loss if reduction == "none" else total(loss) if reduction == "sum" else loss.mean()
+    return loss if reduction == "none" else total(loss) if reduction == "sum" else mean(loss)
 
 
 def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
@@ -96,6 +96,9 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
     if input.shape != target.shape or input.ndim not in (1, 2):
         raise ValueError(f"multilabel_margin_loss: one shape of 1 or 2 axes is needed; received {input.shape}.")
     check_indices("multilabel_margin_loss", target, -1, input.shape[-1])
+    check_reduction(reduction)
+    if 0 in input.shape:
+        return ops.zeros(input.shape[:-1] if reduction == "none" else (), input.dtype)
     x, labels = [ops.expand_dims(part, 0) if input.ndim == 1 else part for part in (input, target)]
     there = ops.cumsum((labels < 0).astype(ms.int32), 1) == 0
     places = ops.where(there, labels, ops.zeros_like(labels))
@@ -125,4 +128,4 @@ def triplet_margin_with_distance_loss(
     if swap:
         far = ops.minimum(far, distance(positive, negative))
     short = near - far + margin
-    return _mean_or_sum(ops.where(short > 0, short, ops.zeros_like(short)), reduction)
+    return _mean_or_sum(ops.where(short < 0, ops.zeros_like(short), short), reduction)
