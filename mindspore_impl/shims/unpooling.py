@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_indices, check_reduction
-from mindspore_impl.shims.indexing import gather, scatter
+from mindspore_impl.shims.indexing import added_at, gather, scatter
 from mindspore_impl.shims.network import pairwise_distance
 from mindspore_impl.shims.pooling import _several
 from mindspore_impl.shims.reduction import mean, norm, total
@@ -57,11 +57,15 @@ def _unpooled(
     check_indices(name, indices, 0, area)
     flat = ops.zeros((*lead, area), input.dtype)
     places, values = [ops.reshape(part, (*lead, -1)) for part in (indices, input)]
-    return ops.reshape(scatter(flat, -1, places, values), (*lead, *sizes))
+    fixed = ops.stop_gradient(values)
+    change = ops.where(ops.isfinite(fixed), values - fixed, ops.zeros_like(fixed))
+    found = ops.stop_gradient(scatter(flat, -1, places, fixed)) + added_at(flat, -1, places, change)
+    return ops.reshape(found, (*lead, *sizes))
 
 
 def max_unpool1d(input: Tensor, indices: Tensor, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
-    """Values put back where `max_pool1d` found them, 0 elsewhere."""
+    """Values put back where `max_pool1d` found them, 0 elsewhere. Of several for one place the last is taken, and all
+    have the gradient, as in torch."""
     return _unpooled("max_unpool1d", input, indices, kernel_size, stride, padding, output_size, 1)
 
 
@@ -97,6 +101,8 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "m
         raise ValueError(f"multilabel_margin_loss: one shape of 1 or 2 axes is needed; received {input.shape}.")
     check_indices("multilabel_margin_loss", target, -1, input.shape[-1])
     check_reduction(reduction)
+    if input.shape[-1] == 0:
+        raise RuntimeError(f"multilabel_margin_loss: at least one class is needed; received {input.shape}.")
     if 0 in input.shape:
         return ops.zeros(input.shape[:-1] if reduction == "none" else (), input.dtype)
     x, labels = [ops.expand_dims(part, 0) if input.ndim == 1 else part for part in (input, target)]
@@ -123,6 +129,8 @@ def triplet_margin_with_distance_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """max(d(anchor, positive) - d(anchor, negative) + margin, 0) for any distance d."""
+    if margin <= 0:
+        raise ValueError(f"triplet_margin_with_distance_loss: margin must be positive; received {margin}.")
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:

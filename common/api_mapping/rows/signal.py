@@ -55,6 +55,7 @@ FUNCTIONS = (
         1,
         (
             case(normal(1, 2, 3), INDICES_1, 2),
+            case(normal(1, 1, 3), values(1, 1, 4, shape=(1, 1, 3), dtype="int64"), 3, 2),
             case(normal(1, 2, 3), INDICES_1, 2, output_size=(7,)),
             forward_only(normal(2, 3), values(1, 2, 5, 0, 3, 4, shape=(2, 3), dtype="int64"), 2),
         ),
@@ -123,6 +124,7 @@ FUNCTIONS = (
         ),
         "reduction",
         "any distance that takes two tensors",
+        refusals=(case(normal(3, 4), normal(3, 4), normal(3, 4), margin=-1.0),),
     ),
 )
 GRID = uniform(1, 3, 3, 2, low=-1.2, high=1.2)
