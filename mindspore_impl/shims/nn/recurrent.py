@@ -11,16 +11,22 @@ from mindspore import Tensor, ops
 from mindspore_impl.shims.activation import tanh
 from mindspore_impl.shims.network import dropout, linear
 from mindspore_impl.shims.nn.base import Module, uniform
+from mindspore_impl.shims.pointwise import fine
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    """Through float64: the float32 kernel's error depends on how many threads it takes."""
+    return ops.sigmoid(fine(x)).astype(x.dtype)
 
 
 def _lstm(x: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
     """One step from the input's share of the gates: input, forget, cell, output (Hochreiter and Schmidhuber 1997)."""
     h, c = state
     i, f, g, o = ops.split(x + linear(h, weight, bias), c.shape[-1], -1)
-    c = ops.sigmoid(f) * c + ops.sigmoid(i) * tanh(g)
-    return ops.sigmoid(o) * tanh(c), c
+    c = _sigmoid(f) * c + _sigmoid(i) * tanh(g)
+    return _sigmoid(o) * tanh(c), c
 
 
 def _gru(x: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
@@ -28,8 +34,8 @@ def _gru(x: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | No
     h = state[0]
     xr, xz, xn = ops.split(x, h.shape[-1], -1)
     hr, hz, hn = ops.split(linear(h, weight, bias), h.shape[-1], -1)
-    n = tanh(xn + ops.sigmoid(xr + hr) * hn)
-    return (n + ops.sigmoid(xz + hz) * (h - n),)
+    n = tanh(xn + _sigmoid(xr + hr) * hn)
+    return (n + _sigmoid(xz + hz) * (h - n),)
 
 
 def _tanh(x: Tensor, state: tuple[Tensor, ...], weight: Tensor, bias: Tensor | None) -> tuple[Tensor, ...]:
