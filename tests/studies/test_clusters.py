@@ -120,6 +120,7 @@ def test_an_executor_that_is_not_there_is_named(studies, fake_runs, monkeypatch)
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
     with pytest.raises(InputError, match=r"twinlora\[ray\]"):
         studies.run(RATES, executor="ray")
+    assert not studies.output.exists()
 
 
 @pytest.mark.slow
