@@ -143,9 +143,9 @@ class RunDirectory:
 
     def _check_same(self, config: ExperimentConfig) -> None:
         before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
-        moved = ("data.directory",)  # the same data may lie elsewhere
+        moved = ("data.directory", "data.files.")  # the same data may lie elsewhere; its fingerprint is compared
         changed = sorted(
-            key for key in before.keys() | now.keys() if key not in moved and before.get(key) != now.get(key)
+            key for key in before.keys() | now.keys() if not key.startswith(moved) and before.get(key) != now.get(key)
         )
         if changed:
             listed = "\n".join(f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
