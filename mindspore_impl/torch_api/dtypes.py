@@ -28,6 +28,20 @@ class dtype:  # noqa: N801  (torch's name)
         return (NAMED.__getitem__, (self.name,))
 
 
+class _Unknown(dtype):
+    """A dtype that can be named and asked for its limits, and that no tensor has."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str):
+        self.name, self.itemsize, self.is_floating_point, self.is_complex, self.is_signed = name, 1, True, False, True
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "ms":
+            raise NotImplementedError(f"torch.{self.name} is not available on MindSpore: no tensor has this dtype.")
+        raise AttributeError(name)
+
+
 _SIZES = {"bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
           "complex64": 8, "complex128": 16}  # fmt: skip
 _ALIASES = {"float": "float32", "double": "float64", "half": "float16", "int": "int32", "long": "int64", "short": "int16", "cfloat": "complex64",
@@ -39,6 +53,7 @@ NAMED: dict[str, dtype] = {
 }
 _OF = {kind.ms: kind for kind in NAMED.values()}
 NAMED |= {alias: NAMED[name] for alias, name in _ALIASES.items()}
+NAMED |= {name: _Unknown(name) for name in ("float8_e4m3fn", "float8_e5m2")}
 
 
 def of(kind: Any) -> dtype:
@@ -115,7 +130,12 @@ def here() -> device:
     return _HERE[0]
 
 
-_BRAIN = {"bits": 16, "eps": 2.0**-7, "max": (2.0 - 2.0**-7) * 2.0**127, "tiny": 2.0**-126}
+#: limits of the dtypes that NumPy has not
+_LIMITS = {
+    "bfloat16": {"bits": 16, "eps": 2.0**-7, "max": (2.0 - 2.0**-7) * 2.0**127, "tiny": 2.0**-126},
+    "float8_e4m3fn": {"bits": 8, "eps": 2.0**-3, "max": 448.0, "tiny": 2.0**-6},
+    "float8_e5m2": {"bits": 8, "eps": 2.0**-2, "max": 57344.0, "tiny": 2.0**-14},
+}
 
 
 class finfo:  # noqa: N801  (torch's name)
@@ -125,8 +145,8 @@ class finfo:  # noqa: N801  (torch's name)
         if not type.is_floating_point:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type}'")
         self.dtype = type.name
-        if type.name == "bfloat16":
-            limits = _BRAIN
+        if type.name in _LIMITS:
+            limits = _LIMITS[type.name]
         else:
             found = np.finfo(type.name)
             limits = {name: float(getattr(found, name)) for name in ("bits", "eps", "max", "tiny")}
