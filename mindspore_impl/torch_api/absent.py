@@ -1,7 +1,7 @@
 """Placeholders for parts of torch that are imported by name and not used by a network on one device.
 
-A library imports ``torch.distributed.DeviceMesh`` for an annotation or a branch that is not taken. Such a name becomes
-a class that can be named, compared and inherited from; calling it raises an error with torch's name of it.
+A library names ``torch.distributed.DeviceMesh`` in an annotation, in a check of types, as a base class or in a branch
+that is not taken. A placeholder stands for such a name; calling it raises an error with torch's name.
 """
 
 from __future__ import annotations
@@ -9,61 +9,67 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-__all__ = ["Absent", "absent", "absent_module"]
+__all__ = ["Absent", "absent_module"]
 
 
-class _Kind(type):
-    """The class of placeholders: every attribute is one, and a call is refused."""
-
-    path: str
-
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return absent(f"{cls.path}.{name}")
-
-    def __call__(cls, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError(f"{cls.path} is not available on MindSpore.")
-
-    def __repr__(cls) -> str:
-        return f"<{cls.path}, not available>"
-
-    def __bool__(cls) -> bool:
-        return False
-
-
-class Absent(metaclass=_Kind):
-    """What placeholders inherit from."""
-
-    path = "torch"
-
-
-_MADE: dict[str, type[Absent]] = {}
-
-
-def absent(path: str) -> type[Absent]:
-    """The placeholder of one name.
+class Absent:
+    """A name that is there and does nothing.
 
     Example:
-        >>> absent("torch.distributed.DeviceMesh")()
+        >>> Absent("torch.distributed.DeviceMesh")()
         Traceback (most recent call last):
         NotImplementedError: torch.distributed.DeviceMesh is not available on MindSpore.
     """
-    if path not in _MADE:
-        _MADE[path] = _Kind(path.rpartition(".")[2], (Absent,), {"path": path})
-    return _MADE[path]
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError(f"{self.path} is not available on MindSpore.")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Absent(f"{self.path}.{name}")
+
+    def __repr__(self) -> str:
+        return f"<{self.path}, not available>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Absent) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __mro_entries__(self, bases: Any) -> tuple[type, ...]:
+        """A class that names it as a base has that base no more."""
+        return ()
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return False
+
+    def __subclasscheck__(self, subclass: type) -> bool:
+        return False
+
+    def __or__(self, other: Any) -> Any:
+        return other
+
+    __ror__ = __or__
+
+    def __getitem__(self, _: Any) -> Absent:
+        return self
 
 
 def absent_module(path: str, **known: Any) -> ModuleType:
     """A module of placeholders, apart from the names in ``known``."""
-    module = ModuleType(path, f"``{path}``: names to import, not available on MindSpore.")
+    module = ModuleType(path, f"``{path}``: names that can be imported, and are not available on MindSpore.")
     module.__path__ = []
     module.__dict__.update(known)
 
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return absent(f"{path}.{name}")
+        return Absent(f"{path}.{name}")
 
     module.__getattr__ = find  # type: ignore[method-assign]
     return module

@@ -81,7 +81,8 @@ class Size(tuple):
 class device:  # noqa: N801  (torch's name)
     """A kind of device and its number.
 
-    A process of MindSpore has one device, so that names of it are accepted everywhere and move nothing.
+    A process of MindSpore has one device, so that names of it are accepted everywhere and move nothing. ``meta`` can be
+    named, and no tensor is there.
 
     Raises:
         RuntimeError: the kind is neither the CPU nor the accelerator of this process.
@@ -103,8 +104,24 @@ class device:  # noqa: N801  (torch's name)
                 f"device {type} is not available: this process runs on {target}. Choose the device before the import, "
                 "with mindspore.set_device, and here one of: " + ", ".join(known) + "."
             )
-        if name == "meta":
+
+    @classmethod
+    def placed(cls, place: Any) -> device:
+        """The device that a tensor is asked to be on.
+
+        Raises:
+            RuntimeError: this process does not have it, or it is ``meta``.
+        """
+        made = cls(place)
+        if made.type == "meta":
             raise RuntimeError("The device meta is not available: MindSpore's tensors have values. Use the CPU.")
+        return made
+
+    def __enter__(self) -> device:
+        return device.placed(self)
+
+    def __exit__(self, *_: Any) -> None:
+        pass
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)

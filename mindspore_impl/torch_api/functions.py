@@ -6,7 +6,7 @@ from typing import Any
 
 from common.api_mapping.names import named
 from mindspore_impl.mapping import bound
-from mindspore_impl.torch_api.dtypes import Size, dtype
+from mindspore_impl.torch_api.dtypes import Size, device, dtype, here
 from mindspore_impl.torch_api.tensor import Tensor, lower
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "detach",
     "diagonal",
     "flatten",
+    "get_default_device",
     "get_num_threads",
     "is_complex",
     "is_floating_point",
@@ -189,6 +190,11 @@ def can_cast(from_: dtype, to: dtype) -> bool:
 
 def set_num_threads(number: int) -> None:
     """Nothing: set OMP_NUM_THREADS before the import."""
+
+
+def get_default_device() -> device:
+    """The device of this process."""
+    return here()
 
 
 def get_num_threads() -> int:

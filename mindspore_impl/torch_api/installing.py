@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from common.errors import InputError
-from mindspore_impl.torch_api.absent import absent, absent_module
+from mindspore_impl.torch_api.absent import Absent, absent_module
 from mindspore_impl.torch_api.transformers_files import LEFT_OUT, PREPARED
 
 __all__ = ["install"]
@@ -83,7 +83,7 @@ def install() -> None:
         setattr(modules[owner], name, made)
     for path in _NAMES:
         owner, _, name = path.rpartition(".")
-        setattr(modules[owner], name, absent(path))
+        setattr(modules[owner], name, Absent(path))
     sys.modules.update(modules)
     sys.meta_path.insert(0, _Finder())
 

@@ -257,7 +257,7 @@ def _to(self: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
         elif isinstance(argument, Tensor):
             kind = argument.dtype
         elif isinstance(argument, (str, device)):
-            device(argument)
+            device.placed(argument)
     held = self.raw
     if kind is not None and held.dtype != kind.ms:
         return Tensor(held.astype(kind.ms))
@@ -266,7 +266,7 @@ def _to(self: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
 
 def _moved(kind: str) -> Callable[..., Tensor]:
     def call(self: Tensor, place: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
-        device(kind if place is None else place)
+        device.placed(kind if place is None else place)
         return self
 
     return call

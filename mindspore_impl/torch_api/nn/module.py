@@ -294,7 +294,7 @@ class Module:
             elif isinstance(argument, Tensor):
                 kind = argument.dtype
             elif isinstance(argument, (str, device_of)):
-                device_of(argument)
+                device_of.placed(argument)
         if kind is None:
             return self
         if not kind.is_floating_point:
