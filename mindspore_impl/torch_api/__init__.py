@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 from common.api_mapping.names import named
-from mindspore_impl.torch_api import autograd, dtypes
+from mindspore_impl.torch_api import autograd, dtypes, memory
 from mindspore_impl.torch_api.dtypes import NAMED, Size, device, dtype, finfo, iinfo
 from mindspore_impl.torch_api.lifting import missing, names_of
 from mindspore_impl.torch_api.methods import bind_methods

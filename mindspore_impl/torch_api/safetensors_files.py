@@ -8,11 +8,11 @@ import numpy as np
 from safetensors import safe_open
 from safetensors import numpy as files
 
-from mindspore_impl.torch_api.dtypes import NAMED
 from mindspore_impl.torch_api.factories import tensor
+from mindspore_impl.torch_api.memory import Storage
 from mindspore_impl.torch_api.tensor import Tensor
 
-__all__ = ["load", "load_file", "load_model", "save", "save_file", "save_model", "storage_ptr", "storage_size"]
+__all__ = ["load", "load_file", "load_model", "open_file", "save", "save_file", "save_model", "storage_ptr", "storage_size"]
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
@@ -45,10 +45,50 @@ def load(data: bytes) -> dict[str, Tensor]:
 
 
 def _read(file: Any, name: str) -> Tensor:
-    part = file.get_slice(name)
-    if part.get_dtype() == "BF16":
-        raise TypeError(f"safetensors.torch: {name} is bfloat16, which is not read. Convert the file to float32.")
-    return tensor(file.get_tensor(name))
+    return _Slice(name, file.get_slice(name))[...]
+
+
+class _Slice:
+    """A tensor of a file, read when it is indexed."""
+
+    def __init__(self, name: str, part: Any):
+        self.name, self.part = name, part
+
+    def get_shape(self) -> list[int]:
+        return self.part.get_shape()
+
+    def get_dtype(self) -> str:
+        return self.part.get_dtype()
+
+    def __getitem__(self, index: Any) -> Tensor:
+        if self.get_dtype() == "BF16":
+            raise TypeError(f"safetensors: {self.name} is bfloat16, which is not read. Convert the file to float32.")
+        return tensor(np.asarray(self.part[index]))
+
+
+class open_file:  # noqa: N801  (`safetensors.safe_open`, which gives torch's own tensors)
+    """A file of tensors, of which single ones are read."""
+
+    def __init__(self, filename: Any, framework: str = "pt", device: Any = "cpu", **_: Any):
+        self.file = safe_open(str(filename), "np")
+
+    def __enter__(self) -> open_file:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.file.__exit__(None, None, None)
+
+    def keys(self) -> list[str]:
+        return list(self.file.keys())
+
+    def metadata(self) -> dict[str, str] | None:
+        return self.file.metadata()
+
+    def get_slice(self, name: str) -> _Slice:
+        return _Slice(name, self.file.get_slice(name))
+
+    def get_tensor(self, name: str) -> Tensor:
+        return self.get_slice(name)[...]
 
 
 def save_model(model: Any, filename: str, metadata: dict[str, str] | None = None, force_contiguous: bool = True) -> None:
@@ -74,16 +114,10 @@ def load_model(model: Any, filename: Any, strict: bool = True, device: Any = "cp
 
 
 def storage_ptr(tensor: Tensor) -> int:
-    """Identity of a tensor's memory: of the tensor that a view was taken of."""
-    while tensor._source is not None and hasattr(tensor._source, "base"):
-        base = tensor._source.base
-        tensor = base if isinstance(base, Tensor) else base()
-    return id(tensor)
+    """The same number for tensors that share memory."""
+    return Storage(tensor).data_ptr()
 
 
 def storage_size(tensor: Tensor) -> int:
-    """Bytes of a tensor."""
-    return int(tensor.nbytes)
-
-
-_ = NAMED
+    """Bytes of a tensor's memory."""
+    return Storage(tensor).nbytes()

@@ -20,6 +20,7 @@ from mindspore_impl.torch_api.tensor import Tensor, tape
 __all__ = ["Hook", "Module"]
 
 _Keys = namedtuple("IncompatibleKeys", ("missing_keys", "unexpected_keys"))
+_EXTRA_STATE_KEY_SUFFIX = "_extra_state"
 _STORES = ("_parameters", "_buffers", "_modules")
 
 
@@ -46,7 +47,7 @@ class Module:
         state["training"] = True
         for store in _STORES:
             state[store] = OrderedDict()
-        state["_non_persistent"] = set()
+        state["_non_persistent_buffers_set"] = set()
         state["_forward_hooks"], state["_forward_pre_hooks"], state["_backward_hooks"] = {}, {}, {}
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
@@ -121,7 +122,7 @@ class Module:
         for store in _STORES:
             if name in self.__dict__.get(store, ()):
                 del self.__dict__[store][name]
-                self._non_persistent.discard(name)
+                self._non_persistent_buffers_set.discard(name)
                 return
         object.__delattr__(self, name)
 
@@ -159,7 +160,7 @@ class Module:
                 f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch Tensor or None required)"
             )
         self._stores()["_buffers"][name] = tensor
-        (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
+        (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child."""
@@ -352,7 +353,7 @@ class Module:
 
     def _own_state(self) -> Iterator[tuple[str, Tensor]]:
         for name, value in itertools.chain(self._parameters.items(), self._buffers.items()):
-            if value is not None and name not in self._non_persistent:
+            if value is not None and name not in self._non_persistent_buffers_set:
                 yield name, value
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
