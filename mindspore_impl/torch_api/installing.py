@@ -52,11 +52,13 @@ _ABSENT: dict[str, dict[str, Any]] = {
     "torch.jit": {"is_tracing": lambda: False, "is_scripting": lambda: False},
     "torch.library": {name: lambda *_, **__: _same for name in ("custom_op", "register_autograd", "register_fake")},
     "torch.onnx": {},
+    "torch.distributions.relaxed_bernoulli": {},
+    "torch.distributions.wishart": {},
     "torch.utils._pytree": {"register_pytree_node": lambda *_, **__: None},
 }
 #: single names of the same kind
 _NAMES = ("torch.float8_e8m0fnu", "torch.float4_e2m1fn_x2", "torch.uint16",
-          "torch.uint32", "torch.uint64", "torch.Stream", "torch.Event", "torch.Graph")  # fmt: skip
+          "torch.uint32", "torch.uint64", "torch.Stream", "torch.Event", "torch.Graph", "torch.svd_lowrank", "torch.fft.fft", "torch.fft.ifft", "torch.nn.init._calculate_correct_fan")  # fmt: skip
 
 
 def install() -> None:
@@ -98,8 +100,8 @@ class _Finder(importlib.abc.MetaPathFinder):
                 "See docs/torch_api.md for what there is.",
                 name=name,
             )
-        if name.startswith(LEFT_OUT):
-            return importlib.machinery.ModuleSpec(name, _Loader(absent_module(name)), is_package=True)
+        if any(name == part or name.startswith(f"{part}.") for part in LEFT_OUT):
+            return importlib.machinery.ModuleSpec(name, _Loader(absent_module(name, __version__="0.0")), is_package=True)
         if name not in PREPARED:
             return None
         found = importlib.machinery.PathFinder.find_spec(name, path, target)
