@@ -61,7 +61,7 @@ class Absent:
 
 
 def absent_module(path: str, **known: Any) -> ModuleType:
-    """A module of placeholders, apart from the names in ``known``."""
+    """A module of placeholders, apart from the names in ``known``; asked whether something is available, it says no."""
     module = ModuleType(path, f"``{path}``: names that can be imported, and are not available on MindSpore.")
     module.__path__ = []
     module.__dict__.update(known)
@@ -69,6 +69,8 @@ def absent_module(path: str, **known: Any) -> ModuleType:
     def find(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name.startswith("is_") and name.endswith("_available"):
+            return lambda *_, **__: False
         return Absent(f"{path}.{name}")
 
     module.__getattr__ = find  # type: ignore[method-assign]

@@ -78,14 +78,17 @@ class Size(tuple):
         return Size(found) if isinstance(key, slice) else found
 
 
+_KINDS = ("cpu", "cuda", "npu", "meta", "mps", "xpu", "hpu", "mlu", "musa", "xla")
+
+
 class device:  # noqa: N801  (torch's name)
     """A kind of device and its number.
 
-    A process of MindSpore has one device, so that names of it are accepted everywhere and move nothing. ``meta`` can be
-    named, and no tensor is there.
+    A process of MindSpore has one device, so that its names are accepted everywhere and move nothing. Others can be named,
+    to compare with; a tensor that is asked to be there raises an error (`placed`).
 
     Raises:
-        RuntimeError: the kind is neither the CPU nor the accelerator of this process.
+        RuntimeError: torch has no such kind.
     """
 
     __slots__ = ("index", "type")
@@ -96,25 +99,27 @@ class device:  # noqa: N801  (torch's name)
         if isinstance(type, int):
             type, index = here().type, type
         name, _, number = type.partition(":")
+        if name not in _KINDS:
+            raise RuntimeError(f"Expected one of {', '.join(_KINDS)} device type at start of device string: {type}")
         self.type, self.index = name, int(number) if number else index
-        target = ms.get_context("device_target")
-        known = {"CPU": ("cpu",), "GPU": ("cpu", "cuda"), "Ascend": ("cpu", "npu", "cuda")}[target]
-        if name not in known and name != "meta":
-            raise RuntimeError(
-                f"device {type} is not available: this process runs on {target}. Choose the device before the import, "
-                "with mindspore.set_device, and here one of: " + ", ".join(known) + "."
-            )
 
     @classmethod
     def placed(cls, place: Any) -> device:
         """The device that a tensor is asked to be on.
 
         Raises:
-            RuntimeError: this process does not have it, or it is ``meta``.
+            RuntimeError: this process does not have it.
         """
         made = cls(place)
+        target = ms.get_context("device_target")
+        known = {"CPU": ("cpu",), "GPU": ("cpu", "cuda"), "Ascend": ("cpu", "npu", "cuda")}[target]
         if made.type == "meta":
             raise RuntimeError("The device meta is not available: MindSpore's tensors have values. Use the CPU.")
+        if made.type not in known:
+            raise RuntimeError(
+                f"device {made} is not available: this process runs on {target}. Choose the device before the import, "
+                "with mindspore.set_device, and here one of: " + ", ".join(known) + "."
+            )
         return made
 
     def __enter__(self) -> device:
