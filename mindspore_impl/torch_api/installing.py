@@ -27,7 +27,6 @@ from mindspore_impl.torch_api.transformers_files import LEFT_OUT, PREPARED
 __all__ = ["install"]
 
 
-
 def _same(function: Any) -> Any:
     """The function itself."""
     return function
@@ -47,18 +46,21 @@ _ABSENT: dict[str, dict[str, Any]] = {
     "torch.distributed": {"is_available": lambda: False, "is_initialized": lambda: False},
     "torch.distributed.tensor": {},
     "torch.distributions": {},
+    "torch.distributions.relaxed_bernoulli": {},
+    "torch.distributions.wishart": {},
     "torch.export": {},
     "torch.fx": {},
     "torch.jit": {"is_tracing": lambda: False, "is_scripting": lambda: False},
     "torch.library": {name: lambda *_, **__: _same for name in ("custom_op", "register_autograd", "register_fake")},
     "torch.onnx": {},
-    "torch.distributions.relaxed_bernoulli": {},
-    "torch.distributions.wishart": {},
     "torch.utils._pytree": {"register_pytree_node": lambda *_, **__: None},
 }
-#: single names of the same kind
-_NAMES = ("torch.float8_e8m0fnu", "torch.float4_e2m1fn_x2", "torch.uint16",
-          "torch.uint32", "torch.uint64", "torch.Stream", "torch.Event", "torch.Graph", "torch.svd_lowrank", "torch.fft.fft", "torch.fft.ifft", "torch.nn.init._calculate_correct_fan")  # fmt: skip
+#: single names of the same kind, where the mapping has no row for them
+_NAMES = (
+    "torch.Event", "torch.Graph", "torch.Stream", "torch.fft.fft", "torch.fft.ifft", "torch.float4_e2m1fn_x2",
+    "torch.float8_e8m0fnu", "torch.nn.init._calculate_correct_fan", "torch.svd_lowrank", "torch.uint16", "torch.uint32",
+    "torch.uint64",
+)  # fmt: skip
 
 
 def install() -> None:
@@ -85,7 +87,8 @@ def install() -> None:
         setattr(modules[owner], name, made)
     for path in _NAMES:
         owner, _, name = path.rpartition(".")
-        setattr(modules[owner], name, Absent(path))
+        if not hasattr(modules[owner], name):
+            setattr(modules[owner], name, Absent(path))
     sys.modules.update(modules)
     sys.meta_path.insert(0, _Finder())
 
@@ -101,7 +104,9 @@ class _Finder(importlib.abc.MetaPathFinder):
                 name=name,
             )
         if any(name == part or name.startswith(f"{part}.") for part in LEFT_OUT):
-            return importlib.machinery.ModuleSpec(name, _Loader(absent_module(name, __version__="0.0")), is_package=True)
+            return importlib.machinery.ModuleSpec(
+                name, _Loader(absent_module(name, __version__="0.0")), is_package=True
+            )
         if name not in PREPARED:
             return None
         found = importlib.machinery.PathFinder.find_spec(name, path, target)

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 from safetensors import numpy as files
+from safetensors import safe_open
 
 from mindspore_impl.torch_api.factories import tensor
 from mindspore_impl.torch_api.memory import Storage
 from mindspore_impl.torch_api.tensor import Tensor
 
-__all__ = ["load", "load_file", "load_model", "open_file", "save", "save_file", "save_model", "storage_ptr", "storage_size"]
+__all__ = [
+    "load",
+    "load_file",
+    "load_model",
+    "open_file",
+    "save",
+    "save_file",
+    "save_model",
+    "storage_ptr",
+    "storage_size",
+]
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
@@ -91,7 +101,9 @@ class open_file:  # noqa: N801  (`safetensors.safe_open`, which gives torch's ow
         return self.get_slice(name)[...]
 
 
-def save_model(model: Any, filename: str, metadata: dict[str, str] | None = None, force_contiguous: bool = True) -> None:
+def save_model(
+    model: Any, filename: str, metadata: dict[str, str] | None = None, force_contiguous: bool = True
+) -> None:
     """Write a module's state; of tensors under several names, the first name."""
     seen, kept = set(), {}
     for name, value in model.state_dict(keep_vars=True).items():

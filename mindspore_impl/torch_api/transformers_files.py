@@ -63,7 +63,10 @@ def _without_threads(module: ModuleType) -> None:
 
 
 #: parts of transformers that are not loaded: serving
-LEFT_OUT = ("accelerate", "transformers.generation.continuous_batching",)
+LEFT_OUT = (
+    "accelerate",
+    "transformers.generation.continuous_batching",
+)
 #: modules of transformers, and what is changed in them once they are loaded
 PREPARED: dict[str, Callable[[ModuleType], None]] = {
     "transformers.core_model_loading": _without_threads,

@@ -38,7 +38,10 @@ MODELS = {
         | {"position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True, "type_vocab_size": 0}
         | {"pooler_dropout": 0.0, "position_biased_input": False},
     ),
-    "llama": ("LlamaForCausalLM", {**SIZES, "max_position_embeddings": 64, "num_key_value_heads": 2, "pad_token_id": 0}),
+    "llama": (
+        "LlamaForCausalLM",
+        {**SIZES, "max_position_embeddings": 64, "num_key_value_heads": 2, "pad_token_id": 0},
+    ),
     "t5": (
         "T5ForConditionalGeneration",
         {"vocab_size": 99, "d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "dropout_rate": 0.0}
