@@ -295,8 +295,39 @@ def _view_or_type(self: Tensor, *shape: Any, **keywords: Any) -> Tensor:
     if keywords or (shape and isinstance(shape[0], dtype)):
         raise NotImplementedError("Tensor.view with a dtype is not available: bits are not read as another dtype.")
     sizes = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    sizes = lower(tuple(sizes))
+    sizes = _fitting(self, _numbers(sizes))
     return view_of(self, lambda held: ops.reshape(held, sizes))
+
+
+def _reshape(self: Tensor, *shape: Any, **keywords: Any) -> Tensor:
+    sizes = _fitting(self, _numbers(keywords.get("shape", shape)))
+    return view_of(self, lambda held: ops.reshape(held, sizes), True)
+
+
+def _fitting(tensor: Tensor, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that is asked for, of which one size may be -1.
+
+    Raises:
+        RuntimeError: the elements do not fit, or -1 could be any number, as it could for no elements.
+    """
+    held = tensor.raw
+    count, known = held.size, int(np.prod([size for size in sizes if size != -1], dtype=np.int64))
+    if sizes.count(-1) > 1:
+        raise RuntimeError("only one dimension can be inferred")
+    if any(size < -1 for size in sizes):
+        raise RuntimeError(f"invalid shape dimension {min(sizes)}")
+    if -1 in sizes and not known and not count:
+        raise RuntimeError(
+            f"cannot reshape tensor of 0 elements into shape {list(sizes)} because the unspecified dimension size -1 can "
+            "be any value and is ambiguous"
+        )
+    if known != count if -1 not in sizes else not known or count % known:
+        raise RuntimeError(f"shape '{list(sizes)}' is invalid for input of size {count}")
+    return tuple(count // known if size == -1 else size for size in sizes)
+
+
+def _flip(self: Tensor, *dims: Any) -> Tensor:
+    return _FLIP(self, _numbers(dims))
 
 
 def _numbers(values: Any) -> tuple[int, ...]:
@@ -561,10 +592,12 @@ def _apply_(self: Tensor, function: Callable[[Any], Any]) -> Tensor:
     raise missing("torch.Tensor.apply_")
 
 
+_FLIP = lifted(bound({"flip": named("torch")["flip"]})["flip"], "flip")
 _METHODS: dict[str, Any] = {
     "size": _size, "to": _to, "type": _type, "cpu": _moved("cpu"), "cuda": _moved("cuda"), "type_as": lambda self, other: self.to(other.dtype),
     "dim": lambda self: self.raw.ndim, "ndimension": lambda self: self.raw.ndim, "numel": lambda self: self.raw.size,
     "nelement": lambda self: self.raw.size, "view": _view_or_type, "stride": _stride, "contiguous": _contiguous,
+    "reshape": _reshape, "flip": _flip,
     "is_contiguous": lambda self, memory_format=None: self.raw.is_contiguous(), "is_floating_point": lambda self: self.dtype.is_floating_point,
     "is_complex": lambda self: self.dtype.is_complex, "element_size": lambda self: self.dtype.itemsize, "T": property(_transposed),
     "mT": property(_last_transposed), "H": property(_transposed), "new_zeros": _new(lambda size, kind: ops.zeros(size, kind)),

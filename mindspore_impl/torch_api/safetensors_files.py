@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from mindspore_impl.torch_api.factories import tensor
 from mindspore_impl.torch_api.memory import Storage
+from mindspore_impl.torch_api.storing import contiguous
 from mindspore_impl.torch_api.tensor import Tensor
 
 __all__ = [
@@ -30,7 +31,7 @@ def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
     for name, value in tensors.items():
         if value.dtype.name == "bfloat16":
             raise TypeError(f"safetensors.torch: {name} is bfloat16, which is not written. Save model.float().")
-    return {name: np.ascontiguousarray(value.numpy(force=True)) for name, value in tensors.items()}
+    return {name: contiguous(value.numpy(force=True)) for name, value in tensors.items()}
 
 
 def save_file(tensors: dict[str, Tensor], filename: Any, metadata: dict[str, str] | None = None) -> None:
