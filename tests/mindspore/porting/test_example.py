@@ -67,7 +67,7 @@ def test_the_example_of_transformers_prints_torchs_numbers(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     program, command, printed = (blocks(PAGES[0], kind)[-1] for kind in ("python", "sh", "text"))
-    install = "from mindspore_impl import torch_api\ntorch_api.install()\n"
+    install = "from mindspore_impl import torch_api\n\ntorch_api.install()\n"
     assert install in program
     for source in (program.replace(install, ""), program):
         Path("lora_bert.py").write_text(source, encoding="utf-8")
