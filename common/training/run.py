@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -23,12 +23,14 @@ from common.errors import RunError, of_system
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
 from common.methods.merge import merge_remarks
+from common.tasks.task import Evaluator
 from common.training import adapters, fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
-from common.training.evaluation import evaluate
+from common.training.evaluation import evaluated
 from common.training.lock import locked
 from common.training.loop import Trainer
+from common.training.predictions import write_predictions
 from common.training.progress import Progress
 from common.training.rundir import FAILED, RunDirectory
 
@@ -165,6 +167,7 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         session.engine.load_trainable(session.read_best())
         progress.say("Scoring the best state on the test split")
         test = session.score("test")
+        session.keep("test")
     if not session.run.metrics.is_file():  # with what else was deleted nobody knows
         raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
@@ -186,6 +189,7 @@ class _Session:
     backend: ModuleType
     device: str
     engine: Engine
+    seen: dict[str, Evaluator] = field(default_factory=dict)  #: of the last scoring of each split
 
     def begin(self) -> None:
         """Clear the directory and write what a run begins with."""
@@ -198,7 +202,13 @@ class _Session:
         """Metrics of one split."""
         config = self.inputs.config
         size, multiple = config.training.evaluation_batch_size, config.data.length_multiple
-        return evaluate(self.engine, self.encoded[split], size, multiple, check)
+        self.seen[split] = evaluated(self.engine, self.encoded[split], size, multiple, check)
+        return self.seen[split].metrics()
+
+    def keep(self, split: str) -> None:
+        """Write what the last scoring of a split says to each example."""
+        data, task = self.inputs.data, self.inputs.task
+        write_predictions(self.run.predictions(split), task, self.seen[split], data.splits[split], data.label_names)
 
     def save_best(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
         """Write the best state so far; a whole model with its tokenizer."""
@@ -209,6 +219,7 @@ class _Session:
         kept.save(folder, plan, self.inputs.spec, arrays, about | system.versions(self.backend_name))
         if kept.WHOLE:
             save_tokenizer(self.inputs.tokenizer, folder)
+        self.keep("validation")  # which was just scored
 
     def read_best(self) -> dict[str, np.ndarray]:
         """The arrays of the best state."""

@@ -36,6 +36,7 @@ _ENTRIES = (
     "model",
     "checkpoint",
     "tokenizer",
+    "predictions",
 )
 
 
@@ -72,6 +73,10 @@ class RunDirectory:
     def best(self, artifact: str) -> Path:
         """The folder of the best state, stored as ``artifact`` (`common.artifacts`)."""
         return self.path / storage(artifact).FOLDER
+
+    def predictions(self, split: str) -> Path:
+        """What the best state says to each example, see `common.training.predictions`."""
+        return self.path / "predictions" / f"{split}.json"
 
     def read_config(self) -> ExperimentConfig:
         """The resolved configuration of the run.
