@@ -19,7 +19,7 @@ from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
 from common.data import BatchPlan, Encoded, save_tokenizer
 from common.distributed import Group, micro_batch_size
-from common.errors import RunError, of_system
+from common.errors import InterruptedRunError, RunError, of_system
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
 from common.methods.merge import merge_remarks
@@ -45,6 +45,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    test: bool = True,
 ) -> dict[str, Any] | None:
     """Train ``config`` into ``output/<name>/<backend>`` and return the summary that is also written there.
 
@@ -54,6 +55,7 @@ def train(
         device: cpu, cuda:0, ...; None takes the first accelerator, or the CPU.
         resume: continue an unfinished run; where there is none, begin it; a finished one is left as it is.
         overwrite: discard a run that is there.
+        test: score the best state on the test split; a search does so for its winner only.
 
     Raises:
         InputError: something given does not fit; nothing was written.
@@ -71,7 +73,7 @@ def train(
         progress.say(f"{run.path} is finished already; nothing is left to do.")
         return run.read_summary() if group.rank == 0 else None
     with processes.own_directory(run, group, resume) as own:
-        summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress)
+        summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress, test)
     return summary if group.rank == 0 else None
 
 
@@ -85,6 +87,7 @@ def _train(
     resume: bool,
     overwrite: bool,
     progress: Progress,
+    test: bool,
 ) -> dict[str, Any]:
     """Read everything, then lock the directory and train into it: what cannot be trained writes nothing."""
     progress.say(
@@ -93,7 +96,7 @@ def _train(
     inputs = prepare(config)
     splits = [
         split
-        for split in ("train", "validation", "test")
+        for split in (("train", "validation", "test") if test else ("train", "validation"))
         if split in inputs.data.splits and split not in inputs.data.unlabelled
     ]
     encoded: dict[str, Encoded] = {split: encode_split(inputs, split) for split in splits}
@@ -159,7 +162,7 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         write_json(session.run.summary, session.summary(FAILED, None, trainer))
         raise
     if status == "interrupted":
-        raise RunError(
+        raise InterruptedRunError(
             f"Interrupted after step {trainer.step} of {trainer.total}; the state is saved. Continue with --resume."
         )
     test = None
