@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,8 @@ from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
 from common.methods.merge import merge_remarks
 from common.tasks.task import Evaluator
+from common.trackers.feeding import Feeder, Tracked, opening_of
+from common.trackers.feeding import check as check_trackers
 from common.training import adapters, fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
@@ -67,6 +69,7 @@ def train(
     if group is None:
         return None
     if group.rank == 0:
+        check_trackers(config.training.trackers)
         run.admit(config, resume, overwrite)
     progress = (progress or Progress()) if group.rank == 0 else processes.Silent()
     if resume and run.complete():
@@ -126,7 +129,22 @@ def _train(
         if group.rank == 0:
             run.admit(config, resume, overwrite)  # again: another process may have trained here in the meantime
         _begin(session, trainer, resume, progress)
-        return _execute(session, trainer, progress)
+        with _tracked(session, trainer, config.training.trackers if group.rank == 0 else ()) as feeder:
+            summary = _execute(session, trainer, progress)
+            feeder.finish(summary)
+        return summary
+
+
+@contextmanager
+def _tracked(session: _Session, trainer: Trainer, names: Sequence[str]) -> Iterator[Feeder]:
+    """Give the events of the run to the trackers ``names``, and close them whatever happens."""
+    opening = opening_of(session.run, session.inputs.config, session.backend_name, trainer.step)
+    feeder = Feeder(names, opening, trainer.progress.say)
+    trainer.progress = Tracked(trainer.progress, feeder)
+    try:
+        yield feeder
+    finally:
+        feeder.finish(None)  # nothing, where it is closed already
 
 
 @contextmanager

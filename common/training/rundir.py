@@ -37,6 +37,7 @@ _ENTRIES = (
     "checkpoint",
     "tokenizer",
     "predictions",
+    "trackers",
 )
 
 
@@ -77,6 +78,11 @@ class RunDirectory:
     def predictions(self, split: str) -> Path:
         """What the best state says to each example, see `common.training.predictions`."""
         return self.path / "predictions" / f"{split}.json"
+
+    @property
+    def trackers(self) -> Path:
+        """What experiment trackers keep here, see `common.trackers`."""
+        return self.path / "trackers"
 
     def read_config(self) -> ExperimentConfig:
         """The resolved configuration of the run.
@@ -148,7 +154,7 @@ class RunDirectory:
 
     def _check_same(self, config: ExperimentConfig) -> None:
         before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
-        moved = ("data.directory",)  # the same data may lie elsewhere
+        moved = ("data.directory", "training.trackers")  # the same data may lie elsewhere, and be watched by others
         changed = sorted(
             key for key in before.keys() | now.keys() if key not in moved and before.get(key) != now.get(key)
         )
