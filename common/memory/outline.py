@@ -31,7 +31,7 @@ def outlined(config: ExperimentConfig) -> tuple[ModelSpec, Plan]:
     """
     folder = locate(config.model.source) if config.model.source else None
     given, recorded = split_entries(read_config(folder) if folder else {})
-    name = config.model.config.get("model_type", given.get("model_type"))
+    name = str(config.model.config.get("model_type", given.get("model_type")))
     if name not in FAMILIES or recorded:
         known = ", ".join(FAMILIES.names())
         what = "holds structural edits" if recorded else f"is a {name}"

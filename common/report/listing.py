@@ -20,7 +20,7 @@ from common.training.rundir import RunDirectory
 
 __all__ = ["Condition", "Listed", "ask", "conditions", "find", "order", "table"]
 
-_STATES = ("unfinished",)  #: of a run without a summary, besides those of summaries
+_UNFINISHED = "unfinished"  #: status of a run without a summary
 _USUAL = (
     "name",
     "backend",
@@ -103,7 +103,7 @@ def _listed(run: RunDirectory) -> Listed:
         return Listed(run.path, flatten(read_json(run.summary, "the summary of a run", "Train the run again.")))
     config = run.read_config()
     begun = {"name": config.name, "backend": run.path.name, "method": config.adaptation.method, "seed": config.seed}
-    return Listed(run.path, flatten({**begun, "status": _STATES[0], "settings": to_plain(config)}))
+    return Listed(run.path, flatten({**begun, "status": _UNFINISHED, "settings": to_plain(config)}))
 
 
 def conditions(texts: Iterable[str]) -> list[Condition]:

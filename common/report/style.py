@@ -71,6 +71,7 @@ mark.gap { padding: 0; border-left: 2px solid var(--a); background: none; }
 .texts ul { margin: 0.3rem 0 0; padding-left: 1.2rem; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 0 1.2rem; }
 .definitions { color: var(--soft); font-size: 0.85rem; padding-left: 1.1rem; }
+.scroll + h3, .grid + h3, p + h3 { margin-top: 1.4rem; }
 table.words td, table.words th { text-align: left; }
 table.words tr > :first-child { min-width: 16rem; font-family: Georgia, "Noto Serif", serif; overflow-wrap: anywhere; }
 .confusion { width: auto; font-size: 0.85rem; }

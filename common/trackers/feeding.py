@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,20 +52,23 @@ class Feeder:
         self._sessions: dict[str, Session] = {}
         self.failed: dict[str, Exception] = {}
         for name in names:
-            self._attempt(name, lambda name=name: self._sessions.__setitem__(name, TRACKERS.get(name).open(opening)))
+            self._attempt(name, partial(self._open, name, opening))
+
+    def _open(self, name: str, opening: Opening) -> None:
+        self._sessions[name] = TRACKERS.get(name).open(opening)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Pass on one event of the log."""
         values = values_of(event)
         for name, session in list(self._sessions.items()):
-            self._attempt(name, lambda session=session: session.log(event["step"], values))
+            self._attempt(name, partial(session.log, event["step"], values))
 
     def finish(self, summary: Mapping[str, Any] | None) -> None:
         """Close every tracker; ``summary`` is that of a run that came to its end or diverged."""
         failed = summary is None or summary.get("status") == FAILED
         numbers = {} if summary is None else _numbers(summary)
         for name, session in list(self._sessions.items()):
-            self._attempt(name, lambda session=session: session.finish(numbers, failed))
+            self._attempt(name, partial(session.finish, numbers, failed))
         self._sessions.clear()
 
     def _attempt(self, name: str, call: Callable[[], object]) -> None:

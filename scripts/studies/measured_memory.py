@@ -28,7 +28,7 @@ from common.tasks.example import example_batch
 from common.training.assembly import build_engine
 
 _OUT = Path(__file__).resolve().parents[2] / "docs/studies/measured_memory.json"
-_DEPTHS, _ROWS, _LENGTH, _STEPS = (4, 16), 16, 128, 3
+_DEPTHS, _ROWS, _LENGTH, _STEPS = (2, 10), 16, 128, 2
 _MODEL = ("model.source=null", "model.tokenizer=bpe:8192", "model.dropout=0.1", "adaptation.rank=8",
           'model.config={"model_type": "bert", "vocab_size": 8192, "hidden_size": 384, "num_hidden_layers": LAYERS, '
           '"num_attention_heads": 12, "intermediate_size": 1536}')  # fmt: skip

@@ -47,7 +47,7 @@ class Cell:
 
     column: Column
     values: tuple[Any, ...]  #: scaled numbers, or anything else as it is
-    planned: int  #: runs
+    planned: int | None  #: runs, in the cell that says so where some are missing
     published: float | None = None
 
     @property
@@ -61,7 +61,7 @@ class Cell:
         text = self.column.text(numbers[0] if len(set(numbers)) == 1 else mean(numbers))
         if around is not None and len(set(numbers)) > 1:
             text += f" \u00b1 {_alike(around, text)}"
-        return text if len(self.values) == self.planned else f"{text} ({len(self.values)} of {self.planned})"
+        return text if self.planned in (None, len(self.values)) else f"{text} ({len(self.values)} of {self.planned})"
 
     @property
     def reference(self) -> str:
@@ -139,7 +139,10 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
         records = selected(records, select["by"], select.get("per") or (), select.get("highest", True))
     names, columns = layout["rows"], [Column.of(one) for one in layout["columns"]]
     rows = {key: _of(records, names, key) for key in _ordered(study, records, names)}
-    cells = {key: [_cell(column, members, layout) for column in columns] for key, members in rows.items()}
+    cells = {
+        key: [_cell(column, members, layout, index == 0) for index, column in enumerate(columns)]
+        for key, members in rows.items()
+    }
     compared = [any(row[index].published is not None for row in cells.values()) for index in range(len(columns))]
     notes = [] if not layout.get("reason") else [f"Why these differ from the published: {layout['reason']}"]
     for key, members in rows.items():
@@ -171,7 +174,7 @@ def _ordered(study: Study, records: Sequence[Record], names: Sequence[str]) -> l
     return sorted(found, key=place)
 
 
-def _cell(column: Column, records: Sequence[Record], layout: Mapping[str, Any]) -> Cell:
+def _cell(column: Column, records: Sequence[Record], layout: Mapping[str, Any], counts: bool) -> Cell:
     values = [record.value(column.field) for record in records if record.summary is not None]
     scaled = tuple(
         value * column.scale if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -182,7 +185,7 @@ def _cell(column: Column, records: Sequence[Record], layout: Mapping[str, Any]) 
         (entry["values"][column.field] for entry in _published(layout, records) if column.field in entry["values"]),
         None,
     )
-    return Cell(column, scaled, len(records), published)
+    return Cell(column, scaled, len(records) if counts else None, published)
 
 
 def _published(layout: Mapping[str, Any], records: Sequence[Record]) -> list[Mapping[str, Any]]:

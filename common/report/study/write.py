@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +100,11 @@ def _missing(study: Study) -> Table | None:
             (_name(record), str(record.point["seed"]), record.point["backend"], record.state, why, record.point["log"])
         )
     head = ("run", "seed", "backend", "state", "why", "log")
-    note_text = "The tables leave these runs out. `twinlora study run` continues the study."
+    note_text = "The tables leave these runs out. twinlora study run continues the study."
     return Table("Runs without a result", head, tuple(rows), 6, (note_text,))
 
 
-def _search(found: dict[str, Any]) -> Table:
+def _search(found: Mapping[str, Any]) -> Table:
     winner = (found.get("winner") or {}).get("number")
     parameters = list(dict.fromkeys(name for trial in found["trials"] for name in trial["parameters"]))
     rows = []
