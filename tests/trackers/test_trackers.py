@@ -70,7 +70,8 @@ def planted(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "planted.py").write_text(f"FAILS = {fails}\n{PLANTED}")
         monkeypatch.setattr(common.trackers, "__path__", [*common.trackers.__path__, str(folder)])
-        monkeypatch.setattr(backends, "load", lambda name, fake=backend(): fake)  # no framework is needed
+        fake = backend()
+        monkeypatch.setattr(backends, "load", lambda name: fake)  # no framework is needed
         monkeypatch.setattr("common.report.run_page", lambda *_: None)
         sys.modules.pop("common.trackers.planted", None)
         SAID.clear()
