@@ -24,7 +24,7 @@ __all__ = ["Reader", "code_fingerprint", "identity"]
 #: packages of ``common`` that decide nothing in a run: a study is not repeated where one of them changes
 _ASIDE = ("api_mapping", "bench", "cli", "configs", "demo", "launch", "parity", "porting", "report", "studies")
 _DIGITS = 16  #: of the identity of a run
-_ELSEWHERE = ("directory",)  #: entries of the data section that say where it lies; what is read has a hash of its own
+_ELSEWHERE = ("directory", "files")  #: entries of the data section that say where it lies; what is read has a hash
 
 
 @functools.cache

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from common.studies.definition import Definition
     from common.studies.layout import StudyDirectory
 
-__all__ = ["OUTPUT", "add_changes", "add_directory", "definition", "directory", "filters"]
+__all__ = ["OUTPUT", "add_changes", "add_directory", "add_filter", "definition", "directory", "filters"]
 
 OUTPUT = Path("runs/studies")
 
@@ -44,6 +44,14 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", metavar="DIR", type=Path, help=f"where study directories are made; default: {OUTPUT}"
     )
+
+
+def add_filter(parser: argparse.ArgumentParser) -> None:
+    """--filter."""
+    parser.add_argument(
+        "--filter", metavar="AXIS=VALUE", action="append", default=[],
+        help="only points with this value; several of one axis are alternatives",
+    )  # fmt: skip
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:

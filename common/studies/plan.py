@@ -88,8 +88,9 @@ class Plan:
     def write_config(self, planned: Planned) -> None:
         """Store the configuration that the run of a point has."""
         path = self.directory.path / "configs" / f"{planned.id}.yaml"
-        if not path.is_file():
-            write_atomic(path, config_to_yaml(dataclasses.replace(planned.point.config, name=planned.id)))
+        text = config_to_yaml(dataclasses.replace(planned.point.config, name=planned.id))
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:  # the data may lie elsewhere now
+            write_atomic(path, text)
 
 
 def plan(definition: Definition, output: Path, same_code: bool = False) -> Plan:

@@ -51,13 +51,16 @@ def table_problems(table: TableSection) -> Iterator[tuple[tuple[str, ...], str]]
     if not isinstance(table.columns, list) or not table.columns:
         yield ("columns",), f"must be a list of fields such as validation.accuracy; received {table.columns!r}"
         return
-    for index, column in enumerate(table.columns):
-        if (problem := _column_problem(column)) is not None:
+    problems = [(index, _column_problem(column)) for index, column in enumerate(table.columns)]
+    for index, problem in problems:
+        if problem is not None:
             yield ("columns", str(index)), problem
+    if any(problem for _, problem in problems):
+        return
     for axis, value in (table.where or {}).items():
         if not all(isinstance(one, _SCALAR) or one is None for one in (value if isinstance(value, list) else [value])):
             yield ("where", axis), f"must be a value or a list of values; received {value!r}"
-    fields = {column["field"] if isinstance(column, dict) else column for column in table.columns if column}
+    fields = {column["field"] if isinstance(column, dict) else column for column in table.columns}
     for index, entry in enumerate(table.published):
         for field, value in entry.values.items():
             if field not in fields:

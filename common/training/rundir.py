@@ -154,9 +154,10 @@ class RunDirectory:
 
     def _check_same(self, config: ExperimentConfig) -> None:
         before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
-        moved = ("data.directory", "training.trackers")  # the same data may lie elsewhere, and be watched by others
+        # The same data may lie elsewhere, whose fingerprint is compared; and others may watch.
+        moved = ("data.directory", "data.files.", "training.trackers")
         changed = sorted(
-            key for key in before.keys() | now.keys() if key not in moved and before.get(key) != now.get(key)
+            key for key in before.keys() | now.keys() if not key.startswith(moved) and before.get(key) != now.get(key)
         )
         if changed:
             listed = "\n".join(f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)

@@ -22,10 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         "--device", help="of every run: cpu, cuda, ascend, ...; default: the first accelerator, or the CPU"
     )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time; default: 1")
-    parser.add_argument(
-        "--filter", metavar="AXIS=VALUE", action="append", default=[],
-        help="run only points with this value; several of one axis are alternatives",
-    )  # fmt: skip
+    options.add_filter(parser)
     parser.add_argument("--dry-run", action="store_true", help="list the runs with an estimate of their time; run none")
     parser.add_argument(
         "--measure", action="store_true", help="of --dry-run: train a few steps of a point to estimate by"
