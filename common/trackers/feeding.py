@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,12 @@ class Feeder:
         for name, session in list(self._sessions.items()):
             self._attempt(name, partial(session.log, event["step"], values))
 
+    def log(self, path: Path, lines: int | None = None) -> None:
+        """Pass on the events of a log, or the first ``lines`` of them."""
+        events = read_json_lines(path, "the log of a run", "Restore it from a copy.", {"event": str, "step": int})
+        for _, event in islice(events, lines):
+            self.event(event)
+
     def finish(self, summary: Mapping[str, Any] | None) -> None:
         """Close every tracker; ``summary`` is that of a run that came to its end or diverged."""
         failed = summary is None or summary.get("status") == FAILED
@@ -121,9 +128,9 @@ class Tracked(Progress):
         self._shown.close()
 
 
-def opening_of(run: RunDirectory, config: Any, backend: str, step: int = 0) -> Opening:
+def opening_of(run: RunDirectory, config: Any, backend: str) -> Opening:
     """What a tracker gets to know of ``run``."""
-    return Opening(config.name, backend, run.trackers, flatten(to_plain(config)), step)
+    return Opening(config.name, backend, run.trackers, flatten(to_plain(config)))
 
 
 def replay(path: Path, names: Iterable[str], say: Callable[[str], None]) -> None:
@@ -140,10 +147,7 @@ def replay(path: Path, names: Iterable[str], say: Callable[[str], None]) -> None
     if not run.metrics.is_file():
         raise InputError(f"A run that is tracked has a log; {run.path} has none. Train it first.")
     feeder = Feeder(names, opening_of(run, config, (summary or {}).get("backend") or run.path.name), say)
-    for _, event in read_json_lines(
-        run.metrics, "the log of a run", "Restore it from a copy.", {"event": str, "step": int}
-    ):
-        feeder.event(event)
+    feeder.log(run.metrics)
     feeder.finish(summary)
     if feeder.failed:
         raise RunError(f"{run.path} was not tracked whole: {', '.join(feeder.failed)} failed; the messages say why.")

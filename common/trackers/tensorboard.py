@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,8 +15,10 @@ class _Session:
     def __init__(self, opening: Opening):
         from tensorboard.summary import Writer
 
-        self._writer = Writer(str(opening.folder / MEMBER.name))
-        self._last = opening.step
+        folder = opening.folder / MEMBER.name
+        shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was broken off
+        self._writer = Writer(str(folder))
+        self._last = 0
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self._last = max(self._last, step)
@@ -33,7 +36,7 @@ class _TensorBoard(Tracker):
     module = "tensorboard"
 
     def open(self, opening: Opening) -> Any:
-        """A new event file in the run's folder; steps that are repeated after a break appear twice."""
+        """An event file in the run's folder."""
         return _Session(opening)
 
 

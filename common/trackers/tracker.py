@@ -21,7 +21,6 @@ class Opening:
     backend: str
     folder: Path  #: in the run directory, for what the tracker keeps there; made by whoever needs it
     settings: Mapping[str, Any]  #: the resolved configuration, with dotted names
-    step: int = 0  #: the last step of the part that was tracked before; 0 for a run from its beginning
 
 
 class Session(Protocol):
@@ -49,5 +48,5 @@ class Tracker:
             )
 
     def open(self, opening: Opening) -> Session:
-        """Begin a run, or continue it. Servers and modes are those of the library's own environment variables."""
+        """Begin a run; a resumed one begins anew and gets all of its events. Servers and modes are those of the library's own environment variables."""
         raise NotImplementedError

@@ -138,8 +138,9 @@ def _train(
 @contextmanager
 def _tracked(session: _Session, trainer: Trainer, names: Sequence[str]) -> Iterator[Feeder]:
     """Give the events of the run to the trackers ``names``, and close them whatever happens."""
-    opening = opening_of(session.run, session.inputs.config, session.backend_name, trainer.step)
-    feeder = Feeder(names, opening, trainer.progress.say)
+    feeder = Feeder(names, opening_of(session.run, session.inputs.config, session.backend_name), trainer.progress.say)
+    if names and trainer.kept_lines:  # a resumed run is whole in every tracker
+        feeder.log(session.run.metrics, trainer.kept_lines)
     trainer.progress = Tracked(trainer.progress, feeder)
     try:
         yield feeder

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ import pytest
 from common import backend as backends
 from common.cli.main import main
 from common.config import load_config
-from common.errors import InputError
+from common.errors import InputError, RunError
 from common.trackers import TRACKERS
 from common.trackers.feeding import Feeder, check, values_of
 from common.trackers.tracker import Opening
@@ -29,7 +31,7 @@ class Session:
     def __init__(self, opening):
         opening.folder.mkdir(parents=True, exist_ok=True)
         self.path = opening.folder / "planted.jsonl"
-        self.write("open", dict(opening.settings), opening.step)
+        self.write("open", dict(opening.settings))
     def write(self, *line):
         with open(self.path, "a") as file:
             file.write(json.dumps(line) + "\\n")
@@ -80,13 +82,13 @@ def planted(tmp_path, monkeypatch):
     sys.modules.pop("common.trackers.planted", None)
 
 
-def trained(tmp_path, *more):
+def trained(tmp_path, *more, **options):
     case = Case("bert-classification", "head", "pytorch")
     write_data(tmp_path)
     file = tmp_path / "tracked.yaml"
     file.write_text(case.yaml)
     config = load_config(file, [*overrides(tmp_path), *more])
-    train(config, "pytorch", "cpu", tmp_path / "runs", progress=Quiet())
+    train(config, "pytorch", "cpu", tmp_path / "runs", progress=Quiet(), **options)
     return tmp_path / "runs/tracked/pytorch"
 
 
@@ -122,6 +124,23 @@ def test_a_tracker_that_fails_is_said_once_and_the_run_goes_on(tmp_path, planted
     assert "planted" in said[0]
     assert lines(run)[-1][:2] == ["log", 1]
     assert main(["track", str(run), "--to", "planted"]) == 1  # here it is the purpose
+
+
+def test_a_resumed_run_is_whole_in_a_tracker(tmp_path, planted):
+    planted()
+    backends.load("pytorch").Engine.on_step = staticmethod(
+        lambda now: os.kill(os.getpid(), signal.SIGINT) if now == 4 else None
+    )
+    with pytest.raises(RunError, match="after step 4"):
+        trained(tmp_path, "training.trackers=[planted]")
+    backends.load("pytorch").Engine.on_step = staticmethod(lambda now: None)
+    run = trained(tmp_path, "training.trackers=[planted]", resume=True)
+    found = lines(run)
+    assert [line[0] for line in found].count("open") == 2
+    assert ["finish", {}, True] in found  # of the attempt that was interrupted
+    second = found[max(index for index, line in enumerate(found) if line[0] == "open") :]
+    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [step for kind, step, _ in second[1:-1]] == [event["step"] for event in events]
 
 
 def test_an_unknown_tracker_is_refused_in_the_configuration_with_the_nearest_name(tmp_path):
