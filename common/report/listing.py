@@ -20,6 +20,7 @@ from common.training.rundir import RunDirectory
 
 __all__ = ["Condition", "Listed", "ask", "conditions", "find", "order", "table"]
 
+_LONGEST = 60  #: characters of a cell
 _UNFINISHED = "unfinished"  #: status of a run without a summary
 _USUAL = (
     "name",
@@ -169,7 +170,7 @@ def table(runs: Sequence[Listed], columns: Sequence[str] | None = None, differ: 
     for name in columns or ():
         _check_known(runs, name)
     if differ:
-        names += [name for name in _differing(runs) if name not in names]
+        names += [name for name in _differing(runs) if not _repeats(runs, name, names)]
     head = ["run", *(_shown(name) for name in names)]
     rows = [head, *([str(run.path), *(_text(name, run.value(name)) for name in names)] for run in runs)]
     widths = [max(len(row[index]) for row in rows) for index in range(len(head))]
@@ -191,6 +192,12 @@ def _differing(runs: Sequence[Listed]) -> list[str]:
     return [name for name in names if name not in left_out and len({str(run.value(name)) for run in runs}) > 1]
 
 
+def _repeats(runs: Sequence[Listed], name: str, names: Sequence[str]) -> bool:
+    """Whether a column says the same already."""
+    values = [run.value(name) for run in runs]
+    return any(other == name or [run.value(other) for run in runs] == values for other in names)
+
+
 def _shown(name: str) -> str:
     return name.removeprefix("settings.")
 
@@ -201,4 +208,15 @@ def _text(name: str, value: Any) -> str:
             return duration(float(value))
         if name.endswith("_bytes"):
             return byte_size(value)
-    return measure(value) if not isinstance(value, list | dict) else str(value)
+    text = measure(value) if not isinstance(value, list | dict) else str(_short(value))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "\u2026"
+
+
+def _short(value: Any) -> Any:
+    """A list or mapping without what is not given; a mapping of one entry is that."""
+    if isinstance(value, list):
+        return ", ".join(str(_short(one)) for one in value)
+    if isinstance(value, dict):
+        given = {key: one for key, one in value.items() if one is not None}
+        return next(iter(given.values())) if len(given) == 1 else given
+    return value

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -230,6 +231,9 @@ def test_tensorboard_reads_the_curves_back(tmp_path):
 def test_wandb_writes_an_offline_run(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     [file] = feed("wandb", tmp_path).glob("wandb/offline-run-*/run-*.wandb")
+    end = time.monotonic() + 120  # a guard: another process writes the file, a little after the run was closed
+    while b"test/accuracy" not in file.read_bytes() and time.monotonic() < end:
+        time.sleep(0.1)
     content = file.read_bytes()
     assert b"train/loss" in content
     assert b"test/accuracy" in content
