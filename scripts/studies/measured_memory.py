@@ -67,22 +67,24 @@ def _elsewhere(backend: str, case: str, depth: int) -> int:
 
 
 def main() -> None:
-    """Every case in both backends, each in processes of its own."""
+    """Every case in both backends, each in processes of its own; those that the file holds are left as they are."""
     if len(sys.argv) > 1:
         print(measure(sys.argv[1], sys.argv[2], int(sys.argv[3])))
         return
-    found = []
-    for backend in ("pytorch", "mindspore"):
-        for case in CASES:
-            small, large = (_elsewhere(backend, case, depth) for depth in _DEPTHS)
-            framework = backends.load(backend)
-            accounts = [take(framework, settings_of(case, depth), _ROWS, _LENGTH) for depth in _DEPTHS]
-            growth = large - small
-            predicted = accounts[1].part("activations") - accounts[0].part("activations")
-            row = {"backend": backend, "case": case, "measured": growth, "account": predicted}
-            found.append(row | {"ratio": growth / predicted})
-            print(found[-1], flush=True)
-    write_json(_OUT, {"depths": _DEPTHS, "batch": _ROWS, "length": _LENGTH, "rows": found})
+    found = json.loads(_OUT.read_text(encoding="utf-8"))["rows"] if _OUT.is_file() else []
+    done = {(row["backend"], row["case"]) for row in found}
+    for backend, case in ((backend, case) for backend in ("pytorch", "mindspore") for case in CASES):
+        if (backend, case) in done:
+            continue
+        small, large = (_elsewhere(backend, case, depth) for depth in _DEPTHS)
+        framework = backends.load(backend)
+        accounts = [take(framework, settings_of(case, depth), _ROWS, _LENGTH) for depth in _DEPTHS]
+        growth = large - small
+        predicted = accounts[1].part("activations") - accounts[0].part("activations")
+        row = {"backend": backend, "case": case, "measured": growth, "account": predicted}
+        found.append(row | {"ratio": growth / predicted})
+        print(found[-1], flush=True)
+        write_json(_OUT, {"depths": _DEPTHS, "batch": _ROWS, "length": _LENGTH, "rows": found})
 
 
 if __name__ == "__main__":
