@@ -12,9 +12,18 @@ from common.methods.plan import Plan
 from common.models.modules import CONVOLUTION, LINEAR, OTHER, ModuleSpec, Window
 from common.models.specs import ModelSpec
 from mindspore_impl.layers.dropout import Dropout
-from mindspore_impl.rewrite import adapters, read_parameters, rewrite, write_parameters
+from mindspore_impl.rewrite import (
+    adapters,
+    parameters,
+    read_parameters,
+    rewrite,
+    set_enabled,
+    unmerge,
+    unwrap,
+    write_parameters,
+)
 
-__all__ = ["adapt", "outline", "read", "write"]
+__all__ = ["adapt", "outline", "read", "remove", "set_enabled", "write"]
 
 
 def outline(model: nn.Cell) -> ModelSpec:
@@ -22,8 +31,13 @@ def outline(model: nn.Cell) -> ModelSpec:
     return ModelSpec(type(model).__name__, "", {}, _modules(model), (), {})
 
 
-def adapt(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
-    """Rewrite ``model`` in place. Dropout is MindSpore's own."""
+def adapt(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> frozenset[str]:
+    """Rewrite ``model`` in place. Dropout is MindSpore's own.
+
+    Returns:
+        The parameters that were trainable before, for ``remove``.
+    """
+    trainable = frozenset(name for name, parameter in parameters(model).items() if parameter.requires_grad)
     model.shared = frozenset()
     for path, cell in model.cells_and_names():
         if isinstance(cell, nn.Dense | nn.Conv1d | nn.Conv2d):
@@ -32,7 +46,17 @@ def adapt(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
     for layer in adapters(model).values():
         for name, child in list(layer.name_cells().items()):
             if isinstance(child, Dropout):
-                setattr(layer, name, nn.Dropout(p=child.p))
+                setattr(layer, name, nn.Dropout(p=child.p).set_train(child.training))
+    return trainable
+
+
+def remove(model: nn.Cell, trainable: frozenset[str], merge: bool) -> None:
+    """Take the layers out again; ``merge``: what is merged stays in the weights, otherwise they are put back."""
+    if not merge:
+        unmerge(model)
+    unwrap(model)
+    for name, parameter in parameters(model).items():
+        parameter.requires_grad = name in trainable
 
 
 def read(model: nn.Cell, plan: Plan) -> dict[str, np.ndarray]:

@@ -29,6 +29,7 @@ __all__ = [
     "rewrite",
     "set_enabled",
     "unmerge",
+    "unwrap",
     "write_parameters",
 ]
 
@@ -44,18 +45,26 @@ def carry_out(model: nn.Cell, edits: Iterable[Edit], values: Mapping[str, np.nda
     Args:
         values: start values of the edits' parameters, by name; what is missing is written later.
     """
-    places = {}
-    for _, parent in model.cells_and_names():
-        places |= {child.path: (parent, name) for name, child in parent.name_cells().items() if hasattr(child, "path")}
+    places = {
+        child.path: (parent, name)
+        for _, parent in model.cells_and_names()
+        for name, child in parent.name_cells().items()
+        if hasattr(child, "path")
+    }
     built = []
     for edit in edits:
         parent, name = places[edit.path]
-        layer = layer_of(edit)(getattr(parent, name), edit, values)
-        setattr(parent, name, layer)
-        if isinstance(parent, nn.SequentialCell):
-            parent.cell_list = tuple(parent.name_cells().values())  # what it calls, which setting an attribute leaves
+        cell = getattr(parent, name)
+        layer = layer_of(edit)(cell, edit, values).set_train(cell.training)
+        _put(parent, name, layer)
         built.append(layer)
     return built
+
+
+def _put(parent: nn.Cell, name: str, cell: nn.Cell) -> None:
+    setattr(parent, name, cell)
+    if isinstance(parent, nn.SequentialCell):
+        parent.cell_list = tuple(parent.name_cells().values())  # what it calls, which setting an attribute leaves
 
 
 def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> None:
@@ -134,6 +143,15 @@ def unmerge(model: nn.Cell) -> None:
     """Restore every base weight exactly."""
     for layer in adapters(model).values():
         layer.unmerge()
+
+
+def unwrap(model: nn.Cell) -> None:
+    """Put the base layer of every adapter back in its place."""
+    parents = [cell for _, cell in model.cells_and_names() if not isinstance(cell, Wrapper)]
+    for parent in parents:
+        for name, child in list(parent.name_cells().items()):
+            if isinstance(child, Wrapper):
+                _put(parent, name, child.base_layer)
 
 
 def set_enabled(model: nn.Cell, enabled: bool) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "rewrite",
     "set_enabled",
     "unmerge",
+    "unwrap",
     "write_parameters",
 ]
 
@@ -46,7 +47,8 @@ def carry_out(model: nn.Module, edits: Iterable[Edit], values: Mapping[str, np.n
     for edit in edits:
         parent_path, _, leaf = edit.path.rpartition(".")
         parent = model.get_submodule(parent_path)
-        layer = layer_of(edit)(getattr(parent, leaf), edit, values)
+        module = getattr(parent, leaf)
+        layer = layer_of(edit)(module, edit, values).train(module.training)
         setattr(parent, leaf, layer)
         built.append(layer)
     return built
@@ -126,6 +128,13 @@ def unmerge(model: nn.Module) -> None:
     """Restore every base weight exactly."""
     for layer in adapters(model).values():
         layer.unmerge()
+
+
+def unwrap(model: nn.Module) -> None:
+    """Put the base layer of every adapter back in its place."""
+    for path, layer in adapters(model).items():
+        parent_path, _, leaf = path.rpartition(".")
+        setattr(model.get_submodule(parent_path), leaf, layer.base_layer)
 
 
 def set_enabled(model: nn.Module, enabled: bool) -> None:

@@ -115,12 +115,12 @@ def settings(**given: Any) -> EngineSettings:
 
 
 def build_engine(
-    half: Any, spec: ModelSpec, plan: Plan, values: Mapping[str, np.ndarray] | None = None, **given: Any
+    backend: Any, spec: ModelSpec, plan: Plan, values: Mapping[str, np.ndarray] | None = None, **given: Any
 ) -> Any:
-    """An engine of ``half`` (a backend package) on the CPU."""
-    model = half.build_model(spec, half.device.select("cpu"))
-    half.rewrite(model, plan, nonzero_values(plan) if values is None else values)
-    return half.Engine(model, plan, settings(**given))
+    """An engine of ``backend`` (a backend package) on the CPU."""
+    model = backend.build_model(spec, backend.device.select("cpu"))
+    backend.rewrite(model, plan, nonzero_values(plan) if values is None else values)
+    return backend.Engine(model, plan, settings(**given))
 
 
 def make_batch(

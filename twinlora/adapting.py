@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from common.errors import InputError
 
 __all__ = ["Adapted", "adapt"]
 
@@ -14,8 +17,9 @@ __all__ = ["Adapted", "adapt"]
 class Adapted:
     """A network that `adapt` has rewritten in place."""
 
-    def __init__(self, model: Any, plan: Any, backend: Any):
-        self.model, self.plan, self._backend = model, plan, backend
+    def __init__(self, model: Any, plan: Any, backend: Any, trainable: frozenset[str]):
+        self.model, self.plan, self._backend, self._trainable = model, plan, backend, trainable
+        self._merged = False
 
     def counts(self) -> dict[str, int]:
         """Trained scalars by component, and their total."""
@@ -27,11 +31,44 @@ class Adapted:
 
     def merge(self) -> dict[str, float]:
         """Fold the updates into the weights; returns the relative rounding error by module path."""
-        return self._backend.merge(self.model)
+        errors = self._backend.merge(self.model)
+        self._merged = True
+        return errors
 
     def unmerge(self) -> None:
         """Put every weight back, exactly."""
         self._backend.unmerge(self.model)
+        self._merged = False
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Within the block, the network computes without the added layers.
+
+        Raises:
+            InputError: the updates are merged into the weights.
+        """
+        if self._merged:
+            raise InputError("Merged updates are part of the weights and cannot be switched off. Call unmerge first.")
+        self._backend.adapting.set_enabled(self.model, False)
+        try:
+            yield
+        finally:
+            self._backend.adapting.set_enabled(self.model, True)
+
+    def remove(self, merge: bool = False) -> None:
+        """Take the added layers out again: the network has the modules that it had, and trains what it trained.
+
+        What the plan trained of the network itself, such as biases or a head, keeps its new values.
+
+        Args:
+            merge: fold the updates into the weights first; otherwise they are lost, even where `merge` had been called.
+
+        Raises:
+            InputError: ``merge``, and an adapter has no merged form; nothing was changed.
+        """
+        if merge and not self._merged:
+            self.merge()
+        self._backend.adapting.remove(self.model, self._trainable, merge)
 
     def save(self, file: str | Path) -> None:
         """Write the trained arrays as one safetensors file, which either backend loads."""
@@ -70,7 +107,6 @@ def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:
     """
     from common import backend as backends
     from common.config import adaptation_options
-    from common.errors import InputError
     from common.methods import METHODS
 
     origins = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
@@ -80,5 +116,5 @@ def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:
     backend = backends.load(name)
     options = adaptation_options(dict(plan))
     found = METHODS.get(options.method).plan(options, backend.adapting.outline(model))
-    backend.adapting.adapt(model, found, found.initial_values(seed))
-    return Adapted(model, found, backend)
+    trainable = backend.adapting.adapt(model, found, found.initial_values(seed))
+    return Adapted(model, found, backend, trainable)

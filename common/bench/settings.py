@@ -52,10 +52,10 @@ def begin(name: str, settings: Settings) -> Worker:
     from common.bench.subjects import framework_of, plain_name
 
     name = plain_name(name)
-    half = framework_of(name)
-    if not available()[half]:
+    backend = framework_of(name)
+    if not available()[backend]:
         raise InputError(
-            f"Subject {name} needs the framework of the {half} half, which is not installed. Install it, or leave the subject out."
+            f"Subject {name} needs the framework of the {backend} backend, which is not installed. Install it, or leave the subject out."
         )
     return Worker(name, settings.threads)
 

@@ -20,7 +20,7 @@ from common.errors import RunError
 __all__ = ["measure_startup"]
 
 _MAIN = "import sys; from common.cli.main import main; sys.exit(main())"
-_LOADED = "import json, sys, {half}_impl; print('LOADED', json.dumps([name for name in {frameworks!r} if name in sys.modules]))"
+_LOADED = "import json, sys, {backend}_impl; print('LOADED', json.dumps([name for name in {frameworks!r} if name in sys.modules]))"
 _TINY = """
 model:
   tokenizer: "bpe:300"
@@ -39,22 +39,25 @@ def measure_startup(settings: Settings) -> dict[str, Any]:
         `twinlora train` on a network of one layer: from the command to the end of the first step by the step's line in
         the log.
     """
-    halves = [name for name, there in available().items() if there]
+    backends = [name for name, there in available().items() if there]
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "text.csv").write_text("text,label\n" + "a good film,yes\na bad film,no\n" * 16, encoding="utf-8")
         config = Path(folder, "tiny.yaml")
         config.write_text(_TINY.format(folder=folder), encoding="utf-8")
         measure = {"twinlora --help": partial(_seconds, ["-c", _MAIN, "--help"], settings)}
         measure |= {
-            f"import {BACKENDS[half]}": partial(_seconds, ["-c", f"import {BACKENDS[half]}"], settings)
-            for half in halves
+            f"import {BACKENDS[backend]}": partial(_seconds, ["-c", f"import {BACKENDS[backend]}"], settings)
+            for backend in backends
         }
         measure |= {
-            f"import {half}_impl": partial(_seconds, ["-c", f"import {half}_impl"], settings) for half in halves
+            f"import {backend}_impl": partial(_seconds, ["-c", f"import {backend}_impl"], settings)
+            for backend in backends
         }
-        measure |= {f"first step, {half}": partial(_first_step, half, config, folder, settings) for half in halves}
+        measure |= {
+            f"first step, {backend}": partial(_first_step, backend, config, folder, settings) for backend in backends
+        }
         samples = alternate(measure, settings.rounds, say)
-    loaded = {half: _loaded(half, settings) for half in halves}
+    loaded = {backend: _loaded(backend, settings) for backend in backends}
     return {
         "seconds": {name: {"median": median(values), "samples": values} for name, values in samples.items()},
         "loaded": loaded,
@@ -76,12 +79,23 @@ def _seconds(arguments: list[str], settings: Settings) -> float:
     return _timed(arguments, settings)[0]
 
 
-def _first_step(half: str, config: Path, folder: str, settings: Settings) -> float:
+def _first_step(backend: str, config: Path, folder: str, settings: Settings) -> float:
     """Seconds until the log holds the first step; what follows it, evaluation and report, is waited for but not
     counted."""
-    log = Path(folder, "tiny", half, "metrics.jsonl")
+    log = Path(folder, "tiny", backend, "metrics.jsonl")
     log.unlink(missing_ok=True)
-    command = [sys.executable, "-c", _MAIN, "train", str(config), "--backend", half, "--output", folder, "--overwrite"]
+    command = [
+        sys.executable,
+        "-c",
+        _MAIN,
+        "train",
+        str(config),
+        "--backend",
+        backend,
+        "--output",
+        folder,
+        "--overwrite",
+    ]
     command += ["--device", settings.device] if settings.device else []
     begun = time.perf_counter()
     with (
@@ -93,10 +107,10 @@ def _first_step(half: str, config: Path, folder: str, settings: Settings) -> flo
         seconds = time.perf_counter() - begun
         if process.wait():
             said.seek(0)
-            raise RunError(f"The first step of {half} failed: {said.read()[-800:]}")
+            raise RunError(f"The first step of {backend} failed: {said.read()[-800:]}")
     return seconds
 
 
-def _loaded(half: str, settings: Settings) -> list[str]:
-    _, text = _timed(["-c", _LOADED.format(half=half, frameworks=tuple(BACKENDS.values()))], settings)
+def _loaded(backend: str, settings: Settings) -> list[str]:
+    _, text = _timed(["-c", _LOADED.format(backend=backend, frameworks=tuple(BACKENDS.values()))], settings)
     return json.loads(next(line for line in text.splitlines() if line.startswith("LOADED ")).removeprefix("LOADED "))

@@ -41,7 +41,7 @@ def demo_page(demonstration: Demonstration) -> str:
         tiles(_headlines(demonstration)),
         *(
             note(
-                f"{BACKEND_TITLES[name]} is not installed here, so its half was left out. pip install 'twinlora[{name}]' adds it."
+                f"{BACKEND_TITLES[name]} is not installed here, so it was left out. pip install 'twinlora[{name}]' adds it."
             )
             for name in demonstration.left_out
         ),

@@ -74,7 +74,7 @@ def run_demo(output: Path, chosen: Sequence[str] | None = None, steps: Steps | N
         ),
     )
     for name in left_out:
-        stages.progress.say(f"The {BACKEND_TITLES[name]} half was left out; pip install 'twinlora[{name}]' adds it.")
+        stages.progress.say(f"{BACKEND_TITLES[name]} was left out; pip install 'twinlora[{name}]' adds it.")
     stages.progress.say(f"Done in {duration(sum(stages.seconds.values()))}. The page:")
     return page
 

@@ -28,7 +28,7 @@ class Host:
     """Where a trace is made."""
 
     backend: str
-    half: ModuleType
+    package: ModuleType
     device: str
     dtype: str = "float32"  #: float64 for a reference
     compile: bool | None = None  #: of training steps: None is the backend's own choice
@@ -37,18 +37,18 @@ class Host:
     @cached_property
     def mapping(self) -> ModuleType:
         """The backend's runner of mapping rows."""
-        return importlib.import_module(f"{self.half.__name__}.mapping")
+        return importlib.import_module(f"{self.package.__name__}.mapping")
 
     @cached_property
     def locked(self) -> dict[str, Any]:
         """What was verified on this device, row by row."""
-        [version] = self.half.device.versions().values()
+        [version] = self.package.device.versions().values()
         return lock.load(self.device.partition(":")[0], version)
 
     @cached_property
     def parity(self) -> ModuleType:
         """The backend's layers and forward passes."""
-        return importlib.import_module(f"{self.half.__name__}.parity")
+        return importlib.import_module(f"{self.package.__name__}.parity")
 
     @property
     def double(self) -> bool:

@@ -45,8 +45,8 @@ def record_trace(
         )
     if output.exists() and any(output.iterdir()) and not (output / "manifest.json").is_file():
         raise InputError(f"A trace gets a folder of its own; {output} holds other files. Give another one with -o.")
-    half = backends.load(backend)
-    host = Host(backend, half, half.device.select(device), dtype, flags.get("compile"), flags.get("plain", False))
+    package = backends.load(backend)
+    host = Host(backend, package, package.device.select(device), dtype, flags.get("compile"), flags.get("plain", False))
     built, begun = build(suite, options), time.perf_counter()
     entries = record(built, host, output, flags.get("stats_only", False), _progress(len(built.cases)))
     counts = {status: sum(entry["status"] == status for entry in entries) for status in ("ok", "unsupported", "error")}

@@ -47,9 +47,9 @@ def record(
 
 def producer(host: Host) -> dict[str, Any]:
     """Who makes the trace."""
-    [(framework, version)] = host.half.device.versions().items()
+    [(framework, version)] = host.package.device.versions().items()
     packages = {"python": platform.python_version(), "numpy": np.__version__, "twinlora": __version__}
-    accelerator = host.half.device.describe(host.device)
+    accelerator = host.package.device.describe(host.device)
     found = {
         "backend": host.backend,
         "framework": framework,

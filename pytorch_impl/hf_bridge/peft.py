@@ -1,4 +1,4 @@
-"""What other libraries make of our files: PEFT computes with an adapter, whichever half wrote it."""
+"""What other libraries make of our files: PEFT computes with an adapter, whichever backend wrote it."""
 
 from __future__ import annotations
 

@@ -146,8 +146,8 @@ def startup(found: dict[str, Any]) -> list[str]:
         *lines,
         "",
         *(
-            f"Importing the {half} backend loads {', '.join(loaded)} and no other framework."
-            for half, loaded in found["loaded"].items()
+            f"Importing the {backend} backend loads {', '.join(loaded)} and no other framework."
+            for backend, loaded in found["loaded"].items()
         ),
     ]
 
@@ -210,8 +210,8 @@ def kernels(found: dict[str, Any]) -> list[str]:
 
 def profile(found: dict[str, Any]) -> list[str]:
     """Where a step goes, beside its roofline."""
-    half = {"pytorch": "PyTorch", "mindspore": "MindSpore"}[found["backend"]]
-    lines = [f"Case {found['case']}, the {half} backend.", "", *table("a step's", "ms", "share", "roofline, ms")]
+    backend = {"pytorch": "PyTorch", "mindspore": "MindSpore"}[found["backend"]]
+    lines = [f"Case {found['case']}, the {backend} backend.", "", *table("a step's", "ms", "share", "roofline, ms")]
     total = sum(about["seconds"] for about in found["kinds"].values())
     for name, about in found["kinds"].items():
         limit = f"{about['limit'] * 1e3:.1f}" if about["limit"] else ""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scan this repository's PyTorch half and installed packages with `twinlora map scan`, and write docs/scan_coverage.md.
+"""Scan this repository's PyTorch backend and installed packages with `twinlora map scan`, and write docs/scan_coverage.md.
 
     python scripts/bench/scan_coverage.py
  Nothing is imported from the packages; a package that is not installed is left out, and the page says so. Verdicts are

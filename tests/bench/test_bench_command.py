@@ -70,7 +70,7 @@ def test_generation_of_both_backends_and_transformers(tmp_path, capfd):
 @pytest.mark.slow
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
-def test_steps_of_both_halves_and_peft(tmp_path, capfd):
+def test_steps_of_both_backends_and_peft(tmp_path, capfd):
     pytest.importorskip("peft")
     names = ["pytorch", "mindspore", "peft"]
     found = bench(
@@ -98,7 +98,7 @@ def test_steps_of_both_halves_and_peft(tmp_path, capfd):
 
 @pytest.mark.slow
 @pytest.mark.needs_pytorch
-def test_memory_of_the_pytorch_half(tmp_path):
+def test_memory_of_the_pytorch_backend(tmp_path):
     found = bench(
         "memory",
         tmp_path / "memory.json",
@@ -213,13 +213,13 @@ def test_only_measurements_are_taken(tmp_path, content):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backend", "half", "kind"),
+    ("backend", "title", "kind"),
     [
         pytest.param("pytorch", "PyTorch", "GELU", marks=pytest.mark.needs_pytorch),
         pytest.param("mindspore", "MindSpore", "erf, of GELU", marks=pytest.mark.needs_mindspore),
     ],
 )
-def test_a_profile_tells_kinds_of_operators_apart(backend, half, kind, tmp_path):
+def test_a_profile_tells_kinds_of_operators_apart(backend, title, kind, tmp_path):
     path = tmp_path / "profile.json"
     command = [
         sys.executable,
@@ -240,7 +240,7 @@ def test_a_profile_tells_kinds_of_operators_apart(backend, half, kind, tmp_path)
     assert kinds["products of layers"]["seconds"] > kinds["everything else"]["seconds"]
     assert [name for name, about in kinds.items() if about["limit"]] == ["products of layers", "products of attention"]
     assert list(tmp_path.iterdir()) == [path]
-    assert performance.profile(found)[0] == f"Case minilm-16x32, the {half} backend."
+    assert performance.profile(found)[0] == f"Case minilm-16x32, the {title} backend."
 
 
 def test_other_tables():

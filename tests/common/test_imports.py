@@ -49,13 +49,13 @@ def test_the_watch_sees_an_import():
     assert imported("import json, colorsys", ("colorsys", "torch")) == {"colorsys"}
 
 
-def test_no_module_of_the_shared_half_imports_a_framework():
+def test_no_module_of_common_imports_a_framework():
     modules = modules_of("common")
     assert len(modules) > 40
     assert imported("import " + ", ".join(modules), FRAMEWORKS) == set()
 
 
-def test_no_line_of_the_shared_half_imports_a_framework_or_a_half():
+def test_no_line_of_common_imports_a_framework_or_a_backend():
     """Inside functions neither, which importing the modules does not show."""
     forbidden = {*FRAMEWORKS, "peft", "pytorch_impl", "mindspore_impl"}
     found = []
@@ -77,13 +77,13 @@ def test_no_line_of_the_shared_half_imports_a_framework_or_a_half():
 
 
 @pytest.mark.needs_mindspore
-def test_the_mindspore_half_imports_no_torch():
+def test_the_mindspore_backend_imports_no_torch():
     """Nor `transformers`, which would import torch where it is installed."""
     assert imported("import " + ", ".join(modules_of("mindspore_impl")), (*FRAMEWORKS, "transformers")) == {"mindspore"}
 
 
 @pytest.mark.needs_pytorch
-def test_the_pytorch_half_imports_no_mindspore():
+def test_the_pytorch_backend_imports_no_mindspore():
     assert imported("import " + ", ".join(modules_of("pytorch_impl")), FRAMEWORKS) == {"torch"}
 
 

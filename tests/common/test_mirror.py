@@ -120,7 +120,7 @@ def differences(first: dict, second: dict) -> list[str]:
     ]
 
 
-def test_both_halves_have_the_same_files():
+def test_both_backends_have_the_same_files():
     """Only MindSpore needs shims, functions that do what torch's own do; a peer uses the framework that it was made
     for."""
     assert files("mindspore_impl") == FILES

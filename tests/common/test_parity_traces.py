@@ -29,7 +29,7 @@ NAMES = [f"hidden/{number:02d}" for number in range(4)] + ["logits", "loss", "gr
 PRODUCER_FLAGS = {"deterministic": True}
 
 
-class FakeHalf:
+class FakePackage:
     """As much of a backend as recording asks for."""
 
     class device:  # noqa: N801
@@ -43,7 +43,7 @@ class FakeHalf:
 
 
 class FakeHost:
-    backend, half, device, dtype, compile, plain = "fake", FakeHalf, "cpu", "float32", None, False
+    backend, package, device, dtype, compile, plain = "fake", FakePackage, "cpu", "float32", None, False
 
     class parity:  # noqa: N801
         @staticmethod

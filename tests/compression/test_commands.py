@@ -232,9 +232,9 @@ def test_a_language_model_folder_is_compressed_without_naming_its_task(small, ba
     loaded = open_model(tmp_path / "out").spec
     assert {edit.module.kind.name for edit in loaded.edits} == {"transposed_linear", "embedding"}
     batch, last = make_batch("gpt2", [5, 3]), np.array([4, 2], np.int32)
-    half = backends.load(backend)
+    package = backends.load(backend)
     ours, theirs = (
-        build_engine(half, model, plan_for(model, (), "full")).logits_at(batch, last)
+        build_engine(package, model, plan_for(model, (), "full")).logits_at(batch, last)
         for model in (loaded, dense(loaded))
     )
     assert_near(ours, theirs, 1e-5, absolute=True)

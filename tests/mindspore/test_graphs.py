@@ -19,7 +19,7 @@ from tests.support import (
 )
 from tests.tolerances import EXECUTION, STEP_LOSS
 
-half = pytest.importorskip("mindspore_impl")
+backend = pytest.importorskip("mindspore_impl")
 pytestmark = pytest.mark.needs_mindspore
 
 
@@ -27,7 +27,7 @@ def engines(kind: str, dropout: float = 0.0, bias: str = "lora_only"):
     """A compiled engine and one that runs PyNative, of equal start."""
     spec = tiny_spec(kind, dropout=dropout, **ONE_LAYER[kind])
     plan = plan_for(spec, TARGETS[kind], bias=bias, dropout=dropout)
-    return [build_engine(half, spec, plan, compile=compiled) for compiled in (True, False)]
+    return [build_engine(backend, spec, plan, compile=compiled) for compiled in (True, False)]
 
 
 def compilations() -> int:
@@ -85,16 +85,16 @@ def test_switching_and_merging_take_effect_in_compiled_graphs():
     batch = make_batch("bert", [7, 3])
     adapted = graph.eval_step(batch).outputs["logits"]
     for engine in (graph, eager):
-        half.set_enabled(engine.model, False)
+        backend.set_enabled(engine.model, False)
     base = eager.eval_step(batch).outputs["logits"]
     assert np.abs(base - adapted).max() > 1e-3
     assert_near(graph.eval_step(batch).outputs["logits"], base, EXECUTION)
     assert not any(gradient.any() for name, gradient in graph.gradients([batch]).items() if ".lora_" in name)
-    half.set_enabled(graph.model, True)
+    backend.set_enabled(graph.model, True)
     assert graph.eval_step(batch).outputs["logits"].tobytes() == adapted.tobytes()
-    half.merge(graph.model)
+    backend.merge(graph.model)
     assert_near(graph.eval_step(batch).outputs["logits"], adapted, 1e-5)
-    half.unmerge(graph.model)
+    backend.unmerge(graph.model)
     assert counted(lambda: graph.eval_step(batch)) == 0, "back to a graph that exists"
     assert graph.eval_step(batch).outputs["logits"].tobytes() == adapted.tobytes()
 
@@ -160,7 +160,7 @@ def test_compiled_training_of_many_steps_is_that_of_pynative():
 
 
 def test_the_device_may_be_selected_again_after_something_was_computed():
-    assert half.device.select("cpu") == half.device.select("cpu:0") == "cpu"
+    assert backend.device.select("cpu") == backend.device.select("cpu:0") == "cpu"
     for wrong in ("cuda:x", "tpu", "gpu:99", ""):
-        with pytest.raises(half.device.InputError, match=r"[Dd]evice"):
-            half.device.select(wrong)
+        with pytest.raises(backend.device.InputError, match=r"[Dd]evice"):
+            backend.device.select(wrong)

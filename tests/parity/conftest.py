@@ -15,7 +15,7 @@ from common.backend import load
         pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
     ]
 )
-def half(request: pytest.FixtureRequest) -> ModuleType:
+def backend(request: pytest.FixtureRequest) -> ModuleType:
     """One backend package after the other."""
     package = load(request.param)
     if request.param == "mindspore":

@@ -58,9 +58,9 @@ def lively_spec(seed: int = 0) -> ModelSpec:
     return dataclasses.replace(spec, arrays=arrays)
 
 
-def engine_of(half: Any, spec: ModelSpec, **given: Any) -> Any:
+def engine_of(backend: Any, spec: ModelSpec, **given: Any) -> Any:
     """The model as it is, nothing adapted."""
-    return build_engine(half, spec, plan_for(spec, (), bias="all"), {}, **given)
+    return build_engine(backend, spec, plan_for(spec, (), bias="all"), {}, **given)
 
 
 def random_prompts(count: int, longest: int = 24, name: str = "prompts") -> list[list[int]]:

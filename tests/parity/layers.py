@@ -11,11 +11,13 @@ from common.methods.lora import MEMBER as LORA
 from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR
 
 
-def wrapped(half: ModuleType, edit: Edit, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]):
+def wrapped(
+    backend: ModuleType, edit: Edit, weight: np.ndarray, bias: np.ndarray | None, adapter: dict[str, np.ndarray]
+):
     """A base layer of the edit's kind with these values, wrapped."""
     values = {f"{edit.path}.{name}": array for name, array in adapter.items()}
     inputs, outputs, kind = edit.module.in_features, edit.module.out_features, edit.module.kind
-    if half.__name__ == "pytorch_impl":
+    if backend.__name__ == "pytorch_impl":
         import torch
 
         from pytorch_impl.layers.modules import Conv1D, Embedding, Linear
@@ -47,12 +49,12 @@ def wrapped(half: ModuleType, edit: Edit, weight: np.ndarray, bias: np.ndarray |
 
 
 def forward_backward(
-    half: ModuleType, layer, x: np.ndarray, upstream: np.ndarray
+    backend: ModuleType, layer, x: np.ndarray, upstream: np.ndarray
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """y, and the gradients of sum(y * upstream) by the adapter's arrays and, for floats, by x."""
     names = [name for name in ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B") if hasattr(layer, name)]
     continuous = x.dtype.kind == "f"
-    if half.__name__ == "pytorch_impl":
+    if backend.__name__ == "pytorch_impl":
         import torch
 
         inputs = torch.from_numpy(np.array(x)).requires_grad_(continuous)

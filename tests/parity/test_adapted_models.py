@@ -43,67 +43,67 @@ def outputs(engine, batch) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("targets", [TARGETS, WIDE], ids=["attention", "wide"])
-def test_adapted_model_starts_as_the_base_model_to_the_bit(half, kind, targets):
+def test_adapted_model_starts_as_the_base_model_to_the_bit(backend, kind, targets):
     spec = tiny_spec(kind)
     plan = plan_for(spec, targets[kind])
     batch = make_batch(kind, [7, 4, 12])
-    base = build_engine(half, spec, plan_for(spec, (), bias="all"), {})
+    base = build_engine(backend, spec, plan_for(spec, (), bias="all"), {})
     expected = outputs(base, batch)
-    engine = build_engine(half, spec, plan, plan.initial_values(5))
+    engine = build_engine(backend, spec, plan, plan.initial_values(5))
     assert np.array_equal(outputs(engine, batch), expected)
-    trained = build_engine(half, spec, plan)
+    trained = build_engine(backend, spec, plan)
     assert np.abs(outputs(trained, batch) - expected).max() > 1e-3
-    half.set_enabled(trained.model, False)
+    backend.set_enabled(trained.model, False)
     assert outputs(trained, batch).tobytes() == expected.tobytes()
-    half.set_enabled(trained.model, True)
+    backend.set_enabled(trained.model, True)
     assert np.abs(outputs(trained, batch) - expected).max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("targets", [TARGETS, WIDE], ids=["attention", "wide"])
-def test_merged_model_gives_the_logits_of_the_adapted_one_and_is_never_saved(half, kind, targets):
+def test_merged_model_gives_the_logits_of_the_adapted_one_and_is_never_saved(backend, kind, targets):
     spec = tiny_spec(kind)
-    engine = build_engine(half, spec, plan_for(spec, targets[kind], rank_stabilized=True))
+    engine = build_engine(backend, spec, plan_for(spec, targets[kind], rank_stabilized=True))
     batch = make_batch(kind, [7, 4, 12])
     expected, trainable = outputs(engine, batch), engine.trainable()
-    errors = half.merge(engine.model)
+    errors = backend.merge(engine.model)
     assert set(errors) == {step.path for step in engine.plan.edits}
     assert all(0.0 < error <= MERGE_ROUNDING for error in errors.values()), errors
     assert_near(outputs(engine, batch), expected, MERGED_ABS, absolute=True)
     with pytest.raises(InputError, match="merged"):
         engine.trainable()
     with pytest.raises(InputError, match="merged already"):
-        half.merge(engine.model)
-    half.unmerge(engine.model)
+        backend.merge(engine.model)
+    backend.unmerge(engine.model)
     assert outputs(engine, batch).tobytes() == expected.tobytes()
     assert_identical(engine.trainable(), trainable)
 
 
-def test_merging_an_embedding_that_the_head_shares_is_refused_and_changes_nothing(half):
+def test_merging_an_embedding_that_the_head_shares_is_refused_and_changes_nothing(backend):
     spec = tiny_spec("gpt2")
-    engine = build_engine(half, spec, plan_for(spec, ("*.c_fc", "transformer.wte")))
+    engine = build_engine(backend, spec, plan_for(spec, ("*.c_fc", "transformer.wte")))
     batch = make_batch("gpt2", [7, 4])
     before = outputs(engine, batch)
     with pytest.raises(InputError, match=r"transformer\.wte: the language-model head shares"):
-        half.merge(engine.model)
+        backend.merge(engine.model)
     assert outputs(engine, batch).tobytes() == before.tobytes()
     assert engine.trainable()
     with pytest.raises(InputError, match=r"cannot be merged:\n  transformer\.wte:"):
         merged_model(engine.plan, spec, engine.trainable())
 
 
-def test_a_second_adaptation_is_refused(half):
+def test_a_second_adaptation_is_refused(backend):
     spec = tiny_spec("bert")
     plan = plan_for(spec, TARGETS["bert"])
-    engine = build_engine(half, spec, plan)
+    engine = build_engine(backend, spec, plan)
     with pytest.raises(InputError, match="adapted already"):
-        half.rewrite(engine.model, plan, plan.initial_values(0))
+        backend.rewrite(engine.model, plan, plan.initial_values(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_checkpoint_of_a_merged_model_gives_the_adapted_logits(half, kind, tmp_path):
+def test_checkpoint_of_a_merged_model_gives_the_adapted_logits(backend, kind, tmp_path):
     spec = tiny_spec(kind)
-    engine = build_engine(half, spec, plan_for(spec, TARGETS[kind], bias="all"))
+    engine = build_engine(backend, spec, plan_for(spec, TARGETS[kind], bias="all"))
     batch = make_batch(kind, [7, 4, 12])
     engine.train_step([batch], 1e-2)
     merged, errors = merged_model(engine.plan, spec, engine.trainable())
@@ -112,7 +112,7 @@ def test_checkpoint_of_a_merged_model_gives_the_adapted_logits(half, kind, tmp_p
     labels = tuple(spec.config["id2label"].values()) if spec.head else None
     again = load_model_spec(model_config(kind, source=str(tmp_path)), labels, 60, 0, 9)
     assert again.new_parameters == ()
-    reloaded = build_engine(half, again, plan_for(again, (), bias="all"), {})
+    reloaded = build_engine(backend, again, plan_for(again, (), bias="all"), {})
     assert_near(outputs(reloaded, batch), outputs(engine, batch), MERGED_ABS, absolute=True)
 
 
@@ -121,17 +121,17 @@ def test_checkpoint_of_a_merged_model_gives_the_adapted_logits(half, kind, tmp_p
 @pytest.mark.parametrize(
     "targets", [TARGETS, {**WIDE, "gpt2-classifier": ("*.attn.c_attn[k]", "*.c_proj")}], ids=["attention", "wide"]
 )
-def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(half, kind, targets, tmp_path):
+def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(backend, kind, targets, tmp_path):
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
     spec = tiny_spec(kind)
     plan = plan_for(spec, targets[kind], bias="lora_only")
-    engine = build_engine(half, spec, plan)
+    engine = build_engine(backend, spec, plan)
     batch = make_batch(kind, [7, 4, 12])
     for _ in range(3):
         engine.train_step([batch], 1e-2)
     trained, expected = engine.trainable(), outputs(engine, batch)
     save_pretrained(tmp_path / "base", spec, spec.arrays)
-    save_adapter(tmp_path / "ours", plan, spec, trained, {"backend": half.__name__})
+    save_adapter(tmp_path / "ours", plan, spec, trained, {"backend": backend.__name__})
     network = transformers.AutoModelForSequenceClassification if spec.head else transformers.AutoModelForCausalLM
     model = peft.PeftModel.from_pretrained(network.from_pretrained(tmp_path / "base"), tmp_path / "ours").eval()
     inputs = {name: torch.from_numpy(array).long() for name, array in batch.items() if name != "labels"}
@@ -142,7 +142,7 @@ def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(
     model.save_pretrained(tmp_path / "theirs")
     again = load_adapter(tmp_path / "theirs", plan, spec)
     assert_identical(again, trained)
-    fresh = build_engine(half, spec, plan, plan.initial_values(0))
+    fresh = build_engine(backend, spec, plan, plan.initial_values(0))
     fresh.load_trainable(again)
     assert outputs(fresh, batch).tobytes() == expected.tobytes()
 
@@ -150,7 +150,7 @@ def test_peft_gives_our_logits_from_our_adapter_and_we_read_back_what_it_writes(
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 @pytest.mark.parametrize("kind", KINDS)
-def test_equal_arrays_give_byte_equal_adapters_from_either_half(kind, tmp_path):
+def test_equal_arrays_give_byte_equal_adapters_from_either_backend(kind, tmp_path):
     spec = tiny_spec(kind)
     plan = plan_for(spec, TARGETS[kind], bias="all")
     arrays = nonzero_values(plan) | {name: spec.arrays[name] for name in unfrozen(plan)}

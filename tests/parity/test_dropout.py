@@ -69,12 +69,12 @@ def test_values_and_gradients_carry_the_shared_mask_to_the_bit(runner, shape):
         assert np.array_equal(actual, given * (mask * np.float32(1 / (1 - p))))
 
 
-def sites(half, kind):
+def sites(backend, kind):
     """Paths of every dropout that a step of an adapted model applies."""
     spec = tiny_spec(kind, dropout=0.2, **ONE_LAYER[KINDS[kind][0]])
-    engine = build_engine(load(half), spec, plan_for(spec, TARGETS[kind], dropout=0.2))
+    engine = build_engine(load(backend), spec, plan_for(spec, TARGETS[kind], dropout=0.2))
     model = engine.model
-    found = list(model.modules()) if half == "pytorch" else [cell for _, cell in model.cells_and_names()]
+    found = list(model.modules()) if backend == "pytorch" else [cell for _, cell in model.cells_and_names()]
     engine.train_step([make_batch(kind, [3, 5])], 1e-3)
     return {module.path for module in found if type(module).__name__ == "Dropout" and module.p > 0}
 
@@ -82,7 +82,7 @@ def sites(half, kind):
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_halves_drop_at_the_same_places(kind):
+def test_both_backends_drop_at_the_same_places(kind):
     ours, theirs = sites("mindspore", kind), sites("pytorch", kind)
     attention_modules_own = {
         path for path in theirs if path.endswith((".self.dropout", ".attn_dropout"))
@@ -101,10 +101,10 @@ def test_trainings_with_dropout_on_agree_step_by_step(kind):
     plan = plan_for(spec, TARGETS[kind], rank=4, dropout=0.3)
     steps = [[make_batch(kind, [9, 3, 16], seed=i), make_batch(kind, [9, 5, 2], seed=100 + i)] for i in range(12)]
     results = {}
-    for half, dropout_seed in (("pytorch", 5), ("mindspore", 5), ("mindspore", 6)):
-        engine = build_engine(load(half), spec, plan, plan.initial_values(0), seed=dropout_seed)
+    for backend, dropout_seed in (("pytorch", 5), ("mindspore", 5), ("mindspore", 6)):
+        engine = build_engine(load(backend), spec, plan, plan.initial_values(0), seed=dropout_seed)
         handles = [engine.train_step(step, 1e-2) for step in steps]
-        results[half, dropout_seed] = np.array(engine.fetch(handles))
+        results[backend, dropout_seed] = np.array(engine.fetch(handles))
     for step, pair in enumerate(zip(results["mindspore", 5], results["pytorch", 5], strict=True)):
         assert_near(*pair, STEP_LOSS, what=f"step {step + 1}")
     assert np.abs(results["mindspore", 6] / results["pytorch", 5] - 1).max() > 0.01, "another seed draws other masks"

@@ -29,21 +29,21 @@ from tests.support import (
 from tests.tolerances import ACCUMULATION, ACCUMULATION_DOUBLE, MOMENT, PADDING_ABS, UPDATE
 
 
-def tiny_engine(half, kind, targets=None, bias="none", **settings):
+def tiny_engine(backend, kind, targets=None, bias="none", **settings):
     spec = tiny_spec(kind)
-    return build_engine(half, spec, plan_for(spec, targets or TARGETS[kind], bias=bias), **settings)
+    return build_engine(backend, spec, plan_for(spec, targets or TARGETS[kind], bias=bias), **settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_micro_batches_of_other_lengths_and_label_counts_equal_the_whole_batch(half, kind):
-    engine = tiny_engine(half, kind)
+def test_micro_batches_of_other_lengths_and_label_counts_equal_the_whole_batch(backend, kind):
+    engine = tiny_engine(backend, kind)
     batch = make_batch(kind, [16, 15, 3, 5, 2, 1, 2])
     batch["labels"][:1] = IGNORE
     parts = [rows_of(batch, rows) for rows in (slice(0, 2), slice(2, 5), slice(5, 7))]
     assert len({part["input_ids"].shape for part in parts}) == 3
     assert len({int((part["labels"] != IGNORE).sum()) for part in parts}) == 3
     assert_all_near(engine.gradients(parts), engine.gradients([batch]), ACCUMULATION)
-    whole, split = tiny_engine(half, kind), tiny_engine(half, kind)
+    whole, split = tiny_engine(backend, kind), tiny_engine(backend, kind)
     reports = [one.fetch([one.train_step(given, 1e-2)])[0] for one, given in ((whole, [batch]), (split, parts))]
     assert_near(np.array(reports[1]), np.array(reports[0]), ACCUMULATION)
     assert_all_near(split.state(), whole.state(), MOMENT)
@@ -59,8 +59,8 @@ def test_in_float64_micro_batches_equal_the_whole_batch_to_its_rounding(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_fill_a_batch_change_neither_loss_nor_gradients(half, kind):
-    engine = tiny_engine(half, kind)
+def test_rows_that_fill_a_batch_change_neither_loss_nor_gradients(backend, kind):
+    engine = tiny_engine(backend, kind)
     batch = make_batch(kind, [7, 4])
     filled = {name: np.concatenate([array, np.zeros_like(array)]) for name, array in batch.items()}
     filled["attention_mask"][2:, 0] = 1
@@ -71,8 +71,8 @@ def test_rows_that_fill_a_batch_change_neither_loss_nor_gradients(half, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_more_padding_changes_neither_logits_nor_loss(half, kind):
-    engine = tiny_engine(half, kind)
+def test_more_padding_changes_neither_logits_nor_loss(backend, kind):
+    engine = tiny_engine(backend, kind)
     batch = make_batch(kind, [7, 12, 1])
     wide = widen(batch, 32)
     wide["input_ids"][wide["attention_mask"] == 0] = 17  # what stands in padding is never read
@@ -88,8 +88,8 @@ def test_more_padding_changes_neither_logits_nor_loss(half, kind):
     assert_near(at(wide), at(batch), PADDING_ABS, absolute=True)
 
 
-def test_gpt2_classifies_by_the_last_real_token(half):
-    engine = tiny_engine(half, "gpt2-classifier")
+def test_gpt2_classifies_by_the_last_real_token(backend):
+    engine = tiny_engine(backend, "gpt2-classifier")
     batch = make_batch("gpt2-classifier", [5, 9])
     before = engine.eval_step(batch).outputs["logits"]
     cut = {name: array[:, :5] if array.ndim == 2 else array for name, array in batch.items()}
@@ -101,8 +101,8 @@ def test_gpt2_classifies_by_the_last_real_token(half):
     assert after[1].tobytes() == before[1].tobytes()
 
 
-def test_a_language_model_never_sees_what_follows(half):
-    engine = tiny_engine(half, "gpt2")
+def test_a_language_model_never_sees_what_follows(backend):
+    engine = tiny_engine(backend, "gpt2")
     batch = make_batch("gpt2", [10, 10])
     changed = {name: array.copy() for name, array in batch.items()}
     changed["input_ids"][:, 6:] = 3
@@ -141,11 +141,11 @@ def joined(arrays):
     [(0.05, False), (1e3, False), (None, False), (0.05, None)],
     ids=["clipped", "unreached", "unbounded", "default"],
 )
-def test_each_update_is_that_of_adamw_on_the_clipped_gradient(half, bound, compiled):
+def test_each_update_is_that_of_adamw_on_the_clipped_gradient(backend, bound, compiled):
     """Every step starts from the engine's own parameters and gradients, so that errors do not add up and none hides."""
     spec = tiny_spec("bert", **ONE_LAYER["bert"])
     engine = build_engine(
-        half,
+        backend,
         spec,
         plan_for(spec, TARGETS["bert"], bias="all"),
         weight_decay=0.3,
@@ -178,11 +178,11 @@ def test_each_update_is_that_of_adamw_on_the_clipped_gradient(half, bound, compi
 
 
 @pytest.mark.needs_pytorch
-def test_twenty_steps_are_those_of_torch_adamw(half):
+def test_twenty_steps_are_those_of_torch_adamw(backend):
     """The optimizer of each backend alone against torch's, on given gradients spanning eight decades, one of them
     always zero."""
     torch = pytest.importorskip("torch")
-    engine = tiny_engine(half, "bert", weight_decay=0.1, max_grad_norm=None)
+    engine = tiny_engine(backend, "bert", weight_decay=0.1, max_grad_norm=None)
     generator = np.random.default_rng(0)
     start = engine.trainable()
     theirs = {name: torch.nn.Parameter(torch.from_numpy(array.copy())) for name, array in start.items()}
@@ -200,7 +200,7 @@ def test_twenty_steps_are_those_of_torch_adamw(half):
         for name, parameter in theirs.items():
             parameter.grad = torch.from_numpy(gradients[name])
         reference.step()
-        step_with(half, engine, gradients, 3e-3)
+        step_with(backend, engine, gradients, 3e-3)
     after = engine.trainable()
     assert_all_near(
         {name: after[name] - start[name] for name in start},
@@ -209,23 +209,23 @@ def test_twenty_steps_are_those_of_torch_adamw(half):
     )
 
 
-def step_with(half, engine, gradients, rate):
+def step_with(backend, engine, gradients, rate):
     """One update with these gradients."""
     make = (
         pytest.importorskip("torch").tensor
-        if half.__name__ == "pytorch_impl"
+        if backend.__name__ == "pytorch_impl"
         else pytest.importorskip("mindspore").Tensor
     )
     engine._optimizer.step(tuple(make(gradients[name]) for name in engine._optimizer.parameters), rate)
 
 
 @pytest.mark.parametrize(("kind", "dropout"), [("bert", 0.0), ("gpt2", 0.0), ("bert", 0.3)])
-def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(half, kind, dropout, tmp_path):
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(backend, kind, dropout, tmp_path):
     batches = [[make_batch(kind, [6, 3], seed=2 * i), make_batch(kind, [9], seed=2 * i + 1)] for i in range(4)]
 
     def fresh():
         spec = tiny_spec(kind, dropout=dropout, **ONE_LAYER[kind])
-        return build_engine(half, spec, plan_for(spec, TARGETS[kind], dropout=dropout, bias="all"))
+        return build_engine(backend, spec, plan_for(spec, TARGETS[kind], dropout=dropout, bias="all"))
 
     whole, first, second = fresh(), fresh(), fresh()
     expected = [whole.train_step(step, 1e-2) for step in batches]
@@ -242,13 +242,13 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(half, kind, dropout, 
     assert_identical(second.state(), whole.state())
 
 
-def test_state_before_the_first_step_is_zero_and_loads(half):
-    engine = tiny_engine(half, "bert")
+def test_state_before_the_first_step_is_zero_and_loads(backend):
+    engine = tiny_engine(backend, "bert")
     state = engine.state()
     assert state["step"] == 0
     assert state["step"].dtype == np.int64
     assert not any(array.any() for array in state.values())
-    other = tiny_engine(half, "bert")
+    other = tiny_engine(backend, "bert")
     other.load_state(state)
     batch = make_batch("bert", [4, 2])
     for one in (engine, other):
@@ -256,8 +256,8 @@ def test_state_before_the_first_step_is_zero_and_loads(half):
     assert_identical(other.trainable(), engine.trainable())
 
 
-def test_what_an_engine_returns_is_a_copy(half):
-    engine = tiny_engine(half, "bert")
+def test_what_an_engine_returns_is_a_copy(backend):
+    engine = tiny_engine(backend, "bert")
     batch = make_batch("bert", [4, 2])
     trainable, state, gradients = engine.trainable(), engine.state(), engine.gradients([batch])
     kept = [{name: array.copy() for name, array in given.items()} for given in (trainable, state, gradients)]
@@ -272,8 +272,8 @@ def test_what_an_engine_returns_is_a_copy(half):
 
 @pytest.mark.parametrize("fault", ["missing", "unexpected", "shape", "nan", "inf"])
 @pytest.mark.parametrize("what", ["trainable", "state"])
-def test_loading_is_strict_and_changes_nothing_when_it_refuses(half, what, fault):
-    engine = tiny_engine(half, "bert")
+def test_loading_is_strict_and_changes_nothing_when_it_refuses(backend, what, fault):
+    engine = tiny_engine(backend, "bert")
     engine.train_step([make_batch("bert", [4, 2])], 1e-2)
     before = engine.trainable() | engine.state()
     arrays = {
@@ -295,22 +295,24 @@ def test_loading_is_strict_and_changes_nothing_when_it_refuses(half, what, fault
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_weights_with_nan_are_refused(half, kind):
+def test_weights_with_nan_are_refused(backend, kind):
     spec = tiny_spec(kind)
     name = next(iter(spec.arrays))
     broken = spec.arrays[name].copy()
     broken[-1, -1] = np.nan
     with pytest.raises(InputError, match=name):
-        half.build_model(dataclasses.replace(spec, arrays={**spec.arrays, name: broken}), half.device.select("cpu"))
+        backend.build_model(
+            dataclasses.replace(spec, arrays={**spec.arrays, name: broken}), backend.device.select("cpu")
+        )
     rest = {other: array for other, array in spec.arrays.items() if other != name}
     with pytest.raises(InputError, match=f"{name}: missing"):
-        half.build_model(dataclasses.replace(spec, arrays=rest), half.device.select("cpu"))
+        backend.build_model(dataclasses.replace(spec, arrays=rest), backend.device.select("cpu"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_batch_without_scored_labels_evaluates_to_nothing(half, kind):
+def test_a_batch_without_scored_labels_evaluates_to_nothing(backend, kind):
     """What a process computes that is left without a batch in the last round of an evaluation."""
-    engine, batch = tiny_engine(half, kind), make_batch(kind, [4, 2])
+    engine, batch = tiny_engine(backend, kind), make_batch(kind, [4, 2])
     result = engine.eval_step(TASKS.get(KINDS[kind][1]).ignored(batch))
     assert (result.loss_sum, result.count) == (0.0, 0)
     expected = engine.eval_step(batch).outputs
@@ -318,8 +320,8 @@ def test_a_batch_without_scored_labels_evaluates_to_nothing(half, kind):
     assert all(np.array_equal(output, expected[name]) for name, output in result.outputs.items())
 
 
-def test_a_step_without_scored_labels_is_refused(half):
-    engine = tiny_engine(half, "bert")
+def test_a_step_without_scored_labels_is_refused(backend):
+    engine = tiny_engine(backend, "bert")
     batch = make_batch("bert", [4, 2])
     batch["labels"][:] = IGNORE
     with pytest.raises(InputError, match="at least one target"):
@@ -331,11 +333,11 @@ def test_a_step_without_scored_labels_is_refused(half):
 @pytest.mark.parametrize(
     ("method", "options"), [("full", {}), ("head", {}), ("lora", {"bias": "lora_only"}), ("lora", {"bias": "all"})]
 )
-def test_only_what_the_plan_names_is_trained(half, method, options):
+def test_only_what_the_plan_names_is_trained(backend, method, options):
     spec = tiny_spec("bert")
     plan = plan_for(spec, TARGETS["bert"] if method == "lora" else (), method=method, **options)
-    engine = build_engine(half, spec, plan)
-    rewrite = __import__(f"{half.__name__}.rewrite", fromlist=["x"])
+    engine = build_engine(backend, spec, plan)
+    rewrite = __import__(f"{backend.__name__}.rewrite", fromlist=["x"])
     everything = {name: tuple(p.shape) for name, p in rewrite.parameters(engine.model).items()}
     before = rewrite.read_parameters(engine.model, everything)
     batch = make_batch("bert", [8, 8, 8])
@@ -347,21 +349,21 @@ def test_only_what_the_plan_names_is_trained(half, method, options):
     assert not unmoved, unmoved
 
 
-def test_the_learning_rate_zero_changes_nothing(half):
-    engine = tiny_engine(half, "bert", weight_decay=0.5)
+def test_the_learning_rate_zero_changes_nothing(backend):
+    engine = tiny_engine(backend, "bert", weight_decay=0.5)
     before = engine.trainable()
     engine.train_step([make_batch("bert", [4, 2])], 0.0)
     assert_identical(engine.trainable(), before)
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2-classifier"])
-def test_the_heads_learning_rate_is_its_own(half, kind):
+def test_the_heads_learning_rate_is_its_own(backend, kind):
     """A step of AdamW from zero moments moves every element by the rate: the head by the factor more, with its decay,
     and all else as before."""
     batch = make_batch(kind, [9, 3, 16])
     changes = []
     for factor in (1.0, 20.0):
-        engine = tiny_engine(half, kind, head_factor=factor, weight_decay=0.5, max_grad_norm=None)
+        engine = tiny_engine(backend, kind, head_factor=factor, weight_decay=0.5, max_grad_norm=None)
         before = engine.trainable()
         engine.train_step([batch], 1e-2)
         changes.append({name: array - before[name] for name, array in engine.trainable().items()})

@@ -57,13 +57,13 @@ def logits(engine, kind, lengths=(9, 4, 6)):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_factored_model_computes_what_its_product_computes(half, kind):
+def test_the_factored_model_computes_what_its_product_computes(backend, kind):
     """The product is NumPy's, in float64, rounded once into a plain model."""
     spec = factored(kind)
     plain = dense(spec)
-    ours, theirs = (logits(build_engine(half, s, plan_for(s, (), "full")), kind) for s in (spec, plain))
+    ours, theirs = (logits(build_engine(backend, s, plan_for(s, (), "full")), kind) for s in (spec, plain))
     assert_near(ours, theirs, BERT_LOGITS_ABS, absolute=True)
-    original = logits(build_engine(half, tiny_spec(kind), plan_for(tiny_spec(kind), (), "full")), kind)
+    original = logits(build_engine(backend, tiny_spec(kind), plan_for(tiny_spec(kind), (), "full")), kind)
     assert np.abs(original - ours).max() > 1e-2  # the truncation is seen
 
 
@@ -75,13 +75,13 @@ def test_both_backends_agree_in_logits_gradients_and_an_update(kind, method):
     spec = one_layer(kind)
     plan = plan_of(spec, kind, method)
     batch = make_batch(kind, [7, 3, 5, 6])
-    halves = [batch_rows(batch, slice(0, 2)), batch_rows(batch, slice(2, 4))]
+    backends = [batch_rows(batch, slice(0, 2)), batch_rows(batch, slice(2, 4))]
     found = {}
     for name in ("pytorch", "mindspore"):
         engine = build_engine(load(name), spec, plan)
         start = engine.trainable()
-        result = {"logits": logits(engine, kind), "gradients": engine.gradients(halves)}
-        engine.fetch([engine.train_step(halves, 1e-2)])
+        result = {"logits": logits(engine, kind), "gradients": engine.gradients(backends)}
+        engine.fetch([engine.train_step(backends, 1e-2)])
         result["update"] = {key: array - start[key] for key, array in engine.trainable().items()}
         found[name] = result
     ours, theirs = found["mindspore"], found["pytorch"]
@@ -102,13 +102,13 @@ def test_both_backends_agree_in_logits_gradients_and_an_update(kind, method):
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_gradients_of_the_factors_follow_from_that_of_the_product(half, kind):
+def test_gradients_of_the_factors_follow_from_that_of_the_product(backend, kind):
     """With W = U V: dL/dU = dL/dW V^T and dL/dV = U^T dL/dW, from the multiplied-out model in float64."""
     spec = one_layer(kind)
     plain = dense(spec)
     batch = [make_batch(kind, [7, 3, 5])]
-    ours = build_engine(half, spec, plan_for(spec, (), "full")).gradients(batch)
-    theirs = build_engine(half, plain, plan_for(plain, (), "full")).gradients(batch)
+    ours = build_engine(backend, spec, plan_for(spec, (), "full")).gradients(batch)
+    theirs = build_engine(backend, plain, plan_for(plain, (), "full")).gradients(batch)
     expected = {}
     for edit in spec.edits:
         first, second = (f"{edit.path}.{leaf}.weight" for leaf in ("first", "second"))
@@ -125,38 +125,38 @@ def test_gradients_of_the_factors_follow_from_that_of_the_product(half, kind):
 
 @pytest.mark.parametrize("compile_", [False, True])
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_a_merged_adapter_computes_what_the_adapted_model_computes(half, kind, compile_):
-    if compile_ and half.__name__.startswith("pytorch"):
+def test_a_merged_adapter_computes_what_the_adapted_model_computes(backend, kind, compile_):
+    if compile_ and backend.__name__.startswith("pytorch"):
         pytest.skip("torch.compile has its own tests")
     spec = one_layer(kind)
     plan = plan_of(spec, kind, "lora")
-    engine = build_engine(half, spec, plan, compile=compile_)
+    engine = build_engine(backend, spec, plan, compile=compile_)
     adapted = logits(engine, kind)
     merged, _ = merged_model(plan, spec, engine.trainable())
     assert merged.edits != spec.edits
     for model in (merged, dense(merged)):
-        found = logits(build_engine(half, model, plan_for(model, (), "full"), compile=compile_), kind)
+        found = logits(build_engine(backend, model, plan_for(model, (), "full"), compile=compile_), kind)
         assert_near(found, adapted, MERGED_ABS, absolute=True)
 
 
-def test_merging_in_memory_is_refused_and_changes_nothing(half):
+def test_merging_in_memory_is_refused_and_changes_nothing(backend):
     spec = one_layer("bert")
     plan = plan_of(spec, "bert", "lora")
-    engine = build_engine(half, spec, plan)
+    engine = build_engine(backend, spec, plan)
     before = logits(engine, "bert")
     with pytest.raises(InputError, match=r"query: a factored module has no single weight.*twinlora merge"):
-        half.merge(engine.model)
+        backend.merge(engine.model)
     assert_all_near({"logits": logits(engine, "bert")}, {"logits": before}, 0.0)
 
 
 @pytest.mark.parametrize("method", ["lora", "head"])
-def test_what_is_not_trained_stays_as_it_was(half, method):
+def test_what_is_not_trained_stays_as_it_was(backend, method):
     spec = one_layer("bert")
     plan = plan_of(spec, "bert", method)
-    engine = build_engine(half, spec, plan)
+    engine = build_engine(backend, spec, plan)
     engine.fetch([engine.train_step([make_batch("bert", [5, 7])], 1e-2)])
     frozen = {name: shape for name, shape in spec.shapes().items() if name not in plan.shapes()}
     assert any(".first." in name for name in frozen)
-    read = import_module(f"{half.__name__}.rewrite").read_parameters(engine.model, frozen)
+    read = import_module(f"{backend.__name__}.rewrite").read_parameters(engine.model, frozen)
     for name, array in read.items():
         np.testing.assert_array_equal(array, spec.arrays[name], err_msg=name)

@@ -51,18 +51,18 @@ def engines(spec):
     """The engine of a backend, compiled where it compiles: shapes are few here, and steps are many."""
     found = {}
 
-    def of(half, compile=None):
-        if (half.__name__, compile) not in found:
-            found[half.__name__, compile] = generation.engine_of(half, spec, compile=compile)
-        return found[half.__name__, compile]
+    def of(backend, compile=None):
+        if (backend.__name__, compile) not in found:
+            found[backend.__name__, compile] = generation.engine_of(backend, spec, compile=compile)
+        return found[backend.__name__, compile]
 
     return of
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_search_writes_what_transformers_writes(half, name, expected, engines, monkeypatch):
+def test_every_search_writes_what_transformers_writes(backend, name, expected, engines, monkeypatch):
     """In batches of unequal prompts, some of which end early; what differs must be a tie."""
-    engine, prompts, size = engines(half), random_prompts(24), 12
+    engine, prompts, size = engines(backend), random_prompts(24), 12
     theirs = expected(name, prompts, size)
     batches = generation.batches(prompts, size)
     mine = [each for batch in batches for each in generation.ours(engine, batch, CASES[name], generation.NEW)]
@@ -110,15 +110,15 @@ def test_both_backends_write_the_same_samples_for_a_seed(engines, options):
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 4}, {"do_sample": True}])
-def test_without_a_cache_the_same_is_written(half, engines, options):
-    engine, prompts = engines(half, compile=False), random_prompts(3)
+def test_without_a_cache_the_same_is_written(backend, engines, options):
+    engine, prompts = engines(backend, compile=False), random_prompts(3)
     found = [written(engine, prompts, max_new_tokens=8, use_cache=cache, **options) for cache in (True, False)]
     assert found[0] == found[1]
 
 
-def test_a_cache_gives_the_logits_of_the_whole_sequence(half, engines):
+def test_a_cache_gives_the_logits_of_the_whole_sequence(backend, engines):
     """Through steps, with rows that are copied, exchanged and left out in between."""
-    engine = engines(half, compile=False)
+    engine = engines(backend, compile=False)
     rows = [[20, 21, 22], [23], [24, 25, 26, 27, 28, 29]]
     decoder = engine.decoder(64)
     ids = np.array([[0] * (8 - len(row)) + row for row in rows], np.int32)
@@ -142,18 +142,18 @@ def whole(engine, rows):
     return engine.logits_at({"input_ids": ids, "attention_mask": mask, "labels": ids}, lengths - 1).copy()
 
 
-def test_a_decoder_forgets_what_it_held(half, engines):
-    engine = engines(half)
+def test_a_decoder_forgets_what_it_held(backend, engines):
+    engine = engines(backend)
     prompts = random_prompts(12)
     first = written(engine, prompts, max_new_tokens=16)
     written(engine, random_prompts(12, name="others"), max_new_tokens=16)
     assert written(engine, prompts, max_new_tokens=16) == first
 
 
-def test_beyond_the_context_the_last_tokens_are_read(half):
+def test_beyond_the_context_the_last_tokens_are_read(backend):
     """As each backend writes without a cache, which computes the last tokens anew every time."""
     spec = tiny_spec("gpt2")
-    engine = build_engine(half, spec, plan_for(spec, (), bias="all"), {})
+    engine = build_engine(backend, spec, plan_for(spec, (), bias="all"), {})
     prompts = [[3, 4, 5, 6, 7, 8, 9], [5]]
     found = written(engine, prompts, context=8, max_new_tokens=4, slide=True)
     assert found == written(engine, prompts, context=8, max_new_tokens=4, slide=True, use_cache=False)
@@ -161,16 +161,16 @@ def test_beyond_the_context_the_last_tokens_are_read(half):
     assert [int(row.argmax()) for row in whole(engine, windows)] == [texts[0][3] for texts in found]
 
 
-def test_an_adapter_writes_the_same_merged_and_not(half):
+def test_an_adapter_writes_the_same_merged_and_not(backend):
     spec = tiny_spec("gpt2", vocab_size=VOCABULARY)
     plan = plan_for(spec, TARGETS["gpt2"])
-    engine = build_engine(half, spec, plan)
-    plain = build_engine(half, spec, plan_for(spec, (), bias="all"), {})
+    engine = build_engine(backend, spec, plan)
+    plain = build_engine(backend, spec, plan_for(spec, (), bias="all"), {})
     prompts = random_prompts(3, longest=8)
     adapted = written(engine, prompts, context=32, max_new_tokens=6)
-    half.merge(engine.model)
+    backend.merge(engine.model)
     assert written(engine, prompts, context=32, max_new_tokens=6) == adapted
-    half.unmerge(engine.model)
+    backend.unmerge(engine.model)
     assert written(engine, prompts, context=32, max_new_tokens=6) == adapted
     assert written(plain, prompts, context=32, max_new_tokens=6) != adapted
 

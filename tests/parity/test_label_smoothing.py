@@ -68,12 +68,12 @@ def test_both_backends_have_the_gradients_of_smoothed_labels(method):
 
 
 @pytest.mark.parametrize("plain", [(), ("loss",)])
-def test_smoothing_changes_training_and_leaves_evaluation_as_it_is(half, plain):
+def test_smoothing_changes_training_and_leaves_evaluation_as_it_is(backend, plain):
 
     losses = {}
     for share in (0.0, SHARE):
         spec = spec_of(share)
-        engine = build_engine(half, spec, plan_for(spec, FAMILIES.get("gpt2").TARGETS), plain=plain)
+        engine = build_engine(backend, spec, plan_for(spec, FAMILIES.get("gpt2").TARGETS), plain=plain)
         batch = batch_of(spec, share)
         evaluated = engine.eval_step(batch)
         ((trained, _),) = engine.fetch([engine.train_step([batch], 0.0)])

@@ -23,10 +23,10 @@ SENTENCES = [
 ]
 
 
-def frozen_engine(half, spec):
+def frozen_engine(backend, spec):
     """An engine of the model as it is: nothing but the head, or a bias, is trained."""
     return build_engine(
-        half, spec, plan_for(spec, (), method="head") if spec.head else plan_for(spec, (), bias="all"), {}
+        backend, spec, plan_for(spec, (), method="head") if spec.head else plan_for(spec, (), bias="all"), {}
     )
 
 
@@ -45,7 +45,7 @@ def reference(folder, task, batch):
         return model.eval()(**inputs).logits.numpy()
 
 
-def test_pretrained_encoder_gives_the_logits_of_transformers(half, minilm_folder, tmp_path):
+def test_pretrained_encoder_gives_the_logits_of_transformers(backend, minilm_folder, tmp_path):
     spec = load_model_spec(
         ModelConfig(str(minilm_folder), "sequence-classification", None, 0.0, {}), ("negative", "positive"), 30522, 0, 3
     )
@@ -66,7 +66,7 @@ def test_pretrained_encoder_gives_the_logits_of_transformers(half, minilm_folder
     expected = reference(tmp_path, "sequence-classification", batch)
     assert np.abs(expected).max() > 0.3
     assert_near(
-        frozen_engine(half, loaded).eval_step(batch).outputs["logits"], expected, BERT_LOGITS_ABS, absolute=True
+        frozen_engine(backend, loaded).eval_step(batch).outputs["logits"], expected, BERT_LOGITS_ABS, absolute=True
     )
 
 
@@ -84,10 +84,10 @@ def twelve_layers(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_gpt2_of_twelve_layers_gives_the_logits_of_transformers(half, twelve_layers):
+def test_gpt2_of_twelve_layers_gives_the_logits_of_transformers(backend, twelve_layers):
     spec, batch, expected = twelve_layers
     assert np.abs(expected).max() > 1.0
-    engine = frozen_engine(half, spec)
+    engine = frozen_engine(backend, spec)
     for position in (0, 6, 32):
         positions = np.minimum(position, batch["attention_mask"].sum(1) - 1).astype(np.int32)
         assert_near(
@@ -105,12 +105,12 @@ def test_gpt2_of_twelve_layers_gives_the_logits_of_transformers(half, twelve_lay
     ],
     ids=["default", "other-gelu", "relu-or-inner"],
 )
-def test_tiny_model_of_each_kind_gives_the_logits_of_transformers(half, kind, entries, tmp_path):
+def test_tiny_model_of_each_kind_gives_the_logits_of_transformers(backend, kind, entries, tmp_path):
     spec = tiny_spec(kind, **entries.get(kind.partition("-")[0], {}))
     save_pretrained(tmp_path, spec, spec.arrays)
     batch = make_batch(kind, [9, 1, 16, 5])
     expected = reference(tmp_path, spec.task, batch)
-    engine = frozen_engine(half, spec)
+    engine = frozen_engine(backend, spec)
     if spec.head:
         assert_near(engine.eval_step(batch).outputs["logits"], expected, BERT_LOGITS_ABS, absolute=True)
     else:
@@ -128,7 +128,7 @@ def test_tiny_model_of_each_kind_gives_the_logits_of_transformers(half, kind, en
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_hidden_states_are_those_of_transformers(half, kind, tmp_path):
+def test_hidden_states_are_those_of_transformers(backend, kind, tmp_path):
     spec = tiny_spec(kind)
     save_pretrained(tmp_path, spec, spec.arrays)
     batch = make_batch(kind, [6, 10])
@@ -138,16 +138,16 @@ def test_hidden_states_are_those_of_transformers(half, kind, tmp_path):
         expected = model(
             **{name: torch.from_numpy(array).long() for name, array in inputs.items()}, output_hidden_states=True
         ).hidden_states
-    actual = hidden_states(half, spec, inputs)
+    actual = hidden_states(backend, spec, inputs)
     assert len(actual) == len(expected) == 3
     for ours, theirs in zip(actual, expected, strict=True):
         real = inputs["attention_mask"] == 1  # padding positions hold values nobody reads
         assert_near(ours[real], theirs.numpy()[real], BERT_LOGITS_ABS, absolute=True)
 
 
-def hidden_states(half, spec, inputs):
-    model = half.build_model(spec, half.device.select("cpu"))
-    if half.__name__ == "pytorch_impl":
+def hidden_states(backend, spec, inputs):
+    model = backend.build_model(spec, backend.device.select("cpu"))
+    if backend.__name__ == "pytorch_impl":
         with torch.no_grad():
             given = {name: torch.from_numpy(array).long() for name, array in inputs.items()}
             return [state.numpy() for state in model.hidden_states(given)]

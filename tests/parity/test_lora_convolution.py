@@ -157,9 +157,9 @@ def test_both_backends_compute_merge_and_unmerge_the_same(case):
 
 
 @pytest.mark.parametrize("case", ["1d", "2d"])
-def test_a_convolution_that_is_trained_whole_is_saved_and_loaded(half, tmp_path, case):
+def test_a_convolution_that_is_trained_whole_is_saved_and_loaded(backend, tmp_path, case):
     arrays = drawn(case)
-    layer = torch_layer if half.__name__ == "pytorch_impl" else mindspore_layer
+    layer = torch_layer if backend.__name__ == "pytorch_impl" else mindspore_layer
     other = {**arrays, "weight": arrays["weight"] + 1}
     saved, loaded = (twinlora.adapt(layer(case, given), {"method": "full"}) for given in (arrays, other))
     saved.save(tmp_path / "net.safetensors")

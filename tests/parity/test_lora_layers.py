@@ -49,13 +49,13 @@ def draw(step: Edit, seed: int = 0):
 @pytest.mark.parametrize("inputs", INPUTS)
 @pytest.mark.parametrize("slices", SLICES)
 @pytest.mark.parametrize("kind", ["linear", "transposed_linear"])
-def test_linear_layers_follow_the_equation_and_its_gradients(half, kind, slices, inputs):
+def test_linear_layers_follow_the_equation_and_its_gradients(backend, kind, slices, inputs):
     step = make_step(kind, slices)
     weight, bias, adapter = draw(step)
     generator = np.random.default_rng(1)
     x = INPUTS[inputs](generator).astype(np.float32)
     upstream = generator.normal(size=(len(x), OUT)).astype(np.float32)
-    y, gradients = forward_backward(half, wrapped(half, step, weight, bias, adapter), x, upstream)
+    y, gradients = forward_backward(backend, wrapped(backend, step, weight, bias, adapter), x, upstream)
     stored = weight if kind == "linear" else weight.T
     expected, expected_gradients = oracle.linear(
         x, stored, bias, adapter["lora_A"], adapter["lora_B"], step.arguments.ranges, 3.0 / RANK, upstream
@@ -65,12 +65,12 @@ def test_linear_layers_follow_the_equation_and_its_gradients(half, kind, slices,
 
 
 @pytest.mark.parametrize("ids", [[[0, 5, 5], [2, 0, 1]], [[3]]], ids=["repeated", "single"])
-def test_embedding_follows_the_equation_and_its_gradients(half, ids):
+def test_embedding_follows_the_equation_and_its_gradients(backend, ids):
     step = make_step("embedding")
     weight, bias, adapter = draw(step)
     ids = np.array(ids, np.int32)
     upstream = np.random.default_rng(1).normal(size=(*ids.shape, OUT)).astype(np.float32)
-    y, gradients = forward_backward(half, wrapped(half, step, weight, bias, adapter), ids, upstream)
+    y, gradients = forward_backward(backend, wrapped(backend, step, weight, bias, adapter), ids, upstream)
     expected, expected_gradients = oracle.embedding(
         ids, weight, adapter["lora_embedding_A"], adapter["lora_embedding_B"], 3.0 / RANK, upstream
     )
@@ -78,11 +78,11 @@ def test_embedding_follows_the_equation_and_its_gradients(half, ids):
     assert_all_near(gradients, expected_gradients, LAYER)
 
 
-def test_rank_stabilised_scale_is_alpha_over_the_root_of_the_rank(half):
+def test_rank_stabilised_scale_is_alpha_over_the_root_of_the_rank(backend):
     step = make_step("linear", rank_stabilized=True)
     weight, bias, adapter = draw(step)
     x = np.random.default_rng(1).normal(size=(3, IN)).astype(np.float32)
-    y, _ = forward_backward(half, wrapped(half, step, weight, bias, adapter), x, np.ones((3, OUT), np.float32))
+    y, _ = forward_backward(backend, wrapped(backend, step, weight, bias, adapter), x, np.ones((3, OUT), np.float32))
     assert_near(y, x @ (weight + 3.0 / np.sqrt(2.0) * adapter["lora_B"] @ adapter["lora_A"]).T + bias, LAYER)
 
 
@@ -125,7 +125,7 @@ def test_placed_b_is_zero_outside_its_blocks(slices):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.parametrize("enabled", [[True, False, True], [False, True, False], [True, True, False]])
-def test_slices_agree_with_the_fused_layer_of_loralib(half, enabled):
+def test_slices_agree_with_the_fused_layer_of_loralib(backend, enabled):
     loralib, torch = pytest.importorskip("loralib"), pytest.importorskip("torch")
     slices = tuple((name, 4 * i, 4 * i + 4) for i, name in enumerate("qkv") if enabled[i])
     step = lora_edit("base", "linear", IN, OUT, LoraArguments(RANK, 3.0, 0.0, False, slices))
@@ -137,17 +137,17 @@ def test_slices_agree_with_the_fused_layer_of_loralib(half, enabled):
     expected = theirs(torch.from_numpy(x))
     upstream = np.random.default_rng(2).normal(size=expected.shape).astype(np.float32)
     (expected * torch.from_numpy(upstream)).sum().backward()
-    y, gradients = forward_backward(half, wrapped(half, step, weight, bias, adapter), x, upstream)
+    y, gradients = forward_backward(backend, wrapped(backend, step, weight, bias, adapter), x, upstream)
     assert_near(y, expected.detach().numpy(), LAYER)
     for name in ("lora_A", "lora_B"):
         assert_near(gradients[name], getattr(theirs, name).grad.numpy(), LAYER)
 
 
 @pytest.mark.parametrize("kind", ["linear", "transposed_linear", "embedding"])
-def test_a_hundred_merges_leave_the_weight_as_it_was_to_the_bit(half, kind):
+def test_a_hundred_merges_leave_the_weight_as_it_was_to_the_bit(backend, kind):
     step = make_step(kind, "q-v" if kind == "transposed_linear" else "whole")
     weight, bias, adapter = draw(step)
-    layer = wrapped(half, step, weight, bias, adapter)
+    layer = wrapped(backend, step, weight, bias, adapter)
     for _ in range(100):
         layer.merge()
         layer.unmerge()
@@ -155,33 +155,33 @@ def test_a_hundred_merges_leave_the_weight_as_it_was_to_the_bit(half, kind):
 
 
 @pytest.mark.parametrize("kind", ["linear", "transposed_linear", "embedding"])
-def test_merged_layer_computes_what_the_adapted_one_did(half, kind):
+def test_merged_layer_computes_what_the_adapted_one_did(backend, kind):
     step = make_step(kind, "interleaved" if kind == "transposed_linear" else "whole")
     weight, bias, adapter = draw(step)
-    layer = wrapped(half, step, weight, bias, adapter)
+    layer = wrapped(backend, step, weight, bias, adapter)
     x = (
         np.arange(IN, dtype=np.int32)
         if kind == "embedding"
         else np.random.default_rng(1).normal(size=(4, IN)).astype(np.float32)
     )
     upstream = np.ones((len(x), OUT), np.float32)
-    before, _ = forward_backward(half, layer, x, upstream)
+    before, _ = forward_backward(backend, layer, x, upstream)
     layer.merge()
     assert layer.merged
     assert not layer.active
-    after = call(half, layer, x)
+    after = call(backend, layer, x)
     assert_near(after, before, LAYER)
     with pytest.raises(InputError, match="merged already"):
         layer.merge()
     layer.unmerge()
     layer.unmerge()
     assert not layer.merged
-    assert call(half, layer, x).tobytes() == before.tobytes()
+    assert call(backend, layer, x).tobytes() == before.tobytes()
 
 
-def test_switching_is_remembered_through_merging(half):
+def test_switching_is_remembered_through_merging(backend):
     step = make_step("linear")
-    layer = wrapped(half, step, *draw(step))
+    layer = wrapped(backend, step, *draw(step))
     layer.enabled = False
     layer.merge()
     layer.unmerge()
@@ -193,8 +193,8 @@ def test_switching_is_remembered_through_merging(half):
     assert not layer.active, "the update would be added twice"
 
 
-def call(half, layer, x):
-    if half.__name__ == "pytorch_impl":
+def call(backend, layer, x):
+    if backend.__name__ == "pytorch_impl":
         import torch
 
         with torch.no_grad():

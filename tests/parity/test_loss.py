@@ -68,7 +68,7 @@ def mindspore_loss(hidden, weight, labels, differentiable=True):
     return float(loss.asnumpy()), gradient.asnumpy() / 3
 
 
-HALVES = {
+BACKENDS = {
     "pytorch": pytest.param("pytorch", torch_loss, marks=pytest.mark.needs_pytorch),
     "mindspore": pytest.param("mindspore", mindspore_loss, marks=pytest.mark.needs_mindspore),
 }
@@ -76,25 +76,25 @@ HALVES = {
 
 @pytest.mark.parametrize("piece", [1, 5 * VOCABULARY, 2**24], ids=["position by position", "uneven pieces", "at once"])
 @pytest.mark.parametrize("labels", LABELS)
-@pytest.mark.parametrize(("half", "compute"), HALVES.values(), ids=HALVES.keys())
-def test_value_and_gradients_are_those_of_float64(half, compute, labels, piece, monkeypatch):
-    monkeypatch.setattr(importlib.import_module(f"{half}_impl.layers.loss"), "PIECE", piece)
+@pytest.mark.parametrize(("backend", "compute"), BACKENDS.values(), ids=BACKENDS.keys())
+def test_value_and_gradients_are_those_of_float64(backend, compute, labels, piece, monkeypatch):
+    monkeypatch.setattr(importlib.import_module(f"{backend}_impl.layers.loss"), "PIECE", piece)
     hidden, weight = given()
     found, wanted = compute(hidden, weight, LABELS[labels]), expected(hidden, weight, LABELS[labels])
     if labels == "none":
         assert all(not np.any(value) for value in found)
         return
     for actual, exact in zip(found, wanted, strict=False):  # MindSpore's by the states alone: the head is frozen there
-        assert_near(np.asarray(actual), np.asarray(exact), LAYER if half == "pytorch" else OPERATOR_EXP)
+        assert_near(np.asarray(actual), np.asarray(exact), LAYER if backend == "pytorch" else OPERATOR_EXP)
     assert_near(
         np.asarray(compute(hidden, weight, LABELS[labels], False)[0]),
         np.asarray(wanted[0]),
-        LAYER if half == "pytorch" else OPERATOR_EXP,
+        LAYER if backend == "pytorch" else OPERATOR_EXP,
     )
 
 
-@pytest.mark.parametrize(("half", "compute"), HALVES.values(), ids=HALVES.keys())
-def test_large_logits_neither_overflow_nor_lose_the_gradient(half, compute):
+@pytest.mark.parametrize(("backend", "compute"), BACKENDS.values(), ids=BACKENDS.keys())
+def test_large_logits_neither_overflow_nor_lose_the_gradient(backend, compute):
     hidden, weight = given(scale=40.0)
     found, wanted = (
         compute(hidden, weight, LABELS["every position"]),

@@ -147,7 +147,7 @@ def test_both_programs_of_a_row_print_the_same_numbers(name):
     np.testing.assert_allclose(mindspore, torch, rtol=1e-3, atol=1e-4)
 
 
-def test_the_recorder_of_either_half_names_rows_and_targets_and_leaves_graphs_alone():
+def test_the_recorder_of_either_backend_names_rows_and_targets_and_leaves_graphs_alone():
     import mindspore as ms
     import torch
 

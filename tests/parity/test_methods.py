@@ -64,10 +64,10 @@ def outputs(engine, batch):
     return engine.logits_at(batch, batch["attention_mask"].sum(1).astype(np.int32) - 1)
 
 
-def trained_engine(half, name, kind, steps=3):
+def trained_engine(backend, name, kind, steps=3):
     spec = tiny_spec(kind)
     plan = planned(name, kind, spec)
-    engine = build_engine(half, spec, plan, plan.initial_values(0))
+    engine = build_engine(backend, spec, plan, plan.initial_values(0))
     batch = make_batch(kind, [7, 4, 12])
     for _ in range(steps):
         engine.train_step([batch], 3e-2)
@@ -76,11 +76,11 @@ def trained_engine(half, name, kind, steps=3):
 
 @every
 @each
-def test_an_adapted_model_starts_as_the_base_model_and_then_changes(half, name, kind):
+def test_an_adapted_model_starts_as_the_base_model_and_then_changes(backend, name, kind):
     spec = tiny_spec(kind)
     plan, batch = planned(name, kind, spec), make_batch(kind, [7, 4, 12])
-    expected = outputs(build_engine(half, spec, plan_for(spec, (), bias="all"), {}), batch)
-    engine = build_engine(half, spec, plan, plan.initial_values(0))
+    expected = outputs(build_engine(backend, spec, plan_for(spec, (), bias="all"), {}), batch)
+    engine = build_engine(backend, spec, plan, plan.initial_values(0))
     assert_near(outputs(engine, batch), expected, BERT_LOGITS_ABS, absolute=True)
     for _ in range(2):
         engine.train_step([batch], 3e-2)
@@ -113,25 +113,25 @@ def test_both_backends_have_the_same_gradients_and_losses(name, kind):
 
 @every
 @pytest.mark.parametrize("name", MERGEABLE)
-def test_a_merged_model_gives_the_logits_of_the_adapted_one(half, name, kind):
-    spec, plan, engine, batch = trained_engine(half, name, kind)
+def test_a_merged_model_gives_the_logits_of_the_adapted_one(backend, name, kind):
+    spec, plan, engine, batch = trained_engine(backend, name, kind)
     trained, expected = engine.trainable(), outputs(engine, batch)
-    errors = half.merge(engine.model)
+    errors = backend.merge(engine.model)
     assert all(0.0 < error <= MERGE_ROUNDING for error in errors.values()), errors
     assert_near(outputs(engine, batch), expected, MERGED_ABS, absolute=True)
-    half.unmerge(engine.model)
+    backend.unmerge(engine.model)
     assert outputs(engine, batch).tobytes() == expected.tobytes()
     merged, errors = merged_model(plan, spec, trained)
     assert set(errors) == {edit.path for edit in plan.edits}
-    again = build_engine(half, merged, plan_for(merged, (), bias="all"), {})
+    again = build_engine(backend, merged, plan_for(merged, (), bias="all"), {})
     assert_near(outputs(again, batch), expected, MERGED_ABS, absolute=True)
 
 
-def test_what_is_not_linear_is_not_merged(half):
-    spec, plan, engine, batch = trained_engine(half, "bottleneck", "bert")
+def test_what_is_not_linear_is_not_merged(backend):
+    spec, plan, engine, batch = trained_engine(backend, "bottleneck", "bert")
     before = outputs(engine, batch)
     with pytest.raises(InputError, match="cannot be merged"):
-        half.merge(engine.model)
+        backend.merge(engine.model)
     with pytest.raises(InputError, match="cannot be merged"):
         merged_model(plan, spec, engine.trainable())
     assert outputs(engine, batch).tobytes() == before.tobytes()
@@ -140,9 +140,9 @@ def test_what_is_not_linear_is_not_merged(half):
 @pytest.mark.needs_pytorch
 @every
 @pytest.mark.parametrize("name", PEFT)
-def test_peft_computes_our_logits_from_our_file_and_writes_it_back(half, name, kind, tmp_path):
+def test_peft_computes_our_logits_from_our_file_and_writes_it_back(backend, name, kind, tmp_path):
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
-    spec, plan, engine, batch = trained_engine(half, name, kind)
+    spec, plan, engine, batch = trained_engine(backend, name, kind)
     trained, expected = engine.trainable(), outputs(engine, batch)
     save_pretrained(tmp_path / "base", spec, spec.arrays)
     save_adapter(tmp_path / "ours", plan, spec, trained)
@@ -163,8 +163,8 @@ def test_peft_computes_our_logits_from_our_file_and_writes_it_back(half, name, k
 def test_peft_trains_as_we_do(name):
     """Gradients of PEFT's own layers from the same start, without dropout."""
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
-    half = load("pytorch")
-    spec, plan, engine, batch = trained_engine(half, name, "bert")
+    backend = load("pytorch")
+    spec, plan, engine, batch = trained_engine(backend, name, "bert")
     import tempfile
     from pathlib import Path
 
@@ -188,17 +188,17 @@ def test_peft_trains_as_we_do(name):
     assert compared == len(plan.shapes())
 
 
-def test_slices_of_ia3_scale_their_own_features_and_no_others(half, tmp_path):
+def test_slices_of_ia3_scale_their_own_features_and_no_others(backend, tmp_path):
     spec = tiny_spec("gpt2")
     plan = plan_of(spec, "ia3", targets=("*.c_attn[k,v]",))
     width = spec.config["n_embd"]
     assert plan.counts()["ia3_l"] == 2 * width * spec.config["n_layer"]
     rng = np.random.default_rng(0)
     values = {name: rng.normal(1, 0.3, shape).astype(np.float32) for name, shape in plan.shapes().items()}
-    engine = build_engine(half, spec, plan, values)
+    engine = build_engine(backend, spec, plan, values)
     merged, _ = merged_model(plan, spec, values)
     batch = make_batch("gpt2", [7, 4])
-    again = build_engine(half, merged, plan_for(merged, (), bias="all"), {})
+    again = build_engine(backend, merged, plan_for(merged, (), bias="all"), {})
     assert_near(outputs(again, batch), outputs(engine, batch), MERGED_ABS, absolute=True)
     name = "transformer.h.0.attn.c_attn.weight"
     assert np.array_equal(merged.arrays[name][:, :width], spec.arrays[name][:, :width])
@@ -240,8 +240,8 @@ def test_an_adapter_of_lora_is_not_read_as_dora_nor_the_reverse(tmp_path):
 
 
 @each
-def test_decoding_with_a_cache_gives_the_logits_of_the_whole_sequence(half, name):
-    _, _, engine, _ = trained_engine(half, name, "gpt2")
+def test_decoding_with_a_cache_gives_the_logits_of_the_whole_sequence(backend, name):
+    _, _, engine, _ = trained_engine(backend, name, "gpt2")
     decoder = engine.decoder(16)
     rows = np.array([[3, 4, 5, 6], [7, 8, 9, 10], [11, 12, 13, 14]], np.int32)
     found = [decoder.prefill(rows, np.full(3, 4, np.int32))]

@@ -97,11 +97,11 @@ def theirs(model, batch) -> np.ndarray:
         return model(input_ids=ids, attention_mask=mask).logits.numpy()
 
 
-def ours(half, spec, batch, plain: tuple[str, ...] = ()) -> np.ndarray:
+def ours(backend, spec, batch, plain: tuple[str, ...] = ()) -> np.ndarray:
     """Logits of the bare network, without an engine or a task's loss."""
-    model = half.build_model(spec, half.device.select("cpu"))
+    model = backend.build_model(spec, backend.device.select("cpu"))
     model.plain = plain
-    if half.__name__ == "pytorch_impl":
+    if backend.__name__ == "pytorch_impl":
         with torch.no_grad():
             return model.logits({name: torch.from_numpy(array).long() for name, array in batch.items()}).numpy()
     import mindspore
@@ -111,7 +111,7 @@ def ours(half, spec, batch, plain: tuple[str, ...] = ()) -> np.ndarray:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("head", HEADS)
-def test_a_folder_of_transformers_gives_its_logits(half, family, head, tmp_path, monkeypatch):
+def test_a_folder_of_transformers_gives_its_logits(backend, family, head, tmp_path, monkeypatch):
     model, batch = reference(family, head), make_batch()
     model.save_pretrained(tmp_path)
     spec = spec_of(tmp_path, head, patch=monkeypatch)
@@ -119,9 +119,9 @@ def test_a_folder_of_transformers_gives_its_logits(half, family, head, tmp_path,
     expected, real = theirs(model, batch), batch["attention_mask"] == 1
     rows = slice(None) if head == "sequence" else real  # nobody reads what stands at padding
     assert np.abs(expected).max() > 0.5
-    assert_near(ours(half, spec, batch)[rows], expected[rows], BERT_LOGITS_ABS, absolute=True)
+    assert_near(ours(backend, spec, batch)[rows], expected[rows], BERT_LOGITS_ABS, absolute=True)
     if head == "sequence":
-        whole = ours(half, spec, batch, ("last_layer",))
+        whole = ours(backend, spec, batch, ("last_layer",))
         assert_near(whole, expected, BERT_LOGITS_ABS, absolute=True)
 
 
@@ -151,14 +151,14 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_hidden_states_are_those_of_transformers(half, folder):
+def test_hidden_states_are_those_of_transformers(backend, folder):
     spec, batch = spec_of(folder, "sequence"), make_batch()
     ids, mask = (torch.from_numpy(batch[name]).long() for name in ("input_ids", "attention_mask"))
     with torch.no_grad():
         base = transformers.RobertaModel.from_pretrained(folder, add_pooling_layer=False).eval()
         expected = base(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
-    model = half.build_model(spec, half.device.select("cpu"))
-    if half.__name__ == "pytorch_impl":
+    model = backend.build_model(spec, backend.device.select("cpu"))
+    if backend.__name__ == "pytorch_impl":
         with torch.no_grad():
             actual = [x.numpy() for x in model.hidden_states({"input_ids": ids, "attention_mask": mask})]
     else:

@@ -30,9 +30,14 @@ def record_all(folder, suite, options=None, names=HOSTS, **flags):
     """Traces of both backends and the reference, in this process and without compilation."""
     for name in names:
         backend, dtype = HOSTS[name]
-        half = backends.load(backend)
+        package = backends.load(backend)
         host = Host(
-            backend, half, half.device.select("cpu"), dtype, compile=False, **(flags if backend == "mindspore" else {})
+            backend,
+            package,
+            package.device.select("cpu"),
+            dtype,
+            compile=False,
+            **(flags if backend == "mindspore" else {}),
         )
         record(build(suite, options or {}), host, folder / name)
     return [read_trace(folder / name) for name in HOSTS]

@@ -69,9 +69,9 @@ def test_both_backends_have_the_same_loss_outputs_and_gradients(task, family):
 
 
 @pytest.mark.parametrize(("task", "family"), CASES)
-def test_rows_that_fill_a_batch_change_neither_loss_nor_gradients(half, task, family):
+def test_rows_that_fill_a_batch_change_neither_loss_nor_gradients(backend, task, family):
     spec = spec_of(task, family)
-    engine = build_engine(half, spec, plan_for(spec, FAMILIES.get(family).TARGETS))
+    engine = build_engine(backend, spec, plan_for(spec, FAMILIES.get(family).TARGETS))
     batch = batch_of(spec, [7, 4])
     grown = filled(spec, batch)
     plain, padded = engine.eval_step(batch), engine.eval_step(grown)
@@ -82,9 +82,9 @@ def test_rows_that_fill_a_batch_change_neither_loss_nor_gradients(half, task, fa
 
 
 @pytest.mark.parametrize(("task", "family"), CASES)
-def test_micro_batches_equal_the_whole_batch(half, task, family):
+def test_micro_batches_equal_the_whole_batch(backend, task, family):
     spec = spec_of(task, family)
-    engine = build_engine(half, spec, plan_for(spec, FAMILIES.get(family).TARGETS))
+    engine = build_engine(backend, spec, plan_for(spec, FAMILIES.get(family).TARGETS))
     batch = batch_of(spec, [12, 9, 3, 5])
     tokens = {field.name for field in spec.schema.fields if field.per_token}
     rest = {name: array[1:, :9] if name in tokens else array[1:] for name, array in batch.items()}
@@ -93,11 +93,11 @@ def test_micro_batches_equal_the_whole_batch(half, task, family):
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
-def test_the_gradient_at_a_logit_of_0_is_that_of_the_cross_entropy(half, label):
+def test_the_gradient_at_a_logit_of_0_is_that_of_the_cross_entropy(backend, label):
     spec = spec_of("multi-label-classification", "bert")
     zeros = {name: np.zeros_like(array) for name, array in spec.arrays.items() if name.startswith("classifier")}
     spec = dataclasses.replace(spec, arrays={**spec.arrays, **zeros})
-    engine = build_engine(half, spec, plan_for(spec, FAMILIES.get("bert").TARGETS))
+    engine = build_engine(backend, spec, plan_for(spec, FAMILIES.get("bert").TARGETS))
     batch = batch_of(spec, [5])
     batch["labels"] = np.full_like(batch["labels"], label)
     gradient = engine.gradients([batch])["classifier.bias"]

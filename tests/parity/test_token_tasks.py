@@ -123,21 +123,21 @@ def test_both_backends_have_the_gradients_of_lora(checkpoint, task, family, bias
 
 
 @pytest.mark.parametrize("compiled", [False, True])
-def test_the_masked_loss_without_logits_is_the_plain_one(checkpoint, compiled, half):
-    if compiled and half.__name__ == "pytorch_impl":
+def test_the_masked_loss_without_logits_is_the_plain_one(checkpoint, compiled, backend):
+    if compiled and backend.__name__ == "pytorch_impl":
         pytest.skip("the plain path of PyTorch is the same code when compiled")
     folder, _ = checkpoint(MASKED, "bert")
     spec = spec_of(folder, MASKED)
     _, batch = padded(spec)
     plan = plan_for(spec, ("*.query",))
-    fast, plain = (build_engine(half, spec, plan, compile=compiled, plain=off) for off in ((), ("loss",)))
+    fast, plain = (build_engine(backend, spec, plan, compile=compiled, plain=off) for off in ((), ("loss",)))
     assert_gradients(fast.gradients([batch]), plain.gradients([batch]), ACCUMULATION)
     mine, theirs = fast.eval_step(batch), plain.eval_step(batch)
     assert mine.loss_sum == pytest.approx(theirs.loss_sum, rel=ACCUMULATION)
     assert np.array_equal(mine.outputs["right"], theirs.outputs["right"])
 
 
-def test_right_predictions_are_counted_for_each_row(half, checkpoint):
+def test_right_predictions_are_counted_for_each_row(backend, checkpoint):
     folder, network = checkpoint(MASKED, "bert")
     spec = spec_of(folder, MASKED)
     _, batch = padded(spec)
@@ -145,21 +145,21 @@ def test_right_predictions_are_counted_for_each_row(half, checkpoint):
     targets = batch["labels"] != IGNORE
     batch["labels"][0] = np.where(targets[0], best[0], IGNORE)
     batch["labels"][1] = np.where(targets[1], (best[1] + 1) % 60, IGNORE)
-    right = build_engine(half, spec, plan_for(spec, method="full"), {}).eval_step(batch).outputs["right"]
+    right = build_engine(backend, spec, plan_for(spec, method="full"), {}).eval_step(batch).outputs["right"]
     assert right[0] == targets[0].sum() > 1
     assert right[1] == 0
     assert (right[4:] == 0).all()
 
 
-def test_many_pieces_add_up_to_the_whole(half, checkpoint, monkeypatch):
+def test_many_pieces_add_up_to_the_whole(backend, checkpoint, monkeypatch):
     import importlib
 
     folder, _ = checkpoint(MASKED, "bert")
     spec = spec_of(folder, MASKED)
     _, batch = padded(spec)
-    engine = build_engine(half, spec, plan_for(spec, ("*.query",)))
+    engine = build_engine(backend, spec, plan_for(spec, ("*.query",)))
     whole, result = engine.gradients([batch]), engine.eval_step(batch)
-    monkeypatch.setattr(importlib.import_module(f"{half.__name__}.layers.loss"), "PIECE", 60 * 5)
+    monkeypatch.setattr(importlib.import_module(f"{backend.__name__}.layers.loss"), "PIECE", 60 * 5)
     assert_gradients(engine.gradients([batch]), whole, ACCUMULATION)
     again = engine.eval_step(batch)
     assert again.loss_sum == pytest.approx(result.loss_sum, rel=ACCUMULATION)

@@ -116,7 +116,7 @@ def test_fifty_losses_of_gpt2_with_fused_query_and_value_agree():
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-def test_training_continues_in_the_other_half(kind):
+def test_training_continues_in_the_other_backend(kind):
     spec = tiny_spec(kind)
     plan = plan_for(spec, TARGETS[kind], bias="lora_only")
     steps = [[make_batch(kind, [9, 3, 16], seed=i)] for i in range(6)]

@@ -16,7 +16,7 @@ from common.models.loading import load_model_spec
 from tests.support import assert_near, build_engine, plan_for, settings
 from tests.tolerances import BERT_LOGITS_ABS, MERGED_ABS
 
-half = pytest.importorskip("pytorch_impl")
+backend = pytest.importorskip("pytorch_impl")
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.needs_pytorch
@@ -72,7 +72,7 @@ def test_other_families_are_adapted_trained_and_merged(name, tmp_path):
     plan = plan_for(spec, targets)
     assert len(plan.edits) == 4
     assert "0-1" in coverage_table(plan, spec)
-    engine = build_engine(half, spec, plan)
+    engine = build_engine(backend, spec, plan)
     first = engine.eval_step(BATCH)
     for _ in range(5):
         engine.train_step([BATCH], 1e-2)
@@ -89,7 +89,7 @@ def test_other_families_are_adapted_trained_and_merged(name, tmp_path):
             **{key: torch.from_numpy(BATCH[key]).long() for key in ("input_ids", "attention_mask")}
         ).logits.numpy()
     assert_near(logits, trained.outputs["logits"], MERGED_ABS, absolute=True)
-    half.merge(engine.model)
+    backend.merge(engine.model)
     assert_near(engine.eval_step(BATCH).outputs["logits"], trained.outputs["logits"], MERGED_ABS, absolute=True)
 
 
@@ -108,10 +108,10 @@ def test_new_heads_depend_on_the_seed_alone(name, tmp_path):
 def test_dropout_of_the_configuration_reaches_every_dropout_of_the_network(name, tmp_path):
     folder = saved(tmp_path, name)
     for dropout in (0.0, 0.25):
-        model = half.build_model(spec_of(folder, dropout=dropout), "cpu")
+        model = backend.build_model(spec_of(folder, dropout=dropout), "cpu")
         found = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
         assert found == {dropout}
-    kept = half.build_model(spec_of(folder, dropout=None), "cpu")
+    kept = backend.build_model(spec_of(folder, dropout=None), "cpu")
     assert 0.1 in {module.p for module in kept.modules() if isinstance(module, torch.nn.Dropout)}
 
 
@@ -130,21 +130,21 @@ def test_a_tied_language_model_head_is_known_and_never_merged_into(tmp_path):
     spec = spec_of(tmp_path, "language-modeling", labels=None)
     assert spec.shared == {"model.decoder.embed_tokens"}
     assert spec.parameter_count() == sum(array.size for array in spec.arrays.values())
-    engine = build_engine(half, spec, plan_for(spec, ("*.q_proj", "*.v_proj")))
+    engine = build_engine(backend, spec, plan_for(spec, ("*.q_proj", "*.v_proj")))
     batch = BATCH | {"labels": np.array([[6, 7, 8, 2], [10, 2, -100, -100]], np.int32)}
     model = transformers.OPTForCausalLM.from_pretrained(tmp_path).eval()
-    half.set_enabled(engine.model, False)
+    backend.set_enabled(engine.model, False)
     with torch.no_grad():
         expected = model(
             **{key: torch.from_numpy(BATCH[key]).long() for key in ("input_ids", "attention_mask")}
         ).logits.numpy()
     assert_near(engine.logits_at(batch, np.array([3, 1])), expected[[0, 1], [3, 1]], BERT_LOGITS_ABS, absolute=True)
-    half.set_enabled(engine.model, True)
+    backend.set_enabled(engine.model, True)
     engine.train_step([batch], 1e-2)
-    half.merge(engine.model)
-    embedded = build_engine(half, spec, plan_for(spec, ("*.embed_tokens",)))
+    backend.merge(engine.model)
+    embedded = build_engine(backend, spec, plan_for(spec, ("*.embed_tokens",)))
     with pytest.raises(InputError, match="shares its weight"):
-        half.merge(embedded.model)
+        backend.merge(embedded.model)
 
 
 def test_a_checkpoint_that_leaves_base_parameters_at_random_is_refused(tmp_path):
@@ -160,12 +160,12 @@ def test_a_checkpoint_that_leaves_base_parameters_at_random_is_refused(tmp_path)
 
 
 def test_other_families_are_refused_by_the_mindspore_backend_before_anything_is_built(tmp_path):
-    mindspore_half = pytest.importorskip("mindspore_impl")
+    mindspore_backend = pytest.importorskip("mindspore_impl")
     spec = spec_of(saved(tmp_path, "distilbert"))
     plan = plan_for(spec, ("*.q_lin",))
     with pytest.raises(InputError, match=r"family:distilbert: there is no mindspore_impl/models/distilbert\.py"):
-        check(mindspore_half, "cpu", spec, plan, settings())
-    check(half, "cpu", spec, plan, settings())
+        check(mindspore_backend, "cpu", spec, plan, settings())
+    check(backend, "cpu", spec, plan, settings())
 
 
 def test_other_families_need_a_source():

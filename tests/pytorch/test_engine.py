@@ -17,14 +17,14 @@ from tests.support import (
     unfrozen,
 )
 
-half = pytest.importorskip("pytorch_impl")
+backend = pytest.importorskip("pytorch_impl")
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.needs_pytorch
 
 
 def engine_of(kind: str, dropout: float = 0.0, **settings):
     spec = tiny_spec(kind, dropout=dropout)
-    return build_engine(half, spec, plan_for(spec, TARGETS[kind], dropout=dropout), **settings)
+    return build_engine(backend, spec, plan_for(spec, TARGETS[kind], dropout=dropout), **settings)
 
 
 def test_dropout_follows_from_seed_and_step_not_from_what_ran_before():
@@ -61,9 +61,46 @@ def test_bf16_keeps_what_is_trained_in_float32_and_stays_near_float32(kind):
     assert any((after[name] != start[name]).any() for name in start)
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "gpt2-classifier"])
+def test_with_bf16_no_product_of_a_step_is_computed_in_another_dtype(kind):
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Products(TorchDispatchMode):
+        def __init__(self):
+            super().__init__()
+            self.operands = []
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if "mm" in function._schema.name or "attention" in function._schema.name:
+                self.operands.append((str(function), {arg.dtype for arg in args if isinstance(arg, torch.Tensor)}))
+            return function(*args, **(kwargs or {}))
+
+    engine, batch = engine_of(kind, 0.1, dtype="bf16"), make_batch(kind, [7, 3, 9])
+    with Products() as products:
+        engine.train_step([batch], 1e-2)
+    assert len(products.operands) > 20
+    assert [found for found in products.operands if found[1] != {torch.bfloat16}] == []
+
+
+@pytest.mark.parametrize("bias", ["none", "lora_only", "all"])
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "gpt2-classifier"])
+def test_neither_dropout_nor_biases_nor_slices_switch_the_fast_projection_off(kind, dropout, bias):
+    from pytorch_impl.layers.lora import LoRALinear
+
+    spec = tiny_spec(kind, dropout=dropout)
+    engine = build_engine(backend, spec, plan_for(spec, TARGETS[kind], dropout=dropout, bias=bias))
+    layers = [module for module in engine.model.modules() if isinstance(module, LoRALinear)]
+    engine.model.train()
+    assert layers
+    for layer in layers:
+        x = torch.randn(3, 5, layer.edit.module.in_features, requires_grad=True)
+        assert type(layer(x).grad_fn).__name__ == "_ProjectionBackward"
+
+
 def test_parameters_without_gradient_count_as_zero_and_the_step_is_kept():
     engine = engine_of("bert")
-    half.set_enabled(engine.model, False)
+    backend.set_enabled(engine.model, False)
     batch = make_batch("bert", [7, 3])
     gradients = engine.gradients([batch])
     assert set(gradients) == set(engine.plan.shapes())
@@ -73,10 +110,10 @@ def test_parameters_without_gradient_count_as_zero_and_the_step_is_kept():
 
 
 def test_devices_that_are_not_here_are_refused():
-    assert half.device.select("cpu") == "cpu"
+    assert backend.device.select("cpu") == "cpu"
     for wrong in ("tpu", "cuda:x", "cuda:99", ""):
         with pytest.raises(InputError, match=r"[Dd]evice"):
-            half.device.select(wrong)
+            backend.device.select(wrong)
 
 
 def test_fetching_nothing_gives_nothing():

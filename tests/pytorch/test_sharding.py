@@ -26,7 +26,7 @@ from tests.support import (
     tiny_spec,
 )
 
-half = pytest.importorskip("pytorch_impl")
+backend = pytest.importorskip("pytorch_impl")
 dist = pytest.importorskip("torch.distributed")
 adapters = pytest.importorskip("pytorch_impl.rewrite").adapters
 pytestmark = pytest.mark.needs_pytorch
@@ -38,9 +38,9 @@ def build(kind, group, shard, **given):
     family = "gpt2" if kind == "other" else kind  # GPT-2 the way of any other network of `transformers`
     spec = tiny_spec(family, dropout=0.1, **FOUR_LAYERS["bert" if family == "bert" else "gpt2"])
     plan = plan_for(spec, TARGETS[family], dropout=0.1, bias="lora_only", **given)
-    model = half.build_model(dataclasses.replace(spec, layout=None) if kind == "other" else spec, "cpu")
-    half.rewrite(model, plan, nonzero_values(plan))
-    engine = half.Engine(model, plan, settings(shard=shard), group)
+    model = backend.build_model(dataclasses.replace(spec, layout=None) if kind == "other" else spec, "cpu")
+    backend.rewrite(model, plan, nonzero_values(plan))
+    engine = backend.Engine(model, plan, settings(shard=shard), group)
 
     def held():
         frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
@@ -53,7 +53,7 @@ def work(rank, port, kind):
     """One of the two processes."""
     os.environ.update({"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"})
     os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})
-    group = half.distributed.join(find_topology(os.environ), "cpu")
+    group = backend.distributed.join(find_topology(os.environ), "cpu")
     (whole, held_whole), (shared, held) = (build(kind, group, shard) for shard in (False, True))
     batches = [
         make_batch("gpt2" if kind == "other" else kind, [7, 3, 9], seed) for seed in range(3)
@@ -103,8 +103,8 @@ def test_each_of_two_processes_holds_half_and_they_compute_the_same(kind):
 
 
 def test_a_single_process_keeps_everything():
-    engine, held = build("bert", half.engine.ALONE, True)
-    whole, held_whole = build("bert", half.engine.ALONE, False)
+    engine, held = build("bert", backend.engine.ALONE, True)
+    whole, held_whole = build("bert", backend.engine.ALONE, False)
     batch = make_batch("bert", [7, 3, 9])
     assert held() == held_whole()
     assert engine.eval_step(batch).loss_sum == whole.eval_step(batch).loss_sum

@@ -33,7 +33,8 @@ def test_a_torch_network_trains_what_the_plan_names_and_nothing_else(tmp_path):
     expected = network.eval()(inputs)
     adapted = twinlora.adapt(network, PLAN)
     assert adapted.counts() == {"lora_A": 2 * 8 + 2 * 16, "lora_B": 16 * 2 + 2 * 2, "total": 84}
-    assert torch.equal(network.eval()(inputs), expected)
+    assert not any(module.training for module in network.modules())  # as the network was
+    assert torch.equal(network(inputs), expected)
     optimizer = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=0.1)
     network.train()
     for _ in range(5):
@@ -78,6 +79,59 @@ def test_a_mindspore_network_is_adapted_merged_saved_and_loaded(tmp_path):
     adapted.unmerge()
     adapted.load(tmp_path / "adapter.safetensors")
     assert np.array_equal(network(inputs).asnumpy(), trained)
+
+
+@pytest.mark.parametrize("merge", [False, True], ids=["lost", "merged"])
+@pytest.mark.needs_pytorch
+def test_an_adaptation_is_switched_off_and_removed_again_in_torch(merge):
+    torch = pytest.importorskip("torch")
+    network, inputs = torch_network(), torch.from_numpy(X)
+    network[0].bias.requires_grad_(False)
+    expected = network.eval()(inputs)
+    before = [(name, p.requires_grad) for name, p in network.named_parameters()]
+    adapted = twinlora.adapt(network, {**PLAN, "bias": "none"})
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.add_(0.1 if "lora" in name else 0.0)
+    trained = network(inputs)
+    with adapted.disabled():
+        assert torch.equal(network(inputs), expected)
+    assert torch.equal(network(inputs), trained)
+    adapted.merge()
+    with pytest.raises(InputError, match="Call unmerge first"), adapted.disabled():
+        pass
+    adapted.remove(merge=merge)
+    assert [type(module) for module in network] == [torch.nn.Linear, torch.nn.ReLU, torch.nn.Linear]
+    assert [(name, p.requires_grad) for name, p in network.named_parameters()] == before
+    assert torch.allclose(network(inputs), trained, atol=1e-6) if merge else torch.equal(network(inputs), expected)
+    twinlora.adapt(network, PLAN)  # and can be adapted again
+
+
+@pytest.mark.parametrize("merge", [False, True], ids=["lost", "merged"])
+@pytest.mark.needs_mindspore
+def test_an_adaptation_is_switched_off_and_removed_again_in_mindspore(merge):
+    mindspore = pytest.importorskip("mindspore")
+    network, inputs = mindspore_network(), mindspore.Tensor(X)
+    network[0].bias.requires_grad = False
+    network.set_train(False)
+    expected = network(inputs).asnumpy()
+    before = [(p.name, p.requires_grad) for p in network.get_parameters()]
+    adapted = twinlora.adapt(network, PLAN)
+    for parameter in network.trainable_params():
+        parameter.set_data(parameter + 0.1)
+    trained = network(inputs).asnumpy()
+    with adapted.disabled():
+        assert np.array_equal(network(inputs).asnumpy(), expected)
+    assert np.array_equal(network(inputs).asnumpy(), trained)
+    adapted.remove(merge=merge)
+    assert [type(cell).__name__ for cell in network] == ["Dense", "ReLU", "Dense"]
+    assert [(p.name, p.requires_grad) for p in network.get_parameters()] == before
+    after = network(inputs).asnumpy()
+    if merge:
+        np.testing.assert_allclose(after, trained, atol=1e-5)
+    else:
+        assert np.array_equal(after, expected)
+    twinlora.adapt(network, PLAN)  # and can be adapted again
 
 
 @pytest.mark.parametrize(

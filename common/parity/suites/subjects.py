@@ -61,12 +61,12 @@ class Subject:
         the wanted dtype."""
         if host.double and host.backend != "pytorch":
             raise UnsupportedError("a float64 reference is computed in PyTorch")
-        model = host.half.build_model(self.spec, host.device)
-        host.half.rewrite(model, self.plan, self.values)
+        model = host.package.build_model(self.spec, host.device)
+        host.package.rewrite(model, self.plan, self.values)
         settings = dataclasses.replace(
             self.settings, dtype="fp64" if host.double else self.settings.dtype, compile=host.compile
         )
-        return model, host.half.Engine(model, self.plan, settings)
+        return model, host.package.Engine(model, self.plan, settings)
 
 
 def pairs() -> tuple[tuple[str, str], ...]:

@@ -30,9 +30,9 @@ def runs(tmp_path_factory, shared_data, minilm_folder) -> dict[str, Path]:
     ]
     options = [part for cut in cuts for part in ("--set", cut)]
     places = ["--data-dir", str(shared_data("sst2-sentences")), "--model", str(minilm_folder), "--output", str(root)]
-    for half in ("pytorch", "mindspore"):
-        assert main(["train", "bert_sst2", "--backend", half, "--device", "cpu", *places, *options]) == 0
-    return {half: root / "bert_sst2" / half for half in ("pytorch", "mindspore")}
+    for backend in ("pytorch", "mindspore"):
+        assert main(["train", "bert_sst2", "--backend", backend, "--device", "cpu", *places, *options]) == 0
+    return {backend: root / "bert_sst2" / backend for backend in ("pytorch", "mindspore")}
 
 
 def losses(run: Path) -> np.ndarray:
@@ -48,9 +48,9 @@ def test_every_step_has_the_same_loss(runs):
 
 
 def test_the_scores_agree_before_and_after(runs):
-    summaries = {half: json.loads((run / "summary.json").read_text()) for half, run in runs.items()}
+    summaries = {backend: json.loads((run / "summary.json").read_text()) for backend, run in runs.items()}
     for when in ("before", "validation", "test"):
-        ours, theirs = (summaries[half][when] for half in ("pytorch", "mindspore"))
+        ours, theirs = (summaries[backend][when] for backend in ("pytorch", "mindspore"))
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=LOSS)
         assert ours["accuracy"] == theirs["accuracy"]
     assert summaries["pytorch"]["model"]["fingerprint"] == summaries["mindspore"]["model"]["fingerprint"]
@@ -58,7 +58,7 @@ def test_the_scores_agree_before_and_after(runs):
 
 
 @pytest.mark.parametrize(("written", "read"), [("pytorch", "mindspore"), ("mindspore", "pytorch")])
-def test_a_run_of_one_half_is_evaluated_by_the_other(runs, written, read, capsys):
+def test_a_run_of_one_backend_is_evaluated_by_the_other(runs, written, read, capsys):
     summary = json.loads((runs[written] / "summary.json").read_text())
     capsys.readouterr()
     assert main(["eval", str(runs[written]), "--backend", read, "--device", "cpu", "--split", "test"]) == 0
@@ -67,13 +67,13 @@ def test_a_run_of_one_half_is_evaluated_by_the_other(runs, written, read, capsys
     assert scores["loss"] == pytest.approx(summary["test"]["loss"], rel=LOSS)
 
 
-def test_merged_checkpoints_of_both_halves_are_the_same_model(runs, tmp_path):
+def test_merged_checkpoints_of_both_backends_are_the_same_model(runs, tmp_path):
     from common.files import load_arrays
 
     merged = {}
-    for half, run in runs.items():
-        assert main(["merge", str(run), str(tmp_path / half)]) == 0
-        merged[half] = load_arrays(tmp_path / half / "model.safetensors")[0]
+    for backend, run in runs.items():
+        assert main(["merge", str(run), str(tmp_path / backend)]) == 0
+        merged[backend] = load_arrays(tmp_path / backend / "model.safetensors")[0]
     assert merged["pytorch"].keys() == merged["mindspore"].keys()
     for name, array in merged["pytorch"].items():
         if name.endswith("key.bias"):
