@@ -107,14 +107,16 @@ class Attempt:
             self.kill()  # saving the state would take more
 
     def _outcome(self, code: int) -> Outcome:
-        common = {"seconds": self.seconds, "peak_memory": self._peak, "exit_code": code}
+        status, error = outcomes.FAILED, None
         if code == 0:
-            return Outcome(outcomes.FINISHED, **common)
-        if self._reason is not None:
-            return Outcome(self._reason, self._error, **common)
-        if code in _ASKED:
-            return Outcome(outcomes.INTERRUPTED, "Somebody ended its process.", **common)
-        return Outcome(outcomes.FAILED, self._last_error(code), **common)
+            status = outcomes.FINISHED
+        elif self._reason is not None:
+            status, error = self._reason, self._error
+        elif code in _ASKED:
+            status, error = outcomes.INTERRUPTED, "Somebody ended its process."
+        else:
+            error = self._last_error(code)
+        return Outcome(status, error, self.seconds, self._peak, exit_code=code)
 
     def _last_error(self, code: int) -> str:
         """What the log ends with."""

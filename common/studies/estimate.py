@@ -30,7 +30,8 @@ def describe(study: Study, measure: bool) -> str:
     Args:
         measure: where no run of a backend has been logged, train its first point for a few steps, elsewhere.
     """
-    lines, left = [], {}
+    lines: list[str] = []
+    left: dict[str, int] = {}  # steps by backend
     if study.searching:
         section = study.plan.definition.search
         for point in study.chosen:

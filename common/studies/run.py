@@ -95,9 +95,15 @@ class Study:
     def job(self, planned: Planned, kind: str = TRAIN) -> Job:
         """The job of a point."""
         limits = self.plan.definition.limits
-        common = {"device": self.options.device, "seconds": limits.seconds, "memory": limits.bytes}
         return Job(
-            str(self.directory.path), planned.id, planned.point.backend, kind=kind, test=not self.searching, **common
+            str(self.directory.path),
+            planned.id,
+            planned.point.backend,
+            self.options.device,
+            kind,
+            test=not self.searching,
+            seconds=limits.seconds,
+            memory=limits.bytes,
         )
 
     def todo(self) -> list[Planned]:

@@ -8,7 +8,13 @@ from typing import Any
 
 __all__ = ["PublishedSection", "SelectSection", "TableSection", "table_problems"]
 
-_COLUMN = {"field": str, "name": str, "unit": str, "scale": (int, float), "digits": int}
+_COLUMN: dict[str, type | tuple[type, ...]] = {
+    "field": str,
+    "name": str,
+    "unit": str,
+    "scale": (int, float),
+    "digits": int,
+}
 _SCALAR = (str, int, float, bool)
 
 

@@ -66,14 +66,19 @@ def studies(tmp_path):
     return Studies(tmp_path)
 
 
-@pytest.fixture
-def fake_runs(monkeypatch):
-    """Replaces the process of a run; call it with what runs do by the text of their configuration."""
+def replace_worker(patch: pytest.MonkeyPatch) -> None:
+    """The process of a run is `fake_worker`."""
 
     def command(self):
         return [sys.executable, str(FAKE), self.study, self.id, self.backend, self.kind] + ["--no-test"] * (
             not self.test
         )
 
-    monkeypatch.setattr(Job, "command", command)
+    patch.setattr(Job, "command", command)
+
+
+@pytest.fixture
+def fake_runs(monkeypatch):
+    """Replaces the process of a run; call it with what runs do by the text of their configuration."""
+    replace_worker(monkeypatch)
     return lambda behaviours: monkeypatch.setenv("FAKE_RUNS", json.dumps(behaviours))

@@ -1,10 +1,14 @@
 """A definition is read strictly, and becomes the points that it says, in their order."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from common.errors import InputError
 from common.studies.definition import read_definition, shipped_studies, to_yaml
 from common.studies.points import axes_of, expand, matching
+from common.studies.search.searching import read_space
 
 GRID = """\
 axes:
@@ -126,6 +130,22 @@ def test_a_shipped_study_is_valid(name, count):
     assert definition.tables
     known = {*axes_of(expand(definition)), "seed", "backend"}
     assert {axis for table in definition.tables for axis in (*table.rows, *(table.where or {}))} <= known
+
+
+@pytest.mark.parametrize("page", ["studies.md", "studies.zh-CN.md"])
+def test_the_examples_of_the_documents_are_valid(page, tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    examples = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(example, encoding="utf-8")
+        definition = read_definition(path)
+        points = expand(definition)
+        assert len(points) > 1 or (definition.search and len(read_space(definition.search)) > 1)
+        assert {axis for table in definition.tables for axis in (*table.rows, *(table.where or {}))} <= {
+            *axes_of(points)
+        }
 
 
 def test_every_shipped_study_is_tested():

@@ -43,9 +43,7 @@ def write_jobs(
                 job = submitter.request([*own, *arguments])
         except SystemExit as error:  # argparse
             reason = said.getvalue().strip().splitlines()[-1:]
-            raise InputError(
-                f"What follows -- must be arguments of scripts/modelarts/submit.py: {' '.join(reason)}"
-            ) from error
+            raise InputError(f"--job takes options of scripts/modelarts/submit.py; {' '.join(reason)}") from error
         write_json(directory.path / JOBS / f"{point['id']}.json", job)
     return directory.path / JOBS
 

@@ -17,8 +17,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     options.add_filter(parser)
     parser.add_argument("--study-url", required=True, metavar="obs://...", help="place of the study in the bucket")
     parser.add_argument(
-        "submitter", nargs="*", metavar="-- ARGUMENT",
-        help="arguments of scripts/modelarts/submit.py, such as --code-url, --image-url, --flavor, --data-url",
+        "--job", metavar="OPTION", action="append", default=[],
+        help="option of scripts/modelarts/submit.py, such as --job=--flavor=modelarts.x; may be repeated",
     )  # fmt: skip
     return parser
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> None:
     from common.studies.planning import planned_study
 
     directory, left = planned_study(args)
-    folder = write_jobs(directory, left, args.study_url, args.submitter)
+    folder = write_jobs(directory, left, args.study_url, args.job)
     print(
         f"{len(left)} requests are in {folder}. Copy {directory.path / 'configs'} to {args.study_url.rstrip('/')}/configs,"
     )

@@ -81,14 +81,16 @@ def prune(
 
 def best(trials: Sequence[Trial], higher: bool) -> Trial | None:
     """The complete trial with the best value, of equal ones the earliest; None where none is complete."""
-    complete = [trial for trial in trials if trial.state == COMPLETE and trial.value is not None]
-    return max(complete, key=lambda trial: (trial.value if higher else -trial.value, -trial.number), default=None)
+    complete = [(trial.value, trial) for trial in trials if trial.state == COMPLETE and trial.value is not None]
+    if not complete:
+        return None
+    return max(complete, key=lambda pair: (pair[0] if higher else -pair[0], -pair[1].number))[1]
 
 
 def frozen(optuna: Any, space: Sequence[Dimension], trial: Trial) -> Any:
     """A trial that has ended, as optuna stores it."""
     states = optuna.trial.TrialState
-    state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED, FAILED: states.FAIL}[trial.state]
+    state = {COMPLETE: states.COMPLETE, PRUNED: states.PRUNED}.get(trial.state or FAILED, states.FAIL)
     return optuna.trial.create_trial(
         state=state,
         params=trial.parameters,
@@ -108,6 +110,8 @@ def _study(optuna: Any, space: Sequence[Dimension], higher: bool, known: Sequenc
 def _distribution(optuna: Any, dimension: Dimension) -> Any:
     if dimension.choices:
         return optuna.distributions.CategoricalDistribution(dimension.choices)
+    assert dimension.low is not None
+    assert dimension.high is not None
     whole = all(isinstance(one, int) for one in (dimension.low, dimension.high, dimension.step or 1))
     if whole:
         return optuna.distributions.IntDistribution(
