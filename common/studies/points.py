@@ -84,7 +84,7 @@ def matching(points: list[Point], filters: Mapping[str, list[str]]) -> list[Poin
             hint = f"it fits {', '.join(sorted(axes))}" if axes else "no point has it"
             raise InputError(
                 f"--filter must name one axis ({', '.join(sorted(known))}); received {name}: {hint}."
-                f"{nearest(name, known)}"
+                f"{nearest(name, [*known, *(axis.rpartition('.')[2] for axis in known)])}"
             )
         chosen = [point for point in chosen if _fits(_value(point, axes[0]), values)]
     if not chosen:

@@ -151,14 +151,14 @@ def run_study(definition: Definition, output: Path, options: Options) -> tuple[S
         raise InputError(f"--jobs must be greater than 0; received {options.jobs}.")
     executor = EXECUTORS.get(options.executor)
     study = Study(definition, output, options)
-    with locked(study.directory.path):
-        study.directory.stop.unlink(missing_ok=True)
-        study.write()
-        progress = study.follow(StudyProgress(options.jobs))
-        pool = executor.open(options.jobs, options.address)
-        try:
+    pool = executor.open(options.jobs, options.address)
+    try:
+        with locked(study.directory.path):
+            study.directory.stop.unlink(missing_ok=True)
+            study.write()
+            progress = study.follow(StudyProgress(options.jobs))
             done = run_all(study.sources(), pool, options.jobs, study.directory.stop, progress, study.shown)
-        finally:
-            pool.close()
-        study.write()
+            study.write()
+    finally:
+        pool.close()
     return study, done

@@ -59,8 +59,10 @@ def train(run: Path, config: str, wanted: dict, test: bool) -> int:
             return 1
         if "memory" in wanted:
             wanted["held"] = bytearray(os.urandom(1)) * wanted["memory"]
-        time.sleep(wanted.get("slow", 0.0))
-        if asked and not wanted.get("deaf"):
+        until = time.monotonic() + wanted.get("slow", 0.0)
+        while time.monotonic() < until and not asked:
+            time.sleep(0.02)
+        if asked:
             print("error: Interrupted; the state is saved.")
             return 75
         event = {"event": "step", "step": step, "seconds": 0.1 * step}

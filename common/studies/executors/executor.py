@@ -34,7 +34,7 @@ class Pool:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Give back what was taken. Nothing runs any more."""
+        """Give back what was taken, and end what still runs."""
         raise NotImplementedError
 
 

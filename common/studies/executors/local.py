@@ -42,7 +42,7 @@ class _LocalPool(Pool):
             attempt.kill()
 
     def close(self) -> None:
-        assert not self._attempts
+        self.kill()  # of a study that ended with an error
 
 
 class Local(Executor):
