@@ -22,7 +22,20 @@ from common.training.schedule import total_steps
 __all__ = ["Reader", "code_fingerprint", "identity"]
 
 #: packages of ``common`` that decide nothing in a run: a study is not repeated where one of them changes
-_ASIDE = ("api_mapping", "bench", "cli", "configs", "demo", "launch", "parity", "porting", "report", "studies")
+_ASIDE = (
+    "api_mapping",
+    "bench",
+    "cli",
+    "configs",
+    "demo",
+    "launch",
+    "memory",
+    "parity",
+    "porting",
+    "report",
+    "studies",
+    "trackers",
+)
 _DIGITS = 16  #: of the identity of a run
 _ELSEWHERE = ("directory", "files")  #: entries of the data section that say where it lies; what is read has a hash
 
@@ -51,6 +64,7 @@ def identity(config: ExperimentConfig, backend: str, code: str, inputs: Mapping[
     """
     plain = to_plain(config)
     plain.pop("name")  # which is the identity itself
+    plain["training"].pop("trackers")  # who watches a run does not change it
     plain["data"] = {key: value for key, value in plain["data"].items() if key not in _ELSEWHERE}
     text = json.dumps([plain, backend, code, inputs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
