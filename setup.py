@@ -3,4 +3,5 @@
 from setuptools import find_namespace_packages, setup
 
 packages = find_namespace_packages(include=["common*", "pytorch_impl*", "mindspore_impl*", "twinlora*"])
-setup(packages=[*packages, "common.configs"], package_dir={"common.configs": "configs"})
+configs = {"common.configs": "configs", "common.configs.studies": "configs/studies"}
+setup(packages=[*packages, *configs], package_dir=configs)

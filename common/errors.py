@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from common.terminal import printable
 
-__all__ = ["InputError", "RunError", "TwinloraError", "nearest", "of_system", "run_script"]
+__all__ = ["InputError", "InterruptedRunError", "RunError", "TwinloraError", "nearest", "of_system", "run_script"]
 
 #: what the machine lacks or does; every other error of the system is about a name that was given
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EFBIG, errno.EROFS}
@@ -46,6 +46,10 @@ class RunError(TwinloraError):
     """A run that started and could not finish, for example because its loss became NaN."""
 
     exit_code = 1
+
+
+class InterruptedRunError(RunError):
+    """A run that somebody ended; its state is saved."""
 
 
 def of_system(error: OSError | MemoryError, kept: str = "") -> TwinloraError:

@@ -22,3 +22,8 @@ ACCUMULATION = 5e-6  #: gradients of k micro-batches against the k-fold batch: o
 ACCUMULATION_DOUBLE = 1e-13
 PADDING_ABS = 2e-6  #: logits with and without more padding, order 1: other blocking of the same sums
 EXECUTION = 2e-6  #: graph against PyNative: other fusion of the same kernels
+SURFACE = 1e-6  #: a network of two layers on the surface against torch: other order of the same float32 sums
+SURFACE_TRAINING = 1e-6  #: losses of 50 steps of AdamW from the same weights
+ROUNDED = (
+    1e-6  #: gradients below this share of the network's largest are sums that cancel: nothing but float32 rounding
+)

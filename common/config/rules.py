@@ -14,6 +14,7 @@ from common.backend import FAST_PATHS
 from common.errors import InputError, nearest
 from common.methods import METHODS
 from common.tasks import TASKS
+from common.trackers import TRACKERS
 
 __all__ = ["EXCLUSIVE", "check"]
 
@@ -235,6 +236,16 @@ def _plain(names):
             yield (
                 f"training.plain.{index}",
                 f"must be one of {', '.join(FAST_PATHS)}; received {name!r}.{nearest(name, FAST_PATHS)}",
+            )
+
+
+@_rule("training.trackers")
+def _trackers(names):
+    for index, name in enumerate(names):
+        if name not in TRACKERS:
+            yield (
+                f"training.trackers.{index}",
+                f"must be one of {', '.join(TRACKERS.names())}; received {name!r}.{nearest(name, TRACKERS.names())}",
             )
 
 

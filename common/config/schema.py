@@ -101,6 +101,7 @@ class TrainingConfig:
     shard: (
         bool  #: divide the frozen weights among the processes, for models that one device does not hold; PyTorch only
     )
+    trackers: tuple[str, ...] = ()  #: members of `common.trackers` that get the events of the run
 
 
 @dataclass(frozen=True)

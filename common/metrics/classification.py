@@ -8,7 +8,7 @@ import numpy as np
 
 from common.errors import InputError, RunError
 
-__all__ = ["CLASSIFICATION", "classification_metrics"]
+__all__ = ["CLASSIFICATION", "class_scores", "classification_metrics", "confusion_matrix"]
 
 #: name to whether higher is better
 CLASSIFICATION = {"loss": False, "accuracy": True, "matthews_correlation": True} | {
@@ -46,11 +46,7 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
             f"Labels must lie in 0..{classes - 1}; received {labels.min()}..{labels.max()}. Unlabelled examples cannot be scored."
         )
     predictions = logits.argmax(axis=1)
-    confusion = (
-        np.bincount(labels * classes + predictions, minlength=classes * classes)
-        .reshape(classes, classes)
-        .astype(np.float64)
-    )
+    confusion = confusion_matrix(labels, predictions, classes).astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
     metrics = {
@@ -59,6 +55,21 @@ def classification_metrics(logits: np.ndarray, labels: np.ndarray) -> dict[str, 
         "matthews_correlation": _matthews(confusion),
     }
     return {name: float(value) for name, value in (metrics | _averages(confusion)).items()}
+
+
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, classes: int) -> np.ndarray:
+    """Counts ``(classes, classes)``: row by label, column by prediction."""
+    return np.bincount(labels * classes + predictions, minlength=classes * classes).reshape(classes, classes)
+
+
+def class_scores(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """``precision``, ``recall`` and ``f1`` of every class, ``(classes,)``; 0 where one has no denominator."""
+    hits, support, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    return {
+        "precision": _ratio(hits, predicted),
+        "recall": _ratio(hits, support),
+        "f1": _ratio(2 * hits, support + predicted),
+    }
 
 
 def _matthews(confusion: np.ndarray) -> float:
@@ -72,19 +83,14 @@ def _matthews(confusion: np.ndarray) -> float:
 
 
 def _averages(confusion: np.ndarray) -> dict[str, float]:
-    hits, support, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    scores = {
-        "precision": _ratio(hits, predicted),
-        "recall": _ratio(hits, support),
-        "f1": _ratio(2 * hits, support + predicted),
-    }
+    support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     occurring = support + predicted > 0
     averages = {}
-    for name, values in scores.items():
+    for name, values in class_scores(confusion).items():
         averages[f"{name}_macro"] = values[occurring].mean()
         averages[f"{name}_weighted"] = values @ support / support.sum()
     return averages
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator > 0)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from common.report.elements import Html, escape
 from common.report.runs import smooth
 
-__all__ = ["Line", "line_chart", "smoothed"]
+__all__ = ["COLOURS", "SERIES", "Line", "drawn", "line_chart", "smoothed"]
 
 # Matplotlib needs real colours; these stand for the page's CSS variables and are replaced in the finished SVG.
 COLOURS = {"a": "#a10001", "b": "#a10002", "ink": "#a10003", "rule": "#a10004"}
+SERIES = tuple(f"c{number}" for number in range(8))  #: of several runs, by position
+COLOURS |= {name: f"#a2000{number}" for number, name in enumerate(SERIES)}
 STYLES = {  # two runs that agree lie on each other: the first is drawn wide and pale so that the second shows on top of it
     "a": {"linewidth": 4.2, "alpha": 0.55},
     "b": {"linewidth": 1.3, "alpha": 1.0},
@@ -42,12 +45,8 @@ def smoothed(line: Line) -> list[Line]:
 
 def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = False, x_label: str = "step") -> Html:
     """Draw the lines over common axes; on a logarithmic axis points that are not positive are left out."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8.5, "axes.linewidth": 0.6}):
-        figure = Figure(figsize=(5.2, 3.0), layout="constrained")
-        axes = figure.add_subplot()
+    def draw(axes: Any) -> None:
         for line in lines:
             style = {"linewidth": 0.7, "alpha": 0.35} if line.faint else STYLES[line.role]
             marks = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markeredgewidth": 0} if line.points else {}
@@ -55,9 +54,24 @@ def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = Fals
             axes.plot(line.x[keep], line.y[keep], color=COLOURS[line.role], solid_capstyle="round", **(style | marks))
         axes.set_yscale("log" if log else "linear")
         axes.xaxis.get_major_locator().set_params(integer=True)
+
+    return drawn(title, draw, x_label, y_label)
+
+
+def drawn(
+    title: str, draw: Callable[[Any], None], x_label: str, y_label: str, size: tuple[float, float] = (5.2, 3.0)
+) -> Html:
+    """What ``draw`` puts on matplotlib's axes, in the colours of the page. The same drawing gives the same bytes."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 8.5, "axes.linewidth": 0.6}):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
         axes.set_xlabel(x_label, color=COLOURS["ink"])
         axes.set_ylabel(y_label, color=COLOURS["ink"])
         axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.5)
+        draw(axes)
         axes.tick_params(which="both", length=0, colors=COLOURS["ink"])
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(COLOURS["rule"])

@@ -8,9 +8,11 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import write_atomic
-from common.report import sections
+from common.report import classes, sections
 from common.report.elements import Html, byte_size, duration, measure, note, page, section, table, tiles
 from common.report.runs import Run, common_steps, labels, read_run, relative_difference
+from common.training.predictions import Predictions, read_predictions
+from common.training.rundir import RunDirectory
 
 __all__ = ["agreement", "compare_runs", "run_page"]
 
@@ -36,6 +38,7 @@ def run_page(run: Path, summary: Mapping[str, Any] | None = None) -> Path:
         sections.curves([loaded]),
         _evaluations(loaded),
         sections.metrics([loaded]),
+        classes.of_run(_predictions(loaded.path)),
         sections.resources([loaded]),
         sections.runs_table([loaded]),
         sections.settings([loaded]),
@@ -43,6 +46,12 @@ def run_page(run: Path, summary: Mapping[str, Any] | None = None) -> Path:
     out = loaded.path / "report.html"
     write_atomic(out, content)
     return out
+
+
+def _predictions(path: Path) -> dict[str, Predictions]:
+    directory = RunDirectory(path)
+    found = {split: read_predictions(directory.predictions(split)) for split in ("validation", "test")}
+    return {split: one for split, one in found.items() if one is not None}
 
 
 def compare_runs(run_a: Path, run_b: Path, out: Path) -> Path:

@@ -174,6 +174,11 @@ def resources(runs: Sequence[Run]) -> Html:
         for part in parts
         if _any(summaries, "seconds", part)
     ]
+    rows += [
+        (f"steps a second, {part}", *(measure((one.get("steps_per_second") or {}).get(key)) for one in summaries))
+        for key, part in (("training", "training alone"), ("total", "with evaluations"))
+        if any((one.get("steps_per_second") or {}).get(key) for one in summaries)
+    ]
     rows += [("peak memory", *(byte_size(one["peak_memory_bytes"]) for one in summaries))]
     rows += [("adapter on disk", *(byte_size(one["adapter_bytes"]) for one in summaries))]
     rows += [

@@ -3,9 +3,11 @@
 __all__ = ["STYLE"]
 
 STYLE = """
-:root { color-scheme: light dark; --paper: #fbfaf8; --card: #ffffff; --ink: #23211f; --soft: #6b6660; --rule: #e4e0da; --a: #d2691e; --b: #1b6a86; }
+:root { color-scheme: light dark; --paper: #fbfaf8; --card: #ffffff; --ink: #23211f; --soft: #6b6660; --rule: #e4e0da; --a: #d2691e; --b: #1b6a86;
+  --c0: #1b6a86; --c1: #d2691e; --c2: #5b8c2a; --c3: #8a4fa3; --c4: #b3364f; --c5: #8c6d1f; --c6: #4a6fd0; --c7: #6b6660; }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #171615; --card: #201f1d; --ink: #eceae6; --soft: #a29c94; --rule: #37342f; --a: #f39a5b; --b: #74c7e3; }
+  :root { --paper: #171615; --card: #201f1d; --ink: #eceae6; --soft: #a29c94; --rule: #37342f; --a: #f39a5b; --b: #74c7e3;
+    --c0: #74c7e3; --c1: #f39a5b; --c2: #a3cf6b; --c3: #c79bdc; --c4: #ef8799; --c5: #d9bd6a; --c6: #9cb4f5; --c7: #a29c94; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
@@ -18,6 +20,14 @@ p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
 .lead { color: var(--soft); font-size: 1.05rem; margin: 0.5rem 0 1.6rem; }
 .legend span { white-space: nowrap; margin-right: 1.2rem; }
 .legend span::before { content: ""; display: inline-block; width: 1.4em; margin-right: 0.5em; border-radius: 1em; vertical-align: middle; }
+.legend .c0::before { background: var(--c0); height: 0.4em; }
+.legend .c1::before { background: var(--c1); height: 0.4em; }
+.legend .c2::before { background: var(--c2); height: 0.4em; }
+.legend .c3::before { background: var(--c3); height: 0.4em; }
+.legend .c4::before { background: var(--c4); height: 0.4em; }
+.legend .c5::before { background: var(--c5); height: 0.4em; }
+.legend .c6::before { background: var(--c6); height: 0.4em; }
+.legend .c7::before { background: var(--c7); height: 0.4em; }
 .legend .a::before { background: var(--a); height: 0.4em; }
 .legend .b::before { background: var(--b); height: 0.15em; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 11rem), 1fr)); gap: 0.75rem; margin: 0; }
@@ -61,6 +71,11 @@ mark.gap { padding: 0; border-left: 2px solid var(--a); background: none; }
 .texts ul { margin: 0.3rem 0 0; padding-left: 1.2rem; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 0 1.2rem; }
 .definitions { color: var(--soft); font-size: 0.85rem; padding-left: 1.1rem; }
+.scroll + h3, .grid + h3, p + h3 { margin-top: 1.4rem; }
+table.words td, table.words th { text-align: left; }
+table.words tr > :first-child { min-width: 16rem; font-family: Georgia, "Noto Serif", serif; overflow-wrap: anywhere; }
+.confusion { width: auto; font-size: 0.85rem; }
+.confusion td, .confusion th { border: 0; padding: 0.3rem 0.6rem; }
 small { color: var(--soft); }
 footer { color: var(--soft); font-size: 0.85rem; margin-top: 3rem; }
 @media print { :root { --paper: #ffffff; } section { break-inside: avoid; } }

@@ -16,7 +16,7 @@ from common.distributed import Group
 from common.metrics import CLASSIFICATION, classification_metrics
 from common.models.specs import ModelSpec
 from common.tasks.collecting import Rows
-from common.tasks.task import Answer, Draw
+from common.tasks.task import Answer, Classified, Draw, Evaluator
 from common.tasks.texts import TextTask
 
 __all__ = ["MEMBER", "SequenceClassification"]
@@ -44,6 +44,11 @@ class SequenceClassification(TextTask):
     def evaluator(self, encoded: Encoded) -> _Evaluator:
         """Metrics of `common.metrics.classification_metrics`."""
         return _Evaluator(encoded)
+
+    def classified(self, evaluator: Evaluator) -> Classified:
+        """The first largest logit, and its probability."""
+        assert isinstance(evaluator, _Evaluator)  # its own
+        return evaluator.classified()
 
     def answers(
         self, rows: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, np.ndarray]], labels: Sequence[str]
@@ -79,6 +84,12 @@ class _Evaluator:
 
     def metrics(self) -> dict[str, float]:
         return classification_metrics(self._logits.values, self._labels)
+
+    def classified(self) -> Classified:
+        logits = self._logits.values.astype(np.float64)
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+        return Classified(np.asarray(self._labels), logits.argmax(axis=1), probabilities.max(axis=1))
 
 
 MEMBER = SequenceClassification()

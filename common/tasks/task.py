@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from common.models.specs import ModelSpec
     from common.training.assembly import Trained
 
-__all__ = ["Answer", "Draw", "Evaluator", "Task", "TaskOptions"]
+__all__ = ["Answer", "Classified", "Draw", "Evaluator", "Task", "TaskOptions"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,15 @@ class Answer:
 
     plain: str  #: one line
     full: Mapping[str, Any]  #: ready for JSON
+
+
+@dataclass(frozen=True)
+class Classified:
+    """One class for each example of a split."""
+
+    target: np.ndarray  #: (examples,) class indices
+    predicted: np.ndarray  #: (examples,) class indices
+    confidence: np.ndarray  #: (examples,) probability of the predicted class
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,10 @@ class Task:
     def evaluator(self, encoded: Encoded) -> Evaluator:
         """A fresh evaluator of one split."""
         raise NotImplementedError
+
+    def classified(self, evaluator: Evaluator) -> Classified | None:
+        """What a finished evaluation says of each example; None for a task that does not give one class to each."""
+        return None
 
     def measured(self, labels: tuple[str, ...] | None) -> Mapping[str, bool]:
         """Those of its ``metrics`` that an evaluation over these classes reports."""

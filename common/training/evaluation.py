@@ -15,9 +15,10 @@ from common.distributed import share
 from common.errors import InputError
 from common.reading import expanded
 
-__all__ = ["evaluate", "results", "score"]
+__all__ = ["evaluate", "evaluated", "results", "score"]
 
 if TYPE_CHECKING:
+    from common.tasks.task import Evaluator
     from common.training.assembly import Trained
 
 Numbered = tuple[np.ndarray, Batch]
@@ -31,11 +32,18 @@ def evaluate(
     Raises:
         RunError: the model's loss or outputs are not finite.
     """
+    return evaluated(engine, encoded, batch_size, length_multiple, check).metrics()
+
+
+def evaluated(
+    engine: Engine, encoded: Encoded, batch_size: int, length_multiple: int, check: Callable[[], None] = lambda: None
+) -> Evaluator:
+    """As `evaluate`: the evaluator, which has seen the whole split."""
     evaluator = encoded.task.evaluator(encoded)
     for indices, batch, result in results(engine, encoded, batch_size, length_multiple, check):
         evaluator.update(indices, batch, result)
     evaluator.reduce(engine.group)
-    return evaluator.metrics()
+    return evaluator
 
 
 def results(

@@ -72,7 +72,7 @@ class Trainer:
         self.step = 0
         self.evaluated_step = -1
         self._elapsed = 0.0  # seconds of the run before this process
-        self._kept_lines = 0
+        self.kept_lines = 0  #: of the log, which a resumed run continues
         self._pending: list[_Pending] = []
         self.data_seconds = 0.0  #: that steps waited for their batches
         self.shapes: set[tuple[int, ...]] = (
@@ -93,7 +93,7 @@ class Trainer:
             )
         check_log(log, progress["log_lines"], progress["step"], progress["evaluated_step"])
         self.step, self.evaluated_step = progress["step"], progress["evaluated_step"]
-        self._elapsed, self._kept_lines = progress["seconds"], progress["log_lines"]
+        self._elapsed, self.kept_lines = progress["seconds"], progress["log_lines"]
         self.data_seconds = progress.get("data_seconds", 0.0)
         self.stopping.load_state(progress["stopping"])
 
@@ -105,7 +105,7 @@ class Trainer:
             RunError: the loss is not finite.
         """
         self._started = self._group_started = time.perf_counter()
-        self._log = RunLog(log, self._kept_lines)
+        self._log = RunLog(log, self.kept_lines)
         self._say(warmup_remark(self.warmup, self.total))
         self.movement = Movement(self.engine)
         self._movement_due = min(self.step + STEPS, self.total)

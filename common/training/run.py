@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -19,16 +19,20 @@ from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
 from common.data import BatchPlan, Encoded, save_tokenizer
 from common.distributed import Group, micro_batch_size
-from common.errors import RunError, of_system
+from common.errors import InterruptedRunError, RunError, of_system
 from common.files import write_atomic, write_json
 from common.methods.coverage import coverage_table
 from common.methods.merge import merge_remarks
+from common.tasks.task import Evaluator
+from common.trackers.feeding import Feeder, Tracked, opening_of
+from common.trackers.feeding import check as check_trackers
 from common.training import adapters, fingerprints, processes, system
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
-from common.training.evaluation import evaluate
+from common.training.evaluation import evaluated
 from common.training.lock import locked
 from common.training.loop import Trainer
+from common.training.predictions import write_predictions
 from common.training.progress import Progress
 from common.training.rundir import FAILED, RunDirectory
 
@@ -43,6 +47,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    test: bool = True,
 ) -> dict[str, Any] | None:
     """Train ``config`` into ``output/<name>/<backend>`` and return the summary that is also written there.
 
@@ -52,6 +57,7 @@ def train(
         device: cpu, cuda:0, ...; None takes the first accelerator, or the CPU.
         resume: continue an unfinished run; where there is none, begin it; a finished one is left as it is.
         overwrite: discard a run that is there.
+        test: score the best state on the test split; a search does so for its winner only.
 
     Raises:
         InputError: something given does not fit; nothing was written.
@@ -63,13 +69,14 @@ def train(
     if group is None:
         return None
     if group.rank == 0:
+        check_trackers(config.training.trackers)
         run.admit(config, resume, overwrite)
     progress = (progress or Progress()) if group.rank == 0 else processes.Silent()
     if resume and run.complete():
         progress.say(f"{run.path} is finished already; nothing is left to do.")
         return run.read_summary() if group.rank == 0 else None
     with processes.own_directory(run, group, resume) as own:
-        summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress)
+        summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress, test)
     return summary if group.rank == 0 else None
 
 
@@ -83,6 +90,7 @@ def _train(
     resume: bool,
     overwrite: bool,
     progress: Progress,
+    test: bool,
 ) -> dict[str, Any]:
     """Read everything, then lock the directory and train into it: what cannot be trained writes nothing."""
     progress.say(
@@ -91,7 +99,7 @@ def _train(
     inputs = prepare(config)
     splits = [
         split
-        for split in ("train", "validation", "test")
+        for split in (("train", "validation", "test") if test else ("train", "validation"))
         if split in inputs.data.splits and split not in inputs.data.unlabelled
     ]
     encoded: dict[str, Encoded] = {split: encode_split(inputs, split) for split in splits}
@@ -121,7 +129,23 @@ def _train(
         if group.rank == 0:
             run.admit(config, resume, overwrite)  # again: another process may have trained here in the meantime
         _begin(session, trainer, resume, progress)
-        return _execute(session, trainer, progress)
+        with _tracked(session, trainer, config.training.trackers if group.rank == 0 else ()) as feeder:
+            summary = _execute(session, trainer, progress)
+            feeder.finish(summary)
+        return summary
+
+
+@contextmanager
+def _tracked(session: _Session, trainer: Trainer, names: Sequence[str]) -> Iterator[Feeder]:
+    """Give the events of the run to the trackers ``names``, and close them whatever happens."""
+    feeder = Feeder(names, opening_of(session.run, session.inputs.config, session.backend_name), trainer.progress.say)
+    if names and trainer.kept_lines:  # a resumed run is whole in every tracker
+        feeder.log(session.run.metrics, trainer.kept_lines)
+    trainer.progress = Tracked(trainer.progress, feeder)
+    try:
+        yield feeder
+    finally:
+        feeder.finish(None)  # nothing, where it is closed already
 
 
 @contextmanager
@@ -157,7 +181,7 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         write_json(session.run.summary, session.summary(FAILED, None, trainer))
         raise
     if status == "interrupted":
-        raise RunError(
+        raise InterruptedRunError(
             f"Interrupted after step {trainer.step} of {trainer.total}; the state is saved. Continue with --resume."
         )
     test = None
@@ -165,6 +189,7 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         session.engine.load_trainable(session.read_best())
         progress.say("Scoring the best state on the test split")
         test = session.score("test")
+        session.keep("test")
     if not session.run.metrics.is_file():  # with what else was deleted nobody knows
         raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
@@ -186,6 +211,7 @@ class _Session:
     backend: ModuleType
     device: str
     engine: Engine
+    seen: dict[str, Evaluator] = field(default_factory=dict)  #: of the last scoring of each split
 
     def begin(self) -> None:
         """Clear the directory and write what a run begins with."""
@@ -198,7 +224,13 @@ class _Session:
         """Metrics of one split."""
         config = self.inputs.config
         size, multiple = config.training.evaluation_batch_size, config.data.length_multiple
-        return evaluate(self.engine, self.encoded[split], size, multiple, check)
+        self.seen[split] = evaluated(self.engine, self.encoded[split], size, multiple, check)
+        return self.seen[split].metrics()
+
+    def keep(self, split: str) -> None:
+        """Write what the last scoring of a split says to each example."""
+        data, task = self.inputs.data, self.inputs.task
+        write_predictions(self.run.predictions(split), task, self.seen[split], data.splits[split], data.label_names)
 
     def save_best(self, arrays: Mapping[str, np.ndarray], step: int) -> None:
         """Write the best state so far; a whole model with its tokenizer."""
@@ -209,6 +241,7 @@ class _Session:
         kept.save(folder, plan, self.inputs.spec, arrays, about | system.versions(self.backend_name))
         if kept.WHOLE:
             save_tokenizer(self.inputs.tokenizer, folder)
+        self.keep("validation")  # which was just scored
 
     def read_best(self) -> dict[str, np.ndarray]:
         """The arrays of the best state."""

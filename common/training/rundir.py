@@ -36,6 +36,8 @@ _ENTRIES = (
     "model",
     "checkpoint",
     "tokenizer",
+    "predictions",
+    "trackers",
 )
 
 
@@ -72,6 +74,15 @@ class RunDirectory:
     def best(self, artifact: str) -> Path:
         """The folder of the best state, stored as ``artifact`` (`common.artifacts`)."""
         return self.path / storage(artifact).FOLDER
+
+    def predictions(self, split: str) -> Path:
+        """What the best state says to each example, see `common.training.predictions`."""
+        return self.path / "predictions" / f"{split}.json"
+
+    @property
+    def trackers(self) -> Path:
+        """What experiment trackers keep here, see `common.trackers`."""
+        return self.path / "trackers"
 
     def read_config(self) -> ExperimentConfig:
         """The resolved configuration of the run.
@@ -143,9 +154,10 @@ class RunDirectory:
 
     def _check_same(self, config: ExperimentConfig) -> None:
         before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
-        moved = ("data.directory",)  # the same data may lie elsewhere
+        # The same data may lie elsewhere, whose fingerprint is compared; and others may watch.
+        moved = ("data.directory", "data.files.", "training.trackers")
         changed = sorted(
-            key for key in before.keys() | now.keys() if key not in moved and before.get(key) != now.get(key)
+            key for key in before.keys() | now.keys() if not key.startswith(moved) and before.get(key) != now.get(key)
         )
         if changed:
             listed = "\n".join(f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -54,16 +55,24 @@ def of_run(
         "adapter_bytes": sum(file.stat().st_size for file in run.best(inputs.plan.artifact).glob("*.safetensors")),
         "seconds": seconds,
         "seconds_per_step": median,
+        "steps_per_second": _rates(len(steps), seconds),
         "settings": to_plain(config),
     }
 
 
+def _rates(steps: int, seconds: Mapping[str, float]) -> dict[str, float | None]:
+    """Steps done, not planned, over the seconds of the training steps alone and of everything."""
+    return {part: steps / seconds[part] if seconds[part] else None for part in ("training", "total")}
+
+
 def of_machine(backend_name: str, backend: ModuleType, device: str) -> dict[str, Any]:
     """Backend, device, memory, versions and hardware of this process."""
+    on_device = backend.device.peak_memory(device)
     return {
         "backend": backend_name,
         "device": device,
-        "peak_memory_bytes": backend.device.peak_memory(device) or system.peak_memory(),
+        "peak_memory_bytes": on_device or system.peak_memory(),
+        "peak_memory": {"device": on_device, "process": system.peak_memory()},
         "versions": system.versions(backend_name),
         "hardware": system.hardware(backend.device.describe(device)),
     }

@@ -8,12 +8,13 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from common.edits import Edit
+from common.memory.formula import Layer
 from common.methods.lora import placement
 from mindspore_impl import functional as F
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.wrapper import Wrapper
 
-__all__ = ["LoRALinear", "build"]
+__all__ = ["LoRALinear", "build", "kept"]
 
 
 class LoRALinear(Wrapper):
@@ -41,3 +42,10 @@ class LoRALinear(Wrapper):
 
 
 build = LoRALinear
+
+
+def kept(edit: Edit, rows: int) -> Layer:
+    """The rank-wide tensor, P(B), and the input: with dropout a copy of its own, and the mask in float32."""
+    columns, dropped = len(edit.arguments.ranges) * edit.arguments.rank, edit.arguments.dropout > 0
+    low = (rows + bool(edit.arguments.slices) * edit.module.out_features) * columns
+    return Layer(not dropped, low + 2 * dropped * rows * edit.module.in_features)

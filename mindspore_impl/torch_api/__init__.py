@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 from common.api_mapping.names import named
-from mindspore_impl.torch_api import autograd, dtypes
+from mindspore_impl.torch_api import autograd, dtypes, memory
 from mindspore_impl.torch_api.dtypes import NAMED, Size, device, dtype, finfo, iinfo
 from mindspore_impl.torch_api.lifting import missing, names_of
 from mindspore_impl.torch_api.methods import bind_methods
@@ -42,7 +42,9 @@ random.bind_random()
 
 from common.porting.generator import Generator
 from mindspore_impl.torch_api import (
+    amp,
     backends,
+    compiler,
     cuda,
     fft,
     linalg,
@@ -50,10 +52,13 @@ from mindspore_impl.torch_api import (
     optim,
     special,
     utils,
+    version,
 )
+from mindspore_impl.torch_api.amp import autocast, is_autocast_available, is_autocast_enabled
 from mindspore_impl.torch_api.autograd import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from mindspore_impl.torch_api.compiling import compile
 from mindspore_impl.torch_api.functions import *  # noqa: F403
+from mindspore_impl.torch_api.installing import install
 from mindspore_impl.torch_api.random import (
     default_generator,
     get_rng_state,
@@ -66,8 +71,8 @@ from mindspore_impl.torch_api.storing import load, save
 
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 strided, contiguous_format, preserve_format, channels_last = "torch.strided", "contiguous", "preserve", "channels_last"
-__version__ = "2.13.0+mindspore"
-FloatTensor = Tensor
+__version__ = version.__version__
+FloatTensor = LongTensor = IntTensor = BoolTensor = DoubleTensor = Tensor
 
 __all__ = ["Tensor", "nn", "optim"]
 

@@ -60,18 +60,35 @@ def compile_function(function: Callable[..., Any], *modules: Any) -> Callable[..
         if tracing:
             return function(*arguments, **keywords)
         record_always()
-        held = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+        held, modes = _state(modules)
         inputs: list[Any] = []
         shape = _split((arguments, keywords), inputs)
-        modes = tuple(part.training for module in modules for part in module.modules())
-        key = (shape, modes, bool(tape.enable_grad()), tuple((tuple(t.shape), t.dtype.name) for t in (*held, *inputs)))
-        if key not in graphs:
+        kinds = tuple([(value.shape, value.dtype, value._requires_grad) for value in [t.raw for t in (*held, *inputs)]])
+        key = (shape, modes, bool(tape.enable_grad()), kinds)
+        graph = graphs.get(key)
+        if graph is None:
             _check(function, shape, held, inputs)
-            graphs[key] = _Graph(function, shape, held)
-        with _tracing():
-            return graphs[key](held, inputs)
+            graph = graphs[key] = _Graph(function, shape, held)
+        return graph(held, inputs)
 
     return call
+
+
+def _state(modules: tuple[Any, ...]) -> tuple[list[Tensor], tuple[bool, ...]]:
+    """Parameters and buffers of modules, each once, and which modules are in training mode."""
+    held: dict[int, Tensor] = {}
+    modes: dict[int, bool] = {}
+    left = list(reversed(modules))
+    while left:
+        module = left.pop()
+        if id(module) in modes:
+            continue
+        state = module.__dict__
+        modes[id(module)] = state["training"]
+        for store in (state["_parameters"], state["_buffers"]):
+            held.update((id(tensor), tensor) for tensor in store.values() if tensor is not None)
+        left += [child for child in state["_modules"].values() if child is not None]
+    return list(held.values()), tuple(modes.values())
 
 
 def _counted(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None) -> ms.Tensor:
@@ -100,6 +117,8 @@ def _tracing() -> Iterator[None]:
 
 
 _numbers = itertools.count()
+#: what ``ms.jit(capture_mode="trace")`` chooses
+_CONFIG = ms.JitConfig(jit_level="O0", jit_syntax_level="LAX", backend="", options="{}")
 
 
 class _Graph:
@@ -108,7 +127,8 @@ class _Graph:
     def __init__(self, function: Callable[..., Any], shape: Any, held: list[Tensor]):
         self.function, self.shape, self.held, self.layout, self.written = function, shape, held, None, []
         self.error: Exception | None = None
-        self.compiled = ms.jit(self._named(), capture_mode="trace")
+        self.phase = ""
+        self.compiled = jit_trace._jit_trace(_CONFIG)(self._named())
 
     def _named(self) -> Callable[..., Any]:
         def traced(*tensors: Any) -> Any:
@@ -138,17 +158,35 @@ class _Graph:
             for tensor, (value, source, version) in zip(self.held, before, strict=True):
                 tensor._held, tensor._source, tensor._version = value, source, version
 
-    def __call__(self, held: list[Tensor], inputs: list[Tensor]) -> Any:
-        try:
-            found = self.compiled(*[tensor.raw for tensor in (*held, *inputs)])
-        except Exception:
-            if self.error is None:
-                raise
-        record_always()
+    def _traced(self, given: list[ms.Tensor]) -> Any:
+        """What the graph gives, which is made of this call."""
+        known = set(jit_trace._trace_compile_cache)
+        with _tracing():
+            try:
+                found = self.compiled(*given)
+            except Exception:
+                if self.error is None:
+                    raise
         if self.error is not None:
             raise self.error
+        made = jit_trace._trace_compile_cache - known
+        self.phase = made.pop() if len(made) == 1 else ""
+        return found
+
+    def _run_again(self, given: list[ms.Tensor]) -> Any:
+        """What the graph gives. MindSpore's own call writes every argument and result out as text for its log."""
+        jit_context.set_jit_context(jit_trace._trace_jit_context)
+        try:
+            return jit_trace.tr.get_instance().run_graph(self.phase, _CONFIG.jit_config_dict, tuple(given))
+        finally:
+            jit_context.set_jit_context(None)
+            record_always()
+
+    def __call__(self, held: list[Tensor], inputs: list[Tensor]) -> Any:
+        given = [tensor.raw for tensor in (*held, *inputs)]
+        found = self._run_again(given) if self.phase else self._traced(given)
         found = found if isinstance(found, tuple) else (found,)
-        if not any(tensor.raw._requires_grad for tensor in (*held, *inputs)):  # a graph's results always are recorded
+        if not any(value._requires_grad for value in given):  # a graph's results always are recorded
             found = tuple(ms.ops.stop_gradient(value) if isinstance(value, TensorPy) else value for value in found)
         kept = len(found) - len(self.written)
         for place, value in zip(self.written, found[kept:], strict=True):
@@ -168,10 +206,9 @@ def _check(function: Callable[..., Any], shape: Any, held: list[Tensor], inputs:
     """
     dropout.append(False)
     try:
-        with _tracing():
-            graph = _Graph(function, shape, held)
-            graph(_copies(held, 0), _copies(inputs, 0))
-            found = _values_and_gradients(lambda a, b: graph(a, b), _copies(held, 1), _copies(inputs, 1))
+        graph = _Graph(function, shape, held)
+        graph(_copies(held, 0), _copies(inputs, 0))
+        found = _values_and_gradients(graph, _copies(held, 1), _copies(inputs, 1))
         parameters = _copies(held, 1)
         before = [(tensor._held, tensor._source, tensor._version) for tensor in held]
 

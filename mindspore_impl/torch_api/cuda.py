@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mindspore_impl.torch_api import amp
 from mindspore_impl.torch_api.lifting import missing
 
-__all__ = ["device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all", "synchronize"]
+__all__ = ["amp", "device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all", "synchronize"]
 
 
 def is_available() -> bool:

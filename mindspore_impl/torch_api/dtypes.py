@@ -28,6 +28,20 @@ class dtype:  # noqa: N801  (torch's name)
         return (NAMED.__getitem__, (self.name,))
 
 
+class _Unknown(dtype):
+    """A dtype that can be named and asked for its limits, and that no tensor has."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str):
+        self.name, self.itemsize, self.is_floating_point, self.is_complex, self.is_signed = name, 1, True, False, True
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "ms":
+            raise NotImplementedError(f"torch.{self.name} is not available on MindSpore: no tensor has this dtype.")
+        raise AttributeError(name)
+
+
 _SIZES = {"bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8, "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8,
           "complex64": 8, "complex128": 16}  # fmt: skip
 _ALIASES = {"float": "float32", "double": "float64", "half": "float16", "int": "int32", "long": "int64", "short": "int16", "cfloat": "complex64",
@@ -39,6 +53,7 @@ NAMED: dict[str, dtype] = {
 }
 _OF = {kind.ms: kind for kind in NAMED.values()}
 NAMED |= {alias: NAMED[name] for alias, name in _ALIASES.items()}
+NAMED |= {name: _Unknown(name) for name in ("float8_e4m3fn", "float8_e5m2")}
 
 
 def of(kind: Any) -> dtype:
@@ -63,13 +78,17 @@ class Size(tuple):
         return Size(found) if isinstance(key, slice) else found
 
 
+_KINDS = ("cpu", "cuda", "npu", "meta", "mps", "xpu", "hpu", "mlu", "musa", "xla")
+
+
 class device:  # noqa: N801  (torch's name)
     """A kind of device and its number.
 
-    A process of MindSpore has one device, so that names of it are accepted everywhere and move nothing.
+    A process of MindSpore has one device, so that its names are accepted everywhere and move nothing. Others can be named,
+    to compare with; a tensor that is asked to be there raises an error (`placed`).
 
     Raises:
-        RuntimeError: the kind is neither the CPU nor the accelerator of this process.
+        RuntimeError: torch has no such kind.
     """
 
     __slots__ = ("index", "type")
@@ -80,16 +99,34 @@ class device:  # noqa: N801  (torch's name)
         if isinstance(type, int):
             type, index = here().type, type
         name, _, number = type.partition(":")
+        if name not in _KINDS:
+            raise RuntimeError(f"Expected one of {', '.join(_KINDS)} device type at start of device string: {type}")
         self.type, self.index = name, int(number) if number else index
+
+    @classmethod
+    def placed(cls, place: Any) -> device:
+        """The device that a tensor is asked to be on.
+
+        Raises:
+            RuntimeError: this process does not have it.
+        """
+        made = cls(place)
         target = ms.get_context("device_target")
         known = {"CPU": ("cpu",), "GPU": ("cpu", "cuda"), "Ascend": ("cpu", "npu", "cuda")}[target]
-        if name not in known and name != "meta":
+        if made.type == "meta":
+            raise RuntimeError("The device meta is not available: MindSpore's tensors have values. Use the CPU.")
+        if made.type not in known:
             raise RuntimeError(
-                f"device {type} is not available: this process runs on {target}. Choose the device before the import, "
+                f"device {made} is not available: this process runs on {target}. Choose the device before the import, "
                 "with mindspore.set_device, and here one of: " + ", ".join(known) + "."
             )
-        if name == "meta":
-            raise RuntimeError("The device meta is not available: MindSpore's tensors have values. Use the CPU.")
+        return made
+
+    def __enter__(self) -> device:
+        return device.placed(self)
+
+    def __exit__(self, *_: Any) -> None:
+        pass
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
@@ -115,7 +152,12 @@ def here() -> device:
     return _HERE[0]
 
 
-_BRAIN = {"bits": 16, "eps": 2.0**-7, "max": (2.0 - 2.0**-7) * 2.0**127, "tiny": 2.0**-126}
+#: limits of the dtypes that NumPy has not
+_LIMITS = {
+    "bfloat16": {"bits": 16, "eps": 2.0**-7, "max": (2.0 - 2.0**-7) * 2.0**127, "tiny": 2.0**-126},
+    "float8_e4m3fn": {"bits": 8, "eps": 2.0**-3, "max": 448.0, "tiny": 2.0**-6},
+    "float8_e5m2": {"bits": 8, "eps": 2.0**-2, "max": 57344.0, "tiny": 2.0**-14},
+}
 
 
 class finfo:  # noqa: N801  (torch's name)
@@ -125,8 +167,8 @@ class finfo:  # noqa: N801  (torch's name)
         if not type.is_floating_point:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{type}'")
         self.dtype = type.name
-        if type.name == "bfloat16":
-            limits = _BRAIN
+        if type.name in _LIMITS:
+            limits = _LIMITS[type.name]
         else:
             found = np.finfo(type.name)
             limits = {name: float(getattr(found, name)) for name in ("bits", "eps", "max", "tiny")}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 from common.api_mapping.names import named
 from mindspore_impl.mapping import bound
-from mindspore_impl.torch_api.dtypes import Size, dtype
+from mindspore_impl.torch_api.dtypes import Size, device, dtype, here
+from mindspore_impl.torch_api.lifting import lifted
 from mindspore_impl.torch_api.tensor import Tensor, lower
 
 __all__ = [
@@ -15,7 +17,9 @@ __all__ = [
     "chunk",
     "detach",
     "diagonal",
+    "einsum",
     "flatten",
+    "get_default_device",
     "get_num_threads",
     "is_complex",
     "is_floating_point",
@@ -90,6 +94,26 @@ _METHODS = (
 )
 for _name in _METHODS:
     globals()[_name] = _method(_name)
+
+
+_einsum = lifted(bound(named("torch"))["einsum"], "einsum")
+
+
+def einsum(equation: Any, *operands: Any) -> Tensor:
+    """Sums of products, written as letters, or as a list of axes behind each operand."""
+    if isinstance(equation, str):
+        given = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+        return _einsum(equation, *given)
+    given = (equation, *operands)
+    tensors, axes = given[: len(given) // 2 * 2 : 2], given[1::2]
+    text = ",".join(map(_letters, axes)) + (f"->{_letters(given[-1])}" if len(given) % 2 else "")
+    return _einsum(text, *tensors)
+
+
+def _letters(axes: Any) -> str:
+    """Axes by number, as letters; those of the ellipsis as dots."""
+    known = string.ascii_uppercase + string.ascii_lowercase
+    return "".join("..." if axis is Ellipsis else known[axis] for axis in axes)
 
 
 def numel(input: Tensor) -> int:
@@ -189,6 +213,11 @@ def can_cast(from_: dtype, to: dtype) -> bool:
 
 def set_num_threads(number: int) -> None:
     """Nothing: set OMP_NUM_THREADS before the import."""
+
+
+def get_default_device() -> device:
+    """The device of this process."""
+    return here()
 
 
 def get_num_threads() -> int:

@@ -49,7 +49,7 @@ def renamed(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in keywords.items():
         if name == "device":
             if value is not None:
-                device(value)
+                device.placed(value)
         elif name not in _FREE:
             kept[_ALIASES.get(name, name)] = lower(value)
     return kept

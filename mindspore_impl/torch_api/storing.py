@@ -7,11 +7,13 @@ reading one runs what is in it; a file of torch's is converted by torch: ``safet
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
 from safetensors.numpy import save_file
 
 from common.errors import InputError
@@ -20,9 +22,14 @@ from mindspore_impl.torch_api.factories import tensor
 from mindspore_impl.torch_api.nn.parameter import Parameter
 from mindspore_impl.torch_api.tensor import Tensor
 
-__all__ = ["load", "save"]
+__all__ = ["contiguous", "load", "save"]
 
 _FORMAT = "torch_api 1"
+
+
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """The array in one piece; ``np.ascontiguousarray`` gives one without axes an axis."""
+    return np.ascontiguousarray(array).reshape(array.shape)
 
 
 def _flatten(value: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -30,11 +37,11 @@ def _flatten(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, Tensor):
         name = str(len(arrays))
         brain = value.dtype.name == "bfloat16"
-        arrays[name] = np.ascontiguousarray((value.float() if brain else value).numpy(force=True))
+        arrays[name] = contiguous((value.float() if brain else value).numpy(force=True))
         return {"tensor": name, "dtype": value.dtype.name, "parameter": isinstance(value, Parameter)}
     if isinstance(value, np.ndarray):
         name = str(len(arrays))
-        arrays[name] = np.ascontiguousarray(value)
+        arrays[name] = contiguous(value)
         return {"array": name}
     if isinstance(value, dict):
         return {"dict": [[_flatten(key, arrays), _flatten(item, arrays)] for key, item in value.items()]}
@@ -54,35 +61,50 @@ def _flatten(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 
 def save(obj: Any, f: Any, *_: Any, **__: Any) -> None:
-    """Write a state to a file.
+    """Write a state to a file, a path or something with ``write``.
 
     Raises:
         TypeError: something in it is neither a tensor nor plain data.
     """
     arrays: dict[str, np.ndarray] = {}
     structure = json.dumps(_flatten(obj, arrays))
-    save_file(arrays or {"": np.zeros(0, np.float32)}, str(f), {"format": _FORMAT, "structure": structure})
+    content, metadata = arrays or {"": np.zeros(0, np.float32)}, {"format": _FORMAT, "structure": structure}
+    if hasattr(f, "write"):
+        f.write(to_bytes(content, metadata))
+    else:
+        save_file(content, str(f), metadata)
 
 
 def load(f: Any, map_location: Any = None, *, weights_only: bool = True, mmap: bool | None = None, **_: Any) -> Any:
-    """Read what `save` wrote, or the tensors of another safetensors file.
+    """Read what `save` wrote, or the tensors of another safetensors file: a path or something with ``read``.
 
     Raises:
         InputError: the file is neither, for example a pickle of torch's.
     """
-    if not Path(f).is_file():
+    if hasattr(f, "read"):
+        with tempfile.NamedTemporaryFile(suffix=".safetensors") as copied:
+            copied.write(f.read())
+            copied.flush()
+            metadata, arrays = _content(copied.name, "The file")
+    elif not Path(f).is_file():
         raise FileNotFoundError(f"No such file: {f}")
-    try:
-        with safe_open(str(f), "np") as file:
-            metadata, arrays = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise InputError(
-            f"{f} is no safetensors file ({error}). Pickles are not read, since reading one runs what is in it. In an "
-            "environment with torch, convert it: safetensors.torch.save_file(torch.load(path), new_path)."
-        ) from None
+    else:
+        metadata, arrays = _content(str(f), str(f))
     if metadata.get("format") != _FORMAT:
         return {name: tensor(array) for name, array in arrays.items()}
     return _build(json.loads(metadata["structure"]), arrays)
+
+
+def _content(path: str, named: str) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and arrays of a file."""
+    try:
+        with safe_open(path, "np") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(
+            f"{named} is no safetensors file ({error}). Pickles are not read, since reading one runs what is in it. In "
+            "an environment with torch, convert it: safetensors.torch.save_file(torch.load(path), new_path)."
+        ) from None
 
 
 def _build(value: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -17,13 +17,14 @@ import torch
 from torch import nn
 
 from common.edits import Edit
+from common.memory.formula import Layer
 from common.methods.lora import placement
 from pytorch_impl import functional as F
 from pytorch_impl.layers.dropout import Dropout
 from pytorch_impl.layers.modules import Conv1D, Linear, product
 from pytorch_impl.layers.wrapper import Wrapper
 
-__all__ = ["LoRALinear", "build"]
+__all__ = ["LoRALinear", "build", "kept"]
 
 
 class _Projection(torch.autograd.Function):
@@ -109,3 +110,9 @@ class LoRALinear(Wrapper):
 
 
 build = LoRALinear
+
+
+def kept(edit: Edit, rows: int) -> Layer:
+    """The input as it is, the rank-wide tensor and P(B); the mask of the dropout is computed again."""
+    columns = len(edit.arguments.ranges) * edit.arguments.rank
+    return Layer(True, (rows + bool(edit.arguments.slices) * edit.module.out_features) * columns)

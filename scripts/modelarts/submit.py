@@ -52,6 +52,20 @@ def main(arguments: Sequence[str]) -> int:
         return error.exit_code
 
 
+def request(arguments: Sequence[str]) -> dict[str, Any]:
+    """The request of the job that ``arguments`` describe; nothing is shown or submitted.
+
+    Raises:
+        InputError: a field is wrong, or an argument holds a credential.
+    """
+    for argument in arguments:
+        if find_credentials(argument):
+            raise InputError(
+                "No credential may be in a job, where others read it. Remove it, and revoke it if it is real."
+            )
+    return _render(_parser().parse_args(arguments))[0]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Make, check and submit a ModelArts training job.", allow_abbrev=False)
     add = parser.add_argument

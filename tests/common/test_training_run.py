@@ -19,6 +19,7 @@ from common.report import run_page
 from common.training.assembly import encode_split, load_engine, open_trained, prepare
 from common.training.checkpoint import INTEGERS, load_checkpoint
 from common.training.evaluation import evaluate
+from common.training.predictions import read_predictions
 from common.training.progress import Progress
 from common.training.run import train
 from common.training.rundir import RunDirectory
@@ -133,6 +134,28 @@ def test_a_run_learns_and_leaves_everything_its_contract_names(setup):
 def test_seconds_add_up(setup):
     seconds = setup.run(setup.config())["seconds"]
     assert 0 < seconds["training"] + seconds["evaluation"] <= seconds["total"]
+
+
+def test_steps_a_second_are_those_done_and_peaks_are_of_this_process(setup):
+    summary = setup.run(setup.config("training.max_steps=8"))
+    for part in ("training", "total"):
+        assert summary["steps_per_second"][part] == pytest.approx(8 / summary["seconds"][part])
+    assert summary["peak_memory"]["device"] is None
+    assert summary["peak_memory_bytes"] == summary["peak_memory"]["process"] > 2**20
+
+
+def test_what_the_best_state_says_to_each_example_is_kept_and_gives_the_scores(setup):
+    summary = setup.run(setup.config())
+    run = RunDirectory(setup.folder)
+    for split in ("validation", "test"):
+        kept = read_predictions(run.predictions(split))
+        assert kept.labels == ("bad", "good")
+        assert len(kept.target) == 20
+        assert kept.right.mean() == summary[split]["accuracy"]
+    with open(setup.folder.parents[2] / "test.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert kept.texts == {index: row["text"] for index, row in enumerate(rows)}
+    assert [kept.labels[target] for target in kept.target] == [row["label"] for row in rows]
 
 
 def test_losses_are_fetched_in_groups(setup, monkeypatch):

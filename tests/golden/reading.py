@@ -14,7 +14,9 @@ __all__ = ["array_digest", "fingerprint", "read_run"]
 
 _OF_TIME = ("seconds", "duration")  #: of an event
 #: ``settings`` repeat the input, with paths; the others depend on time, machine or installed versions.
-_LEFT_OUT = ("settings", "seconds", "seconds_per_step", "peak_memory_bytes", "versions", "hardware")
+_LEFT_OUT = (
+    "settings", "seconds", "seconds_per_step", "steps_per_second", "peak_memory_bytes", "peak_memory", "versions", "hardware",
+)  # fmt: skip
 _PACKAGES = ("torch", "mindspore", "numpy", "transformers", "tokenizers", "datasets", "safetensors")
 
 

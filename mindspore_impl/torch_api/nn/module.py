@@ -7,36 +7,27 @@ for modules. ``cell()`` makes a cell of a module for MindSpore's own tools.
 
 from __future__ import annotations
 
-import itertools
-from collections import OrderedDict, namedtuple
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mindspore_impl.torch_api.dtypes import device as device_of
 from mindspore_impl.torch_api.dtypes import dtype as dtype_of
+from mindspore_impl.torch_api.nn.hooks import Hook, register
 from mindspore_impl.torch_api.nn.parameter import Buffer, Parameter
+from mindspore_impl.torch_api.nn.state import _EXTRA_STATE_KEY_SUFFIX, State
 from mindspore_impl.torch_api.tensor import Tensor, tape
 
-__all__ = ["Hook", "Module"]
+__all__ = ["_EXTRA_STATE_KEY_SUFFIX", "Hook", "Module"]
 
-_Keys = namedtuple("IncompatibleKeys", ("missing_keys", "unexpected_keys"))
+_HOOKS = (
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_state_dict_hooks", "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
+)  # fmt: skip
 _STORES = ("_parameters", "_buffers", "_modules")
 
 
-class Hook:
-    """A registered hook."""
-
-    _numbers = itertools.count()
-
-    def __init__(self, hooks: dict[int, Any]):
-        self.hooks, self.number = hooks, next(Hook._numbers)
-
-    def remove(self) -> None:
-        """Call it no longer."""
-        self.hooks.pop(self.number, None)
-
-
-class Module:
+class Module(State):
     """A layer or a network."""
 
     training: bool
@@ -46,8 +37,9 @@ class Module:
         state["training"] = True
         for store in _STORES:
             state[store] = OrderedDict()
-        state["_non_persistent"] = set()
-        state["_forward_hooks"], state["_forward_pre_hooks"], state["_backward_hooks"] = {}, {}, {}
+        state["_non_persistent_buffers_set"] = set()
+        for hooks in _HOOKS:
+            state[hooks] = {}
 
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
         """What the module computes; a subclass says it."""
@@ -121,7 +113,7 @@ class Module:
         for store in _STORES:
             if name in self.__dict__.get(store, ()):
                 del self.__dict__[store][name]
-                self._non_persistent.discard(name)
+                self._non_persistent_buffers_set.discard(name)
                 return
         object.__delattr__(self, name)
 
@@ -159,7 +151,7 @@ class Module:
                 f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (torch Tensor or None required)"
             )
         self._stores()["_buffers"][name] = tensor
-        (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
+        (self._non_persistent_buffers_set.discard if persistent else self._non_persistent_buffers_set.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child."""
@@ -294,7 +286,7 @@ class Module:
             elif isinstance(argument, Tensor):
                 kind = argument.dtype
             elif isinstance(argument, (str, device_of)):
-                device_of(argument)
+                device_of.placed(argument)
         if kind is None:
             return self
         if not kind.is_floating_point:
@@ -333,83 +325,17 @@ class Module:
     def cuda(self, device: Any = None) -> Module:
         return self.to("cuda" if device is None else device_of(device))
 
-    # ---- state
-
-    def state_dict(
-        self, *arguments: Any, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> OrderedDict[str, Any]:
-        """Every parameter and persistent buffer by its path."""
-        if arguments:
-            destination = arguments[0]
-            prefix = arguments[1] if len(arguments) > 1 else prefix
-        destination = OrderedDict() if destination is None else destination
-        for name, value in self._own_state():
-            destination[prefix + name] = value if keep_vars else value.detach()
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        return destination
-
-    def _own_state(self) -> Iterator[tuple[str, Tensor]]:
-        for name, value in itertools.chain(self._parameters.items(), self._buffers.items()):
-            if value is not None and name not in self._non_persistent:
-                yield name, value
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Copy values by path.
-
-        Args:
-            state_dict: tensors or arrays.
-            strict: whether every path must be there, and no other.
-
-        Raises:
-            RuntimeError: paths or shapes do not fit.
-        """
-        own = {
-            f"{path}.{name}" if path else name: value
-            for path, module in self.named_modules(remove_duplicate=False)
-            for name, value in module._own_state()
-        }
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
-        problems = []
-        if strict and unexpected:
-            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{key}"' for key in unexpected) + ". ")
-        if strict and missing:
-            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{key}"' for key in missing) + ". ")
-        for key, value in own.items():
-            if key in state_dict and tuple(state_dict[key].shape) != tuple(value.shape):
-                problems.append(
-                    f"size mismatch for {key}: copying a param with shape {tuple(state_dict[key].shape)} from "
-                    f"checkpoint, the shape in current model is {tuple(value.shape)}."
-                )
-        if problems:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
-        for key, value in own.items():
-            if key in state_dict:
-                _put(value, state_dict[key])
-        return _Keys(missing, unexpected)
-
     # ---- hooks
-
-    def _register(self, hooks: dict[int, Any], hook: Any, prepend: bool = False) -> Hook:
-        handle = Hook(hooks)
-        later = dict(hooks) if prepend else {}
-        if prepend:
-            hooks.clear()
-        hooks[handle.number] = hook
-        hooks.update(later)
-        return handle
 
     def register_forward_hook(
         self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
     ) -> Hook:
         """Call ``hook(module, inputs, output)`` after forward; what it returns replaces the output."""
-        return self._register(self._forward_hooks, (hook, with_kwargs), prepend)
+        return register(self._forward_hooks, (hook, with_kwargs), prepend)
 
     def register_forward_pre_hook(self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False) -> Hook:
         """Call ``hook(module, inputs)`` before forward; what it returns replaces the inputs."""
-        return self._register(self._forward_pre_hooks, (hook, with_kwargs), prepend)
+        return register(self._forward_pre_hooks, (hook, with_kwargs), prepend)
 
     def register_full_backward_hook(self, hook: Any, prepend: bool = False) -> Hook:
         raise NotImplementedError(
@@ -457,17 +383,3 @@ def _check_name(module: Module, name: str, store: str) -> None:
         raise KeyError(f"the name must not be empty or contain '.'; received {name!r}.")
     if hasattr(module, name) and name not in module.__dict__.get(store, ()):
         raise KeyError(f"attribute '{name}' already exists")
-
-
-def _put(target: Tensor, value: Any) -> None:
-    """Copy values into a parameter or buffer."""
-    from mindspore_impl.torch_api.autograd import no_grad
-    from mindspore_impl.torch_api.factories import as_tensor
-
-    given = (
-        value
-        if isinstance(value, Tensor)
-        else as_tensor(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
-    )
-    with no_grad():
-        target.copy_(given.detach())

@@ -78,6 +78,7 @@ class _Norm(Module):
     """Parameters and running statistics of channels."""
 
     dimensions: tuple[int, ...] = ()
+    _version = 2
 
     def __init__(
         self,
@@ -104,6 +105,12 @@ class _Norm(Module):
         for name in ("running_mean", "running_var"):
             self.register_buffer(name, empty(self.num_features, device=device, dtype=dtype) if tracked else None)
         self.register_buffer("num_batches_tracked", tensor(0) if tracked else None)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: Any, *lists: Any) -> None:
+        key = f"{prefix}num_batches_tracked"
+        if self.track_running_stats and local_metadata.get("version", 1) < 2 and key not in state_dict:
+            state_dict[key] = self.num_batches_tracked  # as files of old versions have it
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *lists)
 
     def reset_running_stats(self) -> None:
         if self.track_running_stats:

@@ -1,0 +1,133 @@
+"""What a classifier gets right and wrong: confusion matrix, scores of every class, examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from common.metrics.classification import class_scores, confusion_matrix
+from common.report.elements import Html, details, escape, figure, measure, note, section, table
+from common.training.predictions import Predictions
+
+__all__ = ["compared_examples", "confusion", "examples", "of_run", "scores"]
+
+_SHOWN = 10  #: examples of each kind
+_MOST_CLASSES = 40  #: of which a matrix is drawn
+
+
+def of_run(found: Mapping[str, Predictions]) -> Html:
+    """The section of one run's page: the test split where there is one, or the validation split."""
+    for split in ("test", "validation"):
+        if split in found:
+            one = found[split]
+            return section(f"Classes, {split} split", *_matrix(one), scores(one), examples(one))
+    return Html("")
+
+
+def _matrix(found: Predictions) -> list[Html]:
+    if len(found.labels) > _MOST_CLASSES:
+        return [note(f"A confusion matrix of {len(found.labels)} classes is not drawn; their scores follow.")]
+    return [confusion("Confusion matrix", found)]
+
+
+def confusion(title: str, found: Predictions) -> Html:
+    """Counts by class and prediction, shaded by their share of the class."""
+    counts = confusion_matrix(found.target, found.predicted, len(found.labels))
+    support = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = counts / support
+    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in found.labels)
+    rows = []
+    for index, name in enumerate(found.labels):
+        cells = "".join(
+            _cell(*pair, right=index == column)
+            for column, pair in enumerate(zip(counts[index], shares[index], strict=True))
+        )
+        rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
+    body = (
+        f'<div class="scroll"><table class="confusion"><thead><tr><th></th>{top}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+    return figure(title, Html(body), "Rows: the class. Columns: the prediction. Shaded by the share of the class.")
+
+
+def _cell(count: int, share: float, right: bool) -> str:
+    colour = "b" if right else "a"
+    shade = f"background: color-mix(in srgb, var(--{colour}) {round(85 * float(share))}%, transparent)"
+    return f'<td style="{shade}">{int(count):,}</td>' if count else "<td></td>"
+
+
+def scores(found: Predictions) -> Html:
+    """Precision, recall and F1 of every class."""
+    counts = confusion_matrix(found.target, found.predicted, len(found.labels))
+    values = class_scores(counts)
+    rows = [
+        (name, f"{int(counts[index].sum()):,}", *(f"{values[metric][index]:.4f}" for metric in values))
+        for index, name in enumerate(found.labels)
+    ]
+    return table(("class", "examples", *values), rows)
+
+
+def examples(found: Predictions) -> Html:
+    """The surest mistakes, and the first that are right."""
+    known = sorted(found.texts)
+    wrong = [index for index in known if not found.right[index]]
+    wrong.sort(key=lambda index: (-found.confidence[index], index))
+    right = [index for index in known if found.right[index]]
+    parts = [_listed("Wrong, the surest first", found, wrong[:_SHOWN])]
+    parts.append(details("Right, the first of the split", _listed("", found, right[:_SHOWN])))
+    return Html("".join(parts))
+
+
+def _listed(title: str, found: Predictions, indices: Sequence[int]) -> Html:
+    if not indices:
+        return note("There is none.")
+    rows = [
+        (
+            found.texts[index],
+            found.labels[found.target[index]],
+            found.labels[found.predicted[index]],
+            measure(float(found.confidence[index])),
+        )
+        for index in indices
+    ]
+    heading = Html(f"<h3>{escape(title)}</h3>") if title else Html("")
+    return Html(
+        heading + table(("text", "class", "predicted", "probability"), rows).replace("<table>", '<table class="words">')
+    )
+
+
+def compared_examples(runs: Mapping[str, Predictions], most: int = _SHOWN) -> Html:
+    """The same texts under several models: some that all get right, and those on which they differ or are all wrong.
+
+    Args:
+        runs: by the model's name, all of the same split.
+    """
+    names = list(runs)
+    first = runs[names[0]]
+    common = set.intersection(*(set(one.texts) for one in runs.values()))
+    known = sorted(index for index in common if len({one.texts[index] for one in runs.values()}) == 1)
+    hits = {index: sum(bool(one.right[index]) for one in runs.values()) for index in known}
+    groups = (
+        ("Wrong in every model", [index for index in known if hits[index] == 0]),
+        ("Right in some models", [index for index in known if 0 < hits[index] < len(names)]),
+        ("Right in every model", [index for index in known if hits[index] == len(names)]),
+    )
+    parts = []
+    for title, indices in groups:
+        rows = [
+            (first.texts[index], first.labels[first.target[index]], *(_mark(runs[name], index) for name in names))
+            for index in indices[:most]
+        ]
+        listed = (
+            table(("text", "class", *names), rows).replace("<table>", '<table class="words">')
+            if rows
+            else note("There is none.")
+        )
+        parts.append(Html(f"<h3>{escape(title)}: {len(indices):,} of {len(known):,} texts</h3>{listed}"))
+    return Html("".join(parts))
+
+
+def _mark(one: Predictions, index: int) -> Html:
+    label = escape(one.labels[one.predicted[index]])
+    return label if one.right[index] else Html(f"<mark>{label}</mark>")

@@ -1,0 +1,1 @@
+"""The report of a study, from its directory alone: see `common.report.study.write.write_report`."""

@@ -1,0 +1,1 @@
+"""Subcommands of ``twinlora study``: one module each, with ``add_parser(subparsers)`` and ``run(args)``."""

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""Adapting a small language model to data to text: its data, and the table of docs/generation.md.
+
+    python scripts/bench/texts.py data DATA runs/facts      data of gpt2_facts, inputs and references of the test splits
+    python scripts/bench/texts.py page                      the table, from docs/generation/*.json
+
+The base model has seen WebNLG's facts with their texts, and E2E's texts without their facts: it knows what facts are
+and how restaurants are described, and not the task that it is adapted to. DATA holds the folders webnlg2017 and e2e.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from performance import between
+
+from common.data.formats import webnlg
+from common.errors import InputError, run_script
+from common.files import write_atomic
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, FIGURES = ROOT / "docs" / "generation.md", ROOT / "docs" / "generation"
+LONGEST = 560  #: characters of facts and text together; longer pairs are left out of the base model's data
+SENTENCES = {"train": 12_000, "validation": 300}  #: of E2E's texts
+NO_FACTS = "a place to eat"  #: what stands in the place of an E2E text's facts
+
+
+def pairs(folder: Path, split: str) -> list[tuple[str, str]]:
+    """WebNLG's facts and texts."""
+    [table] = webnlg.read(folder)[split]
+    return list(zip(table.columns["context"], table.columns["completion"], strict=True))
+
+
+def rows(folder: Path, split: str) -> list[dict[str, str]]:
+    """E2E's rows, ``mr`` and ``ref``."""
+    name = {"train": "trainset", "validation": "devset", "test": "testset_w_refs"}[split]
+    with open(folder / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write_lines(path: Path, objects: Iterable[Any]) -> None:
+    """One object a line."""
+    write_atomic(path, "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in objects))
+
+
+def base_data(data: Path, output: Path) -> None:
+    """``train.jsonl`` and ``validation.jsonl`` of the base model."""
+    pick = random.Random(0)
+    for split, count in SENTENCES.items():
+        texts = sorted({row["ref"].strip() for row in rows(data / "e2e", split)})
+        pick.shuffle(texts)
+        found = [(facts, text) for facts, text in pairs(data / "webnlg2017", split) if len(facts) + len(text) < LONGEST]
+        if split == "validation":
+            found = pick.sample(found, count)
+        found += [(NO_FACTS, text) for text in texts[:count]]
+        pick.shuffle(found)
+        write_lines(output / f"{split}.jsonl", ({"facts": facts, "text": text} for facts, text in found))
+
+
+def test_data(data: Path, output: Path) -> None:
+    """Inputs and references of E2E's test split and of WebNLG's, seen and unseen."""
+    splits = {"e2e": [(row["mr"], row["ref"]) for row in rows(data / "e2e", "test")]}
+    splits |= {split: pairs(data / "webnlg2017", split) for split in ("test_seen", "test_unseen")}
+    for name, found in splits.items():
+        references: dict[str, list[str]] = {}
+        for facts, text in found:
+            references.setdefault(facts, []).append(text)
+        write_lines(output / f"{name}.prompts.jsonl", ({"prompt": facts} for facts in references))
+        write_lines(output / f"{name}.references.jsonl", ({"references": each} for each in references.values()))
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """Each system's metrics with their intervals."""
+    metrics = sorted(found["systems"][0]["metrics"])
+    lines = [f"| {found['title']} | " + " | ".join(metrics) + " |", "|---|" + "---:|" * len(metrics)]
+    for system in found["systems"]:
+        digits = {name: 1 if "nist" not in name and "cider" not in name else 2 for name in metrics}
+        cells = [
+            "{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})".format(
+                **system["metrics"][name], digits=digits[name]
+            )
+            for name in metrics
+        ]
+        lines.append(f"| {Path(system['outputs']).stem} | " + " | ".join(cells) + " |")
+    return [*lines, "", f"{found['examples']:,} inputs; 95 % intervals over inputs."]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write data or the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["data", "page"])
+    parser.add_argument("data", nargs="?", type=Path)
+    parser.add_argument("output", nargs="?", type=Path)
+    args = parser.parse_args(arguments)
+    if args.what == "page":
+        found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(FIGURES.glob("*.json"))]
+        text = "\n\n".join("\n".join(table(each)) for each in found)
+        write_atomic(PAGE, between(PAGE.read_text(encoding="utf-8"), "texts", text))
+        return
+    if args.data is None or args.output is None:
+        raise InputError("Two folders are needed: that of the data sets, and that of what is written.")
+    args.output.mkdir(parents=True, exist_ok=True)
+    base_data(args.data, args.output)
+    test_data(args.data, args.output)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,222 @@
+"""Runs of a study: never repeated, continued, limited, recorded where they fail; and a study that is ended at any moment
+continues as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import common
+from common.cli.main import main
+from common.errors import InputError
+from common.studies.layout import StudyDirectory
+from common.training.lock import locked
+from tests.support import HANGS, alive
+
+RATES = "axes: {optimization.learning_rate: [0.01, 0.02, 0.03]}\n"
+RUNNER = """\
+import json, sys
+sys.path.insert(0, {tests!r})
+from common.studies.definition import read_definition
+from common.studies.job import Job
+from common.studies.run import Options, run_study
+Job.command = lambda self: [sys.executable, {fake!r}, self.study, self.id, self.backend, self.kind]
+study, done = run_study(read_definition({file!r}), {output!r}, Options(jobs=2))
+sys.exit(int(not done))
+"""
+
+
+def outcomes(study):
+    return [study.directory.outcome(point) for point in study.directory.points()]
+
+
+def test_finished_runs_are_never_repeated(studies, fake_runs):
+    study, done = studies.run(RATES, jobs=2)
+    assert done
+    assert studies.states(study) == ["finished"] * 3
+    before = studies.calls(study)
+    assert len(before) == 3
+    again, _ = studies.run(RATES)
+    assert studies.calls(again) == before
+    more, _ = studies.run("axes: {optimization.learning_rate: [0.01, 0.02, 0.03, 0.04]}\n")
+    assert len(studies.calls(more)) == 4
+    assert [point["label"] for point in more.directory.points()][-1] == {"optimization.learning_rate": 0.04}
+
+
+def test_a_run_belongs_to_its_content_wherever_the_data_lies(studies, fake_runs):
+    study, _ = studies.run(RATES)
+    moved = studies.folder / "moved"
+    moved.mkdir()
+    for file in studies.folder.glob("*.csv"):
+        file.rename(moved / file.name)
+    base = studies.folder / "base.yaml"
+    base.write_text(base.read_text().replace(f"{studies.folder}/", f"{moved}/"))
+    studies.run(RATES)
+    assert len(studies.calls(study)) == 3
+    (moved / "train.csv").write_text((moved / "train.csv").read_text() + "fine dull,a\n")
+    studies.run(RATES)
+    assert len(studies.calls(study)) == 6
+
+
+def test_a_failed_run_is_recorded_and_stops_no_other(studies, fake_runs):
+    fake_runs({"learning_rate: 0.02": {"fail": "the loss is not finite"}, "learning_rate: 0.03": {"crash": True}})
+    study, done = studies.run(RATES)
+    assert done
+    assert studies.states(study) == ["finished", "failed", "failed"]
+    first, second, third = outcomes(study)
+    assert (first.error, first.exit_code, first.attempts) == (None, 0, 1)
+    assert (second.error, second.exit_code) == ("the loss is not finite", 1)
+    assert "SIGKILL" in third.error
+    fake_runs({})
+    studies.run(RATES)
+    assert len(studies.calls(study)) == 3
+    again, _ = studies.run(RATES, retry=True)
+    assert studies.states(again) == ["finished"] * 3
+    assert [outcome.attempts for outcome in outcomes(again)] == [1, 2, 2]
+
+
+def test_limits_of_time_and_memory_end_a_run(studies, fake_runs):
+    fake_runs({"learning_rate: 0.02": {"slow": 60.0}, "learning_rate: 0.03": {"memory": 2**29, "slow": 1.0}})
+    study, _ = studies.run(RATES + "limits: {seconds: 8, memory: 256 MiB}\n", jobs=3)
+    assert studies.states(study) == ["finished", "timeout", "memory"]
+    _, slow, large = outcomes(study)
+    assert "longer than the limit of 8 s" in slow.error
+    assert "at most 256 MiB" in large.error
+    assert large.peak_memory > 2**28
+
+
+def test_only_what_fits_the_filters_is_run(studies, fake_runs):
+    study, _ = studies.run(RATES, filters={"learning_rate": ["0.02"]})
+    assert studies.states(study) == ["missing", "finished", "missing"]
+
+
+def test_points_of_one_configuration_are_one_run(studies, fake_runs):
+    study, _ = studies.run("points: [{label: {name: a}}, {label: {name: b}}]\n")
+    points = study.directory.points()
+    assert [point["label"]["name"] for point in points] == ["a", "b"]
+    assert points[0]["run"] == points[1]["run"]
+    assert len(studies.calls(study)) == 1
+
+
+def test_one_process_at_a_time_runs_a_study(studies, fake_runs):
+    study, _ = studies.run(RATES)
+    with locked(study.directory.path), pytest.raises(InputError, match="One process at a time"):
+        studies.run(RATES)
+
+
+def test_the_plan_says_everything_before_anything_runs(studies, fake_runs):
+    fake_runs({"": {"fail": "no"}})
+    study, _ = studies.run(RATES + "tables: [{title: T, rows: [optimization.learning_rate], columns: [steps]}]\n")
+    plan = StudyDirectory(study.directory.path).read_plan()
+    assert plan["tables"][0]["rows"] == ["optimization.learning_rate"]
+    assert plan["axes"] == {"optimization.learning_rate": [0.01, 0.02, 0.03]}
+    assert [point["steps"] for point in plan["points"]] == [8] * 3
+    for point in plan["points"]:
+        assert (
+            f"learning_rate: {point['label']['optimization.learning_rate']}"
+            in Path(study.directory.path, point["config"]).read_text()
+        )
+
+
+def start(studies, file):
+    """A study in a process of its own."""
+    code = RUNNER.format(
+        tests=str(Path(common.__file__).parents[1]), fake=str(Path(__file__).parent / "fake_worker.py"), file=str(file),
+        output=str(studies.output),
+    )  # fmt: skip
+    said = open(studies.folder / "said", "w")  # noqa: SIM115
+    return subprocess.Popen([sys.executable, "-c", code], stdout=said, stderr=said, env=os.environ)
+
+
+def until(condition):
+    deadline = time.monotonic() + HANGS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def steps(directory):
+    """Lines that runs have logged so far."""
+    return sum(len(path.read_bytes().splitlines()) for path in directory.glob("runs/*/*/metrics.jsonl"))
+
+
+def results(directory):
+    """Everything that a table is made of."""
+    plan = StudyDirectory(directory)
+    summaries = [plan.run(point).read_summary() for point in plan.points()]
+    return [(point["id"], plan.state(point), summary) for point, summary in zip(plan.points(), summaries, strict=True)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill -9", "SIGTERM"])
+def test_a_study_that_is_ended_in_the_middle_continues_to_the_same_tables(studies, fake_runs, number):
+    fake_runs({"": {"slow": 0.25}})
+    file = studies.write(RATES)
+    directory = studies.output / "study"
+    process = start(studies, file)
+    until(lambda: steps(directory) > 3)
+    children = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _runs_in(path, directory)]
+    process.send_signal(number)
+    assert process.wait(HANGS) == (-9 if number == signal.SIGKILL else 1)
+    begun = (directory / "calls").read_text().splitlines()
+    states = [StudyDirectory(directory).state(point) for point in StudyDirectory(directory).points()]
+    assert states == ["begun" if number == signal.SIGKILL else "interrupted"] * 2 + ["missing"]
+    fake_runs({})
+    study, done = studies.run(RATES, jobs=2)  # at once: the orphans may still be saving their state
+    assert done
+    assert len(begun) == len(children) == 2
+    assert not any(alive(child) for child in children)
+    assert len(studies.calls(study)) == 5
+    whole, _ = studies.run(RATES, name="whole")
+    assert results(directory) == results(whole.directory.path)
+
+
+def test_cancel_ends_a_study_that_runs(studies, fake_runs, capsys):
+    fake_runs({"": {"slow": 0.5}})
+    directory = studies.output / "study"
+
+    def cancel():
+        until(lambda: steps(directory) > 0)
+        main(["study", "cancel", str(directory)])
+
+    asking = threading.Thread(target=cancel)
+    asking.start()
+    study, done = studies.run(RATES, jobs=2)
+    asking.join()
+    assert not done
+    assert studies.states(study) == ["interrupted", "interrupted", "missing"]
+    assert main(["study", "status", str(directory)]) == 0
+    assert "2 interrupted, 1 missing" in capsys.readouterr().out
+
+
+def _runs_in(path, directory):
+    try:
+        return f"{directory}\0".encode() in path.read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.needs_pytorch
+def test_a_study_of_a_real_run_from_the_command_line(studies, capsys):
+    file = studies.write("axes: {optimization.learning_rate: [0.01]}\n")
+    command = ["study", "run", str(file), "--output", str(studies.output)]
+    assert main([*command, "--dry-run"]) == 0
+    assert "8 steps at most" in capsys.readouterr().out
+    assert not studies.output.exists()
+    assert main(command) == 0
+    directory = StudyDirectory(studies.output / "study")
+    for point in directory.points():
+        assert directory.state(point) == "finished"
+        summary = directory.run(point).read_summary()
+        assert (summary["steps"], summary["name"]) == (8, point["id"])
+        assert summary["test"]["accuracy"] >= 0
+    capsys.readouterr()
+    assert main(["study", "status", str(directory.path), "--json"]) == 0
+    assert [json.loads(line)["step"] for line in capsys.readouterr().out.splitlines()] == [8]
