@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class DType:
 class Host:
     """A NumPy array as an argument."""
 
-    data: tuple[float, ...]
+    data: tuple[Any, ...]
     dtype: str
 
     def __str__(self) -> str:
@@ -66,7 +67,7 @@ class Array:
     dtype: str = "float32"
     low: float = 0.0
     high: float = 1.0
-    data: tuple[float, ...] = ()
+    data: tuple[Any, ...] = ()
     transposed: bool = False  #: handed over as a view with swapped last axes: not contiguous
     fixed: bool = False  #: no gradient is taken with respect to it
 
@@ -126,7 +127,7 @@ def spd(size: int) -> Array:
     return Array("spd", (size, size))
 
 
-def values(*data: float, shape: tuple[int, ...] | None = None, dtype: str = "float32", fixed: bool = False) -> Array:
+def values(*data: complex, shape: tuple[int, ...] | None = None, dtype: str = "float32", fixed: bool = False) -> Array:
     """These values, ``(n,)`` unless a shape is given."""
     return Array("values", (len(data),) if shape is None else shape, dtype, data=data, fixed=fixed)
 

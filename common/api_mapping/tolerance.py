@@ -121,9 +121,8 @@ def _compare_complex(
     ours: np.ndarray, torchs: np.ndarray, exact: np.ndarray, limit: Limit
 ) -> tuple[str | None, float, float, bool]:
     """Both parts of each number, whose errors are relative to its magnitude."""
-    parts = [np.stack([array.real, array.imag], -1) for array in (ours, torchs, exact)]
-    size = np.repeat(np.abs(exact)[..., None], 2, -1)
-    return _compare_one(*parts, limit, size)
+    ours, torchs, parts = (np.stack([array.real, array.imag], -1) for array in (ours, torchs, exact))
+    return _compare_one(ours, torchs, parts, limit, np.repeat(np.abs(exact)[..., None], 2, -1))
 
 
 def _compare_one(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -96,8 +97,9 @@ def _fits(case: Case, kinds: tuple[str, ...]) -> bool:
 
 
 def _row(name: str, cases: tuple[Case, ...], like: Row) -> Row:
+    keywords: dict[str, Any] = dict(IN_PLACE)
     limits = {part: why for part, why in like.limits.items() if any(part in str(call) for call in cases)}
-    return Row(f"torch.Tensor.{name}_", (f"shim.{name}_",), cases, like.tolerance, limits=limits, **IN_PLACE)
+    return Row(f"torch.Tensor.{name}_", (f"shim.{name}_",), cases, like.tolerance, limits=limits, **keywords)
 
 
 def _rows() -> tuple[Row, ...]:
