@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common.api_mapping.running import MODES, Halves, open_halves, selected, verify_rows
+from common.api_mapping.running import MODES, Backends, open_backends, selected, verify_rows
 from common.api_mapping.verify import CALLS
 
 
@@ -30,7 +30,7 @@ def main() -> int:
     given.output.parent.mkdir(parents=True, exist_ok=True)
     running = given.output.with_suffix(".running")
     done = {(line["row"], line["mode"]) for line in _read(given.output)}
-    halves = open_halves(given.device)
+    backends = open_backends(given.device)
     with given.output.open("a", encoding="utf-8") as file:
         if running.is_file():
             row, mode = running.read_text("utf-8").split()
@@ -41,15 +41,15 @@ def main() -> int:
             for mode in MODES[given.mode]:
                 if (row.name, mode) not in done:
                     running.write_text(f"{row.name} {mode}", "utf-8")
-                    file.write(json.dumps(_verify(row, halves, mode)) + "\n")
+                    file.write(json.dumps(_verify(row, backends, mode)) + "\n")
                     file.flush()
     running.unlink(missing_ok=True)
     return _summarize(_read(given.output))
 
 
-def _verify(row: Any, halves: Halves, mode: str) -> dict[str, Any]:
+def _verify(row: Any, backends: Backends, mode: str) -> dict[str, Any]:
     begin = time.perf_counter()
-    [(_, results)] = verify_rows([row], halves, mode, CALLS)
+    [(_, results)] = verify_rows([row], backends, mode, CALLS)
     outcome = results[mode].outcome
     failures = [{"case": f.case, "message": f.message, "refused": f.refused} for f in outcome.failures]
     seconds = round(time.perf_counter() - begin, 2)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from common.api_mapping import peer, peer_report
 from common.api_mapping.rows import registry
-from common.api_mapping.running import open_halves, selected
+from common.api_mapping.running import open_backends, selected
 from common.files import write_json
 
 
@@ -34,7 +34,7 @@ def main() -> int:
     )
     given = parser.parse_args()
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    halves = open_halves(given.device)
+    backends = open_backends(given.device)
     spoil = importlib.import_module("mindspore_impl.mapping_memory").spoil_memory
     rows = {row.name: row for row in selected(given.rows)}
     running, done = given.output.with_suffix(".running"), {(f.row, f.sample) for f in _read(given.output)}
@@ -45,7 +45,9 @@ def main() -> int:
             file.write(json.dumps(vars(ended)) + "\n")
         for samples in importlib.import_module("pytorch_impl.mapping_peer").SUITES.values():
             left = _watched((s for s in samples(rows, given.limit) if (s.row.name, s.label) not in done), running)
-            for finding in peer.run(left, halves.torch, halves.mindspore, halves.mindspore.named, given.mode, spoil):
+            for finding in peer.run(
+                left, backends.torch, backends.mindspore, backends.mindspore.named, given.mode, spoil
+            ):
                 file.write(json.dumps(vars(finding)) + "\n")
                 file.flush()
     running.unlink(missing_ok=True)

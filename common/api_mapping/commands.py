@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 from common.api_mapping import lock, peer
 from common.api_mapping.report import VERDICTS, describe, errors, lines, read_document, summary, views
 from common.api_mapping.rows import find, search
-from common.api_mapping.running import MODES, document, entry, open_halves, probe_rows, selected, unprobed, verify_rows
+from common.api_mapping.running import (
+    MODES,
+    document,
+    entry,
+    open_backends,
+    probe_rows,
+    selected,
+    unprobed,
+    verify_rows,
+)
 from common.api_mapping.snippets import snippets
 from common.api_mapping.verify import CALLS
 from common.errors import InputError, RunError, nearest
@@ -56,12 +65,12 @@ def verify(
     if repeat < 1:
         raise InputError(f"--repeat must be at least 1; received {repeat}.")
     rows = selected(names)
-    halves = open_halves(device)
-    locked = halves.locked
+    backends = open_backends(device)
+    locked = backends.locked
     if new := unprobed(rows, locked):
         known = f"{', '.join(new[:3])}{', ...' if len(new) > 3 else ''}"
         print(
-            f"not probed on {halves.device} as they are: {len(new)} rows ({known}); `twinlora map probe` may find better targets.",
+            f"not probed on {backends.device} as they are: {len(new)} rows ({known}); `twinlora map probe` may find better targets.",
             file=sys.stderr,
         )
     width = max(len(row.name) for row in rows)
@@ -70,7 +79,7 @@ def verify(
     )
     entries: dict[str, dict[str, Any]] = {}
     one_mode, silent = [], []
-    for row, results in verify_rows(rows, halves, mode, repeat):
+    for row, results in verify_rows(rows, backends, mode, repeat):
         found = entries[row.name] = entry(row, results, locked)
         _print_row(width, row.name, found)
         for part in (*results,)[1:]:
@@ -84,7 +93,7 @@ def verify(
             silent.append(row.name)
     _print_summary(entries, one_mode, silent)
     if json_file is not None:
-        write_json(json_file, document(halves, mode, entries))
+        write_json(json_file, document(backends, mode, entries))
         print(json_file)
     failed = [
         name
@@ -114,7 +123,7 @@ def verify_peer(
     check_choice("--peer", suite, ("opinfo",))
     check_choice("--mode", mode, ("pynative", "graph", "gradient"))
     rows = {row.name: row for row in selected(names)}
-    halves = open_halves(device)
+    backends = open_backends(device)
     if importlib.util.find_spec("expecttest") is None:
         raise InputError("The test databases of torch need expecttest. Install with: pip install expecttest")
     suites = importlib.import_module("pytorch_impl.mapping_peer").SUITES
@@ -122,7 +131,7 @@ def verify_peer(
     findings: list[peer.Finding] = []
     for samples in suites.values():
         made = samples(rows, limit)
-        for finding in peer.run(made, halves.torch, halves.mindspore, halves.mindspore.named, mode, spoil):
+        for finding in peer.run(made, backends.torch, backends.mindspore, backends.mindspore.named, mode, spoil):
             findings.append(finding)
             if finding.kind in ("different", "accepted"):
                 print(f"{finding.kind}: {finding.row}({finding.call}): {finding.message}", flush=True)
@@ -170,7 +179,7 @@ def _print_summary(entries: dict[str, dict[str, Any]], one_mode: list[str], sile
 def probe(names: list[str], device: str | None, output: Path | None) -> Path:
     """Probe rows, print what was chosen, and return the lock file."""
     rows = selected(names)
-    halves = open_halves(device)
+    backends = open_backends(device)
     width = max(len(row.name) for row in rows)
 
     def say(name: str, found: dict[str, Any]) -> None:
@@ -179,7 +188,7 @@ def probe(names: list[str], device: str | None, output: Path | None) -> Path:
             print(f"{'':<{width}}    not {candidate}: {why}", flush=True)
 
     path = output or lock.user_file()
-    probe_rows(rows, halves, path, say)
+    probe_rows(rows, backends, path, say)
     return path
 
 
@@ -221,19 +230,19 @@ def record(config: ExperimentConfig, device: str | None, steps: int) -> Log:
 
     if steps < 1:
         raise InputError(f"--steps must be at least 1; received {steps}.")
-    half = backends.load("mindspore")
-    place = half.device.select(device)
+    backend = backends.load("mindspore")
+    place = backend.device.select(device)
     config = dataclasses.replace(config, training=dataclasses.replace(config.training, compile=False))
     inputs = prepare(config)
     training, multiple = config.training, config.data.length_multiple
     batches = BatchPlan(
         encode_split(inputs, "train"), training.global_batch_size, training.micro_batch_size, multiple, config.seed
     )
-    engine = build_engine(half, place, config, inputs.spec, inputs.plan)
+    engine = build_engine(backend, place, config, inputs.spec, inputs.plan)
     total = total_steps(training, batches.steps_per_epoch)
     warmup = warmup_steps(config.optimization, total)
     losses = []
-    with importlib.import_module(f"{half.__name__}.mapping").record() as log:
+    with importlib.import_module(f"{backend.__name__}.mapping").record() as log:
         for step, micro_batches in enumerate(islice(batches.epoch(0), steps), start=1):
             handle = engine.train_step(micro_batches, learning_rate(step, total, warmup, config.optimization))
             [(loss, _)] = engine.fetch([handle])

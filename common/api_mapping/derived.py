@@ -39,7 +39,7 @@ def derived(row: Row) -> Iterator[Case]:
 
 
 def silently_different(
-    row: Row, function: Callable[..., Any], torch_half: ModuleType, half: ModuleType, before: Callable[[], None]
+    row: Row, function: Callable[..., Any], torch_backend: ModuleType, backend: ModuleType, before: Callable[[], None]
 ) -> Iterator[tuple[str, str]]:
     """The derived calls to which torch and MindSpore both have an answer, but not the same: the call and the
     difference.
@@ -50,11 +50,11 @@ def silently_different(
         try:
             arrays = draw_all(row, case)  # a kind of array may need axes
             expected, exact = (
-                torch_half.run(torch_half.resolve(row.name), row, case, arrays, double=double)
+                torch_backend.run(torch_backend.resolve(row.name), row, case, arrays, double=double)
                 for double in (False, True)
             )
             before()
-            found = half.run(function, row, case, arrays)
+            found = backend.run(function, row, case, arrays)
         except Exception:  # one of them refuses it
             continue
         problem = compare(found, expected, exact, row.tolerance).problem

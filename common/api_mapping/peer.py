@@ -96,8 +96,8 @@ class Finding:
 
 def run(
     samples: Iterable[Sample],
-    torch_half: ModuleType,
-    half: ModuleType,
+    torch_backend: ModuleType,
+    backend: ModuleType,
     function: Callable[[Row], Callable[..., Any] | None],
     mode: str = "pynative",
     before: Callable[[], None] = lambda: None,
@@ -106,7 +106,7 @@ def run(
     its method's.
 
     Args:
-        torch_half, half: `pytorch_impl.mapping` and `mindspore_impl.mapping`.
+        torch_backend, backend: `pytorch_impl.mapping` and `mindspore_impl.mapping`.
         function: what a row is bound to in MindSpore on this device; None where nothing is.
         mode: ``pynative``, ``graph`` or ``gradient``; in the compiled ones every sample is called several times, and in
             the last those without a gradient are left out.
@@ -122,7 +122,7 @@ def run(
         target = targets[sample.row.name]
         known = [found for found in known if found[0].label == sample.label]
         again = next((found[2:] for found in known if found[1] is target and _same(found[0], sample)), None)
-        kind, message = again or _run(sample, torch_half, half, target, mode, before)
+        kind, message = again or _run(sample, torch_backend, backend, target, mode, before)
         known.append((sample, target, kind, message))
         yield Finding(sample.row.name, kind, sample.label, str(sample.case)[:200], message)
 
@@ -140,8 +140,8 @@ def _same(first: Sample, second: Sample) -> bool:
 
 def _run(
     sample: Sample,
-    torch_half: ModuleType,
-    half: ModuleType,
+    torch_backend: ModuleType,
+    backend: ModuleType,
     function: Callable[..., Any] | None,
     mode: str,
     before: Callable[[], None],
@@ -149,16 +149,16 @@ def _run(
     row, case, arrays = sample.row, sample.case, sample.arrays
     if function is None:
         return "refused", "no target on this device"
-    known, expected = torch_half.resolve(row.name), None
+    known, expected = torch_backend.resolve(row.name), None
     try:
-        expected = torch_half.run(known, row, case, arrays)
-        exact = torch_half.run(known, row, case, arrays, double=True)
+        expected = torch_backend.run(known, row, case, arrays)
+        exact = torch_backend.run(known, row, case, arrays, double=True)
     except Exception as error:  # whatever is raised is the finding
         raised = reason(error)
     if expected is not None and sample.refused:
         return "not compared", "torch raises no error in this form"
     try:
-        prepared = half.prepare(function, row, case, mode=mode)
+        prepared = backend.prepare(function, row, case, mode=mode)
         found = []
         for _ in range(1 if mode == "pynative" or row.kind == "optimizer" else CALLS):
             before()

@@ -14,17 +14,17 @@ from common.api_mapping.verify import Outcome, reason, references, try_target
 __all__ = ["probe"]
 
 
-def probe(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType) -> Iterator[tuple[str, dict[str, Any]]]:
+def probe(rows: Iterable[Row], torch_backend: ModuleType, backend: ModuleType) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each row's name and lock entry.
 
     An entry has ``target``, the chosen one or None; ``passed``, the framework's own candidates that were right in every
     case; and ``rejected``, candidate to first reason.
     """
     for row in rows:
-        known = references(row, torch_half)
+        known = references(row, torch_backend)
         passed, rejected, own = [], {}, None
         for target in row.targets:
-            why = _reason(row, target, torch_half, half, known)
+            why = _reason(row, target, torch_backend, backend, known)
             if why is not None:
                 rejected[target] = why
             elif target == row.shim:
@@ -35,14 +35,14 @@ def probe(rows: Iterable[Row], torch_half: ModuleType, half: ModuleType) -> Iter
         yield row.name, {"target": right[0] if right else None, "passed": passed, "rejected": rejected}
 
 
-def _reason(row: Row, target: str, torch_half: ModuleType, half: ModuleType, known: Any) -> str | None:
+def _reason(row: Row, target: str, torch_backend: ModuleType, backend: ModuleType, known: Any) -> str | None:
     try:
-        function = half.resolve(target)
+        function = backend.resolve(target)
     except (AttributeError, ImportError) as error:
         return reason(error)
-    outcome: Outcome = try_target(row, target, function, half, known)
+    outcome: Outcome = try_target(row, target, function, backend, known)
     if outcome.passed:
-        answered = accepted(row, function, torch_half, half)
+        answered = accepted(row, function, torch_backend, backend)
         return ": ".join(answered[0]) if answered else None
     if not outcome.failures:
         return "refused every call"

@@ -12,7 +12,9 @@ from common.api_mapping.row import Row, draw_all
 __all__ = ["accepted"]
 
 
-def accepted(row: Row, function: Callable[..., Any], torch_half: ModuleType, half: ModuleType) -> list[tuple[str, str]]:
+def accepted(
+    row: Row, function: Callable[..., Any], torch_backend: ModuleType, backend: ModuleType
+) -> list[tuple[str, str]]:
     """Of the row's refusals those that ``function`` answers: the call, and what torch says to it.
 
     Raises:
@@ -21,13 +23,13 @@ def accepted(row: Row, function: Callable[..., Any], torch_half: ModuleType, hal
     found = []
     for case in row.refusals:
         try:
-            torch_half.run(torch_half.resolve(row.name), row, case, draw_all(row, case))
+            torch_backend.run(torch_backend.resolve(row.name), row, case, draw_all(row, case))
         except Exception as error:  # whatever it raises is what it says
             said = str(error).strip().splitlines() or [type(error).__name__]
         else:
             raise ValueError(f"{row.name}({case}) is no refusal: torch answers it")
         try:
-            half.run(function, row, case, draw_all(row, case))
+            backend.run(function, row, case, draw_all(row, case))
         except Exception:
             continue
         found.append((str(case), f"is answered, although torch refuses it: {said[0][:120]}"))

@@ -23,7 +23,17 @@ from common.api_mapping.rows import digest, find, registry
 from common.api_mapping.verify import Failure, Outcome, RowResult, reason, verify
 from common.errors import InputError
 
-__all__ = ["MODES", "Halves", "document", "entry", "open_halves", "probe_rows", "selected", "unprobed", "verify_rows"]
+__all__ = [
+    "MODES",
+    "Backends",
+    "document",
+    "entry",
+    "open_backends",
+    "probe_rows",
+    "selected",
+    "unprobed",
+    "verify_rows",
+]
 
 #: What `verify_rows` runs in each mode: PyNative, the call compiled, the call compiled together with its gradient.
 MODES = {
@@ -36,7 +46,7 @@ MODES = {
 
 
 @dataclass(frozen=True)
-class Halves:
+class Backends:
     """Both backends' `mapping` modules, and where MindSpore computes."""
 
     torch: ModuleType
@@ -50,7 +60,7 @@ class Halves:
         return lock.load(self.device, self.version)
 
 
-def open_halves(device: str | None) -> Halves:
+def open_backends(device: str | None) -> Backends:
     """Import both frameworks and select MindSpore's device.
 
     Raises:
@@ -63,12 +73,12 @@ def open_halves(device: str | None) -> Halves:
             f"Rows are run in both frameworks, PyTorch being the reference; not installed here: {packages}. "
             f"Install with: pip install 'twinlora[{','.join(absent)}]'. `twinlora map list`, show, export and scan need neither."
         )
-    half = backends.load("mindspore")  # first: it makes settings that both read
-    selected = half.device.select(device)
+    backend = backends.load("mindspore")  # first: it makes settings that both read
+    selected = backend.device.select(device)
     other = backends.load("pytorch")
-    version = half.device.versions()["mindspore"]
-    torch, mindspore = (importlib.import_module(f"{package.__name__}.mapping") for package in (other, half))
-    return Halves(torch, mindspore, selected, version)
+    version = backend.device.versions()["mindspore"]
+    torch, mindspore = (importlib.import_module(f"{package.__name__}.mapping") for package in (other, backend))
+    return Backends(torch, mindspore, selected, version)
 
 
 def selected(names: Sequence[str]) -> list[Row]:
@@ -95,26 +105,26 @@ def selected(names: Sequence[str]) -> list[Row]:
 
 
 def verify_rows(
-    rows: Iterable[Row], halves: Halves, mode: str, repeat: int = 1
+    rows: Iterable[Row], backends: Backends, mode: str, repeat: int = 1
 ) -> Iterator[tuple[Row, dict[str, RowResult]]]:
     """Yield each row with its results by the modes that ``mode`` stands for, a key of `MODES`, in their order.
 
     A row that fails in a compiled mode alone is tried in PyNative as well, so that it is known whether it works in one
     mode only; that result comes last then.
     """
-    locked = halves.locked
+    locked = backends.locked
     for row in rows:
-        results = {part: _verified(row, halves, locked, part, repeat) for part in MODES[mode]}
+        results = {part: _verified(row, backends, locked, part, repeat) for part in MODES[mode]}
         if "pynative" not in results and any(result.verdict == "failed" for result in results.values()):
-            results["pynative"] = _verified(row, halves, locked, "pynative", repeat)
+            results["pynative"] = _verified(row, backends, locked, "pynative", repeat)
         yield row, results
 
 
-def _verified(row: Row, halves: Halves, locked: dict[str, Any], mode: str, repeat: int) -> RowResult:
+def _verified(row: Row, backends: Backends, locked: dict[str, Any], mode: str, repeat: int) -> RowResult:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice about single calls
-            [result] = verify([row], halves.torch, halves.mindspore, locked, mode, repeat)
+            [result] = verify([row], backends.torch, backends.mindspore, locked, mode, repeat)
     except (
         Exception
     ) as error:  # torch refuses a call, or the results cannot be compared: that row fails, and the others are still run
@@ -126,7 +136,7 @@ def _verified(row: Row, halves: Halves, locked: dict[str, Any], mode: str, repea
     return result
 
 
-def probe_rows(rows: Iterable[Row], halves: Halves, path: Path, say: Callable[[str, dict[str, Any]], None]) -> int:
+def probe_rows(rows: Iterable[Row], backends: Backends, path: Path, say: Callable[[str, dict[str, Any]], None]) -> int:
     """Probe rows and write each to the lock file at once, so that what was found stays if a kernel takes the process
     down.
 
@@ -138,19 +148,19 @@ def probe_rows(rows: Iterable[Row], halves: Halves, path: Path, say: Callable[[s
     count = 0
     ordered = sorted(rows, key=lambda row: row.kind == "module")
     with lock.reading(path):
-        for name, found in probe(ordered, halves.torch, halves.mindspore):
-            lock.save(path, halves.device, halves.version, {name: found})
+        for name, found in probe(ordered, backends.torch, backends.mindspore):
+            lock.save(path, backends.device, backends.version, {name: found})
             say(name, found)
             count += 1
     return count
 
 
-def document(halves: Halves, mode: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def document(backends: Backends, mode: str, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The whole of a verification as plain data."""
     versions = {"python": platform.python_version()} | {
         package: metadata.version(package) for package in ("numpy", "torch", "mindspore")
     }
-    head = {"schema": 1, "versions": versions, "device": halves.device, "date": datetime.date.today().isoformat()}
+    head = {"schema": 1, "versions": versions, "device": backends.device, "date": datetime.date.today().isoformat()}
     return head | {"registry": digest(), "mode": mode, "rows": entries}
 
 

@@ -48,7 +48,7 @@ GRADIENT = {
     "steps": Limit(2e-5, "tensor", "not used"),
 }
 DOUBLE = 1e-8  #: a float64 result must be this much nearer; the unit round-off is 2e-9 of float32's
-HALF = 2.0**13  #: a float16 result may be this much farther: the ratio of the unit round-offs
+BACKEND = 2.0**13  #: a float16 result may be this much farther: the ratio of the unit round-offs
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _compare_one(
     if torchs.dtype == np.float64:
         limit = replace(limit, relative=limit.relative * DOUBLE)
     elif torchs.dtype == np.float16:
-        limit = replace(limit, relative=limit.relative * HALF)
+        limit = replace(limit, relative=limit.relative * BACKEND)
     size = np.abs(exact) if size is None else size
     magnitude = size if limit.scale == "element" else np.full(exact.shape, size[usable].max())
     scale = np.maximum(np.where(usable, magnitude, 1.0), limit.floor)

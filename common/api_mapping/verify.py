@@ -74,12 +74,12 @@ class RowResult:
     legacy_verdict: str = ""
 
 
-def references(row: Row, torch_half: ModuleType, calls: int = 1) -> dict[int, tuple[Reference, ...]]:
+def references(row: Row, torch_backend: ModuleType, calls: int = 1) -> dict[int, tuple[Reference, ...]]:
     """Torch's results of ``calls`` calls of every case, by the case's number."""
-    function = torch_half.resolve(row.name)
+    function = torch_backend.resolve(row.name)
     found = {}
     for number, case in enumerate(row.cases):
-        single, double = (torch_half.prepare(function, row, case, double=double) for double in (False, True))
+        single, double = (torch_backend.prepare(function, row, case, double=double) for double in (False, True))
         drawn = [draw_all(row, case, call) for call in range(calls)]
         found[number] = tuple(
             Reference(single(arrays, call), double(arrays, call)) for call, arrays in enumerate(drawn)
@@ -97,7 +97,7 @@ def try_target(
     row: Row,
     target: str,
     function: Callable[..., Any],
-    half: ModuleType,
+    backend: ModuleType,
     known: Mapping[int, tuple[Reference, ...]],
     mode: str = "pynative",
     repeat: int = 1,
@@ -118,7 +118,7 @@ def try_target(
             if turn == 0 and row.kind == "module":
                 prepared = None  # its statistics begin anew with the inputs
             try:
-                prepared = prepared or half.prepare(function, row, case, mode=mode)
+                prepared = prepared or backend.prepare(function, row, case, mode=mode)
                 found = prepared(draw_all(row, case, turn), turn)
             except Exception as error:  # whatever a kernel raises is the finding
                 (outcome.refused if limit else outcome.failures).append(Failure(str(case), reason(error)))
@@ -137,8 +137,8 @@ def try_target(
 
 def verify(
     rows: Iterable[Row],
-    torch_half: ModuleType,
-    half: ModuleType,
+    torch_backend: ModuleType,
+    backend: ModuleType,
     chosen: Mapping[str, Any],
     mode: str = "pynative",
     repeat: int = 1,
@@ -146,33 +146,36 @@ def verify(
     """Verify rows one after the other.
 
     Args:
-        torch_half, half: `pytorch_impl.mapping` and `mindspore_impl.mapping`.
+        torch_backend, backend: `pytorch_impl.mapping` and `mindspore_impl.mapping`.
         chosen: entries of the lock file by row name: ``target`` and ``passed``, the candidates that were right.
         mode: ``pynative``, ``graph`` (every call is compiled) or ``gradient`` (compiled together with its gradient).
         repeat: how often every call is made, the first `CALLS` times with other inputs. Some kernels are wrong from a
             later call on, or now and then.
     """
     for row in rows:
-        known = references(row, torch_half, min(repeat, CALLS))
+        known = references(row, torch_backend, min(repeat, CALLS))
         entry = chosen.get(row.name, {})
         target = chosen_target(row, chosen) or row.shim  # a shim that was rejected may have been repaired since
         if target is None:
-            yield RowResult(row.name, "unsupported here", Outcome("none"), *_legacy(row, half, known))
+            yield RowResult(row.name, "unsupported here", Outcome("none"), *_legacy(row, backend, known))
             continue
         try:
-            function = half.resolve(target)
+            function = backend.resolve(target)
         except (AttributeError, ImportError) as error:
             yield RowResult(
-                row.name, "failed", Outcome(target, failures=[Failure("", reason(error))]), *_legacy(row, half, known)
+                row.name,
+                "failed",
+                Outcome(target, failures=[Failure("", reason(error))]),
+                *_legacy(row, backend, known),
             )
             continue
-        outcome = try_target(row, target, function, half, known, mode, repeat)
+        outcome = try_target(row, target, function, backend, known, mode, repeat)
         if mode == "gradient" and not outcome.cases:
             yield RowResult(row.name, "no gradient", outcome)
             continue
         if mode == "pynative":
-            outcome.failures += [Failure(*answered) for answered in accepted(row, function, torch_half, half)]
-        yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, half, known))
+            outcome.failures += [Failure(*answered) for answered in accepted(row, function, torch_backend, backend)]
+        yield RowResult(row.name, _verdict(row, outcome, entry), outcome, *_legacy(row, backend, known))
 
 
 def reason(error: Exception) -> str:
@@ -208,15 +211,15 @@ def _verdict(row: Row, outcome: Outcome, entry: Mapping[str, Any]) -> str:
     return "exact" if outcome.identical else "rounding"
 
 
-def _legacy(row: Row, half: ModuleType, known: Mapping[int, tuple[Reference, ...]]) -> tuple[Outcome | None, str]:
+def _legacy(row: Row, backend: ModuleType, known: Mapping[int, tuple[Reference, ...]]) -> tuple[Outcome | None, str]:
     """What the 2022 table's target does with the same calls."""
     if not row.legacy:
         return None, ""
     try:
-        function = half.resolve(row.legacy) if not row.legacy_call else half.expression(row.legacy_call)
+        function = backend.resolve(row.legacy) if not row.legacy_call else backend.expression(row.legacy_call)
     except (AttributeError, ImportError) as error:
         return Outcome(row.legacy, failures=[Failure("", reason(error))]), "absent"
-    outcome = try_target(row, row.legacy, function, half, known)
+    outcome = try_target(row, row.legacy, function, backend, known)
     if outcome.passed:
         return outcome, "stochastic" if row.stochastic else "exact" if outcome.identical else "rounding"
     refused = [failure for failure in outcome.failures if failure.refused]

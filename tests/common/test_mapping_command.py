@@ -354,10 +354,10 @@ def test_adapters_are_imported_from_where_they_stand():
 
 @pytest.fixture
 def namespace(monkeypatch):
-    """A half of three functions: one that is MindSpore's own, an adapter that calls it, and one that raises."""
-    package, mapping = types.ModuleType("some_half"), types.ModuleType("some_half.mapping")
-    functional = types.ModuleType("some_half.functional")
-    functional.__package__ = "some_half"
+    """A backend of three functions: one that is MindSpore's own, an adapter that calls it, and one that raises."""
+    package, mapping = types.ModuleType("some_backend"), types.ModuleType("some_backend.mapping")
+    functional = types.ModuleType("some_backend.functional")
+    functional.__package__ = "some_backend"
 
     def own(x, scale=1):
         return x

@@ -30,8 +30,8 @@ ADAPTERS = [f"shims/{name}.py" for name in FUNCTIONAL if (ROOT / f"mindspore_imp
 TWIN_METHODS = {"construct": "forward"}  # what a module's call runs
 
 
-def parse(half: str, file: str) -> ast.Module:
-    return ast.parse((ROOT / half / file).read_text(encoding="utf-8"))
+def parse(backend: str, file: str) -> ast.Module:
+    return ast.parse((ROOT / backend / file).read_text(encoding="utf-8"))
 
 
 def exported(tree: ast.Module) -> list[str]:
@@ -136,13 +136,13 @@ def test_twins_export_the_same_names_in_the_same_order(file):
 
 @pytest.mark.parametrize("file", [file for file in FILES if file != CLASSES_OF_TORCH])
 def test_twins_take_the_same_arguments(file):
-    assert differences(*(signatures(parse(half, file)) for half in ("pytorch_impl", "mindspore_impl"))) == []
+    assert differences(*(signatures(parse(backend, file)) for backend in ("pytorch_impl", "mindspore_impl"))) == []
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file != CLASSES_OF_TORCH])
 def test_what_a_public_class_offers_its_twin_has(file):
     (first, first_known), (second, second_known) = (
-        members(parse(half, file)) for half in ("pytorch_impl", "mindspore_impl")
+        members(parse(backend, file)) for backend in ("pytorch_impl", "mindspore_impl")
     )
     assert first - second_known - ONE_SIDED == set()
     assert second - first_known == set()

@@ -149,11 +149,11 @@ def test_training_needs_nothing_that_was_not_verified(tmp_path, compiled):
 
 
 PROBE = """
-from common.api_mapping.running import open_halves, probe_rows, selected
+from common.api_mapping.running import open_backends, probe_rows, selected
 rows = selected(["nn.Dropout1d", "nn.CrossEntropyLoss", "nn.functional.dropout1d", "nn.functional.cross_entropy"])
 path = Path(sys.argv[1]) / "probed.json"
-probe_rows(rows, open_halves("cpu"), path, lambda name, found: None)
-print(json.dumps(json.loads(path.read_text())["cpu, mindspore " + open_halves("cpu").version]["rows"]))
+probe_rows(rows, open_backends("cpu"), path, lambda name, found: None)
+print(json.dumps(json.loads(path.read_text())["cpu, mindspore " + open_backends("cpu").version]["rows"]))
 """
 
 

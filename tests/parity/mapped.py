@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from common.api_mapping import rows as files
 from common.api_mapping.row import Row
-from common.api_mapping.running import open_halves, verify_rows
+from common.api_mapping.running import open_backends, verify_rows
 from common.api_mapping.verify import CALLS
 
 FILES: dict[str, tuple[Row, ...]] = {
@@ -22,7 +22,7 @@ def troubles(rows: Iterable[Row], mode: str = "pynative") -> list[str]:
     """What keeps rows from being right, with the call: also that a row was not run, or that a call of the 2022 table
     was not."""
     found = []
-    for row, results in verify_rows(rows, open_halves("cpu"), mode, CALLS):
+    for row, results in verify_rows(rows, open_backends("cpu"), mode, CALLS):
         result = next(iter(results.values()))
         found += [f"{row.name}({failure.case}): {failure.message}" for failure in result.outcome.failures]
         if result.verdict not in RIGHT and not result.outcome.failures:

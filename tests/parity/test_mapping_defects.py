@@ -14,7 +14,7 @@ import pytest
 from common.api_mapping.arrays import normal
 from common.api_mapping.row import Row, arrays_of, forward_only
 from common.api_mapping.rows import find
-from common.api_mapping.running import open_halves, verify_rows
+from common.api_mapping.running import open_backends, verify_rows
 from common.api_mapping.tolerance import CLASSES, Result, compare
 from common.api_mapping.verify import Outcome, references, try_target, verify
 from common.cli.main import main
@@ -36,7 +36,7 @@ def plant(tmp_path, monkeypatch):
 
     def replace(name: str, make) -> Row:
         row, known = find(name), mindspore_impl.mapping.resolve
-        target = open_halves("cpu").locked[row.name]["target"]
+        target = open_backends("cpu").locked[row.name]["target"]
         monkeypatch.setattr(
             mindspore_impl.mapping, "resolve", lambda wanted: make(known(wanted)) if wanted == target else known(wanted)
         )
@@ -137,7 +137,7 @@ def nudged(function):
 )
 def test_a_defect_is_named_with_call_place_and_both_values(name, make, message, plant):
     row = plant(name, make)
-    [(_, results)] = verify_rows([row], open_halves("cpu"), "pynative")
+    [(_, results)] = verify_rows([row], open_backends("cpu"), "pynative")
     result = results["pynative"]
     assert (result.name, result.verdict) == (row.name, "failed")
     assert result.outcome.failures
@@ -150,7 +150,7 @@ def test_a_defect_is_named_with_call_place_and_both_values(name, make, message, 
 @pytest.mark.parametrize("name", ["torch.nn.functional.layer_norm", "torch.sum"])
 def test_the_element_of_the_gradient_that_is_off_is_told_in_every_call(name, plant):
     row = plant(name, nudged)
-    [(_, results)] = verify_rows([row], open_halves("cpu"), "pynative")
+    [(_, results)] = verify_rows([row], open_backends("cpu"), "pynative")
     result = results["pynative"]
     compared = {str(case): next(arrays_of(case)) for case in row.cases if case.gradient}
     assert {failure.case for failure in result.outcome.failures} == set(compared)
@@ -163,7 +163,7 @@ def test_the_element_of_the_gradient_that_is_off_is_told_in_every_call(name, pla
 @needs_both
 def test_the_told_values_are_those_that_were_computed(plant):
     row = plant("torch.var", biased)
-    [(_, results)] = verify_rows([row], open_halves("cpu"), "pynative")
+    [(_, results)] = verify_rows([row], open_backends("cpu"), "pynative")
     result = results["pynative"]
     [first] = [failure for failure in result.outcome.failures if failure.case == "3x4 normal"]
     found = re.search(VALUES, first.message)
@@ -201,7 +201,7 @@ def tried(row: Row, target: str = "ops.abs") -> Outcome:
 
 @needs_both
 def test_a_row_of_which_nothing_was_run_is_no_pass():
-    halves = open_halves("cpu")
+    backends = open_backends("cpu")
     nothing = Row("torch.abs", ("ops.abs",), ())
     refused = Row(
         "torch.abs",
@@ -212,19 +212,19 @@ def test_a_row_of_which_nothing_was_run_is_no_pass():
     chosen = {"torch.abs": {"target": "ops.abs", "passed": ["ops.abs"]}}
     unsupported = dataclasses.replace(nothing, cases=refused.cases)
     assert not tried(nothing).passed
-    assert [result.verdict for result in verify([nothing], halves.torch, halves.mindspore, chosen)] == ["failed"]
-    assert [result.verdict for result in verify([unsupported], halves.torch, halves.mindspore, {})] == [
+    assert [result.verdict for result in verify([nothing], backends.torch, backends.mindspore, chosen)] == ["failed"]
+    assert [result.verdict for result in verify([unsupported], backends.torch, backends.mindspore, {})] == [
         "unsupported here"
     ]
 
     def refuses(*arguments, **keywords):
         raise TypeError("no kernel")
 
-    outcome = try_target(refused, "planted", refuses, halves.mindspore, references(refused, halves.torch))
+    outcome = try_target(refused, "planted", refuses, backends.mindspore, references(refused, backends.torch))
     assert (outcome.cases, len(outcome.refused), outcome.failures, outcome.passed) == (2, 2, [], False)
     assert [
         result.verdict
-        for result in verify([refused], halves.torch, halves.mindspore, {"torch.abs": {"target": "ops.no_such"}})
+        for result in verify([refused], backends.torch, backends.mindspore, {"torch.abs": {"target": "ops.no_such"}})
     ] == ["failed"]
 
 
@@ -267,7 +267,7 @@ def test_a_target_that_goes_wrong_from_a_later_call_on_is_found_by_repeating():
 @needs_both
 def test_the_gradient_of_logit_can_be_taken_again_and_again():
     """That of MindSpore's own operator ends the process, at the latest in the twentieth call."""
-    [(_, results)] = verify_rows([find("torch.logit")], open_halves("cpu"), "pynative", repeat=30)
+    [(_, results)] = verify_rows([find("torch.logit")], open_backends("cpu"), "pynative", repeat=30)
     result = results["pynative"]
     assert result.verdict == "adapted"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.api_mapping.derived import silently_different
-from common.api_mapping.running import open_halves
+from common.api_mapping.running import open_backends
 from tests.parity.mapped import FILES
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
@@ -29,15 +29,15 @@ def test_inputs_that_no_row_chose_are_answered_as_in_torch_or_refused(file, tmp_
     from mindspore_impl.mapping_memory import spoil_memory
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # the shipped lock file chooses
-    halves, seen, wrong = open_halves("cpu"), set(), []
+    backends, seen, wrong = open_backends("cpu"), set(), []
     for row in FILES[file]:
-        target = halves.locked[row.name]["target"]
+        target = backends.locked[row.name]["target"]
         if row.kind != "function" or row.stochastic or target in seen:
             continue
         seen.add(target)
         part, _ = KNOWN.get(row.name, ("", ""))
-        function = halves.mindspore.resolve(target)
-        for case, problem in silently_different(row, function, halves.torch, halves.mindspore, spoil_memory):
+        function = backends.mindspore.resolve(target)
+        for case, problem in silently_different(row, function, backends.torch, backends.mindspore, spoil_memory):
             if not part or part not in case:
                 wrong.append(f"{row.name}({case}): {problem}")
     assert wrong == []

@@ -10,7 +10,7 @@ from common.api_mapping import peer
 from common.api_mapping.arrays import integers
 from common.api_mapping.row import case
 from common.api_mapping.rows import registry
-from common.api_mapping.running import open_halves
+from common.api_mapping.running import open_backends
 from common.cli.main import main
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
@@ -39,9 +39,9 @@ def run(suite: str, names: tuple[str, ...], limit: int, mode: str = "pynative") 
     from mindspore_impl.mapping_memory import spoil_memory as spoil
     from pytorch_impl.mapping_peer import SUITES
 
-    halves = open_halves("cpu")
+    backends = open_backends("cpu")
     samples = SUITES[suite]({name: registry()[name] for name in names}, limit)
-    return list(peer.run(samples, halves.torch, halves.mindspore, halves.mindspore.named, mode, spoil))
+    return list(peer.run(samples, backends.torch, backends.mindspore, backends.mindspore.named, mode, spoil))
 
 
 def wrong(findings: list[peer.Finding]) -> list[peer.Finding]:
@@ -81,12 +81,12 @@ def test_a_wrong_function_and_one_that_accepts_what_torch_refuses_are_found():
 
     from pytorch_impl.mapping_peer import operators
 
-    halves, row = open_halves("cpu"), registry()["torch.add"]
+    backends, row = open_backends("cpu"), registry()["torch.add"]
 
     def planted(x, y, *, alpha=1):
         return ops.add(x, y) * 1.01
 
-    found = list(peer.run(operators({"torch.add": row}, 2), halves.torch, halves.mindspore, lambda _: planted))
+    found = list(peer.run(operators({"torch.add": row}, 2), backends.torch, backends.mindspore, lambda _: planted))
     assert {"different"} <= {finding.kind for finding in found}
     assert "output 0: at [" in next(finding.message for finding in found if finding.kind == "different")
 
@@ -94,7 +94,9 @@ def test_a_wrong_function_and_one_that_accepts_what_torch_refuses_are_found():
         return input
 
     gather = registry()["torch.gather"]
-    found = list(peer.run(operators({"torch.gather": gather}, 1), halves.torch, halves.mindspore, lambda _: lenient))
+    found = list(
+        peer.run(operators({"torch.gather": gather}, 1), backends.torch, backends.mindspore, lambda _: lenient)
+    )
     assert "accepted" in {finding.kind for finding in found}
 
 
@@ -109,8 +111,8 @@ def test_the_summary_counts_by_row():
 def test_what_is_listed_as_not_wrong_is_no_more_than_that():
     from dataclasses import replace
 
-    halves, row = open_halves("cpu"), registry()["torch.topk"]
-    topk = halves.mindspore.resolve("shim.topk")
+    backends, row = open_backends("cpu"), registry()["torch.topk"]
+    topk = backends.mindspore.resolve("shim.topk")
     [sample] = [s for s in operators_of("torch.topk") if s.label == "sample 0 int64"]
 
     def elsewhere(*arguments, **keywords):
@@ -125,7 +127,7 @@ def test_what_is_listed_as_not_wrong_is_no_more_than_that():
         return values, 2 - places
 
     def kind(function):
-        return next(peer.run([sample], halves.torch, halves.mindspore, lambda _: function)).kind
+        return next(peer.run([sample], backends.torch, backends.mindspore, lambda _: function)).kind
 
     assert {kind(topk), kind(last)} == {"equal", "known"}
     assert kind(elsewhere) == "different"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.api_mapping.rows import registry
-from common.api_mapping.running import open_halves, selected, unprobed
+from common.api_mapping.running import open_backends, selected, unprobed
 from tests.parity.mapped import FILES, troubles
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
@@ -19,7 +19,7 @@ def _shipped_lock_only(tmp_path, monkeypatch):
 @pytest.fixture
 def locked() -> dict[str, dict]:
     """What the shipped lock file says of this version of MindSpore on the CPU."""
-    return dict(open_halves("cpu").locked)
+    return dict(open_backends("cpu").locked)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -72,7 +72,7 @@ def test_probing_again_chooses_the_same(name, locked):
     0."""
     from common.api_mapping.probe import probe
 
-    halves = open_halves("cpu")
-    [(name, found)] = probe(selected([name]), halves.torch, halves.mindspore)
+    backends = open_backends("cpu")
+    [(name, found)] = probe(selected([name]), backends.torch, backends.mindspore)
     for part in ("target", "passed", "rejected"):
         assert list(found[part]) == list(locked[name][part]), part

@@ -8,7 +8,7 @@ import pytest
 from common.api_mapping.arrays import normal
 from common.api_mapping.row import Row, case
 from common.api_mapping.rows import registry
-from common.api_mapping.running import open_halves, selected, verify_rows
+from common.api_mapping.running import open_backends, selected, verify_rows
 from common.api_mapping.verify import CALLS, has_gradient, references, try_target
 from tests.parity.mapped import FILES
 
@@ -29,7 +29,7 @@ def tried(rows: tuple[Row, ...]) -> list[str]:
 
 @pytest.mark.parametrize("file", [name for name in FILES if tried(FILES[name])])
 def test_compiled_gradients_are_as_in_torch(file):
-    for row, results in verify_rows(selected(tried(FILES[file])), open_halves("cpu"), "gradient", CALLS):
+    for row, results in verify_rows(selected(tried(FILES[file])), open_backends("cpu"), "gradient", CALLS):
         assert [(row.name, f.case, f.message) for f in results["gradient"].outcome.failures] == []
         assert results["gradient"].outcome.cases > 0
 
@@ -38,11 +38,11 @@ def test_a_gradient_that_is_wrong_from_the_second_execution_on_is_found():
     """As that of MindSpore's own pad."""
     from mindspore import ops
 
-    halves = open_halves("cpu")
+    backends = open_backends("cpu")
     row = Row("torch.nn.functional.pad", ("ops.pad",), (case(normal(3, 4), (1, 2)),))
-    known = references(row, halves.torch, CALLS)
+    known = references(row, backends.torch, CALLS)
     for mode, expected in (("pynative", 0), ("gradient", 1)):
-        outcome = try_target(row, "ops.pad", ops.pad, halves.mindspore, known, mode, CALLS)
+        outcome = try_target(row, "ops.pad", ops.pad, backends.mindspore, known, mode, CALLS)
         assert len(outcome.failures) == expected
     assert outcome.failures[0].message.endswith("(call 2)")
 
@@ -52,18 +52,20 @@ def test_gradients_of_weights_are_compiled_and_compared_too():
 
     from mindspore_impl.mapping import resolve
 
-    halves, row = open_halves("cpu"), registry()["torch.nn.Bilinear"]
+    backends, row = open_backends("cpu"), registry()["torch.nn.Bilinear"]
 
     class Planted(resolve("shim.nn.Bilinear")):
         def construct(self, input1, input2):
             return super().construct(input1, input2) + ops.stop_gradient(self.bias) - self.bias
 
     for kind, right in ((resolve("shim.nn.Bilinear"), True), (Planted, False)):
-        outcome = try_target(row, "", kind, halves.mindspore, references(row, halves.torch, CALLS), "gradient", CALLS)
+        outcome = try_target(
+            row, "", kind, backends.mindspore, references(row, backends.torch, CALLS), "gradient", CALLS
+        )
         assert outcome.passed == right
 
 
 def test_cases_without_a_gradient_are_left_out():
-    halves = open_halves("cpu")
-    [(_, results)] = verify_rows([registry()["torch.argmax"]], halves, "gradient", CALLS)
+    backends = open_backends("cpu")
+    [(_, results)] = verify_rows([registry()["torch.argmax"]], backends, "gradient", CALLS)
     assert (results["gradient"].verdict, results["gradient"].outcome.cases) == ("no gradient", 0)

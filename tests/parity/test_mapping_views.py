@@ -49,12 +49,12 @@ def test_views_are_views_and_copies_are_copies(tmp_path, monkeypatch):
     import mindspore as ms
     import torch
 
-    from common.api_mapping.running import open_halves
+    from common.api_mapping.running import open_backends
     from mindspore_impl.mapping import resolve
     from pytorch_impl.mapping import resolve as resolve_torch
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    locked, found, tried = open_halves("cpu").locked, {}, 0
+    locked, found, tried = open_backends("cpu").locked, {}, 0
     for row, case in compared():
         try:
             theirs = shared(resolve_torch(row.name), row, case, torch.from_numpy, torch.Tensor)

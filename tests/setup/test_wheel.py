@@ -37,7 +37,7 @@ from common.config.load import CONFIG_DIRECTORY
 def called(value):
     return f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', value)}"
 
-spaces = [f"{half}_impl.{name}" for half in ("pytorch", "mindspore") for name in ("functional", "nn", "optim", "linalg", "special")]
+spaces = [f"{backend}_impl.{name}" for backend in ("pytorch", "mindspore") for name in ("functional", "nn", "optim", "linalg", "special")]
 locked = lock.load(ms.get_context("device_target"), ms.__version__)
 flatten = importlib.import_module("mindspore_impl.functional").flatten
 print(json.dumps({
@@ -47,7 +47,7 @@ print(json.dumps({
     "verified": {name: row["verdict"] for name, row in read_document()["rows"].items()},
     "flatten": flatten(ms.Tensor(np.zeros((2, 3, 4), np.float32))).shape,
     "configs": {path.stem: to_plain(load_config(path.stem)) for path in sorted(CONFIG_DIRECTORY.glob("*.yaml")) if path.stem != "defaults"},
-    "peers": {name: (peer_folder(half) / f"{module}.py").read_text() for name, (half, module) in PEERS.items()},
+    "peers": {name: (peer_folder(backend) / f"{module}.py").read_text() for name, (backend, module) in PEERS.items()},
 }))
 """
 EXPERIMENT = """
