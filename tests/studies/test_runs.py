@@ -3,6 +3,7 @@ continues as if nothing had happened."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,6 +103,28 @@ def test_points_of_one_configuration_are_one_run(studies, fake_runs):
     assert [point["label"]["name"] for point in points] == ["a", "b"]
     assert points[0]["run"] == points[1]["run"]
     assert len(studies.calls(study)) == 1
+
+
+def test_a_study_directory_that_was_moved_or_copied_is_continued_where_it_lies(studies, fake_runs, capsys):
+    study, _ = studies.run(RATES)
+    copied = studies.folder / "elsewhere" / "renamed"
+    shutil.copytree(study.directory.path, copied)
+    before = study.directory.plan.read_bytes()
+    assert main(["study", "run", str(copied), "--set", "training.log_every_steps=3"]) == 0
+    assert str(copied) in capsys.readouterr().out
+    assert study.directory.plan.read_bytes() == before
+    assert StudyDirectory(copied).read_plan()["name"] == "renamed"
+    assert main(["study", "run", str(copied), "--name", "a", "--output", str(studies.output), "--dry-run"]) == 0
+    assert f"3 runs in {studies.output / 'a'}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["../outside", "..", "a/b", "a b"])
+def test_a_name_from_the_command_line_is_checked_as_one_from_a_file(studies, capsys, name):
+    file = studies.write(RATES)
+    assert main(["study", "run", str(file), "--name", name, "--dry-run"]) == 2
+    assert "name must be letters" in capsys.readouterr().err
+    assert main(["study", "run", str(file), "--backend", "pytorhc", "--dry-run"]) == 2
+    assert "Nearest: pytorch" in capsys.readouterr().err
 
 
 def test_one_process_at_a_time_runs_a_study(studies, fake_runs):
