@@ -21,7 +21,16 @@ from common.resources import configs_folder
 from common.studies.search.space import SearchSection
 from common.studies.tables import TableSection, table_problems
 
-__all__ = ["Definition", "Limits", "PointSection", "changed", "find_study", "read_definition", "shipped_studies", "to_yaml"]
+__all__ = [
+    "Definition",
+    "Limits",
+    "PointSection",
+    "changed",
+    "find_study",
+    "read_definition",
+    "shipped_studies",
+    "to_yaml",
+]
 
 STUDIES = configs_folder() / "studies"  #: the shipped studies
 _LARGEST = 2**20  #: bytes of a definition

@@ -12,8 +12,9 @@ from typing import Any
 from common.config import ExperimentConfig, find_config, load_config
 from common.errors import InputError, nearest
 from common.studies.axes import Choice, grid, same_value
-from common.studies.conflicts import BASE, refuse_hidden, refuse_names
+from common.studies.conflicts import BASE, TRIAL, refuse_hidden, refuse_names
 from common.studies.definition import Definition
+from common.studies.tables import unknown_axes
 
 __all__ = ["Point", "axes_of", "configuration", "expand", "matching", "replaced"]
 
@@ -55,7 +56,20 @@ def expand(definition: Definition) -> list[Point]:
                 "labels: points: [{label: {AXIS: VALUE}, ...}]."
             )
         seen.append(key)
+    _check_tables(definition, points)
     return points
+
+
+def _check_tables(definition: Definition, points: list[Point]) -> None:
+    """Raise InputError where a table names an axis that no point has."""
+    searched = (TRIAL, *definition.search.space) if definition.search is not None else ()
+    known = [*axes_of(points), "seed", "backend", *searched]
+    for table in definition.tables:
+        for axis in unknown_axes(table, known):
+            raise InputError(
+                f"The table {table.title}: rows, where, select and match must name axes of the study "
+                f"({', '.join(known)}); received {axis}.{nearest(axis, known)}"
+            )
 
 
 def axes_of(points: list[Point]) -> dict[str, list[Any]]:

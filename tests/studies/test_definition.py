@@ -111,6 +111,9 @@ FAULTS = {
     "axes: {backend: {a: {adaptation.rank: 4}}}": "received backend",
     "axes: {base: {a: {adaptation.rank: 4}}}": "received base",
     "points: [{label: {a: [1, 2]}}]": "a label must be text, a number, true, false or null",
+    "{axes: {adaptation.rank: [2]}, tables: [{title: T, rows: [adaptation.rnk], columns: [steps]}]}":
+        "received adaptation.rnk. Nearest: adaptation.rank",
+    "tables: [{title: T, rows: [seed], where: {rank: 2}, columns: [steps]}]": "The table T: rows, where, select",
     "search: {trials: 0, space: {a.b: {low: 0, high: 1}}}": "search.trials must be greater than 0",
 }  # fmt: skip
 

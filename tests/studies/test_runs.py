@@ -118,6 +118,14 @@ def test_a_study_directory_that_was_moved_or_copied_is_continued_where_it_lies(s
     assert f"3 runs in {studies.output / 'a'}\n" in capsys.readouterr().out
 
 
+def test_a_label_cannot_command_the_terminal(studies, capsys):
+    file = studies.write('axes: {x: {"\\e[31mred\\nline": {adaptation.rank: 3}}}\n')
+    assert main(["study", "run", str(file), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 3
+
+
 @pytest.mark.parametrize("name", ["../outside", "..", "a/b", "a b"])
 def test_a_name_from_the_command_line_is_checked_as_one_from_a_file(studies, capsys, name):
     file = studies.write(RATES)
