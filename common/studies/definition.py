@@ -18,7 +18,7 @@ from common.config.yaml_text import Document, dump, parse
 from common.errors import InputError, nearest
 from common.reading import read_text
 from common.resources import configs_folder
-from common.studies.search.space import SearchSection
+from common.studies.search.space import SearchSection, section_problems
 from common.studies.tables import TableSection, table_problems
 
 __all__ = [
@@ -178,8 +178,8 @@ def _problems(definition: Definition):
     if not _NAME.fullmatch(definition.name):
         yield ("name",), f"must be letters, digits, dot, dash and underscore; received {definition.name!r}"
     yield from _base_problems(definition.base)
-    if definition.search is not None and definition.search.trials < 1:
-        yield ("search", "trials"), f"must be greater than 0; received {definition.search.trials}"
+    for key, message in section_problems(definition.search) if definition.search is not None else ():
+        yield ("search", *key), message
     for index, seed in enumerate(definition.seeds):
         if not 0 <= seed < 2**32 or seed in definition.seeds[:index]:
             yield ("seeds", str(index)), f"must be different integers from 0 to 4294967295; received {seed}"

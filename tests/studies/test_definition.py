@@ -114,6 +114,12 @@ FAULTS = {
     "{axes: {adaptation.rank: [2]}, tables: [{title: T, rows: [adaptation.rnk], columns: [steps]}]}":
         "received adaptation.rnk. Nearest: adaptation.rank",
     "tables: [{title: T, rows: [seed], where: {rank: 2}, columns: [steps]}]": "The table T: rows, where, select",
+    "search: {trials: 2, workers: 0, space: {}}": "search.workers must be greater than 0",
+    "search: {trials: 2, startup_trials: -1, space: {}}": "search.startup_trials must be a non-negative integer",
+    "search: {trials: 2, prune: {startup_trials: -1}, space: {}}": "search.prune.startup_trials must be a non-negative",
+    "search: {trials: 2, prune: {warmup_steps: -1}, space: {}}": "search.prune.warmup_steps must be a non-negative",
+    "{axes: {m: {a: {adaptation.alpha: 3}}}, search: {trials: 2, space: {m: {choices: {a: {adaptation.rank: 3}}}}}}":
+        "m is an axis and a searched entry",
     "search: {trials: 0, space: {a.b: {low: 0, high: 1}}}": "search.trials must be greater than 0",
 }  # fmt: skip
 

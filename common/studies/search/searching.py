@@ -8,13 +8,16 @@ search that is continued replays its trials from their run directories and comes
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
 from common.errors import InputError
 from common.reading import read_json
 from common.studies import outcome as outcomes
+from common.studies.conflicts import TRIAL, refuse_hidden
 from common.studies.job import SCORE, Job
 from common.studies.outcome import ENDED, RETRIED, Outcome, read_outcome, write_outcome
 from common.studies.plan import Plan, Planned
@@ -28,6 +31,7 @@ from common.training.rundir import RunDirectory
 
 __all__ = ["Search", "evaluations", "read_space"]
 
+_CORNERS = 64  #: combinations of ends that are all tried
 _UNREADABLE = "Restore it from a copy, or remove it: it is made again."
 
 
@@ -90,11 +94,9 @@ class Search(Source):
         self._decided: tuple[Trial, Planned] | None = None  # the next trial, while it waits for another of its run
         self._seen: dict[int, int] = {}  # bytes of the log that were looked at for pruning, by trial
         self._scored = False
-        hidden = {key for one in self.space for key in _keys(one)} & point.settings.keys()
-        if hidden:
-            raise InputError(
-                f"A searched key must not be set by the study or an axis; {', '.join(sorted(hidden))} is. Remove it there."
-            )
+        entries = {f"the searched entry {one.name}": sorted(_keys(one)) for one in self.space}
+        refuse_hidden({"the study": point.settings, **entries}, "search")
+        self._check_ends()
 
     @property
     def name(self) -> str:
@@ -136,6 +138,25 @@ class Search(Source):
         """Write optuna's storage."""
         store(self._plan.directory.storage, self.name, self.higher, self.space, self.trials)
 
+    def _check_ends(self) -> None:
+        """Plan trials with the choices and the ends of all ranges: one that cannot be trained would end the search."""
+        ends = [one.ends() for one in self.space]
+        if math.prod(map(len, ends)) <= _CORNERS:
+            corners = list(itertools.product(*ends))
+        else:  # each entry by itself
+            first = [one[0] for one in ends]
+            corners = [(*first[:n], end, *first[n + 1 :]) for n, one in enumerate(ends) for end in one]
+        for values in corners:
+            chosen = {one.name: value for one, value in zip(self.space, values, strict=True)}
+            self._plan.planned(replaced(self.point, self._settings(chosen), chosen))
+
+    def _settings(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Key path to value for the parameters of a trial."""
+        found: dict[str, Any] = {}
+        for dimension in self.space:
+            found |= dimension.keys(parameters[dimension.name])
+        return found
+
     def plain(self) -> dict[str, Any]:
         """For ``search.json``."""
         return {
@@ -158,10 +179,8 @@ class Search(Source):
         if self._decided is None:
             visible = [trial for trial in self._known(number) or [] if trial.state != FAILED]
             parameters = suggest(self.section, self.space, self.higher, visible, number)
-            settings: dict[str, Any] = {}
-            for dimension in self.space:
-                settings |= dimension.keys(parameters[dimension.name])
-            planned = self._plan.planned(replaced(self.point, settings, {"trial": number, **parameters}))
+            label = {TRIAL: number, **parameters}
+            planned = self._plan.planned(replaced(self.point, self._settings(parameters), label))
             self._decided = Trial(number, parameters, planned.id), planned
         return self._decided
 
