@@ -118,6 +118,36 @@ def test_a_study_directory_that_was_moved_or_copied_is_continued_where_it_lies(s
     assert f"3 runs in {studies.output / 'a'}\n" in capsys.readouterr().out
 
 
+def test_a_finished_run_whose_directory_is_gone_is_made_again(studies, fake_runs):
+    study, _ = studies.run(RATES)
+    shutil.rmtree(study.directory.run(study.directory.points()[1]).path)
+    assert studies.states(study) == ["finished", "missing", "finished"]
+    again, _ = studies.run(RATES)
+    assert studies.states(again) == ["finished"] * 3
+    assert len(studies.calls(again)) == 4
+
+
+DAMAGED = {
+    "study.json": "the plan of a study",
+    "study.yaml": "is not valid YAML",
+    "runs/ID.outcome.json": "the outcome of a run",
+    "runs/ID/pytorch/summary.json": "the summary of a run",
+    "runs/ID/pytorch/metrics.jsonl": "the log of a run",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_named(studies, fake_runs, capsys, name):
+    study, _ = studies.run("axes: {optimization.learning_rate: [0.01]}\n")
+    file = study.directory.path / name.replace("ID", study.directory.points()[0]["id"])
+    file.write_text("{\n")
+    command = ["run"] if name == "study.yaml" else ["status"]
+    assert main(["study", *command, str(study.directory.path)]) == 2
+    said = capsys.readouterr().err
+    assert DAMAGED[name] in said
+    assert str(file) in said
+
+
 def test_a_label_cannot_command_the_terminal(studies, capsys):
     file = studies.write('axes: {x: {"\\e[31mred\\nline": {adaptation.rank: 3}}}\n')
     assert main(["study", "run", str(file), "--dry-run"]) == 0

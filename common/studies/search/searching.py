@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +25,7 @@ from common.studies.search.decisions import COMPLETE, FAILED, PRUNED, Trial, bes
 from common.studies.search.record import plain_trial, store
 from common.studies.search.space import Dimension, SearchSection, dimensions
 from common.studies.sources import Source
+from common.studies.status import logged
 from common.tasks import TASKS
 from common.training.rundir import RunDirectory
 
@@ -51,11 +51,8 @@ def read_space(search: SearchSection) -> list[Dimension]:
 def evaluations(run: RunDirectory, metric: str) -> list[tuple[int, float]]:
     """(optimizer step, value) of every whole line of the log that is an evaluation; the untrained model's is left
     out."""
-    if not run.metrics.is_file():
-        return []
-    lines = run.metrics.read_bytes().splitlines(keepends=True)
-    events = (json.loads(line) for line in lines if line.endswith(b"\n"))
-    return [(event["step"], event[metric]) for event in events if event["event"] == "evaluation" and event["step"] > 0]
+    events = [event for event in logged(run) if event["event"] == "evaluation" and event["step"] > 0]
+    return [(event["step"], event[metric]) for event in events if metric in event]
 
 
 def _keys(dimension: Dimension) -> set[str]:
