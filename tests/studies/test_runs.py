@@ -11,11 +11,14 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import common
 from common.cli.main import main
 from common.errors import InputError
+from common.files import save_arrays
+from common.studies import worker
 from common.studies.layout import StudyDirectory
 from common.training.lock import locked
 from tests.support import HANGS, alive
@@ -125,6 +128,33 @@ def test_a_finished_run_whose_directory_is_gone_is_made_again(studies, fake_runs
     again, _ = studies.run(RATES)
     assert studies.states(again) == ["finished"] * 3
     assert len(studies.calls(again)) == 4
+
+
+@pytest.mark.needs_pytorch
+def test_a_run_is_not_trained_with_other_data_than_it_was_planned_with(studies, fake_runs, capsys):
+    fake_runs({"": {"fail": "not yet"}})
+    study, _ = studies.run("axes: {optimization.learning_rate: [0.01]}\n")
+    name = study.directory.points()[0]["id"]
+    data = studies.folder / "train.csv"
+    before = data.read_text()
+    data.write_text(before + "fine dull,a\n")
+    assert worker.main([str(study.directory.path), name, "pytorch", "train"]) == 2
+    said = capsys.readouterr().err
+    assert "planned with other inputs" in said
+    assert "data train" in said
+    assert not study.directory.run(study.directory.points()[0]).metrics.exists()
+    data.write_text(before)
+    assert worker.main([str(study.directory.path), name, "pytorch", "train"]) == 0
+
+
+def test_a_run_belongs_to_the_adapter_that_it_begins_from(studies, fake_runs):
+    folder = studies.folder / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2}')
+    for value in (0, 1, 1):
+        save_arrays(folder / "adapter_model.safetensors", {"a": np.full(2, value, np.float32)})
+        study, _ = studies.run(f"set: {{model.adapter: {folder}}}\n")
+    assert len(set(studies.calls(study))) == len(studies.calls(study)) == 2
 
 
 DAMAGED = {
