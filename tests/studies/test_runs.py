@@ -1,6 +1,7 @@
 """Runs of a study: never repeated, continued, limited, recorded where they fail; and a study that is ended at any moment
 continues as if nothing had happened."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import common
 from common.cli.main import main
 from common.errors import InputError
 from common.files import save_arrays
-from common.studies import worker
+from common.studies import scheduler, worker
 from common.studies.layout import StudyDirectory
 from common.training.lock import locked
 from tests.support import HANGS, alive
@@ -155,6 +156,22 @@ def test_a_run_belongs_to_the_adapter_that_it_begins_from(studies, fake_runs):
         save_arrays(folder / "adapter_model.safetensors", {"a": np.full(2, value, np.float32)})
         study, _ = studies.run(f"set: {{model.adapter: {folder}}}\n")
     assert len(set(studies.calls(study))) == len(studies.calls(study)) == 2
+
+
+def test_runs_that_a_second_signal_killed_are_interrupted_and_not_failed(studies, fake_runs, monkeypatch):
+    fake_runs({"": {"slow": 0.3}})
+
+    class Twice:
+        """Both signals came between two looks."""
+
+        @property
+        def asked(self):
+            return 2 if steps(studies.output / "study") > 0 else 0
+
+    monkeypatch.setattr(scheduler, "_signals", lambda: contextlib.nullcontext(Twice()))
+    study, done = studies.run(RATES, jobs=2)
+    assert not done
+    assert studies.states(study) == ["interrupted", "interrupted", "missing"]
 
 
 DAMAGED = {

@@ -1,5 +1,6 @@
 """A search decides from the trials so far alone, so that breaks and the speed of workers change nothing."""
 
+import importlib.util
 import json
 
 import pytest
@@ -187,4 +188,14 @@ def test_a_space_with_trials_that_cannot_be_trained_is_refused_before_anything_i
     with pytest.raises(InputError) as caught:
         studies.run(f"search: {{trials: 2, space: {{{space}}}}}")
     assert CANNOT[space] in str(caught.value)
+    assert not studies.output.exists()
+
+
+def test_a_search_without_optuna_is_refused_before_anything_is_written(studies, fake_runs, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "optuna" else find(name, *rest)
+    )
+    with pytest.raises(InputError, match=r"twinlora\[search\]"):
+        studies.run("search: {trials: 2, space: {adaptation.rank: {low: 1, high: 4}}}\n")
     assert not studies.output.exists()

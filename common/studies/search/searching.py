@@ -21,7 +21,7 @@ from common.studies.job import SCORE, Job
 from common.studies.outcome import ENDED, RETRIED, Outcome, read_outcome, write_outcome
 from common.studies.plan import Plan, Planned
 from common.studies.points import Point, replaced
-from common.studies.search.decisions import COMPLETE, FAILED, PRUNED, Trial, best, prune, suggest
+from common.studies.search.decisions import COMPLETE, FAILED, PRUNED, Trial, best, prune, require, suggest
 from common.studies.search.record import plain_trial, store
 from common.studies.search.space import Dimension, SearchSection, dimensions
 from common.studies.sources import Source
@@ -81,6 +81,7 @@ class Search(Source):
         retry: bool = False,
     ):
         assert plan.definition.search is not None
+        require()
         self.section, self.space = plan.definition.search, read_space(plan.definition.search)
         self.metric = point.config.training.metric
         self.higher = TASKS.get(point.config.model.task).higher_is_better(self.metric)
