@@ -18,15 +18,25 @@ from common.config.yaml_text import Document, dump, parse
 from common.errors import InputError, nearest
 from common.reading import read_text
 from common.resources import configs_folder
-from common.studies.search.space import SearchSection
+from common.studies.search.space import SearchSection, section_problems
 from common.studies.tables import TableSection, table_problems
 
-__all__ = ["Definition", "Limits", "PointSection", "find_study", "read_definition", "shipped_studies", "to_yaml"]
+__all__ = [
+    "Definition",
+    "Limits",
+    "PointSection",
+    "changed",
+    "find_study",
+    "read_definition",
+    "shipped_studies",
+    "to_yaml",
+]
 
 STUDIES = configs_folder() / "studies"  #: the shipped studies
 _LARGEST = 2**20  #: bytes of a definition
 _NAME = re.compile(r"\w[\w.-]{0,99}")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?")
+_MOST_MEMORY = 2**50
+_SIZE = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)\s*(B|KiB|MiB|GiB|TiB|KB|MB|GB|TB)?")
 _DEFAULTS: dict[str, Any] = {
     "set": {}, "axes": {}, "points": [], "seeds": [], "backends": ["pytorch"], "tables": [], "search": None,
 }  # fmt: skip
@@ -123,6 +133,19 @@ def read_definition(path: str | Path, settings: Mapping[str, Any] | None = None)
     return dataclasses.replace(found, set={**found.set, **(settings or {})})
 
 
+def changed(definition: Definition, **entries: Any) -> Definition:
+    """The definition with other entries, such as its name.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    found = dataclasses.replace(definition, **entries)
+    faults = [f"{'.'.join(key)} {message}" for key, message in _problems(found)]
+    if faults:
+        raise InputError(f"The study {definition.name} cannot be changed so: {'; '.join(faults)}.")
+    return found
+
+
 def to_yaml(definition: Definition) -> str:
     """The definition as a file that `read_definition` reads again."""
     plain = _plain(dataclasses.asdict(definition))
@@ -155,8 +178,8 @@ def _problems(definition: Definition):
     if not _NAME.fullmatch(definition.name):
         yield ("name",), f"must be letters, digits, dot, dash and underscore; received {definition.name!r}"
     yield from _base_problems(definition.base)
-    if definition.search is not None and definition.search.trials < 1:
-        yield ("search", "trials"), f"must be greater than 0; received {definition.search.trials}"
+    for key, message in section_problems(definition.search) if definition.search is not None else ():
+        yield ("search", *key), message
     for index, seed in enumerate(definition.seeds):
         if not 0 <= seed < 2**32 or seed in definition.seeds[:index]:
             yield ("seeds", str(index)), f"must be different integers from 0 to 4294967295; received {seed}"
@@ -186,8 +209,12 @@ def _base_problems(base: Any):
 def _limit_problems(limits: Limits):
     if limits.seconds is not None and not limits.seconds > 0:
         yield ("limits", "seconds"), f"must be greater than 0; received {limits.seconds}"
-    if limits.memory is not None and not _SIZE.fullmatch(limits.memory.strip()):
+    if limits.memory is None:
+        return
+    if not _SIZE.fullmatch(limits.memory.strip()):
         yield ("limits", "memory"), f"must be a size such as 8 GiB; received {limits.memory!r}"
+    elif not 0 < _bytes(limits.memory) < _MOST_MEMORY:
+        yield ("limits", "memory"), f"must be greater than 0, and less than 1024 TiB; received {limits.memory!r:.80}"
 
 
 def _bytes(size: str) -> int:

@@ -18,6 +18,7 @@ from common.studies.points import Point
 from common.studies.progress import duration
 from common.studies.run import Study
 from common.studies.status import step_seconds
+from common.terminal import printable_line
 
 __all__ = ["describe"]
 
@@ -49,7 +50,7 @@ def describe(study: Study, measure: bool) -> str:
         lines.append(_time(study, backend, steps, measure))
     if not left:
         lines.append("Nothing is left to run.")
-    return "\n".join(lines)
+    return "\n".join(printable_line(line) for line in lines)
 
 
 def _time(study: Study, backend: str, steps: int, measure: bool) -> str:

@@ -9,10 +9,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from common.artifacts import adapter
 from common.config import ExperimentConfig, to_plain
 from common.data import BatchPlan
 from common.errors import InputError
 from common.methods import METHODS
+from common.models.checkpoint import fingerprint
+from common.reading import expanded
 from common.resources import package_folder
 from common.studies.points import Point
 from common.training import fingerprints
@@ -112,8 +115,21 @@ class Reader:
         if key not in self._known:
             inputs = prepare(config)
             plan = BatchPlan(encode_split(inputs, "train"), 1, None, 1, config.seed)
-            self._known[key] = fingerprints.of_inputs(inputs), plan.steps_per_epoch, inputs
+            found = fingerprints.of_inputs(inputs)
+            if config.model.adapter is not None:
+                found["adapter"] = _adapter(config.model.adapter)
+            self._known[key] = found, plan.steps_per_epoch, inputs
         return self._known[key]
+
+
+def _adapter(source: str) -> str:
+    """Hash of the adapter that a training begins from.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    _, arrays, _ = adapter.read_adapter(expanded(source))
+    return fingerprint(arrays)
 
 
 def _reading(config: ExperimentConfig) -> str:

@@ -90,9 +90,12 @@ class StudyDirectory:
     def outcome(self, point: Mapping[str, Any]) -> Outcome | None:
         """What became of a point; None: not begun, still running, or its study was killed.
 
-        A run that came to its end without an outcome (the study was killed in between) counts as finished.
+        A run that came to its end without an outcome (the study was killed in between) counts as finished, and one
+        whose directory is gone as not begun, whatever its outcome says.
         """
         found = read_outcome(safe_child(self.path, point["outcome"], f"{self.plan}"))
+        if found is not None and found.status == FINISHED and not self.run(point).complete():
+            return None
         if (found is None or found.status not in ENDED) and self.run(point).complete():
             return Outcome(FINISHED, exit_code=0, seconds=_seconds(self.run(point))).after(found)
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,14 +64,17 @@ def definition(args: argparse.Namespace) -> tuple[Definition, Path]:
     Raises:
         InputError: the definition or a setting is wrong.
     """
-    from common.studies.definition import read_definition
+    from common.studies.definition import changed, read_definition
 
     found = read_definition(args.study, _settings(args))
-    changes: dict[str, Any] = {"name": args.name} if args.name else {}
-    changes |= {"backends": tuple(dict.fromkeys(args.backend))} if args.backend else {}
     there = Path(args.study, "study.yaml").is_file()
-    output = args.output or (Path(args.study).resolve().parent if there and not args.name else OUTPUT)
-    return dataclasses.replace(found, **changes), output
+    folder = Path(args.study).resolve()
+    # a study directory may have been renamed: it is continued, and not the one that bears its former name
+    name = args.name or (folder.name if there and args.output is None else found.name)
+    changes: dict[str, Any] = {"name": name} if name != found.name else {}
+    changes |= {"backends": tuple(dict.fromkeys(args.backend))} if args.backend else {}
+    output = args.output or (folder.parent if there and not args.name else OUTPUT)
+    return changed(found, **changes), output
 
 
 def directory(args: argparse.Namespace) -> StudyDirectory:

@@ -25,6 +25,7 @@ def planned_study(args: argparse.Namespace) -> tuple[StudyDirectory, list[dict[s
     definition, output = options.definition(args)
     study = Study(definition, output, Options(filters=options.filters(args.filter)))
     with locked(study.directory.path):
+        study.directory.stop.unlink(missing_ok=True)
         study.write()
     chosen = {one.id for one in study.todo()}
     points = [point for point in planned_points(study.directory) if point["id"] in chosen]

@@ -12,11 +12,11 @@ from typing import Any
 from common.config import ExperimentConfig, find_config, load_config
 from common.errors import InputError, nearest
 from common.studies.axes import Choice, grid, same_value
+from common.studies.conflicts import BASE, TRIAL, refuse_hidden, refuse_names
 from common.studies.definition import Definition
+from common.studies.tables import unknown_axes
 
-__all__ = ["BASE", "Point", "axes_of", "configuration", "expand", "matching", "replaced"]
-
-BASE = "base"  #: the axis of several base configurations
+__all__ = ["Point", "axes_of", "configuration", "expand", "matching", "replaced"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,20 @@ def expand(definition: Definition) -> list[Point]:
                 "labels: points: [{label: {AXIS: VALUE}, ...}]."
             )
         seen.append(key)
+    _check_tables(definition, points)
     return points
+
+
+def _check_tables(definition: Definition, points: list[Point]) -> None:
+    """Raise InputError where a table names an axis that no point has."""
+    searched = (TRIAL, *definition.search.space) if definition.search is not None else ()
+    known = [*axes_of(points), "seed", "backend", *searched]
+    for table in definition.tables:
+        for axis in unknown_axes(table, known):
+            raise InputError(
+                f"The table {table.title}: rows, where, select and match must name axes of the study "
+                f"({', '.join(known)}); received {axis}.{nearest(axis, known)}"
+            )
 
 
 def axes_of(points: list[Point]) -> dict[str, list[Any]]:
@@ -113,13 +126,12 @@ def _expand(definition: Definition) -> Iterator[Point]:
             own = (section.axes or {}) if section is not None else {}
             fixed = (section.set or {}) if section is not None else {}
             named = (section.label or {}) if section is not None else {}
-            for axis in named.keys() & {*own, *definition.axes, BASE}:
-                raise InputError(f"{where}: {axis} is an axis and a label. Rename one of them.")
+            searched = definition.search.space if definition.search is not None else {}
+            refuse_names(named, own, definition.axes, searched, where)
             for combination in grid({**own, **definition.axes}, where):
                 labels = {**label, **named, **{axis: choice.label for axis, choice in combination.items()}}
-                settings = {**fixed, **_merged(combination, where)}
-                _refuse_hidden(definition.set, settings, base)
-                yield from _runs(definition, labels, base, {**definition.set, **settings})
+                settings = _merged(definition, fixed, combination, where)
+                yield from _runs(definition, labels, base, settings)
 
 
 def _bases(base: Any) -> Iterator[tuple[dict[str, Any], str]]:
@@ -143,29 +155,18 @@ def _runs(definition: Definition, label: dict[str, Any], base: str, settings: di
             yield Point(label, backend, base, seeded, config)
 
 
-def _merged(combination: Mapping[str, Choice], where: str) -> dict[str, Any]:
-    """The settings of all axes; no two may set one key.
+def _merged(
+    definition: Definition, fixed: Mapping[str, Any], combination: Mapping[str, Choice], where: str
+) -> dict[str, Any]:
+    """The settings of the study, the point and its axes.
 
     Raises:
-        InputError: two do.
+        InputError: two of them set one key.
     """
-    found: dict[str, Any] = {}
-    for axis, choice in combination.items():
-        for key, value in choice.settings.items():
-            if key in found:
-                raise InputError(f"{where}: two axes set {key}, one of them {axis}. Let one axis set it.")
-            found[key] = value
-    return found
-
-
-def _refuse_hidden(common: Mapping[str, Any], own: Mapping[str, Any], base: str) -> None:
-    """Raise InputError where a setting for all runs would be hidden by one of a point."""
-    hidden = sorted(common.keys() & own.keys())
-    if hidden:
-        raise InputError(
-            f"A study sets a key for all runs (set, --set) or by an axis or point; {', '.join(hidden)} is set by both. "
-            "Change the axis or point in the definition instead."
-        )
+    axes = {f"the axis {axis}": choice.settings for axis, choice in combination.items()}
+    sources = {"set (or --set)": definition.set, "the set of the point": fixed, **axes}
+    refuse_hidden({**sources, **({"seeds": ["seed"]} if definition.seeds else {})}, where)
+    return {key: value for settings in sources.values() for key, value in settings.items()}
 
 
 def _value(point: Point, axis: str) -> Any:

@@ -69,6 +69,8 @@ def run_all(
         while True:
             stopping = bool(stop.asked) or cancel.exists()
             if stop.asked > 1:
+                for job in pool.running():
+                    pool.stop(job, INTERRUPTED)  # both signals may have come since the last look
                 pool.kill()
             for job, outcome in pool.poll():
                 progress.end(*describe(job), outcome)

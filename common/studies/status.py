@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from common.reading import parse_json, read_bytes
 from common.studies.layout import StudyDirectory
 from common.training.rundir import RunDirectory
 
-__all__ = ["last_step", "state_of", "step_seconds"]
+__all__ = ["last_step", "logged", "state_of", "step_seconds"]
+
+_WHAT = "the log of a run"
+_REMEDY = "Restore it from a copy, or remove the directory of the run: `twinlora study run` makes it again."
 
 
 def state_of(directory: StudyDirectory, point: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,18 +34,29 @@ def state_of(directory: StudyDirectory, point: Mapping[str, Any]) -> dict[str, A
 
 def last_step(run: RunDirectory) -> int:
     """The last optimizer step in the log of a run."""
-    return max((event["step"] for event in _events(run)), default=0)
+    return max((event["step"] for event in logged(run)), default=0)
 
 
 def step_seconds(run: RunDirectory) -> tuple[float, int]:
     """Seconds of a run so far, evaluations included, and the steps done in them."""
-    events = _events(run)
-    return max((event["seconds"] for event in events), default=0.0), max((event["step"] for event in events), default=0)
+    events = logged(run)
+    return max((event.get("seconds", 0.0) for event in events), default=0.0), max(
+        (event["step"] for event in events), default=0
+    )
 
 
-def _events(run: RunDirectory) -> list[dict[str, Any]]:
-    """The whole lines of a log, also of a run that is writing it."""
+def logged(run: RunDirectory) -> list[dict[str, Any]]:
+    """The whole lines of a log, also of a run that is writing it.
+
+    Raises:
+        InputError: a line is no event.
+    """
     if not run.metrics.is_file():
         return []
-    lines = run.metrics.read_bytes().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+    content = read_bytes(run.metrics, _WHAT, _REMEDY)
+    lines = [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
+    shape = {"event": str, "step": int, "seconds?": float}
+    return [
+        parse_json(line, f"{run.metrics}, line {number}", _WHAT, _REMEDY, shape)
+        for number, line in enumerate(lines, start=1)
+    ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PublishedSection", "SelectSection", "TableSection", "table_problems"]
+__all__ = ["PublishedSection", "SelectSection", "TableSection", "table_problems", "unknown_axes"]
 
 _COLUMN: dict[str, type | tuple[type, ...]] = {
     "field": str,
@@ -73,6 +73,14 @@ def table_problems(table: TableSection) -> Iterator[tuple[tuple[str, ...], str]]
                 yield ("published", str(index), "values", field), "must be a field of the table's columns"
             elif isinstance(value, bool) or not isinstance(value, int | float):
                 yield ("published", str(index), "values", field), f"must be a number; received {value!r}"
+
+
+def unknown_axes(table: TableSection, known: Iterable[str]) -> list[str]:
+    """The axes that a table names and that are not ``known``."""
+    selected = table.select.per if table.select is not None else ()
+    matched = (axis for entry in table.published for axis in entry.match)
+    named = dict.fromkeys((*table.rows, *(table.where or {}), *selected, *matched))
+    return [axis for axis in named if axis not in set(known)]
 
 
 def _column_problem(column: Any) -> str | None:

@@ -13,6 +13,7 @@ from common.errors import InterruptedRunError, TwinloraError, of_system
 from common.files import write_json
 from common.reading import read_text
 from common.studies.job import SCORE, TRAIN, Job
+from common.studies.layout import StudyDirectory
 from common.terminal import printable
 from common.training.lock import FILE
 
@@ -57,10 +58,14 @@ def _config(job: Job) -> ExperimentConfig:
 
 
 def _train(job: Job) -> None:
-    """Begin or continue the run; a finished one is left as it is."""
+    """Begin or continue the run; a finished one is left as it is. Inputs that changed since it was planned are refused:
+    its identity would be that of others."""
     from common.training.run import train
 
-    train(_config(job), job.backend, job.device, Path(job.study, "runs"), resume=True, test=job.test)
+    plan = StudyDirectory(Path(job.study))
+    expected = plan.read_plan()["fingerprints"]["inputs"].get(job.id) if plan.plan.is_file() else None
+    output = Path(job.study, "runs")
+    train(_config(job), job.backend, job.device, output, resume=True, test=job.test, expected=expected)
 
 
 def _score(job: Job) -> None:

@@ -36,9 +36,14 @@ def work(directory: StudyDirectory, identities: Sequence[str], device: str | Non
     """Run the points ``identities``; return whether all of them have finished.
 
     Raises:
-        InputError: the study has no such point, or is a search.
+        InputError: the study has no such point, is a search, or was cancelled.
     """
     points = {point["id"]: point for point in planned_points(directory)}
+    if directory.stop.exists():
+        raise InputError(
+            f"The study {directory.path} was asked to end: twinlora study cancel. Plan it again, which takes that back, or "
+            f"remove {directory.stop}."
+        )
     for name in identities:
         if name not in points:
             raise InputError(f"{directory.path} has no point {name}. `twinlora study status` lists them.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from common.training.assembly import Inputs
     from common.training.rundir import RunDirectory
 
-__all__ = ["compare", "of_base", "of_inputs", "of_tokenizer", "read", "write"]
+__all__ = ["check_planned", "compare", "of_base", "of_inputs", "of_tokenizer", "read", "write"]
 
 _WHAT = "the fingerprints of a run"
 _REMEDY = "Restore it from a copy, or start again with --overwrite."
@@ -91,14 +91,29 @@ def compare(run: RunDirectory, now: Mapping[str, Any], remedy: str) -> bool:
     before = read(run)
     if before is None:
         return False
+    listed = _differences(before, now)
+    if listed:
+        raise InputError(f"{run.path} began with other inputs than are there now; by their hashes:\n{listed}\n{remedy}")
+    return True
+
+
+def check_planned(planned: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise InputError where data, base or tokenizer are others ``now`` than when a run was planned."""
+    listed = _differences(planned, now)
+    if listed:
+        raise InputError(
+            f"The run was planned with other inputs than are there now; by their hashes:\n{listed}\nRestore them, or "
+            "plan the study again: twinlora study run."
+        )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """A line for each hash of the sections of ``now`` that changed; empty where none did."""
     earlier, later = _flat(before), _flat(now)
     sections = set(now)
     keys = sorted(key for key in earlier.keys() | later.keys() if key.split()[0] in sections)
     changed = [key for key in keys if earlier.get(key) != later.get(key)]
-    if changed:
-        listed = "\n".join(f"  {key}: was {_shown(earlier.get(key))}, now {_shown(later.get(key))}" for key in changed)
-        raise InputError(f"{run.path} began with other inputs than are there now; by their hashes:\n{listed}\n{remedy}")
-    return True
+    return "\n".join(f"  {key}: was {_shown(earlier.get(key))}, now {_shown(later.get(key))}" for key in changed)
 
 
 def _flat(found: Mapping[str, Any]) -> dict[str, str]:

@@ -48,6 +48,7 @@ def train(
     overwrite: bool = False,
     progress: Progress | None = None,
     test: bool = True,
+    expected: Mapping[str, Any] | None = None,
 ) -> dict[str, Any] | None:
     """Train ``config`` into ``output/<name>/<backend>`` and return the summary that is also written there.
 
@@ -58,6 +59,7 @@ def train(
         resume: continue an unfinished run; where there is none, begin it; a finished one is left as it is.
         overwrite: discard a run that is there.
         test: score the best state on the test split; a search does so for its winner only.
+        expected: `fingerprints.of_inputs` when the run was planned; other data, base or tokenizer are refused.
 
     Raises:
         InputError: something given does not fit; nothing was written.
@@ -76,7 +78,7 @@ def train(
         progress.say(f"{run.path} is finished already; nothing is left to do.")
         return run.read_summary() if group.rank == 0 else None
     with processes.own_directory(run, group, resume) as own:
-        summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress, test)
+        summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress, test, expected)
     return summary if group.rank == 0 else None
 
 
@@ -91,12 +93,15 @@ def _train(
     overwrite: bool,
     progress: Progress,
     test: bool,
+    expected: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Read everything, then lock the directory and train into it: what cannot be trained writes nothing."""
     progress.say(
         f"{config.name} with {backend_name} on {device}: reading {config.data.name} and {config.model.source or 'a new model'}"
     )
     inputs = prepare(config)
+    if expected is not None:
+        fingerprints.check_planned(expected, fingerprints.of_inputs(inputs))
     splits = [
         split
         for split in (("train", "validation", "test") if test else ("train", "validation"))

@@ -68,6 +68,18 @@ def test_a_task_of_an_unknown_run_is_refused(studies, fake_runs, capsys):
 JOB = ("--job=--code-url=obs://b/twinlora", "--job=--image-url=org/twinlora:1", "--job=--flavor=modelarts.x")
 
 
+def test_a_task_of_a_cancelled_study_says_so(studies, fake_runs, capsys):
+    file, directory = studies.write(RATES), studies.output / "study"
+    command = ["study", "slurm", str(file), "--output", str(studies.output)]
+    assert main(command) == 0
+    name = StudyDirectory(directory).points()[0]["id"]
+    assert main(["study", "cancel", str(directory)]) == 0
+    assert main(["study", "work", str(directory), name]) == 2
+    assert "was asked to end" in capsys.readouterr().err
+    assert main(command) == 0
+    assert main(["study", "work", str(directory), name]) == 0
+
+
 def test_a_job_of_modelarts_is_made_for_every_run(studies, fake_runs):
     command, directory = planned(studies, "modelarts", "--study-url", "obs://b/study", *JOB)
     assert main(["study", *command]) == 0

@@ -81,19 +81,45 @@ FAULTS = {
     "axes: {adaptation.targets: [[query], [value]]}": "has a list or mapping as a value",
     "axes: {ranks: [2, 4]}": "must be a key path with a list",
     "axes: {ranks: {a: 2}}": "each of its labels must be a mapping",
-    "axes: {adaptation.rank: [2], r: {a: {adaptation.rank: 3}}}": "two axes set adaptation.rank",
+    "axes: {adaptation.rank: [2], r: {a: {adaptation.rank: 3}}}": "adaptation.rank is set by both",
     "axes: {adaptation.rnak: [2]}": "adaptation.rnak is unknown",
     "{set: {adaptation.rank: 2}, axes: {adaptation.rank: [4]}}": "is set by both",
     "points: [{label: {a: 1}}, {label: {a: 1}}]": "must have a label of its own",
-    "points: [{label: {adaptation.rank: 1}, axes: {adaptation.rank: [1]}}]": "is an axis and a label",
+    "points: [{label: {adaptation.rank: 1}, axes: {adaptation.rank: [1]}}]": "adaptation.rank is a label and an axis of the point",
     "seeds: [1, 1]": "must be different integers",
     "backends: [pytorh]": "Nearest: pytorch",
     "limits: {memory: a lot}": "must be a size such as 8 GiB",
+    "limits: {memory: 0 GiB}": "limits.memory must be greater than 0",
+    f"limits: {{memory: {'9' * 400} GiB}}": "limits.memory must be a size such as 8 GiB",
+    f"limits: {{memory: {'9' * 20} GiB}}": "less than 1024 TiB",
     "limits: {seconds: 0}": "limits.seconds must be greater than 0",
     "tables: [{title: T, rows: [], columns: [steps]}]": "must name at least one axis",
     "tables: [{title: T, rows: [a], columns: [{name: x}]}]": "must be a field such as validation.accuracy",
     "tables: [{title: T, rows: [a], columns: [steps], published: [{match: {a: 1}, values: {stesp: 1}}]}]":
         "must be a field of the table's columns",
+    "{set: {seed: 3}, seeds: [1, 2]}": "set (or --set) and seeds set one key",
+    "{axes: {x: {a: {seed: 5}}}, seeds: [1]}": "the axis x and seeds set one key",
+    "{points: [{label: {m: 1}, set: {adaptation.rank: 2}}], axes: {adaptation.rank: [4]}}":
+        "the set of the point and the axis adaptation.rank set one key",
+    "{points: [{label: {m: 1}, axes: {adaptation.rank: [2]}}], axes: {adaptation.rank: [4]}}":
+        "adaptation.rank is an axis of the point and an axis",
+    "{axes: {z: {a: {adaptation: {method: head}}}, adaptation.rank: [2]}}":
+        "they set adaptation and adaptation.rank",
+    'set: {"seed=7 #": 3}': "received 'seed=7 #'",
+    'set: {" seed": 3}': "received ' seed'",
+    "points: [{label: {seed: 5}}]": "received seed",
+    "axes: {backend: {a: {adaptation.rank: 4}}}": "received backend",
+    "axes: {base: {a: {adaptation.rank: 4}}}": "received base",
+    "points: [{label: {a: [1, 2]}}]": "a label must be text, a number, true, false or null",
+    "{axes: {adaptation.rank: [2]}, tables: [{title: T, rows: [adaptation.rnk], columns: [steps]}]}":
+        "received adaptation.rnk. Nearest: adaptation.rank",
+    "tables: [{title: T, rows: [seed], where: {rank: 2}, columns: [steps]}]": "The table T: rows, where, select",
+    "search: {trials: 2, workers: 0, space: {}}": "search.workers must be greater than 0",
+    "search: {trials: 2, startup_trials: -1, space: {}}": "search.startup_trials must be a non-negative integer",
+    "search: {trials: 2, prune: {startup_trials: -1}, space: {}}": "search.prune.startup_trials must be a non-negative",
+    "search: {trials: 2, prune: {warmup_steps: -1}, space: {}}": "search.prune.warmup_steps must be a non-negative",
+    "{axes: {m: {a: {adaptation.alpha: 3}}}, search: {trials: 2, space: {m: {choices: {a: {adaptation.rank: 3}}}}}}":
+        "m is an axis and a searched entry",
     "search: {trials: 0, space: {a.b: {low: 0, high: 1}}}": "search.trials must be greater than 0",
 }  # fmt: skip
 

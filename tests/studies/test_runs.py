@@ -1,8 +1,10 @@
 """Runs of a study: never repeated, continued, limited, recorded where they fail; and a study that is ended at any moment
 continues as if nothing had happened."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,11 +12,14 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import common
 from common.cli.main import main
 from common.errors import InputError
+from common.files import save_arrays
+from common.studies import scheduler, worker
 from common.studies.layout import StudyDirectory
 from common.training.lock import locked
 from tests.support import HANGS, alive
@@ -102,6 +107,109 @@ def test_points_of_one_configuration_are_one_run(studies, fake_runs):
     assert [point["label"]["name"] for point in points] == ["a", "b"]
     assert points[0]["run"] == points[1]["run"]
     assert len(studies.calls(study)) == 1
+
+
+def test_a_study_directory_that_was_moved_or_copied_is_continued_where_it_lies(studies, fake_runs, capsys):
+    study, _ = studies.run(RATES)
+    copied = studies.folder / "elsewhere" / "renamed"
+    shutil.copytree(study.directory.path, copied)
+    before = study.directory.plan.read_bytes()
+    assert main(["study", "run", str(copied), "--set", "training.log_every_steps=3"]) == 0
+    assert str(copied) in capsys.readouterr().out
+    assert study.directory.plan.read_bytes() == before
+    assert StudyDirectory(copied).read_plan()["name"] == "renamed"
+    assert main(["study", "run", str(copied), "--name", "a", "--output", str(studies.output), "--dry-run"]) == 0
+    assert f"3 runs in {studies.output / 'a'}\n" in capsys.readouterr().out
+
+
+def test_a_finished_run_whose_directory_is_gone_is_made_again(studies, fake_runs):
+    study, _ = studies.run(RATES)
+    shutil.rmtree(study.directory.run(study.directory.points()[1]).path)
+    assert studies.states(study) == ["finished", "missing", "finished"]
+    again, _ = studies.run(RATES)
+    assert studies.states(again) == ["finished"] * 3
+    assert len(studies.calls(again)) == 4
+
+
+@pytest.mark.needs_pytorch
+def test_a_run_is_not_trained_with_other_data_than_it_was_planned_with(studies, fake_runs, capsys):
+    fake_runs({"": {"fail": "not yet"}})
+    study, _ = studies.run("axes: {optimization.learning_rate: [0.01]}\n")
+    name = study.directory.points()[0]["id"]
+    data = studies.folder / "train.csv"
+    before = data.read_text()
+    data.write_text(before + "fine dull,a\n")
+    assert worker.main([str(study.directory.path), name, "pytorch", "train"]) == 2
+    said = capsys.readouterr().err
+    assert "planned with other inputs" in said
+    assert "data train" in said
+    assert not study.directory.run(study.directory.points()[0]).metrics.exists()
+    data.write_text(before)
+    assert worker.main([str(study.directory.path), name, "pytorch", "train"]) == 0
+
+
+def test_a_run_belongs_to_the_adapter_that_it_begins_from(studies, fake_runs):
+    folder = studies.folder / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2}')
+    for value in (0, 1, 1):
+        save_arrays(folder / "adapter_model.safetensors", {"a": np.full(2, value, np.float32)})
+        study, _ = studies.run(f"set: {{model.adapter: {folder}}}\n")
+    assert len(set(studies.calls(study))) == len(studies.calls(study)) == 2
+
+
+def test_runs_that_a_second_signal_killed_are_interrupted_and_not_failed(studies, fake_runs, monkeypatch):
+    fake_runs({"": {"slow": 0.3}})
+
+    class Twice:
+        """Both signals came between two looks."""
+
+        @property
+        def asked(self):
+            return 2 if steps(studies.output / "study") > 0 else 0
+
+    monkeypatch.setattr(scheduler, "_signals", lambda: contextlib.nullcontext(Twice()))
+    study, done = studies.run(RATES, jobs=2)
+    assert not done
+    assert studies.states(study) == ["interrupted", "interrupted", "missing"]
+
+
+DAMAGED = {
+    "study.json": "the plan of a study",
+    "study.yaml": "is not valid YAML",
+    "runs/ID.outcome.json": "the outcome of a run",
+    "runs/ID/pytorch/summary.json": "the summary of a run",
+    "runs/ID/pytorch/metrics.jsonl": "the log of a run",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_named(studies, fake_runs, capsys, name):
+    study, _ = studies.run("axes: {optimization.learning_rate: [0.01]}\n")
+    file = study.directory.path / name.replace("ID", study.directory.points()[0]["id"])
+    file.write_text("{\n")
+    command = ["run"] if name == "study.yaml" else ["status"]
+    assert main(["study", *command, str(study.directory.path)]) == 2
+    said = capsys.readouterr().err
+    assert DAMAGED[name] in said
+    assert str(file) in said
+
+
+def test_a_label_cannot_command_the_terminal(studies, capsys):
+    file = studies.write('axes: {x: {"\\e[31mred\\nline": {adaptation.rank: 3}}}\n')
+    assert main(["study", "run", str(file), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", ["../outside", "..", "a/b", "a b"])
+def test_a_name_from_the_command_line_is_checked_as_one_from_a_file(studies, capsys, name):
+    file = studies.write(RATES)
+    assert main(["study", "run", str(file), "--name", name, "--dry-run"]) == 2
+    assert "name must be letters" in capsys.readouterr().err
+    assert main(["study", "run", str(file), "--backend", "pytorhc", "--dry-run"]) == 2
+    assert "Nearest: pytorch" in capsys.readouterr().err
 
 
 def test_one_process_at_a_time_runs_a_study(studies, fake_runs):

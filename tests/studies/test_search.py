@@ -1,5 +1,6 @@
 """A search decides from the trials so far alone, so that breaks and the speed of workers change nothing."""
 
+import importlib.util
 import json
 
 import pytest
@@ -71,6 +72,9 @@ FAULTS = {
     "a.d": {"low": 0, "high": 1, "log": True},
     "a.e": {"low": 0, "high": 1, "hihg": 2},
     "a.f": {"choices": [[1]]},
+    "a.g": {"choices": [2, 2.0]},
+    "a.h": {"low": -1.0e308, "high": 1.0e308},
+    "a.i": {"low": 1, "high": 2, "step": 5},
     "b": {"choices": {"x": 1}},
 }
 
@@ -163,7 +167,35 @@ def test_trials_of_equal_parameters_are_one_run(studies, fake_runs):
 
 
 def test_a_searched_key_is_set_nowhere_else(studies, fake_runs):
-    with pytest.raises(InputError, match="must not be set by the study or an axis"):
+    with pytest.raises(InputError, match="is an axis and a searched entry"):
         studies.run(
             "axes: {adaptation.rank: [1, 2]}\nsearch: {trials: 1, space: {adaptation.rank: {low: 1, high: 4}}}\n"
         )
+
+
+CANNOT = {
+    "optimization.lr: {low: 0.1, high: 1.0}": "optimization.lr is unknown",
+    "adaptation.rank: {low: 1, high: 99}": "rank is 99",
+    "adaptation.rank: {low: 1.0, high: 8.0}": "must be a whole number",
+    "adaptation.rank: {choices: [2, 4, 200]}": "rank is 200",
+    "m: {choices: {a: {adaptation.method: head}, b: {}}}, adaptation.rank: {low: 1, high: 4}": "adaptation.rank is unknown",
+    "m: {choices: {a: {adaptation.rank: 3}}}, adaptation.rank: {low: 1, high: 8}": "adaptation.rank is set by both",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("space", CANNOT)
+def test_a_space_with_trials_that_cannot_be_trained_is_refused_before_anything_is_written(studies, fake_runs, space):
+    with pytest.raises(InputError) as caught:
+        studies.run(f"search: {{trials: 2, space: {{{space}}}}}")
+    assert CANNOT[space] in str(caught.value)
+    assert not studies.output.exists()
+
+
+def test_a_search_without_optuna_is_refused_before_anything_is_written(studies, fake_runs, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "optuna" else find(name, *rest)
+    )
+    with pytest.raises(InputError, match=r"twinlora\[search\]"):
+        studies.run("search: {trials: 2, space: {adaptation.rank: {low: 1, high: 4}}}\n")
+    assert not studies.output.exists()

@@ -8,26 +8,30 @@ search that is continued replays its trials from their run directories and comes
 from __future__ import annotations
 
 import dataclasses
-import json
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
 from common.errors import InputError
 from common.reading import read_json
 from common.studies import outcome as outcomes
+from common.studies.conflicts import TRIAL, refuse_hidden
 from common.studies.job import SCORE, Job
 from common.studies.outcome import ENDED, RETRIED, Outcome, read_outcome, write_outcome
 from common.studies.plan import Plan, Planned
 from common.studies.points import Point, replaced
-from common.studies.search.decisions import COMPLETE, FAILED, PRUNED, Trial, best, prune, suggest
+from common.studies.search.decisions import COMPLETE, FAILED, PRUNED, Trial, best, prune, require, suggest
 from common.studies.search.record import plain_trial, store
 from common.studies.search.space import Dimension, SearchSection, dimensions
 from common.studies.sources import Source
+from common.studies.status import logged
 from common.tasks import TASKS
 from common.training.rundir import RunDirectory
 
 __all__ = ["Search", "evaluations", "read_space"]
 
+_CORNERS = 64  #: combinations of ends that are all tried
 _UNREADABLE = "Restore it from a copy, or remove it: it is made again."
 
 
@@ -47,11 +51,8 @@ def read_space(search: SearchSection) -> list[Dimension]:
 def evaluations(run: RunDirectory, metric: str) -> list[tuple[int, float]]:
     """(optimizer step, value) of every whole line of the log that is an evaluation; the untrained model's is left
     out."""
-    if not run.metrics.is_file():
-        return []
-    lines = run.metrics.read_bytes().splitlines(keepends=True)
-    events = (json.loads(line) for line in lines if line.endswith(b"\n"))
-    return [(event["step"], event[metric]) for event in events if event["event"] == "evaluation" and event["step"] > 0]
+    events = [event for event in logged(run) if event["event"] == "evaluation" and event["step"] > 0]
+    return [(event["step"], event[metric]) for event in events if metric in event]
 
 
 def _keys(dimension: Dimension) -> set[str]:
@@ -80,6 +81,7 @@ class Search(Source):
         retry: bool = False,
     ):
         assert plan.definition.search is not None
+        require()
         self.section, self.space = plan.definition.search, read_space(plan.definition.search)
         self.metric = point.config.training.metric
         self.higher = TASKS.get(point.config.model.task).higher_is_better(self.metric)
@@ -90,11 +92,9 @@ class Search(Source):
         self._decided: tuple[Trial, Planned] | None = None  # the next trial, while it waits for another of its run
         self._seen: dict[int, int] = {}  # bytes of the log that were looked at for pruning, by trial
         self._scored = False
-        hidden = {key for one in self.space for key in _keys(one)} & point.settings.keys()
-        if hidden:
-            raise InputError(
-                f"A searched key must not be set by the study or an axis; {', '.join(sorted(hidden))} is. Remove it there."
-            )
+        entries = {f"the searched entry {one.name}": sorted(_keys(one)) for one in self.space}
+        refuse_hidden({"the study": point.settings, **entries}, "search")
+        self._check_ends()
 
     @property
     def name(self) -> str:
@@ -136,6 +136,25 @@ class Search(Source):
         """Write optuna's storage."""
         store(self._plan.directory.storage, self.name, self.higher, self.space, self.trials)
 
+    def _check_ends(self) -> None:
+        """Plan trials with the choices and the ends of all ranges: one that cannot be trained would end the search."""
+        ends = [one.ends() for one in self.space]
+        if math.prod(map(len, ends)) <= _CORNERS:
+            corners = list(itertools.product(*ends))
+        else:  # each entry by itself
+            first = [one[0] for one in ends]
+            corners = [(*first[:n], end, *first[n + 1 :]) for n, one in enumerate(ends) for end in one]
+        for values in corners:
+            chosen = {one.name: value for one, value in zip(self.space, values, strict=True)}
+            self._plan.planned(replaced(self.point, self._settings(chosen), chosen))
+
+    def _settings(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Key path to value for the parameters of a trial."""
+        found: dict[str, Any] = {}
+        for dimension in self.space:
+            found |= dimension.keys(parameters[dimension.name])
+        return found
+
     def plain(self) -> dict[str, Any]:
         """For ``search.json``."""
         return {
@@ -158,10 +177,8 @@ class Search(Source):
         if self._decided is None:
             visible = [trial for trial in self._known(number) or [] if trial.state != FAILED]
             parameters = suggest(self.section, self.space, self.higher, visible, number)
-            settings: dict[str, Any] = {}
-            for dimension in self.space:
-                settings |= dimension.keys(parameters[dimension.name])
-            planned = self._plan.planned(replaced(self.point, settings, {"trial": number, **parameters}))
+            label = {TRIAL: number, **parameters}
+            planned = self._plan.planned(replaced(self.point, self._settings(parameters), label))
             self._decided = Trial(number, parameters, planned.id), planned
         return self._decided
 

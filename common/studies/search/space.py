@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from common.config.convert import INVALID, convert
+from common.studies.axes import same_value
 
-__all__ = ["Dimension", "PruneSection", "SearchSection", "dimensions"]
+__all__ = ["Dimension", "PruneSection", "SearchSection", "dimensions", "section_problems"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Dimension:
     choices: tuple[Any, ...] = ()  #: labels or values
     settings: dict[Any, dict[str, Any]] | None = None  #: of labelled choices: label to key path to value
 
+    def ends(self) -> tuple[Any, ...]:
+        """Values that show whether the entry fits: every choice, or both ends of the range."""
+        return self.choices or (self.low, self.high)
+
     def keys(self, value: Any) -> dict[str, Any]:
         """Key path to value for one value of the entry."""
         return {self.name: value} if self.settings is None else dict(self.settings[value])
@@ -55,6 +62,16 @@ class _Range:
     high: Any
     step: Any = None
     log: bool = False
+
+
+def section_problems(search: SearchSection) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(place, what is wrong) for numbers that do not fit."""
+    for key, least in (("trials", 1), ("workers", 1), ("startup_trials", 0)):
+        if (value := getattr(search, key)) < least:
+            yield (key,), f"must be {'greater than 0' if least else 'a non-negative integer'}; received {value}"
+    for key, value in dataclasses.asdict(search.prune).items() if search.prune is not None else ():
+        if value < 0:
+            yield ("prune", key), f"must be a non-negative integer; received {value}"
 
 
 def dimensions(search: SearchSection) -> Iterator[Dimension | tuple[str, str]]:
@@ -82,6 +99,8 @@ def _choices(name: str, value: dict[str, Any]) -> Dimension | tuple[str, str]:
         return name, f"must be a key path with a list of choices, or choices with labels; received {choices!r}"
     if not all(isinstance(one, str | int | float | bool) or one is None for one in choices):
         return name, "has lists or mappings as choices; name them: choices: {label: value}"
+    if any(same_value(one, other) for index, one in enumerate(choices) for other in choices[:index]):
+        return name, f"must have different choices; received {choices!r}"
     return Dimension(name, choices=tuple(choices))
 
 
@@ -99,4 +118,8 @@ def _range(name: str, value: dict[str, Any]) -> Dimension | tuple[str, str]:
         return name, f"must have low <= high, and low > 0 with log; received {value!r}"
     if found.step is not None and (found.log or found.step <= 0):
         return name, f"must have a step greater than 0, and none with log; received {value!r}"
+    if not math.isfinite(float(found.high) - float(found.low)):
+        return name, f"must have a range that is a finite number; received {value!r}"
+    if found.step is not None and found.step > found.high - found.low:
+        return name, f"must have a step that leaves more than one value; received {value!r}"
     return Dimension(name, found.low, found.high, found.step, found.log)
