@@ -21,6 +21,9 @@ class Adapted:
         self.model, self.plan, self._backend, self._trainable = model, plan, backend, trainable
         self._merged = False
 
+    def __repr__(self) -> str:
+        return f"Adapted({type(self.model).__name__}, {self.plan.method}, {self.counts()['total']:,} trained)"
+
     def counts(self) -> dict[str, int]:
         """Trained scalars by component, and their total."""
         return self.plan.counts()
@@ -58,7 +61,8 @@ class Adapted:
     def remove(self, merge: bool = False) -> None:
         """Take the added layers out again: the network has the modules that it had, and trains what it trained.
 
-        What the plan trained of the network itself, such as biases or a head, keeps its new values.
+        What the plan trained of the network itself, such as biases or a head, keeps its new values. A second
+        call changes nothing.
 
         Args:
             merge: fold the updates into the weights first; otherwise they are lost, even where `merge` had been called.
@@ -97,8 +101,8 @@ def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:
     Dropout of the adapters draws from the framework's own generator, since no engine counts the steps here.
 
     Args:
-        model: a ``torch.nn.Module`` or a ``mindspore.nn.Cell``. Its linear layers can be targets, in PyTorch also
-            embeddings and GPT-2's ``Conv1D``.
+        model: a ``torch.nn.Module`` or a ``mindspore.nn.Cell``. Its linear layers and convolutions can be targets, in
+            PyTorch also embeddings and GPT-2's ``Conv1D``.
         plan: as the section ``adaptation`` of an experiment.
         seed: of the start values.
 

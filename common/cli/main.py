@@ -29,7 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with every command found in ``common.cli.commands``."""
     parser = argparse.ArgumentParser(
         prog="twinlora",
-        description="Fine-tune GPT-2 and BERT with LoRA in PyTorch and MindSpore from one configuration.",
+        description="Adapt, compress and study language models in PyTorch and MindSpore from one configuration.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -61,10 +61,14 @@ def adaptation_options(section: dict[str, Any]) -> MethodOptions:
     Raises:
         InputError: every unknown entry and every value that does not fit.
     """
+    from common.methods import METHODS
+
+    if section.get("method") is None:
+        raise InputError(f"The plan does not fit: method must be given, as one of {', '.join(METHODS.names())}.")
     faults: list[str] = []
 
     def report(path: tuple[str, ...], message: str) -> None:
-        faults.append(f"{'.'.join(path)} {message}")
+        faults.append(f"{'.'.join(path)} {message}".rstrip("."))
 
     options = convert_section(MethodOptions, section, ("plan",), report)
     if faults:

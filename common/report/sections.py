@@ -39,7 +39,8 @@ def lead(runs: Sequence[Run]) -> Html:
     lines = []
     for run, label in zip(runs, labels(runs), strict=True):
         summary = run.summary
-        what = f"{summary['name']}, seed {summary['seed']}, {run.backend} {summary['versions'].get('framework', '')} on {_device(run)}"
+        framework = summary["versions"].get("framework", run.backend)
+        what = f"{summary['name']}, seed {summary['seed']}, {framework} on {_device(run)}"
         lines.append(Html(f"<b>{escape(label)}</b> {escape(what)}"))
     return Html("<br>".join(lines))
 

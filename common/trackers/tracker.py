@@ -44,7 +44,7 @@ class Tracker:
         if importlib.util.find_spec(self.module) is None:
             raise InputError(
                 f"The tracker {self.name} needs the package {self.module}, which is not installed. Install it with "
-                f"pip install 'twinlora[{self.name}]', or leave {self.name} out of training.trackers."
+                f"pip install 'twinlora[{self.name}]', or do without it: leave it out of training.trackers or --to."
             )
 
     def open(self, opening: Opening) -> Session:

@@ -16,10 +16,10 @@ class Interrupted(Exception):  # noqa: N818  (no error: somebody wished it)
 
 class Interruption:
     """While entered, Ctrl-C and SIGTERM are remembered and raised by ``check``. A second signal ends the process at
-    once, as usual."""
+    once, as usual; so does one after the last check, when the block is left."""
 
     def __init__(self):
-        self.requested = False
+        self.requested = 0  #: number of the signal that came
         self._previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def __enter__(self) -> Interruption:
@@ -29,16 +29,19 @@ class Interruption:
             }
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._restore()
+        if self.requested and kind is None:
+            signal.raise_signal(self.requested)
 
     def check(self) -> None:
         """Raise ``Interrupted`` if a signal came."""
         if self.requested:
+            self.requested = 0
             raise Interrupted
 
     def _request(self, number: int, frame: object) -> None:
-        self.requested = True
+        self.requested = number
         self._restore()
 
     def _restore(self) -> None:

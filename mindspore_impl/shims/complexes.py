@@ -187,10 +187,10 @@ def product(first, second) -> Tensor:
     """Product of two of which one is complex, with a gradient, which the kernel's has not."""
     (a, b), (c, d) = _pairs(first, second)
     if b is None:
-        return joined(*_alike(a * c, a * d))
+        return _result(first, second, *_alike(a * c, a * d))
     if d is None:
-        return joined(*_alike(a * c, b * c))
-    return joined(a * c - b * d, a * d + b * c)
+        return _result(first, second, *_alike(a * c, b * c))
+    return _result(first, second, a * c - b * d, a * d + b * c)
 
 
 def quotient(first, second, rounding_mode: str | None = None) -> Tensor:
@@ -199,7 +199,7 @@ def quotient(first, second, rounding_mode: str | None = None) -> Tensor:
         raise RuntimeError("div: complex numbers are not rounded.")
     (a, b), (c, d) = _pairs(first, second)
     if d is None:
-        return joined(*_alike(a / c, b / c))
+        return _result(first, second, *_alike(a / c, b / c))
     turned = ops.stop_gradient(ops.abs(c) < ops.abs(d))
     large, small = ops.where(turned, d, c), ops.where(turned, c, d)
     ratio = small / large
@@ -207,7 +207,7 @@ def quotient(first, second, rounding_mode: str | None = None) -> Tensor:
     b = ops.zeros_like(a) if b is None else b
     real = ops.where(turned, a * ratio + b, a + b * ratio)
     imag = ops.where(turned, b * ratio - a, b - a * ratio)
-    return joined(real / divisor, imag / divisor)
+    return _result(first, second, real / divisor, imag / divisor)
 
 
 def sum_of(first, second, alpha) -> Tensor:
@@ -217,12 +217,12 @@ def sum_of(first, second, alpha) -> Tensor:
     (a, b), (c, d) = _pairs(first, second)
     real = a + c
     imag = d if b is None else b if d is None else b + d
-    return joined(*_alike(real, imag + ops.zeros_like(real)))
+    return _result(first, second, *_alike(real, imag + ops.zeros_like(real)))
 
 
 def _pairs(first, second) -> tuple[tuple, tuple]:
-    """Real and imaginary parts of both, in the dtype that torch chooses; None where there is no imaginary one."""
-    wide = ms.float64 if _wide(first, second) else ms.float32
+    """Real and imaginary parts of both, in float64 where one of them is; None where there is no imaginary one."""
+    wide = ms.float64 if _wide(first, second, True) else ms.float32
     found = []
     for value in (first, second):
         real, imag = _parts(value)
@@ -230,17 +230,24 @@ def _pairs(first, second) -> tuple[tuple, tuple]:
     return found[0], found[1]
 
 
+def _result(first, second, real: Tensor, imag: Tensor) -> Tensor:
+    """The complex number of both parts in the dtype that torch chooses."""
+    dtype = ms.float64 if _wide(first, second) else ms.float32
+    return joined(real.astype(dtype), imag.astype(dtype))
+
+
 def _as(part, dtype) -> Tensor:
     return part.astype(dtype) if isinstance(part, Tensor) else Tensor(part * 1.0, dtype)
 
 
-def _wide(first, second) -> bool:
-    """Whether the parts are float64: a tensor without axes beside one with axes does not count."""
+def _wide(first, second, any_shape: bool = False) -> bool:
+    """Whether the parts are float64: a tensor without axes beside one with axes does not count, unless ``any_shape``."""
     known = [value for value in (first, second) if isinstance(value, Tensor)]
     axes = max([value.ndim for value in known])
     counted = [value for value in known if value.is_complex() or value.is_floating_point()]
     doubles = [value for value in counted if value.dtype in (ms.float64, ms.complex128)]
-    return len([value for value in doubles if value.ndim > 0 or axes == 0 or not _outranked(value, known)]) > 0
+    wide = [v for v in doubles if any_shape or v.ndim > 0 or axes == 0 or not _outranked(v, known)]
+    return len(wide) > 0
 
 
 def _outranked(value: Tensor, known: list[Tensor]) -> bool:

@@ -88,8 +88,20 @@ def eigh(A: Tensor, UPLO: str = "L") -> tuple[Tensor, Tensor]:
     values, vectors = ops.stop_gradient(values), ops.stop_gradient(vectors)
     change = mint.matmul(_t(vectors), mint.matmul(A - fixed, vectors))
     change = (change + _t(change)) * 0.5
-    turned = mint.matmul(vectors, change * _inverse_gaps(values))
-    return values + _diagonal(change), vectors + turned
+    return values + _diagonal(change), _turned(vectors, change * _inverse_gaps(values))
+
+
+def _beside(vectors: Tensor, turn: Tensor, outside: Tensor, size: Tensor) -> Tensor:
+    """vectors (I + turn) + outside / size as one product, see `_turned`."""
+    unit = _eye(turn.shape[-1], turn)
+    left, right = ops.concat((vectors, outside), -1), ops.concat((unit + turn, unit / size), -2)
+    return mint.matmul(left, right)
+
+
+def _turned(vectors: Tensor, turn: Tensor) -> Tensor:
+    """vectors (I + turn). In a graph, MindSpore 2.10 computes vectors + vectors turn in float32 where ``turn`` is a sum
+    with a transpose of itself, whatever the dtype."""
+    return mint.matmul(vectors, _eye(turn.shape[-1], turn) + turn)
 
 
 def finite(name: str, A: Tensor) -> Tensor:
@@ -134,15 +146,15 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None) -> 
     inner = mint.matmul(_t(u), mint.matmul(change, v))
     row, column = ops.expand_dims(s, -2), ops.expand_dims(s, -1)
     gaps = _inverse_gaps(s * s)
-    u_turn = mint.matmul(u, gaps * (inner * row + column * _t(inner)))
-    v_turn = mint.matmul(v, gaps * (column * inner + _t(inner) * row))
+    turn_u, turn_v = gaps * (inner * row + column * _t(inner)), gaps * (column * inner + _t(inner) * row)
+    new_u, new_v = _turned(u, turn_u), _turned(v, turn_v)
     if m > k:
         outside = mint.matmul(change, v)
-        u_turn = u_turn + (outside - mint.matmul(u, mint.matmul(_t(u), outside))) / row
+        new_u = _beside(u, turn_u, outside - mint.matmul(u, mint.matmul(_t(u), outside)), column)
     if n > k:
         outside = mint.matmul(_t(change), u)
-        v_turn = v_turn + (outside - mint.matmul(v, mint.matmul(_t(v), outside))) / row
-    u, v = u + u_turn, v + v_turn
+        new_v = _beside(v, turn_v, outside - mint.matmul(v, mint.matmul(_t(v), outside)), column)
+    u, v = new_u, new_v
     if full_matrices and m > k:
         u = ops.concat((u, part(full_u, -1, k, m - k)), -1)
     if full_matrices and n > k:

@@ -176,6 +176,20 @@ def test_a_signal_waits_for_the_check_and_the_second_does_not(number):
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_last_check_is_not_lost(number):
+    came = []
+    before = signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        with Interruption() as interruption:
+            interruption.check()
+            os.kill(os.getpid(), number)
+            assert came == []
+        assert came == [number]
+    finally:
+        signal.signal(number, before)
+
+
 def test_the_lines_of_a_log_that_a_checkpoint_counts_are_on_the_disk(tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
     log = RunLog(tmp_path / "metrics.jsonl")

@@ -167,3 +167,13 @@ def test_a_compiled_loss_is_the_same_in_every_call(rows):
     labels = ms.Tensor((np.arange(rows) % 2).astype(np.int32))
     compiled = ms.jit(F.cross_entropy_sum)
     assert len({compiled(ms.Tensor(logits), labels).asnumpy().tobytes() for _ in range(40)}) == 1
+
+
+def test_the_slope_of_the_normal_distributions_logarithm_is_right_far_below():
+    special = pytest.importorskip("mindspore_impl.special")
+    mpmath = pytest.importorskip("mpmath")
+    mpmath.mp.dps = 40
+    x = np.random.default_rng(0).uniform(-30.0, 6.0, 200)
+    slope = ms.grad(lambda v: special.log_ndtr(v).sum())(ms.Tensor(x)).asnumpy()
+    exact = np.array([float(mpmath.npdf(v) / mpmath.ncdf(v)) for v in x])
+    np.testing.assert_allclose(slope, exact, rtol=2e-14)

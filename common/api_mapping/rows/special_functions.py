@@ -129,7 +129,9 @@ ROWS = (
     _row("special.entr", _real(0.05, 5.0, 1e-30, 1e-6, 0.5, 1.0, 2.0), "0 at 0, minus infinity below, NaN stays"),
     _row("special.erfcx", _real(-3.0, 20.0, 0.0, 1e-6, -1.0, 9.9, 10.1, 100.0, 1e4)),
     _row("special.ndtr", _real(-5.0, 5.0, 0.0, 1e-6, -1.0, 3.0, -10.0)),
-    _row("special.log_ndtr", _real(-30.0, 6.0, 0.0, 1e-6, -1.0, 1.0, -100.0)),
+    # Where torch's float64 gradient, which is what is compared with, is right to 2e-14: at -30 it is to 2e-13 only. The
+    # rest is compared with exact numbers in tests/mindspore/test_functional.py.
+    _row("special.log_ndtr", _real(-10.0, 6.0, 0.0, 1e-6, -1.0, 1.0, -100.0)),
     _row("special.ndtri", (*_real(0.01, 0.99, 0.1, 0.5, 0.9, 1e-6, 1e-30, whole=False), forward_only(PLACES))),
     _row("special.xlog1py", XLOG, "0 where the first is 0, NaN of the second stays; accurate near 0"),
     _row("special.zeta", ZETA, "the gradient is that of the second; broadcast first"),
