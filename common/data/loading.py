@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from common import hub
 from common.data.classes import is_integer
 from common.data.folders import expected_files, read_folder
 from common.data.readers import Form, Table, published_classes, read_table
@@ -196,6 +197,7 @@ def _check_request(config: DataConfig, entry: DatasetEntry, task: Task) -> None:
 
 def _read_any(config: DataConfig) -> dict[str, list[Table]]:
     """Every split of a data set of the hub that is not registered, under our names."""
+    hub.settle()
     import datasets
 
     assert config.hub is not None  # `common.config.rules`
@@ -203,7 +205,7 @@ def _read_any(config: DataConfig) -> dict[str, list[Table]]:
         loaded = datasets.load_dataset(config.hub, config.hub_config)
     except Exception as error:  # the hub client raises errors of many libraries
         raise InputError(
-            f"The data set {config.hub} could not be loaded from the Hugging Face hub: {error}. Check data.hub, data.hub_config "
+            f"The data set {config.hub} could not be loaded from the Hugging Face hub: {hub.explained(error)}. Check data.hub, data.hub_config "
             "and the connection, or download its files and name them with data.name: files."
         ) from error
     tables = {}
@@ -229,12 +231,13 @@ def _classes_of(table: Table, entry: DatasetEntry, task: Task) -> tuple[str, ...
 
 
 def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
-    import datasets
-
     if not entry.hub:
         raise InputError(
             f"Data set {name} is read from a folder. Give --data-dir FOLDER, which should hold {expected_files(entry)}."
         )
+    hub.settle()
+    import datasets
+
     try:
         branch = {"revision": entry.hub_revision} if entry.hub_revision else {}
         loaded = datasets.load_dataset(entry.hub, entry.hub_config, **branch)
@@ -243,7 +246,8 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
     ) as error:  # the hub client raises errors of many libraries; all mean that the data could not be had
         local = f"download it elsewhere and give --data-dir FOLDER, which should hold {expected_files(entry)}"
         raise InputError(
-            f"Data set {name} could not be loaded from the Hugging Face hub ({entry.hub}): {error}. Check the connection, or {local}."
+            f"Data set {name} could not be loaded from the Hugging Face hub ({entry.hub}): {hub.explained(error)}. "
+            f"Check the connection, or {local}."
         ) from error
     missing = [split for split in entry.splits if not {split, *entry.names.get(split, ())} & set(loaded)]
     if missing:

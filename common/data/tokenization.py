@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from common import hub
 from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.reading import read_json, read_text
@@ -157,14 +158,16 @@ def _byte_level(folder: Path) -> type[PreTrainedTokenizerFast]:
 
 
 def _from_hub(source: str) -> PreTrainedTokenizerFast:
+    hub.settle()
     from transformers import PreTrainedTokenizerFast
 
     try:
         return PreTrainedTokenizerFast.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"The tokenizer {source!r} is no local folder and could not be loaded from the Hugging Face hub: {error}. "
-            "Check the name and the connection, or give a local folder in model.tokenizer."
+            f"The tokenizer {source!r} is no local folder and could not be loaded from the Hugging Face hub: "
+            f"{hub.explained(error)}. Check the name and the connection, or name a local folder with --model or in "
+            "model.tokenizer, and one of data with --data-dir."
         ) from error
 
 

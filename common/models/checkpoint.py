@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from common import hub
 from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.files import load_arrays, refuse_quantised, save_arrays, write_json
@@ -45,6 +46,7 @@ def locate(source: str) -> Path:
     folder = resolve_folder(source)
     if folder is not None:
         return folder
+    hub.settle()
     from huggingface_hub import snapshot_download
 
     try:
@@ -53,8 +55,8 @@ def locate(source: str) -> Path:
         )
     except Exception as error:  # the hub client raises many kinds: offline, unknown id, gated, time-out
         raise InputError(
-            f"model.source must be a local folder, python:PACKAGE/FOLDER or a hub id that can be downloaded; {source!r} is no folder here and the hub "
-            f"answered: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}. Download it elsewhere and give the folder with --model."
+            f"model.source must be a local folder, python:PACKAGE/FOLDER or a hub id that can be downloaded; {source!r} is no folder here, "
+            f"and the hub does not provide it: {hub.explained(error)}. Download it elsewhere and give the folder with --model."
         ) from error
 
 
