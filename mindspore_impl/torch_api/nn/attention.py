@@ -30,6 +30,13 @@ def _additive(mask: Tensor | None, kind: Any) -> Tensor | None:
     return mask.new_zeros(mask.shape, dtype=kind).masked_fill(mask, -math.inf)
 
 
+def _longer(mask: Tensor | None, added: int) -> Tensor | None:
+    """A mask that hides none of the ``added`` last keys."""
+    from mindspore_impl.torch_api import cat
+
+    return mask if mask is None or not added else cat([mask, mask.new_zeros((*mask.shape[:-1], added))], -1)
+
+
 class MultiheadAttention(Module):
     """softmax(q k^T / sqrt(d) + mask) v per head."""
 
@@ -48,8 +55,6 @@ class MultiheadAttention(Module):
         dtype: Any = None,
     ):
         super().__init__()
-        if add_bias_kv or add_zero_attn:
-            raise NotImplementedError("MultiheadAttention: add_bias_kv and add_zero_attn are not available.")
         if embed_dim % num_heads:
             raise AssertionError("embed_dim must be divisible by num_heads")
         self.embed_dim, self.num_heads, self.dropout, self.batch_first = embed_dim, num_heads, dropout, batch_first
@@ -64,8 +69,9 @@ class MultiheadAttention(Module):
         self.register_parameter("in_proj_weight", empty_parameter(3 * embed_dim, embed_dim, **made) if joint else None)
         self.register_parameter("in_proj_bias", empty_parameter(3 * embed_dim, **made) if bias else None)
         self.out_proj = Linear(embed_dim, embed_dim, bias, **made)
-        self.register_parameter("bias_k", None)
-        self.register_parameter("bias_v", None)
+        self.add_zero_attn = add_zero_attn
+        for name in ("bias_k", "bias_v"):
+            self.register_parameter(name, empty_parameter(1, 1, embed_dim, **made) if add_bias_kv else None)
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:
@@ -75,6 +81,18 @@ class MultiheadAttention(Module):
         if self.in_proj_bias is not None:
             init.constant_(self.in_proj_bias, 0.0)
             init.constant_(self.out_proj.bias, 0.0)
+        for bias in (self.bias_k, self.bias_v):
+            if bias is not None:
+                init.xavier_normal_(bias)
+
+    def _lengthened(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """Keys or values ``(batch, heads, length, width)`` with those of `add_bias_kv` and `add_zero_attn` behind."""
+        from mindspore_impl.torch_api import cat
+
+        batch, heads, _, width = x.shape
+        if bias is not None:
+            x = cat([x, bias.view(1, heads, 1, width).expand(batch, heads, 1, width)], 2)
+        return cat([x, x.new_zeros((batch, heads, 1, width))], 2) if self.add_zero_attn else x
 
     def _heads(self, x: Tensor, part: int) -> Tensor:
         """Projection of ``(batch, length, width)`` to ``(batch, heads, length, width of a head)``."""
@@ -106,11 +124,14 @@ class MultiheadAttention(Module):
             query, key, value = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
         batch, length, _ = query.shape
         q, k, v = self._heads(query, 0), self._heads(key, 1), self._heads(value, 2)
+        given = k.size(2)
+        k, v = self._lengthened(k, self.bias_k), self._lengthened(v, self.bias_v)
+        added = k.size(2) - given
         scores = (q * math.sqrt(1.0 / self.head_dim)) @ k.transpose(-2, -1)
-        mask = _additive(attn_mask, q.dtype)
+        mask = _longer(_additive(attn_mask, q.dtype), added)
         if mask is not None:
             scores = scores + (mask.view(scores.shape) if mask.ndim == 3 else mask)
-        padding = _additive(key_padding_mask, q.dtype)
+        padding = _longer(_additive(key_padding_mask, q.dtype), added)
         if padding is not None:
             scores = scores + padding.view(batch, 1, 1, scores.size(-1))
         weights = F.dropout(F.softmax(scores, -1), self.dropout, self.training)
