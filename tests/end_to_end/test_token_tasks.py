@@ -187,7 +187,7 @@ def test_a_new_tokenizer_is_trained_on_the_words(folder):
     [
         pytest.param("masked-language-modeling", "pytorch", marks=pytest.mark.needs_pytorch),
         pytest.param("token-classification", "pytorch", marks=(pytest.mark.needs_pytorch, pytest.mark.nightly)),
-        pytest.param("token-classification", "mindspore", marks=pytest.mark.needs_mindspore),
+        pytest.param("token-classification", "mindspore", marks=(pytest.mark.needs_mindspore, pytest.mark.nightly)),
     ],
 )
 def test_two_processes_report_what_one_does(folder, task, backend):

@@ -94,7 +94,15 @@ def test_a_row_that_torch_refuses_fails_and_the_others_are_still_run(capsys, mon
 
 def test_compiled_calls_are_verified_too(tmp_path, capsys):
     code, _, _ = run(
-        capsys, "verify", "torch.bitwise_and", "--device", "cpu", "--mode", "both", "--json", str(tmp_path / "found.json")
+        capsys,
+        "verify",
+        "torch.bitwise_and",
+        "--device",
+        "cpu",
+        "--mode",
+        "both",
+        "--json",
+        str(tmp_path / "found.json"),
     )
     assert code == 0
     assert json.loads((tmp_path / "found.json").read_text())["rows"]["torch.bitwise_and"]["compiled"] == {

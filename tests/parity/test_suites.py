@@ -169,6 +169,7 @@ def test_the_coarse_tanh_of_mindspore_is_flagged_and_the_shims_is_not(tmp_path):
     assert compare(*record_all(tmp_path / "shim", "ops", options)).exit_code == 0
 
 
+@pytest.mark.nightly
 def test_rows_of_many_families_agree(tmp_path):
     for row in (
         "torch.matmul",
