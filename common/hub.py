@@ -15,7 +15,7 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 
 
 def settle() -> str:
-    """Before the hub is used: where it cannot be reached, its client is told to use what was downloaded before.
+    """Called before the hub is used: where it cannot be reached, its client is set to use what was downloaded before.
 
     ``HF_ENDPOINT`` names another hub, as for its client. Behind a proxy nothing is tried.
 

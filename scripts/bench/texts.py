@@ -2,7 +2,9 @@
 """Adapting a small language model to data to text: its data, and the table of docs/generation.md.
 
     python scripts/bench/texts.py data DATA runs/facts      data of gpt2_facts, inputs and references of the test splits
-    python scripts/bench/texts.py page                      the table, from docs/generation/*.json
+    python scripts/bench/texts.py agreement RUN TEXTS       how far two backends agree: RUN holds the runs of both, TEXTS
+                                                            pairs of files NAME.pytorch.jsonl and NAME.mindspore.jsonl
+    python scripts/bench/texts.py page                      the tables, from docs/generation/*.json
 
 The base model has seen WebNLG's facts with their texts, and E2E's texts without their facts: it knows what facts are
 and how restaurants are described, and not the task that it is adapted to. DATA holds the folders webnlg2017 and e2e.
@@ -22,7 +24,7 @@ from performance import between
 
 from common.data.formats import webnlg
 from common.errors import InputError, run_script
-from common.files import write_atomic
+from common.files import write_atomic, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, FIGURES = ROOT / "docs" / "generation.md", ROOT / "docs" / "generation"
@@ -91,20 +93,60 @@ def table(found: dict[str, Any]) -> list[str]:
     return [*lines, "", f"{found['examples']:,} inputs; 95 % intervals over inputs."]
 
 
+def rendered(file: Path) -> list[str]:
+    """The table of a file of figures."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return table(found) if "systems" in found else agreed(found)
+
+
+def agreement(run: Path, texts: Path) -> dict[str, Any]:
+    """The largest relative difference of the losses of both backends' runs, and how many texts are the same."""
+
+    def lines(path: Path) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    losses = [
+        [line["loss"] for line in lines(run / backend / "metrics.jsonl") if line["event"] == "step"]
+        for backend in ("pytorch", "mindspore")
+    ]
+    same = {}
+    for file in sorted(texts.glob("*.pytorch.jsonl")):
+        name = file.name.removesuffix(".pytorch.jsonl")
+        both = zip(lines(file), lines(file.with_name(f"{name}.mindspore.jsonl")), strict=True)
+        equal = [ours["prompt"] == theirs["prompt"] and ours["text"] == theirs["text"] for ours, theirs in both]
+        same[name] = {"texts": len(equal), "equal": sum(equal)}
+    worst = max(abs(ours - theirs) / abs(ours) for ours, theirs in zip(*losses, strict=True))
+    return {"steps": len(losses[0]), "largest_difference": worst, "texts": same}
+
+
+def agreed(found: dict[str, Any]) -> list[str]:
+    """What `agreement` found."""
+    lines = [
+        f"Losses of LoRA on E2E in both backends, {found['steps']} steps: they differ by {found['largest_difference']:.1e} "
+        "of the loss at most.",
+        "",
+        "| texts written by PyTorch and by MindSpore | inputs | the same text |",
+        "|---|---:|---:|",
+    ]
+    return lines + [f"| {name} | {each['texts']:,} | {each['equal']:,} |" for name, each in found["texts"].items()]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Write data or the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["data", "page"])
+    parser.add_argument("what", choices=["data", "agreement", "page"])
     parser.add_argument("data", nargs="?", type=Path)
     parser.add_argument("output", nargs="?", type=Path)
     args = parser.parse_args(arguments)
     if args.what == "page":
-        found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(FIGURES.glob("*.json"))]
-        text = "\n\n".join("\n".join(table(each)) for each in found)
+        text = "\n\n".join("\n".join(rendered(file)) for file in sorted(FIGURES.glob("*.json")))
         write_atomic(PAGE, between(PAGE.read_text(encoding="utf-8"), "texts", text))
         return
     if args.data is None or args.output is None:
         raise InputError("Two folders are needed: that of the data sets, and that of what is written.")
+    if args.what == "agreement":
+        write_json(FIGURES / "agreement.json", agreement(args.data, args.output))
+        return
     args.output.mkdir(parents=True, exist_ok=True)
     base_data(args.data, args.output)
     test_data(args.data, args.output)

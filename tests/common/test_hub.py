@@ -29,7 +29,7 @@ def nowhere(monkeypatch):
     hub._unreachable.cache_clear()
 
 
-def test_where_nobody_answers_the_client_is_told_to_stay_offline(nowhere):
+def test_where_nobody_answers_the_client_stays_offline(nowhere):
     assert "cannot be reached" in hub.settle()
     assert os.environ["HF_HUB_OFFLINE"] == "1"
     assert nowhere in hub.explained(OSError("one line\nand another"))

@@ -64,13 +64,20 @@ def test_planted_members_are_counted_before_anything_is_built(folder):
     assert ["head", "18"] in [line.split() for line in shown.splitlines()]
 
 
+def trained(folder, backend):
+    """The run of the planted members, made once."""
+    run = f"runs/trial/{backend}"
+    if not (folder / run / "summary.json").exists():
+        twinlora(folder, "train", "trial.yaml", "--backend", backend)
+    return run
+
+
 BACKENDS = [pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}")) for name in ("pytorch", "mindspore")]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_planted_members_train_save_load_and_answer(folder, backend):
-    twinlora(folder, "train", "trial.yaml", "--backend", backend)
-    run = f"runs/trial/{backend}"
+    run = trained(folder, backend)
     summary = json.loads((folder / run / "summary.json").read_text())
     assert summary["trainable"] == {"scale": 8, "head": 18, "total": 26}
     assert summary["adapter_bytes"] > 0
@@ -91,7 +98,10 @@ def test_planted_members_agree_between_the_backends(folder):
     assert {"models/bag/order/lora", "models/bag/sequence-classification/lora"} <= names
     assert any(name.startswith("models/bag/") and name.endswith("/scale") for name in names)
     losses = [
-        [json.loads(line)["loss"] for line in (folder / f"runs/trial/{name}/metrics.jsonl").read_text().splitlines()]
+        [
+            json.loads(line)["loss"]
+            for line in (folder / trained(folder, name) / "metrics.jsonl").read_text().splitlines()
+        ]
         for name in ("pytorch", "mindspore")
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
