@@ -38,7 +38,7 @@ def add_changes(parser: argparse.ArgumentParser) -> None:
         "--backend",
         metavar="BACKEND",
         action="append",
-        help="pytorch or mindspore; may be repeated; default: the study's",
+        help="pytorch or mindspore; may be repeated; default: the study's. A study that is there keeps its others",
     )
     parser.add_argument(
         "--output", metavar="DIR", type=Path, help=f"where study directories are made; default: {OUTPUT}"
@@ -65,6 +65,7 @@ def definition(args: argparse.Namespace) -> tuple[Definition, Path]:
         InputError: the definition or a setting is wrong.
     """
     from common.studies.definition import changed, read_definition
+    from common.studies.layout import StudyDirectory
 
     found = read_definition(args.study, _settings(args))
     there = Path(args.study, "study.yaml").is_file()
@@ -72,8 +73,10 @@ def definition(args: argparse.Namespace) -> tuple[Definition, Path]:
     # a study directory may have been renamed: it is continued, and not the one that bears its former name
     name = args.name or (folder.name if there and args.output is None else found.name)
     changes: dict[str, Any] = {"name": name} if name != found.name else {}
-    changes |= {"backends": tuple(dict.fromkeys(args.backend))} if args.backend else {}
     output = args.output or (folder.parent if there and not args.name else OUTPUT)
+    before = StudyDirectory(Path(output, name).resolve())
+    planned = [point["backend"] for point in before.points()] if before.plan.is_file() else []
+    changes |= {"backends": tuple(dict.fromkeys([*(args.backend or found.backends), *planned]))}
     return changed(found, **changes), output
 
 
@@ -84,18 +87,20 @@ def directory(args: argparse.Namespace) -> StudyDirectory:
     return StudyDirectory(args.study.resolve())
 
 
-def filters(given: list[str]) -> dict[str, list[str]]:
-    """``AXIS=VALUE`` by axis; several values of one axis are alternatives.
+def filters(args: argparse.Namespace) -> dict[str, list[str]]:
+    """The values of ``--filter AXIS=VALUE`` by axis, several of one axis being alternatives, and of ``--backend``.
 
     Raises:
         InputError: one has another form.
     """
     found: dict[str, list[str]] = {}
-    for text in given:
+    for text in args.filter:
         axis, equals, value = text.partition("=")
         if not equals or not axis:
             raise InputError(f"--filter must have the form AXIS=VALUE; received {text!r}.")
         found.setdefault(axis.strip(), []).append(value.strip())
+    if args.backend and "backend" not in found:
+        found["backend"] = args.backend
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from common.config import to_yaml as config_to_yaml
 from common.errors import InputError
 from common.files import write_atomic, write_json
 from common.studies import points as expansion
+from common.studies.conflicts import TRIAL
 from common.studies.definition import Definition, to_yaml
 from common.studies.identity import Reader, code_fingerprint, identity
 from common.studies.layout import FORMAT, StudyDirectory
 from common.studies.points import Point
 
-__all__ = ["Plan", "Planned", "plan"]
+__all__ = ["Plan", "Planned", "plan", "require_backends"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,29 @@ class Plan:
         self.inputs[name] = found
         return Planned(point, name, self.reader.steps(point.config))
 
+    def refuse_lost(self) -> None:
+        """Raise InputError where runs that were made have no point in the definition any more: the tables would lose
+        them. Trials of a search are made of its earlier ones, and not compared."""
+        if not self.directory.plan.is_file():
+            return
+        searching = self.definition.search is not None
+        here = [(point.label, point.seed, point.backend) for point in self.points]
+        lost = [
+            point
+            for point in self.directory.points()
+            if (point["label"], point["seed"], point["backend"]) not in here
+            and not (searching and TRIAL in point["label"])
+            and self.directory.state(point) != "missing"
+        ]
+        if lost:
+            label = ", ".join(f"{axis}={value}" for axis, value in lost[0]["label"].items())
+            raise InputError(
+                f"A definition may grow, and what was run stays in the plan; {self.directory.path} has {len(lost)} "
+                f"run{'s' * (len(lost) > 1)} that this definition has not, first {label} seed={lost[0]['seed']} "
+                f"{lost[0]['backend']}. Add them again, give this study another --name, or leave them out with --drop "
+                "(their directories stay)."
+            )
+
     def write(self, every: Sequence[Planned]) -> None:
         """Store the definition, the configuration of every point, and last the plan."""
         self.directory.path.mkdir(parents=True, exist_ok=True)
@@ -100,12 +124,9 @@ def plan(definition: Definition, output: Path, same_code: bool = False) -> Plan:
         same_code: take the runs that are there for runs of this code, whatever has changed in it since.
 
     Raises:
-        InputError: a configuration is wrong, a backend is not installed, or with ``same_code`` no plan is there.
+        InputError: a configuration is wrong, or with ``same_code`` no plan is there.
     """
     directory = StudyDirectory(Path(output, definition.name).resolve())
-    for backend in definition.backends:
-        if not loader.available().get(backend):
-            loader.load(backend)  # says what is missing
     code = {backend: code_fingerprint(backend) for backend in definition.backends}
     if same_code:
         before = directory.read_plan()["fingerprints"]["code"]
@@ -116,3 +137,10 @@ def plan(definition: Definition, output: Path, same_code: bool = False) -> Plan:
             )
         code = {backend: before[backend] for backend in definition.backends}
     return Plan(definition, directory, code)
+
+
+def require_backends(backends: Iterable[str]) -> None:
+    """Raise InputError where one of them is not installed."""
+    for backend in dict.fromkeys(backends):
+        if not loader.available().get(backend):
+            loader.load(backend)  # says what is missing

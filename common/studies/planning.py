@@ -23,7 +23,7 @@ def planned_study(args: argparse.Namespace) -> tuple[StudyDirectory, list[dict[s
         InputError: the study is wrong or a search, or nothing is left.
     """
     definition, output = options.definition(args)
-    study = Study(definition, output, Options(filters=options.filters(args.filter)))
+    study = Study(definition, output, Options(filters=options.filters(args)))
     with locked(study.directory.path):
         study.directory.stop.unlink(missing_ok=True)
         study.write()

@@ -12,7 +12,7 @@ from common.studies.definition import Definition
 from common.studies.executors import EXECUTORS
 from common.studies.job import SCORE, TRAIN, Job
 from common.studies.outcome import ENDED, RETRIED
-from common.studies.plan import Plan, Planned, plan
+from common.studies.plan import Plan, Planned, plan, require_backends
 from common.studies.points import Point, matching
 from common.studies.progress import StudyProgress
 from common.studies.scheduler import run_all
@@ -31,6 +31,7 @@ class Options:
         filters: axis to accepted values as text; the other points are planned and not run.
         retry: run again what failed or passed a limit.
         same_code: see `common.studies.plan.plan`.
+        drop: leave runs out of the plan that the definition no longer has.
     """
 
     jobs: int = 1
@@ -40,6 +41,7 @@ class Options:
     filters: Mapping[str, list[str]] | None = None
     retry: bool = False
     same_code: bool = False
+    drop: bool = False
 
 
 class Study:
@@ -56,6 +58,9 @@ class Study:
         self.directory = self.plan.directory
         self.searching = definition.search is not None
         self.chosen: list[Point] = matching(self.plan.points, options.filters or {})
+        require_backends(point.backend for point in self.chosen)
+        if not options.drop:
+            self.plan.refuse_lost()
         self.grid: list[Planned] = [] if self.searching else [self.plan.planned(point) for point in self.plan.points]
         if self.searching:
             for point in self.chosen:

@@ -212,6 +212,29 @@ def test_a_name_from_the_command_line_is_checked_as_one_from_a_file(studies, cap
     assert "Nearest: pytorch" in capsys.readouterr().err
 
 
+def test_a_definition_that_lost_runs_is_refused_until_it_is_told_to_drop_them(studies, fake_runs):
+    study, _ = studies.run(RATES)
+    fewer = "axes: {optimization.learning_rate: [0.01, 0.04]}\n"
+    with pytest.raises(InputError, match=r"has 2 runs that this definition has not, first .*learning_rate=0\.02"):
+        studies.run(fewer)
+    assert len(study.directory.points()) == 3
+    studies.run(fewer, drop=True)
+    assert len(study.directory.points()) == 2
+    assert len(list(study.directory.path.glob("runs/*.outcome.json"))) == 4
+
+
+def test_a_study_that_is_continued_in_one_backend_keeps_the_others(studies, fake_runs, capsys):
+    file = studies.write("axes: {adaptation.rank: [2, 4]}\nbackends: [pytorch, mindspore]\n")
+    output = ["--output", str(studies.output)]
+    assert main(["study", "run", str(file), "--backend", "mindspore", *output]) == 0
+    directory = StudyDirectory(studies.output / "study")
+    assert {point["backend"] for point in directory.points()} == {"mindspore"}
+    for given in ([str(file), *output], [str(directory.path)]):
+        assert main(["study", "run", *given, "--backend", "pytorch"]) == 0
+        assert [directory.state(point) for point in directory.points()] == ["finished"] * 4
+    assert len((directory.path / "calls").read_text().splitlines()) == 4
+
+
 def test_one_process_at_a_time_runs_a_study(studies, fake_runs):
     study, _ = studies.run(RATES)
     with locked(study.directory.path), pytest.raises(InputError, match="One process at a time"):

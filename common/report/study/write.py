@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,20 @@ def _lead(study: Study) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     backends = ", ".join(dict.fromkeys(record.point["backend"] for record in study.records))
     seeds = len({record.point["seed"] for record in study.records})
-    return f"{len(study.records)} runs ({counts}), {backends}, {seeds} seed{'s' if seeds > 1 else ''}."
+    text = f"{len(study.records)} runs ({counts}), {backends}, {seeds} seed{'s' if seeds > 1 else ''}."
+    return " ".join([text, *_several_versions(study)])
+
+
+def _several_versions(study: Study) -> Iterator[str]:
+    """A sentence for each backend whose runs are not all of one version of its framework."""
+    found: dict[str, Counter[str]] = {}
+    for record in study.finished:
+        framework = record.value("versions.framework")
+        found.setdefault(record.point["backend"], Counter())[str(framework)] += 1
+    for backend, versions in found.items():
+        if len(versions) > 1:
+            listed = ", ".join(f"{count} of {version}" for version, count in sorted(versions.items()))
+            yield f"The runs in {backend} come from several versions of the framework: {listed}."
 
 
 def _name(record: Record) -> str:

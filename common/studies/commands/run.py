@@ -31,6 +31,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument(
         "--same-code", action="store_true", help="keep the runs that are there although the project's code has changed"
     )
+    parser.add_argument(
+        "--drop", action="store_true", help="leave runs out of the plan that the definition no longer has"
+    )
     parser.add_argument("--executor", default="local", help="local or ray; default: local")
     parser.add_argument("--address", help="of a Ray cluster; default: a cluster on this machine")
     return parser
@@ -42,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
 
     definition, output = options.definition(args)
     chosen = Options(
-        args.jobs, args.device, args.executor, args.address, options.filters(args.filter), args.retry, args.same_code
-    )
+        args.jobs, args.device, args.executor, args.address, options.filters(args), args.retry, args.same_code,
+        args.drop,
+    )  # fmt: skip
     if args.dry_run:
         from common.studies.estimate import describe
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from common.errors import InputError
@@ -31,7 +31,7 @@ from common.training.rundir import RunDirectory
 
 __all__ = ["Search", "evaluations", "read_space"]
 
-_CORNERS = 64  #: combinations of ends that are all tried
+_CORNERS = 64  #: combinations of ends that are all tried; of more, those of every two entries
 _UNREADABLE = "Restore it from a copy, or remove it: it is made again."
 
 
@@ -53,6 +53,14 @@ def evaluations(run: RunDirectory, metric: str) -> list[tuple[int, float]]:
     out."""
     events = [event for event in logged(run) if event["event"] == "evaluation" and event["step"] > 0]
     return [(event["step"], event[metric]) for event in events if metric in event]
+
+
+def _pairs(ends: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Every combination of the ends of two entries; the others are at their first."""
+    first = [one[0] for one in ends]
+    for m, n in itertools.combinations(range(len(ends)), 2):
+        for one, other in itertools.product(ends[m], ends[n]):
+            yield (*first[:m], one, *first[m + 1 : n], other, *first[n + 1 :])
 
 
 def _keys(dimension: Dimension) -> set[str]:
@@ -139,12 +147,8 @@ class Search(Source):
     def _check_ends(self) -> None:
         """Plan trials with the choices and the ends of all ranges: one that cannot be trained would end the search."""
         ends = [one.ends() for one in self.space]
-        if math.prod(map(len, ends)) <= _CORNERS:
-            corners = list(itertools.product(*ends))
-        else:  # each entry by itself
-            first = [one[0] for one in ends]
-            corners = [(*first[:n], end, *first[n + 1 :]) for n, one in enumerate(ends) for end in one]
-        for values in corners:
+        every = len(ends) < 3 or math.prod(map(len, ends)) <= _CORNERS
+        for values in itertools.product(*ends) if every else _pairs(ends):
             chosen = {one.name: value for one, value in zip(self.space, values, strict=True)}
             self._plan.planned(replaced(self.point, self._settings(chosen), chosen))
 
