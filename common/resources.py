@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.resources
 import importlib.util
+import os
 from pathlib import Path
 
 from common.errors import InputError
 
-__all__ = ["code_folder", "configs_folder", "package_folder"]
+__all__ = ["cache_folder", "code_folder", "configs_folder", "package_folder"]
 
 
 def package_folder(name: str) -> Path:
@@ -32,3 +33,8 @@ def configs_folder() -> Path:
     """Folder of the shipped experiments: ``configs/`` of a checkout, which is installed as ``common/configs/``."""
     installed = package_folder("common") / "configs"
     return installed if installed.is_dir() else code_folder() / "configs"
+
+
+def cache_folder() -> Path:
+    """Where what only saves time is kept: ``TWINLORA_CACHE``, or ``~/.cache/twinlora``."""
+    return Path(os.environ.get("TWINLORA_CACHE") or Path.home() / ".cache" / "twinlora")

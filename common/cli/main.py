@@ -13,10 +13,11 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from common import __version__
 from common.cli import commands
-from common.errors import TwinloraError, of_system
+from common.errors import TwinloraError, nearest, of_system
 from common.terminal import printable
 
 __all__ = ["build_parser", "main"]
@@ -25,9 +26,20 @@ _EPILOG = """exit codes: 0 done; 1 a run failed; 2 bad usage or bad input, nothi
 Set TWINLORA_DEBUG=1 to see where an error came from."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest command or choice where one is unknown; so do the parsers of the commands."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = list(map(str, action.choices))
+            raise argparse.ArgumentError(
+                action, f"must be one of {', '.join(known)}; received {value!r}.{nearest(str(value), known)}"
+            )
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser with every command found in ``common.cli.commands``."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="twinlora",
         description="Adapt, compress and study language models in PyTorch and MindSpore from one configuration.",
         epilog=_EPILOG,

@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from common.backend.batch import BatchSchema
 from common.errors import InputError
 from common.files import write_atomic
+from common.resources import cache_folder
 
 if TYPE_CHECKING:
     import datasets
@@ -164,8 +164,7 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
     for item in settings:
         content = item.encode()
         digest.update(len(content).to_bytes(8, "little") + content)
-    root = os.environ.get("TWINLORA_CACHE") or Path.home() / ".cache" / "twinlora"
-    return Path(root) / "encoded" / f"{digest.hexdigest()}.cache"
+    return cache_folder() / "encoded" / f"{digest.hexdigest()}.cache"
 
 
 def _read_cache(path: Path) -> dict[str, np.ndarray] | None:

@@ -23,9 +23,9 @@ from common.data.readers import (
 from common.data.registry import DatasetEntry
 from common.errors import InputError
 
-__all__ = ["expected_files", "read_folder"]
+__all__ = ["STEMS", "expected_files", "read_folder"]
 
-_STEMS = {
+STEMS = {  #: of file names, by split
     "train": ("train", "trainset"),
     "validation": ("validation", "valid", "val", "dev", "devset"),
     "test": ("test", "testset_w_refs"),
@@ -35,7 +35,7 @@ _SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})")
 
 def _stems(entry: DatasetEntry, split: str) -> tuple[str, ...]:
     """File names of one split, without their extension."""
-    return (*_STEMS.get(split, (split,)), *entry.names.get(split, ()))
+    return (*STEMS.get(split, (split,)), *entry.names.get(split, ()))
 
 
 def expected_files(entry: DatasetEntry) -> str:

@@ -31,11 +31,13 @@ _ASIDE = (
     "cli",
     "configs",
     "demo",
+    "doctor.py",
     "launch",
     "memory",
     "parity",
     "porting",
     "report",
+    "starter",
     "studies",
     "trackers",
 )

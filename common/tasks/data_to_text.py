@@ -6,6 +6,7 @@ brought into the linear form ``slot : value | slot : value`` of those experiment
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,6 +77,12 @@ class DataToText(LanguageModeling):
     )
     Options = DataToTextOptions
     options: DataToTextOptions
+
+    def recognise(self, profile):
+        """As completions of prompts, which go first."""
+        found = super().recognise(profile)
+        paired = found is not None and "prompt_column" in found.entries
+        return dataclasses.replace(found, evidence=2) if found is not None and paired else None
 
     def schema(self, family: Any) -> BatchSchema:
         """With the share by which labels are smoothed, where they are."""

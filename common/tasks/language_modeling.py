@@ -16,6 +16,7 @@ import numpy as np
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import Engine, EvalResult
 from common.data.encoding import Columns, Encoded, Ragged, tokenize
+from common.data.profile import TEXTS, Recognised
 from common.data.readers import Table
 from common.data.roles import PROMPT, Reading, Role, read_texts
 from common.distributed import Group
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 
     from common.training.assembly import Trained
 
-__all__ = ["MEMBER", "SEPARATOR", "LanguageModeling", "encode_prompts"]
+__all__ = ["DECODERS", "MEMBER", "SEPARATOR", "LanguageModeling", "encode_prompts"]
 
+DECODERS = {"": "openai-community/gpt2"}  #: to begin with
+_PROMPTS = ("prompt", "instruction", "context", "mr", "source", "input", "question")
+_TEXTS = ("completion", "response", "output", "answer", "target", "ref", "text")
 SEPARATOR = " ||"  #: between prompt and text, as in the E2E experiments of Hu et al. 2021
 
 
@@ -56,6 +60,15 @@ class LanguageModeling(Task):
     roles = (Role("text", "text_column", _read_lines), PROMPT)
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)
     metrics = LANGUAGE
+
+    def recognise(self, profile):
+        """Prompts and texts by the usual names of their columns, or a text."""
+        prompt = profile.named("prompt_column", _PROMPTS)
+        text = profile.pick("text_column", (TEXTS,), _TEXTS if prompt else ("text",), (prompt or "",))
+        if text is None:
+            return None
+        entries = {"text_column": text} | ({"prompt_column": prompt} if prompt else {})
+        return Recognised(entries, 15 * len(entries) if prompt else 5, "perplexity", DECODERS)
 
     def encode(self, rows, tokenizer, max_length) -> tuple[Columns, int]:
         """Packed text, or completions where there are prompts."""

@@ -21,6 +21,7 @@ import numpy as np
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import Engine, EvalResult
 from common.data.encoding import Columns, Encoded, Ragged
+from common.data.profile import TEXTS, Recognised
 from common.data.roles import Role, read_texts
 from common.distributed import Group
 from common.errors import InputError
@@ -28,6 +29,7 @@ from common.metrics import LANGUAGE, language_metrics
 from common.models.specs import ModelSpec
 from common.tasks.collecting import Sums
 from common.tasks.task import Answer, Draw, Task, TaskOptions
+from common.tasks.texts import ENCODERS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -86,6 +88,11 @@ class MaskedLanguageModeling(Task):
                 'says "tie_word_embeddings": false. Use another checkpoint.'
             )
         return super().layout(family, config)
+
+    def recognise(self, profile):
+        """A text; another task that reads it goes first."""
+        text = profile.pick("text_column", (TEXTS,), ("text",))
+        return Recognised({"text_column": text}, 1, "perplexity", ENCODERS) if text else None
 
     def encode(self, rows, tokenizer, max_length) -> tuple[Columns, int]:
         """``input_ids``, and ``words``: the number of each token's word, -1 for special tokens."""

@@ -10,6 +10,7 @@ import numpy as np
 from common.backend.batch import Batch, Field
 from common.backend.contract import EvalResult
 from common.data.encoding import Columns, Encoded
+from common.data.profile import LABEL_LISTS
 from common.data.roles import LABELS, label_set_names
 from common.data.texts import encode_texts
 from common.distributed import Group
@@ -42,6 +43,10 @@ class MultiLabelClassification(TextTask):
         "subset_accuracy": True,
         "hamming": False,
     }
+
+    def recognise(self, profile):
+        """A text, or two, and lists of labels."""
+        return self.recognised(profile, (LABEL_LISTS,), "f1_micro")
 
     def label_names(self, entry, tables):
         """As published, or the sorted labels of the training split."""

@@ -10,6 +10,7 @@ import numpy as np
 from common.backend.batch import Batch, Field
 from common.backend.contract import EvalResult
 from common.data.encoding import Columns, Encoded
+from common.data.profile import NUMBERS
 from common.data.roles import SCORE
 from common.data.texts import encode_texts
 from common.distributed import Group
@@ -31,6 +32,10 @@ class Regression(TextTask):
     FIELDS = (Field("labels", ("batch",), "float32", default=0.0), Field("scored", ("batch",), default=0))
     outputs = ("predictions",)
     metrics = {"loss": False, "mse": False, "mae": False, "pearson": True, "spearman": True}
+
+    def recognise(self, profile):
+        """A text, or two, and a number."""
+        return self.recognised(profile, (NUMBERS,), "spearman")
 
     def entries(self, labels: tuple[str, ...] | None) -> dict[str, Any]:
         """One output without a name, of which `transformers` takes the squared error."""

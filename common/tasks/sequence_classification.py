@@ -10,6 +10,7 @@ import numpy as np
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import EvalResult
 from common.data.encoding import Columns, Encoded
+from common.data.profile import CLASSES
 from common.data.roles import LABEL, class_names
 from common.data.texts import encode_texts
 from common.distributed import Group
@@ -30,6 +31,10 @@ class SequenceClassification(TextTask):
     FIELDS = (Field("labels", ("batch",), padding=IGNORE),)
     outputs = ("logits",)
     metrics = CLASSIFICATION
+
+    def recognise(self, profile):
+        """A text, or two, and a class."""
+        return self.recognised(profile, (CLASSES,), "accuracy")
 
     def label_names(self, entry, tables):
         """As published, or the sorted labels of the training split."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from common.backend.contract import Engine, EvalResult
+    from common.data.profile import Profile, Recognised
     from common.data.readers import Table
     from common.data.registry import DatasetEntry
     from common.models.specs import ModelSpec
@@ -118,6 +119,10 @@ class Task:
     def fits(self, roles: Mapping[str, Any]) -> bool:
         """Whether a data set of these roles has what the task needs."""
         return all(role.name in roles for role in self.roles if role.required)
+
+    def recognise(self, profile: Profile) -> Recognised | None:
+        """How a table would be read; None where it does not look like data of this task."""
+        return None
 
     def label_names(self, entry: DatasetEntry, tables: Sequence[Table]) -> tuple[str, ...] | None:
         """Names of the classes by index; None for a task without classes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from common.data.profile import TEXTS, Profile, Recognised
 from common.data.roles import TEXT, TEXT_PAIR, Role
 from common.errors import InputError
 from common.tasks.task import Answer, Task
@@ -13,9 +14,19 @@ if TYPE_CHECKING:
     from common.backend.contract import Engine
     from common.training.assembly import Trained
 
-__all__ = ["TextTask"]
+__all__ = ["ENCODERS", "TextTask"]
 
 TAB = "\t"
+ENCODERS = {"": "google-bert/bert-base-uncased", "east asian": "google-bert/bert-base-chinese"}  #: to begin with
+_LABELS = (
+    "label", "labels", "class", "category", "target", "sentiment", "intent", "topic", "emotion", "score", "similarity",
+    "rating", "y", "标签", "类别", "情感",
+)  # fmt: skip
+_FIRST = (
+    "text", "sentence", "sentence1", "premise", "question1", "text_a", "query", "question", "review", "content",
+    "comment", "document", "body", "utterance", "tweet", "文本", "内容", "评论", "句子",
+)  # fmt: skip
+_SECOND = ("text_pair", "sentence2", "hypothesis", "question2", "text_b", "passage", "answer")
 
 
 class TextTask(Task):
@@ -24,6 +35,24 @@ class TextTask(Task):
     head = "sequence"
     peft_type = "SEQ_CLS"
     roles: ClassVar[tuple[Role, ...]] = (TEXT, TEXT_PAIR)
+
+    def recognised(
+        self, profile: Profile, kinds: Sequence[str], metric: str, names: Sequence[str] = _LABELS
+    ) -> Recognised | None:
+        """A text, or two, with a target of one of ``kinds``."""
+        label = profile.pick("label_column", kinds, names)
+        if label is None:
+            return None
+        first = profile.pick("text_column", (TEXTS,), _FIRST, (label,))
+        second = profile.given.get("text_pair_column") or profile.pick(
+            "text_pair_column", (TEXTS,), _SECOND, (label, first or "")
+        )
+        if first is None or first == label:
+            return None
+        entries = {"text_column": first, "label_column": label}
+        if second is not None and second != first:
+            entries["text_pair_column"] = second
+        return Recognised(entries, 10 * len(entries), metric, ENCODERS)
 
     def predict(
         self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]

@@ -15,6 +15,7 @@ import numpy as np
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import Engine, EvalResult
 from common.data.encoding import Columns, Encoded, Ragged
+from common.data.profile import LABEL_LISTS, WORD_LISTS, Recognised
 from common.data.words import TAGS, WORDS, encode_words, tag_names
 from common.distributed import Group
 from common.metrics import mean_loss, tag_metrics
@@ -22,12 +23,14 @@ from common.models.specs import ModelSpec
 from common.spans import has_spans, span_scores, spans
 from common.tasks.collecting import Sums
 from common.tasks.task import Answer, Draw, Task
+from common.tasks.texts import ENCODERS
 
 if TYPE_CHECKING:
     from common.training.assembly import Trained
 
 __all__ = ["MEMBER", "TokenClassification"]
 
+_USUAL_TAGS = ("ner_tags", "tags", "labels", "label", "upos", "pos_tags", "ner", "pos")
 _SPANS = ("precision", "recall", "f1")
 _TAGS = ("f1_macro",)
 
@@ -42,6 +45,17 @@ class TokenClassification(Task):
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)
     outputs = ("logits",)
     metrics = {"loss": False, "accuracy": True, **dict.fromkeys((*_SPANS, *_TAGS), True), "unseen_words": False}
+
+    def recognise(self, profile):
+        """A list of words, and one of as many tags."""
+        kinds = (WORD_LISTS, LABEL_LISTS)
+        tags = profile.pick("label_column", kinds, _USUAL_TAGS)
+        words = profile.pick("text_column", kinds, ("tokens", "words"), (tags or "",))
+        lists = [profile.columns[name].present if name in profile.columns else [] for name in (words, tags)]
+        if not lists[0] or list(map(_length, lists[0])) != list(map(_length, lists[1])):
+            return None
+        metric = "f1" if has_spans(tuple(profile.columns[tags].counts)) else "accuracy"
+        return Recognised({"text_column": words, "label_column": tags}, 25, metric, ENCODERS)
 
     def label_names(self, entry, tables):
         """As published, or the sorted tags of the training split."""
@@ -103,6 +117,10 @@ class TokenClassification(Task):
     def example_labels(self) -> tuple[str, ...]:
         """Spans of one type."""
         return ("O", "B-thing", "I-thing")
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, list) else -1
 
 
 def _answer(words: Sequence[str], tags: Sequence[str | None], marked: bool) -> Answer:

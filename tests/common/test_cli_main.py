@@ -60,6 +60,15 @@ def test_bad_usage_is_exit_code_2(arguments, capsys):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "nearest"), [(["trian"], "train"), (["study", "rnu"], "run"), (["map", "conver"], "convert")]
+)
+def test_an_unknown_command_is_answered_with_the_nearest(arguments, nearest, capsys):
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert f"received {arguments[-1]!r}. Nearest: {nearest}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "part"),
     [
         (["train", "nowhere.yaml", "--backend", "pytorch"], "nowhere.yaml does not exist"),

@@ -183,7 +183,14 @@ CANNOT = {
 }  # fmt: skip
 
 
-MANY = ("learning_rate", "weight_decay", "beta1", "beta2", "epsilon", "max_grad_norm")  # with two more, 256 combinations
+MANY = (
+    "learning_rate",
+    "weight_decay",
+    "beta1",
+    "beta2",
+    "epsilon",
+    "max_grad_norm",
+)  # with two more, 256 combinations
 
 
 @pytest.mark.parametrize("space", CANNOT)
@@ -197,7 +204,7 @@ def test_a_space_with_trials_that_cannot_be_trained_is_refused_before_anything_i
 def test_two_values_that_do_not_fit_together_are_found_among_many_combinations(studies, fake_runs):
     many = ", ".join(f"optimization.{name}: {{low: 0.1, high: 0.2}}" for name in MANY)
     pair = "training.global_batch_size: {choices: [8, 12]}, training.micro_batch_size: {choices: [4, 8]}"
-    with pytest.raises(InputError, match="must divide training.global_batch_size = 12; received 8"):
+    with pytest.raises(InputError, match=r"must divide training\.global_batch_size = 12; received 8"):
         studies.run(f"search: {{trials: 2, space: {{{pair}, {many}}}}}")
     assert not studies.output.exists()
 

@@ -1,0 +1,1 @@
+"""``twinlora init``: from a user's data to a complete experiment file."""

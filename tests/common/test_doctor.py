@@ -1,0 +1,67 @@
+"""``twinlora doctor`` says what works here, and names what does not with a remedy."""
+
+import importlib.util
+import json
+
+import pytest
+
+from common import doctor, hub
+from common.backend import available
+from common.cli.main import main
+
+
+@pytest.fixture(autouse=True)
+def no_hub(monkeypatch):
+    monkeypatch.setattr(hub, "settle", lambda: "it cannot be reached")
+
+
+def findings(capsys):
+    code = main(["doctor", "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return code, {(one["part"], one["name"]): one for one in lines}
+
+
+def test_every_backend_that_is_installed_works_and_names_its_device(capsys):
+    code, found = findings(capsys)
+    assert code == 0
+    for backend, there in available().items():
+        one = found["backends", backend]
+        assert one["state"] == ("ok" if there else "absent")
+        assert not there or " on " in one["text"]
+    assert found["hub", "Hugging Face"]["state"] == "absent"
+    assert "--data-dir" in found["hub", "Hugging Face"]["advice"]
+    assert found["packages", "numpy"]["state"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("probe", "expected"),
+    [
+        ("import os; os.abort()", "signal 6"),
+        ("raise ImportError('libascend.so: cannot open shared object file')", "libascend.so"),
+        ("print('no answer')", "it ended without a word"),
+    ],
+)
+def test_a_framework_that_cannot_be_imported_is_a_fault_and_ends_nothing(probe, expected, capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "_PROBE", probe)
+    code, found = findings(capsys)
+    assert code == 1
+    faults = [one for one in found.values() if one["state"] == "fault"]
+    assert len(faults) == sum(available().values())
+    assert all(expected in one["text"] and "pip install" in one["advice"] for one in faults)
+
+
+def test_without_a_framework_it_says_what_can_be_done(capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "No backend works" in said
+    assert "pip install 'twinlora[mindspore]'" in said
+
+
+def test_a_package_of_another_version_is_named(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "_PROBE", "print('FOUND [\"cpu\", null]')")
+    monkeypatch.setattr(doctor, "_version", lambda package: "0.0.1")
+    code, found = findings(capsys)
+    assert code == 1
+    assert found["packages", "transformers"]["state"] == "fault"
+    assert "pip install 'transformers" in found["packages", "transformers"]["advice"]
