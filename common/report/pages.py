@@ -9,7 +9,7 @@ from typing import Any
 from common.errors import InputError
 from common.files import write_atomic
 from common.report import classes, sections
-from common.report.elements import Html, byte_size, duration, measure, note, page, section, table, tiles
+from common.report.elements import Html, byte_size, duration, measure, note, page, tiles
 from common.report.runs import Run, common_steps, labels, read_run, relative_difference
 from common.training.predictions import Predictions, read_predictions
 from common.training.rundir import RunDirectory
@@ -36,7 +36,6 @@ def run_page(run: Path, summary: Mapping[str, Any] | None = None) -> Path:
         sections.lead([loaded]),
         tiles(_run_tiles(loaded)),
         sections.curves([loaded]),
-        _evaluations(loaded),
         sections.metrics([loaded]),
         classes.of_run(_predictions(loaded.path)),
         sections.resources([loaded]),
@@ -132,7 +131,7 @@ def _run_tiles(run: Run) -> list[tuple[str, Any, str]]:
     rest = [
         ("trained parameters", measure(total), share),
         ("time per step", duration(summary["seconds_per_step"]), f"{duration(summary['seconds'].get('total'))} in all"),
-        ("peak memory", byte_size(summary["peak_memory_bytes"]), f"adapter {byte_size(summary['adapter_bytes'])}"),
+        ("peak memory", byte_size(summary["peak_memory_bytes"]), _stored(summary)),
     ]
     return best[:3] + rest
 
@@ -149,26 +148,7 @@ def _lengths(a: Run, b: Run) -> Html:
     )
 
 
-def _evaluations(run: Run) -> Html:
-    """Every evaluation of the run, one row each."""
-    hidden = ("event", "step", "epoch", "split", "best", "seconds")
-    names = dict.fromkeys(
-        name
-        for entry in run.evaluations
-        for name, value in entry.items()
-        if name not in hidden and not isinstance(value, list | dict)
-    )
-    rows = [
-        (
-            measure(entry.get("step")),
-            entry.get("split"),
-            *(measure(entry.get(name)) for name in names),
-            "best so far" if entry.get("best") else "",
-        )
-        for entry in run.evaluations
-    ]
-    return (
-        section("Evaluations", table(("step", "split", *(name.replace("_", " ") for name in names), ""), rows))
-        if rows
-        else Html("")
-    )
+def _stored(summary: Mapping[str, Any]) -> str:
+    """What the run stored: an adapter, or the whole model where every parameter is trained."""
+    whole = summary["trainable"].get("total") == summary["model"].get("parameters")
+    return f"{'model' if whole else 'adapter'} {byte_size(summary['adapter_bytes'])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,15 @@ SUMMARY = {
     "hardware": {"cpu?": str | None, "cores?": int | None, "accelerator?": str | None},
     "settings": dict,
 }
-_STEP = {"event": str, "step": float, "loss": float, "learning_rate": float, "duration": float}
+_STEP = {
+    "event": str,
+    "step": float,
+    "loss": float,
+    "learning_rate": float,
+    "duration": float,
+    "grad_norm?": float | None,
+}
+_CURVES = ("step", "loss", "learning_rate", "duration", "grad_norm")
 _EVALUATION = {"event": str, "step": float, "split": str, "loss?": _NUMBER, "best?": bool}
 _SUMMARY_REMEDY = "A finished run has one: give the directory that `twinlora train` printed, continue the run with --resume, or train again."
 _LOG_REMEDY = "Give the directory that `twinlora train` printed; if the file was cut off, train again."
@@ -59,6 +68,7 @@ class Run:
     loss: np.ndarray
     learning_rate: np.ndarray
     duration: np.ndarray  #: seconds of the step, without evaluations
+    gradient_norm: np.ndarray  #: before clipping; NaN where it was not logged
     evaluations: tuple[Mapping[str, Any], ...]
 
     @property
@@ -86,7 +96,8 @@ def read_run(path: Path, summary: Mapping[str, Any] | None = None) -> Run:
     for place, record in read_json_lines(path / "metrics.jsonl", "the log of a run", _LOG_REMEDY, {"event": str}):
         if record["event"] == "step":
             check_shape(record, _STEP, place, "a step", _LOG_REMEDY)
-            steps[float(record["step"])] = tuple(float(record[key]) for key in list(_STEP)[1:])
+            values = (record.get(key) for key in _CURVES)
+            steps[float(record["step"])] = tuple(math.nan if value is None else float(value) for value in values)
         elif record["event"] == "evaluation":
             check_shape(record, _EVALUATION, place, "an evaluation", _LOG_REMEDY)
             evaluations.append(record)
@@ -94,8 +105,8 @@ def read_run(path: Path, summary: Mapping[str, Any] | None = None) -> Run:
         raise InputError(
             f"A report needs at least one training step; {path / 'metrics.jsonl'} has none. Train the run first."
         )
-    step, loss, rate, duration = np.array([steps[step] for step in sorted(steps)]).T
-    return Run(path, summary, step, loss, rate, duration, tuple(evaluations))
+    step, loss, rate, duration, norm = np.array([steps[step] for step in sorted(steps)]).T
+    return Run(path, summary, step, loss, rate, duration, norm, tuple(evaluations))
 
 
 def _summary(file: Path) -> dict[str, Any]:

@@ -125,10 +125,49 @@ def curves(runs: Sequence[Run]) -> Html:
         figures.append(difference_figure(*runs))
     rates = [Line(role, run.step, run.learning_rate) for role, run in zip(ROLES[len(runs)], runs, strict=True)]
     figures.append(figure("Learning rate", line_chart("Learning rate by step", rates, "")))
-    times = [Line(role, run.step, run.duration) for role, run in zip(ROLES[len(runs)], runs, strict=True)]
-    caption = "Seconds, logarithmic. The first step includes compilation."
-    figures.append(figure("Time per step", line_chart("Seconds per step", times, "", log=True), caption))
+    figures += [_metric_figure(runs), _norm_figure(runs), _time_figure(runs)]
     return section("Curves", key(runs), Html(f'<div class="grid">{"".join(figures)}</div>'))
+
+
+def _metric_figure(runs: Sequence[Run]) -> Html:
+    """The metric that decides the best state, at every evaluation; nothing where it is the loss."""
+    metric = (runs[0].summary["settings"].get("training") or {}).get("metric", "loss")
+    lines = []
+    for role, run in zip(ROLES[len(runs)], runs, strict=True):
+        found = [
+            (entry["step"], entry[metric])
+            for entry in run.evaluations
+            if entry.get("split") == "validation" and _is_number(entry.get(metric))
+        ]
+        if len(found) > 1:
+            x, y = np.array(found, dtype=float).T
+            lines += [Line(role, x, y), Line(role, x, y, points=True)]
+    if metric == "loss" or not lines:
+        return Html("")
+    title = metric.replace("_", " ")
+    return figure(title.capitalize(), line_chart(f"{title} by step", lines, ""), "Validation split.")
+
+
+def _norm_figure(runs: Sequence[Run]) -> Html:
+    """Norm of the gradients before they are clipped, where it was logged."""
+    lines = []
+    for role, run in zip(ROLES[len(runs)], runs, strict=True):
+        if np.isfinite(run.gradient_norm).any():
+            lines += smoothed(Line(role, run.step, run.gradient_norm))
+    return (
+        figure("Gradient norm", line_chart("Gradient norm by step", lines, ""), "Before clipping.")
+        if lines
+        else Html("")
+    )
+
+
+def _time_figure(runs: Sequence[Run]) -> Html:
+    """Seconds of every step, on a logarithmic axis where the first one, with its compilation, would hide the others."""
+    times = [Line(role, run.step, run.duration) for role, run in zip(ROLES[len(runs)], runs, strict=True)]
+    positive = np.concatenate([line.y[line.y > 0] for line in times])
+    log = bool(len(positive)) and positive.max() > 10 * positive.min()
+    caption = f"Seconds{', logarithmic' if log else ''}. The first step includes compilation."
+    return figure("Time per step", line_chart("Seconds per step", times, "", log=log), caption)
 
 
 def metric_rows(runs: Sequence[Run]) -> list[tuple[str, list[float | None]]]:
@@ -154,15 +193,52 @@ def _difference(first: float | None, second: float | None) -> str | None:
 
 
 def metrics(runs: Sequence[Run]) -> Html:
-    """The metrics of every run and, for two runs, their difference."""
+    """The metrics of one run before training, of its best state and on the test split; of two runs, and their
+    difference."""
+    if len(runs) == 1:
+        return _metrics_of_one(runs[0])
     head, roles = ("", *labels(runs)), ("", *ROLES[len(runs)])
     rows = []
     for title, values in metric_rows(runs):
-        difference = [_difference(*values)] if len(runs) == 2 else []
-        rows.append((title, *(measure(value) for value in values), *difference))
-    if len(runs) == 2:
-        head = (*head, "second minus first")
-    return section("Metrics", table(head, rows, roles)) if rows else Html("")
+        rows.append((title, *(measure(value) for value in values), _difference(*values)))
+    return section("Metrics", table((*head, "second minus first"), rows, roles)) if rows else Html("")
+
+
+def _metrics_of_one(run: Run) -> Html:
+    """A row for each metric; every evaluation is folded away below."""
+    titles = (("before", "before training"), ("validation", f"best, step {run.summary['best_step']}"), ("test", "test"))
+    parts = {part: run.summary[part] or {} for part, _ in titles}
+    there = [(part, title) for part, title in titles if any(map(_is_number, parts[part].values()))]
+    names = dict.fromkeys(name for part, _ in there for name, value in parts[part].items() if _is_number(value))
+    rows = [(name.replace("_", " "), *(measure(parts[part].get(name)) for part, _ in there)) for name in names]
+    if not rows:
+        return Html("")
+    head = ("", *(title if part == "test" else f"validation, {title}" for part, title in there))
+    return section("Metrics", table(head, rows), _evaluations(run))
+
+
+def _evaluations(run: Run) -> Html:
+    """Every evaluation of the run, one row each."""
+    hidden = ("event", "step", "epoch", "split", "best", "seconds", "duration")
+    names = dict.fromkeys(
+        name
+        for entry in run.evaluations
+        for name, value in entry.items()
+        if name not in hidden and not isinstance(value, list | dict)
+    )
+    splits = {entry.get("split") for entry in run.evaluations}
+    rows = [
+        (
+            f"{measure(entry.get('step'))}{' (best so far)' if entry.get('best') else ''}",
+            *([entry.get("split")] if len(splits) > 1 else []),
+            *(measure(entry.get(name)) for name in names),
+        )
+        for entry in run.evaluations
+    ]
+    if not rows:
+        return Html("")
+    head = ("step", *(["split"] if len(splits) > 1 else []), *(name.replace("_", " ") for name in names))
+    return details("1 evaluation" if len(rows) == 1 else f"All {len(rows)} evaluations", table(head, rows))
 
 
 def resources(runs: Sequence[Run]) -> Html:

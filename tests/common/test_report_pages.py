@@ -174,7 +174,7 @@ def test_a_page_loads_nothing_and_runs_no_script(pair, tmp_path, pages):
 def test_charts_follow_the_colours_of_the_page(pair):
     text = run_page(pair[0]).read_text(encoding="utf-8")
     drawings = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
-    assert len(drawings) == 3
+    assert len(drawings) == 4
     colours = {colour for drawing in drawings for colour in re.findall(r"(?:stroke|fill): ([^;\"]+)", drawing)}
     assert colours <= {"none", "var(--a)", "var(--b)", "var(--ink)", "var(--rule)"}
 
@@ -194,10 +194,21 @@ def test_text_from_the_run_is_escaped(tmp_path):
 
 def test_the_page_of_one_run_shows_every_evaluation_and_the_parameters(pair):
     words = read(run_page(pair[0])).words
-    assert words.count("best so far") == 2
+    assert [word for word in words if "best so far" in word] == ["40 (best so far)", "80 (best so far)"]
+    assert words[words.index("perplexity") : words.index("perplexity") + 3] == ["perplexity", "33.12", "8.3730"]
     assert words[words.index("trainable parameters, lora_B") + 1] == "2,048"
     assert "3.00 GiB" in words
     assert "0.31 % of 1,000,000" in words
+
+
+def test_the_metric_that_decides_and_the_gradient_norm_have_curves_where_they_were_logged(tmp_path):
+    settings = {"training": {"metric": "perplexity"}}
+    with_metric = run_page(write_run(tmp_path / "a", settings=settings)).read_text(encoding="utf-8")
+    assert 'aria-label="perplexity by step"' in with_metric
+    assert 'aria-label="Gradient norm by step"' in with_metric
+    log = tmp_path / "a" / "metrics.jsonl"
+    log.write_text(log.read_text().replace('"grad_norm": 1.0', '"grad_norm": null'))
+    assert "Gradient norm" not in run_page(tmp_path / "a").read_text(encoding="utf-8")
 
 
 def test_the_same_runs_give_the_same_bytes(pair, tmp_path):
