@@ -11,4 +11,5 @@ failed=0
 bash scripts/test.sh --nightly || failed=1
 "$VENV/bin/python" scripts/verify_modes.py -o "$out/modes.jsonl" || failed=1
 "$VENV/bin/twinlora" parity all -o "$out/parity" || failed=1
+bash scripts/docs.sh "$out/site" || failed=1
 exit "$failed"

@@ -92,7 +92,7 @@ class Adapted:
 
 
 def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:
-    """Rewrite a network of your own by a plan, in place, and freeze the rest.
+    """Rewrite a network of your own by a plan, in place, and freeze the rest::
 
         net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
         adapted = twinlora.adapt(net, {"method": "lora", "rank": 2, "alpha": 4, "targets": ["0"]})

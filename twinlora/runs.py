@@ -19,7 +19,7 @@ Overrides = Mapping[str, Any] | Sequence[str]
 
 
 class Run:
-    """A finished run directory.
+    """A finished run directory::
 
         run = twinlora.open("runs/bert_sst2/pytorch")
         run.predict(["a gorgeous , witty , seductive movie ."])
@@ -81,7 +81,7 @@ class Run:
         return [dict(answer.full) for answer in task.predict(self._trained, self._engine, rows, options)]
 
     def generate(self, prompts: Sequence[str], batch_size: int | None = None, **options: Any) -> list[dict[str, Any]]:
-        """Continuations of prompts, of a causal language model.
+        """Continuations of prompts, of a causal language model::
 
             run = twinlora.open("runs/gpt2_e2e/pytorch")
             run.generate(["name[The Eagle], food[French]"], num_beams=10, length_penalty=0.8, no_repeat_ngram_size=4)
@@ -149,7 +149,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
 ) -> Run | None:
-    """Train an experiment and return its run.
+    """Train an experiment and return its run::
 
         run = twinlora.train("bert_sst2", "pytorch", {"data.directory": "data/SST-2", "training.epochs": 1})
 

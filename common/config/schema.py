@@ -39,7 +39,7 @@ class DataConfig:
     name: str  #: a registered data set, ``files`` for the user's own, or ``hub`` for any of the Hugging Face hub
     directory: str | None  #: local folder; null reads the Hugging Face hub
     files: dict[str, str]  #: for ``files``: split (train, validation, test) to path, of a file or a folder of classes
-    text_column: str | None
+    text_column: str | None  #: of the text, or of the words of a sentence
     text_pair_column: str | None  #: second text of a pair
     label_column: str | None  #: null for tasks without labels
     prompt_column: str | None  #: conditioning text of which no loss is taken
@@ -62,19 +62,19 @@ class DataConfig:
 class OptimizationConfig:
     """AdamW with decoupled decay (none on biases and norms) and a learning-rate schedule."""
 
-    learning_rate: float
+    learning_rate: float  #: the largest one
     head_learning_rate: (
         float | None
     )  #: of the task head, which starts from nothing; follows the schedule in proportion; null: learning_rate
     final_learning_rate: float  #: what linear, cosine and polynomial schedules end at
-    schedule: Literal["constant", "linear", "cosine", "polynomial"]
+    schedule: Literal["constant", "linear", "cosine", "polynomial"]  #: after the warm-up
     power: float  #: of the polynomial schedule
-    warmup_steps: int | None
+    warmup_steps: int | None  #: in which the learning rate rises from 0
     warmup_ratio: float | None  #: of all steps; at most one of the two may be given
-    weight_decay: float
-    beta1: float
-    beta2: float
-    epsilon: float
+    weight_decay: float  #: decoupled, of all weights but biases and norms
+    beta1: float  #: of AdamW
+    beta2: float  #: of AdamW
+    epsilon: float  #: of AdamW
     max_grad_norm: float | None  #: global norm; null does not clip
 
 
@@ -84,15 +84,15 @@ class TrainingConfig:
 
     global_batch_size: int  #: sequences per optimizer step, over all micro-batches
     micro_batch_size: int | None  #: sequences computed at once; null is the global batch size
-    epochs: float
+    epochs: float  #: passes over the training split
     max_steps: int | None  #: stops earlier than ``epochs``; the schedule then ends there
-    evaluate_every_steps: int | None
+    evaluate_every_steps: int | None  #: optimizer steps between evaluations
     evaluate_every_epochs: float | None  #: exactly one of the two
-    evaluation_batch_size: int
+    evaluation_batch_size: int  #: sequences
     metric: str  #: of the task; decides the best state
     patience: int | None  #: evaluations without a strictly better metric before stopping; null never stops early
-    log_every_steps: int
-    dtype: Literal["fp32", "bf16"]
+    log_every_steps: int  #: optimizer steps after which losses are fetched from the device and shown
+    dtype: Literal["fp32", "bf16"]  #: that layers compute in; parameters that are trained stay float32
     compile: (
         bool | None
     )  #: null: the faster choice of the backend; true: ms.jit / torch.compile; false: eager / PyNative

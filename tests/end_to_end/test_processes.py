@@ -36,6 +36,8 @@ BACKENDS = [
     pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
 ]
 
+OFTEN_IN_PYTORCH = [BACKENDS[0], pytest.param("mindspore", marks=(pytest.mark.needs_mindspore, pytest.mark.nightly))]
+
 
 @pytest.fixture
 def overrides(tmp_path):
@@ -150,7 +152,7 @@ def workers(output):
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", OFTEN_IN_PYTORCH)
 def test_a_lost_process_ends_the_others_and_is_named(tmp_path, overrides, backend):
     endless = [
         "training.max_steps=1000000",

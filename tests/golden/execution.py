@@ -19,7 +19,7 @@ __all__ = ["ROOT", "environment", "run_cases"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _INTERRUPTED_STEP = 4
-_GUARD = 300  #: seconds after which a job of several processes is taken to hang
+_GUARD = 1800  #: seconds after which a job of several processes is taken to hang
 
 
 def run_cases(cases: Sequence[Case], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -21,7 +21,7 @@ from tests.golden.reading import fingerprint
 __all__ = ["GOLDEN", "measure"]
 
 GOLDEN = Path(__file__).with_name("golden.json")
-_GUARD = 900  #: seconds after which the cases of one backend are taken to hang
+_GUARD = 3600  #: seconds after which the cases of one backend are taken to hang
 
 
 def measure(cases: Sequence[Case], folder: Path) -> dict[str, Any]:

@@ -122,8 +122,8 @@ def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
 @pytest.mark.parametrize(
     "backend",
     [
-        pytest.param("pytorch", marks=(pytest.mark.needs_pytorch, pytest.mark.nightly)),
-        pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+        pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("mindspore", marks=(pytest.mark.needs_mindspore, pytest.mark.nightly)),
     ],
 )
 def test_a_job_of_two_processes_that_loses_one_is_restarted_and_ends_in_the_same_bytes(bucket, backend):

@@ -18,11 +18,15 @@ FILES: dict[str, tuple[Row, ...]] = {
 RIGHT = ("exact", "rounding", "adapted", "stochastic")
 
 
-def troubles(rows: Iterable[Row], mode: str = "pynative") -> list[str]:
+def troubles(rows: Iterable[Row], mode: str = "pynative", calls: int = CALLS) -> list[str]:
     """What keeps rows from being right, with the call: also that a row was not run, or that a call of the 2022 table
-    was not."""
+    was not.
+
+    Args:
+        calls: of every case, with other inputs.
+    """
     found = []
-    for row, results in verify_rows(rows, open_backends("cpu"), mode, CALLS):
+    for row, results in verify_rows(rows, open_backends("cpu"), mode, calls):
         result = next(iter(results.values()))
         found += [f"{row.name}({failure.case}): {failure.message}" for failure in result.outcome.failures]
         if result.verdict not in RIGHT and not result.outcome.failures:

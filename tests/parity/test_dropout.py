@@ -93,7 +93,9 @@ def test_both_backends_drop_at_the_same_places(kind):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[pytest.mark.nightly] if number else []) for number, kind in enumerate(KINDS)]
+)
 def test_trainings_with_dropout_on_agree_step_by_step(kind):
     """Every dropout at work: of the embeddings, the attention probabilities, both residuals, the classifier and LoRA,
     with two micro-batches a step."""

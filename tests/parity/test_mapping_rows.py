@@ -6,6 +6,7 @@ import pytest
 
 from common.api_mapping.rows import registry
 from common.api_mapping.running import open_backends, selected, unprobed
+from common.api_mapping.verify import CALLS
 from tests.parity.mapped import FILES, troubles
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
@@ -22,9 +23,10 @@ def locked() -> dict[str, dict]:
     return dict(open_backends("cpu").locked)
 
 
+@pytest.mark.parametrize("calls", [1, pytest.param(CALLS, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("file", FILES)
-def test_every_call_of_every_row_is_as_in_torch(file):
-    assert troubles(FILES[file]) == []
+def test_every_call_of_every_row_is_as_in_torch(file, calls):
+    assert troubles(FILES[file], calls=calls) == []
 
 
 def test_the_lock_file_holds_the_rows_of_the_registry_and_no_others(locked):
