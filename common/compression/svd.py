@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.compression.matrices import outputs_first, refuse, relative
 from common.compression.report import ModuleReport, Report
 from common.compression.transform import Statistics, Transform, TransformOptions, matches
 from common.edits import Edit
-from common.errors import InputError
 from common.methods.targets import Match
 from common.models.layers.factored import MEMBER as FACTORED_LAYER
 from common.models.layers.factored import FactoredArguments, break_even_rank
@@ -24,6 +24,7 @@ from common.models.structure import restructured
 __all__ = ["MEMBER", "Svd", "SvdOptions", "factors"]
 
 _CHOICES = ("rank", "share", "energy")
+_RULE = "Every target must have a rank at which its factors are smaller"
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,7 @@ class _Decomposition:
 
     @classmethod
     def of(cls, module: ModuleSpec, weight: np.ndarray) -> _Decomposition:
-        stored_out_first = not (module.kind.transposed or module.kind.lookup)
-        exact = weight.astype(np.float64)
-        return cls(*np.linalg.svd(exact if stored_out_first else exact.T, full_matrices=False))
+        return cls(*np.linalg.svd(outputs_first(module, weight), full_matrices=False))
 
     def rank_for(self, energy: float) -> int:
         """The smallest rank that keeps this share of the sum of squares."""
@@ -94,7 +93,7 @@ class Svd(Transform):
     ) -> tuple[ModelSpec, Report]:
         """Factor every target; one that ``energy`` gives a rank above the break-even is left as it is, and reported."""
         found = matches(options, spec)
-        _refuse([problem for item in found for problem in _rank_problems(item, options)])
+        refuse(_RULE, [problem for item in found for problem in _rank_problems(item, options)])
         arrays, edits, rows = dict(spec.arrays), list(spec.edits), []
         for item in found:
             module = item.module
@@ -110,7 +109,7 @@ class Svd(Transform):
             _replace(arrays, edits[-1], *factors(decomposition, rank))
             rows.append(_factored(module, decomposition, rank))
         if len(edits) == len(spec.edits):
-            _refuse([f"{row.path}: {row.note}" for row in rows])
+            refuse(_RULE, [f"{row.path}: {row.note}" for row in rows])
         changed = restructured(spec, edits, arrays)
         return changed, Report.of(tuple(rows), spec, changed)
 
@@ -146,15 +145,6 @@ def _rank_problems(item: Match, options: SvdOptions) -> Iterator[str]:
         )
 
 
-def _refuse(problems: Sequence[str]) -> None:
-    if problems:
-        more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-        listed = "\n  ".join(problems[:20])
-        raise InputError(
-            f"Every target must have a rank at which its factors are smaller; {len(problems)} have not:\n  {listed}{more}"
-        )
-
-
 def _replace(arrays: dict[str, np.ndarray], edit: Edit, outer: np.ndarray, inner: np.ndarray) -> None:
     """Take the weight out and put the factors in, rounded once."""
     del arrays[f"{edit.path}.weight"]
@@ -165,7 +155,7 @@ def _replace(arrays: dict[str, np.ndarray], edit: Edit, outer: np.ndarray, inner
 
 def _factored(module: ModuleSpec, decomposition: _Decomposition, rank: int) -> ModuleReport:
     norm = float(np.sqrt((decomposition.values**2).sum()))
-    error = decomposition.discarded(rank) / norm if norm else 0.0
+    error = relative(decomposition.discarded(rank), norm)
     before = module.in_features * module.out_features
     after = rank * (module.in_features + module.out_features)
     return ModuleReport(module.path, before, after, error, norm, {"rank": rank})
