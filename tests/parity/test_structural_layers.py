@@ -14,6 +14,8 @@ from common.compression.compress import read_options, transformed
 from common.errors import InputError
 from common.methods.merge import merged_model
 from common.models.layers import LAYERS
+from common.models.layers.kronecker import right_first
+from common.models.layers.tensor_train import contracted
 from common.models.structure import dense
 from tests.support import (
     KINDS,
@@ -32,9 +34,11 @@ EMBEDDING = {"bert": "*.word_embeddings", "gpt2": "wpe", "gpt2-classifier": "wte
 CASES = {
     "kronecker": ("kronecker", {"factor": 8, "terms": 2}),
     "kronecker-wide": ("kronecker", {"shape": [8, 1]}),  # of which the left factors come first
+    "tensor-train": ("tensor_train", {"order": 3, "rank": 2}),  # its cores are contracted one by one
+    "tensor-train-matrix": ("tensor_train", {"order": 2, "share": 0.9}),  # its matrix is formed
 }
 EVERY = [
-    pytest.param(case, kind, marks=() if index % 3 == number else pytest.mark.nightly)
+    pytest.param(case, kind, marks=() if index % len(KINDS) == number else pytest.mark.nightly)
     for index, case in enumerate(CASES)
     for number, kind in enumerate(KINDS)
 ]
@@ -65,6 +69,17 @@ def test_the_model_computes_what_its_multiplied_out_weights_compute(backend, cas
     assert_near(ours, theirs, BERT_LOGITS_ABS, absolute=True)
     original = logits(build_engine(backend, tiny_spec(kind), plan_for(tiny_spec(kind), (), "full")), kind)
     assert np.abs(original - ours).max() > 1e-2  # the approximation is seen
+
+
+def test_the_cases_take_every_way_of_computing():
+    def ways(case, way):
+        edits = changed(case, "bert").edits
+        return {way(edit.module, edit.arguments) for edit in edits if edit.module.kind.matrix}
+
+    assert ways("kronecker", right_first) == {True}
+    assert ways("kronecker-wide", right_first) == {False}
+    assert ways("tensor-train", contracted) == {True}
+    assert ways("tensor-train-matrix", contracted) == {False}
 
 
 @pytest.mark.parametrize(("case", "kind"), EVERY)
