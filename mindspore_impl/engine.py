@@ -11,6 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle
+from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
@@ -97,6 +98,10 @@ class Engine:
         self.model.set_train(False)
         _, gradients = self._accumulate(enumerate(micro_batches), self._task.step_targets(micro_batches))
         return {name: gradient.asnumpy().copy() for name, gradient in zip(self._parameters, gradients, strict=True)}
+
+    def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:
+        """Mean of squared gradients, one example at a time; see the protocol."""
+        return mean_squares(self.gradients([example]) for example in examples)
 
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle
+from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
@@ -127,6 +128,10 @@ class Engine:
         for parameter in self._parameters.values():
             parameter.grad = None
         return arrays
+
+    def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:
+        """Mean of squared gradients, one example at a time; see the protocol."""
+        return mean_squares(self.gradients([example]) for example in examples)
 
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name."""

@@ -12,8 +12,9 @@ import numpy as np
 
 import common
 from common.compression import TRANSFORMS, Transform, TransformOptions
+from common.compression.behaviour import Behaviour, Observed
 from common.compression.report import Report, as_table
-from common.compression.transform import SECTION
+from common.compression.transform import SECTION, matches
 from common.config.convert import INVALID, build
 from common.data import save_tokenizer
 from common.errors import InputError
@@ -33,6 +34,7 @@ def compress(
     output: str | Path,
     task: str | None = None,
     dense: bool = False,
+    behaviour: Behaviour | None = None,
 ) -> Report:
     """Apply a transform to a model and write the result as a model folder.
 
@@ -46,6 +48,8 @@ def compress(
         output: a new or empty folder.
         task: see `open_model`.
         dense: multiply the factors out, so that the folder is a plain Hugging Face checkpoint of the original size.
+        behaviour: on what a transform that needs to know the model's behaviour observes it; by default the data of the
+            run.
 
     Raises:
         InputError: something does not fit; nothing is written.
@@ -55,9 +59,14 @@ def compress(
     """
     member, output = TRANSFORMS.get(transform), Path(output)
     found = read_options(member, options)
+    if member.needs == "nothing" and behaviour is not None:
+        raise InputError(
+            f"The transform {member.name} looks at the weights alone, and needs no data, samples, backend or device."
+        )
     refuse_existing(output)
     opened = open_model(source, task)
-    spec, report = transformed(opened.spec, member, found)
+    observed = None if member.needs == "nothing" else (behaviour or Behaviour()).of(source, opened)
+    spec, report = transformed(opened.spec, member, found, observed)
     if dense:
         spec = structure.dense(spec)
     with new_folder(output) as folder:
@@ -67,25 +76,33 @@ def compress(
     return report
 
 
-def transformed(spec: ModelSpec, transform: Transform, options: TransformOptions) -> tuple[ModelSpec, Report]:
+def transformed(
+    spec: ModelSpec, transform: Transform, options: TransformOptions, observed: Observed | None = None
+) -> tuple[ModelSpec, Report]:
     """The model after the transform, which is added to its history.
 
+    Args:
+        observed: the model with data, for a transform that needs to know its behaviour.
+
     Raises:
-        InputError: the transform needs statistics of the model's behaviour, which are not collected here.
+        InputError: the transform needs to know the model's behaviour, and nothing was observed.
     """
-    if transform.needs != "nothing":
-        raise InputError(
-            f"The transform {transform.name} needs statistics of {transform.needs}, and they are not collected here. "
-            "Apply it in Python: transform.apply(spec, options, statistics)."
-        )
-    changed, report = transform.apply(spec, options)
-    record = {
+    record: dict[str, Any] = {
         "transform": transform.name,
         "options": json.loads(json.dumps(dataclasses.asdict(options))),
         "source": spec.source,
         "fingerprint": spec.fingerprint,
         "version": common.__version__,
     }
+    statistics = None
+    if transform.needs != "nothing":
+        if observed is None:
+            raise InputError(
+                f"The transform {transform.name} needs {transform.needs} of the model's behaviour on data; none were given."
+            )
+        statistics = observed.fisher([item.module.path for item in matches(options, spec)])
+        record["observed"] = observed.record()
+    changed, report = transform.apply(spec, options, statistics)
     return dataclasses.replace(changed, history=(*spec.history, record)), report
 
 

@@ -18,7 +18,10 @@ from common.models.specs import ModelSpec
 __all__ = ["SECTION", "Statistics", "Transform", "TransformOptions", "matches"]
 
 SECTION = "compress"  #: what messages call the place of the options
-Statistics = Mapping[str, np.ndarray]  #: module path to float64 array, of what `Transform.needs` names
+Statistics = Mapping[
+    str, np.ndarray
+]  #: module path to float64 array of what `Transform.needs` names: of ``fisher`` the
+#: mean over examples of the squared gradient of the module's weight, in its layout
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Transform:
 
     name: ClassVar[str]
     Options: ClassVar[type[TransformOptions]] = TransformOptions
-    needs: ClassVar[Literal["nothing", "activations", "fisher"]] = "nothing"  #: of the model's behaviour on data
+    needs: ClassVar[Literal["nothing", "fisher"]] = "nothing"  #: of the model's behaviour on data
 
     def apply(self, spec: ModelSpec, options: Any, statistics: Statistics | None = None) -> tuple[ModelSpec, Report]:
         """The transformed model with its arrays, and the report.

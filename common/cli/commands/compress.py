@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from common.compression.behaviour import Behaviour
 
 __all__ = ["add_parser", "run"]
 
@@ -30,11 +34,23 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     parser.add_argument(
         "--dense", action="store_true", help="multiply the result out: a plain checkpoint of the original size"
     )
+    group = parser.add_argument_group("data", "For transforms that look at the model's behaviour, such as fwsvd.")
+    group.add_argument(
+        "--data",
+        metavar="CONFIG",
+        help="an experiment whose data are read; default: that of the run, which has its own",
+    )
+    group.add_argument("--data-dir", metavar="DIR", help="folder of the data set")
+    group.add_argument(
+        "--samples", metavar="N", type=int, help="examples of the training split, evenly spaced; default: 256"
+    )
+    group.add_argument("--backend", metavar="BACKEND", help="pytorch or mindspore; default: that of the run")
+    group.add_argument("--device", help="cpu, cuda, ascend, ...; default: the first accelerator, or the CPU")
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the report table and the folder; needs no framework."""
+    """Print the report table and the folder; needs a framework where the model is observed on data."""
     from common.compression.compress import compress
     from common.compression.report import as_table
     from common.terminal import printable
@@ -42,9 +58,20 @@ def run(args: argparse.Namespace) -> None:
     options = _options(args.set)
     if args.targets:
         options["targets"] = args.targets
-    report = compress(args.source, args.transform, options, args.output, args.task, args.dense)
+    report = compress(args.source, args.transform, options, args.output, args.task, args.dense, _behaviour(args))
     print(printable(as_table(report)))
     print(args.output)
+
+
+def _behaviour(args: argparse.Namespace) -> Behaviour | None:
+    """What the group ``data`` gives; None where nothing is given."""
+    from common.compression.behaviour import SAMPLES, Behaviour
+
+    given = (args.data, args.data_dir, args.samples, args.backend, args.device)
+    if all(value is None for value in given):
+        return None
+    samples = SAMPLES if args.samples is None else args.samples
+    return Behaviour(args.data, args.data_dir, samples, args.backend, args.device)
 
 
 def _options(settings: list[str]) -> dict[str, object]:

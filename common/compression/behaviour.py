@@ -1,0 +1,145 @@
+"""What a transform must know of a model's behaviour: where the data come from, and statistics on them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from common import backend as backends
+from common.backend import Batch, Engine
+from common.config import ExperimentConfig, load_config
+from common.data import Encoded, TextData, encode, load_dataset
+from common.data.batching import EVALUATION, collate
+from common.edits import ParameterSpec
+from common.errors import InputError
+from common.methods import full
+from common.models.loading import load_model_spec
+from common.models.specs import ModelSpec
+from common.reading import expanded
+from common.tasks import configured
+from common.training.assembly import build_engine
+from common.training.opening import Opened
+from common.training.rundir import RunDirectory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["SAMPLES", "Behaviour", "Observed"]
+
+SAMPLES = 256  #: examples that statistics are collected on, unless another number is given
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Where and on what a model is observed."""
+
+    experiment: str | None = None  #: a configuration whose data are read; by default that of the run
+    data_dir: str | None = None  #: folder of the data set
+    samples: int = SAMPLES  #: examples of the training split, evenly spaced
+    backend: str | None = None  #: by default that of the run, or the first that is installed
+    device: str | None = None
+
+    def of(self, source: str | Path, opened: Opened) -> Observed:
+        """The model of ``source`` with its data.
+
+        Raises:
+            InputError: no data are named, they do not fit the model, or its head is not trained.
+        """
+        run = RunDirectory(Path(source))
+        is_run = run.config.is_file()
+        if self.samples < 1:
+            raise InputError(f"--samples must be greater than 0; received {self.samples}.")
+        if self.experiment is None and not is_run:
+            raise InputError(
+                f"{source} does not say which data it is for, and the transform needs some. Name an experiment: "
+                "--data CONFIG, for example bert_sst2."
+            )
+        folder = None if self.data_dir is None else str(expanded(self.data_dir).resolve())
+        overrides = [] if folder is None else [f"data.directory={json.dumps(folder)}"]
+        config = run.read_config() if self.experiment is None else load_config(self.experiment, overrides)
+        config = dataclasses.replace(
+            config,
+            data=config.data if folder is None else dataclasses.replace(config.data, directory=folder),
+            training=dataclasses.replace(config.training, dtype="fp32", shard=False),
+        )
+        task = configured(config.model)
+        if task.name != opened.spec.task:
+            raise InputError(
+                f"The data must be of the model's task, {opened.spec.task}; those of {config.name} are of {task.name}."
+            )
+        data = load_dataset(config.data, task)
+        spec = opened.spec if is_run else _with_classes(str(source), config, data, opened)
+        _check(spec, data)
+        trained = (run.read_summary() or {}).get("backend") if is_run else None
+        chosen = self.backend or trained or next(name for name, there in backends.available().items() if there)
+        return Observed(config, spec, data, opened.tokenizer, self.samples, chosen, self.device)
+
+
+def _with_classes(source: str, config: ExperimentConfig, data: TextData, opened: Opened) -> ModelSpec:
+    """The model of a folder, its classes in the order of the data."""
+    section = dataclasses.replace(config.model, source=source, config={}, dropout=None)
+    tokenizer = opened.tokenizer
+    return load_model_spec(section, data.label_names, len(tokenizer), tokenizer.pad_token_id, config.seed)
+
+
+def _check(spec: ModelSpec, data: TextData) -> None:
+    if spec.new_parameters:
+        raise InputError(
+            f"The head of {spec.source} is not trained ({', '.join(spec.new_parameters)}), so that its loss says nothing. "
+            "Train it first."
+        )
+    known = tuple(map(str, spec.config.get("id2label", {}).values()))
+    if data.label_names is not None and known != data.label_names:
+        raise InputError(f"The model has the classes {known}, and the data {data.label_names}. Give data of the same.")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A model, and the data that it is observed on."""
+
+    config: ExperimentConfig
+    spec: ModelSpec
+    data: TextData
+    tokenizer: PreTrainedTokenizerFast
+    samples: int
+    backend: str
+    device: str | None
+
+    def engine(self, parameters: Sequence[str]) -> Engine:
+        """An engine in fp32 that differentiates the named parameters."""
+        shapes = self.spec.shapes()
+        listed = tuple(ParameterSpec(name, shapes[name], "observed") for name in parameters)
+        plan = dataclasses.replace(
+            full.MEMBER.plan(full.MEMBER.Options(full.MEMBER.name), self.spec), unfrozen=listed, head=()
+        )
+        package = backends.load(self.backend)
+        return build_engine(package, package.device.select(self.device), self.config, self.spec, plan)
+
+    def encoded(self, split: str) -> Encoded:
+        """A split as token sequences."""
+        task = configured(self.config.model)
+        return encode(self.data, split, self.tokenizer, self.config.data, task, self.spec.schema)
+
+    def examples(self) -> Iterator[Batch]:
+        """Evenly spaced examples of the training split, each a batch of its own."""
+        encoded = self.encoded("train")
+        count = min(self.samples, len(encoded))
+        for index in np.arange(count) * len(encoded) // count:
+            one = np.array([index])
+            batch = collate(encoded, one, 1, self.config.data.length_multiple)
+            yield encoded.task.corrupt(batch, encoded, one, EVALUATION)
+
+    def fisher(self, paths: Sequence[str]) -> dict[str, np.ndarray]:
+        """Mean over the examples of the squared gradient of each module's weight, float64, by path."""
+        found = self.engine([f"{path}.weight" for path in paths]).collect(self.examples())
+        return {path: found[f"{path}.weight"] for path in paths}
+
+    def record(self) -> dict[str, object]:
+        """For the history of what was made of it, ready for JSON."""
+        return {"data": self.config.data.name, "samples": self.samples, "backend": self.backend}
