@@ -71,7 +71,8 @@ class Decomposition:
     def of(cls, matrix: np.ndarray, scale: np.ndarray | None = None) -> Decomposition:
         """Of W, or of W diag(scale)."""
         weighted = matrix if scale is None else matrix * scale
-        return cls(matrix, *np.linalg.svd(weighted, full_matrices=False), scale=scale)
+        u, values, vt = np.linalg.svd(weighted, full_matrices=False)
+        return cls(matrix, u, values, vt, scale)
 
     def factors(self, rank: int) -> tuple[np.ndarray, np.ndarray]:
         """U sqrt(S) ``(out, rank)`` and sqrt(S) V^T / scale ``(rank, in)``, float64: of about the same size, so that

@@ -70,7 +70,7 @@ class TensorTrain(Layer):
             )
         self._check(module, arguments)
         lookup = module.kind.lookup
-        listed = [
+        listed: list[tuple[str, tuple[int, ...]]] = [
             (f"core{number}", (inputs, before, outputs, after) if lookup else (before, inputs, outputs, after))
             for number, (before, inputs, outputs, after) in enumerate(cores(arguments))
         ]
