@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +13,12 @@ import numpy as np
 
 from common import backend as backends
 from common.backend import Batch, Engine
+from common.compression.transform import Score
 from common.config import ExperimentConfig, load_config
 from common.data import Encoded, TextData, encode, load_dataset
 from common.data.batching import EVALUATION, collate
 from common.edits import ParameterSpec
-from common.errors import InputError
+from common.errors import InputError, RunError
 from common.methods import full
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
@@ -30,7 +31,7 @@ from common.training.rundir import RunDirectory
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["SAMPLES", "Behaviour", "Observed"]
+__all__ = ["SAMPLES", "Behaviour", "Observed", "Scores"]
 
 SAMPLES = 256  #: examples that statistics are collected on, unless another number is given
 
@@ -41,7 +42,7 @@ class Behaviour:
 
     experiment: str | None = None  #: a configuration whose data are read; by default that of the run
     data_dir: str | None = None  #: folder of the data set
-    samples: int = SAMPLES  #: examples of the training split, evenly spaced
+    samples: int = SAMPLES  #: examples, evenly spaced: of the training split for statistics, of validation for scores
     backend: str | None = None  #: by default that of the run, or the first that is installed
     device: str | None = None
 
@@ -126,11 +127,15 @@ class Observed:
         task = configured(self.config.model)
         return encode(self.data, split, self.tokenizer, self.config.data, task, self.spec.schema)
 
+    def spaced(self, size: int) -> np.ndarray:
+        """Evenly spaced indices, as many as samples are wanted."""
+        count = min(self.samples, size)
+        return np.arange(count) * size // count
+
     def examples(self) -> Iterator[Batch]:
         """Evenly spaced examples of the training split, each a batch of its own."""
         encoded = self.encoded("train")
-        count = min(self.samples, len(encoded))
-        for index in np.arange(count) * len(encoded) // count:
+        for index in self.spaced(len(encoded)):
             one = np.array([index])
             batch = collate(encoded, one, 1, self.config.data.length_multiple)
             yield encoded.task.corrupt(batch, encoded, one, EVALUATION)
@@ -140,6 +145,53 @@ class Observed:
         found = self.engine([f"{path}.weight" for path in paths]).collect(self.examples())
         return {path: found[f"{path}.weight"] for path in paths}
 
+    def scorer(self, paths: Sequence[str]) -> Scores:
+        """Scores of the model with other weights of these modules."""
+        return Scores(self, [f"{path}.weight" for path in paths])
+
     def record(self) -> dict[str, object]:
         """For the history of what was made of it, ready for JSON."""
         return {"data": self.config.data.name, "samples": self.samples, "backend": self.backend}
+
+
+class Scores:
+    """Implements `common.compression.transform.Scorer` with one engine, whose weights are exchanged."""
+
+    def __init__(self, observed: Observed, names: Sequence[str]):
+        self._observed, self._engine = observed, observed.engine(names)
+        self._own = {name: observed.spec.arrays[name] for name in names}
+        self.metric = observed.config.training.metric
+        self._validation = observed.encoded("validation")
+        self.higher_is_better = self._validation.task.higher_is_better(self.metric)
+        self._indices = observed.spaced(len(self._validation))
+        self._tested = False
+
+    def validation(self, changed: Mapping[str, np.ndarray]) -> Score:
+        """Of evenly spaced examples."""
+        found = self._score(changed, self._validation, self._indices)
+        return Score(found[self.metric] if self.higher_is_better else -found[self.metric], -found["loss"])
+
+    def test(self, changed: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]] | None:
+        """Of the whole split."""
+        if self._tested:
+            raise RunError("The test split is scored once, after a search has ended; it was scored before.")
+        self._tested = True
+        if "test" in self._observed.data.unlabelled or "test" not in self._observed.data.splits:
+            return None
+        encoded = self._observed.encoded("test")
+        every = np.arange(len(encoded))
+        return {when: self._score(arrays, encoded, every) for when, arrays in (("before", {}), ("after", changed))}
+
+    def _score(self, changed: Mapping[str, np.ndarray], encoded: Encoded, indices: np.ndarray) -> dict[str, float]:
+        self._engine.load_trainable({**self._own, **changed})
+        size, multiple = (
+            self._observed.config.training.evaluation_batch_size,
+            self._observed.config.data.length_multiple,
+        )
+        evaluator = encoded.task.evaluator(encoded)
+        order = indices[np.argsort(encoded.lengths[indices], kind="stable")]
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            batch = encoded.task.corrupt(collate(encoded, rows, size, multiple), encoded, rows, EVALUATION)
+            evaluator.update(rows, batch, self._engine.eval_step(batch))
+        return evaluator.metrics()

@@ -13,18 +13,20 @@ import numpy as np
 import common
 from common.compression import TRANSFORMS, Transform, TransformOptions
 from common.compression.behaviour import Behaviour, Observed
-from common.compression.report import Report, as_table
+from common.compression.report import Report, as_json, as_table
 from common.compression.transform import SECTION, matches
 from common.config.convert import INVALID, build
 from common.data import save_tokenizer
 from common.errors import InputError
-from common.files import new_folder, refuse_existing, write_atomic
+from common.files import new_folder, refuse_existing, write_atomic, write_json
 from common.models import structure
 from common.models.checkpoint import save_pretrained
 from common.models.specs import ModelSpec
 from common.training.opening import open_model
 
-__all__ = ["compress", "read_options", "transformed"]
+__all__ = ["REPORT", "compress", "read_options", "transformed"]
+
+REPORT = "compression.json"  #: what was done, beside the model
 
 
 def compress(
@@ -38,7 +40,7 @@ def compress(
 ) -> Report:
     """Apply a transform to a model and write the result as a model folder.
 
-    The folder holds config.json, model.safetensors, the tokenizer and README.md, and is a ``model.source`` like any
+    The folder holds config.json, model.safetensors, the tokenizer, README.md and compression.json, and is a ``model.source`` like any
     other. A head that the source lacks is left out again.
 
     Args:
@@ -59,13 +61,14 @@ def compress(
     """
     member, output = TRANSFORMS.get(transform), Path(output)
     found = read_options(member, options)
-    if member.needs == "nothing" and behaviour is not None:
+    needed = member.needed(found)
+    if needed == "nothing" and behaviour is not None:
         raise InputError(
-            f"The transform {member.name} looks at the weights alone, and needs no data, samples, backend or device."
+            f"The transform {member.name} with these options looks at the weights alone, and needs no data, samples, backend or device."
         )
     refuse_existing(output)
     opened = open_model(source, task)
-    observed = None if member.needs == "nothing" else (behaviour or Behaviour()).of(source, opened)
+    observed = None if needed == "nothing" else (behaviour or Behaviour()).of(source, opened)
     spec, report = transformed(opened.spec, member, found, observed)
     if dense:
         spec = structure.dense(spec)
@@ -73,6 +76,7 @@ def compress(
         _save(folder, spec)
         save_tokenizer(opened.tokenizer, folder)
         write_atomic(folder / "README.md", _readme(spec, report, member, options))
+        write_json(folder / REPORT, {**spec.history[-1], **as_json(report)})
     return report
 
 
@@ -94,13 +98,15 @@ def transformed(
         "fingerprint": spec.fingerprint,
         "version": common.__version__,
     }
-    statistics = None
-    if transform.needs != "nothing":
+    statistics: Any = None
+    needed = transform.needed(options)
+    if needed != "nothing":
         if observed is None:
             raise InputError(
-                f"The transform {transform.name} needs {transform.needs} of the model's behaviour on data; none were given."
+                f"The transform {transform.name} needs {needed} of the model's behaviour on data; none were given."
             )
-        statistics = observed.fisher([item.module.path for item in matches(options, spec)])
+        paths = [item.module.path for item in matches(options, spec)]
+        statistics = observed.fisher(paths) if needed == "fisher" else observed.scorer(paths)
         record["observed"] = observed.record()
     changed, report = transform.apply(spec, options, statistics)
     return dataclasses.replace(changed, history=(*spec.history, record)), report

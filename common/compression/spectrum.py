@@ -71,7 +71,8 @@ def spectra(spec: ModelSpec, options: TransformOptions) -> list[Spectrum]:
     found = []
     for item in matches(options, spec):
         matrix = outputs_first(item.module, spec.arrays[f"{item.module.path}.weight"])
-        found.append(Spectrum(item.module.path, *matrix.shape, np.linalg.svd(matrix, compute_uv=False)))
+        rows, columns = matrix.shape
+        found.append(Spectrum(item.module.path, rows, columns, np.linalg.svd(matrix, compute_uv=False)))
     return found
 
 
