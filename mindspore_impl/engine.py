@@ -17,6 +17,7 @@ from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
 from common.tasks import TASKS
 from mindspore_impl.decoding import Decoder
+from mindspore_impl.distillation import distilled
 from mindspore_impl.layers.dropout import share_key
 from mindspore_impl.network import task
 from mindspore_impl.optimizer import AdamW
@@ -43,7 +44,9 @@ class Engine:
         self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
         self._names = model.fields
         weights = ms.ParameterTuple(self._parameters.values())
-        self._differentiate, self._evaluate, self._logits = _functions(model, weights, self._names)
+        self._differentiate, self._evaluate, self._logits = _functions(
+            _loss_of(model, settings), model, weights, self._names
+        )
         self.compilations = Compilations()
         step = self._optimizer.step
         self._update = step if settings.compile is False else self.compilations.watch(step)
@@ -154,12 +157,17 @@ class Engine:
         return tuple(Tensor(batch[name]) for name in self._names)
 
 
+def _loss_of(model: nn.Cell, settings: EngineSettings) -> Callable[..., tuple[Tensor, ...]]:
+    """The task's, or a student's."""
+    module, wanted = task(model.task), settings.distillation
+    return module.loss if wanted is None else distilled(module.loss, module.of_logits, wanted)
+
+
 def _functions(
-    model: nn.Cell, weights: ms.ParameterTuple, names: tuple[str, ...]
+    loss: Callable, model: nn.Cell, weights: ms.ParameterTuple, names: tuple[str, ...]
 ) -> tuple[Callable, Callable, Callable]:
     """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's
     ``self``."""
-    loss = task(model.task).loss
 
     def named(arrays):
         inputs = {}

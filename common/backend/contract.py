@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from common.backend.batch import Batch
+from common.backend.distillation import Distillation
 from common.compilation import Compilations
 from common.distributed import Group
 
@@ -51,6 +52,7 @@ class EngineSettings:
     recompute: bool = False  #: keep the inputs of layers alone, and compute the rest again in the backward pass
     plain: tuple[str, ...] = ()  #: `FAST_PATHS` that are switched off
     shard: bool = False  #: divide the frozen parameters among the processes
+    distillation: Distillation | None = None  #: terms of a teacher's outputs, which the batches then hold
 
 
 @dataclass(frozen=True)

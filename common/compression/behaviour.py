@@ -13,6 +13,7 @@ import numpy as np
 
 from common import backend as backends
 from common.backend import Batch, Engine
+from common.backend.distillation import Distillation
 from common.compression.transform import Score
 from common.config import ExperimentConfig, load_config
 from common.data import Encoded, TextData, encode, load_dataset
@@ -68,6 +69,7 @@ class Behaviour:
             config,
             data=config.data if folder is None else dataclasses.replace(config.data, directory=folder),
             training=dataclasses.replace(config.training, dtype="fp32", shard=False),
+            distillation=Distillation(),
         )
         task = configured(config.model)
         if task.name != opened.spec.task:

@@ -30,6 +30,7 @@ class SequenceClassification(TextTask):
     FIELDS = (Field("labels", ("batch",), padding=IGNORE),)
     outputs = ("logits",)
     metrics = CLASSIFICATION
+    taught = True
 
     def label_names(self, entry, tables):
         """As published, or the sorted labels of the training split."""
