@@ -11,11 +11,13 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle
+from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
 from common.tasks import TASKS
 from mindspore_impl.decoding import Decoder
+from mindspore_impl.distillation import distilled
 from mindspore_impl.layers.dropout import share_key
 from mindspore_impl.network import task
 from mindspore_impl.optimizer import AdamW
@@ -42,7 +44,9 @@ class Engine:
         self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
         self._names = model.fields
         weights = ms.ParameterTuple(self._parameters.values())
-        self._differentiate, self._evaluate, self._logits = _functions(model, weights, self._names)
+        self._differentiate, self._evaluate, self._logits = _functions(
+            _loss_of(model, settings), model, weights, self._names
+        )
         self.compilations = Compilations()
         step = self._optimizer.step
         self._update = step if settings.compile is False else self.compilations.watch(step)
@@ -98,6 +102,10 @@ class Engine:
         _, gradients = self._accumulate(enumerate(micro_batches), self._task.step_targets(micro_batches))
         return {name: gradient.asnumpy().copy() for name, gradient in zip(self._parameters, gradients, strict=True)}
 
+    def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:
+        """Mean of squared gradients, one example at a time; see the protocol."""
+        return mean_squares(self.gradients([example]) for example in examples)
+
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name."""
         return read_parameters(self.model, self.plan.shapes())
@@ -149,12 +157,17 @@ class Engine:
         return tuple(Tensor(batch[name]) for name in self._names)
 
 
+def _loss_of(model: nn.Cell, settings: EngineSettings) -> Callable[..., tuple[Tensor, ...]]:
+    """The task's, or a student's."""
+    module, wanted = task(model.task), settings.distillation
+    return module.loss if wanted is None else distilled(module.loss, module.of_logits, wanted)
+
+
 def _functions(
-    model: nn.Cell, weights: ms.ParameterTuple, names: tuple[str, ...]
+    loss: Callable, model: nn.Cell, weights: ms.ParameterTuple, names: tuple[str, ...]
 ) -> tuple[Callable, Callable, Callable]:
     """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's
     ``self``."""
-    loss = task(model.task).loss
 
     def named(arrays):
         inputs = {}

@@ -70,13 +70,7 @@ class Network(nn.Cell):
         each."""
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain:
             return self._first_states(self.backbone, inputs)
-        hidden = self._states(self.backbone, inputs)
-        if position == EACH:
-            return hidden
-        batch, length = inputs["input_ids"].shape
-        if position == FIRST:
-            return F.reshape(hidden, (batch, length, -1))[:, 0]
-        return _at(hidden, inputs, inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
+        return _read(self._states(self.backbone, inputs), inputs, position)
 
     def logits(self, inputs, positions=None):
         """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
@@ -89,6 +83,11 @@ class Network(nn.Cell):
             batch, length = inputs["input_ids"].shape
             return F.reshape(outputs, (batch, length, -1))
         return outputs
+
+    def logits_of(self, hidden, inputs):
+        """What the head gives of the last of `hidden_states`."""
+        batch, length, width = hidden.shape
+        return self.head(_read(F.reshape(hidden, (batch * length, width)), inputs, self.position))
 
     def head(self, x):
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -146,6 +145,16 @@ def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], 
         return y if network.added is None else y + network.added.bias
 
     return head
+
+
+def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
+    """Of ``(batch * seq, hidden)`` what a head at this position reads."""
+    if position == EACH:
+        return hidden
+    batch, length = inputs["input_ids"].shape
+    if position == FIRST:
+        return F.reshape(hidden, (batch, length, -1))[:, 0]
+    return _at(hidden, inputs, inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
 
 
 def _at(hidden: Tensor, inputs: dict[str, Tensor], positions: Tensor) -> Tensor:

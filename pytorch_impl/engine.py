@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle
+from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
 from common.methods.plan import Plan
 from common.tasks import TASKS
 from pytorch_impl.decoding import Decoder
+from pytorch_impl.distillation import distilled
 from pytorch_impl.layers.dropout import share_key
 from pytorch_impl.network import task
 from pytorch_impl.optimizer import AdamW
@@ -39,7 +41,7 @@ class Engine:
         self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        loss, self._logits = task(model.task).loss, _logits
+        loss, self._logits = _loss_of(model, settings), _logits
         if settings.shard:
             loss, self._logits = group.shard(model, self._parameters.values(), loss, self._logits)
         self.device = str(next(model.parameters()).device)
@@ -128,6 +130,10 @@ class Engine:
             parameter.grad = None
         return arrays
 
+    def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:
+        """Mean of squared gradients, one example at a time; see the protocol."""
+        return mean_squares(self.gradients([example]) for example in examples)
+
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name."""
         return read_parameters(self.model, self.plan.shapes())
@@ -165,6 +171,12 @@ class Engine:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.settings.dtype == "bf16")
+
+
+def _loss_of(model: nn.Module, settings: EngineSettings) -> Callable[..., tuple[torch.Tensor, ...]]:
+    """The task's, or a student's."""
+    module, wanted = task(model.task), settings.distillation
+    return module.loss if wanted is None else distilled(module.loss, module.of_logits, wanted)
 
 
 def _logits(model: nn.Module, inputs: Mapping[str, torch.Tensor], positions: torch.Tensor) -> torch.Tensor:

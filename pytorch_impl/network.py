@@ -73,16 +73,17 @@ class Network(nn.Module):
         """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch, seq, hidden)`` at each."""
         if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
             return self._family.first_states(self.backbone, inputs)
-        hidden = self._family.states(self.backbone, inputs)
-        if position == EACH:
-            return hidden
-        return hidden[:, 0] if position == FIRST else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
+        return _read(self._family.states(self.backbone, inputs), inputs, position)
 
     def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
         """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
         ``positions`` ``(batch,)``."""
         hidden = self.encode(inputs, self.layout.position)
         return self.head(hidden if positions is None else _at(hidden, positions))
+
+    def logits_of(self, hidden: torch.Tensor, inputs: Inputs) -> torch.Tensor:
+        """What the head gives of the last of `hidden_states`."""
+        return self.head(_read(hidden, inputs, self.layout.position))
 
     def head(self, x: torch.Tensor) -> torch.Tensor:
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -140,6 +141,13 @@ class _Holder(nn.Module):
 
     def forward(self, *_: object, **__: object) -> None:
         """Nothing."""
+
+
+def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
+    """Of ``(batch, seq, hidden)`` what a head at this position reads."""
+    if position == EACH:
+        return hidden
+    return hidden[:, 0] if position == FIRST else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
 
 
 def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -7,13 +7,14 @@ everything that crosses the boundary is NumPy or plain data.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from common.backend.batch import Batch
+from common.backend.distillation import Distillation
 from common.compilation import Compilations
 from common.distributed import Group
 
@@ -51,6 +52,7 @@ class EngineSettings:
     recompute: bool = False  #: keep the inputs of layers alone, and compute the rest again in the backward pass
     plain: tuple[str, ...] = ()  #: `FAST_PATHS` that are switched off
     shard: bool = False  #: divide the frozen parameters among the processes
+    distillation: Distillation | None = None  #: terms of a teacher's outputs, which the batches then hold
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,16 @@ class Engine(Protocol):
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, without dropout and without an update."""
+
+    def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:
+        """Mean over ``examples``, batches of one row each, of the squared gradient of every trained parameter, float64 by
+        canonical name: the diagonal of the empirical Fisher information. Without dropout and without an update.
+
+        The loss of an example is the mean over its targets.
+
+        Raises:
+            InputError: there is no example.
+        """
 
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name, float32 copies."""

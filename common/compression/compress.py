@@ -12,18 +12,21 @@ import numpy as np
 
 import common
 from common.compression import TRANSFORMS, Transform, TransformOptions
-from common.compression.report import Report, as_table
-from common.compression.transform import SECTION
+from common.compression.behaviour import Behaviour, Observed
+from common.compression.report import Report, as_json, as_table
+from common.compression.transform import SECTION, matches
 from common.config.convert import INVALID, build
 from common.data import save_tokenizer
 from common.errors import InputError
-from common.files import new_folder, refuse_existing, write_atomic
+from common.files import new_folder, refuse_existing, write_atomic, write_json
 from common.models import structure
 from common.models.checkpoint import save_pretrained
 from common.models.specs import ModelSpec
 from common.training.opening import open_model
 
-__all__ = ["compress", "read_options", "transformed"]
+__all__ = ["REPORT", "compress", "read_options", "transformed"]
+
+REPORT = "compression.json"  #: what was done, beside the model
 
 
 def compress(
@@ -33,10 +36,11 @@ def compress(
     output: str | Path,
     task: str | None = None,
     dense: bool = False,
+    behaviour: Behaviour | None = None,
 ) -> Report:
     """Apply a transform to a model and write the result as a model folder.
 
-    The folder holds config.json, model.safetensors, the tokenizer and README.md, and is a ``model.source`` like any
+    The folder holds config.json, model.safetensors, the tokenizer, README.md and compression.json, and is a ``model.source`` like any
     other. A head that the source lacks is left out again.
 
     Args:
@@ -46,6 +50,8 @@ def compress(
         output: a new or empty folder.
         task: see `open_model`.
         dense: multiply the factors out, so that the folder is a plain Hugging Face checkpoint of the original size.
+        behaviour: on what a transform that needs to know the model's behaviour observes it; by default the data of the
+            run.
 
     Raises:
         InputError: something does not fit; nothing is written.
@@ -55,37 +61,54 @@ def compress(
     """
     member, output = TRANSFORMS.get(transform), Path(output)
     found = read_options(member, options)
+    needed = member.needed(found)
+    if needed == "nothing" and behaviour is not None:
+        raise InputError(
+            f"The transform {member.name} with these options looks at the weights alone, and needs no data, samples, backend or device."
+        )
     refuse_existing(output)
     opened = open_model(source, task)
-    spec, report = transformed(opened.spec, member, found)
+    observed = None if needed == "nothing" else (behaviour or Behaviour()).of(source, opened)
+    spec, report = transformed(opened.spec, member, found, observed)
     if dense:
         spec = structure.dense(spec)
     with new_folder(output) as folder:
         _save(folder, spec)
         save_tokenizer(opened.tokenizer, folder)
         write_atomic(folder / "README.md", _readme(spec, report, member, options))
+        write_json(folder / REPORT, {**spec.history[-1], **as_json(report)})
     return report
 
 
-def transformed(spec: ModelSpec, transform: Transform, options: TransformOptions) -> tuple[ModelSpec, Report]:
+def transformed(
+    spec: ModelSpec, transform: Transform, options: TransformOptions, observed: Observed | None = None
+) -> tuple[ModelSpec, Report]:
     """The model after the transform, which is added to its history.
 
+    Args:
+        observed: the model with data, for a transform that needs to know its behaviour.
+
     Raises:
-        InputError: the transform needs statistics of the model's behaviour, which are not collected here.
+        InputError: the transform needs to know the model's behaviour, and nothing was observed.
     """
-    if transform.needs != "nothing":
-        raise InputError(
-            f"The transform {transform.name} needs statistics of {transform.needs}, and they are not collected here. "
-            "Apply it in Python: transform.apply(spec, options, statistics)."
-        )
-    changed, report = transform.apply(spec, options)
-    record = {
+    record: dict[str, Any] = {
         "transform": transform.name,
         "options": json.loads(json.dumps(dataclasses.asdict(options))),
         "source": spec.source,
         "fingerprint": spec.fingerprint,
         "version": common.__version__,
     }
+    statistics: Any = None
+    needed = transform.needed(options)
+    if needed != "nothing":
+        if observed is None:
+            raise InputError(
+                f"The transform {transform.name} needs {needed} of the model's behaviour on data; none were given."
+            )
+        paths = [item.module.path for item in matches(options, spec)]
+        statistics = observed.fisher(paths) if needed == "fisher" else observed.scorer(paths)
+        record["observed"] = observed.record()
+    changed, report = transform.apply(spec, options, statistics)
     return dataclasses.replace(changed, history=(*spec.history, record)), report
 
 

@@ -32,11 +32,18 @@ class Report:
     modules: tuple[ModuleReport, ...]
     before: int  #: parameters of the model
     after: int
+    findings: Mapping[str, Any] = field(default_factory=dict)  #: what a search saw, ready for JSON
 
     @classmethod
-    def of(cls, modules: tuple[ModuleReport, ...], before: ModelSpec, after: ModelSpec) -> Report:
+    def of(
+        cls,
+        modules: tuple[ModuleReport, ...],
+        before: ModelSpec,
+        after: ModelSpec,
+        findings: Mapping[str, Any] | None = None,
+    ) -> Report:
         """The report on two states of a model."""
-        return cls(modules, before.parameter_count(), after.parameter_count())
+        return cls(modules, before.parameter_count(), after.parameter_count(), findings or {})
 
     @property
     def error(self) -> float:
@@ -60,7 +67,7 @@ def as_json(report: Report) -> dict[str, Any]:
         for module in report.modules
     ]
     totals = {"parameters_before": report.before, "parameters_after": report.after, "relative_error": report.error}
-    return {"modules": modules, "model": totals}
+    return {"modules": modules, "model": totals, **({"findings": report.findings} if report.findings else {})}
 
 
 def as_table(report: Report) -> str:
@@ -80,4 +87,12 @@ def as_table(report: Report) -> str:
     lines.append(line("modules together", {}, f"{before:,}", f"{after:,}", f"{report.error:.3e}"))
     share = 100 * report.after / report.before
     lines.append(line("model", {}, f"{report.before:,}", f"{report.after:,}", "", f"{share:.1f} % of the parameters"))
+    lines += [f"{name}: {_brief(found)}" for name, found in report.findings.items() if not isinstance(found, list)]
     return "\n".join(lines)
+
+
+def _brief(found: Any) -> str:
+    """A finding on one line."""
+    if isinstance(found, Mapping):
+        return ", ".join(f"{name} {_brief(value)}" for name, value in found.items())
+    return f"{found:.4f}" if isinstance(found, float) else str(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -15,10 +15,40 @@ from common.methods.targets import ALL_LINEAR, Match, Target, match
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 
-__all__ = ["SECTION", "Statistics", "Transform", "TransformOptions", "matches"]
+__all__ = ["SECTION", "Needs", "Score", "Scorer", "Statistics", "Transform", "TransformOptions", "matches"]
 
 SECTION = "compress"  #: what messages call the place of the options
-Statistics = Mapping[str, np.ndarray]  #: module path to float64 array, of what `Transform.needs` names
+Statistics = Mapping[
+    str, np.ndarray
+]  #: module path to float64 array: of ``fisher`` the mean over examples of the squared
+#: gradient of the module's weight, in its layout
+Needs = Literal["nothing", "fisher", "scores"]  #: of the model's behaviour on data: `Statistics`, or a `Scorer`
+
+
+@dataclass(frozen=True, order=True)
+class Score:
+    """How good a model is on some examples; the larger one is better."""
+
+    metric: float  #: of the experiment, negative where less is better
+    likelihood: float  #: the mean loss, negative; decides between equal metrics
+
+
+class Scorer(Protocol):
+    """Scores a model on data with other weights in the place of its own."""
+
+    metric: str  #: name of what the experiment is judged by
+    higher_is_better: bool  #: of the metric
+
+    def validation(self, changed: Mapping[str, np.ndarray]) -> Score:
+        """On examples of the validation split; ``changed`` are weights by parameter name."""
+
+    def test(self, changed: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]] | None:
+        """Metrics on the whole test split, ``before`` and ``after``, once a search has ended; None where its labels
+        were not published.
+
+        Raises:
+            RunError: it was asked before.
+        """
 
 
 @dataclass(frozen=True)
@@ -42,14 +72,18 @@ class Transform:
 
     name: ClassVar[str]
     Options: ClassVar[type[TransformOptions]] = TransformOptions
-    needs: ClassVar[Literal["nothing", "activations", "fisher"]] = "nothing"  #: of the model's behaviour on data
+    needs: ClassVar[Needs] = "nothing"
 
-    def apply(self, spec: ModelSpec, options: Any, statistics: Statistics | None = None) -> tuple[ModelSpec, Report]:
+    def needed(self, options: Any) -> Needs:
+        """What it needs under these options."""
+        return self.needs
+
+    def apply(self, spec: ModelSpec, options: Any, statistics: Any = None) -> tuple[ModelSpec, Report]:
         """The transformed model with its arrays, and the report.
 
         Args:
             options: of ``Options``, without problems.
-            statistics: what ``needs`` names; None where it needs nothing.
+            statistics: what `needed` names; None where it needs nothing.
 
         Raises:
             InputError: a pattern matches nothing, or a module cannot be transformed as asked; all are listed.

@@ -52,7 +52,10 @@ def to_yaml(config: ExperimentConfig) -> str:
 
 def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     """The configuration as nested dicts and lists, ready for YAML and JSON."""
-    return _listed(dataclasses.asdict(config))
+    plain = _listed(dataclasses.asdict(config))
+    if config.distillation.teacher is None:
+        del plain["distillation"]  # without a teacher it says nothing
+    return plain
 
 
 def adaptation_options(section: dict[str, Any]) -> MethodOptions:

@@ -61,6 +61,10 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "training.evaluation_batch_size": _POSITIVE,
     "training.patience": _POSITIVE,
     "training.log_every_steps": _POSITIVE,
+    "distillation.temperature": _POSITIVE,
+    "distillation.task_weight": _NOT_NEGATIVE,
+    "distillation.logits_weight": _NOT_NEGATIVE,
+    "distillation.hidden_weight": _NOT_NEGATIVE,
 }
 _RULES: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = []
 

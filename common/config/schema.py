@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from common.backend.distillation import Distillation
 from common.methods.method import MethodOptions
 
 __all__ = ["DataConfig", "ExperimentConfig", "ModelConfig", "OptimizationConfig", "TrainingConfig"]
@@ -115,3 +116,4 @@ class ExperimentConfig:
     adaptation: MethodOptions  #: of the method that it names
     optimization: OptimizationConfig
     training: TrainingConfig
+    distillation: Distillation = field(default_factory=Distillation)  #: of a teacher; none by default

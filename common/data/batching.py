@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from common.backend.batch import Batch, Field
-from common.data.encoding import Encoded
+from common.data.encoding import Encoded, Ragged
 from common.errors import InputError
 
 __all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
@@ -108,7 +108,8 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width
         raise InputError(f"A batch needs {field.name}, and the encoded data have {', '.join(encoded.columns)}.")
     padding = encoded.pad_id if field.padding == "pad_id" else field.padding
     if field.per_token:
-        array = np.full((rows, width), padding, field.dtype)
+        inner = column.values.shape[1:] if isinstance(column, Ragged) else ()
+        array = np.full((rows, width, *inner), padding, field.dtype)
         lengths = encoded.lengths
         for row, index in enumerate(indices):
             array[row, : lengths[index]] = field.default if column is None else column[index]

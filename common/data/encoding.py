@@ -39,7 +39,7 @@ _TRUNCATED = "truncated"
 class Ragged:
     """One sequence an example: example i is ``values[starts[i]:stops[i]]``; sequences may overlap."""
 
-    values: np.ndarray  #: (values,)
+    values: np.ndarray  #: (values, ...)
     starts: np.ndarray  #: (examples,) int64
     stops: np.ndarray  #: (examples,) int64
 

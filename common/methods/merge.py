@@ -89,12 +89,17 @@ def refuse_unmergeable(edits: Iterable[Edit], shared: frozenset[str], mergeable:
         raise InputError("These adapters cannot be merged:\n  " + "\n  ".join(problems[:20]) + ".")
 
 
-def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray]) -> tuple[ModelSpec, dict[str, float]]:
+def merged_model(
+    plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray], dense: bool = False
+) -> tuple[ModelSpec, dict[str, float]]:
     """Fold a trained adapter (and trained head and biases) into the base model.
 
     Edits of plain modules are folded into their parameters (`common.methods.method.Method.fold`). A layer in the place
     of a module takes its update in by itself, see `common.models.layers.layer.Layer.absorb`; the model keeps that
     layer.
+
+    Args:
+        dense: multiply out the adapted layers that cannot take an update in, and add it to their weight.
 
     Returns:
         The merged model, and the relative rounding error by adapted module with a plain weight.
@@ -110,7 +115,14 @@ def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray])
     for edit in plan.edits:
         path = edit.path
         if path in structural:
-            structural[path] = _absorbed(structural[path], arrays, method.delta(edit, trained))
+            delta = method.delta(edit, trained)
+            after = _absorbed(structural[path], arrays, delta)
+            if after is not None:
+                structural[path] = after
+            elif dense and delta is not None:
+                errors[path] = _multiplied_out(structural.pop(path), arrays, delta)
+            else:
+                raise _no_update(edit, structural[path], delta is not None)
         else:
             names = {leaf: f"{path}.{leaf}" for leaf in ("weight", "bias") if f"{path}.{leaf}" in arrays}
             base = {leaf: arrays[name] for leaf, name in names.items()}
@@ -119,15 +131,34 @@ def merged_model(plan: Plan, spec: ModelSpec, trained: Mapping[str, np.ndarray])
     return restructured(spec, tuple(structural.values()), arrays), errors
 
 
-def _absorbed(edit: Edit, arrays: dict[str, np.ndarray], delta: tuple[np.ndarray, np.ndarray] | None) -> Edit:
-    """The structural edit with the update, whose parameters are replaced in ``arrays``."""
+Delta = tuple[np.ndarray, np.ndarray]
+
+
+def _absorbed(edit: Edit, arrays: dict[str, np.ndarray], delta: Delta | None) -> Edit | None:
+    """The structural edit with the update, whose parameters are replaced in ``arrays``; None where its layer cannot
+    take one in."""
     layer = LAYERS.get(edit.layer)
     found = None if delta is None else layer.absorb(edit, arrays, delta)
     if found is None:
-        raise InputError(
-            f"A layer {edit.layer} cannot take in an update of its weight, so the adapter of {edit.path} cannot be "
-            "merged. Keep the adapter apart."
-        )
+        return None
     arguments, changed = found
     arrays |= changed
     return layer.edit(edit.module, arguments)
+
+
+def _multiplied_out(edit: Edit, arrays: dict[str, np.ndarray], delta: Delta) -> float:
+    """Put the layer's weight with the update in the place of its parameters; returns the relative rounding error."""
+    update = delta[0] @ delta[1]
+    exact = LAYERS.get(edit.layer).dense(edit, arrays) + (update.T if edit.module.kind.transposed else update)
+    for name in edit.shapes().keys() - edit.module.shapes().keys():
+        del arrays[name]
+    arrays[f"{edit.path}.weight"], error = rounded(exact)
+    return error
+
+
+def _no_update(edit: Edit, structural: Edit, low_rank: bool) -> InputError:
+    advice = "Merge with --dense, which multiplies the layer out, or keep" if low_rank else "Keep"
+    return InputError(
+        f"A layer {structural.layer} cannot take in an update of its weight, so the adapter of {edit.path} cannot be "
+        f"merged into it. {advice} the adapter apart."
+    )

@@ -31,6 +31,7 @@ class SequenceClassification(TextTask):
     FIELDS = (Field("labels", ("batch",), padding=IGNORE),)
     outputs = ("logits",)
     metrics = CLASSIFICATION
+    taught = True
 
     def recognise(self, profile):
         """A text, or two, and a class."""

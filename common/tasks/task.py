@@ -92,6 +92,9 @@ class Task:
     FIELDS: ClassVar[tuple[Field, ...]]  #: of a batch, besides the family's inputs
     outputs: ClassVar[tuple[str, ...]] = ()  #: what the backends' loss returns besides the loss, by name
     metrics: ClassVar[Mapping[str, bool]]  #: name to whether higher is better
+    taught: ClassVar[bool] = (
+        False  #: whether the backends' modules have ``of_logits``, the loss from ``(batch, labels)``
+    )
     Options: ClassVar[type[TaskOptions]] = TaskOptions
 
     def __init__(self, options: Any = None):

@@ -59,6 +59,7 @@ class Inputs:
     tokenizer: PreTrainedTokenizerFast
     spec: ModelSpec
     plan: Plan
+    teacher: str | None = None  #: fingerprint of the teacher's arrays, where its outputs are in the batches
 
     @property
     def task(self) -> Task:
@@ -162,6 +163,8 @@ def build_engine(
     """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an
     accelerator: it is built on the CPU."""
     settings = engine_settings(config)
+    if set(config.distillation.fields) & set(spec.schema.fields):  # in training alone, see `common.training.teaching`
+        settings = dataclasses.replace(settings, distillation=config.distillation)
     check(backend, device, spec, plan, settings if group.size > 1 else dataclasses.replace(settings, shard=False))
     model = backend.build_model(spec, "cpu" if config.training.shard and group.size > 1 else device)
     backend.rewrite(model, plan, plan.initial_values(config.seed))

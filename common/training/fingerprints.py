@@ -36,7 +36,8 @@ _SHOWN = 16  #: digits of a hash
 
 def of_inputs(inputs: Inputs) -> dict[str, Any]:
     """Of everything that a training reads; the same for the same content wherever it lies."""
-    return {**of_base(inputs.spec), "tokenizer": of_tokenizer(inputs.tokenizer), "data": _of_data(inputs.data)}
+    found = {**of_base(inputs.spec), "tokenizer": of_tokenizer(inputs.tokenizer), "data": _of_data(inputs.data)}
+    return found if inputs.teacher is None else {**found, "teacher": inputs.teacher}
 
 
 def of_base(spec: ModelSpec) -> dict[str, str]:

@@ -26,7 +26,7 @@ from common.methods.merge import merge_remarks
 from common.tasks.task import Evaluator
 from common.trackers.feeding import Feeder, Tracked, opening_of
 from common.trackers.feeding import check as check_trackers
-from common.training import adapters, fingerprints, processes, system
+from common.training import adapters, fingerprints, processes, system, teaching
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluated
@@ -108,6 +108,10 @@ def _train(
         if split in inputs.data.splits and split not in inputs.data.unlabelled
     ]
     encoded: dict[str, Encoded] = {split: encode_split(inputs, split) for split in splits}
+    teacher = teaching.open_teacher(inputs)
+    if teacher is not None:
+        progress.say(f"The teacher {config.distillation.teacher} reads the training split")
+        inputs, encoded = teaching.taught(inputs, encoded, teacher, backend, device)
     for note in inputs.data.notes:
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))

@@ -9,7 +9,7 @@ from torch import nn
 
 from pytorch_impl import functional as F
 
-__all__ = ["loss"]
+__all__ = ["loss", "of_logits"]
 
 
 def loss(
@@ -17,4 +17,9 @@ def loss(
 ) -> tuple[torch.Tensor, ...]:
     """Sum of the cross-entropy over the targets, and the logits ``(batch, labels)``."""
     logits = network.logits(inputs)
-    return F.cross_entropy_sum(logits, inputs["labels"]), logits
+    return of_logits(logits, inputs), logits
+
+
+def of_logits(logits: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Sum of the cross-entropy over the targets, from the logits ``(batch, labels)``."""
+    return F.cross_entropy_sum(logits, inputs["labels"])

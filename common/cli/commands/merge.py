@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> None:
 
     refuse_existing(args.out)
     trained = options.trained(args)
-    spec, errors = merged_model(trained.plan, trained.spec, trained.arrays)
+    spec, errors = merged_model(trained.plan, trained.spec, trained.arrays, args.dense)
     if args.dense:
         spec = structure.dense(spec)
     with new_folder(args.out) as folder:

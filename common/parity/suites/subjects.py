@@ -16,6 +16,7 @@ from common.backend import Batch, Engine, EngineSettings
 from common.compression import TRANSFORMS
 from common.config import ExperimentConfig
 from common.config.schema import ModelConfig
+from common.errors import InputError
 from common.methods import METHODS, Method, MethodOptions
 from common.methods.plan import Plan
 from common.models import FAMILIES
@@ -135,6 +136,11 @@ def of_experiment(config: ExperimentConfig, steps: int, dropout: bool, published
     from common.data import BatchPlan
     from common.training.assembly import encode_split, engine_settings, prepare
 
+    if config.distillation.teacher is not None:
+        raise InputError(
+            "A parity suite computes an experiment without a teacher's outputs. Leave out distillation: --set "
+            "distillation.teacher=null."
+        )
     if not dropout:
         quiet: Any = config.adaptation
         if hasattr(quiet, "dropout"):

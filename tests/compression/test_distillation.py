@@ -1,0 +1,126 @@
+"""A compressed student that learns from the run it was made of."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from common import backend as backends
+from common.backend.distillation import Distillation
+from common.cli.main import main
+from common.config import from_yaml, load_config, to_yaml
+from common.config.schema import ExperimentConfig
+from common.errors import InputError
+from common.training.assembly import encode_split, prepare
+from common.training.teaching import open_teacher, taught
+from tests.support import assert_near
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch]
+BACKENDS = ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
+QUIET = ("model.dropout=0.0", "adaptation={method: full}")
+
+
+@pytest.fixture(scope="module")
+def small(work, base):
+    folder = work.folder / "student"
+    assert main(["compress", str(base), "--with", "svd", "--set", "rank=2", "-o", str(folder)]) == 0
+    return folder
+
+
+def configured(work, small, base, *overrides) -> ExperimentConfig:
+    given = [f"distillation.teacher={base}", *QUIET, *overrides]
+    arguments = work.experiment(*given, model=small)
+    return load_config(arguments[0], arguments[2::2])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_student_is_trained_with_its_teacher_scored_and_resumed(work, base, small, backend):
+    terms = ("distillation.hidden=mse", "distillation.hidden_states=all")
+    run = work.train(backend, "taught", f"distillation.teacher={base}", *terms, *QUIET, model=small)
+    alone = work.train(backend, "alone", *QUIET, model=small)
+    stored = (run / "config.yaml").read_text()
+    assert from_yaml(stored).distillation == Distillation(str(base), hidden="mse", hidden_states="all")
+    assert "distillation" not in (alone / "config.yaml").read_text()
+    summaries = [json.loads((folder / "summary.json").read_text()) for folder in (run, alone)]
+    assert summaries[0]["final_loss"] > summaries[1]["final_loss"]  # it has further terms
+    assert summaries[0]["before"] == summaries[1]["before"]  # scores are the task's own
+    fingerprints = json.loads((run / "fingerprints.json").read_text())
+    assert "teacher" in fingerprints
+    assert main(["eval", str(run)]) == 0
+
+
+@pytest.mark.needs_mindspore
+def test_both_backends_train_the_same_student(work, base, small):
+    losses = []
+    for backend in ("pytorch", "mindspore"):
+        run = work.train(
+            backend, "both", f"distillation.teacher={base}", "distillation.hidden=cos", *QUIET, model=small
+        )
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        losses.append([line["loss"] for line in lines if "loss" in line and "step" in line])
+    assert len(losses[0]) >= 6
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+
+
+def test_the_columns_are_the_teachers_outputs_for_the_examples(work, base, small):
+    config = configured(work, small, base, "distillation.hidden=mse")
+    inputs = prepare(config)
+    split = encode_split(inputs, "train")
+    package = backends.load("pytorch")
+    found_inputs, found = taught(inputs, {"train": split}, open_teacher(inputs), package, "cpu")
+    assert [field.name for field in found_inputs.spec.schema.fields][-2:] == ["teacher_logits", "teacher_hidden"]
+    columns = found["train"].columns
+    assert columns["teacher_logits"].shape == (len(split), 2)
+    assert columns["teacher_hidden"][3].shape == (split.lengths[3], 2, 16)
+    from twinlora import open as opened
+
+    run = opened(base)
+    texts = list(inputs.data.splits["train"]["text"])
+    for index in (0, 7):
+        [answer] = run.predict([texts[index]])
+        logits = columns["teacher_logits"][index].astype(np.float64)
+        powers = np.exp(logits - logits.max())
+        given = [answer["probabilities"][name] for name in inputs.data.label_names]
+        assert_near(powers / powers.sum(), np.array(given), 1e-5, absolute=True)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["distillation.temperature=0"], "distillation.temperature must be greater than 0"),
+        (["distillation.logits_weight=-1"], "distillation.logits_weight must be 0 or more"),
+        (["distillation.logits=none"], "nothing is taken from the teacher"),
+        (["distillation.logits=hard"], "must be one of none, mse, soft, kl"),
+        (["distillation.attention=mse"], "distillation.attention is unknown"),
+        (["data.label_names=[b, a]"], r"does not fit the student: its classes are \('a', 'b'\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(overrides, message, work, base, small):
+    with pytest.raises(InputError, match=message):
+        open_teacher(prepare(configured(work, small, base, *overrides)))
+
+
+def test_a_teacher_of_another_width_or_tokenizer_is_refused(work, base):
+    wide = "{model_type: bert, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 24}"
+    overrides = [
+        f"distillation.teacher={base}",
+        "distillation.hidden=mse",
+        f"model.config={wide}",
+        "adaptation={method: full}",
+    ]
+    arguments = work.experiment(*overrides, "model.tokenizer=bpe:265")
+    config = load_config(arguments[0], arguments[2::2])
+    with pytest.raises(InputError) as refused:
+        open_teacher(prepare(config))
+    assert re.search(
+        "its tokenizer is another one; its hidden states have width 16, the student's 32", str(refused.value)
+    )
+
+
+def test_a_configuration_with_a_teacher_reads_back_as_it_was(work, base, small):
+    config = configured(work, small, base, "distillation.hidden=cos", "distillation.temperature=4")
+    assert from_yaml(to_yaml(config)) == config
+    assert config.distillation.temperature == 4.0
