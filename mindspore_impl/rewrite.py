@@ -84,6 +84,8 @@ def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> Non
     for layer in carry_out(model, plan.edits, values):
         if isinstance(layer, Wrapper):
             layer.method = method
+            if layer.edit.mode == "prepend":
+                model.prepended = layer
     trained = plan.shapes()
     for name, parameter in parameters(model).items():
         parameter.requires_grad = name in trained
