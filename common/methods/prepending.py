@@ -90,7 +90,8 @@ class Prepending(Method):
 
     def example(self, targets: tuple[str, ...]) -> MethodOptions:
         """Three tokens."""
-        return self.Options(self.name, tokens=3)
+        options: Any = self.Options
+        return options(self.name, tokens=3)
 
 
 def word_table(spec: ModelSpec) -> ModuleSpec:
@@ -104,6 +105,7 @@ def word_table(spec: ModelSpec) -> ModuleSpec:
             f"Virtual tokens are put before the sequences of the families {', '.join(FAMILIES.names())}; received "
             f"{spec.family}. Use a method with targets."
         )
+    assert INPUT_IDS.bound is not None
     rows = spec.config[INPUT_IDS.bound]
     found = (module for module in spec.modules if module.kind.lookup and module.in_features == rows)
     table = next(found, None)
