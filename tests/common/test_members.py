@@ -26,6 +26,7 @@ OTHER_MEANINGS = {
     "common/backend/contract.py": {"lora"},  # a fast path, as users name it in training.plain
     "pytorch_impl/layers/lora.py": {"lora"},  # asks for that fast path
     "common/methods/plan.py": {"head"},  # a component of the counts
+    "common/methods/combining.py": {"svd"},  # a way of combining adapters, by PEFT's name
     "common/bench/generate.py": _COLUMN,
     "common/bench/kinds.py": _COLUMN,
     "common/cli/commands/generate.py": _COLUMN,
