@@ -10,6 +10,7 @@ HELPERS = (
     "combining",
     "coverage",
     "merge",
+    "mixing",
     "plan",
     "prepending",
     "targets",

@@ -50,6 +50,8 @@ def effective(edit: Edit) -> tuple[int, float]:
 class LoraFormat(PeftFormat):
     """``lora_A`` and ``lora_B`` of every edit."""
 
+    layer = "lora"  #: of the backends, whose edits it writes
+
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """Ranks, scales and targets."""
         ranks = {edit.path: effective(edit)[0] for edit in plan.edits}
