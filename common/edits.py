@@ -107,7 +107,8 @@ class Edit:
 
     path: str
     layer: str  #: name of the backends' layer that carries it out
-    mode: str  #: ``wrap`` keeps the module inside the new layer, ``replace`` puts the layer in its place
+    mode: str  #: ``wrap`` keeps the module inside the new layer, ``replace`` puts the layer in its place, and
+    #: ``prepend`` wraps the table of the words, before whose sequence the layer puts virtual tokens
     module: ModuleSpec  #: what is at ``path`` before
     arguments: Any  #: frozen dataclass of the layer's settings
     parameters: tuple[ParameterSpec, ...]

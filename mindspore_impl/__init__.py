@@ -27,17 +27,19 @@ from mindspore_impl import adapting, device, distributed
 from mindspore_impl.capabilities import capabilities, model_problems
 from mindspore_impl.engine import Engine
 from mindspore_impl.network import build_model
-from mindspore_impl.rewrite import merge, rewrite, set_enabled, unmerge
+from mindspore_impl.rewrite import choose, merge, restore, rewrite, set_enabled, unmerge
 
 __all__ = [
     "Engine",
     "adapting",
     "build_model",
     "capabilities",
+    "choose",
     "device",
     "distributed",
     "merge",
     "model_problems",
+    "restore",
     "rewrite",
     "set_enabled",
     "unmerge",

@@ -12,6 +12,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from common.backend import EngineSettings
 from common.compilation import Compilations
+from common.methods.prepending import before
 from mindspore_impl.rewrite import adapters
 
 __all__ = ["Decoder"]
@@ -32,13 +33,15 @@ class Decoder:
         compilations: Compilations,
         kept: dict[Any, Any] | None,
     ):
-        self._model, self._settings, self._capacity = model, settings, capacity
+        self._model, self._settings, self._virtual = model, settings, model.virtual_ids()
+        self._capacity = capacity + len(self._virtual)
         self._compilations, self._kept = compilations, kept
         self._active = tuple(layer.active for layer in adapters(model).values())  # graphs hold it as a constant
         self._read, self._head = read, model.cached_head(kept)
 
     def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Read prompts, forgetting what was held."""
+        input_ids, lengths = before(input_ids, lengths, self._virtual)
         rows, columns = input_ids.shape
         self._model.set_train(False)
         self._cache = self._of(rows)

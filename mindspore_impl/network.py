@@ -52,6 +52,7 @@ class Network(nn.Cell):
         self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
         self.fields = spec.schema.names  # of a batch, in the order in which graphs take them
         self.plain, self.position = (), spec.layout.position
+        self.prepended = None  # the layer that puts virtual tokens before a sequence; given by `rewrite`
         module = family(spec.family)
         self.backbone = module.backbone(spec.config)
         self._states, self._hidden_states = module.states, module.hidden_states
@@ -63,14 +64,30 @@ class Network(nn.Cell):
     @property
     def layers_in_parts(self) -> int:
         """Number of its last layers that are computed in parts."""
-        return int(self.position == FIRST and self._first_states is not None)
+        whole = self.prepended is not None and not self.prepended.in_sequence
+        return int(self.position == FIRST and self._first_states is not None and not whole)
 
     def encode(self, inputs, position):
         """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch * seq, hidden)`` at
         each."""
-        if position == FIRST and self._first_states is not None and "last_layer" not in self.plain:
-            return self._first_states(self.backbone, inputs)
-        return _read(self._states(self.backbone, inputs), inputs, position)
+        extended = self.extended(inputs)
+        whole = self.prepended is not None and not self.prepended.in_sequence
+        if position == FIRST and self._first_states is not None and "last_layer" not in self.plain and not whole:
+            return self._first_states(self.backbone, extended)
+        return _read(self._states(self.backbone, extended), inputs, position)
+
+    def extended(self, inputs):
+        """``inputs`` with what stands before their sequences."""
+        if self.prepended is None or not self.prepended.active:
+            return inputs
+        return self.prepended.extend(inputs)
+
+    def virtual_ids(self):
+        """The ids ``(tokens,)`` int32 that stand before every sequence of words."""
+        layer = self.prepended
+        if layer is None or not (layer.active and layer.in_sequence):
+            return np.zeros(0, np.int32)
+        return layer.edit.module.in_features + np.arange(layer.edit.arguments.tokens, dtype=np.int32)
 
     def logits(self, inputs, positions=None):
         """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
@@ -115,7 +132,11 @@ class Network(nn.Cell):
         return self.tied.weight if self.fused_loss else None
 
     def cached_states(self, kept):
-        """What reads new tokens beside the keys and values of those before; None where the family has none."""
+        """What reads new tokens beside the keys and values of those before; None where the family has none, or there are
+        trained ones before every sequence."""
+        layer = self.prepended
+        if layer is not None and layer.active and not layer.in_sequence:
+            return None
         return None if self._cached_states is None else self._cached_states(self.backbone, kept)
 
     def cached_head(self, kept):
@@ -132,9 +153,11 @@ class Network(nn.Cell):
         return _transposed_head(self, kept[key])
 
     def hidden_states(self, inputs):
-        """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
-        batch, length = inputs["input_ids"].shape
-        return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, inputs)]
+        """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
+        positions."""
+        extended = self.extended(inputs)
+        batch, length = extended["input_ids"].shape
+        return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
 
 
 def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], Tensor]:
@@ -148,12 +171,15 @@ def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], 
 
 
 def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
-    """Of ``(batch * seq, hidden)`` what a head at this position reads."""
+    """Of ``(batch * (virtual tokens + seq), hidden)`` what a head at this position reads."""
+    batch, length = inputs["input_ids"].shape
+    whole = hidden.shape[0] // batch
+    if position == FIRST:
+        return F.reshape(hidden, (batch, whole, -1))[:, 0]
+    if whole > length:
+        hidden = F.reshape(F.reshape(hidden, (batch, whole, -1))[:, whole - length :], (batch * length, -1))
     if position == EACH:
         return hidden
-    batch, length = inputs["input_ids"].shape
-    if position == FIRST:
-        return F.reshape(hidden, (batch, length, -1))[:, 0]
     return _at(hidden, inputs, inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
 
 

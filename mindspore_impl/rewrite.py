@@ -22,10 +22,12 @@ from mindspore_impl.layers.wrapper import Wrapper
 __all__ = [
     "adapters",
     "carry_out",
+    "choose",
     "layer_of",
     "merge",
     "parameters",
     "read_parameters",
+    "restore",
     "rewrite",
     "set_enabled",
     "unmerge",
@@ -84,6 +86,8 @@ def rewrite(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> Non
     for layer in carry_out(model, plan.edits, values):
         if isinstance(layer, Wrapper):
             layer.method = method
+            if layer.edit.mode == "prepend":
+                model.prepended = layer
     trained = plan.shapes()
     for name, parameter in parameters(model).items():
         parameter.requires_grad = name in trained
@@ -152,6 +156,25 @@ def unwrap(model: nn.Cell) -> None:
         for name, child in list(parent.name_cells().items()):
             if isinstance(child, Wrapper):
                 _put(parent, name, child.base_layer)
+    if getattr(model, "prepended", None) is not None:
+        model.prepended = None
+
+
+def restore(model: nn.Cell, plan: Plan, arrays: Mapping[str, np.ndarray]) -> None:
+    """Take the layers of ``plan`` out again, and give the base parameters that it trained their values in ``arrays``."""
+    unwrap(model)
+    trained = {parameter.name: parameter.shape for parameter in plan.unfrozen}
+    write_parameters(model, trained, {name: arrays[name] for name in trained})
+
+
+def choose(model: nn.Cell, rows: np.ndarray) -> None:
+    """Which adapter each row of the next batch uses, by number, where a network holds several (`common.methods.mixing`).
+
+    Args:
+        rows: ``(batch,)`` int32.
+    """
+    for layer in adapters(model).values():
+        layer.choose(rows)
 
 
 def set_enabled(model: nn.Cell, enabled: bool) -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from common.backend import EngineSettings
 from common.compilation import Compilations
+from common.methods.prepending import before
 
 __all__ = ["Decoder"]
 
@@ -36,7 +37,8 @@ class Decoder:
         compilations: Compilations,
         kept: dict[Any, Any] | None,
     ):
-        self._model, self._read, self._capacity = model, read, capacity
+        self._model, self._read, self._virtual = model, read, model.virtual_ids()
+        self._capacity = capacity + len(self._virtual)
         self._head = model.cached_head(kept)
         self._device = next(model.parameters()).device
         self._bf16 = settings.dtype == "bf16"
@@ -47,6 +49,7 @@ class Decoder:
     def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Read prompts, forgetting what was held."""
         self._model.eval()
+        input_ids, lengths = before(input_ids, lengths, self._virtual)
         rows, columns = input_ids.shape
         self._used, self._columns = 0, columns
         self._lengths, self._prompts = np.array(lengths, np.int64), np.arange(rows)

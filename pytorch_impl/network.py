@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -50,6 +51,7 @@ class Network(nn.Module):
     """
 
     plain: Collection[str] = ()  #: fast paths that are switched off, see `common.backend.FAST_PATHS`
+    prepended: tuple[Any, ...] = ()  #: the layer that puts virtual tokens before a sequence; given by `rewrite`
 
     def __init__(self, spec: ModelSpec):
         super().__init__()
@@ -67,13 +69,31 @@ class Network(nn.Module):
     @property
     def layers_in_parts(self) -> int:
         """Number of its last layers that are computed in parts, not by their own forward."""
-        return int(self.layout.position == FIRST and hasattr(self._family, "first_states"))
+        whole = any(not layer.in_sequence for layer in self.prepended)
+        return int(self.layout.position == FIRST and hasattr(self._family, "first_states") and not whole)
 
     def encode(self, inputs: Inputs, position: str) -> torch.Tensor:
-        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch, seq, hidden)`` at each."""
+        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch, seq, hidden)`` at each.
+
+        Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
+        them is among each.
+        """
+        extended = self.extended(inputs)
         if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
-            return self._family.first_states(self.backbone, inputs)
-        return _read(self._family.states(self.backbone, inputs), inputs, position)
+            return self._family.first_states(self.backbone, extended)
+        return _read(self._family.states(self.backbone, extended), inputs, position)
+
+    def extended(self, inputs: Inputs) -> Inputs:
+        """``inputs`` with what stands before their sequences."""
+        for given in self.prepended:
+            inputs = given.extend(inputs) if given.active else inputs
+        return inputs
+
+    def virtual_ids(self) -> np.ndarray:
+        """The ids ``(tokens,)`` int32 that stand before every sequence of words."""
+        layers = [layer for layer in self.prepended if layer.active and layer.in_sequence]
+        ids = [layer.edit.module.in_features + np.arange(layer.edit.arguments.tokens) for layer in layers]
+        return np.concatenate([np.zeros(0), *ids]).astype(np.int32)
 
     def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
         """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
@@ -115,11 +135,14 @@ class Network(nn.Module):
         return self.get_submodule(layout.output).weight
 
     def cached_states(self, kept: dict[Any, Any] | None) -> Any:
-        """What reads new tokens beside the keys and values of those before; None where the family has none.
+        """What reads new tokens beside the keys and values of those before; None where the family has none, or there are
+        trained ones before every sequence.
 
         Args:
             kept: what is used again by the next one; None computes with the modules alone.
         """
+        if any(layer.active and not layer.in_sequence for layer in self.prepended):
+            return None
         found = getattr(self._family, "cached_states", None)
         return None if found is None else found(self.backbone, kept)
 
@@ -132,8 +155,9 @@ class Network(nn.Module):
         return lambda x: output(self.features(x)) + bias
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
-        """The embeddings and every layer's output, each ``(batch, seq, hidden)``."""
-        return self._family.hidden_states(self.backbone, inputs)
+        """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
+        positions."""
+        return self._family.hidden_states(self.backbone, self.extended(inputs))
 
 
 class _Holder(nn.Module):
@@ -144,10 +168,11 @@ class _Holder(nn.Module):
 
 
 def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
-    """Of ``(batch, seq, hidden)`` what a head at this position reads."""
-    if position == EACH:
-        return hidden
-    return hidden[:, 0] if position == FIRST else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
+    """Of ``(batch, virtual tokens + seq, hidden)`` what a head at this position reads."""
+    if position == FIRST:
+        return hidden[:, 0]
+    hidden = hidden[:, hidden.shape[1] - inputs["input_ids"].shape[1] :]
+    return hidden if position == EACH else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
 
 
 def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import nn
 
 from common.backend import EngineSettings
+from common.errors import InputError
 from pytorch_impl import device as devices
 from pytorch_impl.hf_bridge import surgery
 from pytorch_impl.layers.modules import Conv1D, Embedding, Linear, hasten, one_dnn
@@ -35,6 +36,7 @@ def prepare(model: nn.Module, settings: EngineSettings, device: str) -> None:
     if settings.dtype == "fp32" and not settings.compile and "products" not in plain and one_dnn():
         hasten(model)
     if settings.recompute:
+        _refuse_past(model)
         surgery.recompute(backbone)
     if "fused" not in plain:
         surgery.fuse(model)
@@ -44,6 +46,14 @@ def prepare(model: nn.Module, settings: EngineSettings, device: str) -> None:
             surgery.use_attention(backbone)
         if "memory" not in plain:
             devices.keep_freed_memory()
+
+
+def _refuse_past(model: nn.Module) -> None:
+    if any(not layer.in_sequence for layer in getattr(model, "prepended", ())):
+        raise InputError(
+            "transformers leaves out the keys and values before a sequence where layers are computed again; "
+            "training.recompute is true and the method gives some. Set it to false."
+        )
 
 
 def _keep_in_bfloat16(model: nn.Module) -> None:

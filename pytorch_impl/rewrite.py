@@ -20,10 +20,12 @@ from pytorch_impl.layers.wrapper import Wrapper
 __all__ = [
     "adapters",
     "carry_out",
+    "choose",
     "layer_of",
     "merge",
     "parameters",
     "read_parameters",
+    "restore",
     "rewrite",
     "set_enabled",
     "unmerge",
@@ -71,6 +73,8 @@ def rewrite(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> N
     for layer in carry_out(model, plan.edits, values):
         if isinstance(layer, Wrapper):
             layer.method = method
+            if layer.edit.mode == "prepend":
+                model.prepended = (layer,)
     trained = plan.shapes()
     for name, parameter in parameters(model).items():
         parameter.requires_grad_(name in trained)
@@ -135,6 +139,25 @@ def unwrap(model: nn.Module) -> None:
     for path, layer in adapters(model).items():
         parent_path, _, leaf = path.rpartition(".")
         setattr(model.get_submodule(parent_path), leaf, layer.base_layer)
+    if getattr(model, "prepended", ()):
+        model.prepended = ()
+
+
+def restore(model: nn.Module, plan: Plan, arrays: Mapping[str, np.ndarray]) -> None:
+    """Take the layers of ``plan`` out again, and give the base parameters that it trained their values in ``arrays``."""
+    unwrap(model)
+    trained = {parameter.name: parameter.shape for parameter in plan.unfrozen}
+    write_parameters(model, trained, {name: arrays[name] for name in trained})
+
+
+def choose(model: nn.Module, rows: np.ndarray) -> None:
+    """Which adapter each row of the next batch uses, by number, where a network holds several (`common.methods.mixing`).
+
+    Args:
+        rows: ``(batch,)`` int32.
+    """
+    for layer in adapters(model).values():
+        layer.choose(rows)
 
 
 def set_enabled(model: nn.Module, enabled: bool) -> None:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Adapted", "Run", "__version__", "adapt", "open", "train"]
+__all__ = ["Adapted", "Adapters", "Run", "__version__", "adapt", "open", "open_adapters", "train"]
 
 
 def _check(name: str) -> None:
@@ -37,8 +37,12 @@ from common import __version__  # noqa: E402  (the check comes first)
 if TYPE_CHECKING:
     from twinlora.adapting import Adapted, adapt
     from twinlora.runs import Run, open, train
+    from twinlora.several import Adapters, open_adapters
 
-_HOME = {"Adapted": "adapting", "adapt": "adapting", "Run": "runs", "open": "runs", "train": "runs"}
+_HOME = {"Adapted": "adapting", "adapt": "adapting", "Run": "runs", "open": "runs", "train": "runs"} | {
+    "Adapters": "several",
+    "open_adapters": "several",
+}
 
 
 def __getattr__(name: str) -> Any:

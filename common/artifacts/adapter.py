@@ -19,7 +19,7 @@ from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.files import load_arrays, save_arrays, write_json
 from common.methods import METHODS
-from common.methods.peft.format import CONFIG_NAME, PeftFormat
+from common.methods.peft.format import CONFIG_NAME, PREFIX, PeftFormat
 from common.methods.peft.own import OwnFormat
 from common.methods.plan import Plan
 from common.models.specs import ModelSpec
@@ -32,7 +32,6 @@ __all__ = ["FOLDER", "WEIGHTS_NAME", "WHOLE", "load", "read_adapter", "save"]
 FOLDER = "adapter"  #: in a run directory
 WHOLE = False  #: whether it holds the base model too
 WEIGHTS_NAME = "adapter_model.safetensors"
-PREFIX = "base_model.model."
 _REMEDY = "Get the adapter again from where it came."
 _PATTERNS = (None, {...: float})
 _SHAPE = {
@@ -72,10 +71,10 @@ def save(
         )
     check_arrays(plan.shapes(), arrays)
     form = _format(plan)
-    tensors = {PREFIX + form.trained_key(p.name, plan): arrays[p.name] for p in plan.unfrozen}
-    tensors |= {PREFIX + output: arrays[name] for name, output in _shared(plan, spec).items()}
+    tensors = {form.stored(form.trained_key(p.name, plan)): arrays[p.name] for p in plan.unfrozen}
+    tensors |= {form.stored(output): arrays[name] for name, output in _shared(plan, spec).items()}
     for edit in plan.edits:
-        tensors |= {PREFIX + key: array for key, array in form.export(edit, arrays).items()}
+        tensors |= {form.stored(key): array for key, array in form.export(edit, arrays).items()}
     extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
     floats = {name: np.asarray(array, np.float32) for name, array in tensors.items()}
     save_arrays(Path(folder) / WEIGHTS_NAME, floats, {"twinlora": json.dumps(extras)})
@@ -117,11 +116,11 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     """
     config, held, extras = read_adapter(folder)
     form = _format(plan)
-    shared = {PREFIX + name: PREFIX + output for name, output in _shared(plan, spec).items()}
+    shared = {form.stored(name): form.stored(output) for name, output in _shared(plan, spec).items()}
     tensors = {key: array for key, array in held.items() if not (_is_copy(key, held, spec) or key in shared.values())}
-    expected = {PREFIX + form.trained_key(p.name, plan): p.shape for p in plan.unfrozen}
+    expected = {form.stored(form.trained_key(p.name, plan)): p.shape for p in plan.unfrozen}
     for edit in plan.edits:
-        expected |= {PREFIX + key: shape for key, shape in form.shapes(edit).items()}
+        expected |= {form.stored(key): shape for key, shape in form.shapes(edit).items()}
     problems = form.problems(config, plan)
     fingerprint = extras.get("base_fingerprint", "")
     if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
@@ -144,9 +143,9 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
             "Use the configuration that the adapter was trained with."
         )
     tensors = {key: np.asarray(array, np.float32) for key, array in tensors.items()}
-    arrays = {p.name: tensors[PREFIX + form.trained_key(p.name, plan)] for p in plan.unfrozen}
+    arrays = {p.name: tensors[form.stored(form.trained_key(p.name, plan))] for p in plan.unfrozen}
     for edit in plan.edits:
-        arrays |= form.restore(edit, {key.removeprefix(PREFIX): array for key, array in tensors.items()})
+        arrays |= form.restore(edit, {key: tensors[form.stored(key)] for key in form.shapes(edit)})
     return {name: arrays[name] for name in plan.shapes()}
 
 

@@ -70,6 +70,7 @@ def kept(spec: ModelSpec, plan: Plan, rows: int, length: int, keeps: Keeps) -> d
 
 class _Walk:
     def __init__(self, spec: ModelSpec, plan: Plan, rows: int, length: int, keeps: Keeps):
+        length += plan.prepended  # of keys and values alone that is more than they keep
         self.spec, self.keeps, self.rows, self.length = spec, keeps, rows, length
         self.edits, self.trained = {edit.path: edit for edit in plan.edits}, set(plan.shapes())
         self.found: Counter[str] = Counter()

@@ -60,7 +60,11 @@ def merge_problems(
     """
     problems = []
     for edit in edits:
-        if edit.path in shared:
+        if edit.mode == "prepend":
+            problems.append(
+                f"{edit.path}: virtual tokens before a sequence are no change of a weight; keep the adapter apart"
+            )
+        elif edit.path in shared:
             problems.append(
                 f"{edit.path}: the language-model head shares its weight and would change too. "
                 "Keep the adapter apart, or leave it out of the targets"

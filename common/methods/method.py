@@ -12,6 +12,8 @@ from common.edits import Edit
 from common.methods.plan import Plan
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     from common.methods.peft.format import PeftFormat
     from common.models.modules import ModuleSpec
     from common.models.specs import ModelSpec
@@ -24,6 +26,11 @@ class MethodOptions:
     """The section ``adaptation`` of an experiment. Each method adds its own fields, with defaults where it has any."""
 
     method: str
+
+    @property
+    def prepended(self) -> int:
+        """Virtual tokens before every sequence, which take positions of the model."""
+        return 0
 
     @classmethod
     def select(cls, section: Mapping[str, Any]) -> type[MethodOptions]:
@@ -49,6 +56,10 @@ class Method:
     artifact: ClassVar[str] = "adapter"  #: or ``checkpoint``, where the whole model is stored
     needs_head: ClassVar[bool] = False  #: whether it trains nothing but a new head
     mergeable: ClassVar[bool] = False  #: whether `fold` folds its edits into a module's own parameters
+
+    def completed(self, options: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
+        """``options`` with what only the tokenizer can tell of them. Called before `plan`, where there is one."""
+        return options
 
     def plan(self, options: Any, spec: ModelSpec) -> Plan:
         """Resolve ``options`` against the model's modules.

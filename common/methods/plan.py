@@ -37,6 +37,11 @@ class Plan:
         """Every trained parameter, those of edits first."""
         return (*(parameter for edit in self.edits for parameter in edit.parameters), *self.unfrozen)
 
+    @property
+    def prepended(self) -> int:
+        """Virtual tokens before every sequence."""
+        return sum(edit.arguments.tokens for edit in self.edits if edit.mode == "prepend")
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every trained parameter's shape by name."""
         return {parameter.name: parameter.shape for parameter in self.parameters}

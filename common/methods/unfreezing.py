@@ -67,7 +67,7 @@ def with_embeddings(plan: Plan, spec: ModelSpec) -> Plan:
     if edited:
         raise InputError(
             f"{edited[0]} has tokens of model.add_tokens and is trained as a whole, so that {plan.method} cannot change it. "
-            "Remove it from adaptation.targets."
+            "Remove it from adaptation.targets, or use another method."
         )
     shapes, known = spec.shapes(), {parameter.name for parameter in plan.unfrozen}
     added = tuple(_spec(name, shapes[name], EMBEDDING) for name in spec.extended if name not in known)

@@ -106,7 +106,11 @@ def _configuration(
     sections = {
         "name": "adapter",
         "model": {"source": base, "task": _task(folder, settings, given), "tokenizer": tokenizer},
-        "data": {"name": "files", "files": {"train": "none"}, "max_length": _length(given)},
+        "data": {
+            "name": "files",
+            "files": {"train": "none"},
+            "max_length": _length(given, adaptation_options(method).prepended),
+        },
         "adaptation": method,
         "training": {"global_batch_size": 1},
     }
@@ -142,13 +146,14 @@ def _task(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -
     return fitting[0].name
 
 
-def _length(given: Mapping[str, Any]) -> int:
+def _length(given: Mapping[str, Any], prepended: int) -> int:
+    """Tokens of a text that fit, after ``prepended`` virtual ones."""
     if given["model_type"] in FAMILIES:
         family = FAMILIES.get(given["model_type"])
         positions = family.positions({**family.DEFAULTS, **given})
     else:
         positions = next((given[key] for key in POSITIONS if isinstance(given.get(key), int)), None)
-    return min(_LONGEST, positions or _LONGEST)
+    return _LONGEST if not positions else min(_LONGEST, max(positions - prepended, 1))
 
 
 def _labels(config: ExperimentConfig, tensors: Mapping[str, np.ndarray], given: Mapping[str, Any]) -> tuple[str, ...]:

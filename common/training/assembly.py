@@ -119,18 +119,30 @@ def describe(
     """The model and the plan.
 
     Raises:
-        InputError: they do not exist or fit, or ``data.max_length`` exceeds the positions of the model.
+        InputError: they do not exist or fit, or ``data.max_length``, with the virtual tokens that the method puts before
+            a sequence, exceeds the positions of the model.
     """
     spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
     positions = FAMILIES.get(spec.family).positions(spec.config) if spec.family in FAMILIES else None
     if positions is None:
         positions = next((spec.config[key] for key in POSITIONS if key in spec.config), None)
-    if positions is not None and config.data.max_length > positions:
-        raise InputError(
-            f"data.max_length must be at most the model's {positions} positions; received {config.data.max_length}."
-        )
-    plan = METHODS.get(config.adaptation.method).plan(config.adaptation, spec)
+    if positions is not None:
+        _refuse_longer(config.data.max_length, config.adaptation.prepended, positions)
+    method = METHODS.get(config.adaptation.method)
+    plan = method.plan(method.completed(config.adaptation, tokenizer), spec)
     return spec, with_embeddings(plan, spec)
+
+
+def _refuse_longer(length: int, prepended: int, positions: int) -> None:
+    """Raises InputError where a sequence and the virtual tokens before it have more than ``positions``."""
+    if length + prepended > positions:
+        if not prepended:
+            raise InputError(f"data.max_length must be at most the model's {positions} positions; received {length}.")
+        raise InputError(
+            f"The {prepended} virtual tokens of adaptation.tokens and data.max_length must together be at most the model's "
+            f"{positions} positions; received {prepended} + {length} = {prepended + length}. Set data.max_length to at most "
+            f"{positions - prepended}."
+        )
 
 
 def encode_split(inputs: Inputs, split: str) -> Encoded:

@@ -55,6 +55,8 @@ def results(
     and all processes may have to gather the weights together.
     """
 
+    choose = getattr(engine, "choose", None)  # of one whose rows have adapters of their own
+
     def idle(numbered: Numbered) -> Numbered:
         indices, batch = numbered
         return indices[:0], encoded.task.ignored(batch)
@@ -62,6 +64,8 @@ def results(
     batches = evaluation_batches(encoded, batch_size, length_multiple)
     for _, (indices, batch) in share(batches, engine.group, idle):
         check()
+        if choose is not None:
+            choose(indices, len(encoded))
         yield indices, batch, engine.eval_step(batch)
 
 

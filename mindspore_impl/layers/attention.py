@@ -67,6 +67,11 @@ def attention(
 # What follows has no counterpart: on the PyTorch side it is inside `transformers`.
 
 
+def behind(states: Tensor, x: Tensor) -> Tensor:
+    """Keys or values ``x`` ``(batch, heads, seq, width)`` behind those of every row, ``(heads, tokens, width)``."""
+    return ops.concat((_tile(ops.expand_dims(states, 0), (x.shape[0], 1, 1, 1)), x), 2)
+
+
 @ops.constexpr
 def _exchanged(batch: int, first: int, second: int) -> Tensor:
     """Where the rows of (batch, second, first) are in (batch, first, second)."""

@@ -94,6 +94,16 @@ def assign(parameter: Parameter, array: np.ndarray) -> None:
     ops.assign(parameter, Tensor(np.array(array, np.float32)))
 
 
+def past_of(batch):
+    """The keys and values before the sequences of a batch; None where there are none."""
+    return batch["past"] if "past" in batch else None  # noqa: SIM401  graphs have no get
+
+
+def of_layer(past, index):
+    """Those of one layer, ``(2, heads, tokens, width)``, of those of all in turn."""
+    return None if past is None else past[2 * index : 2 * index + 2]
+
+
 def padding_mask(attention_mask: Tensor, heads: int) -> Tensor:
     """``(batch, seq)`` of 1 and 0 to the additive float32 ``(batch, heads, 1, seq)``."""
     batch, length = attention_mask.shape

@@ -13,9 +13,9 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_impl import functional as F
 from mindspore_impl import fused
-from mindspore_impl.layers.attention import attention, join_heads, split_heads
+from mindspore_impl.layers.attention import attention, behind, join_heads, split_heads
 from mindspore_impl.layers.dropout import Dropout
-from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, padding_mask
+from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, of_layer, padding_mask, past_of
 
 __all__ = ["backbone", "first_states", "hidden_states", "states"]
 
@@ -47,9 +47,9 @@ class BertLayer(nn.Cell):
         self.attention_dropout = Dropout(f"{path}.attention.output.dropout", config["hidden_dropout_prob"])
         self.dropout = Dropout(f"{path}.output.dropout", config["hidden_dropout_prob"])
 
-    def construct(self, x, mask, first=None):
+    def construct(self, x, mask, first=None, past=None):
         """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as
-        ``first``: the others are left out."""
+        ``first``: the others are left out. ``past``: keys and values before the sequence, ``(2, heads, tokens, width)``."""
         batch, heads = mask.shape[:2]
         query, key, value = self.query(x if first is None else first), self.key(x), self.value(x)
         query, key, value = (
@@ -57,6 +57,8 @@ class BertLayer(nn.Cell):
             split_heads(key, batch, heads),
             split_heads(value, batch, heads),
         )
+        if past is not None:
+            key, value = behind(past[0], key), behind(past[1], value)
         mixed = join_heads(
             attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain)
         )
@@ -86,27 +88,28 @@ class Bert(nn.Cell):
         layers = [BertLayer(f"{prefix}.encoder.layer.{i}", config) for i in range(config["num_hidden_layers"])]
         self.layers = nn.CellList(layers, auto_prefix=False)
 
-    def located(self, input_ids):
-        """Rows of the position table, ``(batch * seq, hidden)``."""
+    def located(self, input_ids, start):
+        """Rows of the position table, ``(batch * seq, hidden)``; ``start`` positions are before the sequence."""
         batch, length = input_ids.shape
-        return ops.tile(self.position(F.arange(length).astype(ms.int32)), (batch, 1))
+        return ops.tile(self.position(F.arange(length).astype(ms.int32) + start), (batch, 1))
 
-    def embed(self, input_ids, token_type_ids):
+    def embed(self, input_ids, token_type_ids, start):
         """``(batch * seq, hidden)``."""
         words, types = F.reshape(input_ids, (-1,)), F.reshape(token_type_ids, (-1,))
-        return self.dropout(self.norm(self.word(words) + self.token_type(types) + self.located(input_ids)))
+        return self.dropout(self.norm(self.word(words) + self.token_type(types) + self.located(input_ids, start)))
 
-    def construct(self, input_ids, attention_mask, token_type_ids, first):
-        """The last layer's output, of every position or of the ``first`` ones alone."""
-        x = self.embed(input_ids, token_type_ids)
+    def construct(self, input_ids, attention_mask, token_type_ids, first, past=None):
+        """The last layer's output, of every position or of the ``first`` ones alone. ``past``: keys and values of every
+        layer in turn before the sequence, ``(layers * 2, heads, tokens, width)``, which the mask covers."""
+        x = self.embed(input_ids, token_type_ids, attention_mask.shape[1] - input_ids.shape[1])
         of_one = padding_mask(attention_mask, self.heads)  # (batch, heads, 1, seq)
         mask = ops.tile(of_one, (1, 1, input_ids.shape[1], 1))
         last = len(self.layers) - 1
         for index in range(last):  # a slice would be a new list of cells, which renames their parameters
-            x = self.layers[index](x, mask)
+            x = self.layers[index](x, mask, None, of_layer(past, index))
         if first:
-            return self.layers[last](x, of_one, F.reshape(x, (*input_ids.shape, -1))[:, 0])
-        return self.layers[last](x, mask)
+            return self.layers[last](x, of_one, F.reshape(x, (*input_ids.shape, -1))[:, 0], of_layer(past, last))
+        return self.layers[last](x, mask, None, of_layer(past, last))
 
 
 def unsupported(config: Mapping[str, Any]) -> str | None:
@@ -123,7 +126,7 @@ def backbone(config: Mapping[str, Any]) -> nn.Cell:
 
 def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The last layer's output, ``(batch * seq, hidden)``."""
-    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], False)
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], False, past_of(batch))
 
 
 def first_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
@@ -133,8 +136,9 @@ def first_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
 
 def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The embeddings and every layer's output, each ``(batch * seq, hidden)``."""
-    found = [model.embed(batch["input_ids"], batch["token_type_ids"])]
+    past, start = past_of(batch), batch["attention_mask"].shape[1] - batch["input_ids"].shape[1]
+    found = [model.embed(batch["input_ids"], batch["token_type_ids"], start)]
     mask = ops.tile(padding_mask(batch["attention_mask"], model.heads), (1, 1, batch["input_ids"].shape[1], 1))
-    for layer in model.layers:
-        found.append(layer(found[-1], mask))
+    for index in range(len(model.layers)):
+        found.append(model.layers[index](found[-1], mask, None, of_layer(past, index)))
     return found

@@ -12,9 +12,9 @@ from mindspore import Tensor, nn, ops
 
 from mindspore_impl import functional as F
 from mindspore_impl import fused
-from mindspore_impl.layers.attention import attention, join_heads, split_heads
+from mindspore_impl.layers.attention import attention, behind, join_heads, split_heads
 from mindspore_impl.layers.dropout import Dropout
-from mindspore_impl.layers.modules import Conv1D, Embedding, LayerNorm, padding_mask
+from mindspore_impl.layers.modules import Conv1D, Embedding, LayerNorm, of_layer, padding_mask, past_of
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
@@ -41,7 +41,7 @@ class GPT2Block(nn.Cell):
         self.attn_dropout = Dropout(f"{path}.attn.resid_dropout", config["resid_pdrop"])
         self.mlp_dropout = Dropout(f"{path}.mlp.dropout", config["resid_pdrop"])
 
-    def construct(self, x, mask):
+    def construct(self, x, mask, past=None):
         # F.split gives views, of which the products that follow are slower: 4 % of a training step on the CPU.
         query, key, value = ops.split(self.c_attn(self.ln_1(x)), self.hidden, 1)
         batch, heads = mask.shape[:2]
@@ -50,6 +50,8 @@ class GPT2Block(nn.Cell):
             split_heads(key, batch, heads),
             split_heads(value, batch, heads),
         )
+        if past is not None:
+            key, value = behind(past[0], key), behind(past[1], value)
         mixed = join_heads(
             attention(query, key, value, mask, self.scale, self.probabilities, "attention" not in self.plain)
         )
@@ -106,17 +108,19 @@ class GPT2(nn.Cell):
         self.norm = LayerNorm("transformer.ln_f", hidden, config["layer_norm_epsilon"])
         self.causal = Tensor(np.triu(np.full((positions, positions), -1e30, np.float32), 1))
 
-    def embed(self, input_ids):
-        """``(batch * seq, hidden)``."""
+    def embed(self, input_ids, start):
+        """``(batch * seq, hidden)``; ``start`` positions are before the sequence."""
         batch, length = input_ids.shape
-        positions = ops.tile(self.position(F.arange(length).astype(ms.int32)), (batch, 1))
+        positions = ops.tile(self.position(F.arange(length).astype(ms.int32) + start), (batch, 1))
         return self.dropout(self.word(F.reshape(input_ids, (-1,))) + positions)
 
-    def mask(self, attention_mask):
-        """Causal and padding mask, additive, ``(batch, heads, seq, seq)``."""
+    def mask(self, attention_mask, start=0):
+        """Causal and padding mask, additive, ``(batch, heads, queries, seq)``, of the queries from ``start`` on."""
         batch, length = attention_mask.shape
-        causal = ops.tile(F.reshape(self.causal[:length, :length], (1, 1, length, length)), (batch, self.heads, 1, 1))
-        padding = ops.tile(padding_mask(attention_mask, self.heads), (1, 1, length, 1))
+        queries = length - start
+        of_one = F.reshape(self.causal[start:length, :length], (1, 1, queries, length))
+        causal = ops.tile(of_one, (batch, self.heads, 1, 1))
+        padding = ops.tile(padding_mask(attention_mask, self.heads), (1, 1, queries, 1))
         return ops.stop_gradient(F.minimum(padding, causal))
 
     def cached(self, input_ids, positions, mask, keys, values, slots, reads):
@@ -134,11 +138,12 @@ class GPT2(nn.Cell):
             x = F.reshape(x, (batch, new, -1))[:, new - 1]
         return self.norm.few(x)
 
-    def construct(self, input_ids, attention_mask):
-        x = self.embed(input_ids)
-        mask = self.mask(attention_mask)
-        for block in self.blocks:
-            x = block(x, mask)
+    def construct(self, input_ids, attention_mask, past=None):
+        start = attention_mask.shape[1] - input_ids.shape[1]
+        x = self.embed(input_ids, start)
+        mask = self.mask(attention_mask, start)
+        for index in range(len(self.blocks)):
+            x = self.blocks[index](x, mask, of_layer(past, index))
         return self.norm(x)
 
 
@@ -162,15 +167,16 @@ def backbone(config: Mapping[str, Any]) -> nn.Cell:
 
 def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The output of the final norm, ``(batch * seq, hidden)``."""
-    return model(batch["input_ids"], batch["attention_mask"])
+    return model(batch["input_ids"], batch["attention_mask"], past_of(batch))
 
 
 def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The embeddings and every layer's output, each ``(batch * seq, hidden)``; the last one after the final norm."""
-    found = [model.embed(batch["input_ids"])]
-    mask = model.mask(batch["attention_mask"])
-    for block in model.blocks:
-        found.append(block(found[-1], mask))
+    past, start = past_of(batch), batch["attention_mask"].shape[1] - batch["input_ids"].shape[1]
+    found = [model.embed(batch["input_ids"], start)]
+    mask = model.mask(batch["attention_mask"], start)
+    for index in range(len(model.blocks)):
+        found.append(model.blocks[index](found[-1], mask, of_layer(past, index)))
     found[-1] = model.norm(found[-1])
     return found
 

@@ -9,6 +9,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from mindspore_impl import functional as F
+from mindspore_impl.layers.modules import past_of
 from mindspore_impl.models import bert
 from mindspore_impl.models.bert import unsupported  # noqa: F401  part of a backbone's module
 
@@ -22,10 +23,10 @@ class Roberta(bert.Bert):
         super().__init__(config, "roberta")
         self.padding = self.position.padding = config["pad_token_id"]
 
-    def located(self, input_ids):
+    def located(self, input_ids, start):
         """Rows of the position table: the one of ``padding`` for padding ids, and those after it for the others."""
         real = (input_ids != self.padding).astype(ms.int32)
-        positions = F.cumsum(real, 1).astype(ms.int32) * real + self.padding
+        positions = (F.cumsum(real, 1).astype(ms.int32) + start) * real + self.padding
         return self.position(F.reshape(positions, (-1,)))
 
 
@@ -35,8 +36,11 @@ def backbone(config: Mapping[str, Any]) -> nn.Cell:
 
 
 def _of_one_type(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    ids = batch["input_ids"]
-    return {"input_ids": ids, "attention_mask": batch["attention_mask"], "token_type_ids": ops.zeros_like(ids)}
+    ids, past = batch["input_ids"], past_of(batch)
+    found = {"input_ids": ids, "attention_mask": batch["attention_mask"], "token_type_ids": ops.zeros_like(ids)}
+    if past is not None:
+        found["past"] = past
+    return found
 
 
 def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:

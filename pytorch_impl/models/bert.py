@@ -10,6 +10,7 @@ from torch import nn
 from transformers import BertConfig, BertModel
 
 from pytorch_impl.hf_bridge.encoders import first_position, layer_states, pretrained_config
+from pytorch_impl.hf_bridge.past import named
 
 __all__ = ["backbone", "first_states", "hidden_states", "states"]
 
@@ -20,7 +21,7 @@ def backbone(config: Mapping[str, Any]) -> nn.Module:
 
 
 def _inputs(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    return named(batch, ("input_ids", "attention_mask", "token_type_ids"))
 
 
 def states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -11,6 +11,7 @@ from transformers import GPT2Config, GPT2Model
 
 from pytorch_impl.hf_bridge.cached import Reader, reader
 from pytorch_impl.hf_bridge.encoders import layer_states, pretrained_config
+from pytorch_impl.hf_bridge.past import named
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
@@ -21,7 +22,7 @@ def backbone(config: Mapping[str, Any]) -> nn.Module:
 
 
 def _inputs(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: batch[name] for name in ("input_ids", "attention_mask")}
+    return named(batch, ("input_ids", "attention_mask"))
 
 
 def states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -19,12 +19,24 @@ from common.tasks import TASKS
 ROOT = Path(common.__file__).resolve().parents[1]
 AXES = {"family": FAMILIES, "task": TASKS, "method": METHODS, "transform": TRANSFORMS, "layer": LAYERS}
 NAMES = {name for members in AXES.values() for name in members.names()}
+_COLUMN = {"prompt"}  #: a column of data, and what a text is continued from
 #: words that are also something else in these files: what they mean there
 OTHER_MEANINGS = {
     "common/training/summary.py": {"head"},  # where the task head of a model comes from
     "common/backend/contract.py": {"lora"},  # a fast path, as users name it in training.plain
     "pytorch_impl/layers/lora.py": {"lora"},  # asks for that fast path
     "common/methods/plan.py": {"head"},  # a component of the counts
+    "common/methods/combining.py": {"svd"},  # a way of combining adapters, by PEFT's name
+    "common/bench/generate.py": _COLUMN,
+    "common/bench/kinds.py": _COLUMN,
+    "common/cli/commands/generate.py": _COLUMN,
+    "common/data/registry.py": _COLUMN,
+    "common/data/roles.py": _COLUMN,
+    "common/generation/outputs.py": _COLUMN,
+    "common/generation/splits.py": _COLUMN,
+    "common/tasks/data_to_text.py": _COLUMN,
+    "common/tasks/language_modeling.py": _COLUMN,
+    "common/tasks/task.py": _COLUMN,
 }
 
 

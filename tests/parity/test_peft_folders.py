@@ -45,6 +45,9 @@ METHODS = {
         feedforward_modules=["intermediate.dense"],
         task_type="SEQ_CLS",
     ),
+    "prompt": lambda: peft.PromptTuningConfig(num_virtual_tokens=4, task_type="SEQ_CLS"),
+    "p_tuning": lambda: peft.PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=8, task_type="SEQ_CLS"),
+    "prefix": lambda: peft.PrefixTuningConfig(num_virtual_tokens=4, task_type="SEQ_CLS"),
     "ln_tuning": lambda: peft.LNTuningConfig(target_modules=["LayerNorm"], task_type="SEQ_CLS"),
 }
 
@@ -73,7 +76,7 @@ def written_by_peft(tmp_path, family, method=None):
     for parameter in model.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, 0.0, 0.3)
-    model.base_model.model.config._name_or_path = str(tmp_path / "base")
+    model.get_base_model().config._name_or_path = str(tmp_path / "base")
     model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
     model.save_pretrained(tmp_path / "theirs")
     rows = "".join(

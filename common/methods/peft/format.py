@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from common.methods.plan import Plan
     from common.models.specs import ModelSpec
 
-__all__ = ["CONFIG_NAME", "PeftFormat", "listed_targets", "lookup", "modules_to_save"]
+__all__ = ["CONFIG_NAME", "PREFIX", "PeftFormat", "listed_targets", "lookup", "modules_to_save"]
 
 CONFIG_NAME = "adapter_config.json"
+PREFIX = "base_model.model."  #: of PEFT's keys
 
 
 class PeftFormat:
@@ -43,6 +44,10 @@ class PeftFormat:
     def restore(self, edit: Edit, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inverse of ``export``."""
         return {p.name: tensors[key] for key, p in zip(self.shapes(edit), edit.parameters, strict=True)}
+
+    def stored(self, key: str) -> str:
+        """The key in the file: with PEFT's prefix, which depends on how its method holds the base model."""
+        return PREFIX + key
 
     def trained_key(self, name: str, plan: Plan) -> str:
         """PEFT's key of a base parameter that is trained as it is; inside a wrapped module it moved to

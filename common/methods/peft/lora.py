@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from common.methods.plan import Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
-__all__ = ["LoraFormat", "effective", "section"]
+__all__ = ["LoraFormat", "effective", "factor_names", "section", "unsupported"]
 
 # Entries that are represented by the plan, or say which modules and how training went: the keys in the file and the
 # plan decide instead.
@@ -49,6 +49,8 @@ def effective(edit: Edit) -> tuple[int, float]:
 
 class LoraFormat(PeftFormat):
     """``lora_A`` and ``lora_B`` of every edit."""
+
+    layer = "lora"  #: of the backends, whose edits it writes
 
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """Ranks, scales and targets."""
@@ -78,18 +80,7 @@ class LoraFormat(PeftFormat):
 
     def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
         """Another rank, scale or start than the plan's, and settings that are not supported."""
-        problems = []
-        if config.get("peft_type") != "LORA":
-            problems.append(f"peft_type must be 'LORA'; received {config.get('peft_type')!r}")
-        if config.get("init_lora_weights", True) not in PLAIN_INITIALISATIONS:
-            problems.append(
-                f"init_lora_weights {config['init_lora_weights']!r} may start from a changed base model; "
-                "convert it to plain LoRA with PEFT first"
-            )
-        known = READ_ENTRIES | OTHER_ENTRIES
-        problems += [
-            f"{key} = {value!r} is not supported" for key, value in config.items() if value and key not in known
-        ]
+        problems = unsupported(config)
         for edit in plan.edits:
             problems += _scale_problems(config, edit)
         return problems
@@ -123,6 +114,31 @@ class LoraFormat(PeftFormat):
         down, up = (tensors[key] for key in self.shapes(edit))
         found = (down, _gather_blocks(edit, up))
         return {p.name: array.reshape(p.shape) for p, array in zip(edit.parameters, found, strict=True)}
+
+
+def unsupported(config: Mapping[str, Any]) -> list[str]:
+    """Settings of ``config`` under which it is not plain LoRA."""
+    problems = []
+    if config.get("peft_type") != "LORA":
+        problems.append(f"peft_type must be 'LORA'; received {config.get('peft_type')!r}")
+    if config.get("init_lora_weights", True) not in PLAIN_INITIALISATIONS:
+        problems.append(
+            f"init_lora_weights {config['init_lora_weights']!r} may start from a changed base model; "
+            "convert it to plain LoRA with PEFT first"
+        )
+    known = READ_ENTRIES | OTHER_ENTRIES
+    return problems + [
+        f"{key} = {value!r} is not supported" for key, value in config.items() if value and key not in known
+    ]
+
+
+def factor_names(keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The keys of A and B by module path, of PEFT's keys without their prefix."""
+    found = {}
+    for key in keys:
+        if match := _FACTOR.fullmatch(key):
+            found[match[1]] = (key, f"{match[1]}.{match[2].replace('_A', '_B')}")
+    return found
 
 
 def _convolution_shapes(edit: Edit) -> dict[str, tuple[int, ...]]:

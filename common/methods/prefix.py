@@ -1,0 +1,102 @@
+"""Prefix tuning (Li and Liang 2021): trained keys and values before those of the sequence, in every layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from common.edits import Edit, Init, Normal, ParameterSpec, Uniform, Zeros
+from common.methods.peft.format import PeftFormat
+from common.methods.prepending import PrependArguments, Prepending, PrependOptions, linear_init
+from common.models.specs import ModelSpec
+
+__all__ = ["MEMBER", "Prefix", "PrefixArguments", "PrefixOptions", "projected"]
+
+
+@dataclass(frozen=True)
+class PrefixOptions(PrependOptions):
+    """``projection`` makes keys and values by an MLP of two layers from one embedding a token, which is trained
+    instead of them."""
+
+    projection: bool = False
+    hidden: int | None = None  #: width of the MLP; that of the model by default
+    start: Literal["random", "zero"] = "random"  #: of keys and values; zero ones are attended to and add nothing
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What is out of range, or belongs to the projection."""
+        yield from super().problems()
+        if self.hidden is not None and self.hidden < 1:
+            yield "hidden", f"must be greater than 0; received {self.hidden!r}"
+        if self.hidden is not None and not self.projection:
+            yield "hidden", "is the width of the projection, which is off. Set projection to true or leave it out"
+
+
+@dataclass(frozen=True)
+class PrefixArguments(PrependArguments):
+    """With the projection's width; 0 without one."""
+
+    hidden: int = 0
+
+
+def projected(edit: Edit, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Keys and values ``(tokens, layers * 2 * width)`` of every layer in turn; those of a projection in float64."""
+    own = {parameter.leaf: arrays[parameter.name] for parameter in edit.parameters}
+    if not edit.arguments.hidden:
+        return own["prefix"]
+    own = {leaf: array.astype(np.float64) for leaf, array in own.items()}
+    inner = np.tanh(own["prefix_embedding"] @ own["prefix_down_weight"].T + own["prefix_down_bias"])
+    return inner @ own["prefix_up_weight"].T + own["prefix_up_bias"]
+
+
+class Prefix(Prepending):
+    """Trains keys and values, or what makes them, and the task head."""
+
+    name = "prefix"
+    layer = "prefix"
+    Options = PrefixOptions
+
+    def arguments(self, options: PrefixOptions, sizes: PrependArguments) -> PrefixArguments:
+        """The projection's width."""
+        return PrefixArguments(**vars(sizes), hidden=(options.hidden or sizes.width) if options.projection else 0)
+
+    def parameters(
+        self, options: PrefixOptions, sizes: PrependArguments, path: str, spec: ModelSpec
+    ) -> tuple[ParameterSpec, ...]:
+        """``prefix`` (tokens, layers * 2 * width); with a projection ``prefix_embedding`` (tokens, width) and the two
+        layers ``prefix_down`` and ``prefix_up``."""
+        every, width, zero = 2 * sizes.layers * sizes.width, sizes.width, options.start == "zero"
+
+        def of(leaf: str, shape: tuple[int, ...], init: Init) -> ParameterSpec:
+            return ParameterSpec(f"{path}.{leaf}", shape, "prefix", init, decay=len(shape) > 1)
+
+        if not options.projection:
+            return (of("prefix", (sizes.tokens, every), Zeros() if zero else Normal(1.0)),)
+        hidden = options.hidden or width
+        last: Init = Zeros() if zero else Uniform(linear_init(hidden))
+        return (
+            of("prefix_embedding", (sizes.tokens, width), Normal(1.0)),
+            of("prefix_down_weight", (hidden, width), Uniform(linear_init(width))),
+            of("prefix_down_bias", (hidden,), Uniform(linear_init(width))),
+            of("prefix_up_weight", (every, hidden), last),
+            of("prefix_up_bias", (every,), last),
+        )
+
+    def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
+        """Without a projection, unless the folder holds it, which PEFT's own do not."""
+        from common.methods.peft.prefix import prefix_section
+
+        found = prefix_section(settings, shapes)
+        return None if found is None else {"method": self.name, **found}
+
+    @property
+    def peft(self) -> PeftFormat:
+        """PEFT's prefix tuning."""
+        from common.methods.peft.prefix import PrefixFormat
+
+        return PrefixFormat()
+
+
+MEMBER = Prefix()

@@ -1,0 +1,138 @@
+"""Virtual tokens before the sequences of a model: what the methods that train them share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.edits import Edit, ParameterSpec
+from common.errors import InputError
+from common.methods.method import Method, MethodOptions
+from common.methods.plan import Plan
+from common.methods.unfreezing import head_parameters
+from common.models import FAMILIES
+from common.models.family import INPUT_IDS
+from common.models.modules import ATTENTION, ModuleSpec
+from common.models.specs import ModelSpec
+
+__all__ = ["PrependArguments", "PrependOptions", "Prepending", "before", "linear_init", "word_table"]
+
+
+@dataclass(frozen=True)
+class PrependOptions(MethodOptions):
+    """``tokens`` has no default."""
+
+    tokens: int = 0  #: virtual ones, before every sequence
+
+    @property
+    def prepended(self) -> int:
+        """They take positions of the model."""
+        return self.tokens
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What is missing or out of range."""
+        if self.tokens < 1:
+            yield (
+                "tokens",
+                f"must be given for method {self.method}, as a number greater than 0; received {self.tokens!r}",
+            )
+
+
+@dataclass(frozen=True)
+class PrependArguments:
+    """Virtual tokens of one model."""
+
+    tokens: int
+    width: int  #: of the hidden states
+    layers: int
+    heads: int
+    fields: tuple[tuple[str, int], ...]  #: what the inputs besides the ids hold at the virtual tokens
+
+
+class Prepending(Method):
+    """Wraps the table of the words; trains what stands before the sequence, and the task head. There is no weight that
+    it could be merged into."""
+
+    layer: str  #: of the backends
+
+    def arguments(self, options: Any, sizes: PrependArguments) -> Any:
+        """The layer's settings, a subclass of `PrependArguments`."""
+        return sizes
+
+    def parameters(
+        self, options: Any, sizes: PrependArguments, path: str, spec: ModelSpec
+    ) -> tuple[ParameterSpec, ...]:
+        """What is trained besides the head; names begin with ``path`` and a dot."""
+        raise NotImplementedError
+
+    def plan(self, options: Any, spec: ModelSpec) -> Plan:
+        """One edit, of the table of the words.
+
+        Raises:
+            InputError: the network is of no family that is described here.
+        """
+        module = word_table(spec)
+        attentions = [found for found in spec.modules if found.kind is ATTENTION]
+        inputs = FAMILIES.get(spec.family).INPUTS
+        fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)
+        heads = attentions[0].arguments.count
+        sizes = PrependArguments(options.tokens, module.out_features, len(attentions), heads, fields)
+        trained = self.parameters(options, sizes, module.path, spec)
+        edit = Edit(module.path, self.layer, "prepend", module, self.arguments(options, sizes), trained)
+        return Plan(self.name, (edit,), head_parameters(spec), spec.head, self.artifact, options)
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is attention, which is known of described families alone."""
+        return any(module.kind is ATTENTION for module in modules)
+
+    def example(self, targets: tuple[str, ...]) -> MethodOptions:
+        """Three tokens."""
+        options: Any = self.Options
+        return options(self.name, tokens=3)
+
+
+def word_table(spec: ModelSpec) -> ModuleSpec:
+    """The table in which the ids of a batch are looked up.
+
+    Raises:
+        InputError: the network is of no family that is described here, or has no such table.
+    """
+    if spec.layout is None:
+        raise InputError(
+            f"Virtual tokens are put before the sequences of the families {', '.join(FAMILIES.names())}; received "
+            f"{spec.family}. Use a method with targets."
+        )
+    assert INPUT_IDS.bound is not None
+    rows = spec.config[INPUT_IDS.bound]
+    found = (module for module in spec.modules if module.kind.lookup and module.in_features == rows)
+    table = next(found, None)
+    if table is None:
+        raise InputError(
+            f"Virtual tokens stand before what a table of {rows} words gives; this model has no such table as a module "
+            "of its own. Use a method that changes modules."
+        )
+    return table
+
+
+def linear_init(inputs: int) -> float:
+    """The bound of torch's start values of a linear layer, weight and bias."""
+    return inputs**-0.5
+
+
+def before(input_ids: np.ndarray, lengths: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are padded on the left, with ``ids`` between padding and text, and their lengths.
+
+    Args:
+        input_ids: ``(rows, columns)`` int32.
+        lengths: ``(rows,)`` int32.
+        ids: ``(tokens,)`` int32.
+    """
+    rows, columns = input_ids.shape
+    found = np.zeros((rows, columns + len(ids)), input_ids.dtype)
+    for row, length in enumerate(lengths):
+        text = input_ids[row, columns - length :]
+        found[row, columns - length :] = np.concatenate([ids, text])
+    return found, lengths + np.int32(len(ids))

@@ -1,0 +1,163 @@
+"""Combinations of LoRA adapters against PEFT's ``add_weighted_adapter``, and the command."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from common.artifacts.combining import combine_folders, read_folder
+from common.cli.main import main
+from common.errors import InputError
+from common.methods.combining import Combination, Factors, combine
+from tests.support import assert_near
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "vocab_size": 40}
+NAMES = ("first", "second")
+WAYS = {
+    "linear": {},
+    "cat": {},
+    "svd": {},
+    "ties": {"density": 0.4},
+    "ties_svd": {"density": 0.4},
+    "magnitude_prune": {"density": 0.4},
+    "magnitude_prune_svd": {"density": 0.4},
+    "dare_linear": {"density": 1.0},
+    "dare_ties": {"density": 1.0},
+    "dare_linear_svd": {"density": 1.0},
+    "dare_ties_svd": {"density": 1.0},
+}
+
+
+def library():
+    return [pytest.importorskip(name) for name in ("torch", "transformers", "peft")]
+
+
+def written(folder, ranks=(4, 4), **entries):
+    """A model of PEFT's with one adapter for each rank, of which each has a folder."""
+    torch, transformers, peft = library()
+    torch.manual_seed(0)
+    base = transformers.BertModel(transformers.BertConfig(**SIZES))
+    model = None
+    for number, rank in enumerate(ranks):
+        modules = ["query", "value"] if number == 0 else ["query", "output.dense"]
+        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank + number, target_modules=modules, **entries)
+        if model is None:
+            model = peft.get_peft_model(base, config, adapter_name=NAMES[number])
+        else:
+            model.add_adapter(NAMES[number], config)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, 0.0, 0.3)
+    for number in range(len(ranks)):
+        model.save_pretrained(folder, selected_adapters=[NAMES[number]])
+    return model, [folder / NAMES[number] for number in range(len(ranks))]
+
+
+def updates_of(model, name):
+    """B A s of every module that the adapter ``name`` adapts."""
+    found = {}
+    for path, module in model.base_model.model.named_modules():
+        if hasattr(module, "lora_A") and name in module.lora_A:
+            found[path] = module.get_delta_weight(name).detach().numpy()
+    return found
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("weights", [(0.7, 0.5), (1.5, -0.4)])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_combination_is_pefts(way, weights, tmp_path):
+    model, folders = written(tmp_path)
+    given = {"density": 1.0 if way.startswith("dare") else WAYS[way].get("density")}
+    model.base_model.add_weighted_adapter([*NAMES], list(weights), "mixed", combination_type=way, **given)
+    combine_folders(folders, tmp_path / "out", Combination(way, weights, WAYS[way].get("density")))
+    ours = read_folder(tmp_path / "out")
+    theirs = updates_of(model, "mixed")
+    assert set(ours.factors) == set(theirs)
+    for path, factors in ours.factors.items():
+        assert_near(factors.scale * factors.b @ factors.a, theirs[path], 1e-5, what=path)
+
+
+@pytest.mark.needs_pytorch
+def test_peft_opens_a_combination_of_different_ranks(tmp_path):
+    torch, transformers, peft = library()
+    model, folders = written(tmp_path, (4, 2), rank_pattern={"0.attention.self.query": 3}, use_rslora=True)
+    combine_folders(folders, tmp_path / "out", Combination("cat", (0.7, 0.5)))
+    torch.manual_seed(0)
+    base = transformers.BertModel(transformers.BertConfig(**SIZES)).eval()
+    again = peft.PeftModel.from_pretrained(base, tmp_path / "out")
+    first, second = (updates_of(model, name) for name in NAMES)
+    found = updates_of(again, "default")
+    assert set(found) == {*first, *second}
+    for path, update in found.items():
+        exact = 0.7 * first.get(path, np.zeros_like(update)) + 0.5 * second.get(path, np.zeros_like(update))
+        assert_near(update, exact, 1e-5, what=path)
+
+
+def test_random_entries_are_kept_as_often_as_said_and_the_same_every_time():
+    rng = np.random.default_rng(0)
+    given = {0: Factors(rng.normal(size=(8, 4000)), rng.normal(size=(40, 8)), 1.0)}
+    combination = Combination("dare_linear", (1.0,), 0.3)
+    found, again = combine("m", given, combination), combine("m", given, combination)
+    assert found.a.tobytes() == again.a.tobytes()
+    kept = found.a != 0
+    assert abs(kept.mean() - 0.3) < 0.01
+    np.testing.assert_allclose(found.a[kept], given[0].a[kept] / 0.3, rtol=1e-6)
+    other = combine("m", given, Combination("dare_linear", (1.0,), 0.3, seed=1))
+    assert (other.a != found.a).any()
+
+
+@pytest.mark.needs_pytorch
+def test_the_command_writes_a_folder_and_refuses_by_name(tmp_path, capsys):
+    _, folders = written(tmp_path)
+    command = ["combine", *map(str, folders), "-o", str(tmp_path / "out"), "--method", "ties"]
+    for more, said in (
+        (["--weights", "1"], "one weight for each of the 2 adapters; received 1"),
+        ([], "needs a density"),
+        (["--density", "0.2", "--rank", "3"], "rank is for methods that end in svd"),
+        (["--density", "0.2", "--head", "3"], "head must be the number of an adapter, 1 to 2; received 3"),
+    ):
+        assert main([*command, *more]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+    assert main([*command, "--density", "0.2", "--weights", "0.5", "0.5"]) == 0
+    assert "combined 2 adapters by ties" in capsys.readouterr().out
+    assert json.loads((tmp_path / "out" / "adapter_config.json").read_text())["lora_alpha"] == 4
+    assert main([*command, "--density", "0.2"]) == 2
+    path = folders[1] / "adapter_config.json"
+    good = path.read_text()
+    for entries, said in (
+        ({"use_dora": True}, "use_dora = True is not supported"),
+        ({"peft_type": "LOHA"}, "peft_type must be 'LORA'; received 'LOHA'"),
+        ({"init_lora_weights": "pissa"}, "init_lora_weights 'pissa'"),
+    ):
+        path.write_text(json.dumps(json.loads(good) | entries))
+        with pytest.raises(InputError, match=said):
+            combine_folders(folders, tmp_path / "other", Combination("cat", (1.0, 1.0)))
+
+
+@pytest.mark.needs_pytorch
+def test_ranks_that_differ_are_not_added_factor_by_factor(tmp_path):
+    _, folders = written(tmp_path, (4, 2))
+    with pytest.raises(InputError, match="have the ranks 2, 4"):
+        combine_folders(folders, tmp_path / "out", Combination("linear", (0.5, 0.5)))
+
+
+@pytest.mark.needs_pytorch
+def test_heads_that_differ_are_not_combined_but_chosen(tmp_path):
+    torch, transformers, peft = library()
+    folders = []
+    for number in range(2):
+        torch.manual_seed(number)
+        base = transformers.BertForSequenceClassification(transformers.BertConfig(**SIZES, num_labels=3))
+        config = peft.LoraConfig(r=4, target_modules=["query"], task_type="SEQ_CLS")
+        peft.get_peft_model(base, config).save_pretrained(tmp_path / str(number))
+        folders.append(tmp_path / str(number))
+    with pytest.raises(InputError, match="Say whose are kept: --head 1"):
+        combine_folders(folders, tmp_path / "out", Combination("cat", (0.5, 0.5)))
+    combine_folders(folders, tmp_path / "out", Combination("cat", (0.5, 0.5)), head=2)
+    kept, second = read_folder(tmp_path / "out").others, read_folder(folders[1]).others
+    assert set(kept) == set(second)
+    for key, array in second.items():
+        assert np.array_equal(kept[key], array)

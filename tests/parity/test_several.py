@@ -1,0 +1,174 @@
+"""Several adapters on one base model: switching, and batches of which every row has its own, as PEFT computes them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import twinlora
+from common.errors import InputError
+from common.methods.mixing import mixed_plan
+from common.training.several import AdapterSet, open_set
+from tests.support import assert_near, build_engine, make_batch, nonzero_values, plan_for, tiny_spec
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+peft = pytest.importorskip("peft")
+
+WORDS = ["up", "down", "left", "right", "near", "far"]
+TEXTS = ["up up left", "down far near", "right", "near far near far", "left"]
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+ADAPTERS = {
+    "first": lambda: peft.LoraConfig(r=4, lora_alpha=8, target_modules=["query", "value"], task_type="SEQ_CLS"),
+    "second": lambda: peft.LoraConfig(r=2, lora_alpha=3, target_modules=["key", "output.dense"], task_type="SEQ_CLS"),
+    "norms": lambda: peft.LNTuningConfig(target_modules=["LayerNorm"], task_type="SEQ_CLS"),
+    "prompt": lambda: peft.PromptTuningConfig(num_virtual_tokens=3, task_type="SEQ_CLS"),
+    "prefix": lambda: peft.PrefixTuningConfig(num_virtual_tokens=3, task_type="SEQ_CLS"),
+}
+
+
+def base_model(path):
+    return transformers.BertForSequenceClassification.from_pretrained(path / "base").eval()
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A base model with its tokenizer, and adapters of it that PEFT wrote."""
+    path = tmp_path_factory.mktemp("several")
+    (path / "base").mkdir()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (path / "base" / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    torch.manual_seed(0)
+    sizes = SIZES | {"vocab_size": len(vocabulary), "max_position_embeddings": 32}
+    config = transformers.BertConfig(**sizes, num_labels=2, id2label={0: "no", 1: "yes"})
+    transformers.BertForSequenceClassification(config).save_pretrained(path / "base")
+    for name, config in ADAPTERS.items():
+        model = peft.get_peft_model(base_model(path), config())
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                torch.nn.init.normal_(parameter, 0.0, 0.5)
+        model.peft_config["default"].base_model_name_or_path = str(path / "base")
+        model.save_pretrained(path / name)
+    return SimpleNamespace(path=path, of={name: path / name for name in ADAPTERS})
+
+
+def probabilities(model, texts, **given):
+    tokenizer = transformers.BertTokenizer(str(given.pop("path") / "base" / "vocab.txt"))
+    batch = tokenizer(list(texts), padding=True, return_tensors="pt")
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    with torch.no_grad():
+        return model(**inputs, **given).logits.softmax(-1).numpy()
+
+
+def of_peft(folders, name, texts=TEXTS):
+    model = peft.PeftModel.from_pretrained(base_model(folders.path), folders.of[name]).eval()
+    return probabilities(model, texts, path=folders.path)
+
+
+def answers(adapters, texts=TEXTS, **options):
+    found = adapters.predict(texts, **options)
+    return np.array([[answer["probabilities"][label] for label in ("no", "yes")] for answer in found])
+
+
+backends = pytest.mark.parametrize("name", ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+
+
+@pytest.mark.needs_pytorch
+@backends
+def test_each_adapter_gives_what_peft_computes_whatever_was_used_before(folders, name):
+    chosen = ADAPTERS if name == "pytorch" else ("first", "norms", "prompt")  # graphs are compiled for each
+    adapters = twinlora.open_adapters({key: folders.of[key] for key in chosen}, backend=name, device="cpu")
+    assert adapters.active == "first"
+    order = [*chosen, *reversed(list(chosen))] if name == "pytorch" else [*chosen, "first"]
+    for key in order:
+        adapters.set_adapter(key)
+        assert_near(answers(adapters), of_peft(folders, key), 2e-5, what=key)
+
+
+@pytest.mark.needs_pytorch
+@backends
+def test_rows_of_one_batch_have_their_own_adapters_and_heads(folders, name):
+    adapters = twinlora.open_adapters({key: folders.of[key] for key in ("first", "second")}, name, "cpu")
+    names = ["second", "first", None, "first", "second"]
+    found = answers(adapters, adapter_names=names)
+    model = peft.PeftModel.from_pretrained(base_model(folders.path), folders.of["first"], adapter_name="first")
+    model.load_adapter(folders.of["second"], adapter_name="second")
+    named = ["__base__" if given is None else given for given in names]
+    expected = probabilities(model.eval(), TEXTS, path=folders.path, adapter_names=named)
+    assert_near(found, expected, 2e-5)
+    assert_near(answers(adapters), of_peft(folders, "first"), 2e-5)
+    assert_near(answers(adapters, adapter_names=names), expected, 2e-5)
+
+
+@pytest.mark.needs_pytorch
+def test_what_cannot_be_in_one_batch_or_on_one_base_is_refused(folders, tmp_path):
+    adapters = twinlora.open_adapters({key: folders.of[key] for key in ("first", "norms")}, "pytorch", "cpu")
+    with pytest.raises(InputError, match="norms is of method ln_tuning"):
+        adapters.predict(["up"], adapter_names=["first"])
+    with pytest.raises(InputError, match="received 1 for 2"):
+        adapters.predict(["up", "up"], adapter_names=["first"])
+    with pytest.raises(InputError, match=r"no adapter 'frist'; there are first, norms\. Nearest"):
+        adapters.set_adapter("frist")
+    with pytest.raises(InputError, match="none was given"):
+        open_set({})
+    torch.manual_seed(1)
+    config = transformers.BertConfig.from_pretrained(
+        folders.path / "base", num_labels=3, id2label={0: "a", 1: "b", 2: "c"}
+    )
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "vocab.txt").write_text((folders.path / "base" / "vocab.txt").read_text())
+    other = transformers.BertForSequenceClassification(config)
+    other.save_pretrained(tmp_path / "base")
+    model = peft.get_peft_model(other, ADAPTERS["first"]())
+    model.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    model.save_pretrained(tmp_path / "other")
+    with pytest.raises(InputError, match="share one base model, task and size of the head"):
+        open_set({"first": folders.of["first"], "other": tmp_path / "other"})
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt2-classifier"])
+def test_slices_ranks_and_heads_are_mixed_as_each_would_compute_them(backend, kind):
+    """Against one engine for each adapter, and the base model, row by row."""
+    spec, batch = tiny_spec(kind), make_batch(kind, [7, 4, 12])
+    plans = {
+        "a": plan_for(spec, ("*.attn.c_attn[q,v]",)),
+        "b": plan_for(spec, ("*.c_fc", "*.attn.c_attn"), rank=3, rank_stabilized=True),
+    }
+    arrays = {}
+    for number, (name, plan) in enumerate(plans.items()):
+        trained = {p.name: spec.arrays[p.name] + np.float32(0.1 + number) for p in plan.unfrozen}
+        arrays[name] = nonzero_values(plan, seed=number) | trained
+
+    def outputs(engine):
+        if spec.head:
+            return engine.eval_step(batch).outputs["logits"]
+        return engine.logits_at(batch, batch["attention_mask"].sum(1).astype(np.int32) - 1)
+
+    single = []
+    for name, plan in plans.items():
+        engine = build_engine(backend, spec, plan, arrays[name])
+        engine.load_trainable(arrays[name])
+        single.append(outputs(engine))
+    base = plan_for(spec, (), bias="all")
+    single.append(outputs(build_engine(backend, spec, base, {})))
+    plan = mixed_plan(plans, arrays, spec)
+    engine = build_engine(backend, spec, plan, plan.initial_values(0))
+    for rows in ([1, 0, 2], [0, 0, 1], [2, 2, 2]):
+        backend.choose(engine.model, np.array(rows, np.int32))
+        assert_near(outputs(engine), np.stack([single[n][row] for row, n in enumerate(rows)]), 1e-5, absolute=True)
+
+
+@pytest.mark.needs_pytorch
+def test_the_base_model_is_built_once(folders, monkeypatch):
+    import pytorch_impl
+
+    built = []
+    real = pytorch_impl.build_model
+    monkeypatch.setattr(pytorch_impl, "build_model", lambda *given: built.append(1) or real(*given))
+    found = AdapterSet(open_set({key: folders.of[key] for key in ("first", "prompt", "second")}), "pytorch", "cpu")
+    for key in ("first", "prompt", "second", "first"):
+        found.set_adapter(key)
+        found.engine()
+    assert built == [1]
