@@ -100,7 +100,9 @@ class Method:
             settings: its ``adapter_config.json``.
             shapes: of its arrays, by PEFT's keys without their prefix.
         """
-        return None
+        from common.methods.peft.own import section
+
+        return section(settings, self.name)
 
     @property
     def peft(self) -> PeftFormat | None:
