@@ -6,5 +6,14 @@ from common.methods.method import Method, MethodOptions
 __all__ = ["METHODS", "Method", "MethodOptions"]
 
 __path__ = extended_path(__path__, __name__)
-HELPERS = ("coverage", "merge", "plan", "targets", "unfreezing", "windows")  #: modules beside the members
+HELPERS = (
+    "coverage",
+    "loretta",
+    "merge",
+    "plan",
+    "targets",
+    "trains",
+    "unfreezing",
+    "windows",
+)  #: modules beside the members
 METHODS: Members[Method] = Members("common.methods", Method, "adaptation.method", "_", "method")

@@ -36,9 +36,11 @@ METHODS_TRIED = {
     "bottleneck": lambda kind: {"targets": WHERE[kind][-1:], "size": 3},
     "bottleneck-relu": lambda kind: {"targets": WHERE[kind], "size": 3, "activation": "relu"},
     "ln_tuning": lambda kind: {},
+    "loretta_adp": lambda kind: {"targets": WHERE[kind][-1:], "size": 6, "activation": "tanh"},
+    "loretta_rep": lambda kind: {"targets": WHERE[kind], "rank": 4, "tensor_rank": 2},
 }
 PEFT = ("ia3", "dora", "dora-dropout", "ln_tuning")
-MERGEABLE = ("ia3", "dora", "dora-dropout")
+MERGEABLE = ("ia3", "dora", "dora-dropout", "loretta_rep")
 every = pytest.mark.parametrize("kind", ["bert", "gpt2", pytest.param("gpt2-classifier", marks=pytest.mark.nightly)])
 
 
@@ -127,8 +129,9 @@ def test_a_merged_model_gives_the_logits_of_the_adapted_one(backend, name, kind)
     assert_near(outputs(again, batch), expected, MERGED_ABS, absolute=True)
 
 
-def test_what_is_not_linear_is_not_merged(backend):
-    spec, plan, engine, batch = trained_engine(backend, "bottleneck", "bert")
+@pytest.mark.parametrize("name", ["bottleneck", "loretta_adp"])
+def test_what_is_not_linear_is_not_merged(backend, name):
+    spec, plan, engine, batch = trained_engine(backend, name, "bert")
     before = outputs(engine, batch)
     with pytest.raises(InputError, match="cannot be merged"):
         backend.merge(engine.model)
@@ -218,6 +221,8 @@ def test_what_a_method_cannot_adapt_is_refused_by_name():
         ("ia3", {"feedforward": ("*.c_attn[q]",)}, "Leave out the brackets"),
         ("bottleneck", {"targets": ("*.c_attn[q]",)}, "Leave out the brackets"),
         ("ln_tuning", {"targets": ("*.c_attn",)}, "matches none"),
+        ("loretta_adp", {"targets": ("*.c_attn[q]",)}, "Leave out the brackets"),
+        ("loretta_rep", {"targets": ("*.c_attn",), "replaced": ("*.attn.c_attn",)}, "either adapted or replaced"),
     ):
         with pytest.raises(InputError, match=said):
             plan_of(spec, method, **options)
