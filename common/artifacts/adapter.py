@@ -76,6 +76,7 @@ def save(
     tensors |= {PREFIX + output: arrays[name] for name, output in _shared(plan, spec).items()}
     for edit in plan.edits:
         tensors |= {PREFIX + key: array for key, array in form.export(edit, arrays).items()}
+    tensors |= form.constants(plan) if form.writes_constants(plan) else {}
     extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
     floats = {name: np.asarray(array, np.float32) for name, array in tensors.items()}
     save_arrays(Path(folder) / WEIGHTS_NAME, floats, {"twinlora": json.dumps(extras)})
@@ -119,10 +120,11 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     form = _format(plan)
     shared = {PREFIX + name: PREFIX + output for name, output in _shared(plan, spec).items()}
     tensors = {key: array for key, array in held.items() if not (_is_copy(key, held, spec) or key in shared.values())}
+    constants = {key: tensors.pop(key) for key in form.constants(plan) if key in tensors}
     expected = {PREFIX + form.trained_key(p.name, plan): p.shape for p in plan.unfrozen}
     for edit in plan.edits:
         expected |= {PREFIX + key: shape for key, shape in form.shapes(edit).items()}
-    problems = form.problems(config, plan)
+    problems = form.problems(config, plan) + form.constant_problems(config, plan, constants)
     fingerprint = extras.get("base_fingerprint", "")
     if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
         problems.append(

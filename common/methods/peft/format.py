@@ -44,6 +44,23 @@ class PeftFormat:
         """Inverse of ``export``."""
         return {p.name: tensors[key] for key, p in zip(self.shapes(edit), edit.parameters, strict=True)}
 
+    def constants(self, plan: Plan) -> dict[str, np.ndarray]:
+        """Arrays that a file may hold besides trained ones and that the plan computes, by PEFT's keys with the whole
+        prefix; those of a file that is read must be the same, see ``constant_problems``."""
+        return {}
+
+    def writes_constants(self, plan: Plan) -> bool:
+        """Whether they are part of a file that is written."""
+        return True
+
+    def constant_problems(self, config: Mapping[str, Any], plan: Plan, held: Mapping[str, np.ndarray]) -> list[str]:
+        """What is wrong with the constants that a file holds.
+
+        Args:
+            held: those of its arrays that are constants, by the same keys.
+        """
+        return []
+
     def trained_key(self, name: str, plan: Plan) -> str:
         """PEFT's key of a base parameter that is trained as it is; inside a wrapped module it moved to
         ``base_layer``."""
