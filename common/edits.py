@@ -16,7 +16,18 @@ import numpy as np
 from common import random
 from common.models.modules import ModuleSpec
 
-__all__ = ["Edit", "Given", "Init", "Normal", "ParameterSpec", "Shared", "Uniform", "Zeros", "initial_values"]
+__all__ = [
+    "Constant",
+    "Edit",
+    "Given",
+    "Init",
+    "Normal",
+    "ParameterSpec",
+    "Shared",
+    "Uniform",
+    "Zeros",
+    "initial_values",
+]
 
 
 class Init(Protocol):
@@ -33,6 +44,17 @@ class Zeros:
     def values(self, seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Float32 zeros."""
         return np.zeros(shape, np.float32)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same number everywhere."""
+
+    value: float
+
+    def values(self, seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Float32 array of it."""
+        return np.full(shape, self.value, np.float32)
 
 
 @dataclass(frozen=True)

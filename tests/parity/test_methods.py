@@ -36,17 +36,26 @@ METHODS_TRIED = {
     "bottleneck": lambda kind: {"targets": WHERE[kind][-1:], "size": 3},
     "bottleneck-relu": lambda kind: {"targets": WHERE[kind], "size": 3, "activation": "relu"},
     "ln_tuning": lambda kind: {},
+    "vera": lambda kind: {"targets": WHERE[kind], "rank": 6, "projection_seed": 3},
+    "vera-dropout": lambda kind: {
+        "targets": WHERE[kind],
+        "rank": 6,
+        "dropout": 0.2,
+        "bias": "vera_only",
+        "save_projection": False,
+    },
     "loretta_adp": lambda kind: {"targets": WHERE[kind][-1:], "size": 6, "activation": "tanh"},
     "loretta_rep": lambda kind: {"targets": WHERE[kind], "rank": 4, "tensor_rank": 2},
 }
-PEFT = ("ia3", "dora", "dora-dropout", "ln_tuning")
-MERGEABLE = ("ia3", "dora", "dora-dropout", "loretta_rep")
+PEFT = ("ia3", "dora", "dora-dropout", "ln_tuning", "vera", "vera-dropout")
+LATER = ("bottleneck-relu", "vera-dropout")  #: further options of a method that is tried
+MERGEABLE = ("ia3", "dora", "dora-dropout", "vera", "loretta_rep")
 every = pytest.mark.parametrize("kind", ["bert", "gpt2", pytest.param("gpt2-classifier", marks=pytest.mark.nightly)])
 
 
 each = pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.nightly] if name == "bottleneck-relu" else []) for name in METHODS_TRIED],
+    [pytest.param(name, marks=[pytest.mark.nightly] if name in LATER else []) for name in METHODS_TRIED],
 )
 
 
@@ -162,7 +171,7 @@ def test_peft_computes_our_logits_from_our_file_and_writes_it_back(backend, name
 
 
 @pytest.mark.needs_pytorch
-@pytest.mark.parametrize("name", ["ia3", "dora", "ln_tuning"])
+@pytest.mark.parametrize("name", ["ia3", "dora", "ln_tuning", "vera"])
 def test_peft_trains_as_we_do(name):
     """Gradients of PEFT's own layers from the same start, without dropout."""
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
@@ -178,11 +187,10 @@ def test_peft_trains_as_we_do(name):
         model = peft.PeftModel.from_pretrained(network, Path(folder) / "ours", is_trainable=True).eval()
     model(**{key: torch.from_numpy(array).long() for key, array in batch.items()}).loss.backward()
     theirs = {key: p.grad.numpy() for key, p in model.named_parameters() if p.grad is not None}
-    marks = {"ia3_l": "ia3_l", "lora_A": "lora_A", "lora_B": "lora_B", "lora_magnitude_vector": "lora_magnitude_vector"}
     compared = 0
     for key, ours in engine.gradients([batch]).items():
         path, _, leaf = key.rpartition(".")
-        places = [k for k in theirs if f".{path}." in f".{k}" and (marks.get(leaf, leaf) in k)]
+        places = [k for k in theirs if f".{path}." in f".{k}" and (leaf in k)]
         if name == "ln_tuning":
             places = [k for k in places if "ln_tuning" in k or "modules_to_save" in k]
         assert len(places) == 1, (key, places)
@@ -221,6 +229,7 @@ def test_what_a_method_cannot_adapt_is_refused_by_name():
         ("ia3", {"feedforward": ("*.c_attn[q]",)}, "Leave out the brackets"),
         ("bottleneck", {"targets": ("*.c_attn[q]",)}, "Leave out the brackets"),
         ("ln_tuning", {"targets": ("*.c_attn",)}, "matches none"),
+        ("vera", {"targets": ("*.c_attn[q]",), "rank": 4}, "Leave out the brackets"),
         ("loretta_adp", {"targets": ("*.c_attn[q]",)}, "Leave out the brackets"),
         ("loretta_rep", {"targets": ("*.c_attn",), "replaced": ("*.attn.c_attn",)}, "either adapted or replaced"),
     ):

@@ -45,6 +45,7 @@ METHODS = {
         feedforward_modules=["intermediate.dense"],
         task_type="SEQ_CLS",
     ),
+    "vera": lambda: peft.VeraConfig(r=8, target_modules=["query", "value"], task_type="SEQ_CLS"),
     "ln_tuning": lambda: peft.LNTuningConfig(target_modules=["LayerNorm"], task_type="SEQ_CLS"),
 }
 
