@@ -111,6 +111,7 @@ class ParameterSpec:
     component: str  #: what it is counted as: ``lora_A``, ``head``, ``bias``, ...
     init: Init | None = None  #: None: it is part of the base model and keeps its value
     decay: bool = True  #: whether weight decay applies
+    rate: float = 1.0  #: by which its learning rate is larger than that of the others
 
     @property
     def leaf(self) -> str:

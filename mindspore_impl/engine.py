@@ -39,7 +39,7 @@ class Engine:
         self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
+        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
         self._names = model.fields
         weights = ms.ParameterTuple(self._parameters.values())
         self._differentiate, self._evaluate, self._logits = _functions(model, weights, self._names)

@@ -43,7 +43,7 @@ class Engine:
         if settings.shard:
             loss, self._logits = group.shard(model, self._parameters.values(), loss, self._logits)
         self.device = str(next(model.parameters()).device)
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
+        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss)) if settings.compile else loss
         self._dropout = share_key(model, self.device)
