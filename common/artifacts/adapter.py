@@ -117,7 +117,7 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
             that would change the mathematics, listed together; or an update outside the plan's slices.
     """
     config, held, extras = read_adapter(folder)
-    form = _format(plan)
+    form = _format(plan).reading(config, plan)
     shared = {PREFIX + name: PREFIX + output for name, output in _shared(plan, spec).items()}
     tensors = {key: array for key, array in held.items() if not (_is_copy(key, held, spec) or key in shared.values())}
     constants = {key: tensors.pop(key) for key in form.constants(plan) if key in tensors}

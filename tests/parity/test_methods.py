@@ -36,6 +36,20 @@ METHODS_TRIED = {
     "bottleneck": lambda kind: {"targets": WHERE[kind][-1:], "size": 3},
     "bottleneck-relu": lambda kind: {"targets": WHERE[kind], "size": 3, "activation": "relu"},
     "ln_tuning": lambda kind: {},
+    "lora-pissa": lambda kind: {"targets": tuple(map(Target, WHERE[kind])), **LORA, "init": "pissa"},
+    "lora-olora": lambda kind: {
+        "targets": (Target(WHERE[kind][0] + ("[q,v]" if kind != "bert" else "")),),
+        **LORA,
+        "init": "olora",
+        "rank_stabilized": True,
+        "dropout": 0.2,
+    },
+    "lora-plus": lambda kind: {
+        "targets": tuple(map(Target, WHERE[kind])),
+        **LORA,
+        "init": "gaussian",
+        "lora_plus_ratio": 4.0,
+    },
     "vera": lambda kind: {"targets": WHERE[kind], "rank": 6, "projection_seed": 3},
     "vera-dropout": lambda kind: {
         "targets": WHERE[kind],
@@ -47,9 +61,9 @@ METHODS_TRIED = {
     "loretta_adp": lambda kind: {"targets": WHERE[kind][-1:], "size": 6, "activation": "tanh"},
     "loretta_rep": lambda kind: {"targets": WHERE[kind], "rank": 4, "tensor_rank": 2},
 }
-PEFT = ("ia3", "dora", "dora-dropout", "ln_tuning", "vera", "vera-dropout")
-LATER = ("bottleneck-relu", "vera-dropout")  #: further options of a method that is tried
-MERGEABLE = ("ia3", "dora", "dora-dropout", "vera", "loretta_rep")
+PEFT = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "ln_tuning", "vera", "vera-dropout")
+LATER = ("bottleneck-relu", "vera-dropout", "lora-plus")  #: further options of a method that is tried
+MERGEABLE = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "vera", "loretta_rep")
 every = pytest.mark.parametrize("kind", ["bert", "gpt2", pytest.param("gpt2-classifier", marks=pytest.mark.nightly)])
 
 

@@ -28,6 +28,10 @@ class PeftFormat:
         """``adapter_config.json``: what identifies the adapter, and entries that differ from PEFT's defaults."""
         raise NotImplementedError
 
+    def reading(self, config: Mapping[str, Any], plan: Plan) -> PeftFormat:
+        """The format that a file with this ``adapter_config.json`` has."""
+        return self
+
     def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
         """Settings of ``config`` under which PEFT would compute something else than the plan."""
         raise NotImplementedError
