@@ -124,7 +124,7 @@ class Engine(Protocol):
         """
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
-        """Gradient of the mean loss by canonical name, without dropout and without an update."""
+        """Gradient of the task's mean loss by canonical name, without dropout and without an update."""
 
     def trainable(self) -> dict[str, np.ndarray]:
         """Every trained array by canonical name, float32 copies."""
@@ -137,7 +137,8 @@ class Engine(Protocol):
         """Strict inverse of ``trainable``."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``."""
+        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``; and that of the method's
+        `common.methods.steering.Steering`, where it has one."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""

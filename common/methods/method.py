@@ -13,6 +13,7 @@ from common.methods.plan import Plan
 
 if TYPE_CHECKING:
     from common.methods.peft.format import PeftFormat
+    from common.methods.steering import Steering
     from common.models.modules import ModuleSpec
     from common.models.specs import ModelSpec
 
@@ -74,6 +75,13 @@ class Method:
         """Two float64 matrices whose product is what ``edit`` adds to its module's weight, in the weight's layout; None
         where it is no low-rank update."""
         return None
+
+    def steering(self, plan: Plan) -> Steering | None:
+        """What is done in every step of a training besides following the gradient; None where nothing is."""
+        return None
+
+    def check_length(self, options: Any, steps: int) -> None:
+        """Raises InputError where the method does not fit a training of ``steps`` steps."""
 
     def fold(
         self, edit: Edit, base: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
