@@ -35,11 +35,12 @@ WEIGHTS_NAME = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 _REMEDY = "Get the adapter again from where it came."
 _PATTERNS = (None, {...: float})
+_RANKS = ({...: [bool]}, *_PATTERNS)  #: of each layer, or which directions it has
 _SHAPE = {
     "peft_type?": str | None,
     "r?": float | None,
     "lora_alpha?": float | None,
-    "rank_pattern?": _PATTERNS,
+    "rank_pattern?": _RANKS,
     "alpha_pattern?": _PATTERNS,
     "use_rslora?": bool | None,
     "base_model_name_or_path?": str | None,
@@ -71,7 +72,7 @@ def save(
             f"{plan.artifact} instead."
         )
     check_arrays(plan.shapes(), arrays)
-    form = _format(plan)
+    form = _format(plan).writing(plan, arrays)
     tensors = {PREFIX + form.trained_key(p.name, plan): arrays[p.name] for p in plan.unfrozen}
     tensors |= {PREFIX + output: arrays[name] for name, output in _shared(plan, spec).items()}
     for edit in plan.edits:

@@ -28,6 +28,10 @@ class PeftFormat:
         """``adapter_config.json``: what identifies the adapter, and entries that differ from PEFT's defaults."""
         raise NotImplementedError
 
+    def writing(self, plan: Plan, arrays: Mapping[str, np.ndarray]) -> PeftFormat:
+        """The format that trained ``arrays`` are written in."""
+        return self
+
     def reading(self, config: Mapping[str, Any], plan: Plan) -> PeftFormat:
         """The format that a file with this ``adapter_config.json`` has."""
         return self
