@@ -16,7 +16,18 @@ import numpy as np
 from common import random
 from common.models.modules import ModuleSpec
 
-__all__ = ["Edit", "Given", "Init", "Normal", "ParameterSpec", "Shared", "Uniform", "Zeros", "initial_values"]
+__all__ = [
+    "Constant",
+    "Edit",
+    "Given",
+    "Init",
+    "Normal",
+    "ParameterSpec",
+    "Shared",
+    "Uniform",
+    "Zeros",
+    "initial_values",
+]
 
 
 class Init(Protocol):
@@ -33,6 +44,17 @@ class Zeros:
     def values(self, seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """Float32 zeros."""
         return np.zeros(shape, np.float32)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same number everywhere."""
+
+    value: float
+
+    def values(self, seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Float32 array of it."""
+        return np.full(shape, self.value, np.float32)
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,7 @@ class ParameterSpec:
     component: str  #: what it is counted as: ``lora_A``, ``head``, ``bias``, ...
     init: Init | None = None  #: None: it is part of the base model and keeps its value
     decay: bool = True  #: whether weight decay applies
+    rate: float = 1.0  #: by which its learning rate is larger than that of the others
 
     @property
     def leaf(self) -> str:

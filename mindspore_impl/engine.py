@@ -14,11 +14,14 @@ from common.backend import Batch, EngineSettings, EvalResult, StepHandle
 from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
+from common.methods import METHODS
 from common.methods.plan import Plan
+from common.methods.steering import split_state, with_state
 from common.tasks import TASKS
 from mindspore_impl.decoding import Decoder
 from mindspore_impl.distillation import distilled
 from mindspore_impl.layers.dropout import share_key
+from mindspore_impl.layers.modules import assign
 from mindspore_impl.network import task
 from mindspore_impl.optimizer import AdamW
 from mindspore_impl.preparation import prepare
@@ -41,12 +44,13 @@ class Engine:
         self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
+        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
         self._names = model.fields
         weights = ms.ParameterTuple(self._parameters.values())
         self._differentiate, self._evaluate, self._logits = _functions(
             _loss_of(model, settings), model, weights, self._names
         )
+        self._steering = METHODS.get(plan.method).steering(plan)
         self.compilations = Compilations()
         step = self._optimizer.step
         self._update = step if settings.compile is False else self.compilations.watch(step)
@@ -67,9 +71,34 @@ class Engine:
                     tuple(ops.zeros(p.shape, ms.float32) for p in self._parameters.values()),
                 )
             total, *gradients = self.group.sum([total, *gradients])
+        gradients, steered = self._steered(gradients)
         norm = self._update(gradients, learning_rate)
         self._steps += 1
+        self._steer(steered)
         return StepHandle(total, norm, count)
+
+    def _steered(self, gradients: Sequence[Tensor]) -> tuple[Sequence[Tensor], dict[str, np.ndarray]]:
+        """The gradients with those of the method's own terms; and those of the parameters that it reads."""
+        if self._steering is None:
+            return gradients, {}
+        given, found = dict(zip(self._parameters, gradients, strict=True)), {}
+        added = self._steering.gradients(self._read(self._steering.names))
+        for name in self._steering.names:
+            if name in added:
+                given[name] = given[name] + Tensor(added[name].astype(np.float32))
+            found[name] = given[name].asnumpy().copy()
+        return tuple(given.values()), found
+
+    def _steer(self, gradients: Mapping[str, np.ndarray]) -> None:
+        """What the method changes after an update."""
+        if self._steering is None:
+            return
+        arrays = self._read(self._steering.names)
+        for name, array in self._steering.after(self._steps, arrays, gradients).items():
+            assign(self._parameters[name], array)
+
+    def _read(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return {name: self._parameters[name].asnumpy() for name in names}
 
     def fetch(self, handles: Sequence[StepHandle]) -> list[tuple[float, float]]:
         """Read the results of all handles."""
@@ -123,11 +152,11 @@ class Engine:
 
     def state(self) -> dict[str, np.ndarray]:
         """Optimizer state by canonical name."""
-        return self._optimizer.state()
+        return with_state(self._optimizer.state(), self._steering)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
-        self._optimizer.load_state(arrays)
+        self._optimizer.load_state(split_state(arrays, self._steering))
         self._steps = int(arrays["step"])
 
     def _accumulate(

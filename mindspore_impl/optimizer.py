@@ -6,7 +6,7 @@ m^ / (sqrt(v^) + eps).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import mindspore as ms
 import numpy as np
@@ -30,18 +30,26 @@ def _zeros(moment: str, parameters: list[Parameter]) -> ms.ParameterTuple:
     )
 
 
+def _scalars(numbers: Iterable[float]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(number, ms.float32) for number in numbers)
+
+
 class _Update(nn.Cell):
     """Clips and updates every parameter; compiled as one graph."""
 
-    def __init__(self, parameters: list[Parameter], decays: list[bool], faster: list[bool], settings: EngineSettings):
+    def __init__(self, parameters: list[Parameter], decays: list[bool], groups: list[int], settings: EngineSettings):
         super().__init__(auto_prefix=False)
         self.parameters = ms.ParameterTuple(parameters)
         self.first, self.second = _zeros("exp_avg", parameters), _zeros("exp_avg_sq", parameters)
-        self.decays, self.faster = tuple(decays), tuple(faster)
+        self.decays, self.groups = tuple(decays), tuple(groups)  # a group has one learning rate
+        self.count = max(groups) + 1
         self.settings_decay, self.max_norm = settings.weight_decay, settings.max_grad_norm
         self.beta1, self.beta2 = Tensor(settings.beta1, ms.float32), Tensor(settings.beta2, ms.float32)
 
-    def construct(self, rate, head_rate, keep, head_keep, power1, power2, epsilon, *gradients):
+    def construct(self, power1, power2, epsilon, *given):
+        # the learning rates of the groups, by what each multiplies its parameters, and the gradients
+        count = self.count
+        rates, keeps, gradients = given[:count], given[count : 2 * count], given[2 * count :]
         squares = ops.zeros((), ms.float32)
         for gradient in gradients:
             squares = squares + (gradient * gradient).sum()
@@ -54,17 +62,14 @@ class _Update(nn.Cell):
         for index in range(len(self.parameters)):
             parameter = self.parameters[index]
             if self.decays[index]:
-                parameter = ops.depend(
-                    parameter, ops.assign(parameter, parameter * (head_keep if self.faster[index] else keep))
-                )
-            own_rate = head_rate if self.faster[index] else rate
+                parameter = ops.depend(parameter, ops.assign(parameter, parameter * keeps[self.groups[index]]))
             done = _adam(
                 parameter,
                 self.first[index],
                 self.second[index],
                 power1,
                 power2,
-                own_rate,
+                rates[self.groups[index]],
                 self.beta1,
                 self.beta2,
                 epsilon,
@@ -81,13 +86,15 @@ class AdamW:
         self,
         parameters: Mapping[str, Parameter],
         decayed: frozenset[str],
-        head: frozenset[str],
+        rates: Mapping[str, float],
         settings: EngineSettings,
     ):
         self.parameters = dict(parameters)
         self.settings = settings
         decays = [name in decayed and settings.weight_decay > 0.0 for name in parameters]
-        self._update = _Update(list(parameters.values()), decays, [name in head for name in parameters], settings)
+        self._factors = sorted(set(rates.values()))
+        groups = [self._factors.index(rates[name]) for name in parameters]
+        self._update = _Update(list(parameters.values()), decays, groups, settings)
         if settings.compile is not False:
             self._update.construct = ms.jit(self._update.construct)
         self._steps = 0
@@ -98,10 +105,10 @@ class AdamW:
         power1, power2 = (
             float(np.float32(beta)) ** self._steps for beta in (self.settings.beta1, self.settings.beta2)
         )  # the kernel's betas
-        rates = (learning_rate, learning_rate * self.settings.head_factor)
-        keeps = (1.0 - rate * self.settings.weight_decay for rate in rates)
-        numbers = (*rates, *keeps, power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))
-        return self._update(*(Tensor(number, ms.float32) for number in numbers), *gradients)
+        rates = [learning_rate * factor for factor in self._factors]
+        keeps = [1.0 - rate * self.settings.weight_decay for rate in rates]
+        numbers = (power1, power2, self.settings.epsilon * np.sqrt(1.0 - power2))
+        return self._update(*_scalars(numbers), *_scalars(rates), *_scalars(keeps), *gradients)
 
     def state(self) -> dict[str, np.ndarray]:
         """``step`` (int64 scalar) and both moments of every parameter, float32."""

@@ -13,7 +13,9 @@ from common.backend import Batch, EngineSettings, EvalResult, StepHandle
 from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
+from common.methods import METHODS
 from common.methods.plan import Plan
+from common.methods.steering import split_state, with_state
 from common.tasks import TASKS
 from pytorch_impl.decoding import Decoder
 from pytorch_impl.distillation import distilled
@@ -45,7 +47,8 @@ class Engine:
         if settings.shard:
             loss, self._logits = group.shard(model, self._parameters.values(), loss, self._logits)
         self.device = str(next(model.parameters()).device)
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.in_head, settings)
+        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
+        self._steering = METHODS.get(plan.method).steering(plan)
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss)) if settings.compile else loss
         self._dropout = share_key(model, self.device)
@@ -74,9 +77,41 @@ class Engine:
                     *(torch.zeros_like(parameter) if gradient is None else gradient for gradient, parameter in given),
                 ]
             )
+        gradients, steered = self._steered(gradients)
         norm = self._optimizer.step(gradients, learning_rate)
         self._steps += 1
+        self._steer(steered)
         return StepHandle(total, norm, count)
+
+    def _steered(
+        self, gradients: Sequence[torch.Tensor | None]
+    ) -> tuple[Sequence[torch.Tensor | None], dict[str, np.ndarray]]:
+        """The gradients with those of the method's own terms; and copies of those of the parameters that it reads, since
+        the optimizer clips in place."""
+        if self._steering is None:
+            return gradients, {}
+        given, found = dict(zip(self._parameters, gradients, strict=True)), {}
+        added = self._steering.gradients(self._read(self._steering.names))
+        for name in self._steering.names:
+            gradient = given[name]
+            gradient = torch.zeros_like(self._parameters[name]) if gradient is None else gradient
+            if name in added:
+                gradient = gradient + torch.from_numpy(added[name]).to(gradient)
+            given[name] = gradient
+            found[name] = _at_least_float32(gradient).cpu().numpy().copy()
+        return tuple(given.values()), found
+
+    def _steer(self, gradients: Mapping[str, np.ndarray]) -> None:
+        """What the method changes after an update."""
+        if self._steering is None:
+            return
+        arrays = self._read(self._steering.names)
+        with torch.no_grad():
+            for name, array in self._steering.after(self._steps, arrays, gradients).items():
+                self._parameters[name].copy_(torch.from_numpy(array))
+
+    def _read(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        return {name: _at_least_float32(self._parameters[name].detach()).cpu().numpy() for name in names}
 
     def fetch(self, handles: Sequence[StepHandle]) -> list[tuple[float, float]]:
         """One transfer for all handles."""
@@ -151,11 +186,11 @@ class Engine:
 
     def state(self) -> dict[str, np.ndarray]:
         """Optimizer state by canonical name."""
-        return self._optimizer.state()
+        return with_state(self._optimizer.state(), self._steering)
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
-        self._optimizer.load_state(arrays)
+        self._optimizer.load_state(split_state(arrays, self._steering))
         self._steps = int(arrays["step"])
 
     def _loss(self, batch: Batch, differentiable: bool = True) -> tuple[torch.Tensor, ...]:

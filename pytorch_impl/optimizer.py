@@ -25,26 +25,26 @@ class AdamW:
     Args:
         parameters: canonical name to parameter.
         decayed: names that weight decay applies to.
-        head: names whose lr is larger by ``settings.head_factor``.
+        rates: name to the factor of its lr, see `common.methods.plan.Plan.rates`.
     """
 
     def __init__(
         self,
         parameters: Mapping[str, nn.Parameter],
         decayed: frozenset[str],
-        head: frozenset[str],
+        rates: Mapping[str, float],
         settings: EngineSettings,
     ):
         self.parameters = dict(parameters)
         self.settings = settings
         groups = [
             {
-                "params": [p for name, p in parameters.items() if (name in decayed, name in head) == (decays, faster)],
+                "params": [p for name, p in parameters.items() if (name in decayed, rates[name]) == (decays, factor)],
                 "weight_decay": decay,
                 "factor": factor,
             }
             for decays, decay in ((True, settings.weight_decay), (False, 0.0))
-            for faster, factor in ((False, 1.0), (True, settings.head_factor))
+            for factor in sorted(set(rates.values()))
         ]
         self._optimizer = torch.optim.AdamW(
             [group for group in groups if group["params"]],

@@ -120,5 +120,10 @@ def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:
     backend = backends.load(name)
     options = adaptation_options(dict(plan))
     found = METHODS.get(options.method).plan(options, backend.adapting.outline(model))
+    if METHODS.get(found.method).steering(found) is not None:
+        raise InputError(
+            f"Method {found.method} acts in every step of a training, which a loop of your own does not tell it of. Use "
+            "twinlora train, or another method."
+        )
     trainable = backend.adapting.adapt(model, found, found.initial_values(seed))
     return Adapted(model, found, backend, trainable)

@@ -34,11 +34,12 @@ WHOLE = False  #: whether it holds the base model too
 WEIGHTS_NAME = "adapter_model.safetensors"
 _REMEDY = "Get the adapter again from where it came."
 _PATTERNS = (None, {...: float})
+_RANKS = ({...: [bool]}, *_PATTERNS)  #: of each layer, or which directions it has
 _SHAPE = {
     "peft_type?": str | None,
     "r?": float | None,
     "lora_alpha?": float | None,
-    "rank_pattern?": _PATTERNS,
+    "rank_pattern?": _RANKS,
     "alpha_pattern?": _PATTERNS,
     "use_rslora?": bool | None,
     "base_model_name_or_path?": str | None,
@@ -70,11 +71,12 @@ def save(
             f"{plan.artifact} instead."
         )
     check_arrays(plan.shapes(), arrays)
-    form = _format(plan)
+    form = _format(plan).writing(plan, arrays)
     tensors = {form.stored(form.trained_key(p.name, plan)): arrays[p.name] for p in plan.unfrozen}
     tensors |= {form.stored(output): arrays[name] for name, output in _shared(plan, spec).items()}
     for edit in plan.edits:
         tensors |= {form.stored(key): array for key, array in form.export(edit, arrays).items()}
+    tensors |= form.constants(plan) if form.writes_constants(plan) else {}
     extras = dict(sorted({**(metadata or {}), "base_fingerprint": spec.fingerprint}.items()))
     floats = {name: np.asarray(array, np.float32) for name, array in tensors.items()}
     save_arrays(Path(folder) / WEIGHTS_NAME, floats, {"twinlora": json.dumps(extras)})
@@ -115,13 +117,14 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
             that would change the mathematics, listed together; or an update outside the plan's slices.
     """
     config, held, extras = read_adapter(folder)
-    form = _format(plan)
+    form = _format(plan).reading(config, plan)
     shared = {form.stored(name): form.stored(output) for name, output in _shared(plan, spec).items()}
     tensors = {key: array for key, array in held.items() if not (_is_copy(key, held, spec) or key in shared.values())}
+    constants = {key: tensors.pop(key) for key in form.constants(plan) if key in tensors}
     expected = {form.stored(form.trained_key(p.name, plan)): p.shape for p in plan.unfrozen}
     for edit in plan.edits:
         expected |= {form.stored(key): shape for key, shape in form.shapes(edit).items()}
-    problems = form.problems(config, plan)
+    problems = form.problems(config, plan) + form.constant_problems(config, plan, constants)
     fingerprint = extras.get("base_fingerprint", "")
     if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
         problems.append(

@@ -126,7 +126,7 @@ class Engine(Protocol):
         """
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
-        """Gradient of the mean loss by canonical name, without dropout and without an update."""
+        """Gradient of the task's mean loss by canonical name, without dropout and without an update."""
 
     def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:
         """Mean over ``examples``, batches of one row each, of the squared gradient of every trained parameter, float64 by
@@ -149,7 +149,8 @@ class Engine(Protocol):
         """Strict inverse of ``trainable``."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``."""
+        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``; and that of the method's
+        `common.methods.steering.Steering`, where it has one."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""

@@ -9,11 +9,13 @@ __path__ = extended_path(__path__, __name__)
 HELPERS = (
     "combining",
     "coverage",
+    "loretta",
     "merge",
     "mixing",
     "plan",
     "prepending",
     "targets",
+    "trains",
     "unfreezing",
     "windows",
 )  #: modules beside the members

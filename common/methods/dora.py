@@ -14,6 +14,7 @@ from common.methods import lora
 from common.methods.lora import Lora, LoraArguments, LoraOptions
 from common.methods.merge import rounded
 from common.methods.peft.format import PeftFormat
+from common.methods.starts import FROM_WEIGHT
 from common.methods.targets import Match
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
@@ -34,16 +35,20 @@ class RowNorms:
         return np.linalg.norm(exact, axis=0 if self.transposed else 1).astype(np.float32)
 
 
-def edit_of(module: ModuleSpec, arguments: LoraArguments, weight: np.ndarray) -> Edit:
+def edit_of(
+    module: ModuleSpec, arguments: LoraArguments, weight: np.ndarray, init: str = "kaiming", ratio: float = 1.0
+) -> Edit:
     """The edit of ``module``: LoRA's parameters, and ``<path>.lora_magnitude_vector`` (out,), as in PEFT.
 
     Args:
         weight: of the base model, as stored.
+        init: of A, see `common.methods.starts`.
+        ratio: by which the learning rate of B is larger.
     """
-    edit = lora.edit_of(module, arguments)
-    init = RowNorms(weight, module.kind.transposed)
+    edit = lora.edit_of(module, arguments, init, ratio=ratio)
+    norms = RowNorms(weight, module.kind.transposed)
     magnitude = ParameterSpec(
-        f"{module.path}.lora_magnitude_vector", (module.out_features,), "lora_magnitude_vector", init, decay=False
+        f"{module.path}.lora_magnitude_vector", (module.out_features,), "lora_magnitude_vector", norms, decay=False
     )
     return Edit(module.path, "dora", "wrap", module, edit.arguments, (*edit.parameters, magnitude))
 
@@ -63,13 +68,17 @@ class Dora(Lora):
                 "DoRA adapts whole linear layers: the magnitudes belong to all outputs of a weight; "
                 f"{found.target.pattern!r} names {what}. Leave it out, or use method lora."
             )
+        if options.init in FROM_WEIGHT:
+            raise InputError(
+                f"DoRA starts with B = 0; init: {options.init} is of method lora. Use init: kaiming or gaussian."
+            )
         weight = spec.arrays.get(f"{module.path}.weight")
         if weight is None:
             raise InputError(
                 f"DoRA needs the weight of every layer it adapts; {module.path} is a {module.kind.name} module, whose "
                 "weight is a product. Use method lora, or adapt the model before it is compressed."
             )
-        return edit_of(module, self.arguments(found, options), weight)
+        return edit_of(module, self.arguments(found, options), weight, options.init, options.lora_plus_ratio)
 
     def example(self, targets: tuple[str, ...]) -> LoraOptions:
         """Rank 8 of the usual targets, whole."""

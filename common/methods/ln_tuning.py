@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.edits import ParameterSpec
 from common.methods.method import Method, MethodOptions
 from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
 from common.methods.targets import Target, match
-from common.methods.unfreezing import head_parameters, merged_groups
+from common.methods.unfreezing import head_parameters, merged_groups, norms
 from common.models.modules import LAYER_NORM, ModuleSpec
 from common.models.specs import ModelSpec
 
@@ -42,14 +41,8 @@ class LayerNorm(Method):
         patterns: dict[str, tuple[str, ...]] = {}
         for one in found:
             patterns[one.target.pattern] = (*patterns.get(one.target.pattern, ()), one.module.path)
-        paths = {one.module.path for one in found}
-        norms = tuple(
-            ParameterSpec(name, shape, "layer_norm", decay=False)
-            for module in spec.modules
-            if module.path in paths
-            for name, shape in module.shapes().items()
-        )
-        unfrozen = merged_groups(head_parameters(spec), norms)
+        trained = norms(spec, {one.module.path for one in found})
+        unfrozen = merged_groups(head_parameters(spec), trained)
         return Plan(self.name, (), unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
 
     def suits(self, modules: Sequence[ModuleSpec]) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from common.edits import Edit, Normal, ParameterSpec, Shared, Uniform, Zeros
+from common.edits import Edit, Given, Normal, ParameterSpec, Shared, Uniform, Zeros
 from common.errors import InputError
 from common.methods.method import Method, MethodOptions
 from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
+from common.methods.starts import FROM_WEIGHT, Start, random_start, start_of, weight_of
 from common.methods.targets import Match, Target, match
 from common.methods.unfreezing import biases, head_parameters, merged_groups
 from common.methods.windows import largest_rank, refuse_dropout, window_sizes
@@ -35,6 +36,8 @@ class LoraOptions(MethodOptions):
     dropout: float = 0.0
     rank_stabilized: bool = False  #: scale alpha / sqrt(rank) instead of alpha / rank
     bias: Literal["none", "all", "lora_only"] = "none"
+    init: Literal["kaiming", "gaussian", "pissa", "olora"] = "kaiming"  #: start values, see `common.methods.starts`
+    lora_plus_ratio: float = 1.0  #: LoRA+ (Hayou et al. 2024): by which the learning rate of B is larger than that of A
     same_start: bool = False  #: every layer starts with one A, as in Hu et al.'s GPT-2, whose layers are copies of one
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -47,6 +50,10 @@ class LoraOptions(MethodOptions):
                 yield name, f"must be greater than 0; received {value!r}"
         if not 0 <= self.dropout < 1:
             yield "dropout", f"must be at least 0 and less than 1; received {self.dropout!r}"
+        if not self.lora_plus_ratio > 0:
+            yield "lora_plus_ratio", f"must be greater than 0; received {self.lora_plus_ratio!r}"
+        if self.same_start and self.init in FROM_WEIGHT:
+            yield "same_start", f"is of random start values; init: {self.init} takes them from each layer's weight"
         for index, target in enumerate(self.targets):
             for name in ("rank", "alpha"):
                 value = getattr(target, name)
@@ -64,6 +71,7 @@ class LoraArguments:
     rank_stabilized: bool = False  #: Kalajdzievski 2023: alpha / sqrt(rank) keeps the update's size independent of rank
     slices: tuple[tuple[str, int, int], ...] = ()  #: adapted parts of a fused projection; empty adapts all of it
     out_features: int = 0  #: of the module
+    start: Start | None = field(default=None, compare=False)  #: what is taken off, where A and B start from the weight
 
     @property
     def scaling(self) -> float:
@@ -76,7 +84,13 @@ class LoraArguments:
         return tuple((start, stop) for _, start, stop in self.slices) or ((0, self.out_features),)
 
 
-def edit_of(module: ModuleSpec, arguments: LoraArguments) -> Edit:
+def edit_of(
+    module: ModuleSpec,
+    arguments: LoraArguments,
+    init: str = "kaiming",
+    weight: np.ndarray | None = None,
+    ratio: float = 1.0,
+) -> Edit:
     """The edit of ``module``.
 
     A matrix has ``<path>.lora_A`` (slices * rank, in), the slices' A stacked in order, and ``<path>.lora_B`` (adapted
@@ -84,13 +98,18 @@ def edit_of(module: ModuleSpec, arguments: LoraArguments) -> Edit:
     (width, rank), as in PEFT. A ~ U(-1/sqrt(in), 1/sqrt(in)), which is Kaiming uniform with a = sqrt(5) as in loralib
     and PEFT, and B = 0; of an embedding A = 0 and B ~ N(0, 1). Either way the adapted model starts as the base model.
     Of a convolution see `common.methods.windows`.
+
+    Args:
+        init: other start values, see `common.methods.starts`.
+        weight: of the base model, as stored; for start values that are made of it.
+        ratio: by which the learning rate of B is larger; that of an embedding's stays.
     """
     arguments = LoraArguments(**{**vars(arguments), "out_features": module.out_features})
     rank, path = arguments.rank, module.path
     if module.kind.windowed:
         rows, columns, inner = window_sizes(module, rank)
-        a = ParameterSpec(f"{path}.lora_A", (inner, columns), "lora_A", Uniform(1.0 / math.sqrt(columns)))
-        b = ParameterSpec(f"{path}.lora_B", (rows, inner), "lora_B", Zeros())
+        a = ParameterSpec(f"{path}.lora_A", (inner, columns), "lora_A", random_start(init, rank, columns))
+        b = ParameterSpec(f"{path}.lora_B", (rows, inner), "lora_B", Zeros(), rate=ratio)
         return Edit(path, "lora_convolution", "wrap", module, arguments, (a, b))
     if module.kind.lookup:
         a = ParameterSpec(f"{path}.lora_embedding_A", (rank, module.in_features), "lora_A", Zeros())
@@ -98,8 +117,13 @@ def edit_of(module: ModuleSpec, arguments: LoraArguments) -> Edit:
         return Edit(path, "lora_embedding", "wrap", module, arguments, (a, b))
     adapted = sum(stop - start for start, stop in arguments.ranges)
     shape = (len(arguments.ranges) * rank, module.in_features)
-    a = ParameterSpec(f"{path}.lora_A", shape, "lora_A", Uniform(1.0 / math.sqrt(module.in_features)))
-    b = ParameterSpec(f"{path}.lora_B", (adapted, rank), "lora_B", Zeros())
+    first, second = random_start(init, rank, module.in_features), Zeros()
+    if init in FROM_WEIGHT:
+        assert weight is not None
+        arguments = replace(arguments, start=start_of(init, module, arguments, weight))
+        first, second = Given(arguments.start.a), Given(arguments.start.b)
+    a = ParameterSpec(f"{path}.lora_A", shape, "lora_A", first)
+    b = ParameterSpec(f"{path}.lora_B", (adapted, rank), "lora_B", second, rate=ratio)
     return Edit(path, "lora", "wrap", module, arguments, (a, b))
 
 
@@ -153,8 +177,15 @@ class Lora(Method):
         return Plan(self.name, ordered, unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
 
     def edit(self, found: Match, options: LoraOptions, spec: ModelSpec) -> Edit:
-        """The edit of one matched module."""
-        return edit_of(found.module, self.arguments(found, options))
+        """The edit of one matched module.
+
+        Raises:
+            InputError: ``init`` takes the start from a weight, and the module has none of its own.
+        """
+        module, weight = found.module, None
+        if options.init in FROM_WEIGHT:
+            weight = weight_of(module, options.init, spec)
+        return edit_of(module, self.arguments(found, options), options.init, weight, options.lora_plus_ratio)
 
     def arguments(self, found: Match, options: LoraOptions) -> LoraArguments:
         """The settings of one matched module.
@@ -204,6 +235,11 @@ class Lora(Method):
         """scaling * B A in the layout of the module's stored weight."""
         scaling = edit.arguments.scaling
         a, b = (arrays[parameter.name].astype(np.float64) for parameter in edit.parameters[:2])
+        start = edit.arguments.start
+        if start is not None:
+            b = np.concatenate([placed_b(edit, b), -placed_b(edit, start.b.astype(np.float64))], 1)
+            a = np.concatenate([a, start.a.astype(np.float64)])
+            return (scaling * a.T, b.T) if edit.module.kind.transposed else (scaling * b, a)
         if edit.module.kind.windowed:
             return scaling * b, a  # see `window_sizes`
         if edit.module.kind.lookup:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from common.methods.peft.format import PeftFormat
+    from common.methods.steering import Steering
     from common.models.modules import ModuleSpec
     from common.models.specs import ModelSpec
 
@@ -86,6 +87,13 @@ class Method:
         where it is no low-rank update."""
         return None
 
+    def steering(self, plan: Plan) -> Steering | None:
+        """What is done in every step of a training besides following the gradient; None where nothing is."""
+        return None
+
+    def check_length(self, options: Any, steps: int) -> None:
+        """Raises InputError where the method does not fit a training of ``steps`` steps."""
+
     def fold(
         self, edit: Edit, base: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], float]:
@@ -111,7 +119,9 @@ class Method:
             settings: its ``adapter_config.json``.
             shapes: of its arrays, by PEFT's keys without their prefix.
         """
-        return None
+        from common.methods.peft.own import section
+
+        return section(settings, self.name)
 
     @property
     def peft(self) -> PeftFormat | None:

@@ -56,6 +56,14 @@ class Plan:
         """Names of the task head's parameters."""
         return frozenset(parameter.name for parameter in self.parameters if parameter.component == HEAD)
 
+    def rates(self, head_factor: float) -> dict[str, float]:
+        """By how much the learning rate of every parameter is larger, in the order of the parameters.
+
+        Args:
+            head_factor: that of the task head.
+        """
+        return {p.name: p.rate * (head_factor if p.component == HEAD else 1.0) for p in self.parameters}
+
     def counts(self) -> dict[str, int]:
         """Trained scalars by component, and their ``total``."""
         counts: dict[str, int] = {}

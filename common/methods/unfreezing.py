@@ -8,9 +8,10 @@ from collections.abc import Collection
 from common.edits import ParameterSpec
 from common.errors import InputError
 from common.methods.plan import BIAS, EMBEDDING, HEAD, Plan
+from common.models.modules import LAYER_NORM
 from common.models.specs import ModelSpec
 
-__all__ = ["biases", "everything", "head_parameters", "merged_groups", "require_head", "with_embeddings"]
+__all__ = ["biases", "everything", "head_parameters", "merged_groups", "norms", "require_head", "with_embeddings"]
 
 
 def _spec(name: str, shape: tuple[int, ...], component: str) -> ParameterSpec:
@@ -39,6 +40,16 @@ def biases(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[Param
         if leaf == "bias" and (paths is None or path in paths):
             found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
     return tuple(found)
+
+
+def norms(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[ParameterSpec, ...]:
+    """Weights and biases of every layer norm outside of the head, or of those at ``paths``."""
+    return tuple(
+        ParameterSpec(name, shape, "layer_norm", decay=False)
+        for module in spec.modules
+        if module.kind is LAYER_NORM and module.path not in spec.head and (paths is None or module.path in paths)
+        for name, shape in module.shapes().items()
+    )
 
 
 def merged_groups(*groups: tuple[ParameterSpec, ...]) -> tuple[ParameterSpec, ...]:

@@ -21,6 +21,7 @@ from common.data import BatchPlan, Encoded, save_tokenizer
 from common.distributed import Group, micro_batch_size
 from common.errors import InterruptedRunError, RunError, of_system
 from common.files import write_atomic, write_json
+from common.methods import METHODS
 from common.methods.coverage import coverage_table
 from common.methods.merge import merge_remarks
 from common.tasks.task import Evaluator
@@ -134,6 +135,7 @@ def _train(
     batches = BatchPlan(encoded["train"], training.global_batch_size, micro_batch, multiple, config.seed)
     validate = partial(session.score, "validation")
     trainer = Trainer(engine, batches, validate, session.save_best, config, run.checkpoint, progress)
+    METHODS.get(inputs.plan.method).check_length(inputs.plan.options, trainer.total)
     with _kept(run), locked(run.path):
         if group.rank == 0:
             run.admit(config, resume, overwrite)  # again: another process may have trained here in the meantime

@@ -9,7 +9,7 @@ from mindspore import Tensor, nn
 
 from common.edits import Edit
 from common.memory.formula import Layer
-from common.methods.lora import placement
+from common.methods.lora import placed_b, placement
 from mindspore_impl import functional as F
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.wrapper import Wrapper
@@ -26,8 +26,19 @@ class LoRALinear(Wrapper):
         self.scaling = edit.arguments.scaling
         self.slices = len(edit.arguments.ranges)
         self.rows, self.mask = (Tensor(array) for array in placement(edit)) if edit.arguments.slices else (None, None)
+        start = edit.arguments.start
+        self.starts = start is not None
+        if start is not None:
+            self.start_A, self.start_B = Tensor(start.a), Tensor(placed_b(edit, start.b))
 
     def construct(self, x):
+        y = self.updated(x)
+        if not self.starts or not self.active:
+            return y
+        return y - F.linear(F.linear(x, self.start_A) * self.scaling, self.start_B)
+
+    def updated(self, x):
+        """base(x) + P(B) (s A dropout(x))."""
         y = self.base_layer(x)
         if not self.active:
             return y

@@ -5,7 +5,8 @@ With x ``(..., in)``, W and b frozen, A ``(slices * rank, in)`` and B ``(adapted
     y = W x + b + P(B) (s A dropout(x)),        s = alpha / rank   (or alpha / sqrt(rank))
  P places each slice's B in the rows it adapts (zero elsewhere) and in the columns of its A, so that the q and v parts
 of GPT-2's fused ``c_attn`` share one product with the stacked A and one product with P(B); with a single slice P is the
-identity. The scale is applied to the rank-wide tensor.
+identity. The scale is applied to the rank-wide tensor. Where A and B start from the weight
+(`common.methods.starts`), their start P(B0) (s A0 x) is taken off.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import nn
 
 from common.edits import Edit
 from common.memory.formula import Layer
-from common.methods.lora import placement
+from common.methods.lora import placed_b, placement
 from pytorch_impl import functional as F
 from pytorch_impl.layers.dropout import Dropout
 from pytorch_impl.layers.modules import Conv1D, Linear, product
@@ -81,9 +82,21 @@ class LoRALinear(Wrapper):
         )
         self.register_buffer("rows", rows, persistent=False)
         self.register_buffer("mask", mask, persistent=False)
+        start = edit.arguments.start
+        first, second = (None, None) if start is None else (start.a, placed_b(edit, start.b))
+        for name, array in (("start_A", first), ("start_B", second)):
+            self.register_buffer(name, None if array is None else torch.from_numpy(array).to(device), persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """y = base(x) + P(B) (s A dropout(x))."""
+        """y = base(x) + P(B) (s A dropout(x)) - P(B0) (s A0 x)."""
+        y = self.updated(x)
+        if self.start_A is None or not self.active:
+            return y
+        low = F.linear(x, self.start_A) * self.edit.arguments.scaling
+        return y - F.linear(low, self.start_B).to(y.dtype)
+
+    def updated(self, x: torch.Tensor) -> torch.Tensor:
+        """base(x) + P(B) (s A dropout(x))."""
         base = self.base_layer
         if (
             self.active

@@ -36,15 +36,49 @@ METHODS_TRIED = {
     "bottleneck": lambda kind: {"targets": WHERE[kind][-1:], "size": 3},
     "bottleneck-relu": lambda kind: {"targets": WHERE[kind], "size": 3, "activation": "relu"},
     "ln_tuning": lambda kind: {},
+    "lora-pissa": lambda kind: {"targets": tuple(map(Target, WHERE[kind])), **LORA, "init": "pissa"},
+    "lora-olora": lambda kind: {
+        "targets": (Target(WHERE[kind][0] + ("[q,v]" if kind != "bert" else "")),),
+        **LORA,
+        "init": "olora",
+        "rank_stabilized": True,
+        "dropout": 0.2,
+    },
+    "lora-plus": lambda kind: {
+        "targets": tuple(map(Target, WHERE[kind])),
+        **LORA,
+        "init": "gaussian",
+        "lora_plus_ratio": 4.0,
+    },
+    "adalora": lambda kind: {
+        "targets": WHERE[kind],
+        "initial_rank": 4,
+        "target_rank": 2,
+        "alpha": 8.0,
+        "total_steps": 1000,
+        "initial_steps": 100,
+        "orthogonality": 0.0,
+    },
+    "vera": lambda kind: {"targets": WHERE[kind], "rank": 6, "projection_seed": 3},
+    "vera-dropout": lambda kind: {
+        "targets": WHERE[kind],
+        "rank": 6,
+        "dropout": 0.2,
+        "bias": "vera_only",
+        "save_projection": False,
+    },
+    "loretta_adp": lambda kind: {"targets": WHERE[kind][-1:], "size": 6, "activation": "tanh"},
+    "loretta_rep": lambda kind: {"targets": WHERE[kind], "rank": 4, "tensor_rank": 2},
 }
-PEFT = ("ia3", "dora", "dora-dropout", "ln_tuning")
-MERGEABLE = ("ia3", "dora", "dora-dropout")
+PEFT = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "ln_tuning", "vera", "vera-dropout", "adalora")
+LATER = ("bottleneck-relu", "vera-dropout", "lora-plus")  #: further options of a method that is tried
+MERGEABLE = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "vera", "loretta_rep", "adalora")
 every = pytest.mark.parametrize("kind", ["bert", "gpt2", pytest.param("gpt2-classifier", marks=pytest.mark.nightly)])
 
 
 each = pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.nightly] if name == "bottleneck-relu" else []) for name in METHODS_TRIED],
+    [pytest.param(name, marks=[pytest.mark.nightly] if name in LATER else []) for name in METHODS_TRIED],
 )
 
 
@@ -127,8 +161,9 @@ def test_a_merged_model_gives_the_logits_of_the_adapted_one(backend, name, kind)
     assert_near(outputs(again, batch), expected, MERGED_ABS, absolute=True)
 
 
-def test_what_is_not_linear_is_not_merged(backend):
-    spec, plan, engine, batch = trained_engine(backend, "bottleneck", "bert")
+@pytest.mark.parametrize("name", ["bottleneck", "loretta_adp"])
+def test_what_is_not_linear_is_not_merged(backend, name):
+    spec, plan, engine, batch = trained_engine(backend, name, "bert")
     before = outputs(engine, batch)
     with pytest.raises(InputError, match="cannot be merged"):
         backend.merge(engine.model)
@@ -159,7 +194,7 @@ def test_peft_computes_our_logits_from_our_file_and_writes_it_back(backend, name
 
 
 @pytest.mark.needs_pytorch
-@pytest.mark.parametrize("name", ["ia3", "dora", "ln_tuning"])
+@pytest.mark.parametrize("name", ["ia3", "dora", "ln_tuning", "vera", "adalora"])
 def test_peft_trains_as_we_do(name):
     """Gradients of PEFT's own layers from the same start, without dropout."""
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
@@ -175,11 +210,10 @@ def test_peft_trains_as_we_do(name):
         model = peft.PeftModel.from_pretrained(network, Path(folder) / "ours", is_trainable=True).eval()
     model(**{key: torch.from_numpy(array).long() for key, array in batch.items()}).loss.backward()
     theirs = {key: p.grad.numpy() for key, p in model.named_parameters() if p.grad is not None}
-    marks = {"ia3_l": "ia3_l", "lora_A": "lora_A", "lora_B": "lora_B", "lora_magnitude_vector": "lora_magnitude_vector"}
     compared = 0
     for key, ours in engine.gradients([batch]).items():
         path, _, leaf = key.rpartition(".")
-        places = [k for k in theirs if f".{path}." in f".{k}" and (marks.get(leaf, leaf) in k)]
+        places = [k for k in theirs if f".{path}." in f".{k}" and (leaf in k)]
         if name == "ln_tuning":
             places = [k for k in places if "ln_tuning" in k or "modules_to_save" in k]
         assert len(places) == 1, (key, places)
@@ -218,6 +252,9 @@ def test_what_a_method_cannot_adapt_is_refused_by_name():
         ("ia3", {"feedforward": ("*.c_attn[q]",)}, "Leave out the brackets"),
         ("bottleneck", {"targets": ("*.c_attn[q]",)}, "Leave out the brackets"),
         ("ln_tuning", {"targets": ("*.c_attn",)}, "matches none"),
+        ("vera", {"targets": ("*.c_attn[q]",), "rank": 4}, "Leave out the brackets"),
+        ("loretta_adp", {"targets": ("*.c_attn[q]",)}, "Leave out the brackets"),
+        ("loretta_rep", {"targets": ("*.c_attn",), "replaced": ("*.attn.c_attn",)}, "either adapted or replaced"),
     ):
         with pytest.raises(InputError, match=said):
             plan_of(spec, method, **options)

@@ -48,6 +48,7 @@ METHODS = {
     "prompt": lambda: peft.PromptTuningConfig(num_virtual_tokens=4, task_type="SEQ_CLS"),
     "p_tuning": lambda: peft.PromptEncoderConfig(num_virtual_tokens=4, encoder_hidden_size=8, task_type="SEQ_CLS"),
     "prefix": lambda: peft.PrefixTuningConfig(num_virtual_tokens=4, task_type="SEQ_CLS"),
+    "vera": lambda: peft.VeraConfig(r=8, target_modules=["query", "value"], task_type="SEQ_CLS"),
     "ln_tuning": lambda: peft.LNTuningConfig(target_modules=["LayerNorm"], task_type="SEQ_CLS"),
 }
 

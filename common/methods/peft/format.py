@@ -29,6 +29,14 @@ class PeftFormat:
         """``adapter_config.json``: what identifies the adapter, and entries that differ from PEFT's defaults."""
         raise NotImplementedError
 
+    def writing(self, plan: Plan, arrays: Mapping[str, np.ndarray]) -> PeftFormat:
+        """The format that trained ``arrays`` are written in."""
+        return self
+
+    def reading(self, config: Mapping[str, Any], plan: Plan) -> PeftFormat:
+        """The format that a file with this ``adapter_config.json`` has."""
+        return self
+
     def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
         """Settings of ``config`` under which PEFT would compute something else than the plan."""
         raise NotImplementedError
@@ -48,6 +56,23 @@ class PeftFormat:
     def stored(self, key: str) -> str:
         """The key in the file: with PEFT's prefix, which depends on how its method holds the base model."""
         return PREFIX + key
+
+    def constants(self, plan: Plan) -> dict[str, np.ndarray]:
+        """Arrays that a file may hold besides trained ones and that the plan computes, by PEFT's keys with the whole
+        prefix; those of a file that is read must be the same, see ``constant_problems``."""
+        return {}
+
+    def writes_constants(self, plan: Plan) -> bool:
+        """Whether they are part of a file that is written."""
+        return True
+
+    def constant_problems(self, config: Mapping[str, Any], plan: Plan, held: Mapping[str, np.ndarray]) -> list[str]:
+        """What is wrong with the constants that a file holds.
+
+        Args:
+            held: those of its arrays that are constants, by the same keys.
+        """
+        return []
 
     def trained_key(self, name: str, plan: Plan) -> str:
         """PEFT's key of a base parameter that is trained as it is; inside a wrapped module it moved to

@@ -4,6 +4,7 @@ PEFT refuses such a folder, as it should."""
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,17 @@ from common.methods.plan import Plan
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
-__all__ = ["OwnFormat"]
+__all__ = ["OwnFormat", "section"]
+
+#: options that do not change what is computed with given arrays: the arrays' keys show some, training alone reads others
+_SHOWN = {"method", "targets", "exclude", "norms", "replaced", "init", "dropout"}
+
+
+def section(settings: Mapping[str, Any], method: str) -> dict[str, Any] | None:
+    """The options that a folder of ``method`` was written with; None where it is of another method."""
+    if settings.get("twinlora_method") != method or not isinstance(settings.get("options"), Mapping):
+        return None
+    return {**settings["options"], "method": method}
 
 
 class OwnFormat(PeftFormat):
@@ -21,17 +32,25 @@ class OwnFormat(PeftFormat):
 
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """The method and its options."""
-        known = plan.options
-        options = dataclasses.asdict(known) if dataclasses.is_dataclass(known) and not isinstance(known, type) else {}
-        found = {"twinlora_method": plan.method, "options": options, "task_type": TASKS.get(spec.task).peft_type}
+        found = {"twinlora_method": plan.method, "options": _options(plan), "task_type": TASKS.get(spec.task).peft_type}
         return found | ({"base_model_name_or_path": spec.source} if spec.source else {})
 
     def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
         """It must be of the same method with the same options."""
         if config.get("twinlora_method") != plan.method:
             return [f"the method must be {plan.method}; the adapter's is {config.get('twinlora_method')!r}"]
-        return []
+        written, planned = config.get("options") or {}, json.loads(json.dumps(_options(plan)))
+        return [
+            f"{entry}: the adapter has {written[entry]!r}, the plan {value!r}"
+            for entry, value in planned.items()
+            if entry not in _SHOWN and entry in written and written[entry] != value
+        ]
 
     def shapes(self, edit: Edit) -> dict[str, tuple[int, ...]]:
         """Canonical names."""
         return edit.shapes()
+
+
+def _options(plan: Plan) -> dict[str, Any]:
+    known = plan.options
+    return dataclasses.asdict(known) if dataclasses.is_dataclass(known) and not isinstance(known, type) else {}
