@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Adapted", "Run", "__version__", "adapt", "open", "train"]
+__all__ = ["Adapted", "Decomposed", "Run", "__version__", "adapt", "decompose", "open", "train"]
 
 
 def _check(name: str) -> None:
@@ -36,9 +36,18 @@ from common import __version__  # noqa: E402  (the check comes first)
 
 if TYPE_CHECKING:
     from twinlora.adapting import Adapted, adapt
+    from twinlora.decomposing import Decomposed, decompose
     from twinlora.runs import Run, open, train
 
-_HOME = {"Adapted": "adapting", "adapt": "adapting", "Run": "runs", "open": "runs", "train": "runs"}
+_HOME = {
+    "Adapted": "adapting",
+    "adapt": "adapting",
+    "Decomposed": "decomposing",
+    "decompose": "decomposing",
+    "Run": "runs",
+    "open": "runs",
+    "train": "runs",
+}
 
 
 def __getattr__(name: str) -> Any:
