@@ -12,7 +12,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Adapted", "Adapters", "Run", "__version__", "adapt", "open", "open_adapters", "train"]
+__all__ = [
+    "Adapted",
+    "Adapters",
+    "Decomposed",
+    "Run",
+    "__version__",
+    "adapt",
+    "decompose",
+    "open",
+    "open_adapters",
+    "train",
+]
 
 
 def _check(name: str) -> None:
@@ -36,10 +47,18 @@ from common import __version__  # noqa: E402  (the check comes first)
 
 if TYPE_CHECKING:
     from twinlora.adapting import Adapted, adapt
+    from twinlora.decomposing import Decomposed, decompose
     from twinlora.runs import Run, open, train
     from twinlora.several import Adapters, open_adapters
 
-_HOME = {"Adapted": "adapting", "adapt": "adapting", "Run": "runs", "open": "runs", "train": "runs"} | {
+_HOME = {
+    "Adapted": "adapting",
+    "adapt": "adapting",
+    "Decomposed": "decomposing",
+    "decompose": "decomposing",
+    "Run": "runs",
+    "open": "runs",
+    "train": "runs",
     "Adapters": "several",
     "open_adapters": "several",
 }

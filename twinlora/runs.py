@@ -114,8 +114,11 @@ class Run:
 
         return score(self._trained, self._engine, split, data_dir)
 
-    def merge(self, out: str | Path) -> Path:
+    def merge(self, out: str | Path, dense: bool = False) -> Path:
         """Write the model with its adapter folded in as a Hugging Face checkpoint folder; needs no framework.
+
+        Args:
+            dense: multiply out what a transform factored, so that transformers loads the folder.
 
         Raises:
             InputError: ``out`` exists, or the adapter has no merged form.
@@ -123,11 +126,13 @@ class Run:
         from common.data import save_tokenizer
         from common.files import new_folder, refuse_existing
         from common.methods.merge import merged_model
+        from common.models import structure
         from common.models.checkpoint import save_pretrained
 
         out = Path(out)
         refuse_existing(out)
-        spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays)
+        spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays, dense)
+        spec = structure.dense(spec) if dense else spec
         with new_folder(out) as folder:
             save_pretrained(folder, spec, spec.arrays)
             save_tokenizer(self._trained.tokenizer, folder)

@@ -30,13 +30,13 @@ class Distillation:
     """
 
     teacher: str | None = None  #: a run directory or a model folder with a trained head; null: there is none
-    logits: Literal["none", "mse", "soft", "kl"] = "soft"
-    temperature: float = 2.0
-    hidden: Literal["none", "mse", "cos"] = "none"
+    logits: Literal["none", "mse", "soft", "kl"] = "soft"  #: how the logits are compared
+    temperature: float = 2.0  #: by which the logits are divided, in soft and kl
+    hidden: Literal["none", "mse", "cos"] = "none"  #: how the hidden states are compared
     hidden_states: Literal["last", "all"] = "last"  #: the embeddings and the last layer, or those of every layer too
-    task_weight: float = 1.0
-    logits_weight: float = 1.0
-    hidden_weight: float = 1.0
+    task_weight: float = 1.0  #: factor of the task's own loss
+    logits_weight: float = 1.0  #: factor of the term of the logits
+    hidden_weight: float = 1.0  #: factor of the term of the hidden states
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """A teacher of which nothing is taken."""
