@@ -34,7 +34,9 @@ class Decoder:
         kept: dict[Any, Any] | None,
     ):
         self._model, self._settings, self._virtual = model, settings, model.virtual_ids()
-        self._capacity = capacity + len(self._virtual)
+        past = model.past_states()
+        self._before = 0 if past is None else past.shape[2]  # columns that hold no tokens
+        self._capacity = capacity + len(self._virtual) + self._before
         self._compilations, self._kept = compilations, kept
         self._active = tuple(layer.active for layer in adapters(model).values())  # graphs hold it as a constant
         self._read, self._head = read, model.cached_head(kept)
@@ -45,12 +47,13 @@ class Decoder:
         rows, columns = input_ids.shape
         self._model.set_train(False)
         self._cache = self._of(rows)
-        self._used, self._lengths = columns, np.array(lengths, np.int32)
-        padding = np.arange(columns) < (columns - self._lengths)[:, None]
+        self._used, self._lengths = self._before + columns, np.array(lengths, np.int32) + self._before
+        padded, places = columns - lengths[:, None], np.arange(self._used) - self._before
+        padding = (places >= 0) & (places < padded)
         self._mask = np.full((rows, self._capacity), _NEGATIVE, np.float32)
-        self._mask[:, :columns] = np.where(padding, np.float32(_NEGATIVE), np.float32(0))
-        positions = np.maximum(np.arange(columns) - (columns - self._lengths)[:, None], 0)
-        given = (input_ids, positions, (~padding).astype(np.int32), self._slots(np.arange(columns)))
+        self._mask[:, : self._used] = np.where(padding, np.float32(_NEGATIVE), np.float32(0))
+        positions = np.maximum(np.arange(columns) - padded, 0) + self._before
+        given = (input_ids, positions, (~padding).astype(np.int32), self._slots(np.arange(self._used)))
         return self._cache.prefill(*(Tensor(np.ascontiguousarray(array, np.int32)) for array in given)).asnumpy()
 
     def step(self, tokens: np.ndarray) -> np.ndarray:
@@ -82,7 +85,7 @@ class Decoder:
             if len(caches) == _KEPT:
                 del caches[next(iter(caches))]
             watch = None if self._settings.compile is False else self._compilations.watch
-            caches[key] = _Cache(self._head, self._read, rows, self._capacity, watch)
+            caches[key] = _Cache(self._head, self._read, rows, self._capacity, watch, self._model)
         return caches[key]
 
 
@@ -96,6 +99,7 @@ class _Cache:
         rows: int,
         capacity: int,
         watch: Callable[[Callable], Callable] | None,
+        model: nn.Cell,
     ):
         self.rows = rows
         shape = (rows * read.heads * capacity, read.blocks[0].hidden // read.heads)
@@ -108,7 +112,7 @@ class _Cache:
             )
             for name in ("keys", "values")
         )
-        functions = _functions(head, read, self._keys, self._values)
+        functions = _functions(head, read, self._keys, self._values, model)
         self.prefill, self.step, self._take = functions if watch is None else (watch(ms.jit(f)) for f in functions)
 
     def take(self, old: _Cache, source: Tensor) -> None:
@@ -123,14 +127,14 @@ class _Cache:
 
 
 def _functions(
-    head: Callable[[Tensor], Tensor], read: nn.Cell, keys: ParameterTuple, values: ParameterTuple
+    head: Callable[[Tensor], Tensor], read: nn.Cell, keys: ParameterTuple, values: ParameterTuple, model: nn.Cell
 ) -> tuple[Callable, Callable, Callable]:
     """Prefilling, a step and reordering as closures, since graphs cannot hold a decoder's ``self``."""
     heads = read.heads
 
     def prefill(input_ids, positions, attention_mask, slots):
-        mask = read.mask(attention_mask)
-        return head(read.cached(input_ids, positions, mask, keys, values, slots, False))
+        mask = read.mask(attention_mask, attention_mask.shape[1] - input_ids.shape[1])
+        return head(read.cached(input_ids, positions, mask, keys, values, slots, False, model.past_states()))
 
     def step(mask, input_ids, positions, slots):
         rows, capacity = mask.shape

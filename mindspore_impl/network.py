@@ -131,12 +131,14 @@ class Network(nn.Cell):
         """The weight ``(outputs, hidden)`` of a head that is one matrix product and nothing else; None otherwise."""
         return self.tied.weight if self.fused_loss else None
 
-    def cached_states(self, kept):
-        """What reads new tokens beside the keys and values of those before; None where the family has none, or there are
-        trained ones before every sequence."""
+    def past_states(self):
+        """Keys and values ``(layers * 2, heads, tokens, width of a head)`` before every sequence; None where there are
+        none."""
         layer = self.prepended
-        if layer is not None and layer.active and not layer.in_sequence:
-            return None
+        return layer.states() if layer is not None and layer.active and not layer.in_sequence else None
+
+    def cached_states(self, kept):
+        """What reads new tokens beside the keys and values of those before; None where the family has none."""
         return None if self._cached_states is None else self._cached_states(self.backbone, kept)
 
     def cached_head(self, kept):

@@ -38,12 +38,16 @@ class Decoder:
         kept: dict[Any, Any] | None,
     ):
         self._model, self._read, self._virtual = model, read, model.virtual_ids()
-        self._capacity = capacity + len(self._virtual)
+        with torch.no_grad():
+            self._past = model.past_states()
+        self._before = 0 if self._past is None else self._past.shape[2]  # columns that hold no tokens
+        self._capacity = capacity + len(self._virtual) + self._before
         self._head = model.cached_head(kept)
         self._device = next(model.parameters()).device
         self._bf16 = settings.dtype == "bf16"
         self._used = 0  # columns that are written
         self._columns = 0  # of them the prompts'
+        self._cache: torch.Tensor | None = None
 
     @torch.no_grad()
     def prefill(self, input_ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -51,15 +55,16 @@ class Decoder:
         self._model.eval()
         input_ids, lengths = before(input_ids, lengths, self._virtual)
         rows, columns = input_ids.shape
-        self._used, self._columns = 0, columns
-        self._lengths, self._prompts = np.array(lengths, np.int64), np.arange(rows)
-        self._cache: torch.Tensor | None = None
-        padding = np.arange(self._capacity) < (columns - self._lengths)[:, None]
+        self._used, self._columns = self._before, self._before + columns
+        self._prompts, self._cache = np.arange(rows), None
+        padded, places = columns - lengths[:, None], np.arange(self._capacity) - self._before
+        self._lengths = np.array(lengths, np.int64) + self._before
+        padding = (places >= 0) & (places < padded)
         mask = np.where(padding, np.float32(_NEGATIVE), np.float32(0))[:, None, None]  # (rows, 1, 1, capacity)
         self._mask = self._tensor(mask) if padding.any() else None
-        causal = np.triu(np.full((columns, columns), _NEGATIVE, np.float32), 1)
-        causal = np.minimum(causal, mask[..., :columns])  # (rows, 1, columns, columns)
-        positions = np.maximum(np.arange(columns) - (columns - self._lengths)[:, None], 0)
+        causal = np.triu(np.full((columns, self._columns), _NEGATIVE, np.float32), 1 + self._before)
+        causal = np.minimum(causal, mask[..., : self._columns])  # (rows, 1, columns, columns so far)
+        positions = np.maximum(np.arange(columns) - padded, 0) + self._before
         return self._logits(input_ids, positions, self._tensor(causal))
 
     @torch.no_grad()
@@ -104,6 +109,8 @@ class Decoder:
         if self._cache is None:
             pair, rows, heads, _, width = pairs.shape
             self._cache = pairs.new_empty(self._read.layers, pair, rows, heads, self._capacity, width)
+            if self._past is not None:
+                self._cache[..., : self._before, :] = self._past.reshape(-1, pair, 1, heads, self._before, width)
         held = self._cache[layer]
         held[:, :, :, self._used - pairs.shape[3] : self._used] = pairs
         return held[:, :, :, : self._used]

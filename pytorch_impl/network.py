@@ -134,15 +134,18 @@ class Network(nn.Module):
             return None
         return self.get_submodule(layout.output).weight
 
+    def past_states(self) -> torch.Tensor | None:
+        """Keys and values ``(layers * 2, heads, tokens, width of a head)`` before every sequence; None where there are
+        none."""
+        layers = [layer for layer in self.prepended if layer.active and not layer.in_sequence]
+        return layers[0].states() if layers else None
+
     def cached_states(self, kept: dict[Any, Any] | None) -> Any:
-        """What reads new tokens beside the keys and values of those before; None where the family has none, or there are
-        trained ones before every sequence.
+        """What reads new tokens beside the keys and values of those before; None where the family has none.
 
         Args:
             kept: what is used again by the next one; None computes with the modules alone.
         """
-        if any(layer.active and not layer.in_sequence for layer in self.prepended):
-            return None
         found = getattr(self._family, "cached_states", None)
         return None if found is None else found(self.backbone, kept)
 

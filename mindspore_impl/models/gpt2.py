@@ -64,15 +64,16 @@ class GPT2Block(nn.Cell):
         inner = F.gelu(inner, self.approximate) if "fused" in self.plain else fused.gelu(inner, self.approximate)
         return self.mlp_proj(inner)
 
-    def cached(self, x, mask, keys, values, slots, reads):
+    def cached(self, x, mask, keys, values, slots, reads, past=None):
         """The same for new positions alone.
 
         Args:
             x: ``(rows * new, hidden)``.
-            mask: ``(rows, heads, new, new)``, or, where it ``reads`` the cache, ``(rows, heads, 1, capacity)``.
+            mask: ``(rows, heads, new, tokens + new)``, or, where it ``reads`` the cache, ``(rows, heads, 1, capacity)``.
             keys, values: parameters ``(rows * heads * capacity, width)``.
-            slots: where in them the new ones go, ``(rows * heads * new,)``.
+            slots: where in them the new ones go, behind those of ``past``, ``(rows * heads * (tokens + new),)``.
             reads: whether there is something in the cache besides the new positions.
+            past: where it does not, keys and values before the new positions, ``(2, heads, tokens, width)``.
         """
         batch, heads = mask.shape[:2]
         query, key, value = ops.split(self.c_attn(self.ln_1.few(x)), self.hidden, 1)
@@ -86,6 +87,8 @@ class GPT2Block(nn.Cell):
         else:
             query, key = split_heads(query, batch, heads), split_heads(key, batch, heads)
             value = split_heads(value, batch, heads)
+            if past is not None:
+                key, value = behind(past[0], key), behind(past[1], value)
             _write(keys, slots, ops.reshape(key, (-1, width)))
             _write(values, slots, ops.reshape(value, (-1, width)))
             mixed = join_heads(attention(query, key, value, mask, self.scale, self.probabilities, False))
@@ -123,7 +126,7 @@ class GPT2(nn.Cell):
         padding = ops.tile(padding_mask(attention_mask, self.heads), (1, 1, queries, 1))
         return ops.stop_gradient(F.minimum(padding, causal))
 
-    def cached(self, input_ids, positions, mask, keys, values, slots, reads):
+    def cached(self, input_ids, positions, mask, keys, values, slots, reads, past=None):
         """The final norm's output at the last new position, ``(rows, hidden)``; see `GPT2Block.cached`.
 
         Args:
@@ -133,7 +136,7 @@ class GPT2(nn.Cell):
         batch, new = input_ids.shape
         x = self.word(F.reshape(input_ids, (-1,))) + self.position(F.reshape(positions, (-1,)))
         for index in range(len(self.blocks)):
-            x = self.blocks[index].cached(x, mask, keys[index], values[index], slots, reads)
+            x = self.blocks[index].cached(x, mask, keys[index], values[index], slots, reads, of_layer(past, index))
         if new > 1:
             x = F.reshape(x, (batch, new, -1))[:, new - 1]
         return self.norm.few(x)

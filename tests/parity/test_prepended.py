@@ -352,22 +352,24 @@ def test_switched_off_they_leave_the_base_model(backend, name):
 
 
 @each
-def test_decoding_gives_the_logits_of_the_whole_sequence(backend, name):
-    from common.generation.session import Session
-
+def test_decoding_with_a_cache_gives_the_logits_of_the_whole_sequence(backend, name):
+    """Prompts of different lengths, and rows that change places, as those of beams do."""
     _, _, engine, _ = trained_engine(backend, name, "gpt2")
-    prompts = [[3, 4, 5, 6], [8, 9, 10], [7]]
-    session = Session(engine, prompts, [3] * 3, 16, 8)
-    found = [session.start().copy()]
-    for token in (20, 21):
-        found.append(session.advance(np.full(3, token, np.int32)).copy())
-    rows = [[*prompt, 20, 21] for prompt in prompts]
-    for step, logits in enumerate(found):
-        for row, prompt in enumerate(prompts):
-            ids = np.array([rows[row][: len(prompt) + step]], np.int32)
-            given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": ids}
-            whole = engine.logits_at(given, np.array([ids.shape[1] - 1], np.int32))
-            assert_near(logits[row : row + 1], whole, GPT2_LOGITS_ABS, absolute=True)
+    decoder = engine.decoder(16)
+    rows = [[3, 4, 5, 6], [8, 9, 10], [7]]
+    given = np.array([[0] * (4 - len(row)) + row for row in rows], np.int32)
+    found = decoder.prefill(given, np.array([4, 3, 1], np.int32))
+    for token, source in ((20, None), (21, [0, 0, 2]), (22, [2, 1, 1, 0])):
+        for row, logits in zip(rows, found, strict=True):
+            ids = np.array([row], np.int32)
+            batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "labels": ids}
+            whole = engine.logits_at(batch, np.array([ids.shape[1] - 1], np.int32))
+            assert_near(logits[None], whole, GPT2_LOGITS_ABS, absolute=True)
+        if source is not None:
+            decoder.reorder(np.array(source, np.int32))
+            rows = [rows[number] for number in source]
+        found = decoder.step(np.full(len(rows), token, np.int32))
+        rows = [[*row, token] for row in rows]
 
 
 @some
