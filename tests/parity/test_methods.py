@@ -50,6 +50,15 @@ METHODS_TRIED = {
         "init": "gaussian",
         "lora_plus_ratio": 4.0,
     },
+    "adalora": lambda kind: {
+        "targets": WHERE[kind],
+        "initial_rank": 4,
+        "target_rank": 2,
+        "alpha": 8.0,
+        "total_steps": 1000,
+        "initial_steps": 100,
+        "orthogonality": 0.0,
+    },
     "vera": lambda kind: {"targets": WHERE[kind], "rank": 6, "projection_seed": 3},
     "vera-dropout": lambda kind: {
         "targets": WHERE[kind],
@@ -61,9 +70,9 @@ METHODS_TRIED = {
     "loretta_adp": lambda kind: {"targets": WHERE[kind][-1:], "size": 6, "activation": "tanh"},
     "loretta_rep": lambda kind: {"targets": WHERE[kind], "rank": 4, "tensor_rank": 2},
 }
-PEFT = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "ln_tuning", "vera", "vera-dropout")
+PEFT = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "ln_tuning", "vera", "vera-dropout", "adalora")
 LATER = ("bottleneck-relu", "vera-dropout", "lora-plus")  #: further options of a method that is tried
-MERGEABLE = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "vera", "loretta_rep")
+MERGEABLE = ("lora-pissa", "lora-olora", "ia3", "dora", "dora-dropout", "vera", "loretta_rep", "adalora")
 every = pytest.mark.parametrize("kind", ["bert", "gpt2", pytest.param("gpt2-classifier", marks=pytest.mark.nightly)])
 
 
@@ -185,7 +194,7 @@ def test_peft_computes_our_logits_from_our_file_and_writes_it_back(backend, name
 
 
 @pytest.mark.needs_pytorch
-@pytest.mark.parametrize("name", ["ia3", "dora", "ln_tuning", "vera"])
+@pytest.mark.parametrize("name", ["ia3", "dora", "ln_tuning", "vera", "adalora"])
 def test_peft_trains_as_we_do(name):
     """Gradients of PEFT's own layers from the same start, without dropout."""
     torch, transformers, peft = (pytest.importorskip(name) for name in ("torch", "transformers", "peft"))
