@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from common.edits import Edit, Given, Normal, ParameterSpec, Shared, Uniform, Zeros
+from common.edits import Edit, Given, Init, Normal, ParameterSpec, Shared, Uniform, Zeros
 from common.errors import InputError
 from common.methods.method import Method, MethodOptions
 from common.methods.peft.format import PeftFormat
@@ -117,11 +117,12 @@ def edit_of(
         return Edit(path, "lora_embedding", "wrap", module, arguments, (a, b))
     adapted = sum(stop - start for start, stop in arguments.ranges)
     shape = (len(arguments.ranges) * rank, module.in_features)
-    first, second = random_start(init, rank, module.in_features), Zeros()
+    first: Init = random_start(init, rank, module.in_features)
+    second: Init = Zeros()
     if init in FROM_WEIGHT:
         assert weight is not None
-        arguments = replace(arguments, start=start_of(init, module, arguments, weight))
-        first, second = Given(arguments.start.a), Given(arguments.start.b)
+        start = start_of(init, module, arguments, weight)
+        arguments, first, second = replace(arguments, start=start), Given(start.a), Given(start.b)
     a = ParameterSpec(f"{path}.lora_A", shape, "lora_A", first)
     b = ParameterSpec(f"{path}.lora_B", (adapted, rank), "lora_B", second, rate=ratio)
     return Edit(path, "lora", "wrap", module, arguments, (a, b))

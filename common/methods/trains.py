@@ -9,7 +9,7 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from common.edits import Normal, ParameterSpec, Zeros
+from common.edits import Init, Normal, ParameterSpec, Zeros
 
 __all__ = ["Train", "core_names", "core_parameters", "factors", "train_of"]
 
@@ -141,7 +141,7 @@ def core_parameters(prefix: str, train: Train, component: str, zero: bool = Fals
     """
     shapes = train.shapes()
     spread = (1.0 / (train.in_features + train.out_features)) ** (0.5 / len(shapes))
-    inits = [Normal(spread / math.sqrt(shape[2])) for shape in shapes]
+    inits: list[Init] = [Normal(spread / math.sqrt(shape[2])) for shape in shapes]
     listed = [*inits[:-1], Zeros()] if zero else inits
     return tuple(
         ParameterSpec(name, shape, component, init)

@@ -30,6 +30,7 @@ OTHER_MEANINGS = {
     "common/bench/generate.py": _COLUMN,
     "common/bench/kinds.py": _COLUMN,
     "common/cli/commands/generate.py": _COLUMN,
+    "common/cli/commands/init.py": _COLUMN,
     "common/data/registry.py": _COLUMN,
     "common/data/roles.py": _COLUMN,
     "common/generation/outputs.py": _COLUMN,

@@ -82,8 +82,8 @@ class AdaloraFormat(PeftFormat):
         pattern = {}
         for key, kept in written.items() if isinstance(written, Mapping) else [(str(written), None)]:
             path = str(key).removesuffix(_SUFFIX)
-            fits = isinstance(kept, list) and all(isinstance(one, bool) for one in kept)
-            if path not in ranks or not fits or len(kept) != ranks[path]:
+            booleans = isinstance(kept, list) and all(isinstance(one, bool) for one in kept)
+            if not booleans or path not in ranks or len(kept or ()) != ranks[path]:
                 raise InputError(
                     f"rank_pattern of {CONFIG_NAME} must hold a list of {ranks.get(path, 'as many')} booleans for each layer "
                     f"of the plan; received {key!r}: {str(kept)[:60]}. Use the configuration that it was trained with."
