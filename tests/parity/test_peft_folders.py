@@ -126,6 +126,31 @@ def test_adapters_of_other_methods_give_what_peft_computes(tmp_path, monkeypatch
     assert_near(given, expected(found), 1e-5)
 
 
+@pytest.mark.parametrize(
+    "method",
+    ["{method: prompt, tokens: 3, text: up down}", "{method: p_tuning, tokens: 3, encoder: lstm, hidden: 8}"],
+)
+def test_peft_opens_a_run_with_virtual_tokens(tmp_path, monkeypatch, capsys, method):
+    found = written_by_peft(tmp_path, "bert")
+    command = ["train", str(tmp_path / "trial.yaml"), "--backend", "pytorch", "--device", "cpu"]
+    assert main([*command, "--output", str(tmp_path / "runs"), "--set", f"adaptation={method}"]) == 0
+    capsys.readouterr()
+    run = tmp_path / "runs/trial/pytorch"
+    given = predicted(monkeypatch, capsys, run)
+    found.model = peft.AutoPeftModelForSequenceClassification.from_pretrained(run / "adapter", num_labels=2).eval()
+    assert_near(given, expected(found), 1e-5)
+    assert_near(predicted(monkeypatch, capsys, run / "adapter", "--backend", "pytorch"), given, 1e-5)
+
+
+def test_virtual_tokens_and_text_must_fit_into_the_positions(tmp_path, capsys):
+    written_by_peft(tmp_path, "bert")
+    command = ["inspect", str(tmp_path / "trial.yaml"), "--set", "adaptation={method: prompt, tokens: TOKENS}"]
+    capsys.readouterr()
+    assert main([part.replace("TOKENS", "16") for part in command]) == 0
+    assert main([part.replace("TOKENS", "17") for part in command]) == 2
+    assert "received 17 + 16 = 33. Set data.max_length to at most 15" in capsys.readouterr().err
+
+
 @pytest.mark.needs_mindspore
 def test_the_other_backend_reads_the_same_folder(folders, monkeypatch, capsys):
     if folders.family == "electra":
