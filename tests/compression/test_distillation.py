@@ -124,3 +124,20 @@ def test_a_configuration_with_a_teacher_reads_back_as_it_was(work, base, small):
     config = configured(work, small, base, "distillation.hidden=cos", "distillation.temperature=4")
     assert from_yaml(to_yaml(config)) == config
     assert config.distillation.temperature == 4.0
+
+
+SIZES = "hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24"
+
+
+def test_a_teacher_of_fewer_positions_is_refused(work, small):
+    short = f"model.config={{model_type: bert, {SIZES}, max_position_embeddings: 4}}"
+    teacher = work.train("pytorch", "short", short, "data.max_length=4", *QUIET)
+    with pytest.raises(InputError, match=r"it takes 4 tokens at most, and data.max_length is 16"):
+        open_teacher(prepare(configured(work, small, teacher)))
+
+
+def test_a_teacher_that_reads_what_the_students_batches_lack_is_refused(work, base):
+    student = "model.config={model_type: gpt2, n_embd: 16, n_layer: 1, n_head: 2, n_positions: 32}"
+    arguments = work.experiment(f"distillation.teacher={base}", student, "adaptation={method: full}")
+    with pytest.raises(InputError, match="it reads token_type_ids, which batches of the family gpt2 do not hold"):
+        open_teacher(prepare(load_config(arguments[0], arguments[2::2])))
