@@ -48,11 +48,11 @@ class Found:
     def remarks(self) -> Iterator[str]:
         """What may spoil a result."""
         if "label_column" not in self.recognised.entries:
-            for column in self.profile.columns.values():
-                if column.name.strip().lower() in _LABELS:
+            for one in self.profile.columns.values():
+                if one.name.strip().lower() in _LABELS:
                     yield (
-                        f"Column {column.name} ({column.describe()}) is not used: its values look like no classes. To predict "
-                        f"it, name it with --label {column.name}."
+                        f"Column {one.name} ({one.describe()}) is not used: its values look like no classes. To predict "
+                        f"it, name it with --label {one.name}."
                     )
         if len(self.recognised.entries) < 2:
             return  # packed text
