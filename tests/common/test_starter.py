@@ -190,3 +190,12 @@ def test_commands_can_be_copied_where_a_path_has_spaces(tmp_path, monkeypatch, c
     assert main(["init", "my data.csv"]) == 0
     assert "twinlora inspect 'my data.yaml' " in capsys.readouterr().out
     assert "twinlora train 'my data.yaml' " in (tmp_path / "my data.yaml").read_text()
+
+
+def test_the_experiment_never_replaces_the_data(tmp_path, monkeypatch, capsys):
+    content = csv(rows("text", SENTENCES, "label", CLASSES))
+    (tmp_path / "data.csv").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "data.csv", "-o", "./data.csv", "--force"]) == 2
+    assert "holds the data" in capsys.readouterr().err
+    assert (tmp_path / "data.csv").read_text() == content
