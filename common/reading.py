@@ -202,10 +202,14 @@ def decoded(content: bytes, origin: str, what: str, remedy: str, encoding: str =
     """``content`` as text; a mark of the byte order at its beginning is no part of it.
 
     Raises:
-        InputError: a byte is not of the ``encoding``; its line is named.
+        InputError: a byte is not of the ``encoding``, whose line is named; or there is no such encoding of text.
     """
     try:
         return content.decode("utf-8-sig" if encoding.replace("_", "-").casefold() == "utf-8" else encoding)
+    except LookupError as error:
+        raise InputError(
+            f"{origin}: Python knows no encoding of text {encoding!r}; utf-8, gb18030, utf-16 and latin-1 are some."
+        ) from error
     except UnicodeError as error:  # UTF-16 without a mark is a UnicodeError without a place
         start = getattr(error, "start", 0)
         line = content.count(b"\n", 0, start) + 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from common.errors import InputError
 
-__all__ = ["Expected", "array_problems", "check_arrays"]
+__all__ = ["Expected", "array_problems", "check_arrays", "check_finite"]
 
 #: A shape stands for floating-point numbers of that shape; an array for its own shape and kind, so that an integer counter is expected as one.
 Expected = tuple[int, ...] | np.ndarray
@@ -34,6 +34,21 @@ def check_arrays(expected: Mapping[str, Expected], arrays: Mapping[str, np.ndarr
         listed = "\n  ".join(problems[:20])
         raise InputError(
             f"Arrays must be exactly those expected; {len(problems)} are not:\n  {listed}{more}\nThey belong to another model or adaptation."
+        )
+
+
+def check_finite(arrays: Mapping[str, np.ndarray], wanted: str) -> None:
+    """Raises InputError where an array holds NaN or infinity, with which LAPACK's decompositions may never end.
+
+    Args:
+        wanted: what is to be made of them, such as ``a decomposition``.
+    """
+    faulty = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if faulty:
+        more = f" and {len(faulty) - 5} more" if len(faulty) > 5 else ""
+        raise InputError(
+            f"{wanted} needs finite numbers; {', '.join(faulty[:5])}{more} hold NaN or infinity. The model has diverged or "
+            "is damaged: use another state of it."
         )
 
 

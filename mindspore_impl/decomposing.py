@@ -3,30 +3,48 @@ lists both ends of every axis."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from mindspore import Tensor, nn
 
-from common.decomposition import Chain
+from common.decomposition import Chain, Convolution
+from common.decomposition.chain import obstacle
 
 __all__ = ["convolutions", "replace"]
 
 
-def convolutions(model: nn.Cell) -> dict[str, tuple[np.ndarray, int]]:
-    """Kernel ``(channels out, channels in a group, *window)`` and groups of every convolution in one or two dimensions, by
-    path."""
+_HOOKS = ("_forward_hook", "_forward_pre_hook", "_cell_backward_hook", "_cell_backward_pre_hook")
+
+
+def convolutions(model: nn.Cell) -> dict[str, Convolution]:
+    """Every convolution in one or two dimensions, by path; one that stands at several paths, by each."""
+    names: dict[int, list[str]] = {}
+    cells = dict(_cells(model))
+    for path, cell in cells.items():
+        for leaf, parameter in cell._params.items():
+            names.setdefault(id(parameter), []).append(f"{path}.{leaf}".lstrip("."))
     found = {}
-    for path, cell in model.cells_and_names():
+    for path, cell in cells.items():
         if type(cell) in (nn.Conv1d, nn.Conv2d):
-            kernel = cell.weight.asnumpy().astype(np.float32)
-            found[path] = (kernel[:, :, 0] if type(cell) is nn.Conv1d else kernel, cell.group)
+            plain = not cell.weight.is_complex() and getattr(cell, "data_format", "NCHW") == "NCHW"
+            why = obstacle(path, names[id(cell.weight)], any(getattr(cell, name, None) for name in _HOOKS), plain)
+            exact = cell.weight.asnumpy().real.astype(np.float64)
+            found[path] = Convolution(exact[:, :, 0] if type(cell) is nn.Conv1d else exact, cell.group, why)
     return found
+
+
+def _cells(cell: nn.Cell, path: str = "") -> Iterator[tuple[str, nn.Cell]]:
+    """As ``cells_and_names``, but one that stands at several paths comes with each."""
+    yield path, cell
+    for leaf, inner in cell._cells.items():
+        if inner is not None:
+            yield from _cells(inner, f"{path}.{leaf}" if path else leaf)
 
 
 def replace(model: nn.Cell, path: str, chain: Chain) -> None:
     """Put the chain in the place of the convolution at ``path``; its last one has the bias."""
-    cells = dict(model.cells_and_names())
+    cells = dict(_cells(model))
     parent, _, leaf = path.rpartition(".")
     cell, holder = cells[path], cells[parent]
     made = [_stage(cell, chain, number) for number in range(len(chain.stages))]
@@ -59,8 +77,10 @@ def _stage(cell: nn.Conv1d | nn.Conv2d, chain: Chain, number: int) -> nn.Cell:
         dilation=_plain(_where(carries, dilation, 1)),
         group=stage.groups,
         has_bias=False,
+        dtype=cell.weight.dtype,
     )
-    made.weight.set_data(Tensor(stage.kernel.astype(np.float32).reshape(made.weight.shape)))
+    made.weight.set_data(Tensor(stage.kernel.reshape(made.weight.shape), cell.weight.dtype))
+    made.weight.requires_grad = cell.weight.requires_grad
     return made
 
 

@@ -61,11 +61,12 @@ def _logits_term(logits, teacher, kind, temperature):
 
 
 def _hidden_term(states, teacher, mask, kind):
-    """``(batch,)`` of states ``(batch, seq, width)`` and the teacher's ``(batch, seq, states, width)``."""
+    """``(batch,)`` of states ``(batch, virtual tokens + seq, width)`` and the teacher's ``(batch, seq, states, width)``."""
     mask = mask.astype(ms.float32)
     found = 0.0
     for index in range(len(states)):
-        ours, theirs = states[index], teacher[:, :, index]
+        theirs = teacher[:, :, index]
+        ours = states[index][:, -theirs.shape[1] :]  # virtual tokens, which come first, have no teacher
         if kind == "mse":
             each = ((ours - theirs) ** 2).mean(-1)
         else:

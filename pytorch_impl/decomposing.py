@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
-from common.decomposition import Chain
+from common.decomposition import Chain, Convolution
+from common.decomposition.chain import obstacle
 
 __all__ = ["convolutions", "replace"]
 
 
-def convolutions(model: nn.Module) -> dict[str, tuple[np.ndarray, int]]:
-    """Kernel ``(channels out, channels in a group, *window)`` and groups of every convolution in one or two dimensions, by
-    path."""
-    return {
-        path: (module.weight.detach().float().cpu().numpy(), module.groups)
-        for path, module in model.named_modules()
-        if type(module) in (nn.Conv1d, nn.Conv2d)
-    }
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def convolutions(model: nn.Module) -> dict[str, Convolution]:
+    """Every convolution in one or two dimensions, by path; one that stands at several paths, by each."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    found = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        if type(module) in (nn.Conv1d, nn.Conv2d):
+            weight = module.weight.detach()
+            at = names.get(id(module.weight), [])
+            why = obstacle(path, at, any(getattr(module, name) for name in _HOOKS), not weight.is_complex())
+            exact = weight.real if weight.is_complex() else weight
+            found[path] = Convolution(exact.double().cpu().numpy(), module.groups, why)
+    return found
 
 
 def replace(model: nn.Module, path: str, chain: Chain) -> None:
@@ -30,7 +39,7 @@ def replace(model: nn.Module, path: str, chain: Chain) -> None:
     if module.bias is not None:
         made[-1].bias = module.bias
     parent, _, leaf = path.rpartition(".")
-    found = nn.Sequential(*made).to(module.weight.device, module.weight.dtype).train(module.training)
+    found = nn.Sequential(*made).train(module.training)
     setattr(model.get_submodule(parent), leaf, found)
 
 
@@ -55,7 +64,9 @@ def _stage(module: nn.Conv1d | nn.Conv2d, chain: Chain, number: int) -> nn.Modul
         bias=False,
         padding_mode=module.padding_mode if any(carries) else "zeros",
     )
-    made.weight.data.copy_(torch.from_numpy(stage.kernel.astype(np.float32)))
+    made = made.to(module.weight.device, module.weight.dtype)
+    made.weight.data.copy_(torch.from_numpy(stage.kernel))
+    made.weight.requires_grad = module.weight.requires_grad
     return made
 
 

@@ -26,9 +26,9 @@ def decompose(
     model: Any,
     method: str,
     *,
-    ranks: Sequence[int] | None = None,
+    ranks: Sequence[int] | int | None = None,
     share: float | None = None,
-    targets: Sequence[str] = ("*",),
+    targets: Sequence[str] | str = ("*",),
 ) -> list[Decomposed]:
     """Replace convolutions by chains of smaller ones, in place. Both frameworks get the same kernels for the same ones.
 
@@ -41,12 +41,13 @@ def decompose(
 
     Args:
         model: a ``torch.nn.Module`` or a ``mindspore.nn.Cell``.
-        ranks: ``[R]`` of cp; ``[outputs, inputs]`` of tucker.
+        ranks: ``[R]`` or R of cp; ``[outputs, inputs]`` of tucker.
         share: of a kernel, the numbers that its chain may hold: the largest ranks of which that holds.
         targets: patterns on the paths of convolutions in one or two dimensions, without groups.
 
     Raises:
-        InputError: a pattern matches nothing, or a convolution has no smaller chain; nothing was changed.
+        InputError: a pattern matches nothing; a convolution has no smaller chain, is the whole model, has hooks or
+            stands at several paths, or its weight does; nothing was changed.
     """
     from fnmatch import fnmatchcase
     from importlib import import_module
@@ -58,8 +59,12 @@ def decompose(
     name = next((name for name, framework in backends.BACKENDS.items() if framework in origins), None)
     if name is None:
         raise InputError(f"A torch.nn.Module or a mindspore.nn.Cell is decomposed; received {type(model).__name__}.")
-    options = DecompositionOptions(method, None if ranks is None else tuple(ranks), share)
+    listed = ranks if ranks is None else tuple(ranks) if isinstance(ranks, Sequence) else (ranks,)
+    options = DecompositionOptions(method, listed, share)
     options.check()
+    targets = (targets,) if isinstance(targets, str) else tuple(targets)
+    if not targets:
+        raise InputError("targets must name at least one convolution; received none.")
     decomposing = import_module(f"{backends.load(name).__name__}.decomposing")
     there = decomposing.convolutions(model)
     missed = [target for target in targets if not any(fnmatchcase(path, target) for path in there)]
@@ -70,8 +75,10 @@ def decompose(
     wanted = [path for path in there if any(fnmatchcase(path, target) for target in targets)]
     chains = {}
     for path in wanted:
-        kernel, groups = there[path]
-        chains[path] = decomposed(path, kernel, groups, options)
+        one = there[path]
+        if one.obstacle:
+            raise InputError(f"{path or 'The model'} {one.obstacle}")
+        chains[path] = decomposed(path, one.kernel, one.groups, options)
     for path, chain in chains.items():
         decomposing.replace(model, path, chain)
     return [Decomposed(path, one.ranks, one.before, one.after, one.error) for path, one in chains.items()]

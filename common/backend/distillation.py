@@ -39,8 +39,24 @@ class Distillation:
     hidden_weight: float = 1.0  #: factor of the term of the hidden states
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """A teacher of which nothing is taken."""
-        if self.teacher is not None and self.logits == self.hidden == "none":
+        """A teacher of which nothing is taken, or settings without a teacher."""
+        if self.teacher is None:
+            if self != Distillation():
+                yield "teacher", "must name a run directory or a model where other entries of distillation are given"
+            return
+        weights = (
+            self.task_weight,
+            self.logits_weight * (self.logits != "none"),
+            self.hidden_weight * (self.hidden != "none"),
+        )
+        if not any(weights):
+            yield "task_weight", "and the weights of the other terms that are in use are 0, so that nothing is learned"
+        elif not any(weights[1:]) and not self.logits == self.hidden == "none":
+            yield (
+                "logits_weight",
+                "and hidden_weight of the terms in use are 0, so that nothing is taken from the teacher",
+            )
+        if self.logits == self.hidden == "none":
             yield (
                 "logits",
                 "and hidden are none, so that nothing is taken from the teacher; choose one, or leave out teacher",

@@ -25,7 +25,7 @@ from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
 from common.reading import expanded
 from common.tasks import configured
-from common.training.assembly import build_engine
+from common.training.assembly import build_engine, positions_of
 from common.training.opening import Opened
 from common.training.rundir import RunDirectory
 
@@ -78,7 +78,7 @@ class Behaviour:
             )
         data = load_dataset(config.data, task)
         spec = opened.spec if is_run else _with_classes(str(source), config, data, opened)
-        _check(spec, data)
+        _check(spec, data, config.data.max_length)
         trained = (run.read_summary() or {}).get("backend") if is_run else None
         chosen = self.backend or trained or next(name for name, there in backends.available().items() if there)
         return Observed(config, spec, data, opened.tokenizer, self.samples, chosen, self.device)
@@ -91,7 +91,12 @@ def _with_classes(source: str, config: ExperimentConfig, data: TextData, opened:
     return load_model_spec(section, data.label_names, len(tokenizer), tokenizer.pad_token_id, config.seed)
 
 
-def _check(spec: ModelSpec, data: TextData) -> None:
+def _check(spec: ModelSpec, data: TextData, length: int) -> None:
+    positions = positions_of(spec)
+    if positions is not None and length > positions:
+        raise InputError(
+            f"The model takes {positions} tokens at most, and data.max_length is {length}. Name an experiment with fewer."
+        )
     if spec.new_parameters:
         raise InputError(
             f"The head of {spec.source} is not trained ({', '.join(spec.new_parameters)}), so that its loss says nothing. "
@@ -151,9 +156,14 @@ class Observed:
         """Scores of the model with other weights of these modules."""
         return Scores(self, [f"{path}.weight" for path in paths])
 
-    def record(self) -> dict[str, object]:
-        """For the history of what was made of it, ready for JSON."""
-        return {"data": self.config.data.name, "samples": self.samples, "backend": self.backend}
+    def record(self, split: str) -> dict[str, object]:
+        """For the history of what was made of it, ready for JSON.
+
+        Args:
+            split: which the examples are of.
+        """
+        used = len(self.spaced(len(self.encoded(split))))
+        return {"data": self.config.data.name, "samples": used, "backend": self.backend}
 
 
 class Scores:

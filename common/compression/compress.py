@@ -107,7 +107,7 @@ def transformed(
             )
         paths = [item.module.path for item in matches(options, spec)]
         statistics = observed.fisher(paths) if needed == "fisher" else observed.scorer(paths)
-        record["observed"] = observed.record()
+        record["observed"] = observed.record("train" if needed == "fisher" else "validation")
     changed, report = transform.apply(spec, options, statistics)
     return dataclasses.replace(changed, history=(*spec.history, record)), report
 

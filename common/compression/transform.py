@@ -14,6 +14,7 @@ from common.errors import InputError
 from common.methods.targets import ALL_LINEAR, Match, Target, match
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
+from common.strict import check_finite
 
 __all__ = ["SECTION", "Needs", "Score", "Scorer", "Statistics", "Transform", "TransformOptions", "matches"]
 
@@ -104,7 +105,8 @@ def matches(options: TransformOptions, spec: ModelSpec) -> list[Match]:
     checkpoint or a run gave. Heads and weights that were just initialised are none of them.
 
     Raises:
-        InputError: a pattern matches nothing; or it names slices, a scale, or a weight that the head shares.
+        InputError: a pattern matches nothing; it names slices, a scale, or a weight that the head shares; or a weight is
+            not finite.
     """
 
     def own(module: ModuleSpec) -> bool:
@@ -122,5 +124,6 @@ def matches(options: TransformOptions, spec: ModelSpec) -> list[Match]:
     if problems:
         listed = "\n  ".join(problems)
         raise InputError(f"These targets cannot be transformed:\n  {listed}")
+    check_finite({(name := f"{item.module.path}.weight"): spec.arrays[name] for item in found}, "A transform")
     order = {module.path: index for index, module in enumerate(spec.modules)}
     return sorted(found, key=lambda item: order[item.module.path])

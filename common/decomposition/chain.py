@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,33 @@ from common.decomposition.cp import cp_factors, cp_size
 from common.decomposition.tucker import tucker_factors, tucker_size
 from common.errors import InputError
 
-__all__ = ["METHODS", "Chain", "DecompositionOptions", "Stage", "decomposed"]
+__all__ = ["METHODS", "Chain", "Convolution", "DecompositionOptions", "Stage", "decomposed", "obstacle"]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One of a network."""
+
+    kernel: np.ndarray  #: (channels out, channels in a group, *window)
+    groups: int
+    obstacle: str = ""  #: why no chain can take its place: what it is or has, to follow its path
+
+
+def obstacle(path: str, weight_at: Sequence[str], hooks: bool, plain: bool) -> str:
+    """What `Convolution.obstacle` says; nothing where a chain can take the place of the one at ``path``.
+
+    Args:
+        weight_at: every name that the weight has in the network.
+        hooks: whether calls of it run functions of the user's or of a library, such as a weight norm's.
+        plain: whether its weight holds real numbers, channels first.
+    """
+    if not path:
+        return "is a convolution itself, in whose place nothing can be put. Give the network that holds it."
+    if len(weight_at) > 1:
+        return f"shares its weight: it is {', '.join(weight_at)}. A chain would part them; leave them out."
+    if hooks:
+        return "has hooks (a weight norm is one too), which its chain would lose. Remove them first, or leave it out."
+    return "" if plain else "has a complex weight, or its channels last, and is not decomposed. Leave it out."
 
 
 @dataclass(frozen=True)
@@ -63,6 +89,8 @@ class DecompositionOptions:
             received = "none of them" if self.ranks is None else "both"
             raise InputError(f"Give exactly one of ranks and share; received {received}.")
         count = METHODS[self.method].ranks
+        if self.ranks is not None and not all(type(rank) is int for rank in self.ranks):
+            raise InputError(f"ranks are a list of integers; received {list(self.ranks)!r}.")
         if self.ranks is not None and (len(self.ranks) != count or min(self.ranks) < 1):
             raise InputError(f"{self.method} has {count} positive ranks; received {list(self.ranks)}.")
         if self.share is not None and not 0 < self.share < 1:
@@ -121,12 +149,16 @@ def decomposed(path: str, kernel: np.ndarray, groups: int, options: Decompositio
     """The chain of a kernel ``(channels out, channels in a group, *window)``, in float64.
 
     Raises:
-        InputError: the convolution has groups, or no chain is smaller under these options.
+        InputError: the convolution has groups or numbers that are not finite, or no chain is smaller under these options.
     """
     method, exact = METHODS[options.method], kernel.astype(np.float64)
     named = f"{path} with a kernel {' x '.join(map(str, kernel.shape))}"
     if groups != 1:
         raise InputError(f"{named}: a convolution in {groups} groups is not decomposed. Leave it out of the targets.")
+    if not np.isfinite(exact).all():
+        raise InputError(
+            f"{named} holds NaN or infinity, and has no decomposition. Load other weights, or leave it out."
+        )
     ranks = options.ranks or method.largest(kernel.shape, (options.share or 0.0) * kernel.size)
     if ranks is None:
         raise InputError(f"{named}: a share of {options.share:g} leaves no rank. Give a larger one, or leave it out.")

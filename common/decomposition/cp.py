@@ -22,6 +22,8 @@ def cp_factors(tensor: np.ndarray, rank: int) -> list[np.ndarray]:
 
     Alternating least squares need not find the least error there is; a small ridge keeps its equations solvable.
     """
+    if not tensor.any():
+        return [np.zeros((size, rank)) for size in tensor.shape]
     tried = [_alternating(tensor, rank, start) for start in range(_STARTS)]
     _, factors = min(tried, key=lambda item: item[0])
     return _balanced(factors)

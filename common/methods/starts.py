@@ -21,6 +21,7 @@ from common.edits import Normal, Uniform
 from common.errors import InputError
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
+from common.strict import check_finite
 
 if TYPE_CHECKING:
     from common.methods.lora import LoraArguments
@@ -65,7 +66,11 @@ def start_of(init: str, module: ModuleSpec, arguments: LoraArguments, weight: np
 
     Args:
         weight: as stored.
+
+    Raises:
+        InputError: it is not finite.
     """
+    check_finite({f"{module.path}.weight": weight}, f"init: {init}")
     exact = weight.astype(np.float64)
     exact = exact.T if module.kind.transposed else exact  # (out, in)
     pairs = [_FACTORS[init](exact[start:stop], arguments) for start, stop in arguments.ranges]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from pathlib import Path
 
 from common.errors import InputError
@@ -75,9 +76,10 @@ def experiment_text(found: Found, model: str | None, file: Path) -> str:
 
 def commands(file: Path) -> tuple[str, ...]:
     """What to do with the file."""
+    named = shlex.quote(f"{file}")
     return (
-        f"inspect {file}                        (what would be trained, and for how many steps)",
-        f"train {file} --backend pytorch        (or mindspore; --model FOLDER where no hub can be reached)",
+        f"inspect {named}                        (what would be trained, and for how many steps)",
+        f"train {named} --backend pytorch        (or mindspore; --model FOLDER where no hub can be reached)",
     )
 
 

@@ -15,6 +15,7 @@ from common.errors import InputError
 __all__ = ["find_form", "find_splits"]
 
 _HEADER = ("text", "sentence", "label", "class", "category", "sentiment", "intent", "emotion")
+_NAMES = "column names must be given and differ"  #: what `common.data.readers` says of a first line
 _LINES = 2000  #: that decide how lines are read
 
 
@@ -96,9 +97,11 @@ def _require_header(path: Path, form: Form) -> None:
     try:
         names = list(read_table(path, form).columns)
     except InputError as error:
-        if ", line 1:" not in str(error):
+        if _NAMES not in str(error):
             raise
-        names = [""]
+        raise InputError(
+            f"{path} seems to have no header. {error} Here: --columns, for example --columns label text."
+        ) from error
     doubtful = [name for name in names if not name or name.isdigit() or len(name) > 60 or name.count(" ") > 4]
     if doubtful and len(names) != sum(name.isdigit() for name in names):
         raise InputError(

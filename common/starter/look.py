@@ -14,6 +14,9 @@ from common.tasks import TASKS
 
 __all__ = ["Found", "look"]
 
+_LABELS = ("label", "labels", "class", "category", "target")  #: names of columns that are meant to be predicted
+_USUAL = "sequence-classification"  #: the task of a label that the user named, where its values fit none better
+
 
 @dataclass(frozen=True)
 class Found:
@@ -44,6 +47,13 @@ class Found:
 
     def remarks(self) -> Iterator[str]:
         """What may spoil a result."""
+        if "label_column" not in self.recognised.entries:
+            for one in self.profile.columns.values():
+                if one.name.strip().lower() in _LABELS:
+                    yield (
+                        f"Column {one.name} ({one.describe()}) is not used: its values look like no classes. To predict "
+                        f"it, name it with --label {one.name}."
+                    )
         if len(self.recognised.entries) < 2:
             return  # packed text
         train = self._examples("train")
@@ -109,5 +119,5 @@ def look(splits: Mapping[str, Path], form: Form, given: Mapping[str, str], task:
             f"{what} the columns of {train.source}. Name them with --text, --pair, --label or --prompt, "
             f"and the task with --task ({', '.join(TASKS.names())}). Its columns:\n{columns}"
         )
-    recognised, name = max(fitting, key=lambda pair: pair[0].evidence)
+    recognised, name = max(fitting, key=lambda pair: (pair[0].evidence, pair[1] == _USUAL))
     return Found(splits, tables, form, profile, name, recognised)

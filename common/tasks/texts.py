@@ -52,7 +52,8 @@ class TextTask(Task):
         entries = {"text_column": first, "label_column": label}
         if second is not None and second != first:
             entries["text_pair_column"] = second
-        return Recognised(entries, 10 * len(entries), metric, ENCODERS)
+        fits = profile.columns[label].kind in kinds  # a column that the user names may be of another
+        return Recognised(entries, 10 * len(entries) + fits, metric, ENCODERS)
 
     def predict(
         self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]

@@ -123,14 +123,18 @@ def describe(
             a sequence, exceeds the positions of the model.
     """
     spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
-    positions = FAMILIES.get(spec.family).positions(spec.config) if spec.family in FAMILIES else None
-    if positions is None:
-        positions = next((spec.config[key] for key in POSITIONS if key in spec.config), None)
+    positions = positions_of(spec)
     if positions is not None:
         _refuse_longer(config.data.max_length, config.adaptation.prepended, positions)
     method = METHODS.get(config.adaptation.method)
     plan = method.plan(method.completed(config.adaptation, tokenizer), spec)
     return spec, with_embeddings(plan, spec)
+
+
+def positions_of(spec: ModelSpec) -> int | None:
+    """Tokens that the model takes; None where its configuration does not say."""
+    positions = FAMILIES.get(spec.family).positions(spec.config) if spec.family in FAMILIES else None
+    return next((spec.config[key] for key in POSITIONS if key in spec.config), None) if positions is None else positions
 
 
 def _refuse_longer(length: int, prepended: int, positions: int) -> None:

@@ -19,7 +19,7 @@ from common.models.family import Backbone
 from common.models.specs import ModelSpec
 from common.reading import expanded
 from common.training import fingerprints
-from common.training.assembly import Inputs
+from common.training.assembly import Inputs, positions_of
 from common.training.opening import Opened, open_model
 
 __all__ = ["open_teacher", "taught"]
@@ -55,6 +55,13 @@ def _problems(inputs: Inputs, teacher: Opened, wanted: Distillation) -> list[str
         found.append(f"its classes are {classes}, those of the data {inputs.data.label_names}")
     if fingerprints.of_tokenizer(teacher.tokenizer) != fingerprints.of_tokenizer(inputs.tokenizer):
         found.append("its tokenizer is another one")
+    positions, length = positions_of(teacher.spec), inputs.config.data.max_length
+    if positions is not None and length > positions:
+        found.append(f"it takes {positions} tokens at most, and data.max_length is {length}")
+    given = {field.name for field in inputs.spec.schema.fields}
+    lacking = [field.name for field in teacher.spec.schema.fields if field.name not in given]
+    if lacking:
+        found.append(f"it reads {', '.join(lacking)}, which batches of the family {inputs.spec.family} do not hold")
     if wanted.hidden != "none":
         if inputs.spec.layout is None or teacher.spec.layout is None:
             return [*found, "hidden states are compared of described families only; use distillation.hidden=none"]

@@ -104,3 +104,19 @@ def test_a_kernel_without_a_smaller_chain_is_refused(options, groups, message):
 def test_options_that_do_not_fit_are_refused(options, message):
     with pytest.raises(InputError, match=message):
         options.check()
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize(("method", "ranks"), [("cp", (3,)), ("tucker", (3, 3))])
+def test_a_kernel_that_is_not_finite_is_refused(method, ranks, number):
+    kernel = noise(8, 6, 3, 3)
+    kernel[1, 2, 0, 1] = number
+    with pytest.raises(InputError, match="holds NaN or infinity"):
+        decomposed("features.0", kernel, 1, DecompositionOptions(method, ranks))
+
+
+@pytest.mark.parametrize(("method", "ranks"), [("cp", (3,)), ("tucker", (3, 3))])
+def test_a_kernel_of_zeros_stays_one(method, ranks):
+    chain = decomposed("features.0", np.zeros((8, 6, 3, 3)), 1, DecompositionOptions(method, ranks))
+    assert chain.error == 0
+    assert not multiplied(chain.stages).any()

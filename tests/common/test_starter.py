@@ -119,6 +119,10 @@ REFUSED = {
     "nothing to predict": (csv(rows("a", [n / 3 for n in range(42)], "b", [n / 7 for n in range(42)])), [], "No task recognises"),
     "no such column": (csv(rows("text", SENTENCES, "label", CLASSES)), ["--label", "lable"], "Nearest: label"),
     "a row that cannot be read": (csv(rows("text", [*SENTENCES[:-1], ""], "label", CLASSES)), [], "a text was expected"),
+    "columns of the same name": (csv(rows("text", SENTENCES, "label", CLASSES)).replace("text,label", "text,text"), [], "received 'text', 'text'"),
+    "no such encoding": (csv(rows("text", SENTENCES, "label", CLASSES)), ["--encoding", "utf8mb4"], "no encoding of text 'utf8mb4'"),
+    "an encoding of bytes": (csv(rows("text", SENTENCES, "label", CLASSES)), ["--encoding", "base64"], "no encoding of text 'base64'"),
+    "another encoding": (csv(rows("text", ["好", *SENTENCES[1:]], "label", CLASSES)), ["--encoding", "ascii"], "must be ascii text"),
     "no such task": (csv(rows("text", SENTENCES, "label", CLASSES)), ["--task", "regresion"], "Nearest: regression"),
 }  # fmt: skip
 
@@ -161,3 +165,37 @@ def test_a_named_column_serves_as_it_is_told(tmp_path, monkeypatch):
 )
 def test_the_kind_of_a_column(values, kind):
     assert Column("x", values).kind == kind
+
+
+@pytest.mark.parametrize("labels", [CLASSES, [f"c{number}" for number in range(21)] * 2])
+def test_a_label_that_is_named_is_of_one_class(labels, tmp_path, monkeypatch):
+    (tmp_path / "data.csv").write_text(csv(rows("text", SENTENCES, "label", labels)))
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "data.csv", "--label", "label"]) == 0
+    assert load_config("data.yaml", []).model.task == "sequence-classification"
+
+
+@pytest.mark.parametrize("labels", [["only"] * 42, [f"c{number}" for number in range(21)] * 2])
+def test_a_label_that_is_not_used_is_said(labels, tmp_path, monkeypatch, capsys):
+    (tmp_path / "data.csv").write_text(csv(rows("text", SENTENCES, "label", labels)))
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "data.csv"]) == 0
+    assert load_config("data.yaml", []).model.task == "language-modeling"
+    assert "note: Column label (" in capsys.readouterr().out
+
+
+def test_commands_can_be_copied_where_a_path_has_spaces(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my data.csv").write_text(csv(rows("text", SENTENCES, "label", CLASSES)))
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "my data.csv"]) == 0
+    assert "twinlora inspect 'my data.yaml' " in capsys.readouterr().out
+    assert "twinlora train 'my data.yaml' " in (tmp_path / "my data.yaml").read_text()
+
+
+def test_the_experiment_never_replaces_the_data(tmp_path, monkeypatch, capsys):
+    content = csv(rows("text", SENTENCES, "label", CLASSES))
+    (tmp_path / "data.csv").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "data.csv", "-o", "./data.csv", "--force"]) == 2
+    assert "holds the data" in capsys.readouterr().err
+    assert (tmp_path / "data.csv").read_text() == content

@@ -40,6 +40,37 @@ def test_the_history_says_on_what_the_model_was_observed(base, weighted, tmp_pat
     assert np.abs(plain[name] - ours[name]).max() > 1e-3
 
 
+def test_the_history_counts_the_examples_that_there_are(base, tmp_path):
+    out = tmp_path / "out"
+    assert main(["compress", str(base), *OPTIONS, "--samples", "1000", "-o", str(out)]) == 0
+    assert json.loads((out / "compression.json").read_text())["observed"]["samples"] == 20
+
+
+def test_a_model_of_fewer_positions_than_the_data_have_tokens_is_refused(work, tmp_path, capsys):
+    sizes = "hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24"
+    short = f"model.config={{model_type: bert, {sizes}, max_position_embeddings: 8}}"
+    run = work.train("pytorch", "few", short, "data.max_length=8")
+    assert main(["merge", str(run), str(tmp_path / "model")]) == 0
+    config = tmp_path / "data.yaml"
+    files = ", ".join(f"{split}: {work.folder / split}.csv" for split in ("train", "validation", "test"))
+    text = work.config.read_text().replace("data: {name: files,", f"data: {{name: files, files: {{{files}}},")
+    config.write_text(text)
+    out = tmp_path / "out"
+    given = [
+        str(tmp_path / "model"),
+        "--task",
+        "sequence-classification",
+        *OPTIONS,
+        "--data",
+        str(config),
+        "-o",
+        str(out),
+    ]
+    assert main(["compress", *given]) != 0
+    assert "takes 8 tokens at most, and data.max_length is 16" in capsys.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.needs_mindspore
 def test_both_backends_lead_to_the_same_products(base, weighted, tmp_path):
     arguments = [*OPTIONS, "--samples", "12", "--backend", "mindspore", "-o", str(tmp_path / "out")]

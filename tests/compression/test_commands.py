@@ -81,6 +81,7 @@ def test_an_existing_folder_is_refused_and_nothing_is_left_of_a_failure(base, sm
         (["--with", "svdd", "--set", "rank=4"], "transform must be one of .*svd.*Nearest: svd"),
         (["--with", "svd", "--set", "rank"], "KEY=VALUE"),
         (["--with", "svd", "--set", "rnk=4"], "rnk is unknown. Nearest: rank"),
+        ([*OPTIONS, "--set", "targets=['*.key']", "--targets", "*.query"], "Targets are given twice"),
         ([*OPTIONS, "--task", "language-modeling"], "was trained for sequence-classification"),
     ],
 )

@@ -53,12 +53,12 @@ def test_a_student_is_trained_with_its_teacher_scored_and_resumed(work, base, sm
 
 
 @pytest.mark.needs_mindspore
-def test_both_backends_train_the_same_student(work, base, small):
+@pytest.mark.parametrize("method", ["{method: full}", "{method: prompt, tokens: 3}"])
+def test_both_backends_train_the_same_student(work, base, small, method):
     losses = []
     for backend in ("pytorch", "mindspore"):
-        run = work.train(
-            backend, "both", f"distillation.teacher={base}", "distillation.hidden=cos", *QUIET, model=small
-        )
+        terms = (f"distillation.teacher={base}", "distillation.hidden=cos", "model.dropout=0.0")
+        run = work.train(backend, f"both_{len(method)}", *terms, f"adaptation={method}", model=small)
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         losses.append([line["loss"] for line in lines if "loss" in line and "step" in line])
     assert len(losses[0]) >= 6
@@ -93,6 +93,10 @@ def test_the_columns_are_the_teachers_outputs_for_the_examples(work, base, small
         (["distillation.temperature=0"], "distillation.temperature must be greater than 0"),
         (["distillation.logits_weight=-1"], "distillation.logits_weight must be 0 or more"),
         (["distillation.logits=none"], "nothing is taken from the teacher"),
+        (["distillation.logits_weight=0"], "nothing is taken from the teacher"),
+        (["distillation.task_weight=0", "distillation.logits_weight=0"], "so that nothing is learned"),
+        (["distillation.teacher=null", "distillation.hidden=mse"], "distillation.teacher must name a run directory"),
+        (["distillation.teacher=null", "distillation.temperature=4"], "distillation.teacher must name a run directory"),
         (["distillation.logits=hard"], "must be one of none, mse, soft, kl"),
         (["distillation.attention=mse"], "distillation.attention is unknown"),
         (["data.label_names=[b, a]"], r"does not fit the student: its classes are \('a', 'b'\)"),
@@ -124,3 +128,30 @@ def test_a_configuration_with_a_teacher_reads_back_as_it_was(work, base, small):
     config = configured(work, small, base, "distillation.hidden=cos", "distillation.temperature=4")
     assert from_yaml(to_yaml(config)) == config
     assert config.distillation.temperature == 4.0
+
+
+SIZES = "hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 24"
+
+
+def test_a_teacher_of_fewer_positions_is_refused(work, small):
+    short = f"model.config={{model_type: bert, {SIZES}, max_position_embeddings: 4}}"
+    teacher = work.train("pytorch", "short", short, "data.max_length=4", *QUIET)
+    with pytest.raises(InputError, match=r"it takes 4 tokens at most, and data.max_length is 16"):
+        open_teacher(prepare(configured(work, small, teacher)))
+
+
+def test_a_teacher_that_reads_what_the_students_batches_lack_is_refused(work, base):
+    student = "model.config={model_type: gpt2, n_embd: 16, n_layer: 1, n_head: 2, n_positions: 32}"
+    arguments = work.experiment(f"distillation.teacher={base}", student, "adaptation={method: full}")
+    with pytest.raises(InputError, match="it reads token_type_ids, which batches of the family gpt2 do not hold"):
+        open_teacher(prepare(load_config(arguments[0], arguments[2::2])))
+
+
+def test_hidden_states_of_real_tokens_are_compared_where_virtual_ones_come_first():
+    torch = pytest.importorskip("torch")
+    from pytorch_impl.distillation import _hidden_term
+
+    states = torch.randn(2, 3 + 5, 4)
+    teacher = states[:, 3:, None] + 2.0
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    assert _hidden_term([states], teacher, mask, "mse").tolist() == pytest.approx([4.0, 4.0], rel=1e-5)

@@ -10,6 +10,7 @@ import pytest
 from common.compression import TRANSFORMS
 from common.compression.compress import read_options, transformed
 from common.compression.report import as_json, as_table
+from common.compression.spectrum import spectra
 from common.errors import InputError
 from common.models.structure import dense
 from tests.support import KINDS, assert_identical, assert_near, tiny_spec
@@ -173,3 +174,18 @@ def test_the_report_as_text_and_as_json_has_every_module_and_the_totals():
         / sum(np.linalg.norm(spec.arrays[f"{m['path']}.weight"]) ** 2 for m in found["modules"])
     )
     assert found["model"]["relative_error"] == pytest.approx(exact, rel=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("name", TRANSFORMS.names())
+def test_a_weight_that_is_not_finite_is_refused_by_every_transform_and_by_spectra(name, number):
+    spec = tiny_spec("bert")
+    path = next(module.path for module in spec.modules if module.path.endswith("query"))
+    weight = spec.arrays[f"{path}.weight"].copy()
+    weight[1, 2] = number
+    spec = dataclasses.replace(spec, arrays={**spec.arrays, f"{path}.weight": weight})
+    options = TRANSFORMS.get(name).example([path])
+    with pytest.raises(InputError, match=r"A transform needs finite numbers; .*query\.weight hold NaN or infinity"):
+        TRANSFORMS.get(name).apply(spec, options, {path: np.ones_like(weight)})
+    with pytest.raises(InputError, match="needs finite numbers"):
+        spectra(spec, options)

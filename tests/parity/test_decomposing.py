@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import twinlora
+from common.decomposition import DecompositionOptions, decomposed
 from common.decomposition.chain import multiplied
 from common.errors import InputError
 from tests.support import assert_near
@@ -62,8 +63,6 @@ def outputs_torch(case, method, share, dense=False):
 
 
 def chain_of(case, method, share):
-    from common.decomposition import DecompositionOptions, decomposed
-
     options = DecompositionOptions(method, share=share)
     return multiplied(decomposed("0", arrays(case)["weight"], 1, options).stages).astype(np.float32)
 
@@ -135,3 +134,102 @@ def test_what_does_not_fit_is_refused_and_nothing_is_changed():
     assert [type(module) for module in net] == [torch.nn.Conv2d] * 2
     with pytest.raises(InputError, match=r"A torch.nn.Module or a mindspore.nn.Cell is decomposed; received int"):
         twinlora.decompose(3, "cp", share=0.5)
+
+
+def shared_torch():
+    """A network that calls one convolution twice."""
+    import torch
+
+    conv = torch.nn.Conv2d(8, 8, 3)
+    return torch.nn.Sequential(conv, torch.nn.ReLU(), conv), torch.nn.Conv2d
+
+
+def shared_mindspore():
+    from mindspore import nn
+
+    conv = nn.Conv2d(8, 8, 3)
+    return nn.SequentialCell(conv, nn.ReLU(), conv), nn.Conv2d
+
+
+def tied_torch():
+    net, kind = shared_torch()
+    net[2] = kind(8, 8, 3)
+    net[2].weight = net[0].weight
+    return net, kind
+
+
+def tied_mindspore():
+    net, kind = shared_mindspore()
+    other = kind(8, 8, 3)
+    other.weight = net[0].weight
+    from mindspore import nn
+
+    return nn.SequentialCell(net[0], nn.ReLU(), other), kind
+
+
+IN_BOTH = [
+    pytest.param("torch", marks=pytest.mark.needs_pytorch),
+    pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+]
+
+
+@pytest.mark.parametrize("framework", IN_BOTH)
+@pytest.mark.parametrize("which", ["shared", "tied"])
+def test_a_convolution_that_shares_its_weight_is_refused_and_stays(which, framework):
+    net, kind = globals()[f"{which}_{framework}"]()
+    with pytest.raises(InputError, match=r"0 shares its weight: it is 0\.weight, 2\.weight"):
+        twinlora.decompose(net, "cp", share=0.5)
+    assert [type(net[0]), type(net[2])] == [kind, kind]
+
+
+@pytest.mark.parametrize("framework", IN_BOTH)
+def test_a_convolution_itself_is_refused(framework):
+    net, _ = globals()[f"shared_{framework}"]()
+    with pytest.raises(InputError, match="The model is a convolution itself"):
+        twinlora.decompose(net[0], "cp", share=0.5)
+
+
+@pytest.mark.parametrize("framework", IN_BOTH)
+def test_a_convolution_with_hooks_is_refused(framework):
+    net = globals()[f"{framework}_network"]("strided")
+    net[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    with pytest.raises(InputError, match="0 has hooks"):
+        twinlora.decompose(net, "cp", share=0.5)
+
+
+@pytest.mark.parametrize("framework", IN_BOTH)
+def test_a_frozen_convolution_becomes_a_frozen_chain(framework):
+    net = globals()[f"{framework}_network"]("text")
+    net[0].weight.requires_grad = False
+    twinlora.decompose(net, "cp", share=0.5)
+    assert [stage.weight.requires_grad for stage in net[0]] == [False] * len(list(net[0]))
+    assert net[0][-1].bias.requires_grad
+
+
+@pytest.mark.needs_pytorch
+def test_one_pattern_one_rank_and_no_pattern():
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3), torch.nn.Conv2d(8, 8, 3))
+    with pytest.raises(InputError, match="'feature\\*' matches none of 0, 1"):
+        twinlora.decompose(net, "cp", ranks=3, targets="feature*")
+    with pytest.raises(InputError, match="targets must name at least one"):
+        twinlora.decompose(net, "cp", ranks=3, targets=[])
+    for ranks in (3.5, [3.5], [True]):
+        with pytest.raises(InputError, match="ranks are a list of integers"):
+            twinlora.decompose(net, "cp", ranks=ranks)
+    assert [one.ranks for one in twinlora.decompose(net, "cp", ranks=3, targets="0")] == [(3,)]
+
+
+@pytest.mark.needs_pytorch
+def test_a_network_in_float64_keeps_its_precision():
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3).double())
+    kernel = net[0].weight.detach().numpy()
+    chain = decomposed("0", kernel, 1, DecompositionOptions("tucker", (4, 4)))
+    twinlora.decompose(net, "tucker", ranks=[4, 4])
+    assert [
+        np.array_equal(stage.weight.detach().numpy(), kept.kernel)
+        for stage, kept in zip(net[0], chain.stages, strict=True)
+    ] == [True] * 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,17 @@ def test_pissa_starts_with_the_largest_singular_values_and_olora_with_the_first_
             )
             product = b @ a * (edit.arguments.scaling if init == "pissa" else 1.0)
             assert_near(product, expected, 1e-5)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+@pytest.mark.parametrize("init", ["pissa", "olora"])
+def test_a_weight_that_is_not_finite_is_refused(init, number):
+    spec = tiny_spec("bert")
+    name = next(name for name in spec.arrays if name.endswith("query.weight"))
+    weight = spec.arrays[name].copy()
+    weight[1, 2] = number
+    with pytest.raises(InputError, match=rf"init: {init} needs finite numbers; .*query\.weight hold NaN or infinity"):
+        plan_of(dataclasses.replace(spec, arrays={**spec.arrays, name: weight}), init=init)
 
 
 def test_gaussian_has_the_deviation_of_one_over_the_rank():

@@ -69,6 +69,8 @@ def run(args: argparse.Namespace) -> None:
         _spectrum(args)
         return
     options = _options(args.set)
+    if args.targets and "targets" in options:
+        raise InputError("Targets are given twice, by --targets and by --set targets=...; give them once.")
     if args.targets:
         options["targets"] = args.targets
     report = compress(args.source, args.transform, options, args.output, args.task, args.dense, _behaviour(args))

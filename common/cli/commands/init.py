@@ -64,6 +64,8 @@ def run(args: argparse.Namespace) -> None:
     splits |= {split: path for split in ("validation", "test") if (path := getattr(args, split)) is not None}
     given = {entry: column for name, entry in _ENTRIES.items() if (column := getattr(args, name)) is not None}
     output = args.output or Path(f"{args.data.resolve().stem}.yaml")
+    if output.resolve() in [path.resolve() for path in splits.values()]:
+        raise InputError(f"{output} holds the data, which the experiment would replace; -o names another file.")
     if output.exists() and not args.force:
         raise InputError(f"{output} is there; --force replaces it, and -o names another file.")
     form = find_form(splits["train"], Form(args.encoding, args.separator, tuple(args.columns or ())))
