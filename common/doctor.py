@@ -161,7 +161,7 @@ def _hub() -> Finding:
     if not reason:
         return Finding("hub", "Hugging Face", OK, f"{endpoint} answers")
     advice = "Set HF_ENDPOINT to a mirror, or download elsewhere and give --model FOLDER and --data-dir FOLDER."
-    return Finding("hub", "Hugging Face", ABSENT, reason, advice)
+    return Finding("hub", "Hugging Face", ABSENT, reason.partition(", and it was not downloaded")[0], advice)
 
 
 def _cache() -> Finding:

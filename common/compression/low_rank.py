@@ -51,6 +51,11 @@ class LowRankOptions(TransformOptions):
         for rank in (self.rank, *ranks):
             if rank is not None and rank < 1:
                 yield "rank", f"must be greater than 0; received {rank}"
+        if self.larger and self.budget is not None:
+            yield (
+                "larger",
+                "has no meaning with budget, which keeps a weight whole where its factors would be larger; remove it",
+            )
         for name in _CHOICES[1:]:
             value = getattr(self, name)
             if value is not None and not 0 < value < 1:

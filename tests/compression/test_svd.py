@@ -107,6 +107,7 @@ def test_an_energy_that_every_module_needs_too_large_a_rank_for_is_refused():
     ("options", "message"),
     [
         ({"rank": 8, "targets": ["*.query"]}, r"at rank 8 the factors hold more parameters.*at most 7"),
+        ({"budget": 0.5, "targets": ["*.query"], "larger": True}, "has no meaning with budget"),
         ({"rank": 17, "targets": ["*.query"], "larger": True}, r"above the smaller side adds nothing, and rank is 17"),
         ({"rank": 2, "targets": ["*.token_type_embeddings"]}, r"2 x 16: at rank 2 .*at most 1"),
         ({"share": 0.01}, r"a share of 0.01 leaves no rank"),
