@@ -52,6 +52,8 @@ def read_folder(folder: Path) -> Folder:
         raise InputError(
             f"Adapters that are combined must be plain LoRA; {path} is not:\n  " + "\n  ".join(problems) + "."
         )
+    if broken := _not_finite(arrays):
+        raise InputError(f"Adapters that are combined hold finite numbers; {broken} of {path} holds NaN or infinity.")
     names = factor_names(key.removeprefix(PREFIX) for key in arrays)
     if not names:
         raise InputError(f"Adapters that are combined must be LoRA of some module; {path} adapts none.")
@@ -116,11 +118,21 @@ def combine_folders(
         if (fingerprint := next((f.fingerprint for f in read if f.fingerprint), ""))
         else {}
     )
+    floats = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    if broken := _not_finite(floats):
+        weights = ", ".join(map(str, combination.weights))
+        raise InputError(
+            f"The combination must fit into float32; with the weights {weights} it exceeds it in {broken}."
+        )
     with new_folder(out) as folder:
-        floats = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
         save_arrays(Path(folder) / WEIGHTS_NAME, floats, {"twinlora": json.dumps(extras)})
         write_json(Path(folder) / CONFIG_NAME, _settings(read[(head or 1) - 1].settings, ranks))
     return ranks
+
+
+def _not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """The first array with a number that is none."""
+    return next((key for key, array in arrays.items() if not np.isfinite(array).all()), None)
 
 
 def _inside(key: str, wrapped: Container[str]) -> str:

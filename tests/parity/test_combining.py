@@ -11,6 +11,7 @@ import pytest
 from common.artifacts.combining import combine_folders, read_folder
 from common.cli.main import main
 from common.errors import InputError
+from common.files import load_arrays, save_arrays
 from common.methods.combining import Combination, Factors, combine
 from tests.support import assert_near
 
@@ -197,3 +198,19 @@ def test_adapters_of_two_models_of_the_hub_are_refused_wherever_they_stand(tmp_p
         with pytest.raises(InputError, match="somebody/another"):
             combine_folders(given, tmp_path / "out", Combination("cat", (1.0,) * len(given)))
     combine_folders(listed[:2], tmp_path / "out", Combination("cat", (1.0, 1.0)))
+
+
+@pytest.mark.parametrize("way", ["cat", "svd"])
+def test_numbers_that_are_none_are_neither_read_nor_written(tmp_path, way):
+    _, folders = written(tmp_path, (4, 4))
+    with pytest.raises(InputError, match="finite numbers of float32"):
+        combine_folders(folders, tmp_path / "out", Combination(way, (1e39, 1.0)))
+    with pytest.raises(InputError, match="must fit into float32"):
+        combine_folders(folders, tmp_path / "out", Combination(way, (3e38, 3e38)))
+    arrays, metadata = load_arrays(folders[1] / "adapter_model.safetensors")
+    key = sorted(arrays)[0]
+    arrays[key].flat[0] = np.nan
+    save_arrays(folders[1] / "adapter_model.safetensors", arrays, metadata)
+    with pytest.raises(InputError, match=f"{key} of .* holds NaN"):
+        combine_folders(folders, tmp_path / "out", Combination(way, (1.0, 1.0)))
+    assert not (tmp_path / "out").exists()
