@@ -76,7 +76,8 @@ class Adapters:
 
         Raises:
             InputError: names and inputs are not equally many, or the adapters cannot be in one batch: they must be LoRA
-                of linear layers, of a task that is no text generation, with the same names of classes.
+                of linear layers, of a task that is no text generation, with the same names of classes, and read the
+                texts alike.
         """
         trained = self._set.trained[self.active]
         task = trained.task
@@ -108,6 +109,7 @@ class Adapters:
         if len(labels) > 1:
             listed = "; ".join(f"{name}: {', '.join(found.labels or ())}" for name, found in trained.items())
             raise InputError(f"Adapters in one batch must have the same names of classes; they have {listed}.")
+        self._set.check_reading(rows, names)
 
 
 def open_adapters(

@@ -27,7 +27,7 @@ from common.reading import parse_json, read_json
 from common.strict import array_problems, check_arrays
 from common.terminal import notice
 
-__all__ = ["FOLDER", "WEIGHTS_NAME", "WHOLE", "load", "read_adapter", "save"]
+__all__ = ["FOLDER", "WEIGHTS_NAME", "WHOLE", "load", "other_models", "read_adapter", "save"]
 
 FOLDER = "adapter"  #: in a run directory
 WHOLE = False  #: whether it holds the base model too
@@ -155,15 +155,19 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
 def _compare_names(folder: Path, written: Any, source: str | None) -> list[str]:
     """The base models of a file without a fingerprint by their names: two of the hub must be the same; where one is a
     folder only the person who has it knows, so it is said."""
-    names = [name for name in (written, source) if isinstance(name, str) and name]
-    hub = [name for name in names if _is_hub_id(name)]
-    if len(hub) == 2 and hub[0].casefold() != hub[1].casefold():
+    if other_models(written, source):
         return [f"it was trained on the base model {written}, the model at hand is {source}"]
     notice(
         f"The adapter in {folder} has no fingerprint of its base model, so that names alone can be compared: it was "
         f"trained on {written or 'a model without a name'}, and is loaded into {source or 'a model without a source'}."
     )
     return []
+
+
+def other_models(first: Any, second: Any) -> bool:
+    """Whether both are names of the hub, of two models."""
+    hub = [name for name in (first, second) if isinstance(name, str) and name and _is_hub_id(name)]
+    return len(hub) == 2 and hub[0].casefold() != hub[1].casefold()
 
 
 def _is_hub_id(name: str) -> bool:

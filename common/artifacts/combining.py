@@ -6,14 +6,15 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from common.artifacts.adapter import FOLDER, WEIGHTS_NAME, read_adapter
+from common.artifacts.adapter import FOLDER, WEIGHTS_NAME, other_models, read_adapter
 from common.errors import InputError
 from common.files import new_folder, refuse_existing, save_arrays, write_json
 from common.methods.combining import Combination, Factors, combine
@@ -22,6 +23,7 @@ from common.methods.peft.lora import factor_names, unsupported
 
 __all__ = ["Folder", "combine_folders", "read_folder"]
 
+_INNER = ".base_layer."  #: in the keys of what PEFT trains inside a module that it wraps
 _SAME = ("task_type", "fan_in_fan_out", "modules_to_save", "base_model_name_or_path", "revision")
 
 
@@ -32,7 +34,7 @@ class Folder:
     path: Path
     settings: Mapping[str, Any]
     factors: Mapping[str, Factors]  #: by module path
-    others: Mapping[str, np.ndarray]  #: heads, biases, embeddings: what is trained besides, by the file's keys
+    others: Mapping[str, np.ndarray]  #: heads, biases: what is trained besides, by the file's keys without ``_INNER``
     lookups: frozenset[str]  #: modules that are embeddings
     fingerprint: str  #: of the base model; empty where the file has none
 
@@ -50,6 +52,8 @@ def read_folder(folder: Path) -> Folder:
         raise InputError(
             f"Adapters that are combined must be plain LoRA; {path} is not:\n  " + "\n  ".join(problems) + "."
         )
+    if broken := _not_finite(arrays):
+        raise InputError(f"Adapters that are combined hold finite numbers; {broken} of {path} holds NaN or infinity.")
     names = factor_names(key.removeprefix(PREFIX) for key in arrays)
     if not names:
         raise InputError(f"Adapters that are combined must be LoRA of some module; {path} adapts none.")
@@ -70,7 +74,7 @@ def read_folder(folder: Path) -> Folder:
         if "embedding" in first.rpartition(".")[2]:
             lookups.add(module)
     used = {PREFIX + name for pair in names.values() for name in pair}
-    others = {key: array for key, array in arrays.items() if key not in used}
+    others = {key.replace(_INNER, "."): array for key, array in arrays.items() if key not in used}
     return Folder(path, settings, factors, others, frozenset(lookups), extras.get("base_fingerprint", ""))
 
 
@@ -104,7 +108,7 @@ def combine_folders(
         for path in paths
     }
     lookups = {path for folder in read for path in folder.lookups}
-    arrays = dict(others)
+    arrays = {_inside(key, found): array for key, array in others.items()}
     for path, factors in found.items():
         names = ("lora_embedding_A", "lora_embedding_B") if path in lookups else ("lora_A.weight", "lora_B.weight")
         arrays |= {f"{PREFIX}{path}.{names[0]}": factors.a, f"{PREFIX}{path}.{names[1]}": factors.b}
@@ -114,11 +118,27 @@ def combine_folders(
         if (fingerprint := next((f.fingerprint for f in read if f.fingerprint), ""))
         else {}
     )
+    floats = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    if broken := _not_finite(floats):
+        weights = ", ".join(map(str, combination.weights))
+        raise InputError(
+            f"The combination must fit into float32; with the weights {weights} it exceeds it in {broken}."
+        )
     with new_folder(out) as folder:
-        floats = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
         save_arrays(Path(folder) / WEIGHTS_NAME, floats, {"twinlora": json.dumps(extras)})
         write_json(Path(folder) / CONFIG_NAME, _settings(read[(head or 1) - 1].settings, ranks))
     return ranks
+
+
+def _not_finite(arrays: Mapping[str, np.ndarray]) -> str | None:
+    """The first array with a number that is none."""
+    return next((key for key, array in arrays.items() if not np.isfinite(array).all()), None)
+
+
+def _inside(key: str, wrapped: Container[str]) -> str:
+    """The key of a bias, say, under which PEFT looks for it where its module has an update: also of another adapter."""
+    path, _, leaf = key.removeprefix(PREFIX).rpartition(".")
+    return f"{PREFIX}{path}{_INNER}{leaf}" if path in wrapped else key
 
 
 def _settings(given: Mapping[str, Any], ranks: Mapping[str, int]) -> dict[str, Any]:
@@ -133,10 +153,14 @@ def _settings(given: Mapping[str, Any], ranks: Mapping[str, int]) -> dict[str, A
 
 def _check_bases(read: Sequence[Folder]) -> None:
     """They must be of one base model, as far as the files tell."""
-    first, problems = read[0], []
-    for other in read[1:]:
+    problems: list[str] = []
+    for first, other in combinations(read, 2):
         if first.fingerprint and other.fingerprint and first.fingerprint != other.fingerprint:
             problems.append(f"{other.path} was trained on another base model than {first.path}")
+        if not (first.fingerprint and other.fingerprint):
+            names = [folder.settings.get("base_model_name_or_path") for folder in (first, other)]
+            if other_models(*names):
+                problems.append(f"{first.path} was trained on {names[0]} and {other.path} on {names[1]}")
         problems += [
             f"{key} is {first.settings.get(key)!r} in {first.path} and {other.settings.get(key)!r} in {other.path}"
             for key in ("task_type", "bias")

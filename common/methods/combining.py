@@ -27,6 +27,7 @@ from common.errors import InputError, nearest
 __all__ = ["MERGES", "Combination", "Factors", "combine"]
 
 _OF_ENTRIES = ("linear", "ties", "dare_linear", "dare_ties", "magnitude_prune")
+_LARGEST = float(np.finfo(np.float32).max)
 _PRUNED = _OF_ENTRIES[1:]
 MERGES = (*_OF_ENTRIES, "cat", "svd", *(f"{name}_svd" for name in _PRUNED))
 
@@ -61,8 +62,10 @@ class Combination:
             raise InputError(
                 f"There must be one weight for each of the {count} adapters; received {len(self.weights)}."
             )
-        if not all(map(math.isfinite, self.weights)):
-            raise InputError(f"Weights must be finite numbers; received {', '.join(map(str, self.weights))}.")
+        if not all(abs(weight) <= _LARGEST for weight in self.weights):
+            raise InputError(
+                f"Weights must be finite numbers of float32; received {', '.join(map(str, self.weights))}."
+            )
         factored, pruned = self.way.endswith("svd"), self.way.removesuffix("_svd") in _PRUNED
         if pruned and (self.density is None or not 0 < self.density <= 1):
             raise InputError(f"method {self.way} needs a density above 0 and at most 1; received {self.density!r}.")
@@ -164,4 +167,5 @@ def _factored(update: np.ndarray, rank: int) -> Factors:
 
 
 def _rounded(a: np.ndarray, b: np.ndarray) -> Factors:
-    return Factors(a.astype(np.float32), b.astype(np.float32), 1.0)
+    with np.errstate(over="ignore"):  # whoever writes the factors refuses infinity
+        return Factors(a.astype(np.float32), b.astype(np.float32), 1.0)

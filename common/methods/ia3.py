@@ -93,7 +93,9 @@ class IA3(Method):
             InputError: a pattern matches nothing, no layer with inputs to scale, or slices of inputs.
         """
         written = [*options.feedforward, *options.targets]
-        found = match([Target(pattern) for pattern in written], options.exclude, spec, lambda m: m.kind.matrix)
+        entry = "feedforward and targets" if options.feedforward else "targets"
+        patterns_of = [Target(pattern) for pattern in written]
+        found = match(patterns_of, options.exclude, spec, lambda m: m.kind.matrix, entry=entry)
         edits = {one.module.path: self._edit(one, one.target.pattern in options.feedforward) for one in found}
         patterns: dict[str, tuple[str, ...]] = dict.fromkeys(written, ())
         for one in found:

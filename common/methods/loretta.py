@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -82,11 +82,13 @@ class TrainMethod(Method):
         """Edits of the targets and of the replaced layers.
 
         Raises:
-            InputError: a pattern matches nothing, or names slices; or a layer is named twice.
+            InputError: a pattern matches nothing, or names slices; or a layer is named twice, or no matrix has
+                the size of some factors.
         """
         found = match([Target(pattern) for pattern in options.targets], options.exclude, spec, lambda m: m.kind.matrix)
         whole = dataclasses.replace(spec, head=())  # a new pooler is part of the head, and replaced
-        dense = match([Target(pattern) for pattern in options.replaced], (), whole, lambda m: m.kind.matrix)
+        named = [Target(pattern) for pattern in options.replaced]
+        dense = match(named, (), whole, lambda m: m.kind.matrix, entry="replaced")
         for one in (*found, *dense):
             self._refuse(one, spec)
         edits = {one.module.path: self.edit(one, options) for one in found}
@@ -94,6 +96,7 @@ class TrainMethod(Method):
         if twice:
             raise InputError(f"A layer is either adapted or replaced; {twice[0]} is named by targets and by replaced.")
         edits |= {one.module.path: _dense(one, options) for one in dense}
+        _refuse_unused(options, edits.values())
         patterns: dict[str, tuple[str, ...]] = {}
         for one in (*found, *dense):
             patterns[one.target.pattern] = (*patterns.get(one.target.pattern, ()), one.module.path)
@@ -133,6 +136,18 @@ class TrainMethod(Method):
     def peft(self) -> None:
         """PEFT has no such method."""
         return None
+
+
+def _refuse_unused(options: TrainOptions, edits: Iterable[Edit]) -> None:
+    """Factors of a size that no matrix has would change nothing."""
+    trains = [train for edit in edits for train in edit.arguments.trains().values()]
+    sizes = {size for train in trains for size in (train.in_features, train.out_features)}
+    unused = [list(listed) for listed in options.factors if math.prod(listed) not in sizes]
+    if unused:
+        raise InputError(
+            f"The products of adaptation.factors are sizes of matrices, here {', '.join(map(str, sorted(sizes)))}; received "
+            f"{unused[0]}, whose product is {math.prod(unused[0])}. Correct it, or leave it out."
+        )
 
 
 def _dense(found: Match, options: TrainOptions) -> Edit:

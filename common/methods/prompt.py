@@ -30,8 +30,10 @@ class PromptOptions(PrependOptions):
     text_ids: tuple[int, ...] = ()  #: of ``text``, by the tokenizer
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Two starts."""
+        """Two starts, or a text that is none."""
         yield from super().problems()
+        if self.text == "":
+            yield "text", "must hold a word; received an empty text. Leave it out to start from random numbers"
         if self.start != "random" and (self.text or self.text_ids):
             yield "start", f"must be left out where there is a text; received {self.start!r}"
 
@@ -83,6 +85,12 @@ class Prompt(Prepending):
             raise InputError(
                 f"The text that virtual tokens begin as has no tokens without a tokenizer; received {options.text!r}. "
                 "Give text_ids."
+            )
+        wrong = [number for number in options.text_ids if not 0 <= number < len(table)]
+        if wrong:
+            raise InputError(
+                f"adaptation.text_ids must be rows of the model's table of {len(table)} words; received {wrong[0]}. "
+                "Give text, or the ids of this model's tokenizer."
             )
         return Given(table[np.resize(np.asarray(options.text_ids), options.tokens)])
 

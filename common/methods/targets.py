@@ -41,6 +41,7 @@ def match(
     spec: ModelSpec,
     adaptable: Callable[[ModuleSpec], bool] = lambda module: module.kind.adaptable,
     section: str = "adaptation",
+    entry: str = "targets",
 ) -> list[Match]:
     """The modules that ``targets`` name, in the order of the patterns.
 
@@ -50,7 +51,7 @@ def match(
 
     Args:
         adaptable: which modules are meant at all.
-        section: where the patterns were given, for messages.
+        section, entry: where the patterns were given, for messages.
 
     Raises:
         InputError: a pattern matches nothing (the nearest paths are named) or names an unknown slice.
@@ -67,7 +68,7 @@ def match(
         glob, names = _parse(target.pattern)
         modules = [module for module in candidates if _matches(module, glob)]
         if not modules:
-            raise InputError(_no_match(f"{section}.targets", target.pattern, candidates, spec))
+            raise InputError(_no_match(f"{section}.{entry}", target.pattern, candidates, spec))
         fresh = [module for module in modules if module.path not in found and module.path not in excluded]
         if not fresh:
             raise InputError(

@@ -43,6 +43,11 @@ class VeraOptions(MethodOptions):
                 yield name, f"must be given for method {self.method}; it has no default"
         if self.rank is not None and self.rank < 0:
             yield "rank", f"must be greater than 0; received {self.rank!r}"
+        if not -(2**63) <= self.projection_seed < 2**64:
+            yield (
+                "projection_seed",
+                f"must be a seed of torch, from -2^63 to 2^64 - 1; received {self.projection_seed!r}",
+            )
         if not 0 <= self.dropout < 1:
             yield "dropout", f"must be at least 0 and less than 1; received {self.dropout!r}"
 

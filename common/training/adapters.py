@@ -63,7 +63,7 @@ def open_adapter(
     config = _configuration(folder, settings, tensors, base, given, experiment, data_dir)
     task = configured(config.model)
     tokenizer = load_tokenizer(config.model.tokenizer or base, added=config.model.add_tokens)
-    labels = None if task.example_labels() is None else _labels(config, tensors, given)
+    labels = None if task.example_labels() is None else _classes_beside(folder) or _labels(config, tensors, given)
     spec, plan = describe(config, labels, tokenizer)
     arrays = load(folder, plan, spec)
     columns = list(roles_of(config.data, task)) if experiment else [role.name for role in task.roles if role.required]
@@ -76,14 +76,30 @@ def start(folder: str, inputs: Inputs) -> dict[str, np.ndarray]:
     """The arrays of an adapter of the plan of ``inputs``, to begin a training from.
 
     Raises:
-        InputError: the method trains no adapter, or adapter and plan do not agree.
+        InputError: the method trains no adapter, adapter and plan do not agree, or the adapter stands in a run whose
+            classes are the same in another order.
     """
     if inputs.plan.artifact != FOLDER:
         raise InputError(
             f"model.adapter is where the training of an adapter begins, and adaptation.method {inputs.plan.method} trains the whole "
             "model. Merge the adapter first: twinlora merge ADAPTER OUT, and then --model OUT."
         )
+    before, now = _classes_beside(expanded(folder)), inputs.data.label_names
+    if before and now and before != tuple(now) and set(before) == set(now):
+        raise InputError(
+            f"A head is taken by the index of its classes, so that these must stand in one order; those of {folder} are "
+            f"{', '.join(before)}, and the data's {', '.join(now)}. Set data.label_names: [{', '.join(before)}]."
+        )
     return load(expanded(folder), inputs.plan, inputs.spec)
+
+
+def _classes_beside(folder: Path) -> tuple[str, ...] | None:
+    """Names of the classes, by the run whose best state ``folder`` is; None where it is of no run, or of no classes."""
+    run = RunDirectory(Path(os.path.abspath(folder)).parent)
+    if run.best(FOLDER) != Path(os.path.abspath(folder)) or not run.config.is_file():
+        return None
+    summary = run.read_summary() or {}
+    return tuple(map(str, summary.get("data", {}).get("labels") or ())) or None
 
 
 def _configuration(

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from common.training.assembly import Inputs
     from common.training.rundir import RunDirectory
 
-__all__ = ["check_planned", "compare", "of_base", "of_inputs", "of_tokenizer", "read", "write"]
+__all__ = [
+    "check_planned",
+    "compare",
+    "configuration",
+    "hashed",
+    "of_base",
+    "of_inputs",
+    "of_tokenizer",
+    "read",
+    "write",
+]
 
 _WHAT = "the fingerprints of a run"
 _REMEDY = "Restore it from a copy, or start again with --overwrite."
@@ -42,8 +52,20 @@ def of_inputs(inputs: Inputs) -> dict[str, Any]:
 
 def of_base(spec: ModelSpec) -> dict[str, str]:
     """Of the weights that the model begins with, and of its configuration."""
-    entries = {key: value for key, value in spec.config.items() if key not in _PASSING}
-    return {"base": spec.fingerprint, "configuration": _hash((json.dumps(entries, sort_keys=True, default=str),))}
+    return {
+        "base": spec.fingerprint,
+        "configuration": hashed(json.dumps(configuration(spec), sort_keys=True, default=str)),
+    }
+
+
+def configuration(spec: ModelSpec) -> dict[str, Any]:
+    """The entries of its configuration that say something of the network."""
+    return {key: value for key, value in spec.config.items() if key not in _PASSING}
+
+
+def hashed(text: str) -> str:
+    """Its fingerprint."""
+    return _hash((text,))
 
 
 def of_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.backend import Engine
-from common.data import TextData, encode
+from common.data import Encoded, TextData, encode
 from common.data.readers import Table
 from common.data.roles import Reading
 from common.errors import InputError
@@ -19,7 +19,7 @@ from common.terminal import notice
 from common.training.assembly import Trained
 from common.training.evaluation import results
 
-__all__ = ["answer_lines", "outputs_of", "parse_object"]
+__all__ = ["answer_lines", "encoded_rows", "outputs_of", "parse_object"]
 
 _INPUT = "standard input"
 _CORRECT = "Each line is an object of its own; correct it."
@@ -27,11 +27,10 @@ _CORRECT = "Each line is an object of its own; correct it."
 
 def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
     """The task's outputs for each row of roles, tokenised and truncated as in training."""
-    from datasets import Dataset
-
-    data = TextData({"input": Dataset.from_list([dict(row) for row in rows])}, trained.labels, frozenset({"input"}))
+    if not rows:
+        return []
     settings = trained.config.data
-    encoded = encode(data, "input", trained.tokenizer, settings, trained.task, trained.spec.schema)
+    encoded = encoded_rows(trained, rows)
     if encoded.truncated:
         notice(f"Texts are read up to data.max_length = {settings.max_length} tokens, as in training; some are longer.")
     size = trained.config.training.evaluation_batch_size
@@ -40,6 +39,14 @@ def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any
         for row, index in enumerate(indices):
             found[index] = {name: output[row] for name, output in result.outputs.items()}
     return found
+
+
+def encoded_rows(trained: Trained, rows: Sequence[Mapping[str, Any]]) -> Encoded:
+    """One row or more, tokenised and truncated as in training."""
+    from datasets import Dataset
+
+    data = TextData({"input": Dataset.from_list([dict(row) for row in rows])}, trained.labels, frozenset({"input"}))
+    return encode(data, "input", trained.tokenizer, trained.config.data, trained.task, trained.spec.schema)
 
 
 def parse_object(task: Task, line: str, number: int) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,24 @@ import numpy as np
 
 from common import backend as backends
 from common.artifacts.adapter import FOLDER
-from common.backend import Batch, Engine, EvalResult
+from common.backend import Batch, Engine, EngineSettings, EvalResult
 from common.backend.capabilities import check
+from common.edits import Edit
 from common.errors import InputError, nearest
 from common.methods.mixing import mixed_plan
 from common.methods.plan import Plan
+from common.methods.starts import Start
+from common.models.specs import ModelSpec
+from common.training import fingerprints
 from common.training.adapters import is_adapter, open_adapter
 from common.training.assembly import Trained, engine_settings, open_trained
+from common.training.prediction import encoded_rows
 from common.training.rundir import RunDirectory
 
 __all__ = ["AdapterSet", "open_set"]
+
+_NAMES = ("id2label", "label2id", "problem_type")
+_DROPOUT = re.compile("dropout|pdrop")
 
 
 def open_set(
@@ -48,7 +58,7 @@ def open_set(
             raise InputError(f"{name} trained the whole model with method {trained.plan.method}; open it by itself.")
         mine, other = trained.spec, first.spec
         same = (mine.family, mine.task, mine.shapes()) == (other.family, other.task, other.shapes())
-        if not same or mine.fingerprint != other.fingerprint:
+        if not same or mine.fingerprint != other.fingerprint or _network(mine) != _network(other):
             raise InputError(
                 f"Adapters share one base model, task and size of the head; those of {name} and {first_name} differ: "
                 f"{_said(mine)} and {_said(other)}. Open them one by one."
@@ -56,8 +66,19 @@ def open_set(
     return {name: dataclasses.replace(trained, spec=first.spec) for name, trained in found.items()}
 
 
-def _said(spec: Any) -> str:
-    return f"{spec.source} {spec.fingerprint[:12]} ({spec.task}, {spec.config.get('num_labels')} outputs)"
+def _said(spec: ModelSpec) -> str:
+    network = fingerprints.hashed(json.dumps(_network(spec), sort_keys=True, default=str))
+    return (
+        f"{spec.source} {spec.fingerprint[:12]} ({spec.task}, {spec.config.get('num_labels')} outputs, configuration "
+        f"{network[:12]})"
+    )
+
+
+def _network(spec: ModelSpec) -> dict[str, Any]:
+    """What the configuration says of the computation: an activation, the number of heads, ... Adapters may differ in the
+    names of classes and in dropout, which is of training."""
+    entries = fingerprints.configuration(spec)
+    return {key: value for key, value in entries.items() if key not in _NAMES and not _DROPOUT.search(key)}
 
 
 class AdapterSet:
@@ -77,6 +98,7 @@ class AdapterSet:
         self._model: Any = None
         self._plan: Plan | None = None
         self._engine: Any = None
+        self._settings: Any = None
         self._mixed = False
         self.active = next(iter(self.trained))
 
@@ -112,17 +134,43 @@ class AdapterSet:
         rows = np.array([len(numbers) if name is None else numbers[name] for name in names], np.int32)
         return _Mixed(self._engine, self._backend, rows, len(numbers))
 
+    def check_reading(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str | None]) -> None:
+        """Whether the active adapter, which reads the texts of a batch, and those of its rows read them alike.
+
+        Raises:
+            InputError: a name is unknown, tokenizers, ``model.task_options`` or ``training.dtype`` differ, or a text
+                exceeds the shortest ``data.max_length``, so that adapters would see different parts of it.
+        """
+        for name in filter(None, names):
+            self._require(name)
+        used = {name: self.trained[name] for name in dict.fromkeys((self.active, *filter(None, names)))}
+        readings: dict[str, Callable[[Trained], Any]] = {
+            "the tokenizer": lambda one: fingerprints.of_tokenizer(one.tokenizer)[:12],
+            "model.task_options": lambda one: one.task.options,
+            "training.dtype": lambda one: one.config.training.dtype,
+        }
+        for what, reading in readings.items():
+            found = {name: reading(one) for name, one in used.items()}
+            if len(set(map(str, found.values()))) > 1:
+                raise _differing(what, found)
+        lengths = {name: one.config.data.max_length for name, one in used.items()}
+        shortest = used[min(lengths, key=lengths.__getitem__)]
+        if rows and len(set(lengths.values())) > 1 and encoded_rows(shortest, rows).truncated:
+            raise _differing("data.max_length, where a text is longer,", lengths)
+
     def _require(self, name: str) -> None:
         if name not in self.trained:
             known = list(self.trained)
             raise InputError(f"There is no adapter {name!r}; there are {', '.join(known)}.{nearest(name, known)}")
 
     def _put(self, plan: Plan, arrays: Mapping[str, np.ndarray], trained: Trained, mixed: bool) -> None:
+        settings = engine_settings(trained.config)
+        settings = dataclasses.replace(settings, shard=False, compile=False if mixed else settings.compile)
+        if self._plan is not None and _prepared(settings) != _prepared(self._settings):
+            self._model = self._plan = self._engine = None  # the network was changed for good, such as cast to bfloat16
         if self._plan is not None and not mixed and not self._mixed and _same(plan, self._plan):
             self._engine.load_trainable(arrays)  # the layers stay, and what was compiled
             return
-        settings = engine_settings(trained.config)
-        settings = dataclasses.replace(settings, shard=False, compile=False if mixed else settings.compile)
         check(self._backend, self._device, self._spec, plan, settings)
         if self._plan is None:
             self._model = self._backend.build_model(self._spec, self._device)
@@ -131,13 +179,35 @@ class AdapterSet:
         self._backend.rewrite(self._model, plan, arrays)
         self._engine = self._backend.Engine(self._model, plan, settings)
         self._engine.load_trainable(arrays)
-        self._plan, self._mixed = plan, mixed
+        self._plan, self._mixed, self._settings = plan, mixed, settings
+
+
+def _differing(what: str, found: Mapping[str, Any]) -> InputError:
+    listed = ", ".join(f"{name}: {value}" for name, value in found.items())
+    return InputError(
+        f"Adapters in one batch, and the active one, share {what} since a batch is read once; they have "
+        f"{listed}. Choose one adapter for all rows: set_adapter."
+    )
 
 
 def _same(first: Plan, second: Plan) -> bool:
-    """Whether one network serves both."""
-    edits = [[(edit.path, edit.layer, edit.mode, edit.arguments) for edit in plan.edits] for plan in (first, second)]
+    """Whether one network serves both. Layers that start from the weight hold what they take off, which the same
+    ``init`` makes of the same weight."""
+    edits = [
+        [(edit.path, edit.layer, edit.mode, edit.arguments, _init(edit)) for edit in plan.edits]
+        for plan in (first, second)
+    ]
     return edits[0] == edits[1] and first.shapes() == second.shapes()
+
+
+def _init(edit: Edit) -> str | None:
+    start = getattr(edit.arguments, "start", None)
+    return start.init if isinstance(start, Start) else None
+
+
+def _prepared(settings: EngineSettings) -> tuple[Any, ...]:
+    """What an engine changes the network by, when it is made."""
+    return settings.dtype, settings.plain
 
 
 class _Mixed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from common.artifacts.combining import combine_folders, read_folder
 from common.cli.main import main
 from common.errors import InputError
+from common.files import load_arrays, save_arrays
 from common.methods.combining import Combination, Factors, combine
 from tests.support import assert_near
 
@@ -161,3 +163,54 @@ def test_heads_that_differ_are_not_combined_but_chosen(tmp_path):
     assert set(kept) == set(second)
     for key, array in second.items():
         assert np.array_equal(kept[key], array)
+
+
+def test_peft_finds_the_biases_of_modules_that_another_adapter_adapts(tmp_path):
+    torch, transformers, peft = library()
+    config = transformers.BertConfig(**SIZES)
+    for number, module in enumerate(("query", "output.dense")):
+        torch.manual_seed(number)
+        wanted = peft.LoraConfig(r=2, lora_alpha=4, target_modules=[module], bias="all")
+        model = peft.get_peft_model(transformers.BertModel(config), wanted)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                torch.nn.init.normal_(parameter)
+        model.save_pretrained(tmp_path / NAMES[number])
+    folders = [tmp_path / name for name in NAMES]
+    combine_folders(folders, tmp_path / "out", Combination("cat", (0.5, 0.5)), head=2)
+    opened = peft.PeftModel.from_pretrained(transformers.BertModel(config), tmp_path / "out")
+    expected = {name.replace(".base_layer.", "."): array for name, array in model.named_parameters() if "bias" in name}
+    found = {name.replace(".base_layer.", "."): array for name, array in opened.named_parameters() if "bias" in name}
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        assert torch.equal(found[name], array), name
+
+
+def test_adapters_of_two_models_of_the_hub_are_refused_wherever_they_stand(tmp_path):
+    _, folders = written(tmp_path, (4, 4))
+    shutil.copytree(folders[0], tmp_path / "third")
+    listed = [folders[0], folders[1], tmp_path / "third"]
+    for folder, name in zip(listed, ("somebody/bert", "somebody/bert", "somebody/another"), strict=True):
+        settings = json.loads((folder / "adapter_config.json").read_text())
+        (folder / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": name}))
+    for order in ((0, 1, 2), (2, 1), (1, 2, 0)):
+        given = [listed[number] for number in order]
+        with pytest.raises(InputError, match="somebody/another"):
+            combine_folders(given, tmp_path / "out", Combination("cat", (1.0,) * len(given)))
+    combine_folders(listed[:2], tmp_path / "out", Combination("cat", (1.0, 1.0)))
+
+
+@pytest.mark.parametrize("way", ["cat", "svd"])
+def test_numbers_that_are_none_are_neither_read_nor_written(tmp_path, way):
+    _, folders = written(tmp_path, (4, 4))
+    with pytest.raises(InputError, match="finite numbers of float32"):
+        combine_folders(folders, tmp_path / "out", Combination(way, (1e39, 1.0)))
+    with pytest.raises(InputError, match="must fit into float32"):
+        combine_folders(folders, tmp_path / "out", Combination(way, (3e38, 3e38)))
+    arrays, metadata = load_arrays(folders[1] / "adapter_model.safetensors")
+    key = sorted(arrays)[0]
+    arrays[key].flat[0] = np.nan
+    save_arrays(folders[1] / "adapter_model.safetensors", arrays, metadata)
+    with pytest.raises(InputError, match=f"{key} of .* holds NaN"):
+        combine_folders(folders, tmp_path / "out", Combination(way, (1.0, 1.0)))
+    assert not (tmp_path / "out").exists()

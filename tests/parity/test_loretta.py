@@ -184,3 +184,14 @@ def test_what_does_not_fit_is_refused_by_entry():
     spec = tiny_spec("bert")
     with pytest.raises(InputError, match="output layer"):
         plan_of(spec, "loretta_adp", targets=("*.query",), replaced=("classifier",))
+    with pytest.raises(InputError, match=r"adaptation\.replaced: 'nothing' matches none"):
+        plan_of(spec, "loretta_adp", targets=("*.query",), replaced=("nothing",))
+
+
+@pytest.mark.parametrize("method", ["loretta_adp", "loretta_rep"])
+def test_factors_of_a_size_that_no_matrix_has_are_refused(method):
+    spec = tiny_spec("bert")
+    width = next(module.in_features for module in spec.modules if module.path.endswith("query"))
+    plan_of(spec, method, targets=("*.query",), factors=((width // 2, 2),))
+    with pytest.raises(InputError, match=r"received \[3, 5, 7\], whose product is 105"):
+        plan_of(spec, method, targets=("*.query",), factors=((width // 2, 2), (3, 5, 7)))

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import twinlora
 from common.cli.main import main
 from common.errors import InputError
 from common.training.adapters import open_adapter
@@ -224,3 +225,21 @@ def test_what_cannot_be_opened_says_why(folders, entries, part):
 def test_a_run_says_itself_what_an_adapter_leaves_unsaid(tmp_path, capsys):
     assert main(["eval", str(tmp_path), "--config", "bert_sst2"]) == 2
     assert "--model and --config are for an adapter folder" in capsys.readouterr().err
+
+
+def test_the_classes_of_a_run_stay_with_its_adapter(tmp_path):
+    """The base model has no head and no names of classes, so that the adapter alone cannot say which row is which."""
+    written_by_peft(tmp_path, "bert")
+    kept = transformers.BertModel.from_pretrained(tmp_path / "base")
+    kept.config.id2label = {0: "LABEL_0", 1: "LABEL_1"}
+    kept.save_pretrained(tmp_path / "base")
+    given = {"data.label_names": ["yes", "no"], "optimization.learning_rate": 0.05}
+    run = twinlora.train(tmp_path / "trial.yaml", "pytorch", given, device="cpu", output=tmp_path / "runs")
+    adapters = twinlora.open_adapters({"it": run.path / "adapter"}, "pytorch", "cpu", model=str(tmp_path / "base"))
+    assert adapters.predict(TEXTS) == run.predict(TEXTS)
+    still = {"model.adapter": str(run.path / "adapter"), "optimization.learning_rate": 1e-30}
+    with pytest.raises(InputError, match=r"Set data\.label_names: \[yes, no\]"):
+        twinlora.train(tmp_path / "trial.yaml", "pytorch", still, "other", "cpu", tmp_path / "runs")
+    still["data.label_names"] = ["yes", "no"]
+    again = twinlora.train(tmp_path / "trial.yaml", "pytorch", still, "same", "cpu", tmp_path / "runs")
+    assert again.predict(TEXTS) == run.predict(TEXTS)

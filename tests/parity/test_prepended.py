@@ -403,6 +403,9 @@ def test_a_prompt_begins_as_its_text_cut_or_repeated():
     assert all(any(np.array_equal(row, word) for word in table) for row in words)
     with pytest.raises(InputError, match="no tokens without a tokenizer"):
         planned("prompt", spec, text="a text")
+    for ids in ((5, -1), (5, len(table))):
+        with pytest.raises(InputError, match=f"table of {len(table)} words; received {ids[1]}"):
+            planned("prompt", spec, text_ids=ids)
     method = METHODS.get("prompt")
     options = method.Options("prompt", tokens=4, text="a text")
     assert method.completed(options, lambda text: {"input_ids": [5, 6]}).text_ids == (5, 6)
@@ -412,6 +415,7 @@ def test_options_that_do_not_fit_and_networks_without_a_description_are_refused(
     for name, options in (
         ("prompt", {"tokens": 0}),
         ("prompt", {"start": "vocabulary", "text": "a"}),
+        ("prompt", {"text": ""}),
         ("p_tuning-mlp", {"layers": 3}),
         ("prefix", {"hidden": 3}),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ peft = pytest.importorskip("peft")
 
 WORDS = ["up", "down", "left", "right", "near", "far"]
 TEXTS = ["up up left", "down far near", "right", "near far near far", "left"]
+ANSWERS = ["no", "yes", "yes", "no", "no"]
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 ADAPTERS = {
     "first": lambda: peft.LoraConfig(r=4, lora_alpha=8, target_modules=["query", "value"], task_type="SEQ_CLS"),
@@ -172,3 +174,71 @@ def test_the_base_model_is_built_once(folders, monkeypatch):
         found.set_adapter(key)
         found.engine()
     assert built == [1]
+
+
+LORA = {"method": "lora", "rank": 2, "alpha": 4, "targets": ["query", "value"]}
+
+
+def trained(folders, tmp_path, name, adaptation=LORA, **sections):
+    """A run of one step on the base model of the folders."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        "".join(f'{{"text": "{text}", "label": "{label}"}}\n' for text, label in zip(TEXTS, ANSWERS, strict=True))
+    )
+    data = {"name": "files", "files": dict.fromkeys(("train", "validation", "test"), str(rows)), "max_length": 16}
+    experiment = {
+        "model": {"source": str(folders.path / "base"), "task": "sequence-classification"} | sections.pop("model", {}),
+        "data": data | {"label_column": "label"} | sections.pop("data", {}),
+        "adaptation": adaptation,
+        "optimization": {"learning_rate": 0.05},
+        "training": {"global_batch_size": 5, "max_steps": 1, "evaluate_every_steps": 1} | sections.pop("training", {}),
+    }
+    (tmp_path / f"{name}.yaml").write_text(json.dumps(experiment))
+    return twinlora.train(tmp_path / f"{name}.yaml", "pytorch", device="cpu", output=tmp_path / "runs")
+
+
+@pytest.mark.needs_pytorch
+def test_switching_between_starts_gives_each_adapter_what_it_takes_off(folders, tmp_path):
+    runs = {init: trained(folders, tmp_path, init, {**LORA, "init": init}) for init in ("kaiming", "pissa", "olora")}
+    adapters = twinlora.open_adapters({init: run.path for init, run in runs.items()}, "pytorch", "cpu")
+    for init in (*runs, *runs):
+        adapters.set_adapter(init)
+        assert adapters.predict(TEXTS) == runs[init].predict(TEXTS), init
+
+
+@pytest.mark.needs_pytorch
+def test_switching_between_number_formats_gives_what_each_run_gives(folders, tmp_path):
+    runs = {dtype: trained(folders, tmp_path, dtype, training={"dtype": dtype}) for dtype in ("fp32", "bf16")}
+    adapters = twinlora.open_adapters({dtype: run.path for dtype, run in runs.items()}, "pytorch", "cpu")
+    for dtype in (*runs, *runs):
+        adapters.set_adapter(dtype)
+        assert adapters.predict(TEXTS) == runs[dtype].predict(TEXTS), dtype
+    with pytest.raises(InputError, match=r"share training\.dtype"):
+        adapters.predict(TEXTS, adapter_names=["fp32"] * len(TEXTS))
+
+
+@pytest.mark.needs_pytorch
+def test_adapters_of_networks_with_other_activations_are_refused(folders, tmp_path):
+    gelu, dropout = trained(folders, tmp_path, "gelu"), trained(folders, tmp_path, "dropout", model={"dropout": 0.3})
+    relu = trained(folders, tmp_path, "relu", model={"config": {"hidden_act": "relu"}})
+    assert set(open_set({"gelu": gelu.path, "dropout": dropout.path})) == {"gelu", "dropout"}
+    with pytest.raises(InputError, match=r"share one base model.*configuration"):
+        open_set({"gelu": gelu.path, "relu": relu.path})
+
+
+@pytest.mark.needs_pytorch
+def test_rows_of_one_batch_are_never_cut_at_the_length_of_another_adapter(folders, tmp_path):
+    runs = {str(length): trained(folders, tmp_path, f"of{length}", data={"max_length": length}) for length in (4, 16)}
+    adapters = twinlora.open_adapters({name: run.path for name, run in runs.items()}, "pytorch", "cpu")
+    for active in runs:
+        adapters.set_adapter(active)
+        short = adapters.predict(["up down", "left"], adapter_names=["4", "16"])
+        assert short == [*runs["4"].predict(["up down"]), *runs["16"].predict(["left"])]
+        with pytest.raises(InputError, match=r"share data\.max_length, where a text is longer.*4: 4"):
+            adapters.predict(["up", "left left right right"], adapter_names=["4", "16"])
+
+
+@pytest.mark.needs_pytorch
+def test_no_texts_have_no_answers(folders):
+    adapters = twinlora.open_adapters({key: folders.of[key] for key in ("first", "second")}, "pytorch", "cpu")
+    assert adapters.predict([]) == adapters.predict([], adapter_names=[]) == []

@@ -27,7 +27,7 @@ def saved(folder, spec, plan):
 
 
 @pytest.mark.needs_pytorch
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", [0, 7, -1, 2**64 - 1])
 def test_the_matrices_of_a_seed_are_those_that_peft_makes(seed):
     torch = pytest.importorskip("torch")
     model = pytest.importorskip("peft.tuners.vera.model")
@@ -35,6 +35,12 @@ def test_the_matrices_of_a_seed_are_those_that_peft_makes(seed):
     expected = [model._kaiming_init(shape, generator).numpy() for shape in ((6, 48), (96, 6))]
     for ours, theirs in zip(projections(Projections(seed, 6, 48, 96)), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-7)
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1])
+def test_a_seed_that_torch_does_not_have_is_refused(seed):
+    options = METHODS.get("vera").Options("vera", targets=("query",), rank=4, projection_seed=seed)
+    assert [entry for entry, _ in options.problems()] == ["projection_seed"]
 
 
 def test_a_layer_costs_its_outputs_and_the_rank():
