@@ -184,6 +184,21 @@ def test_peft_computes_our_logits_from_our_file_and_writes_it_back(backend, name
             assert array.tobytes() == trained[key].tobytes(), key
 
 
+@pytest.mark.needs_pytorch
+@some
+def test_a_classifier_that_reads_the_last_token_is_pefts_where_no_row_is_padded(backend, name, tmp_path):
+    """In a padded row PEFT reads the last column with a prompt, see docs/methods.md."""
+    torch = pytest.importorskip("torch")
+    spec, plan, engine, _ = trained_engine(backend, name, "gpt2-classifier")
+    batch = make_batch("gpt2-classifier", [7, 7, 7], seed=3)
+    expected = outputs(engine, batch)
+    save_adapter(tmp_path / "ours", plan, spec, engine.trainable())
+    model = peft_model(spec, tmp_path, adapter=tmp_path / "ours")
+    with torch.no_grad():
+        theirs = peft_logits(model, spec, batch).numpy()
+    assert_near(theirs, expected, BERT_LOGITS_ABS, absolute=True)
+
+
 def peft_config(name, spec):
     peft = pytest.importorskip("peft")
     kinds = {"prompt": peft.PromptTuningConfig, "p_tuning": peft.PromptEncoderConfig, "prefix": peft.PrefixTuningConfig}
