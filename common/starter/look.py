@@ -15,7 +15,6 @@ from common.tasks import TASKS
 __all__ = ["Found", "look"]
 
 _LABELS = ("label", "labels", "class", "category", "target")  #: names of columns that are meant to be predicted
-_USUAL = "sequence-classification"  #: the task of a label that the user named, where its values fit none better
 
 
 @dataclass(frozen=True)
@@ -119,5 +118,5 @@ def look(splits: Mapping[str, Path], form: Form, given: Mapping[str, str], task:
             f"{what} the columns of {train.source}. Name them with --text, --pair, --label or --prompt, "
             f"and the task with --task ({', '.join(TASKS.names())}). Its columns:\n{columns}"
         )
-    recognised, name = max(fitting, key=lambda pair: (pair[0].evidence, pair[1] == _USUAL))
+    recognised, name = max(fitting, key=lambda pair: pair[0].evidence)
     return Found(splits, tables, form, profile, name, recognised)

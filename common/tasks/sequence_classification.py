@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -34,8 +35,9 @@ class SequenceClassification(TextTask):
     taught = True
 
     def recognise(self, profile):
-        """A text, or two, and a class."""
-        return self.recognised(profile, (CLASSES,), "accuracy")
+        """A text, or two, and a class; before other tasks where the user named a label that fits none better."""
+        found = self.recognised(profile, (CLASSES,), "accuracy")
+        return None if found is None else dataclasses.replace(found, evidence=found.evidence + 1)
 
     def label_names(self, entry, tables):
         """As published, or the sorted labels of the training split."""

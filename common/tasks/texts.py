@@ -53,7 +53,7 @@ class TextTask(Task):
         if second is not None and second != first:
             entries["text_pair_column"] = second
         fits = profile.columns[label].kind in kinds  # a column that the user names may be of another
-        return Recognised(entries, 10 * len(entries) + fits, metric, ENCODERS)
+        return Recognised(entries, 10 * len(entries) + 2 * fits, metric, ENCODERS)
 
     def predict(
         self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
