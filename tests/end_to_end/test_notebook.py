@@ -24,7 +24,7 @@ def cells() -> list[str]:
     "backend",
     [
         pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
-        pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+        pytest.param("mindspore", marks=(pytest.mark.needs_mindspore, pytest.mark.nightly)),
     ],
 )
 def test_the_notebook_trains_and_adapts(backend, tmp_path):

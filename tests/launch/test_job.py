@@ -122,7 +122,7 @@ def test_a_killed_job_that_is_restarted_ends_in_the_same_bytes(bucket):
 @pytest.mark.parametrize(
     "backend",
     [
-        pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("pytorch", marks=(pytest.mark.needs_pytorch, pytest.mark.nightly)),
         pytest.param("mindspore", marks=(pytest.mark.needs_mindspore, pytest.mark.nightly)),
     ],
 )

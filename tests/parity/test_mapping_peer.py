@@ -64,6 +64,7 @@ def test_no_sample_of_a_row_that_was_cured_differs_again():
     assert sum(finding.kind == "equal" for finding in errors) >= 0.9 * len(errors)
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("mode", ["graph", "gradient"])
 def test_no_compiled_sample_differs_without_an_error(mode):
     findings = run("operators", ("torch.add", "torch.nn.functional.pad"), 2, mode)

@@ -91,12 +91,15 @@ def test_planted_members_train_save_load_and_answer(folder, backend):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
-def test_planted_members_agree_between_the_backends(folder):
-    twinlora(folder, "parity", "members", "--only", "*bag*", "-o", "parity")
+@pytest.mark.parametrize("only", ["*bag/order*", pytest.param("*bag*", marks=pytest.mark.nightly)])
+def test_planted_members_agree_between_the_backends(folder, only):
+    twinlora(folder, "parity", "members", "--only", only, "-o", "parity")
     report = json.loads((folder / "parity/report.json").read_text())
     names = {case["id"] for case in report["cases"]}
-    assert {"models/bag/order/lora", "models/bag/sequence-classification/lora"} <= names
-    assert any(name.startswith("models/bag/") and name.endswith("/scale") for name in names)
+    assert {"models/bag/order/lora"} <= names
+    assert "models/bag/sequence-classification/lora" in names or only != "*bag*"
+    scaled = [name for name in names if name.startswith("models/bag/") and name.endswith("/scale")]
+    assert scaled or only != "*bag*"  # every method has one pair of a family and a task
     losses = [
         [
             json.loads(line)["loss"]
