@@ -61,7 +61,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Everything, in the order in which a person would ask."""
-    variables = list(_variables())  # before the hub's client is told that it is offline
+    variables = list(_variables())  # before the hub's client is set to be offline
     with ThreadPoolExecutor() as pool:
         backends = list(pool.map(_backend, BACKENDS))
     return [*_machine(), *backends, *_packages(), _hub(), _cache(), *_extras(), *variables]

@@ -15,7 +15,7 @@ import numpy as np
 
 from common.compression.matrices import outputs_first, refuse, relative
 from common.compression.report import ModuleReport, Report
-from common.compression.transform import Statistics, Transform, TransformOptions, matches
+from common.compression.transform import Statistics, Transform, TransformOptions, matches, size_problems
 from common.edits import Edit
 from common.methods.targets import Match
 from common.models.layers.factored import MEMBER as FACTORED_LAYER
@@ -43,23 +43,12 @@ class LowRankOptions(TransformOptions):
     def problems(self) -> Iterator[tuple[str, str]]:
         """None or several of the choices, or a value out of range."""
         yield from super().problems()
-        given = [name for name in _CHOICES if getattr(self, name) is not None]
-        ranks = [target.rank for target in self.targets]
-        if len(given) != 1 and not (not given and all(ranks)):
-            received = ", ".join(given) or "none of them"
-            yield "rank", f"is one of four choices, {', '.join(_CHOICES)}; give exactly one; received {received}"
-        for rank in (self.rank, *ranks):
-            if rank is not None and rank < 1:
-                yield "rank", f"must be greater than 0; received {rank}"
+        yield from size_problems(self, _CHOICES)
         if self.larger and self.budget is not None:
             yield (
                 "larger",
                 "has no meaning with budget, which keeps a weight whole where its factors would be larger; remove it",
             )
-        for name in _CHOICES[1:]:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 1:
-                yield name, f"must be greater than 0 and less than 1; received {value!r}"
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from common.compression.matrices import outputs_first, refuse, relative
 from common.compression.report import ModuleReport, Report
-from common.compression.transform import Statistics, Transform, TransformOptions, matches
+from common.compression.transform import Statistics, Transform, TransformOptions, matches, size_problems
 from common.methods.targets import Match
 from common.models.layers.tensor_train import MEMBER as TENSOR_TRAIN_LAYER
 from common.models.layers.tensor_train import TensorTrainArguments, cores
@@ -39,18 +39,7 @@ class TensorTrainOptions(TransformOptions):
     def problems(self) -> Iterator[tuple[str, str]]:
         """None or several of the three choices, or a value out of range."""
         yield from super().problems()
-        given = [name for name in _CHOICES if getattr(self, name) is not None]
-        ranks = [target.rank for target in self.targets]
-        if len(given) != 1 and not (not given and all(ranks)):
-            received = ", ".join(given) or "none of them"
-            yield "rank", f"is one of three choices, {', '.join(_CHOICES)}; give exactly one; received {received}"
-        for rank in (self.rank, *ranks):
-            if rank is not None and rank < 1:
-                yield "rank", f"must be greater than 0; received {rank}"
-        for name in ("share", "eps"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 1:
-                yield name, f"must be greater than 0 and less than 1; received {value!r}"
+        yield from size_problems(self, _CHOICES)
         if self.order not in _ORDERS:
             yield "order", f"must be one of {', '.join(map(str, _ORDERS))}; received {self.order}"
 

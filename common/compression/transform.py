@@ -16,7 +16,17 @@ from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.strict import check_finite
 
-__all__ = ["SECTION", "Needs", "Score", "Scorer", "Statistics", "Transform", "TransformOptions", "matches"]
+__all__ = [
+    "SECTION",
+    "Needs",
+    "Score",
+    "Scorer",
+    "Statistics",
+    "Transform",
+    "TransformOptions",
+    "matches",
+    "size_problems",
+]
 
 SECTION = "compress"  #: what messages call the place of the options
 Statistics = Mapping[
@@ -94,6 +104,26 @@ class Transform:
     def example(self, targets: Sequence[str]) -> Any:
         """Options for the usual ``targets`` of a small model, as tests and parity suites use them."""
         return self.Options(targets=_without_slices(targets))
+
+
+def size_problems(options: Any, choices: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the entries of which one says how small the result is.
+
+    Args:
+        choices: their names: ``rank``, which a target may have too, then shares between 0 and 1.
+    """
+    given = [name for name in choices if getattr(options, name) is not None]
+    ranks = [target.rank for target in options.targets]
+    if len(given) != 1 and not (not given and all(ranks)):
+        received = ", ".join(given) or "none of them"
+        yield "rank", f"is one of {len(choices)} choices, {', '.join(choices)}; give exactly one; received {received}"
+    for rank in (options.rank, *ranks):
+        if rank is not None and rank < 1:
+            yield "rank", f"must be greater than 0; received {rank}"
+    for name in choices[1:]:
+        value = getattr(options, name)
+        if value is not None and not 0 < value < 1:
+            yield name, f"must be greater than 0 and less than 1; received {value!r}"
 
 
 def _without_slices(patterns: Sequence[str]) -> tuple[Target, ...]:

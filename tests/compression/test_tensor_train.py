@@ -152,7 +152,7 @@ def test_the_cores_are_contracted_one_by_one_where_that_is_cheaper():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"rank is one of three choices.*received none"),
+        ({}, r"rank is one of 3 choices.*received none"),
         ({"rank": 2, "eps": 0.5}, r"give exactly one; received rank, eps"),
         ({"rank": 0}, r"rank must be greater than 0"),
         ({"eps": 1.0}, r"eps must be greater than 0 and less than 1"),
