@@ -265,6 +265,24 @@ def test_peft_loads_our_adapter_and_we_load_its_own(case, folders, tmp_path):
     assert_all_near(adapter.load(tmp_path / "theirs", plan, spec), arrays, 0.0)
 
 
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("case", MAIN)
+def test_peft_puts_our_virtual_tokens_before_a_sequence(case, folders, tmp_path):
+    """They have the width of the table of words, which may be less than that of the layers."""
+    peft = pytest.importorskip("peft")
+    spec, batch = spec_of(folders[case], "sequence"), make_batch(case, width=16)
+    batch = {name: array[[0, 3]] for name, array in batch.items()}
+    plan = plan_for(spec, method="prompt", tokens=2)
+    arrays = {n: normal(5, n, shape, 0.5) for n, shape in plan.shapes().items()}
+    adapter.save(tmp_path, plan, spec, arrays)
+    network = getattr(transformers, f"{CASES[case][1]}ForSequenceClassification")
+    model = peft.PeftModel.from_pretrained(network.from_pretrained(folders[case]), str(tmp_path)).eval()
+    engine = build_engine(load("pytorch"), spec, plan)
+    engine.load_trainable(arrays)
+    given = {field.name: batch[field.name] for field in spec.schema.fields}
+    assert_near(engine.eval_step(given).outputs["logits"], theirs(case, model, batch), FAMILY)
+
+
 def tiny(family: str, **entries):
     """A network from scratch; entries over those of its tests."""
     known = {"model_type": family, "vocab_size": VOCABULARY, "initializer_range": 0.3, **FAMILIES.get(family).tiny()}
