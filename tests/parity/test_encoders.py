@@ -362,17 +362,21 @@ def test_shared_layers_have_one_adapter_and_are_counted_once():
     assert [module.path for module in eight.used()].count(layer) == 8
 
 
-def test_every_use_of_a_shared_layer_is_counted():
-    """ALBERT's products are those of an ELECTRA of its sizes, whose layers have parameters of their own."""
-    from common.bench.products import flops, step_products
+@pytest.mark.parametrize(("method", "others"), [("full", {}), ("lora", {(1, 16, 4, 16): 1})])
+def test_every_use_of_a_shared_layer_is_counted(method, others):
+    """ALBERT's products are those of an ELECTRA of its sizes, whose layers have parameters of their own; with LoRA there
+    is one more in ELECTRA's head, whose dense layer is new."""
+    from common.bench.products import Product, step_products
 
     counts = []
-    for family in ("albert", "electra"):
-        spec = tiny(family, num_hidden_layers=5, hidden_act="gelu")
+    for family in ("electra", "albert"):
+        spec = tiny(family, num_hidden_layers=5)
         given = {field.name: make_batch("electra")[field.name] for field in spec.schema.fields}
-        counts.append(step_products(spec, plan_for(spec, ("*.query", "*.value")), given))
-    assert counts[0] == counts[1]
-    assert flops(counts[0]) > 0
+        plan = plan_for(spec, ("*.query", "*.value") if method == "lora" else (), method=method)
+        counts.append(step_products(spec, plan, given))
+    assert counts[1].total() > 5 * 6
+    assert counts[0] - counts[1] == {Product(*sizes): count for sizes, count in others.items()}
+    assert not counts[1] - counts[0]
 
 
 @pytest.mark.parametrize("case", MAIN)
