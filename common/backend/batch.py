@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["IGNORE", "Array", "Batch", "BatchSchema", "Field"]
+__all__ = ["EVALUATION", "IGNORE", "Array", "Batch", "BatchSchema", "Field"]
 
+EVALUATION = (0, 2**32)  #: key of what is drawn for evaluation, beyond every (seed, epoch) of training
 IGNORE = -100  #: a label that is ignored by the loss
 Array = np.ndarray
 Batch = Mapping[str, np.ndarray]

@@ -8,13 +8,11 @@ from typing import cast
 
 import numpy as np
 
-from common.backend.batch import Batch, Field
+from common.backend.batch import EVALUATION, Batch, Field
 from common.data.encoding import Encoded, Ragged
 from common.errors import InputError
 
 __all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
-
-EVALUATION = (0, 2**32)  #: key of what is drawn for evaluation, beyond every (seed, epoch) of training
 
 _POOL = 50  #: global batches whose examples are sorted by length together
 

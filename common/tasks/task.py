@@ -210,6 +210,11 @@ class Task:
             raise InputError("An optimizer step needs at least one target; every label of this one is ignored.")
         return count
 
+    def weighted(self, micro_batches: Sequence[Batch]) -> Sequence[Batch]:
+        """The micro-batches of an optimizer step, as they are computed: a task whose loss has several terms, each a mean
+        of its own, brings them to the one denominator `step_targets` here."""
+        return micro_batches
+
     def higher_is_better(self, metric: str) -> bool:
         """Of one of its metrics."""
         if metric not in self.metrics:
