@@ -24,7 +24,8 @@ class Field:
     """One array of a batch.
 
     ``axes``: ``("batch",)`` holds a value an example, ``("batch", "seq")`` one a token and ``("batch", "label")`` one a
-    label. Encoded data that have no column of this name are filled with ``default`` at every real position.
+    label; an axis of any other name has a size that the task decides when it masks a batch, and 0 before. Encoded data
+    that have no column of this name are filled with ``default`` at every real position.
     """
 
     name: str

@@ -114,7 +114,7 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width
     else:
         sizes = {"label": len(encoded.label_names)}
         column = cast("np.ndarray | None", column)  # `Ragged` is for fields along the sequence
-        inner = tuple(sizes[axis] for axis in field.axes[1:]) if column is None else column.shape[1:]
+        inner = tuple(sizes.get(axis, 0) for axis in field.axes[1:]) if column is None else column.shape[1:]
         array = np.full((rows, *inner), padding, field.dtype)
         array[: len(indices)] = field.default if column is None else column[indices]
     if field.first is not None:

@@ -52,6 +52,7 @@ class HeadLayout:
     tied_to: str | None = None  #: path of the embedding whose weight the output shares
     added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
     base: tuple[str, ...] = ()
+    beside: HeadLayout | None = None  #: a second head, of which the first position is read and ``outputs`` is given
 
     def count(self, config: Mapping[str, Any]) -> int:
         """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
@@ -66,7 +67,7 @@ class HeadLayout:
             width: of the hidden states.
             outputs: their number, see `count`.
         """
-        listed = []
+        listed, states = [], width
         if self.dense:
             inner = self.width or width
             listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
@@ -77,12 +78,15 @@ class HeadLayout:
         listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
+        if self.beside:
+            listed += self.beside.modules(states, self.beside.count({}))
         return tuple(listed)
 
     def new(self) -> tuple[str, ...]:
         """Paths of the modules that are trained with every method."""
         paths = (self.dense, self.norm, None if self.tied_to else self.output, None if self.tied_to else self.added)
-        return tuple(path for path in paths if path and path not in self.base)
+        second = self.beside.new() if self.beside else ()
+        return tuple(path for path in (*paths, *second) if path and path not in self.base)
 
 
 @dataclass(frozen=True)

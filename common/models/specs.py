@@ -11,6 +11,7 @@ import numpy as np
 
 from common.backend.batch import BatchSchema
 from common.edits import Edit
+from common.models.companions import Companion
 from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin
 from common.models.modules import ModuleSpec
@@ -39,6 +40,8 @@ class ModelSpec:
     head_origin: HeadOrigin = field(
         default_factory=HeadOrigin
     )  #: whether its head was loaded, reordered or initialised
+
+    companion: Companion | None = None  #: a second network that is trained with it; `modules` and `arrays` have its
 
     @property
     def shared(self) -> frozenset[str]:

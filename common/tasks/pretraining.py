@@ -61,9 +61,9 @@ class Pretraining(MaskedLanguageModeling):
     FIELDS = (
         *MaskedLanguageModeling.FIELDS,
         Field(NEXT, ("batch",), padding=IGNORE, default=IGNORE),
-        Field("scale", ("batch",), "float32", default=1.0),
+        Field("scale", ("batch",), "float32", default=1.0),  # which it is in evaluation
     )
-    outputs = ("right", "masked_loss", "next_right", "next_loss")
+    outputs = ("right", "next_right", "next_loss")
     metrics = {**LANGUAGE, "accuracy": True, "masked_loss": False, "next_loss": False, "next_accuracy": True}
     Options = PretrainingOptions
 
@@ -130,7 +130,7 @@ class _Evaluator:
     def update(self, indices: np.ndarray, batch: Batch, result: EvalResult) -> None:
         rows = len(indices)
         total = {name: float(output[:rows].sum(dtype=np.float64)) for name, output in result.outputs.items()}
-        self._masked.update(total["masked_loss"], int((batch["labels"][:rows] != IGNORE).sum()))
+        self._masked.update(result.loss_sum - total["next_loss"], int((batch["labels"][:rows] != IGNORE).sum()))
         self._next.update(total["next_loss"], int((batch[NEXT][:rows] != IGNORE).sum()))
         self._right.update(total["right"], 0)
         self._next_right.update(total["next_right"], 0)

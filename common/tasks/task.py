@@ -16,13 +16,17 @@ from common.errors import InputError, nearest
 from common.models.family import HeadLayout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import datasets
     from transformers import PreTrainedTokenizerFast
 
     from common.backend.contract import Engine, EvalResult
+    from common.config.schema import ModelConfig
     from common.data.profile import Profile, Recognised
     from common.data.readers import Table
     from common.data.registry import DatasetEntry
+    from common.models.companions import Wish
     from common.models.specs import ModelSpec
     from common.training.assembly import Trained
 
@@ -157,6 +161,16 @@ class Task:
     def layout(self, family: Any, config: Mapping[str, Any]) -> HeadLayout | None:
         """The head on ``family`` (`common.models.family.Family`); None where the family has none for it."""
         return family.head(self.head, config)
+
+    def companion(self, family: Any, config: Mapping[str, Any], model: ModelConfig, folder: Path | None) -> Wish | None:
+        """A second network that is trained with the first; None where there is none.
+
+        Args:
+            config: the complete configuration of the first.
+            model: the section of the experiment.
+            folder: of its checkpoint.
+        """
+        return None
 
     def entries(self, labels: tuple[str, ...] | None) -> dict[str, Any]:
         """Entries of the Hugging Face configuration."""

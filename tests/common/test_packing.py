@@ -190,7 +190,7 @@ def test_a_trained_tokenizer_is_the_same_again_and_is_read_back(kind, tmp_path):
         assert one.mask_token_id is not None
         assert ids == tokenizer("the café", "thinking")["input_ids"]
     with pytest.raises(InputError, match=f"{kind.split(':')[0]}:SIZE with SIZE at least"):
-        load_tokenizer(f"{kind.split(':')[0]}:9", CORPUS)
+        load_tokenizer(f"{kind.split(':')[0]}:5", CORPUS)
 
 
 def test_examples_of_packed_sentences_are_trained_on_with_their_masks():

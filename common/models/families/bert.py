@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -77,7 +78,8 @@ class Bert(Family):
         return Backbone(tuple(listed), hidden, layers, self.prefix)
 
     def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
-        """Pooler and classifier; classifier of every token; the masked-token head, tied to the word embeddings."""
+        """Pooler and classifier; classifier of every token; the masked-token head, tied to the word embeddings; the same
+        with a classifier of pairs beside it."""
         classifier = config["classifier_dropout"]
         dropout = config["hidden_dropout_prob"] if classifier is None else classifier
         pooler, predictions = f"{self.prefix}.pooler.dense", "cls.predictions"
@@ -104,6 +106,13 @@ class Bert(Family):
                 base=(f"{predictions}.transform.dense", f"{predictions}.transform.LayerNorm"),
             ),
         }
+        second = HeadLayout("", FIRST, "cls.seq_relationship", outputs=2, dense=pooler, dropout_path="next_dropout")
+        layouts["pretraining"] = dataclasses.replace(
+            layouts["masked"],
+            architecture="BertForPreTraining",
+            base=(*layouts["masked"].base, pooler, second.output),
+            beside=dataclasses.replace(second, dense_dropout_path="next_dense_dropout"),
+        )
         return layouts.get(name)
 
     def problems(self, config: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
