@@ -242,8 +242,9 @@ def _add_companion(network: Network, companion: Companion) -> None:
     path, _, leaf = companion.table.rpartition(".")
     ours, theirs = network.get_submodule(companion.table), other.get_submodule(companion.table)
     if companion.sharing == SHARED:
+        replaced = theirs.weight
         for module in other.modules():  # the table, and an output that shares its weight
-            if getattr(module, "weight", None) is theirs.weight:
+            if getattr(module, "weight", None) is replaced:
                 module.weight = ours.weight
     elif companion.sharing == DISENTANGLED:
         setattr(network.get_submodule(path), leaf, Disentangled(ours, theirs))
