@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 __all__ = [
     "ATTENTION",
     "BIAS",
@@ -17,10 +19,13 @@ __all__ = [
     "TRANSPOSED_LINEAR",
     "Kind",
     "ModuleSpec",
+    "Slices",
     "Window",
+    "slice_features",
 ]
 
 Shapes = dict[str, tuple[int, ...]]
+Slices = tuple[tuple[str, int, int], ...]  #: name and half-open range of outputs; a name may have several ranges
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class ModuleSpec:
     in_features: int
     out_features: int
     bias: bool = True
-    slices: tuple[tuple[str, int, int], ...] = ()  #: parts of a fused projection: half-open ranges of its outputs
+    slices: Slices = ()  #: parts of a fused projection, see `slice_features`
     tied_to: str | None = None  #: path of the module whose weight this one shares
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
@@ -77,6 +82,19 @@ class ModuleSpec:
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
         return shapes
+
+
+def slice_features(slices: Slices) -> dict[str, np.ndarray]:
+    """The output features of every slice of a fused projection, int32, by name in the order of first mention.
+
+    Example:
+        >>> slice_features((("q", 0, 2), ("k", 2, 4), ("q", 4, 6)))["q"].tolist()
+        [0, 1, 4, 5]
+    """
+    ranges: dict[str, list[np.ndarray]] = {}
+    for name, start, stop in slices:
+        ranges.setdefault(name, []).append(np.arange(start, stop, dtype=np.int32))
+    return {name: np.concatenate(found) for name, found in ranges.items()}
 
 
 @dataclass(frozen=True)
