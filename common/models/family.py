@@ -29,16 +29,19 @@ EACH = "each"
 class HeadLayout:
     """A task head: [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
-    Paths are Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are
-    adapted and frozen like the rest of the base model; all others, and those that a checkpoint lacks after all, start
-    anew and are trained with every method.
+    The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
+    Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
+    like the rest of the base model; all others, and those that a checkpoint lacks after all, start anew and are trained
+    with every method.
     """
 
     architecture: str  #: of ``transformers``, for config.json
     position: str
     output: str
-    output_bias: bool = True
+    output_bias: bool = True  #: of an output that no bias vector is added to
+    outputs: int | None = None  #: their number, where the head alone decides it; see `count`
     dense: str | None = None
+    width: int | None = None  #: of what the dense layer gives, where it is not the backbone's
     activation: str = "tanh"
     norm: str | None = None
     norm_eps: float = 1e-12
@@ -47,17 +50,30 @@ class HeadLayout:
     dense_dropout: float = 0.0  #: before the dense layer
     dense_dropout_path: str = "dense_dropout"
     tied_to: str | None = None  #: path of the embedding whose weight the output shares
-    added: str | None = None  #: path of a bias vector that a tied output adds
+    added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
     base: tuple[str, ...] = ()
 
+    def count(self, config: Mapping[str, Any]) -> int:
+        """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
+        if self.outputs is not None:
+            return self.outputs
+        return config["vocab_size" if self.tied_to else "num_labels"]
+
     def modules(self, width: int, outputs: int) -> tuple[ModuleSpec, ...]:
-        """Its modules in the order of the forward pass."""
+        """Its modules in the order of the forward pass.
+
+        Args:
+            width: of the hidden states.
+            outputs: their number, see `count`.
+        """
         listed = []
         if self.dense:
-            listed.append(ModuleSpec(self.dense, LINEAR, width, width))
+            inner = self.width or width
+            listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
+            width = inner
         if self.norm:
             listed.append(ModuleSpec(self.norm, LAYER_NORM, width, width))
-        bias = self.output_bias and not self.tied_to
+        bias = self.output_bias and not self.added
         listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))

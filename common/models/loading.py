@@ -101,8 +101,7 @@ def _assemble(
     seed: int,
 ) -> ModelSpec:
     backbone = family.backbone(complete)
-    outputs = complete["vocab_size"] if layout.tied_to else complete["num_labels"]
-    head = layout.modules(backbone.width, outputs)
+    head = layout.modules(backbone.width, layout.count(complete))
     plain, new = (*backbone.modules, *head), layout.new()
     edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
     modules = edited(plain, edits)
@@ -114,7 +113,7 @@ def _assemble(
     rows = None
     if folder is not None:
         tied = tuple(module.path for module in modules if module.tied_to)
-        absent = tuple(module.path for module in head if not module.tied_to)
+        absent = tuple(module.path for module in head)
         held = read_checkpoint(folder)
         own, rows = _outputs(layout, held, shapes, given, classes)
         size = given.get("vocab_size", family.DEFAULTS["vocab_size"])

@@ -104,6 +104,7 @@ class Heads:
     count: int
     projections: tuple[str, str, str]  #: paths of the query, key and value projections (equal where they are fused)
     causal: bool = False
+    past: bool = True  #: whether keys and values can stand before those of the sequence
 
 
 @dataclass(frozen=True)
