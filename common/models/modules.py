@@ -70,7 +70,7 @@ class ModuleSpec:
     bias: bool = True
     slices: Slices = ()  #: parts of a fused projection, see `slice_features`
     tied_to: str | None = None  #: path of the module whose weight this one shares
-    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
+    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: others than weight and bias: leaf and shape
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
 
     def shapes(self) -> Shapes:
@@ -105,6 +105,8 @@ class Heads:
     projections: tuple[str, str, str]  #: paths of the query, key and value projections (equal where they are fused)
     causal: bool = False
     past: bool = True  #: whether keys and values can stand before those of the sequence
+    positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
+    span: int = 0  #: rows of that table on either side of the middle
 
 
 @dataclass(frozen=True)
