@@ -55,6 +55,7 @@ class Network(nn.Cell):
         self._first_states = getattr(module, "first_states", None)
         self._cached_states = getattr(module, "cached_states", None)
         self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
+        self.perturbed_width = spec.perturbed_width
         _add_head(self, spec)
         self.companion = None  # the second network that is trained with this one
         if spec.companion is not None:

@@ -17,6 +17,7 @@ from common.models.companions import DISENTANGLED, SHARED, Companion
 from common.models.family import EACH, FIRST, HeadLayout
 from common.models.modules import LAYER_NORM
 from common.models.specs import ModelSpec
+from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
 from pytorch_impl.hf_bridge.packed import layer
 from pytorch_impl.layers.disentangled import Disentangled
@@ -62,6 +63,11 @@ class Network(nn.Module):
         self._family = family(spec.family)
         self._prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
         setattr(self, self._prefix, self._family.backbone(spec.config))
+        self._perturbation: torch.Tensor | None = None  # of the embeddings, while a batch is computed that has one
+        self.perturbed_width = spec.perturbed_width
+        if self.perturbed_width:
+            norm = FAMILIES.get(spec.family).EMBEDDING_NORM
+            self.backbone.get_submodule(norm).register_forward_pre_hook(self._perturb)
         _add_head(self, spec)
         self._companion = None if spec.companion is None else spec.companion.name
         if spec.companion is not None:
@@ -89,11 +95,22 @@ class Network(nn.Module):
         Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
         them is among each.
         """
+        self._perturbation = inputs.get("perturbation")
+        try:
+            return self._encoded(inputs, position)
+        finally:
+            self._perturbation = None
+
+    def _encoded(self, inputs: Inputs, position: str) -> torch.Tensor:
         extended = self.extended(inputs)
         if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
             return self._family.first_states(self.backbone, extended)
         states = getattr(self._family, self.layout.states)(self.backbone, extended)
         return self._in_context(_read(states, inputs, position))
+
+    def _perturb(self, norm: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        """What the norm of the embeddings gets instead of what is given."""
+        return None if self._perturbation is None else (normalized(given[0]) + self._perturbation,)
 
     def _in_context(self, states: torch.Tensor) -> torch.Tensor:
         """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""

@@ -121,6 +121,10 @@ class Family:
     UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
 
+    EMBEDDING_NORM: ClassVar[str | None] = (
+        None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
+    )
+
     def backbone(self, config: Mapping[str, Any]) -> Backbone:
         """Modules of the network without its head."""
         raise NotImplementedError

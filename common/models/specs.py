@@ -55,6 +55,15 @@ class ModelSpec:
         head = (module for module in self.modules if module.path not in self.order)
         return (*(by_path[path] for path in self.order), *head)
 
+    @property
+    def perturbed_width(self) -> int:
+        """Of the embeddings that adversarial training perturbs; 0 where its family has none."""
+        from common.models import FAMILIES
+
+        norm = FAMILIES.get(self.family).EMBEDDING_NORM if self.family in FAMILIES else None
+        paths = {module.path.partition(".")[2]: module.in_features for module in self.modules}
+        return 0 if norm is None else paths[norm]
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every parameter's shape by name; tied weights once."""
         return {name: shape for module in self.modules for name, shape in module.shapes().items()}

@@ -99,6 +99,8 @@ class Task:
     taught: ClassVar[bool] = (
         False  #: whether the backends' modules have ``of_logits``, the loss from ``(batch, labels)``
     )
+    smoothed: ClassVar[str | None] = None  #: how adversarial training compares its outputs, which needs ``of_logits``
+    # of the backends too: "divergence" of classes or "squared" difference of numbers; None where it has no such way
     Options: ClassVar[type[TaskOptions]] = TaskOptions
 
     def __init__(self, options: Any = None):

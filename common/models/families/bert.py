@@ -36,6 +36,7 @@ class Bert(Family):
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
+    EMBEDDING_NORM = "embeddings.LayerNorm"
     OPTIONAL: ClassVar[tuple[str, ...]] = ("bert.pooler.dense",)
     SIZE = {
         "hidden": "hidden_size",
