@@ -227,8 +227,8 @@ class Task:
         return count
 
     def weighted(self, micro_batches: Sequence[Batch]) -> Sequence[Batch]:
-        """The micro-batches of an optimizer step, as they are computed: a task whose loss has several terms, each a mean
-        of its own, brings them to the one denominator `step_targets` here."""
+        """The micro-batches of an optimizer step, ready for an engine: a task whose loss has several terms, each a mean of
+        its own, brings them to the one denominator `step_targets` here."""
         return micro_batches
 
     def higher_is_better(self, metric: str) -> bool:
