@@ -18,7 +18,7 @@ from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.family import EACH
-from common.models.modules import ATTENTION, LAYER_NORM, ModuleSpec
+from common.models.modules import ATTENTION, LAYER_NORM, OTHER, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["Attended", "Keeps", "Layer", "kept", "probabilities"]
@@ -87,8 +87,11 @@ class _Walk:
         attentions = [module for module in modules if module.kind is ATTENTION]
         # The last layer of a head that reads one position computes its queries and what follows for that position.
         last = attentions[-1] if attentions and layout.position != EACH and layout.dense else None
-        tokens, mixed, inner = self.rows * self.length, False, False
+        if last is not None and last.arguments.span:  # of a table of relative positions every query is computed
+            last = None
+        tokens, mixed, inner, attended = self.rows * self.length, False, False, False
         projections = {path for module in attentions for path in module.arguments.projections}
+        spans = {path: module.arguments.span for module in attentions for path in module.arguments.positions}
         for module in modules:
             if module.kind.lookup:
                 self._lookup(module)
@@ -101,7 +104,15 @@ class _Walk:
                 queries = 1 if module is last else self.length
                 self._attention(module, queries)
                 tokens = self.rows * queries
-                self._stored, mixed = False, True
+                self._stored, mixed, attended = False, True, True
+            elif module.path in spans:
+                self._stored = False
+                self._matrix(module, 2 * spans[module.path])
+            elif module.kind.windowed or (module.kind.matrix and not attended):
+                self._stored = False
+                self._matrix(module, tokens)
+            elif module.kind is OTHER:
+                self.needs = self.needs or not self.trained.isdisjoint(module.shapes())
             else:
                 self._matrix(module, tokens)
                 inner = not mixed and not inner

@@ -126,7 +126,9 @@ class Deberta(Family):
         if P2C in kinds:
             listed.append(ModuleSpec(f"{path}.pos_q_proj", LINEAR, hidden, hidden))
         positions = tuple(module.path for module in listed[1:])
-        arguments = Heads(heads, (fused, fused, fused), past=False, positions=positions, span=span_of(config))
+        arguments = Heads(
+            heads, (fused, fused, fused), past=False, positions=positions, span=span_of(config), terms=len(kinds)
+        )
         biases = ("q_bias", "v_bias")
         return [*listed, ModuleSpec(path, ATTENTION, hidden, hidden, False, added=biases, arguments=arguments)]
 
