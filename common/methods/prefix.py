@@ -61,6 +61,10 @@ class Prefix(Prepending):
     layer = "prefix"
     Options = PrefixOptions
 
+    def width(self, table: ModuleSpec, attentions: Sequence[ModuleSpec]) -> int:
+        """Of keys and values, which tables may be narrower than."""
+        return attentions[0].in_features
+
     def arguments(self, options: PrefixOptions, sizes: PrependArguments) -> PrefixArguments:
         """The projection's width."""
         return PrefixArguments(**vars(sizes), hidden=(options.hidden or sizes.width) if options.projection else 0)

@@ -96,10 +96,11 @@ class HeadLayout:
 class Backbone:
     """The encoder or decoder without a head."""
 
-    modules: tuple[ModuleSpec, ...]  #: in the order of the forward pass
+    modules: tuple[ModuleSpec, ...]  #: in the order of the forward pass, each once
     width: int  #: of the hidden states
-    layers: int
+    layers: int  #: that a forward pass goes through
     prefix: str  #: of every module's path
+    order: tuple[str, ...] = ()  #: paths of all modules in the order of their use, if one is used several times
 
 
 class Family:
@@ -112,6 +113,8 @@ class Family:
     HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
+    ACTIVATION: ClassVar[str] = "hidden_act"  #: the entry that names the activation of the feed-forward parts
+    UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:

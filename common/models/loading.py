@@ -141,6 +141,7 @@ def _assemble(
         schema=task.schema(family),
         layout=layout,
         edits=edits,
+        order=backbone.order,
         history=tuple(recorded.get("history", ())),
         fingerprint=fingerprint((loaded | stored_rows) or fresh),
         source=config.source,
@@ -195,7 +196,8 @@ def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tupl
     if layout is None:
         raise InputError(f"{model_type} has no head for {task} here. Choose another task, or another model.")
     modules, schema = modules_of(family, layout, complete), found.schema(family)
-    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout)
+    order = family.backbone(complete).order
+    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout, order=order)
 
 
 def _of_new_vocabulary(

@@ -18,9 +18,9 @@ from mindspore_impl.blocks.transformer import (
     square_mask,
 )
 from mindspore_impl.layers.dropout import Dropout
-from mindspore_impl.layers.modules import Embedding, LayerNorm, of_layer, past_of
+from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, of_layer, past_of
 
-__all__ = ["Embeddings", "Encoder", "bert_layers", "first_states", "hidden_states", "states"]
+__all__ = ["Embeddings", "Encoder", "ProjectedEmbeddings", "bert_layers", "first_states", "hidden_states", "states"]
 
 
 class Embeddings(nn.Cell):
@@ -47,11 +47,33 @@ class Embeddings(nn.Cell):
         return ops.tile(self.position(F.arange(length).astype(ms.int32) + start), (batch, 1))
 
     def construct(self, input_ids, token_type_ids, start):
-        """Ids ``(batch, seq)`` to ``(batch * seq, width)``; ``token_type_ids`` are not read where there are no types."""
+        """Ids ``(batch, seq)`` to ``(batch * seq, hidden)``; ``token_type_ids`` are not read where there are no types."""
         x = self.word(F.reshape(input_ids, (-1,)))
         if self.token_type is not None:
             x = x + self.token_type(F.reshape(token_type_ids, (-1,)))
-        return self.dropout(self.norm(x + self.located(input_ids, start)))
+        return self.projected(self.dropout(self.norm(x + self.located(input_ids, start))))
+
+    def projected(self, x):
+        """What the layers get, ``(batch * seq, hidden)``, of ``(batch * seq, width)``: the same."""
+        return x
+
+
+class ProjectedEmbeddings(Embeddings):
+    """Tables of ``embedding_size`` of a configuration with BERT's entries, and a linear layer behind their norm.
+
+    Args:
+        projection: path of the linear layer, to ``hidden_size``; None where there is none.
+    """
+
+    def __init__(self, path: str, config: Mapping[str, Any], projection: str | None):
+        width = config["embedding_size"]
+        sizes = (width, config["type_vocab_size"], config["layer_norm_eps"], config["hidden_dropout_prob"])
+        super().__init__(path, config, *sizes)
+        self.projection = None if projection is None else Linear(projection, width, config["hidden_size"])
+
+    def projected(self, x):
+        """``(batch * seq, width)`` to ``(batch * seq, hidden)``."""
+        return x if self.projection is None else self.projection(x)
 
 
 class Encoder(nn.Cell):
@@ -61,11 +83,14 @@ class Encoder(nn.Cell):
         embeddings: a cell with the interface of `Embeddings`, whose table of words is ``word``.
         layers: cells with the interface of `mindspore_impl.blocks.transformer.EncoderLayer`.
         heads: number of attention heads.
+        order: numbers of the layers in the order of their use; each once by default.
     """
 
-    def __init__(self, embeddings: nn.Cell, layers: Sequence[nn.Cell], heads: int):
+    def __init__(self, embeddings: nn.Cell, layers: Sequence[nn.Cell], heads: int, order: Sequence[int] | None = None):
         super().__init__(auto_prefix=False)
         self.heads, self.embeddings = heads, embeddings
+        order = range(len(layers)) if order is None else order
+        self.uses = tuple((number, list(order[:place]).count(number)) for place, number in enumerate(order))
         self.layers = nn.CellList(list(layers), auto_prefix=False)
 
     @property
@@ -80,7 +105,7 @@ class Encoder(nn.Cell):
     def construct(self, input_ids, attention_mask, token_type_ids, first, past=None):
         """The last layer's output, of every position or of the ``first`` ones alone; see `run_layers`."""
         x = self.embed(input_ids, attention_mask, token_type_ids)
-        return run_layers(self.layers, x, attention_mask, self.heads, first, past)
+        return run_layers(self.layers, x, attention_mask, self.heads, first, past, None, self.uses)
 
 
 def bert_layers(prefix: str, config: Mapping[str, Any], names: LayerNames = BERT_NAMES) -> list[nn.Cell]:
@@ -116,6 +141,6 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     past, mask = past_of(batch), batch["attention_mask"]
     found = [model.embed(batch["input_ids"], mask, _types(batch))]
     square = square_mask(mask, model.heads, batch["input_ids"].shape[1])
-    for index in range(len(model.layers)):
-        found.append(model.layers[index](found[-1], square, None, of_layer(past, index)))
+    for place, (index, turn) in enumerate(model.uses):
+        found.append(model.layers[index](found[-1], square, None, of_layer(past, place), None, turn))
     return found

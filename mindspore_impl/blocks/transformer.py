@@ -143,7 +143,7 @@ def square_mask(attention_mask: Tensor, heads: int, queries: int) -> Tensor:
     return ops.tile(padding_mask(attention_mask, heads), (1, 1, queries, 1))
 
 
-def run_layers(layers, x, attention_mask, heads, first, past=None, shared=None):
+def run_layers(layers, x, attention_mask, heads, first, past=None, shared=None, uses=None):
     """Hidden states ``(batch * seq, hidden)`` through all layers.
 
     Args:
@@ -154,14 +154,18 @@ def run_layers(layers, x, attention_mask, heads, first, past=None, shared=None):
         first: whether the last layer computes the first positions alone, ``(batch, hidden)``.
         past: keys and values of every layer in turn before the sequence, ``(layers * 2, heads, tokens, width)``.
         shared: what the attention of every layer gets besides.
+        uses: which layer comes next, and which of its uses it is, counted from 0; None for each layer once.
     """
     batch = attention_mask.shape[0]
     length = x.shape[0] // batch
     of_one = padding_mask(attention_mask, heads)  # (batch, heads, 1, seq)
     mask = ops.tile(of_one, (1, 1, length, 1))
-    last = len(layers) - 1
-    for index in range(last):  # a slice would be a new list of cells, which renames their parameters
-        x = layers[index](x, mask, None, of_layer(past, index), shared)
+    last = (len(layers) if uses is None else len(uses)) - 1
+    for place in range(last):  # a slice would be a new list of cells, which renames their parameters
+        index, turn = (place, 0) if uses is None else uses[place]
+        x = layers[index](x, mask, None, of_layer(past, place), shared, turn)
+    index, turn = (last, 0) if uses is None else uses[last]
     if first:
-        return layers[last](x, of_one, ops.reshape(x, (batch, length, -1))[:, 0], of_layer(past, last), shared)
-    return layers[last](x, mask, None, of_layer(past, last), shared)
+        read = ops.reshape(x, (batch, length, -1))[:, 0]
+        return layers[index](x, of_one, read, of_layer(past, last), shared, turn)
+    return layers[index](x, mask, None, of_layer(past, last), shared, turn)
