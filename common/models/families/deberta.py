@@ -27,6 +27,7 @@ class Deberta(Family):
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout")
     TARGETS: ClassVar[tuple[str, ...]] = ("*.in_proj[q,v]",)
+    EMBEDDING_NORM = "embeddings.LayerNorm"
     OPTIONAL = ("deberta.embeddings.position_embeddings",)
     SIZE = {
         "hidden": "hidden_size",
