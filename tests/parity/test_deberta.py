@@ -234,6 +234,17 @@ def test_every_gradient_is_that_of_transformers(folders, variant, method):
 
 
 @pytest.mark.needs_mindspore
+@pytest.mark.parametrize(("method", "targets"), [("bitfit", ("*",)), ("lora", ("pos_proj", "pos_q_proj", "in_proj"))])
+def test_projections_of_positions_are_trained_as_their_input_is_frozen(folders, method, targets):
+    """`transformers` scales what such a projection gives in place."""
+    spec = spec_of(folders["v1"], "sequence")
+    plan = plan_for(spec, targets, method=method) if method == "lora" else plan_for(spec, method=method)
+    expected, actual = (without_zeros(engine.gradients([make_batch()])) for engine in both(spec, plan))
+    assert any("pos_q_proj" in name for name in expected)
+    assert_all_near({name: actual[name] for name in expected}, expected, GRADIENT)
+
+
+@pytest.mark.needs_mindspore
 @pytest.mark.parametrize("variant", MAIN)
 @pytest.mark.parametrize("plain", [(), pytest.param(("attention", "fused"), marks=pytest.mark.nightly)])
 def test_compiled_training_with_dropout_gives_the_losses_of_transformers(folders, variant, plain):
