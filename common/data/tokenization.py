@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["END_OF_TEXT", "load_tokenizer", "refusing", "save_tokenizer"]
 
+_PIECES = "spm.model"  #: of DeBERTa-v2 and DeBERTaV3
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  #: special tokens of its vocabulary
 _REMEDY = "Copy or download the tokenizer again, or save it with save_pretrained."
 _PROBE = ["The naïve Café, 12.5% of ΑΒΓ 北京", "😀"]  #: texts that every tokenizer must make something of
@@ -38,7 +40,8 @@ def load_tokenizer(
     Args:
         source: hub id, local folder, ``python:PACKAGE/FOLDER``, or KIND:SIZE, such as ``bpe:4096``, of one that is
             trained (`common.data.tokenizer_training`). A folder holds ``tokenizer.json``, or
-            ``vocab.txt`` (BERT WordPiece, lower-cased unless its entries have upper-case letters), or ``vocab.json``
+            ``vocab.txt`` (BERT WordPiece, lower-cased unless its entries have upper-case letters), or ``spm.model``
+            (DeBERTa-v2's SentencePiece, which needs the packages sentencepiece and protobuf), or ``vocab.json``
             and ``merges.txt`` (byte-level BPE: RoBERTa's where the vocabulary has its special tokens, else GPT-2's).
         corpus: texts that a new one is trained on.
         added: tokens that it gets, each found in a text before the text is split further.
@@ -116,15 +119,42 @@ def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
         kind = PreTrainedTokenizerFast
     elif (folder / "vocab.txt").is_file():
         kind = BertTokenizer
+    elif (folder / _PIECES).is_file():
+        kind = _of_pieces(folder)
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         kind = _byte_level(folder)
     else:
         raise InputError(
-            f"A tokenizer folder holds tokenizer.json, or vocab.txt, or vocab.json and merges.txt; {folder} has none of them."
+            f"A tokenizer folder holds tokenizer.json, or vocab.txt, or {_PIECES}, or vocab.json and merges.txt; {folder} has none "
+            "of them."
         )
     options = {"do_lower_case": False} if kind is BertTokenizer and _is_cased(folder) else {}
     with refusing(f"The tokenizer in {folder}"):
         return kind.from_pretrained(folder, trust_remote_code=False, **options)
+
+
+def _of_pieces(folder: Path) -> type:
+    """DeBERTa-v2's tokenizer, which `transformers` makes of a SentencePiece model with that package.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    from transformers import DebertaV2Tokenizer
+
+    missing = [name for name in ("sentencepiece", "google.protobuf") if not _installed(name)]
+    if missing:
+        raise InputError(
+            f"Reading {folder / _PIECES} needs the packages sentencepiece and protobuf; {', '.join(missing)} is not installed. "
+            "pip install sentencepiece protobuf, or save the tokenizer elsewhere with save_pretrained, which writes tokenizer.json."
+        )
+    return DebertaV2Tokenizer
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
 
 
 def _is_cased(folder: Path) -> bool:

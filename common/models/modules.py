@@ -70,7 +70,8 @@ class ModuleSpec:
     bias: bool = True
     slices: Slices = ()  #: parts of a fused projection, see `slice_features`
     tied_to: str | None = None  #: path of the module whose weight this one shares
-    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: others than weight and bias: leaf and shape
+    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
+    added: tuple[str, ...] = ()  #: leaves of further biases, ``(out_features,)`` each
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
 
     def shapes(self) -> Shapes:
@@ -81,7 +82,12 @@ class ModuleSpec:
             shapes[f"{self.path}.weight"] = weight
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
-        return shapes
+        return shapes | {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+
+    def biases(self) -> dict[str, tuple[int, ...]]:
+        """Those of its parameters that are biases, with their shapes."""
+        names = {f"{self.path}.{leaf}" for leaf in ("bias", *self.added)}
+        return {name: shape for name, shape in self.shapes().items() if name in names}
 
 
 def slice_features(slices: Slices) -> dict[str, np.ndarray]:
@@ -107,6 +113,7 @@ class Heads:
     past: bool = True  #: whether keys and values can stand before those of the sequence
     positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
     span: int = 0  #: rows of that table on either side of the middle
+    terms: int = 0  #: of scores that are made of it
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,11 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from common.models.relative import Distances, pos_att_types
-from mindspore_impl import functional as F
 from mindspore_impl.layers.attention import scored_attention
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import parameter
 
-__all__ = ["DisentangledAttention", "Table", "key_mask", "reordered"]
+__all__ = ["DisentangledAttention", "Table", "pair_mask", "reordered"]
 
 _right, _transpose, _slice = ops.BatchMatMul(transpose_b=True), ops.Transpose(), ops.Slice()
 _NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
@@ -41,11 +40,12 @@ class Table(nn.Cell):
         self.weight: Parameter = parameter(f"{path}.weight", rows, width)
 
 
-def key_mask(attention_mask: Tensor, heads: int, queries: int) -> Tensor:
-    """``(batch, seq)`` of 1 and 0 to the additive float32 ``(heads, batch, queries, seq)``."""
-    batch, length = attention_mask.shape
-    mask = F.reshape((1.0 - attention_mask.astype(ms.float32)) * _NEGATIVE, (1, batch, 1, length))
-    return ops.stop_gradient(ops.tile(mask, (heads, 1, queries, 1)))
+def pair_mask(attention_mask: Tensor, heads: int) -> Tensor:
+    """``(batch, seq)`` of 1 and 0 to the additive float32 ``(heads, batch, seq, seq)``, 0 where both query and key are no
+    padding: padding attends to everything alike, as in `transformers`, and nothing reads what it gets."""
+    real = ops.expand_dims(attention_mask.astype(ms.float32), 2)
+    pairs = ops.expand_dims(_right(real, real), 0)
+    return ops.stop_gradient(ops.tile((1.0 - pairs) * _NEGATIVE, (heads, 1, 1, 1)))
 
 
 @ops.constexpr
@@ -124,7 +124,7 @@ def _diagonal_index(length: int, start: int, exchanged: bool) -> Tensor:
     return Tensor((index.T if exchanged else index).astype(np.int32).reshape(-1))
 
 
-def _diagonals(x: Tensor, start: int, exchanged: bool, hand_written: bool) -> Tensor:
+def diagonals(x: Tensor, start: int, exchanged: bool, hand_written: bool) -> Tensor:
     if hand_written:
         return _Diagonals(start, exchanged)(x)
     count, length, double = x.shape
@@ -134,7 +134,7 @@ def _diagonals(x: Tensor, start: int, exchanged: bool, hand_written: bool) -> Te
 
 class DisentangledAttention(nn.Cell):
     """What the attentions of all DeBERTas share, with the interface of
-    `mindspore_impl.blocks.transformer.SelfAttention`; its masks come from `key_mask`, and ``shared`` is the table of
+    `mindspore_impl.blocks.transformer.SelfAttention`; its masks come from `pair_mask`, and ``shared`` is the table of
     relative positions ``(rows, hidden)``.
 
     Args:
@@ -204,4 +204,4 @@ class DisentangledAttention(nn.Cell):
         products = _right(ops.reshape(contents, (heads, batch * length, self.width)), near)
         products = ops.reshape(products, (heads * batch, length, 2 * length))
         start = length if exchanged else length - 1
-        return ops.reshape(_diagonals(products, start, exchanged, hand_written), shape)
+        return ops.reshape(diagonals(products, start, exchanged, hand_written), shape)

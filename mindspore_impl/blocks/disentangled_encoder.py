@@ -11,7 +11,7 @@ from mindspore import Tensor, nn, ops
 from common.models.relative import normed, span_of
 from mindspore_impl import functional as F
 from mindspore_impl.adversarial import perturbation_of, perturbed
-from mindspore_impl.blocks.disentangled import Table, key_mask
+from mindspore_impl.blocks.disentangled import Table, pair_mask
 from mindspore_impl.blocks.transformer import EncoderLayer
 from mindspore_impl.fused import spread
 from mindspore_impl.layers.dropout import Dropout
@@ -92,7 +92,7 @@ class DisentangledEncoder(nn.Cell):
         kept = spread(F.reshape(attention_mask.astype(ms.float32), (-1, 1)), width)
         embedded = self.embeddings(input_ids, token_type_ids, kept, perturbation)
         table = self.table.weight if self.table_norm is None else self.table_norm(self.table.weight)
-        return embedded, key_mask(attention_mask, self.heads, input_ids.shape[1]), table, kept
+        return embedded, pair_mask(attention_mask, self.heads), table, kept
 
     def layer(self, index, x, embedded, mask, table, kept):
         """The output of a layer, of the first one with the convolution."""

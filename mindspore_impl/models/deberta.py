@@ -1,5 +1,4 @@
-"""Mirrors pytorch_impl.models.deberta; differs: native cells that load the same Hugging Face weights; padding attends to
-the text, where `transformers` has it attend to everything, which nothing reads."""
+"""Mirrors pytorch_impl.models.deberta; differs: native cells that load the same Hugging Face weights."""
 
 from __future__ import annotations
 

@@ -94,10 +94,13 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure, write the file, and print what it says."""
     from common.bench import kinds
-    from common.bench.settings import Settings, save
+    from common.bench.machine import Watch, describe
+    from common.bench.settings import Settings, machine, save
 
     data = str(args.data_dir.expanduser().resolve()) if args.data_dir else None
     settings = Settings(args.threads, args.rounds, args.device, args.model, data, tuple(args.set), args.output)
-    results, lines = kinds.measure(args.kind, args, settings)
-    print("\n".join(lines))
-    print(save(args.kind, settings, results))
+    with Watch() as watch:
+        results, lines = kinds.measure(args.kind, args, settings)
+    hardware = machine(settings, watch.result(args.threads))
+    print("\n".join([*lines, *describe(hardware)]))
+    print(save(args.kind, settings, results, hardware=hardware))

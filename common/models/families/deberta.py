@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from common.backend.batch import Field
 from common.models.family import ATTENTION_MASK, EACH, FIRST, INPUT_IDS, TOKEN_TYPE_IDS, Backbone, Family, HeadLayout
 from common.models.modules import ATTENTION, EMBEDDING, LAYER_NORM, LINEAR, OTHER, Heads, ModuleSpec
@@ -125,10 +127,11 @@ class Deberta(Family):
         if P2C in kinds:
             listed.append(ModuleSpec(f"{path}.pos_q_proj", LINEAR, hidden, hidden))
         positions = tuple(module.path for module in listed[1:])
-        biases = (("q_bias", (hidden,)), ("v_bias", (hidden,)))
-        arguments = Heads(heads, (fused, fused, fused), past=False, positions=positions, span=span_of(config))
-        attention = ModuleSpec(path, ATTENTION, hidden, hidden, False, parameters=biases, arguments=arguments)
-        return [*listed, attention]
+        arguments = Heads(
+            heads, (fused, fused, fused), past=False, positions=positions, span=span_of(config), terms=len(kinds)
+        )
+        biases = ("q_bias", "v_bias")
+        return [*listed, ModuleSpec(path, ATTENTION, hidden, hidden, False, added=biases, arguments=arguments)]
 
     def after_first(self, config: Mapping[str, Any]) -> list[ModuleSpec]:
         """What stands behind the first layer alone."""
@@ -230,6 +233,14 @@ class Deberta(Family):
     def padded(self, config: Mapping[str, Any]) -> tuple[str, ...]:
         """The word embeddings."""
         return (f"{self.prefix}.embeddings.word_embeddings",)
+
+    def initial(
+        self, module: ModuleSpec, name: str, shape: tuple[int, ...], config: Mapping[str, Any], seed: int
+    ) -> np.ndarray:
+        """The biases of an attention start at 0 as well."""
+        if name in module.biases():
+            return np.zeros(shape, np.float32)
+        return super().initial(module, name, shape, config, seed)
 
     def tiny(self, **sizes: int) -> dict[str, Any]:
         """With both kinds of relative positions."""
