@@ -10,6 +10,7 @@ import numpy as np
 from common.files import load_arrays
 from common.methods.plan import Plan
 from common.models.checkpoint import save_pretrained
+from common.models.companions import gathered
 from common.models.specs import ModelSpec
 from common.strict import check_arrays
 
@@ -33,5 +34,8 @@ def save(
 def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     """Inverse of ``save``."""
     arrays, _ = load_arrays(Path(folder) / "model.safetensors")
+    if spec.companion is not None:
+        theirs, _ = load_arrays(Path(folder) / spec.companion.name / "model.safetensors")
+        arrays = gathered(spec.companion, arrays, theirs)
     check_arrays(plan.shapes(), arrays)
     return arrays

@@ -46,7 +46,7 @@ class PrependArguments:
     """Virtual tokens of one model."""
 
     tokens: int
-    width: int  #: of the hidden states
+    width: int  #: of what one token gives
     layers: int
     heads: int
     fields: tuple[tuple[str, int], ...]  #: what the inputs besides the ids hold at the virtual tokens
@@ -57,6 +57,10 @@ class Prepending(Method):
     it could be merged into."""
 
     layer: str  #: of the backends
+
+    def width(self, table: ModuleSpec, attentions: Sequence[ModuleSpec]) -> int:
+        """Of what one virtual token gives: that of the table's rows."""
+        return table.out_features
 
     def arguments(self, options: Any, sizes: PrependArguments) -> Any:
         """The layer's settings, a subclass of `PrependArguments`."""
@@ -79,7 +83,8 @@ class Prepending(Method):
         inputs = FAMILIES.get(spec.family).INPUTS
         fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)
         heads = attentions[0].arguments.count
-        sizes = PrependArguments(options.tokens, module.out_features, len(attentions), heads, fields)
+        layers = FAMILIES.get(spec.family).backbone(spec.config).layers
+        sizes = PrependArguments(options.tokens, self.width(module, attentions), layers, heads, fields)
         trained = self.parameters(options, sizes, module.path, spec)
         edit = Edit(module.path, self.layer, "prepend", module, self.arguments(options, sizes), trained)
         return Plan(self.name, (edit,), head_parameters(spec), spec.head, self.artifact, options)

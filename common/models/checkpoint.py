@@ -15,6 +15,7 @@ from common import hub
 from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.files import load_arrays, refuse_quantised, save_arrays, write_json
+from common.models.companions import alone, parted
 from common.models.specs import ModelSpec
 from common.models.structure import entries
 from common.reading import check_shape, read_json, safe_child
@@ -180,12 +181,17 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
 
 def save_pretrained(folder: Path, spec: ModelSpec, arrays: Mapping[str, np.ndarray]) -> None:
     """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word;
-    or refuses to, where the model has structural edits (`common.models.structure.entries`).
+    or refuses to, where the model has structural edits (`common.models.structure.entries`). A second network is a
+    checkpoint of its own in a folder inside.
 
     Raises:
         InputError: ``arrays`` are not exactly the parameters of ``spec``, or not finite.
     """
     check_arrays({name: shape for module in spec.modules for name, shape in module.shapes().items()}, arrays)
+    if spec.companion is not None:
+        own, theirs = parted(spec.companion, arrays)
+        save_pretrained(Path(folder) / spec.companion.name, spec.companion.spec, theirs)
+        spec, arrays = alone(spec), own
     save_arrays(Path(folder) / "model.safetensors", arrays, {"format": "pt"})
     config = {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"}
     write_json(Path(folder) / "config.json", config | entries(spec))

@@ -27,18 +27,21 @@ EACH = "each"
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """A task head: [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
+    """A task head: [context,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
-    Paths are Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are
-    adapted and frozen like the rest of the base model; all others, and those that a checkpoint lacks after all, start
-    anew and are trained with every method.
+    The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
+    Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
+    like the rest of the base model; all others, and those that a checkpoint lacks after all, start anew and are trained
+    with every method.
     """
 
     architecture: str  #: of ``transformers``, for config.json
     position: str
     output: str
-    output_bias: bool = True
+    output_bias: bool = True  #: of an output that no bias vector is added to
+    outputs: int | None = None  #: their number, where the head alone decides it; see `count`
     dense: str | None = None
+    width: int | None = None  #: of what the dense layer gives, where it is not the backbone's
     activation: str = "tanh"
     norm: str | None = None
     norm_eps: float = 1e-12
@@ -47,25 +50,49 @@ class HeadLayout:
     dense_dropout: float = 0.0  #: before the dense layer
     dense_dropout_path: str = "dense_dropout"
     tied_to: str | None = None  #: path of the embedding whose weight the output shares
-    added: str | None = None  #: path of a bias vector that a tied output adds
+    added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
     base: tuple[str, ...] = ()
+    beside: HeadLayout | None = None  #: a second head, of which the first position is read and ``outputs`` is given
+    context: str | None = None  #: path of a norm of each state plus that of the first position, before the dense layer
+    states: str = "states"  #: function of a backend's module of the family that gives what the head reads
+    table: ModuleSpec | None = None  #: an embedding that this function needs besides the backbone's modules
+
+    def count(self, config: Mapping[str, Any]) -> int:
+        """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
+        if self.outputs is not None:
+            return self.outputs
+        return config["vocab_size" if self.tied_to else "num_labels"]
 
     def modules(self, width: int, outputs: int) -> tuple[ModuleSpec, ...]:
-        """Its modules in the order of the forward pass."""
-        listed = []
+        """Its modules in the order of the forward pass.
+
+        Args:
+            width: of the hidden states.
+            outputs: their number, see `count`.
+        """
+        listed, states = [self.table] if self.table else [], width
+        if self.context:
+            listed.append(ModuleSpec(self.context, LAYER_NORM, width, width))
         if self.dense:
-            listed.append(ModuleSpec(self.dense, LINEAR, width, width))
+            inner = self.width or width
+            listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
+            width = inner
         if self.norm:
             listed.append(ModuleSpec(self.norm, LAYER_NORM, width, width))
-        bias = self.output_bias and not self.tied_to
+        bias = self.output_bias and not self.added
         listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
+        if self.beside:
+            listed += self.beside.modules(states, self.beside.count({}))
         return tuple(listed)
 
     def new(self) -> tuple[str, ...]:
         """Paths of the modules that are trained with every method."""
-        paths = (self.dense, self.norm, None if self.tied_to else self.output, None if self.tied_to else self.added)
+        own = (None, None) if self.tied_to else (self.output, self.added)
+        table = self.table.path if self.table else None
+        second = self.beside.new() if self.beside else ()
+        paths = (table, self.context, self.dense, self.norm, *own, *second)
         return tuple(path for path in paths if path and path not in self.base)
 
 
@@ -73,10 +100,11 @@ class HeadLayout:
 class Backbone:
     """The encoder or decoder without a head."""
 
-    modules: tuple[ModuleSpec, ...]  #: in the order of the forward pass
+    modules: tuple[ModuleSpec, ...]  #: in the order of the forward pass, each once
     width: int  #: of the hidden states
-    layers: int
+    layers: int  #: that a forward pass goes through
     prefix: str  #: of every module's path
+    order: tuple[str, ...] = ()  #: paths of all modules in the order of their use, if one is used several times
 
 
 class Family:
@@ -89,7 +117,13 @@ class Family:
     HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
+    ACTIVATION: ClassVar[str] = "hidden_act"  #: the entry that names the activation of the feed-forward parts
+    UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
+
+    EMBEDDING_NORM: ClassVar[str | None] = (
+        None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
+    )
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:
         """Modules of the network without its head."""

@@ -13,6 +13,7 @@ from common import backend
 from common.errors import InputError, nearest
 from common.models import FAMILIES, Family
 from common.models.checkpoint import canonical_names, fingerprint, locate, read_checkpoint, read_config
+from common.models.companions import SEED, Companion, joined
 from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_rows
 from common.models.modules import ModuleSpec
@@ -85,7 +86,12 @@ def load_model_spec(
     _check_network(family, layout, complete, given)
     complete["architectures"] = [layout.architecture]
     classes = tuple(complete["id2label"].values()) if labels is not None else None
-    return _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
+    spec = _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
+    wish = task.companion(family, complete, config, folder)
+    if wish is None:
+        return spec
+    other = load_model_spec(wish.model, None, vocabulary, pad_token_id, seed + SEED)
+    return joined(spec, Companion(wish.name, other, wish.table, wish.sharing))
 
 
 def _assemble(
@@ -101,8 +107,7 @@ def _assemble(
     seed: int,
 ) -> ModelSpec:
     backbone = family.backbone(complete)
-    outputs = complete["vocab_size"] if layout.tied_to else complete["num_labels"]
-    head = layout.modules(backbone.width, outputs)
+    head = layout.modules(backbone.width, layout.count(complete))
     plain, new = (*backbone.modules, *head), layout.new()
     edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
     modules = edited(plain, edits)
@@ -114,7 +119,7 @@ def _assemble(
     rows = None
     if folder is not None:
         tied = tuple(module.path for module in modules if module.tied_to)
-        absent = tuple(module.path for module in head if not module.tied_to)
+        absent = tuple(module.path for module in head)
         held = read_checkpoint(folder)
         own, rows = _outputs(layout, held, shapes, given, classes)
         size = given.get("vocab_size", family.DEFAULTS["vocab_size"])
@@ -142,6 +147,7 @@ def _assemble(
         schema=task.schema(family),
         layout=layout,
         edits=edits,
+        order=backbone.order,
         history=tuple(recorded.get("history", ())),
         fingerprint=fingerprint((loaded | stored_rows) or fresh),
         source=config.source,
@@ -196,7 +202,8 @@ def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tupl
     if layout is None:
         raise InputError(f"{model_type} has no head for {task} here. Choose another task, or another model.")
     modules, schema = modules_of(family, layout, complete), found.schema(family)
-    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout)
+    order = family.backbone(complete).order
+    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout, order=order)
 
 
 def _of_new_vocabulary(
@@ -276,17 +283,24 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
         if default is None or (value is None and name.endswith("_token_id")):
             continue
         most = _MOST_LAYERS if name == layers else _LARGEST_SIZE
-        if name in sizes and isinstance(default, int) and isinstance(value, int) and not 0 < value <= most:
-            problems.append(f"model.config.{name} must be from 1 to {most:,}; received {value}")
+        least = min(default, 1) if isinstance(default, int) else 1
+        if name in sizes and isinstance(default, int) and isinstance(value, int) and not least <= value <= most:
+            problems.append(f"model.config.{name} must be from {least} to {most:,}; received {value}")
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = {
-            int: number and isinstance(value, int) and value >= 0,
+            bool: isinstance(value, bool),
+            int: number and isinstance(value, int) and value >= min(0, default),
             float: number and value >= 0,
             str: isinstance(value, str),
         }.get(type(default), True)
         if not right:
-            kind = {int: "a non-negative integer", float: "a non-negative number", str: "a name"}[type(default)]
+            kind = {
+                bool: "true or false",
+                int: "a non-negative integer" if default >= 0 else f"an integer of at least {default}",
+                float: "a non-negative number",
+                str: "a name",
+            }[type(default)]
             problems.append(f"model.config.{name} must be {kind}; received {value!r}")
     if problems:
         raise InputError("; ".join(problems) + ". Correct it in the experiment file, or in the model's config.json.")
