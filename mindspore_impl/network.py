@@ -213,7 +213,7 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
-    for module in layout.modules(width, spec.config["vocab_size" if layout.tied_to else "num_labels"]):
+    for module in layout.modules(width, layout.outputs(spec.config)):
         if module.path == layout.added:
             network.added = _Bias(module.path, module.out_features)
         elif module.path == layout.norm:

@@ -132,7 +132,8 @@ class Network(nn.Module):
         layout = self.layout
         if layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout:
             return None
-        return self.get_submodule(layout.output).weight
+        output = self.get_submodule(layout.output)
+        return output.weight if isinstance(output, Linear) else None  # an adapted one is more than its weight
 
     def past_states(self) -> torch.Tensor | None:
         """Keys and values ``(layers * 2, heads, tokens, width of a head)`` before every sequence; None where there are
@@ -194,7 +195,7 @@ def _place(root: nn.Module, path: str, module: nn.Module) -> None:
 def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
-    for module in layout.modules(width, spec.config["vocab_size" if layout.tied_to else "num_labels"]):
+    for module in layout.modules(width, layout.outputs(spec.config)):
         if module.path == layout.added:
             holder = network.get_submodule(module.path)
             holder.bias = nn.Parameter(torch.zeros(module.out_features))

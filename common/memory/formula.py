@@ -18,7 +18,7 @@ from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.family import EACH
-from common.models.modules import ATTENTION, LAYER_NORM, ModuleSpec
+from common.models.modules import ATTENTION, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["Attended", "Keeps", "Layer", "kept", "probabilities"]
@@ -92,7 +92,7 @@ class _Walk:
         for module in modules:
             if module.kind.lookup:
                 self._lookup(module)
-            elif module.kind is LAYER_NORM:
+            elif module.kind.norm:
                 self._norm(module, tokens)
             elif module.path in projections:
                 alone = last is not None and not module.slices and module.path == last.arguments.projections[0]

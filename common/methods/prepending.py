@@ -49,6 +49,8 @@ class PrependArguments:
     width: int  #: of the hidden states
     layers: int
     heads: int
+    pairs: int  #: heads of keys and values
+    kept: int  #: width of the keys of a layer, all heads together
     fields: tuple[tuple[str, int], ...]  #: what the inputs besides the ids hold at the virtual tokens
 
 
@@ -78,8 +80,10 @@ class Prepending(Method):
         attentions = [found for found in spec.modules if found.kind is ATTENTION]
         inputs = FAMILIES.get(spec.family).INPUTS
         fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)
-        heads = attentions[0].arguments.count
-        sizes = PrependArguments(options.tokens, module.out_features, len(attentions), heads, fields)
+        first = attentions[0]
+        heads, pairs = first.arguments.count, first.arguments.pairs
+        kept = first.in_features // heads * pairs
+        sizes = PrependArguments(options.tokens, module.out_features, len(attentions), heads, pairs, kept, fields)
         trained = self.parameters(options, sizes, module.path, spec)
         edit = Edit(module.path, self.layer, "prepend", module, self.arguments(options, sizes), trained)
         return Plan(self.name, (edit,), head_parameters(spec), spec.head, self.artifact, options)

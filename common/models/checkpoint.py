@@ -32,7 +32,7 @@ _CONFIG = {
     "problem_type?": str | None,
 }
 _BUFFERS = re.compile(
-    r"(position_ids|\.attn\.bias|\.attn\.masked_bias)$"
+    r"(position_ids|\.attn\.bias|\.attn\.masked_bias|rotary_emb\.inv_freq)$"
 )  # constants that old checkpoints stored beside the weights
 
 

@@ -48,7 +48,12 @@ class HeadLayout:
     dense_dropout_path: str = "dense_dropout"
     tied_to: str | None = None  #: path of the embedding whose weight the output shares
     added: str | None = None  #: path of a bias vector that a tied output adds
+    words: bool = False  #: its outputs are the vocabulary, though their weight is their own
     base: tuple[str, ...] = ()
+
+    def outputs(self, config: Mapping[str, Any]) -> int:
+        """Number of its outputs under a complete configuration."""
+        return config["vocab_size" if self.tied_to or self.words else "num_labels"]
 
     def modules(self, width: int, outputs: int) -> tuple[ModuleSpec, ...]:
         """Its modules in the order of the forward pass."""
@@ -125,7 +130,7 @@ class Family:
         """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0."""
         if name.endswith(".bias"):
             return np.zeros(shape, np.float32)
-        if module.kind is LAYER_NORM:
+        if module.kind.norm:
             return np.ones(shape, np.float32)
         value = normal(seed, name, shape, config["initializer_range"])
         if module.kind is EMBEDDING and module.path in self.padded(config) and config["pad_token_id"] is not None:

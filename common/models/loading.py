@@ -101,8 +101,7 @@ def _assemble(
     seed: int,
 ) -> ModelSpec:
     backbone = family.backbone(complete)
-    outputs = complete["vocab_size"] if layout.tied_to else complete["num_labels"]
-    head = layout.modules(backbone.width, outputs)
+    head = layout.modules(backbone.width, layout.outputs(complete))
     plain, new = (*backbone.modules, *head), layout.new()
     edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
     modules = edited(plain, edits)
@@ -212,7 +211,7 @@ def _of_new_vocabulary(
 
 def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any], vocabulary: int) -> None:
     width, heads = (complete[key] for key in family.HEADS)
-    if width % heads:
+    if width % heads and not complete.get("head_dim"):
         raise InputError(
             f"{family.HEADS[0]} must be a multiple of {family.HEADS[1]}; received {width} and {heads}. "
             "Set both in model.config."
@@ -266,14 +265,15 @@ def complete_config(
 
 
 def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
-    """An entry must be of the kind that the family's default has; only ids of tokens may be null, and sizes are
+    """An entry must be of the kind that the family's default has; only ids of tokens may be null or lists, and sizes are
     bounded."""
     problems = []
     sizes = {*family.SIZE.values(), *family.HEADS, "vocab_size", "type_vocab_size"}
     layers = family.SIZE.get("layers")
     for name, default in family.DEFAULTS.items():
         value = entries.get(name, default)
-        if default is None or (value is None and name.endswith("_token_id")):
+        several = isinstance(value, list) and all(isinstance(one, int) and one >= 0 for one in value)
+        if default is None or (name.endswith("_token_id") and (value is None or several)):
             continue
         most = _MOST_LAYERS if name == layers else _LARGEST_SIZE
         if name in sizes and isinstance(default, int) and isinstance(value, int) and not 0 < value <= most:
@@ -284,9 +284,15 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
             int: number and isinstance(value, int) and value >= 0,
             float: number and value >= 0,
             str: isinstance(value, str),
+            bool: isinstance(value, bool),
         }.get(type(default), True)
         if not right:
-            kind = {int: "a non-negative integer", float: "a non-negative number", str: "a name"}[type(default)]
+            kind = {
+                int: "a non-negative integer",
+                float: "a non-negative number",
+                str: "a name",
+                bool: "true or false",
+            }[type(default)]
             problems.append(f"model.config.{name} must be {kind}; received {value!r}")
     if problems:
         raise InputError("; ".join(problems) + ". Correct it in the experiment file, or in the model's config.json.")
