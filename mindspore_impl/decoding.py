@@ -59,6 +59,8 @@ class Decoder:
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Append one token to every row."""
         self._mask[:, self._used] = 0
+        if self._read.window is not None:
+            self._mask[:, : max(0, self._used + 1 - self._read.window)] = _NEGATIVE
         slots = self._slots(np.arange(self._used, self._used + 1))
         positions = np.minimum(self._lengths, self._read.positions - 1)
         self._used, self._lengths = self._used + 1, self._lengths + 1
@@ -74,7 +76,7 @@ class Decoder:
 
     def _slots(self, columns: np.ndarray) -> np.ndarray:
         """Where the keys of these columns of every row and head are in a cache."""
-        lines = np.arange(self._cache.rows * self._read.heads)[:, None]
+        lines = np.arange(self._cache.rows * self._read.pairs)[:, None]
         return (lines * self._capacity + columns).reshape(-1)
 
     def _of(self, rows: int) -> _Cache:
@@ -102,7 +104,7 @@ class _Cache:
         model: nn.Cell,
     ):
         self.rows = rows
-        shape = (rows * read.heads * capacity, read.blocks[0].hidden // read.heads)
+        shape = (rows * read.pairs * capacity, read.width)
         self._keys, self._values = (
             ParameterTuple(
                 [

@@ -94,6 +94,7 @@ class Family:
     HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
+    NULLABLE: ClassVar[tuple[str, ...]] = ()  #: entries that may be null, though their default is not
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:

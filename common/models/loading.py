@@ -273,7 +273,9 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
     for name, default in family.DEFAULTS.items():
         value = entries.get(name, default)
         several = isinstance(value, list) and all(isinstance(one, int) and one >= 0 for one in value)
-        if default is None or (name.endswith("_token_id") and (value is None or several)):
+        if default is None or (value is None and name in family.NULLABLE):
+            continue
+        if name.endswith("_token_id") and (value is None or several):
             continue
         most = _MOST_LAYERS if name == layers else _LARGEST_SIZE
         if name in sizes and isinstance(default, int) and isinstance(value, int) and not 0 < value <= most:
