@@ -75,21 +75,23 @@ def frequencies(config: Mapping[str, Any], width: int) -> np.ndarray:
         width: of a head.
     """
     found = parameters(config)
-    plain = 1.0 / found["rope_theta"] ** (np.arange(0, width, 2, dtype=np.float64) / width)
-    plain = plain.astype(np.float32).astype(np.float64)  # what is scaled is a float32 in transformers
+    # Every step is rounded to float32, as in transformers: an angle is a frequency times a position.
+    exponents = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
+    powers = np.power(float(found["rope_theta"]), exponents.astype(np.float64)).astype(np.float32)
+    plain = np.float32(1.0) / powers
     if found["rope_type"] == "linear":
-        plain = plain / found["factor"]
-    if found["rope_type"] == "llama3":
-        plain = _llama3(plain, found)
-    return plain.astype(np.float32)
+        return plain / np.float32(found["factor"])
+    return _llama3(plain, found) if found["rope_type"] == "llama3" else plain
 
 
 def _llama3(plain: np.ndarray, found: Mapping[str, Any]) -> np.ndarray:
-    low, high = found["low_freq_factor"], found["high_freq_factor"]
-    length, waves = found["original_max_position_embeddings"], 2 * math.pi / plain
+    names = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+    factor, low, high, length = (np.float32(found[name]) for name in names)
+    waves, one = np.float32(2 * math.pi) / plain, np.float32(1)
+    scaled = np.where(waves > length / low, plain / factor, plain)
     share = (length / waves - low) / (high - low)
-    between = (1 - share) * plain / found["factor"] + share * plain
-    return np.where(waves > length / low, plain / found["factor"], np.where(waves < length / high, plain, between))
+    between = (one - share) * scaled / factor + share * scaled
+    return np.where((waves >= length / high) & (waves <= length / low), between, scaled)
 
 
 def tables(turns: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -82,12 +82,13 @@ class MaskedLanguageModeling(Task):
 
     def layout(self, family, config):
         """Raises InputError where the output has a weight of its own."""
-        if config.get("tie_word_embeddings") is False:
+        layout = super().layout(family, config)
+        if layout is not None and config.get("tie_word_embeddings") is False:
             raise InputError(
                 f"A {family.name} network's masked-token head shares the weight of its word embeddings here; config.json "
                 'says "tie_word_embeddings": false. Use another checkpoint.'
             )
-        return super().layout(family, config)
+        return layout
 
     def recognise(self, profile):
         """A text; another task that reads it goes first."""

@@ -185,7 +185,7 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The embeddings and every layer's output, each ``(batch * seq, hidden)``; the last one after the final norm."""
     past, (rows, stop) = past_of(batch), batch["attention_mask"].shape
     start = stop - batch["input_ids"].shape[1]
-    found, mask, turns = [model.embed(batch["input_ids"])], model.mask(batch["attention_mask"], start)
+    found, mask = [model.embed(batch["input_ids"])], model.mask(batch["attention_mask"], start)
     turns = model.in_order(rows, start, stop)
     for index in range(len(model.blocks)):
         found.append(model.blocks[index](found[-1], mask, turns, of_layer(past, index)))

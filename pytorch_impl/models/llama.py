@@ -10,7 +10,7 @@ from torch import nn
 from transformers import LlamaConfig, LlamaModel
 
 from common.models import rotary
-from common.models.families.llama import padding_row
+from common.models.families.llama import padding_row, sizes
 from pytorch_impl.hf_bridge.encoders import layer_states, pretrained_config
 from pytorch_impl.hf_bridge.past import PAST, named
 from pytorch_impl.hf_bridge.rotary_cached import Reader
@@ -28,9 +28,19 @@ def decoder_config(kind: type, config: Mapping[str, Any]) -> Any:
     return pretrained_config(kind, entries | {"pad_token_id": padding_row(config)})
 
 
+def decoder(network: type[nn.Module], kind: type, config: Mapping[str, Any]) -> nn.Module:
+    """The network with the frequencies that both backends turn by. Those of `transformers` differ in the last place
+    now and then, which the angles of late positions multiply."""
+    model = network(decoder_config(kind, config))
+    found = torch.from_numpy(rotary.frequencies(config, sizes(config).width))
+    for buffer in (model.rotary_emb.inv_freq, model.rotary_emb.original_inv_freq):
+        buffer.copy_(found)
+    return model
+
+
 def backbone(config: Mapping[str, Any]) -> nn.Module:
     """The decoder with untouched start values, to be filled by the caller."""
-    return LlamaModel(decoder_config(LlamaConfig, config))
+    return decoder(LlamaModel, LlamaConfig, config)
 
 
 def _inputs(batch: Mapping[str, torch.Tensor]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 from transformers import MistralConfig, MistralModel
 
-from pytorch_impl.models.llama import cached_states, decoder_config, hidden_states, states
+from pytorch_impl.models.llama import cached_states, decoder, hidden_states, states
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
 
 def backbone(config: Mapping[str, Any]) -> nn.Module:
     """The decoder with untouched start values, to be filled by the caller."""
-    return MistralModel(decoder_config(MistralConfig, config))
+    return decoder(MistralModel, MistralConfig, config)

@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 from transformers import Qwen2Config, Qwen2Model
 
-from pytorch_impl.models.llama import cached_states, decoder_config, hidden_states, states
+from pytorch_impl.models.llama import cached_states, decoder, hidden_states, states
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
 
 def backbone(config: Mapping[str, Any]) -> nn.Module:
     """The decoder with untouched start values, to be filled by the caller."""
-    return Qwen2Model(decoder_config(Qwen2Config, config))
+    return decoder(Qwen2Model, Qwen2Config, config)

@@ -8,11 +8,11 @@ from typing import Any
 from torch import nn
 from transformers import Qwen3Config, Qwen3Model
 
-from pytorch_impl.models.llama import cached_states, decoder_config, hidden_states, states
+from pytorch_impl.models.llama import cached_states, decoder, hidden_states, states
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
 
 def backbone(config: Mapping[str, Any]) -> nn.Module:
     """The decoder with untouched start values, to be filled by the caller."""
-    return Qwen3Model(decoder_config(Qwen3Config, config))
+    return decoder(Qwen3Model, Qwen3Config, config)
