@@ -18,7 +18,7 @@ from common.models.family import INPUT_IDS
 from common.models.modules import ATTENTION, ModuleSpec
 from common.models.specs import ModelSpec
 
-__all__ = ["PrependArguments", "PrependOptions", "Prepending", "before", "linear_init", "word_table"]
+__all__ = ["PrependArguments", "PrependOptions", "Prepending", "before", "linear_init", "located", "word_table"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +140,14 @@ def before(input_ids: np.ndarray, lengths: np.ndarray, ids: np.ndarray) -> tuple
         text = input_ids[row, columns - length :]
         found[row, columns - length :] = np.concatenate([ids, text])
     return found, lengths + np.int32(len(ids))
+
+
+def located(padded: np.ndarray, first: int, columns: int) -> np.ndarray:
+    """The position ``(rows, columns)`` of what stands in each column: of ``first`` columns that hold no tokens, and of
+    tokens behind padding, whose own positions mean nothing.
+
+    Args:
+        padded: number of columns of padding after the first ones, ``(rows, 1)``.
+    """
+    places = np.arange(columns)
+    return np.where(places < first, places, places - padded)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from common.models import rotary
 
 _zeros = ops.ZerosLike()
+_NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
 
 
 class _Turn(nn.Cell):
@@ -46,9 +48,18 @@ def table(turns: tuple[float, ...], start: int, stop: int) -> tuple[Tensor, Tens
 
 
 @ops.constexpr
-def causal(start: int, stop: int, window: int) -> Tensor:
-    """Additive mask ``(1, 1, stop - start, stop)`` of the positions from ``start`` on: those after each one, and, where
-    ``window`` is not 0, those that far before it."""
+def causal(start: int, stop: int) -> Tensor:
+    """Additive mask ``(1, 1, stop - start, stop)`` of the positions from ``start`` on, which hides those after each one."""
     queries, keys = np.arange(start, stop)[:, None], np.arange(stop)[None]
-    hidden = (keys > queries) | ((keys <= queries - window) if window else False)
-    return Tensor(np.where(hidden, np.float32(-1e30), np.float32(0))[None, None])
+    return Tensor(np.where(keys > queries, np.float32(_NEGATIVE), np.float32(0))[None, None])
+
+
+def far(attention_mask: Tensor, start: int, window: int) -> Tensor:
+    """Additive mask ``(batch, 1, queries, seq)`` of the queries from ``start`` on, which hides what is ``window`` real
+    positions before them or more."""
+    batch, length = attention_mask.shape
+    places = ops.cumsum(attention_mask.astype(ms.float32), 1)
+    queries = ops.tile(ops.reshape(places[:, start:], (batch, length - start, 1)), (1, 1, length))
+    keys = ops.tile(ops.reshape(places, (batch, 1, length)), (1, length - start, 1))
+    hidden = (queries - keys >= window).astype(ms.float32) * _NEGATIVE
+    return ops.reshape(hidden, (batch, 1, length - start, length))

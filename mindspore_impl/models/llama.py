@@ -15,7 +15,7 @@ from mindspore_impl import fused
 from mindspore_impl.layers.attention import attention, behind, join_heads, split_heads
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, Linear, RMSNorm, of_layer, padding_mask, past_of
-from mindspore_impl.layers.rotary import causal, table, turned
+from mindspore_impl.layers.rotary import causal, far, table, turned
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
@@ -115,10 +115,12 @@ class Llama(nn.Cell):
     def mask(self, attention_mask, start=0):
         """Causal and padding mask, additive, ``(batch, heads, queries, seq)``, of the queries from ``start`` on."""
         batch, length = attention_mask.shape
-        of_one = causal(start, length, 0 if self.window is None else self.window)
-        whole = ops.tile(of_one, (batch, self.heads, 1, 1))
+        whole = ops.tile(causal(start, length), (batch, self.heads, 1, 1))
         padding = ops.tile(padding_mask(attention_mask, self.heads), (1, 1, length - start, 1))
-        return ops.stop_gradient(F.minimum(padding, whole))
+        found = F.minimum(padding, whole)
+        if self.window is not None:
+            found = F.minimum(found, ops.tile(far(attention_mask, start, self.window), (1, self.heads, 1, 1)))
+        return ops.stop_gradient(found)
 
     def turned_by(self, cosines, sines, batch, positions):
         """Tables ``(1 or batch, 1, positions, width)`` for queries and for keys, of the full shape."""
