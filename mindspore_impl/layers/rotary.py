@@ -54,11 +54,19 @@ def causal(start: int, stop: int) -> Tensor:
     return Tensor(np.where(keys > queries, np.float32(_NEGATIVE), np.float32(0))[None, None])
 
 
+@ops.constexpr
+def _columns(length: int) -> Tensor:
+    return Tensor(np.arange(length, dtype=np.float32)[None])
+
+
 def far(attention_mask: Tensor, start: int, window: int) -> Tensor:
-    """Additive mask ``(batch, 1, queries, seq)`` of the queries from ``start`` on, which hides what is ``window`` real
-    positions before them or more."""
+    """Additive mask ``(batch, 1, queries, seq)`` of the queries from ``start`` on, which hides what is ``window``
+    positions before them or more. Padding before the last token of a row is no position; that behind it is, as in
+    `transformers`."""
     batch, length = attention_mask.shape
-    places = ops.cumsum(attention_mask.astype(ms.float32), 1)
+    padding = 1.0 - attention_mask.astype(ms.float32)
+    before = ops.cumsum(padding, 1) * ops.tile(1.0 - padding[:, length - 1 :], (1, length))
+    places = ops.tile(_columns(length), (batch, 1)) - before
     queries = ops.tile(ops.reshape(places[:, start:], (batch, length - start, 1)), (1, 1, length))
     keys = ops.tile(ops.reshape(places, (batch, 1, length)), (1, length - start, 1))
     hidden = (queries - keys >= window).astype(ms.float32) * _NEGATIVE
