@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-__all__ = ["counters", "kept", "limit", "step_key"]
+__all__ = ["counters", "kept", "limit", "of_turn", "step_key"]
 
 
 def _word(text: str) -> np.uint32:
@@ -35,6 +35,12 @@ def counters(path: str, axis: str, count: int) -> np.ndarray:
     """R or C of the module at ``path``: int32 ``(count,)``. A longer array begins with the shorter one. ``axis`` is
     ``rows`` or ``columns``."""
     return _mix(np.arange(count, dtype=np.uint32) ^ _word(f"{path}|{axis}")).view(np.int32)
+
+
+def of_turn(path: str, turn: int) -> str:
+    """The path by which a dropout is masked when it is used for the ``turn``-th time, counted from 0, in one pass through
+    a network: the masks of a layer that several layers share are independent of each other."""
+    return path if turn == 0 else f"{path}@{turn}"
 
 
 def step_key(seed: int, step: int, micro_batch: int) -> int:

@@ -17,7 +17,7 @@ from common.models import FAMILIES
 from common.models.family import EACH, FIRST, HeadLayout
 from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
-from mindspore_impl import fused
+from mindspore_impl.blocks.activation import ACTIVATIONS, activate
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import LayerNorm, Linear, assign, parameter
 from mindspore_impl.rewrite import carry_out, parameters, write_parameters
@@ -25,13 +25,6 @@ from mindspore_impl.rewrite import carry_out, parameters, write_parameters
 __all__ = ["Network", "build_model", "family", "task"]
 
 _product = ops.MatMul()
-_ACTIVATIONS = {
-    "tanh": "tanh",
-    "relu": "relu",
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-}
 
 
 def family(name: str) -> ModuleType:
@@ -115,7 +108,7 @@ class Network(nn.Cell):
     def features(self, x):
         """``(..., hidden)`` to the same: what the head's output layer gets."""
         if self.dense is not None:
-            x = _activate(self.activation, self.dense(self.dense_dropout(x)), "fused" in self.plain)
+            x = activate(self.activation, self.dense(self.dense_dropout(x)), "fused" in self.plain)
         if self.norm is not None:
             x = self.norm(x)
         return self.head_dropout(x)
@@ -190,17 +183,8 @@ def _at(hidden: Tensor, inputs: dict[str, Tensor], positions: Tensor) -> Tensor:
     return F.index_select(hidden, 0, F.arange(batch).astype(ms.int32) * length + positions)  # (batch, hidden)
 
 
-def _activate(name, x, plain):
-    if name == "tanh":
-        return F.tanh(x)
-    if name == "relu":
-        return F.relu(x)
-    approximate = "tanh" if name == "gelu_tanh" else "none"
-    return F.gelu(x, approximate) if plain else fused.gelu(x, approximate)
-
-
 class _Bias(nn.Cell):
-    """A vector that is added to a tied output."""
+    """A vector that is added to a tied output, at the path of that output or at its own."""
 
     def __init__(self, path: str, width: int):
         super().__init__(auto_prefix=False)
@@ -213,19 +197,19 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
-    for module in layout.modules(width, layout.outputs(spec.config)):
-        if module.path == layout.added:
-            network.added = _Bias(module.path, module.out_features)
-        elif module.path == layout.norm:
-            network.norm = LayerNorm(module.path, width, layout.norm_eps)
+    for module in layout.modules(width, layout.count(spec.config)):
+        if module.path == layout.norm:
+            network.norm = LayerNorm(module.path, module.in_features, layout.norm_eps)
         elif module.path == layout.dense:
-            network.dense = Linear(module.path, width, width)
+            network.dense = Linear(module.path, module.in_features, module.out_features)
+        elif module.path == layout.added or (module.tied_to and module.bias):
+            network.added = _Bias(module.path, module.out_features)
         elif not module.tied_to:
-            network.output = Linear(module.path, width, module.out_features, bias=module.bias)
-    network.activation = _ACTIVATIONS.get(layout.activation)
+            network.output = Linear(module.path, module.in_features, module.out_features, bias=module.bias)
+    network.activation = ACTIVATIONS.get(layout.activation)
     if layout.dense and network.activation is None:
         raise InputError(
-            f"The MindSpore backend has the activations {', '.join(_ACTIVATIONS)}; the head's is {layout.activation!r}."
+            f"The MindSpore backend has the activations {', '.join(ACTIVATIONS)}; the head's is {layout.activation!r}."
         )
     network.dense_dropout = Dropout(layout.dense_dropout_path, layout.dense_dropout)
     network.head_dropout = Dropout(layout.dropout_path, layout.dropout)

@@ -195,12 +195,12 @@ def _place(root: nn.Module, path: str, module: nn.Module) -> None:
 def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
-    for module in layout.modules(width, layout.outputs(spec.config)):
+    for module in layout.modules(width, layout.count(spec.config)):
         if module.path == layout.added:
             holder = network.get_submodule(module.path)
             holder.bias = nn.Parameter(torch.zeros(module.out_features))
         elif module.path == layout.norm:
-            _place(network, module.path, LayerNorm(width, eps=layout.norm_eps))
+            _place(network, module.path, LayerNorm(module.in_features, eps=layout.norm_eps))
         else:
             linear = Linear(module.in_features, module.out_features, bias=module.bias)
             if module.tied_to:

@@ -8,6 +8,7 @@ BERT_LOGITS_ABS = 1e-5  #: the project's promise for a pretrained 6-layer encode
 GPT2_LOGITS_ABS = 1e-4  #: the project's promise for 12 layers without a norm between residual sums, logits of order 1
 STEP_LOSS = 1e-4  #: the project's promise for each of the first 50 training losses
 GRADIENT = 1e-4  #: the project's promise for every gradient of the first step
+FAMILY = 1e-5  #: outputs and gradients of a family's network against transformers, relative to the largest value
 LAYER = 2e-6  #: one LoRA layer against float64: two short products, |x| up to 1e3
 OPERATOR = 1e-6  #: one operator against float64: a few units of round-off; the CPU kernel of exp is off by less
 OPERATOR_EXP = 2e-5  #: operators on MindSpore's float32 exp, which is coarse by up to 366 units in the last place

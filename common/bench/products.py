@@ -141,25 +141,27 @@ def _backbone(count: _Count) -> bool:
     first one that is trained; the projections of an attention share one input."""
     layout = count.spec.layout
     assert layout is not None
-    head = {module.path for module in count.spec.modules[-len(layout.modules(1, 1)) :]}
-    modules = [module for module in count.spec.modules if module.path not in head]
+    modules = count.spec.used()[: -len(layout.modules(1, 1))]
     attentions = [module for module in modules if module.kind is ATTENTION]
+    at = [index for index, module in enumerate(modules) if module.kind is ATTENTION]
     projections = {path for module in attentions for path in module.arguments.projections}
-    last = attentions[-1] if attentions and layout.position != EACH else None
+    last = at[-1] if at and layout.position != EACH else None
+    before = at[-2] if len(at) > 1 else -1  # a layer may be used several times
     needs, positions = False, count.tokens
     projected: dict[str, tuple[bool, bool, bool]] = {}
-    for module in modules:
+    for index, module in enumerate(modules):
         if module.kind.lookup:
             rows = count.length if module.arguments == "positions" else count.tokens
             needs = count.embedding(module.path, rows) or needs
         elif module.path in projections:
-            single = last is not None and module.path in last.arguments.projections
-            projected[module.path] = _projection(count, module, last if single else None, needs)
+            final = None if last is None or index <= before else modules[last]
+            single = final is not None and module.path in final.arguments.projections
+            projected[module.path] = _projection(count, module, final if single else None, needs)
         elif module.kind is ATTENTION:
             query, key, value = (projected[path][part] for part, path in enumerate(module.arguments.projections))
-            queries = 1 if module is last else count.length
+            queries = 1 if index == last else count.length
             needs = count.attention(module.arguments.count, module.in_features, queries, (query, key, value)) or needs
-            positions = count.rows if module is last else positions
+            positions = count.rows if index == last else positions
         elif module.kind.matrix:
             needs = count.linear(module.path, positions, module.in_features, module.out_features, needs) or needs
         else:

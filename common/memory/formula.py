@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from common.edits import Edit
 from common.errors import InputError
@@ -83,37 +84,46 @@ class _Walk:
     def backbone(self) -> None:
         layout = self.spec.layout
         assert layout is not None  # of a family
-        modules = self.spec.modules[: -len(layout.modules(1, 1))]
+        modules = self.spec.used()[: -len(layout.modules(1, 1))]
         attentions = [module for module in modules if module.kind is ATTENTION]
+        at = [index for index, module in enumerate(modules) if module.kind is ATTENTION]
         # The last layer of a head that reads one position computes its queries and what follows for that position.
-        last = attentions[-1] if attentions and layout.position != EACH and layout.dense else None
+        last = at[-1] if at and layout.position != EACH and layout.dense else None
+        before = at[-2] if len(at) > 1 else -1  # a layer may be used several times
         tokens, mixed, inner = self.rows * self.length, False, False
         projections = {path for module in attentions for path in module.arguments.projections}
-        for module in modules:
+        for index, module in enumerate(modules):
             if module.kind.lookup:
                 self._lookup(module)
             elif module.kind.norm:
                 self._norm(module, tokens)
             elif module.path in projections:
-                alone = last is not None and not module.slices and module.path == last.arguments.projections[0]
+                query = last is not None and module.path == modules[last].arguments.projections[0]
+                alone = query and index > before and not module.slices
                 self._matrix(module, tokens, self.rows if alone else tokens)
             elif module.kind is ATTENTION:
-                queries = 1 if module is last else self.length
+                queries = 1 if index == last else self.length
                 self._attention(module, queries)
                 tokens = self.rows * queries
                 self._stored, mixed = False, True
+            elif at and index < at[0]:  # between the embeddings and the layers
+                self._matrix(module, tokens)
+                self._stored = False
             else:
                 self._matrix(module, tokens)
                 inner = not mixed and not inner
                 if inner and self.needs:
-                    name = self.spec.config.get("hidden_act") or self.spec.config.get("activation_function") or ""
+                    name = self.spec.config.get(FAMILIES.get(self.spec.family).ACTIVATION) or ""
                     self._beside(module, "activation", self.keeps.activation(name, tokens, module.out_features))
-                if not inner and self.needs and self._hidden:
+                if not inner and self.needs and self._hidden and not self._undropped(module):
                     self._beside(module, "dropout", self.keeps.mask(tokens * module.out_features))
                 self._stored, mixed = False, False
 
         if self.needs and layout.tied_to and not layout.dense:
             self.found[layout.output] += tokens * modules[-1].out_features  # the loss keeps its gradient instead
+
+    def _undropped(self, module: ModuleSpec) -> bool:
+        return any(fnmatchcase(module.path, pattern) for pattern in FAMILIES.get(self.spec.family).UNDROPPED)
 
     def _beside(self, module: ModuleSpec, name: str, scalars: int) -> None:
         """What is kept beside ``module``, not by it."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from common.edits import Edit, Init, Normal, ParameterSpec, Uniform, Zeros
+from common.errors import InputError
 from common.methods.peft.format import PeftFormat
+from common.methods.plan import Plan
 from common.methods.prepending import PrependArguments, Prepending, PrependOptions, linear_init
+from common.models.modules import ATTENTION, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["MEMBER", "Prefix", "PrefixArguments", "PrefixOptions", "projected"]
@@ -58,6 +61,10 @@ class Prefix(Prepending):
     layer = "prefix"
     Options = PrefixOptions
 
+    def width(self, table: ModuleSpec, attentions: Sequence[ModuleSpec]) -> int:
+        """Of keys and values, which tables may be narrower than."""
+        return attentions[0].in_features
+
     def arguments(self, options: PrefixOptions, sizes: PrependArguments) -> PrefixArguments:
         """The projection's width."""
         return PrefixArguments(**vars(sizes), hidden=(options.hidden or sizes.width) if options.projection else 0)
@@ -90,6 +97,24 @@ class Prefix(Prepending):
 
         found = prefix_section(settings, shapes)
         return None if found is None else {"method": self.name, **found}
+
+    def plan(self, options: Any, spec: ModelSpec) -> Plan:
+        """One edit, of the table of the words.
+
+        Raises:
+            InputError: the network is of no family that is described here, or its attention takes no keys and values.
+        """
+        if not self.suits(spec.modules) and super().suits(spec.modules):
+            raise InputError(
+                "Prefix tuning needs an attention that takes keys and values before those of the sequence; that of "
+                f"{spec.family} takes none in transformers. Use virtual tokens that are embeddings, or a method with targets."
+            )
+        return super().plan(options, spec)
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is attention, and it takes keys and values before those of the sequence."""
+        attentions = [module for module in modules if module.kind is ATTENTION]
+        return bool(attentions) and all(module.arguments.past for module in attentions)
 
     @property
     def peft(self) -> PeftFormat:

@@ -46,7 +46,7 @@ class PrependArguments:
     """Virtual tokens of one model."""
 
     tokens: int
-    width: int  #: of the hidden states
+    width: int  #: of what one token gives
     layers: int
     heads: int
     pairs: int  #: heads of keys and values
@@ -59,6 +59,10 @@ class Prepending(Method):
     it could be merged into."""
 
     layer: str  #: of the backends
+
+    def width(self, table: ModuleSpec, attentions: Sequence[ModuleSpec]) -> int:
+        """Of what one virtual token gives: that of the table's rows."""
+        return table.out_features
 
     def arguments(self, options: Any, sizes: PrependArguments) -> Any:
         """The layer's settings, a subclass of `PrependArguments`."""
@@ -83,7 +87,8 @@ class Prepending(Method):
         first = attentions[0]
         heads, pairs = first.arguments.count, first.arguments.pairs
         kept = first.in_features // heads * pairs
-        sizes = PrependArguments(options.tokens, module.out_features, len(attentions), heads, pairs, kept, fields)
+        layers = FAMILIES.get(spec.family).backbone(spec.config).layers
+        sizes = PrependArguments(options.tokens, self.width(module, attentions), layers, heads, pairs, kept, fields)
         trained = self.parameters(options, sizes, module.path, spec)
         edit = Edit(module.path, self.layer, "prepend", module, self.arguments(options, sizes), trained)
         return Plan(self.name, (edit,), head_parameters(spec), spec.head, self.artifact, options)

@@ -29,16 +29,19 @@ EACH = "each"
 class HeadLayout:
     """A task head: [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
-    Paths are Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are
-    adapted and frozen like the rest of the base model; all others, and those that a checkpoint lacks after all, start
-    anew and are trained with every method.
+    The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
+    Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
+    like the rest of the base model; all others, and those that a checkpoint lacks after all, start anew and are trained
+    with every method.
     """
 
     architecture: str  #: of ``transformers``, for config.json
     position: str
     output: str
-    output_bias: bool = True
+    output_bias: bool = True  #: of an output that no bias vector is added to
+    outputs: int | None = None  #: their number, where the head alone decides it; see `count`
     dense: str | None = None
+    width: int | None = None  #: of what the dense layer gives, where it is not the backbone's
     activation: str = "tanh"
     norm: str | None = None
     norm_eps: float = 1e-12
@@ -47,22 +50,31 @@ class HeadLayout:
     dense_dropout: float = 0.0  #: before the dense layer
     dense_dropout_path: str = "dense_dropout"
     tied_to: str | None = None  #: path of the embedding whose weight the output shares
-    added: str | None = None  #: path of a bias vector that a tied output adds
+    added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
     words: bool = False  #: its outputs are the vocabulary, though their weight is their own
     base: tuple[str, ...] = ()
 
-    def outputs(self, config: Mapping[str, Any]) -> int:
-        """Number of its outputs under a complete configuration."""
+    def count(self, config: Mapping[str, Any]) -> int:
+        """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
+        if self.outputs is not None:
+            return self.outputs
         return config["vocab_size" if self.tied_to or self.words else "num_labels"]
 
     def modules(self, width: int, outputs: int) -> tuple[ModuleSpec, ...]:
-        """Its modules in the order of the forward pass."""
+        """Its modules in the order of the forward pass.
+
+        Args:
+            width: of the hidden states.
+            outputs: their number, see `count`.
+        """
         listed = []
         if self.dense:
-            listed.append(ModuleSpec(self.dense, LINEAR, width, width))
+            inner = self.width or width
+            listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
+            width = inner
         if self.norm:
             listed.append(ModuleSpec(self.norm, LAYER_NORM, width, width))
-        bias = self.output_bias and not self.tied_to
+        bias = self.output_bias and not self.added
         listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
@@ -78,10 +90,11 @@ class HeadLayout:
 class Backbone:
     """The encoder or decoder without a head."""
 
-    modules: tuple[ModuleSpec, ...]  #: in the order of the forward pass
+    modules: tuple[ModuleSpec, ...]  #: in the order of the forward pass, each once
     width: int  #: of the hidden states
-    layers: int
+    layers: int  #: that a forward pass goes through
     prefix: str  #: of every module's path
+    order: tuple[str, ...] = ()  #: paths of all modules in the order of their use, if one is used several times
 
 
 class Family:
@@ -95,6 +108,8 @@ class Family:
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
     NULLABLE: ClassVar[tuple[str, ...]] = ()  #: entries that may be null, though their default is not
+    ACTIVATION: ClassVar[str] = "hidden_act"  #: the entry that names the activation of the feed-forward parts
+    UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:

@@ -101,7 +101,7 @@ def _assemble(
     seed: int,
 ) -> ModelSpec:
     backbone = family.backbone(complete)
-    head = layout.modules(backbone.width, layout.outputs(complete))
+    head = layout.modules(backbone.width, layout.count(complete))
     plain, new = (*backbone.modules, *head), layout.new()
     edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
     modules = edited(plain, edits)
@@ -113,7 +113,7 @@ def _assemble(
     rows = None
     if folder is not None:
         tied = tuple(module.path for module in modules if module.tied_to)
-        absent = tuple(module.path for module in head if not module.tied_to)
+        absent = tuple(module.path for module in head)
         held = read_checkpoint(folder)
         own, rows = _outputs(layout, held, shapes, given, classes)
         size = given.get("vocab_size", family.DEFAULTS["vocab_size"])
@@ -141,6 +141,7 @@ def _assemble(
         schema=task.schema(family),
         layout=layout,
         edits=edits,
+        order=backbone.order,
         history=tuple(recorded.get("history", ())),
         fingerprint=fingerprint((loaded | stored_rows) or fresh),
         source=config.source,
@@ -195,7 +196,8 @@ def outline(model_type: str, task: str, entries: Mapping[str, Any], labels: tupl
     if layout is None:
         raise InputError(f"{model_type} has no head for {task} here. Choose another task, or another model.")
     modules, schema = modules_of(family, layout, complete), found.schema(family)
-    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout)
+    order = family.backbone(complete).order
+    return ModelSpec(family.name, found.name, complete, modules, layout.new(), {}, schema, layout, order=order)
 
 
 def _of_new_vocabulary(

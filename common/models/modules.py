@@ -90,6 +90,7 @@ class Heads:
     projections: tuple[str, str, str]  #: paths of the query, key and value projections (equal where they are fused)
     causal: bool = False
     keys: int = 0  #: heads of keys and values, where groups of ``count`` share them; 0: as many as ``count``
+    past: bool = True  #: whether keys and values can stand before those of the sequence
 
     @property
     def pairs(self) -> int:

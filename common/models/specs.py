@@ -34,6 +34,7 @@ class ModelSpec:
     history: tuple[Mapping[str, Any], ...] = ()  #: one record for each transform that was applied, ready for JSON
     fingerprint: str = ""  #: sha256 over the arrays that came from the checkpoint
     source: str | None = None
+    order: tuple[str, ...] = ()  #: of the base network, see `common.models.family.Backbone`
     extended: tuple[str, ...] = ()  #: weights with rows of tokens that were added, trained with every method
     new_parameters: tuple[str, ...] = ()  #: initialised here because the checkpoint has none (a new head), by name
     head_origin: HeadOrigin = field(
@@ -44,6 +45,12 @@ class ModelSpec:
     def shared(self) -> frozenset[str]:
         """Paths of the modules whose weight another module shares."""
         return frozenset(module.tied_to for module in self.modules if module.tied_to)
+
+    def used(self) -> tuple[ModuleSpec, ...]:
+        """The modules in the order of the forward pass, as often as they are used."""
+        by_path = {module.path: module for module in self.modules}
+        head = (module for module in self.modules if module.path not in self.order)
+        return (*(by_path[path] for path in self.order), *head)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every parameter's shape by name; tied weights once."""

@@ -17,7 +17,7 @@ __all__ = ["grown", "modules_of", "rows_of_tokens", "stored_shapes"]
 def modules_of(family: Family, layout: HeadLayout, config: Mapping[str, Any]) -> tuple[ModuleSpec, ...]:
     """Backbone and head under a complete configuration."""
     backbone = family.backbone(config)
-    return (*backbone.modules, *layout.modules(backbone.width, layout.outputs(config)))
+    return (*backbone.modules, *layout.modules(backbone.width, layout.count(config)))
 
 
 def rows_of_tokens(family: Family, layout: HeadLayout, config: Mapping[str, Any]) -> dict[str, ModuleSpec]:

@@ -1,4 +1,4 @@
-"""Mirrors pytorch_impl.models.roberta; differs: BERT's native cells, which number positions as RoBERTa does."""
+"""Mirrors pytorch_impl.models.roberta; differs: native cells, which number positions as RoBERTa does."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from mindspore_impl import functional as F
+from mindspore_impl.blocks import encoder
 from mindspore_impl.layers.modules import past_of
-from mindspore_impl.models import bert
 from mindspore_impl.models.bert import unsupported  # noqa: F401  part of a backbone's module
 
 __all__ = ["backbone", "first_states", "hidden_states", "states"]
 
 
-class Roberta(bert.Bert):
-    """Embeddings and encoder layers."""
+class Embeddings(encoder.Embeddings):
+    """Of a configuration with RoBERTa's entries; the positions of padding ids are ``padding``."""
 
-    def __init__(self, config: Mapping[str, Any]):
-        super().__init__(config, "roberta")
+    def __init__(self, path: str, config: Mapping[str, Any], types: int):
+        sizes = (config["hidden_size"], types, config["layer_norm_eps"], config["hidden_dropout_prob"])
+        super().__init__(path, config, *sizes)
         self.padding = self.position.padding = config["pad_token_id"]
 
     def located(self, input_ids, start):
@@ -32,7 +33,9 @@ class Roberta(bert.Bert):
 
 def backbone(config: Mapping[str, Any]) -> nn.Cell:
     """The encoder, its parameters zero, to be filled by the caller."""
-    return Roberta(config)
+    embeddings = Embeddings("roberta.embeddings", config, config["type_vocab_size"])
+    layers = encoder.bert_layers("roberta.encoder.layer", config)
+    return encoder.Encoder(embeddings, layers, config["num_attention_heads"])
 
 
 def _of_one_type(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -45,14 +48,14 @@ def _of_one_type(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The last layer's output, ``(batch * seq, hidden)``."""
-    return bert.states(model, _of_one_type(batch))
+    return encoder.states(model, _of_one_type(batch))
 
 
 def first_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The first position's output, ``(batch, hidden)``."""
-    return bert.first_states(model, _of_one_type(batch))
+    return encoder.first_states(model, _of_one_type(batch))
 
 
 def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The embeddings and every layer's output, each ``(batch * seq, hidden)``."""
-    return bert.hidden_states(model, _of_one_type(batch))
+    return encoder.hidden_states(model, _of_one_type(batch))

@@ -1,8 +1,8 @@
-"""What the encoders of `transformers` that are built like BERT share."""
+"""What the encoders of `transformers` share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-__all__ = ["first_position", "layer_states", "pretrained_config"]
+__all__ = ["first_attended", "first_position", "layer_states", "padding_mask", "pretrained_config"]
 
 
 def pretrained_config(kind: type, config: Mapping[str, Any]) -> Any:
@@ -18,28 +18,52 @@ def pretrained_config(kind: type, config: Mapping[str, Any]) -> Any:
     return kind(**{key: value for key, value in config.items() if key != "num_labels"})
 
 
+def padding_mask(model: nn.Module, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor | None:
+    """The mask that the layers of an encoder take, of ``(batch, seq)``; None where nothing is masked."""
+    return create_bidirectional_mask(config=model.config, inputs_embeds=hidden, attention_mask=attention_mask)
+
+
 def first_position(model: nn.Module, hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
     """The first position's output ``(batch, hidden)`` of an encoder of BERT's layers, from its embeddings ``(batch,
     seq, hidden)``."""
-    mask = create_bidirectional_mask(config=model.config, inputs_embeds=hidden, attention_mask=attention_mask)
+    mask = padding_mask(model, hidden, attention_mask)
     *layers, last = model.encoder.layer
     for layer in layers:
         hidden = layer(hidden, attention_mask=mask)
-    return _first(last, hidden, None if mask is None else mask[:, :, :1])[:, 0]
+    attention = last.attention.self
+    projections = (attention.query, attention.key, attention.value)
+    mixed = first_attended(attention, projections, attention.dropout, hidden, mask)
+    return last.feed_forward_chunk(last.attention.output(mixed, hidden[:, :1]))[:, 0]
 
 
-def _first(layer: nn.Module, hidden: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """The first position of ``layer``'s output, ``(batch, 1, hidden)``; its keys and values are those of every position
-    of ``hidden``."""
-    attention, first = layer.attention.self, hidden[:, :1]
-    split = (*hidden.shape[:1], -1, attention.num_attention_heads, attention.attention_head_size)
-    inputs = ((attention.query, first), (attention.key, hidden), (attention.value, hidden))
+def first_attended(
+    attention: nn.Module,
+    projections: Sequence[nn.Module],
+    dropout: nn.Module,
+    hidden: torch.Tensor,
+    mask: torch.Tensor | None,
+) -> torch.Tensor:
+    """What ``attention`` mixes for the first position, ``(batch, 1, hidden)``; its keys and values are those of every
+    position of ``hidden``.
+
+    Args:
+        attention: a module with ``attention_head_size``, ``scaling`` and ``config``.
+        projections: its query, key and value.
+        dropout: of its probabilities.
+        hidden: ``(batch, seq, hidden)``.
+        mask: of `padding_mask`.
+    """
+    split = (*hidden.shape[:1], -1, hidden.shape[2] // attention.attention_head_size, attention.attention_head_size)
+    inputs = zip(projections, (hidden[:, :1], hidden, hidden), strict=True)
     query, key, value = (projection(x).view(split).transpose(1, 2) for projection, x in inputs)
     attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
-    dropout = attention.dropout.p if layer.training else 0.0
-    options = {"dropout": dropout, "scaling": attention.scaling, "is_causal": False}
-    mixed, _ = attend(attention, query, key, value, mask, **options)
-    return layer.feed_forward_chunk(layer.attention.output(mixed.flatten(2), first))
+    options = {
+        "dropout": dropout.p if attention.training else 0.0,
+        "scaling": attention.scaling,
+        "is_causal": False,
+    }
+    mixed, _ = attend(attention, query, key, value, None if mask is None else mask[:, :, :1], **options)
+    return mixed.flatten(2)
 
 
 def layer_states(model: nn.Module, inputs: Mapping[str, torch.Tensor], **options: Any) -> list[torch.Tensor]:

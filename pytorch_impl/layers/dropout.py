@@ -8,7 +8,7 @@ import struct
 import torch
 from torch import nn
 
-from common.dropout import counters, limit, step_key
+from common.dropout import counters, limit, of_turn, step_key
 
 __all__ = ["Dropout", "DropoutKey", "share_key"]
 
@@ -64,7 +64,8 @@ class Dropout(nn.Module):
         super().__init__()
         self.path, self.p = path, p
         self.key: DropoutKey | None = None
-        self._counters: dict[str, torch.Tensor] = {}
+        self.turn = 0  # which use in one pass it is, where a module is used several times; its masks are independent
+        self._counters: dict[tuple[str, int], torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The masked and scaled ``x``. Raises RuntimeError while training before `share_key`."""
@@ -83,9 +84,10 @@ class Dropout(nn.Module):
 
     @torch.compiler.disable  # NumPy and a hash, which torch.compile cannot follow
     def _words(self, axis: str, count: int) -> torch.Tensor:
-        known = self._counters.get(axis)
+        known = self._counters.get((axis, self.turn))
         if known is None or len(known) < count:
-            known = self._counters[axis] = torch.from_numpy(counters(self.path, axis, count)).to(self.key.value.device)
+            words = torch.from_numpy(counters(of_turn(self.path, self.turn), axis, count))
+            known = self._counters[axis, self.turn] = words.to(self.key.value.device)
         return (known[:count] ^ self.key.value) | 1
 
 

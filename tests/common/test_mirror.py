@@ -11,9 +11,12 @@ import common
 
 ROOT = Path(common.__file__).resolve().parents[1]
 #: Folders and modules without a counterpart: shims, and what converted programs call, of which torch needs none; programs that are measured against, each
-#: in the backend of its framework; what touches the insides of transformers, reads the databases of torch's own tests,
+#: in the backend of its framework; the blocks of native networks; what touches the insides of transformers, reads the databases of torch's own tests,
 #: or fills the memory of MindSpore's allocator.
-ALONE = ("shims/", "torch_api/", "porting/", "peers/", "hf_bridge/", "mapping_peer.py", "mapping_memory.py")
+ALONE = (
+    *("shims/", "torch_api/", "porting/", "blocks/", "peers/", "hf_bridge/"),
+    *("mapping_peer.py", "mapping_memory.py"),
+)
 ONE_SIDED = {"Group.shard"}  #: what a backend may lack, as its capabilities say
 CLASSES_OF_TORCH = "layers/modules.py"  #: whose names are torch's own classes on one side
 

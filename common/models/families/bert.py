@@ -35,7 +35,7 @@ class Bert(Family):
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
-    OPTIONAL = ("bert.pooler.dense",)
+    OPTIONAL: ClassVar[tuple[str, ...]] = ("bert.pooler.dense",)
     SIZE = {
         "hidden": "hidden_size",
         "layers": "num_hidden_layers",
@@ -63,18 +63,25 @@ class Bert(Family):
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:
         """Embeddings and encoder layers."""
-        hidden, layers = config["hidden_size"], config["num_hidden_layers"]
+        hidden = config["hidden_size"]
+        listed = (*self.embeddings(config, hidden), *self.layers(config))
+        return Backbone(listed, hidden, config["num_hidden_layers"], self.prefix)
+
+    def embeddings(self, config: Mapping[str, Any], width: int) -> list[ModuleSpec]:
+        """Tables of ``width`` and the norm of their sum."""
         table, positions = f"{self.prefix}.embeddings", config["max_position_embeddings"]
-        listed = [
-            ModuleSpec(f"{table}.word_embeddings", EMBEDDING, config["vocab_size"], hidden, bias=False),
-            ModuleSpec(f"{table}.position_embeddings", EMBEDDING, positions, hidden, bias=False, arguments="positions"),
-            ModuleSpec(f"{table}.token_type_embeddings", EMBEDDING, config["type_vocab_size"], hidden, bias=False),
-            ModuleSpec(f"{table}.LayerNorm", LAYER_NORM, hidden, hidden),
+        return [
+            ModuleSpec(f"{table}.word_embeddings", EMBEDDING, config["vocab_size"], width, bias=False),
+            ModuleSpec(f"{table}.position_embeddings", EMBEDDING, positions, width, bias=False, arguments="positions"),
+            ModuleSpec(f"{table}.token_type_embeddings", EMBEDDING, config["type_vocab_size"], width, bias=False),
+            ModuleSpec(f"{table}.LayerNorm", LAYER_NORM, width, width),
         ]
-        for index in range(layers):
-            layer = f"{self.prefix}.encoder.layer.{index}"
-            listed += encoder_layer(layer, hidden, config["intermediate_size"], config["num_attention_heads"])
-        return Backbone(tuple(listed), hidden, layers, self.prefix)
+
+    def layers(self, config: Mapping[str, Any]) -> list[ModuleSpec]:
+        """All encoder layers."""
+        sizes = (config["hidden_size"], config["intermediate_size"], config["num_attention_heads"])
+        paths = (f"{self.prefix}.encoder.layer.{index}" for index in range(config["num_hidden_layers"]))
+        return [module for path in paths for module in encoder_layer(path, *sizes)]
 
     def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
         """Pooler and classifier; classifier of every token; the masked-token head, tied to the word embeddings."""

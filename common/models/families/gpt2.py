@@ -22,6 +22,7 @@ class GPT2(Family):
     HEADS = ("n_embd", "n_head")
     DROPOUTS = ("embd_pdrop", "attn_pdrop", "resid_pdrop")
     TARGETS = ("*.attn.c_attn[q,v]",)
+    ACTIVATION = "activation_function"
     SIZE = {
         "hidden": "n_embd",
         "layers": "n_layer",
