@@ -19,7 +19,7 @@ from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate
 from mindspore_impl.layers.dropout import Dropout
-from mindspore_impl.layers.modules import LayerNorm, Linear, assign, parameter
+from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, assign, parameter
 from mindspore_impl.rewrite import carry_out, parameters, write_parameters
 
 __all__ = ["Network", "build_model", "family", "task"]
@@ -48,7 +48,7 @@ class Network(nn.Cell):
         self.prepended = None  # the layer that puts virtual tokens before a sequence; given by `rewrite`
         module = family(spec.family)
         self.backbone = module.backbone(spec.config)
-        self._states, self._hidden_states = module.states, module.hidden_states
+        self._states, self._hidden_states = getattr(module, spec.layout.states), module.hidden_states
         self._first_states = getattr(module, "first_states", None)
         self._cached_states = getattr(module, "cached_states", None)
         self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
@@ -67,7 +67,15 @@ class Network(nn.Cell):
         whole = self.prepended is not None and not self.prepended.in_sequence
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain and not whole:
             return self._first_states(self.backbone, extended)
-        return _read(self._states(self.backbone, extended), inputs, position)
+        return self._in_context(_read(self._states(self.backbone, extended), inputs, position), inputs)
+
+    def _in_context(self, states, inputs):
+        """``(batch * seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
+        if self.context is None:
+            return states
+        batch, length = inputs["input_ids"].shape
+        first = F.reshape(states, (batch, length, -1))[:, :1]
+        return self.context(states + F.reshape(ops.tile(first, (1, length, 1)), states.shape))
 
     def extended(self, inputs):
         """``inputs`` with what stands before their sequences."""
@@ -97,7 +105,8 @@ class Network(nn.Cell):
     def logits_of(self, hidden, inputs):
         """What the head gives of the last of `hidden_states`."""
         batch, length, width = hidden.shape
-        return self.head(_read(F.reshape(hidden, (batch * length, width)), inputs, self.position))
+        read = _read(F.reshape(hidden, (batch * length, width)), inputs, self.position)
+        return self.head(self._in_context(read, inputs))
 
     def head(self, x):
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -197,8 +206,13 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
+    network.context = None
     for module in layout.modules(width, layout.count(spec.config)):
-        if module.path == layout.norm:
+        if layout.table is not None and module.path == layout.table.path:
+            network.backbone.read_positions = Embedding(module.path, module.in_features, module.out_features)
+        elif module.path == layout.context:
+            network.context = LayerNorm(module.path, module.in_features, layout.norm_eps)
+        elif module.path == layout.norm:
             network.norm = LayerNorm(module.path, module.in_features, layout.norm_eps)
         elif module.path == layout.dense:
             network.dense = Linear(module.path, module.in_features, module.out_features)

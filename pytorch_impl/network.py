@@ -14,6 +14,7 @@ from torch import nn
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.family import EACH, FIRST, HeadLayout
+from common.models.modules import LAYER_NORM
 from common.models.specs import ModelSpec
 from pytorch_impl.hf_bridge import foreign
 from pytorch_impl.hf_bridge.packed import layer
@@ -81,7 +82,14 @@ class Network(nn.Module):
         extended = self.extended(inputs)
         if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
             return self._family.first_states(self.backbone, extended)
-        return _read(self._family.states(self.backbone, extended), inputs, position)
+        states = getattr(self._family, self.layout.states)(self.backbone, extended)
+        return self._in_context(_read(states, inputs, position))
+
+    def _in_context(self, states: torch.Tensor) -> torch.Tensor:
+        """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
+        if self.layout.context is None:
+            return states
+        return self.get_submodule(self.layout.context)(states + states[:, :1])
 
     def extended(self, inputs: Inputs) -> Inputs:
         """``inputs`` with what stands before their sequences."""
@@ -103,7 +111,7 @@ class Network(nn.Module):
 
     def logits_of(self, hidden: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         """What the head gives of the last of `hidden_states`."""
-        return self.head(_read(hidden, inputs, self.layout.position))
+        return self.head(self._in_context(_read(hidden, inputs, self.layout.position)))
 
     def head(self, x: torch.Tensor) -> torch.Tensor:
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -199,8 +207,10 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
         if module.path == layout.added:
             holder = network.get_submodule(module.path)
             holder.bias = nn.Parameter(torch.zeros(module.out_features))
-        elif module.path == layout.norm:
+        elif module.kind is LAYER_NORM:
             _place(network, module.path, LayerNorm(module.in_features, eps=layout.norm_eps))
+        elif module.kind.lookup:
+            _place(network, module.path, nn.Embedding(module.in_features, module.out_features))
         else:
             linear = Linear(module.in_features, module.out_features, bias=module.bias)
             if module.tied_to:

@@ -17,7 +17,7 @@ from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.family import EACH
-from common.models.modules import ATTENTION, ModuleSpec
+from common.models.modules import ATTENTION, ModuleSpec, slice_features
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
@@ -91,12 +91,12 @@ class _Count:
 
     def _lora(self, edit: Edit, tokens: int, needs: bool) -> None:
         rank = edit.arguments.rank
-        stacked = len(edit.arguments.ranges) * rank
+        stacked = len(edit.arguments.parts) * rank
         self.add(tokens, edit.module.in_features, stacked)
-        for start, stop in edit.arguments.ranges:
-            self.add(tokens, rank, stop - start)  # times B
-            self.add(tokens, stop - start, rank)  # gradient of what A gives
-            self.add(stop - start, tokens, rank)  # gradient of B
+        for outputs in map(len, edit.arguments.parts):
+            self.add(tokens, rank, outputs)  # times B
+            self.add(tokens, outputs, rank)  # gradient of what A gives
+            self.add(outputs, tokens, rank)  # gradient of B
         self.add(stacked, tokens, edit.module.in_features)  # gradient of A
         if needs:
             self.add(tokens, stacked, edit.module.in_features)
@@ -180,7 +180,7 @@ def _projection(count: _Count, module: ModuleSpec, last: ModuleSpec | None, need
     if last is None:
         whole = count.linear(path, count.tokens, inputs, outputs, needs)
     else:
-        width = module.slices[0][2] - module.slices[0][1]
+        width = len(next(iter(slice_features(module.slices).values())))
         count.linear(path, count.tokens, inputs, outputs - width, needs)
         count.add(count.rows, inputs, width)
         if needs:
@@ -188,8 +188,8 @@ def _projection(count: _Count, module: ModuleSpec, last: ModuleSpec | None, need
         whole = needs or edit is not None or count.trains(path)
     if needs or count.trains(path) or not whole or edit is None:
         return (whole,) * 3
-    ranges = edit.arguments.ranges
-    query, key, value = (any(start <= begin < stop for start, stop in ranges) for _, begin, _ in module.slices)
+    adapted = slice_features(edit.arguments.slices or module.slices)
+    query, key, value = (name in adapted for name in slice_features(module.slices))
     return query, key, value
 
 

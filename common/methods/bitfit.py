@@ -69,7 +69,7 @@ class BitFit(Method):
 
 
 def _has_bias(module: ModuleSpec) -> bool:
-    return f"{module.path}.bias" in module.shapes()
+    return bool(module.biases())
 
 
 MEMBER = BitFit()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from common.errors import InputError, nearest
-from common.models.modules import ModuleSpec
+from common.models.modules import ModuleSpec, Slices
 from common.models.specs import ModelSpec
 
 __all__ = ["ALL_LINEAR", "Match", "Target", "match"]
@@ -32,7 +32,7 @@ class Match:
 
     target: Target
     module: ModuleSpec
-    slices: tuple[tuple[str, int, int], ...] = ()
+    slices: Slices = ()
 
 
 def match(
@@ -101,14 +101,14 @@ def _parse(pattern: str) -> tuple[str, tuple[str, ...]]:
     return parsed["glob"], names
 
 
-def _slices(module: ModuleSpec, names: Sequence[str], target: Target) -> tuple[tuple[str, int, int], ...]:
-    known = {name: (name, start, stop) for name, start, stop in module.slices}
+def _slices(module: ModuleSpec, names: Sequence[str], target: Target) -> Slices:
+    known = dict.fromkeys(name for name, _, _ in module.slices)
     unknown = [name for name in names if name not in known]
     if unknown:
         what = f"has the slices {', '.join(known)}" if known else "is not a fused projection and has no slices"
         raise InputError(f"Target {target.pattern!r} names slice {unknown[0]!r}, but {module.path} {what}.")
-    slices = tuple(known[name] for name in known if name in names)
-    return () if len(slices) == len(known) else slices  # all slices: one adapter over the whole projection
+    slices = tuple(found for found in module.slices if found[0] in names)
+    return () if len(slices) == len(module.slices) else slices  # all slices: one adapter over the whole projection
 
 
 def _no_match(where: str, pattern: str, candidates: Sequence[ModuleSpec], spec: ModelSpec) -> str:

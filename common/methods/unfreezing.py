@@ -34,10 +34,10 @@ def head_parameters(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
 def biases(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[ParameterSpec, ...]:
     """Every bias, or those of the modules at ``paths``; the head's are counted as part of the head."""
     found = []
-    for name, shape in spec.shapes().items():
-        path, _, leaf = name.rpartition(".")
-        if leaf == "bias" and (paths is None or path in paths):
-            found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
+    for module in spec.modules:
+        for name, shape in module.biases().items():
+            if paths is None or module.path in paths:
+                found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
     return tuple(found)
 
 

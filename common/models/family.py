@@ -27,7 +27,7 @@ EACH = "each"
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """A task head: [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
+    """A task head: [context,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
     The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
     Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
@@ -53,6 +53,9 @@ class HeadLayout:
     added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
     words: bool = False  #: its outputs are the vocabulary, though their weight is their own
     base: tuple[str, ...] = ()
+    context: str | None = None  #: path of a norm of each state plus that of the first position, before the dense layer
+    states: str = "states"  #: function of a backend's module of the family that gives what the head reads
+    table: ModuleSpec | None = None  #: an embedding that this function needs besides the backbone's modules
 
     def count(self, config: Mapping[str, Any]) -> int:
         """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
@@ -67,7 +70,9 @@ class HeadLayout:
             width: of the hidden states.
             outputs: their number, see `count`.
         """
-        listed = []
+        listed = [self.table] if self.table else []
+        if self.context:
+            listed.append(ModuleSpec(self.context, LAYER_NORM, width, width))
         if self.dense:
             inner = self.width or width
             listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
@@ -82,7 +87,9 @@ class HeadLayout:
 
     def new(self) -> tuple[str, ...]:
         """Paths of the modules that are trained with every method."""
-        paths = (self.dense, self.norm, None if self.tied_to else self.output, None if self.tied_to else self.added)
+        own = (None, None) if self.tied_to else (self.output, self.added)
+        table = self.table.path if self.table else None
+        paths = (table, self.context, self.dense, self.norm, *own)
         return tuple(path for path in paths if path and path not in self.base)
 
 

@@ -280,22 +280,23 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
         if name.endswith("_token_id") and (value is None or several):
             continue
         most = _MOST_LAYERS if name == layers else _LARGEST_SIZE
-        if name in sizes and isinstance(default, int) and isinstance(value, int) and not 0 < value <= most:
-            problems.append(f"model.config.{name} must be from 1 to {most:,}; received {value}")
+        least = min(default, 1) if isinstance(default, int) else 1
+        if name in sizes and isinstance(default, int) and isinstance(value, int) and not least <= value <= most:
+            problems.append(f"model.config.{name} must be from {least} to {most:,}; received {value}")
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = {
-            int: number and isinstance(value, int) and value >= 0,
+            bool: isinstance(value, bool),
+            int: number and isinstance(value, int) and value >= min(0, default),
             float: number and value >= 0,
             str: isinstance(value, str),
-            bool: isinstance(value, bool),
         }.get(type(default), True)
         if not right:
             kind = {
-                int: "a non-negative integer",
+                bool: "true or false",
+                int: "a non-negative integer" if default >= 0 else f"an integer of at least {default}",
                 float: "a non-negative number",
                 str: "a name",
-                bool: "true or false",
             }[type(default)]
             problems.append(f"model.config.{name} must be {kind}; received {value!r}")
     if problems:

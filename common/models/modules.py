@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 __all__ = [
     "ATTENTION",
     "BIAS",
@@ -18,10 +20,13 @@ __all__ = [
     "TRANSPOSED_LINEAR",
     "Kind",
     "ModuleSpec",
+    "Slices",
     "Window",
+    "slice_features",
 ]
 
 Shapes = dict[str, tuple[int, ...]]
+Slices = tuple[tuple[str, int, int], ...]  #: name and half-open range of outputs; a name may have several ranges
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,10 @@ class ModuleSpec:
     in_features: int
     out_features: int
     bias: bool = True
-    slices: tuple[tuple[str, int, int], ...] = ()  #: parts of a fused projection: half-open ranges of its outputs
+    slices: Slices = ()  #: parts of a fused projection, see `slice_features`
     tied_to: str | None = None  #: path of the module whose weight this one shares
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
+    added: tuple[str, ...] = ()  #: leaves of further biases, ``(out_features,)`` each
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
 
     def shapes(self) -> Shapes:
@@ -79,7 +85,25 @@ class ModuleSpec:
             shapes[f"{self.path}.weight"] = weight
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
-        return shapes
+        return shapes | {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+
+    def biases(self) -> dict[str, tuple[int, ...]]:
+        """Those of its parameters that are biases, with their shapes."""
+        names = {f"{self.path}.{leaf}" for leaf in ("bias", *self.added)}
+        return {name: shape for name, shape in self.shapes().items() if name in names}
+
+
+def slice_features(slices: Slices) -> dict[str, np.ndarray]:
+    """The output features of every slice of a fused projection, int32, by name in the order of first mention.
+
+    Example:
+        >>> slice_features((("q", 0, 2), ("k", 2, 4), ("q", 4, 6)))["q"].tolist()
+        [0, 1, 4, 5]
+    """
+    ranges: dict[str, list[np.ndarray]] = {}
+    for name, start, stop in slices:
+        ranges.setdefault(name, []).append(np.arange(start, stop, dtype=np.int32))
+    return {name: np.concatenate(found) for name, found in ranges.items()}
 
 
 @dataclass(frozen=True)
@@ -91,6 +115,8 @@ class Heads:
     causal: bool = False
     keys: int = 0  #: heads of keys and values, where groups of ``count`` share them; 0: as many as ``count``
     past: bool = True  #: whether keys and values can stand before those of the sequence
+    positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
+    span: int = 0  #: rows of that table on either side of the middle
 
     @property
     def pairs(self) -> int:

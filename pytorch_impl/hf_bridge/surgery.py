@@ -27,7 +27,8 @@ def count_dropouts(model: nn.Module, backbone: nn.Module) -> None:
             module.probabilities = Dropout(f"{path}.probabilities", 0.0)  # its probability is known when it is called
     if isinstance(backbone, PreTrainedModel):
         entries = backbone.config.to_dict().items()
-        if any(value for name, value in entries if DROPOUT_ENTRY.search(name)):
+        dropped = any(value for name, value in entries if DROPOUT_ENTRY.search(name))
+        if dropped and backbone._can_set_attn_implementation():  # others have a module for their dropout
             backbone.set_attn_implementation(ATTENTION)
 
 

@@ -119,7 +119,7 @@ class LoRALinear(Wrapper):
         """P(B), ``(out, slices * rank)``: see `common.methods.lora.placement`."""
         if self.rows is None:
             return self.lora_B
-        return self.lora_B[self.rows].tile(1, len(self.edit.arguments.ranges)) * self.mask
+        return self.lora_B[self.rows].tile(1, len(self.edit.arguments.parts)) * self.mask
 
 
 build = LoRALinear
@@ -127,5 +127,5 @@ build = LoRALinear
 
 def kept(edit: Edit, rows: int) -> Layer:
     """The input as it is, the rank-wide tensor and P(B); the mask of the dropout is computed again."""
-    columns = len(edit.arguments.ranges) * edit.arguments.rank
+    columns = len(edit.arguments.parts) * edit.arguments.rank
     return Layer(True, (rows + bool(edit.arguments.slices) * edit.module.out_features) * columns)
