@@ -1,4 +1,5 @@
-"""Rotary positions of the native cells. It has no counterpart: on the PyTorch side they are inside `transformers`."""
+"""Mirrors pytorch_impl.layers.rotary; differs: a hand-written gradient, and the tables and masks of the native cells,
+which are inside `transformers` on the PyTorch side."""
 
 from __future__ import annotations
 
@@ -7,6 +8,8 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from common.models import rotary
+
+__all__ = ["turned"]
 
 _zeros = ops.ZerosLike()
 _NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
@@ -31,9 +34,14 @@ def swapped(x: Tensor) -> Tensor:
     return ops.concat((-x[..., first:], x[..., :first]), -1)
 
 
-def turned(x: Tensor, cosines: Tensor, sines: Tensor, hand_written: bool = True) -> Tensor:
-    """Queries or keys at their positions. All are ``(batch, heads, length, width)``; see `fused` for ``hand_written``."""
-    return _turn(x, cosines, sines) if hand_written else x * cosines + swapped(x) * sines
+def turned(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Queries or keys at their positions; all are ``(batch, heads, length, width)``."""
+    return x * cosines + swapped(x) * sines
+
+
+def turned_at_once(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """The same with a hand-written gradient; like `fused` only for steps that are compiled with it, or not at all."""
+    return _turn(x, cosines, sines)
 
 
 @ops.constexpr

@@ -15,7 +15,7 @@ from mindspore_impl import fused
 from mindspore_impl.layers.attention import attention, behind, join_heads, split_heads
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, Linear, RMSNorm, of_layer, padding_mask, past_of
-from mindspore_impl.layers.rotary import causal, far, table, turned
+from mindspore_impl.layers.rotary import causal, far, table, turned, turned_at_once
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
@@ -54,8 +54,10 @@ class LlamaLayer(nn.Cell):
             query = F.reshape(self.query_norm(F.reshape(query, (-1, self.width))), query.shape)
             key = F.reshape(self.key_norm(F.reshape(key, (-1, self.width))), key.shape)
         query, key = split_heads(query, batch, self.heads), split_heads(key, batch, self.pairs)
-        fast = "attention" not in self.plain
-        query, key = turned(query, turns[0], turns[1], fast), turned(key, turns[2], turns[3], fast)
+        if "attention" in self.plain:
+            query, key = turned(query, turns[0], turns[1]), turned(key, turns[2], turns[3])
+        else:
+            query, key = turned_at_once(query, turns[0], turns[1]), turned_at_once(key, turns[2], turns[3])
         return query, key, split_heads(value, batch, self.pairs)
 
     def construct(self, x, mask, turns, past=None):

@@ -7,9 +7,10 @@ from typing import Any
 
 from mindspore import nn
 
-from mindspore_impl.models.llama import Llama, cached_states, hidden_states, states, unsupported
+from mindspore_impl.models.llama import Llama, cached_states, hidden_states, states
+from mindspore_impl.models.llama import unsupported  # noqa: F401  part of a backbone's module
 
-__all__ = ["backbone", "cached_states", "hidden_states", "states", "unsupported"]
+__all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
 
 def backbone(config: Mapping[str, Any]) -> nn.Cell:

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
-from transformers.models.llama.modeling_llama import rotate_half
 
 from pytorch_impl.hf_bridge.cached import Write
 from pytorch_impl.hf_bridge.packed import layer
+from pytorch_impl.layers.rotary import turned
 
 __all__ = ["Reader"]
 
@@ -70,7 +70,7 @@ class _Layer:
         for project, norm in ((self._query, self._norms[0]), (self._key, self._norms[1])):
             heads = project(x).view(rows, columns, -1, self._width)
             heads = (heads if norm is None else norm(heads)).transpose(1, 2)
-            found.append(heads * cosines + rotate_half(heads) * sines)
+            found.append(turned(heads, cosines, sines))
         value = self._value(x).view(rows, columns, -1, self._width).transpose(1, 2)
         return found[0], torch.stack([found[1], value.to(found[1].dtype)])
 
