@@ -7,8 +7,13 @@ from typing import Any
 
 from mindspore import nn
 
-from mindspore_impl.models.llama import Llama, cached_states, hidden_states, states
-from mindspore_impl.models.llama import unsupported  # noqa: F401  part of a backbone's module
+from mindspore_impl.models.llama import (
+    Llama,
+    cached_states,
+    hidden_states,
+    states,
+    unsupported,  # noqa: F401  part of a backbone's module
+)
 
 __all__ = ["backbone", "cached_states", "hidden_states", "states"]
 
