@@ -151,6 +151,11 @@ class InstructionTuning(LanguageModeling):
         extras = rows["text_pair"] if "text_pair" in rows.column_names else [""] * len(rows)
         return [_joined(prompt, extra) for prompt, extra in zip(rows["prompt"], extras, strict=True)]
 
+    def fitted(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+        """With the template, which a merged model then brings to `transformers`."""
+        tokenizer.chat_template = template_of(tokenizer, self.options.template).source
+        return tokenizer
+
     def ends(self, tokenizer: PreTrainedTokenizerFast) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """What the template writes after an answer, besides the tokenizer's end."""
         ids, text = template_of(tokenizer, self.options.template).end()
