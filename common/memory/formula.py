@@ -63,7 +63,15 @@ def kept(spec: ModelSpec, plan: Plan, rows: int, length: int, keeps: Keeps) -> d
     """Bytes by the path of the module that keeps them, for ``rows`` sequences of ``length`` tokens in float32.
 
     The embeddings' ids, and what a head keeps besides its inputs, are less than a thousandth and left out.
+
+    Raises:
+        InputError: the family's layers are others than the formula knows.
     """
+    if not FAMILIES.get(spec.family).COUNTED:
+        raise InputError(
+            f"The formula for what a step keeps is not that of {spec.family}, whose feed-forward parts have a gate. Use "
+            "--backend pytorch, which counts the tensors themselves."
+        )
     walk = _Walk(spec, plan, rows, length, keeps)
     walk.backbone()
     return {path: _WORD * count for path, count in walk.found.items() if count}

@@ -117,6 +117,7 @@ class Family:
     NULLABLE: ClassVar[tuple[str, ...]] = ()  #: entries that may be null, though their default is not
     ACTIVATION: ClassVar[str] = "hidden_act"  #: the entry that names the activation of the feed-forward parts
     UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
+    COUNTED: ClassVar[bool] = True  #: whether `common.memory.formula` knows what its layers keep
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:

@@ -62,7 +62,7 @@ def trained(path, backend, root):
     return root / path.stem / backend
 
 
-@pytest.mark.parametrize("kind", ["instructions", "facts"])
+@pytest.mark.parametrize("kind", ["instructions", pytest.param("facts", marks=pytest.mark.nightly)])
 def test_both_backends_adapt_it_alike_and_transformers_writes_the_same(
     kind, tmp_path, shared_data, monkeypatch, capsys
 ):

@@ -78,7 +78,7 @@ def written(engine, prompts, **options):
 
 
 @pytest.mark.parametrize(
-    "kind", ["llama", "mistral", *(pytest.param(kind, marks=nightly) for kind in ("qwen2", "qwen3"))]
+    "kind", ["llama", *(pytest.param(kind, marks=nightly) for kind in ("qwen2", "qwen3", "mistral"))]
 )
 def test_every_search_writes_what_transformers_writes(backend, kind, engines, monkeypatch, request):
     """In batches of unequal prompts, some of which end early; what differs must be a tie."""
@@ -151,8 +151,16 @@ def test_shared_keys_stay_shared_in_the_cache(backend):
         assert cache._keys[0].shape == (1 * 2 * 16, width)
 
 
-@pytest.mark.parametrize("method", ["prefix", "prompt"])
-@pytest.mark.parametrize("kind", ["llama", "mistral"])
+@pytest.mark.parametrize(
+    ("kind", "method"),
+    [
+        ("mistral", "prefix"),
+        *(
+            pytest.param(*pair, marks=nightly)
+            for pair in (("llama", "prefix"), ("llama", "prompt"), ("mistral", "prompt"))
+        ),
+    ],
+)
 def test_virtual_tokens_are_read_before_a_prompt(backend, kind, method):
     found, spec = METHODS.get(method), lively_spec(kind)
     plan = found.plan(found.Options(method, tokens=3), spec)

@@ -44,6 +44,7 @@ class Llama(Family):
     NORMED: ClassVar[bool] = False  #: whether every head of queries and keys is normalised
     FIXED: ClassVar[Mapping[str, bool]] = {}  #: biases that its networks have or lack under every configuration
     DIVIDED: ClassVar[bool] = True  #: whether ``transformers`` wants ``hidden_size`` to be a multiple of the heads
+    COUNTED = False
     DROPOUTS = ("attention_dropout",)
     TARGETS = ("*.q_proj", "*.v_proj")
     SIZE = {
