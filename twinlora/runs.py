@@ -117,11 +117,15 @@ class Run:
 
         return score(self._trained, self._engine, split, data_dir)
 
-    def merge(self, out: str | Path, dense: bool = False) -> Path:
+    def merge(
+        self, out: str | Path, dense: bool = False, dtype: str | None = None, shard_size: str | int = "5GB"
+    ) -> Path:
         """Write the model with its adapter folded in as a Hugging Face checkpoint folder; needs no framework.
 
         Args:
             dense: multiply out what a transform factored, so that transformers loads the folder.
+            dtype: ``float32``, ``bfloat16`` or ``float16``, to which the weights are rounded; None rounds nothing.
+            shard_size: of a file of weights, above which there are several.
 
         Raises:
             InputError: ``out`` exists, the adapter has no merged form, or this is an exported model.
@@ -141,7 +145,7 @@ class Run:
         spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays, dense)
         spec = structure.dense(spec) if dense else spec
         with new_folder(out) as folder:
-            save_pretrained(folder, spec, spec.arrays)
+            save_pretrained(folder, spec, spec.arrays, dtype, shard_size)
             save_tokenizer(self._trained.tokenizer, folder)
         return out
 
