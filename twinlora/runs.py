@@ -115,7 +115,7 @@ class Run:
         return score(self._trained, self._engine, split, data_dir)
 
     def merge(self, out: str | Path, dense: bool = False) -> Path:
-        """Write the model with its adapter folded in as a Hugging Face checkpoint folder; needs no framework.
+        """Write the model with its adapter folded in as a Hugging Face checkpoint folder with a card; needs no framework.
 
         Args:
             dense: multiply out what a transform factored, so that transformers loads the folder.
@@ -123,19 +123,10 @@ class Run:
         Raises:
             InputError: ``out`` exists, or the adapter has no merged form.
         """
-        from common.data import save_tokenizer
-        from common.files import new_folder, refuse_existing
-        from common.methods.merge import merged_model
-        from common.models import structure
-        from common.models.checkpoint import save_pretrained
+        from common.training.merging import write_merged
 
         out = Path(out)
-        refuse_existing(out)
-        spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays, dense)
-        spec = structure.dense(spec) if dense else spec
-        with new_folder(out) as folder:
-            save_pretrained(folder, spec, spec.arrays)
-            save_tokenizer(self._trained.tokenizer, folder)
+        write_merged(self._trained, out, dense)
         return out
 
 

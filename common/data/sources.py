@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 from common.errors import InputError
 from common.reading import expanded
 
-__all__ = ["portable_name", "resolve_folder"]
+__all__ = ["hub_id", "portable_name", "resolve_folder"]
 
 _PREFIX = "python:"
 
@@ -46,6 +47,24 @@ def portable_name(source: str | None) -> str | None:
     except InputError:
         folder = None
     return str(folder.resolve()) if folder is not None else source
+
+
+def hub_id(source: str | None) -> str | None:
+    """The id on the Hugging Face hub of a model that ``source`` names: the id itself, or that of a folder in the cache
+    of the hub's client. None for any other folder.
+
+    >>> hub_id("~/.cache/huggingface/hub/models--google-bert--bert-base-uncased/snapshots/0a6aa9")
+    'google-bert/bert-base-uncased'
+    """
+    if not source:
+        return None
+    cached = re.search(r"(?:^|/)models--([^/]+)/snapshots/[^/]+/?$", source)
+    if cached:
+        return cached[1].replace("--", "/")
+    try:
+        return source if resolve_folder(source) is None else None
+    except InputError:  # a path of another machine
+        return None
 
 
 def _package_folder(source: str) -> Path:

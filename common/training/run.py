@@ -205,8 +205,10 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
         raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
     from common.report import run_page
+    from common.sharing import write_card
 
     run_page(session.run.path, summary)
+    write_card(session.run, summary)
     write_json(session.run.summary, summary)
     return summary
 
