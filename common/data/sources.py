@@ -1,5 +1,5 @@
-"""Where a model or tokenizer lives: a local folder, a folder inside an installed package, or (None) the Hugging Face
-hub."""
+"""Where a model or tokenizer lives: a local folder, a folder inside an installed package, ModelScope, or (None) the
+Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 
+from common import modelscope
 from common.errors import InputError
 from common.reading import expanded
 
@@ -19,14 +20,17 @@ _PREFIX = "python:"
 def resolve_folder(source: str) -> Path | None:
     """Return the local folder that ``source`` names, or None when it is a hub id.
 
-    ``python:PACKAGE/FOLDER`` is FOLDER inside an installed package, which is located but not imported.
+    ``python:PACKAGE/FOLDER`` is FOLDER inside an installed package, which is located but not imported;
+    ``modelscope:ORG/NAME`` a model of ModelScope, which is downloaded where it was not before.
 
     Raises:
-        InputError: the package or its folder is not there, or ``source`` is written as a path and no such folder
+        InputError: the package, its folder or the model is not there, or ``source`` is written as a path and no such folder
             exists.
     """
     if source.startswith(_PREFIX):
         return _package_folder(source)
+    if source.startswith(modelscope.PREFIX):
+        return modelscope.model_folder(source)
     folder = expanded(source)
     if os.path.isdir(folder):  # unlike Path's, these take a name that is too long for one that is not there
         return folder
@@ -34,7 +38,7 @@ def resolve_folder(source: str) -> Path | None:
         raise InputError(f"A folder was expected; {source} is a file. Name the folder that holds it.")
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:  # a hub id is NAME or OWNER/NAME
         raise InputError(
-            f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER or the id of a Hugging Face hub repository."
+            f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER, modelscope:ORG/NAME or the id of a Hugging Face hub repository."
         )
     return None
 

@@ -37,8 +37,8 @@ _BUFFERS = re.compile(
 
 
 def locate(source: str) -> Path:
-    """The local folder of ``source``: a folder, ``python:PACKAGE/FOLDER``, or a hub id, whose configuration, weights
-    and card, which names its licence, are downloaded.
+    """The local folder of ``source``: a folder, ``python:PACKAGE/FOLDER``, or a hub id, whose configuration and weights
+    are downloaded.
 
     Raises:
         InputError: no such folder here and the hub cannot provide it.
@@ -50,8 +50,9 @@ def locate(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = ["config.json", "*.safetensors", "*.safetensors.index.json", "README.md"]
-        return Path(snapshot_download(source, allow_patterns=wanted))
+        return Path(
+            snapshot_download(source, allow_patterns=["config.json", "*.safetensors", "*.safetensors.index.json"])
+        )
     except Exception as error:  # the hub client raises many kinds: offline, unknown id, gated, time-out
         raise InputError(
             f"model.source must be a local folder, python:PACKAGE/FOLDER or a hub id that can be downloaded; {source!r} is no folder here, "

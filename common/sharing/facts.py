@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from common import modelscope
 from common.data import DATASETS
 from common.data.registry import HUB
 from common.data.sources import hub_id
@@ -13,7 +14,7 @@ from common.methods import METHODS
 from common.sharing.licence import licence_of
 from common.tasks import TASKS
 
-__all__ = ["Facts", "facts_of"]
+__all__ = ["Facts", "facts_of", "in_peft_format"]
 
 #: what the network of a task is called by ``transformers``, and its kind on the hub, by the head that the task uses
 _NETWORKS = {
@@ -80,7 +81,7 @@ def facts_of(
     model, data = settings["model"], settings["data"]
     source = model.get("source")
     network, pipeline = _NETWORKS.get(TASKS.get(model["task"]).head, (None, None))
-    entry = DATASETS.get(data["name"])
+    data_id, data_config = _data_of_the_hub(data)
     return Facts(
         name=str(settings.get("name")),
         backend=str(summary.get("backend")),
@@ -97,12 +98,21 @@ def facts_of(
         labels=tuple(map(str, (summary.get("data") or {}).get("labels") or ())),
         added=bool(model.get("add_tokens")),
         data=data["name"],
-        data_id=data.get("hub") if data["name"] == HUB else (entry.hub or None) if entry else None,
-        data_config=data.get("hub_config") if data["name"] == HUB else entry.hub_config if entry else None,
+        data_id=data_id,
+        data_config=data_config,
         summary=summary,
         entries=(model.get("config") or {}) if source else {},
         agreement=agreement,
     )
+
+
+def _data_of_the_hub(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Id and configuration of a data set on the Hugging Face hub; None where it is not from there."""
+    if data["name"] == HUB:
+        name = data.get("hub") or ""
+        return (None, None) if name.startswith(modelscope.PREFIX) else (name or None, data.get("hub_config"))
+    entry = DATASETS.get(data["name"])
+    return (entry.hub or None, entry.hub_config) if entry else (None, None)
 
 
 def in_peft_format(method: str, settings: Mapping[str, Any]) -> bool:

@@ -1,11 +1,12 @@
-"""The licence that a model's own card names."""
+"""The licence that the card of a model names."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from common.data.sources import hub_id, resolve_folder
+from common import hub
+from common.data.sources import resolve_folder
 from common.errors import InputError
 
 __all__ = ["licence_of"]
@@ -13,7 +14,7 @@ __all__ = ["licence_of"]
 
 def licence_of(source: str | None) -> str | None:
     """The licence's identifier in the card (``README.md``) of a model that is here, such as ``apache-2.0``; None where
-    there is no card, or it names none. Nothing is downloaded."""
+    there is no card, or it names none. Of a model of the hub the card alone is downloaded."""
     card = _card(source) if source else None
     if card is None:
         return None
@@ -32,12 +33,16 @@ def _card(source: str) -> Path | None:
     except InputError:
         return None
     if folder is None:
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
-
-        try:
-            found = try_to_load_from_cache(hub_id(source) or source, "README.md")
-        except HFValidationError:
-            return None
-        return Path(found) if isinstance(found, str) else None
+        return _card_of_the_hub(source)
     return folder / "README.md" if (folder / "README.md").is_file() else None
+
+
+def _card_of_the_hub(name: str) -> Path | None:
+    """One small file, of a model that was just downloaded; none where the hub cannot be reached."""
+    hub.settle()
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, "README.md"))
+    except Exception:  # offline, no card, no id: nothing of the run depends on it
+        return None
