@@ -140,7 +140,9 @@ def add_backend(parser: argparse.ArgumentParser, required: bool) -> None:
     """--backend and --device."""
     default = "" if required else "; default: that of the run"
     parser.add_argument("--backend", required=required, metavar="BACKEND", help=f"pytorch or mindspore{default}")
-    parser.add_argument("--device", help="cpu, cuda, cuda:0, ascend, ...; default: the first accelerator, or the CPU")
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:0, npu, ascend, ...; default: the first accelerator, or the CPU"
+    )
 
 
 def trained(args: argparse.Namespace) -> Trained:
