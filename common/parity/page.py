@@ -158,7 +158,7 @@ def _tinted(value: float | None, cap: float) -> Html:
         return escape(None)
     share = 0.0 if not cap or value <= 0 else min(max((math.log10(value / cap) + 3.0) / 3.0, 0.0), 1.0)
     over = cap and value > cap
-    colour = f"color-mix(in srgb, var(--{'a' if over else 'b'}) {70 * share:.0f}%, transparent)"
+    colour = f"color-mix(in srgb, var(--{'a' if over else 'b'}) calc({share:.2f} * var(--most)), transparent)"
     return Html(
         f'<span style="background:{colour};padding:0 .35em;border-radius:.25em;white-space:nowrap">{escape(measure(value))}</span>'
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from common.metrics.classification import class_scores, confusion_matrix
-from common.report.elements import Html, details, escape, figure, measure, note, section, table
+from common.report.elements import Html, details, escape, figure, measure, note, scrolling, section, table
 from common.training.predictions import Predictions
 
 __all__ = ["compared_examples", "confusion", "examples", "of_run", "scores"]
@@ -44,16 +44,15 @@ def confusion(title: str, found: Predictions) -> Html:
             for column, pair in enumerate(zip(counts[index], shares[index], strict=True))
         )
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    body = (
-        f'<div class="scroll"><table class="confusion"><thead><tr><th></th>{top}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    body = scrolling(
+        Html(f'<table class="confusion"><thead><tr><td></td>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
     )
-    return figure(title, Html(body), "Rows: the class. Columns: the prediction. Shaded by the share of the class.")
+    return figure(title, body, "Rows: the class. Columns: the prediction. Shaded by the share of the class.")
 
 
 def _cell(count: int, share: float, right: bool) -> str:
     colour = "b" if right else "a"
-    shade = f"background: color-mix(in srgb, var(--{colour}) {round(85 * float(share))}%, transparent)"
+    shade = f"background: color-mix(in srgb, var(--{colour}) calc({float(share):.2f} * var(--most)), transparent)"
     return f'<td style="{shade}">{int(count):,}</td>' if count else "<td></td>"
 
 

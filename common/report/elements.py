@@ -19,6 +19,7 @@ __all__ = [
     "note",
     "page",
     "passages",
+    "scrolling",
     "section",
     "table",
     "tiles",
@@ -75,12 +76,22 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], roles: Sequence[st
     """A table whose first column names the row; ``roles`` (``a``, ``b`` or empty) colours the heading of each
     column."""
     headings = zip_longest(head, roles[: len(head)], fillvalue="")
-    top = "".join(f'<th scope="col" class="{role}">{escape(cell)}</th>' for cell, role in headings)
+    top = "".join(_heading(cell, role) for cell, role in headings)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
         for row in rows
     )
-    return Html(f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
+    return scrolling(Html(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"))
+
+
+def _heading(cell: Any, role: str) -> str:
+    """An empty cell heads nothing, which a reader of the page should not hear as a heading."""
+    return f'<th scope="col" class="{role}">{escape(cell)}</th>' if cell != "" else "<td></td>"
+
+
+def scrolling(content: Html) -> Html:
+    """What may be wider than the page: it is scrolled by itself, with the keyboard too."""
+    return Html(f'<div class="scroll" tabindex="0">{content}</div>')
 
 
 def tiles(items: Iterable[tuple[str, Any, Any]]) -> Html:
