@@ -9,6 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
+from common.language import in_english
 from common.parity.compare import CaseResult, Comparison
 from common.parity.text import advice, headline
 from common.parity.trace import Trace
@@ -23,6 +24,7 @@ _METRICS = (("max_rel", "max rel"), ("rms_rel", "RMS rel"), ("max_abs", "max abs
 _ROWS = 60  #: cases of a level that the heat map shows, those nearest their limits
 
 
+@in_english
 def comparison_page(comparison: Comparison, baseline: Trace, test: Trace, reference: Trace | None) -> str:
     """The page, which loads nothing from anywhere."""
     counts = comparison.counts

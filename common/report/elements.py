@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from common.language import current, translated
+
 __all__ = [
     "Html",
     "byte_size",
@@ -150,9 +152,9 @@ def page(title: str, lead: Any, *sections: Html) -> str:
     from common.report.style import STYLE
 
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<!doctype html>\n<html lang="{current()}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE}</style></head>\n'
         f'<body><main><header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n'
         + "\n".join(sections)
-        + f"\n<footer>Written by twinlora {escape(__version__)}.</footer></main></body></html>\n"
+        + f"\n<footer>{escape(translated('Written by twinlora {version}.', version=__version__))}</footer></main></body></html>\n"
     )
