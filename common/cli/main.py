@@ -92,7 +92,12 @@ def _commands() -> set[str]:
 
 
 def _run(given: Sequence[str]) -> int:
-    args = build_parser().parse_args(given)
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    args = parser.parse_args(given)
     code: int | None = 0
     try:
         code = args.run(args)

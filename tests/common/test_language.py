@@ -25,7 +25,7 @@ SOURCES = Path(common.__file__).parent
 CHINESE = re.compile("[\u4e00-\u9fff]")
 #: words of a page in Chinese that stay as they are: names, units, and what the user wrote
 NAMES = re.compile(
-    r"\b([\w.]*[_.][\w.]*|PyTorch|MindSpore|twinlora|LoRA|CPU|GiB|KiB|tiny|lora|files|gpt2|ms|min|python|Some)\b"
+    r"\b([\w.]*[_.][\w.]*|PyTorch|MindSpore|twinlora|LoRA|CPU|GiB|KiB|tiny|lora|files|gpt2|ms|min|python|cpu|Some)\b"
 )
 
 
