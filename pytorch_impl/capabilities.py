@@ -15,10 +15,16 @@ __all__ = ["capabilities", "model_problems"]
 
 def capabilities(device: str) -> Capabilities:
     """Everything but what the device or the version of torch lacks."""
-    missing = {}
+    missing = {
+        "compiled adversarial training": "torch.compile does not see the perturbation. Set training.compile to null"
+    }
     if not devices.supports(device, "bf16"):
         missing["dtype:bf16"] = f"{device} does not compute in bfloat16. Use training.dtype fp32"
-    if not _shards():
+    if not devices.supports(device, "fp64"):
+        missing["dtype:fp64"] = f"{device} lacks kernels for float64. Use --device cpu"
+    if device.startswith("npu"):
+        missing["shard"] = "dividing weights among NPUs was never run. Set training.shard to false"
+    elif not _shards():
         missing["shard"] = f"torch {torch.__version__} is older than fully_shard's ignored_params. Upgrade it"
     return Capabilities("pytorch", missing, other_families=True)
 

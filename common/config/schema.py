@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from common.backend.adversarial import Adversarial
 from common.backend.distillation import Distillation
 from common.methods.method import MethodOptions
 
@@ -19,7 +20,9 @@ __all__ = ["DataConfig", "ExperimentConfig", "ModelConfig", "OptimizationConfig"
 class ModelConfig:
     """Which network is built and where its weights come from."""
 
-    source: str | None  #: hub id, local folder or ``python:PACKAGE/FOLDER``; null builds ``config`` from scratch
+    source: (
+        str | None
+    )  #: hub id, local folder, ``python:PACKAGE/FOLDER`` or ``modelscope:ORG/NAME``; null builds ``config`` from scratch
     task: str  #: a member of `common.tasks`
     tokenizer: (
         str | None
@@ -52,7 +55,7 @@ class DataConfig:
     encoding: str = "utf-8"  #: for ``files``: of text files, by Python's names
     separator: str | None = None  #: for ``files``: of fields; null: a comma in .csv, a tab in .tsv
     columns: tuple[str, ...] = ()  #: for ``files``: names of the columns, where files have no header
-    hub: str | None = None  #: for ``hub``: id of the data set
+    hub: str | None = None  #: for ``hub``: id of the data set, or ``modelscope:ORG/NAME``
     hub_config: str | None = None  #: for ``hub``: its configuration, where it has several
     splits: dict[str, str] = field(
         default_factory=dict
@@ -102,6 +105,7 @@ class TrainingConfig:
     shard: (
         bool  #: divide the frozen weights among the processes, for models that one device does not hold; PyTorch only
     )
+    adversarial: Adversarial = field(default_factory=Adversarial)  #: perturbed embeddings; none by default
     trackers: tuple[str, ...] = ()  #: members of `common.trackers` that get the events of the run
 
 

@@ -17,7 +17,7 @@ from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
 from common.methods.targets import Match, Target, match
 from common.methods.unfreezing import head_parameters
-from common.models.modules import ModuleSpec
+from common.models.modules import ModuleSpec, Slices, slice_features
 from common.models.specs import ModelSpec
 
 __all__ = ["MEMBER", "IA3Arguments", "IA3Options", "Ones", "placed", "placement"]
@@ -43,7 +43,7 @@ class IA3Arguments:
     """(IA)^3 of one module: y = l * (W x + b), or y = W (l * x) + b with ``of_input``."""
 
     of_input: bool = False
-    slices: tuple[tuple[str, int, int], ...] = ()  #: scaled parts of a fused projection; empty scales all of it
+    slices: Slices = ()  #: scaled parts of a fused projection; empty scales all of it
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def placement(edit: Edit) -> tuple[np.ndarray, np.ndarray]:
     """
     rows, mask = np.zeros(edit.module.out_features, np.int32), np.zeros(edit.module.out_features, np.float32)
     first = 0
-    for _, start, stop in edit.arguments.slices:
-        rows[start:stop] = np.arange(first, first + stop - start)
-        mask[start:stop] = 1.0
-        first += stop - start
+    for features in slice_features(edit.arguments.slices).values():
+        rows[features] = np.arange(first, first + len(features))
+        mask[features] = 1.0
+        first += len(features)
     return rows, mask
 
 

@@ -19,7 +19,7 @@ from common.methods.starts import FROM_WEIGHT, Start, random_start, start_of, we
 from common.methods.targets import Match, Target, match
 from common.methods.unfreezing import biases, head_parameters, merged_groups
 from common.methods.windows import largest_rank, refuse_dropout, window_sizes
-from common.models.modules import ModuleSpec
+from common.models.modules import ModuleSpec, Slices, slice_features
 from common.models.specs import ModelSpec
 
 __all__ = ["MEMBER", "Lora", "LoraArguments", "LoraOptions", "edit_of", "placed_b", "placement"]
@@ -69,7 +69,7 @@ class LoraArguments:
     alpha: float
     dropout: float = 0.0
     rank_stabilized: bool = False  #: Kalajdzievski 2023: alpha / sqrt(rank) keeps the update's size independent of rank
-    slices: tuple[tuple[str, int, int], ...] = ()  #: adapted parts of a fused projection; empty adapts all of it
+    slices: Slices = ()  #: adapted parts of a fused projection; empty adapts all of it
     out_features: int = 0  #: of the module
     start: Start | None = field(default=None, compare=False)  #: what is taken off, where A and B start from the weight
 
@@ -79,9 +79,9 @@ class LoraArguments:
         return self.alpha / (math.sqrt(self.rank) if self.rank_stabilized else self.rank)
 
     @property
-    def ranges(self) -> tuple[tuple[int, int], ...]:
-        """Adapted output ranges; one range over everything when no slices are named."""
-        return tuple((start, stop) for _, start, stop in self.slices) or ((0, self.out_features),)
+    def parts(self) -> tuple[np.ndarray, ...]:
+        """The output features of every adapted slice; of one part with every feature when no slices are named."""
+        return tuple(slice_features(self.slices).values()) or (np.arange(self.out_features, dtype=np.int32),)
 
 
 def edit_of(
@@ -115,8 +115,8 @@ def edit_of(
         a = ParameterSpec(f"{path}.lora_embedding_A", (rank, module.in_features), "lora_A", Zeros())
         b = ParameterSpec(f"{path}.lora_embedding_B", (module.out_features, rank), "lora_B", Normal(1.0))
         return Edit(path, "lora_embedding", "wrap", module, arguments, (a, b))
-    adapted = sum(stop - start for start, stop in arguments.ranges)
-    shape = (len(arguments.ranges) * rank, module.in_features)
+    adapted = sum(map(len, arguments.parts))
+    shape = (len(arguments.parts) * rank, module.in_features)
     first: Init = random_start(init, rank, module.in_features)
     second: Init = Zeros()
     if init in FROM_WEIGHT:
@@ -135,21 +135,21 @@ def placement(edit: Edit) -> tuple[np.ndarray, np.ndarray]:
         rows: int32 ``(out,)``, the row of B for each output feature (any row where the feature is not adapted).
         mask: float32 ``(out, slices * rank)``, 1 where the feature's slice owns the column, 0 elsewhere.
     """
-    rank, ranges = edit.arguments.rank, edit.arguments.ranges
+    rank, parts = edit.arguments.rank, edit.arguments.parts
     rows = np.zeros(edit.module.out_features, np.int32)
-    mask = np.zeros((edit.module.out_features, len(ranges) * rank), np.float32)
+    mask = np.zeros((edit.module.out_features, len(parts) * rank), np.float32)
     row = 0
-    for index, (start, stop) in enumerate(ranges):
-        rows[start:stop] = np.arange(row, row + stop - start)
-        mask[start:stop, index * rank : (index + 1) * rank] = 1.0
-        row += stop - start
+    for index, features in enumerate(parts):
+        rows[features] = np.arange(row, row + len(features))
+        mask[features, index * rank : (index + 1) * rank] = 1.0
+        row += len(features)
     return rows, mask
 
 
 def placed_b(edit: Edit, b: np.ndarray) -> np.ndarray:
     """P(B): (adapted outputs, rank) to (out, slices * rank)."""
     rows, mask = placement(edit)
-    return np.tile(b[rows], (1, len(edit.arguments.ranges))) * mask.astype(b.dtype)
+    return np.tile(b[rows], (1, len(edit.arguments.parts))) * mask.astype(b.dtype)
 
 
 class Lora(Method):
@@ -203,7 +203,7 @@ class Lora(Method):
             refuse_dropout(module, options.dropout)
             largest = largest_rank(module)
         else:
-            widths = [stop - start for _, start, stop in found.slices] or [module.out_features]
+            widths = [len(features) for features in slice_features(found.slices).values()] or [module.out_features]
             largest = min(module.in_features, *widths)
         if rank > largest:
             raise InputError(

@@ -73,7 +73,7 @@ def start_of(init: str, module: ModuleSpec, arguments: LoraArguments, weight: np
     check_finite({f"{module.path}.weight": weight}, f"init: {init}")
     exact = weight.astype(np.float64)
     exact = exact.T if module.kind.transposed else exact  # (out, in)
-    pairs = [_FACTORS[init](exact[start:stop], arguments) for start, stop in arguments.ranges]
+    pairs = [_FACTORS[init](exact[features], arguments) for features in arguments.parts]
     b, a = (np.concatenate(parts).astype(np.float32) for parts in zip(*pairs, strict=True))
     return Start(init, a, b)
 

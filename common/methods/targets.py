@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from common.errors import InputError, nearest
-from common.models.modules import ModuleSpec
+from common.models.modules import ModuleSpec, Slices
 from common.models.specs import ModelSpec
 
 __all__ = ["ALL_LINEAR", "Match", "Target", "match"]
@@ -32,7 +32,7 @@ class Match:
 
     target: Target
     module: ModuleSpec
-    slices: tuple[tuple[str, int, int], ...] = ()
+    slices: Slices = ()
 
 
 def match(
@@ -47,7 +47,8 @@ def match(
 
     ``*`` matches any run of characters, dots included; ``?`` one character. A pattern without either also matches at
     the end of a path, as in PEFT: ``query`` is ``*.query``. ``all-linear`` matches every matrix. A module belongs to
-    the first pattern that matches it. Heads are trained whole and never adapted.
+    the first pattern that matches it. Heads are trained whole and never adapted; an output layer that a checkpoint brings
+    is adapted where its path is named, and not by ``all-linear``, as in PEFT.
 
     Args:
         adaptable: which modules are meant at all.
@@ -57,16 +58,17 @@ def match(
         InputError: a pattern matches nothing (the nearest paths are named) or names an unknown slice.
     """
     candidates = [m for m in spec.modules if adaptable(m) and not m.tied_to and m.path not in spec.head]
+    output = spec.layout.output if spec.layout else None
     excluded: set[str] = set()
     for pattern in exclude:
-        paths = [module.path for module in candidates if _matches(module, pattern)]
+        paths = [module.path for module in candidates if _matches(module, pattern, output)]
         if not paths:
             raise InputError(_no_match(f"{section}.exclude", pattern, candidates, spec))
         excluded.update(paths)
     found: dict[str, Match] = {}
     for target in targets:
         glob, names = _parse(target.pattern)
-        modules = [module for module in candidates if _matches(module, glob)]
+        modules = [module for module in candidates if _matches(module, glob, output)]
         if not modules:
             raise InputError(_no_match(f"{section}.{entry}", target.pattern, candidates, spec))
         fresh = [module for module in modules if module.path not in found and module.path not in excluded]
@@ -80,9 +82,9 @@ def match(
     return list(found.values())
 
 
-def _matches(module: ModuleSpec, glob: str) -> bool:
+def _matches(module: ModuleSpec, glob: str, output: str | None) -> bool:
     if glob == ALL_LINEAR:
-        return module.kind.matrix
+        return module.kind.matrix and module.path != output
     if fnmatchcase(module.path, glob):
         return True
     return not set("*?") & set(glob) and module.path.endswith(f".{glob}")
@@ -99,14 +101,14 @@ def _parse(pattern: str) -> tuple[str, tuple[str, ...]]:
     return parsed["glob"], names
 
 
-def _slices(module: ModuleSpec, names: Sequence[str], target: Target) -> tuple[tuple[str, int, int], ...]:
-    known = {name: (name, start, stop) for name, start, stop in module.slices}
+def _slices(module: ModuleSpec, names: Sequence[str], target: Target) -> Slices:
+    known = dict.fromkeys(name for name, _, _ in module.slices)
     unknown = [name for name in names if name not in known]
     if unknown:
         what = f"has the slices {', '.join(known)}" if known else "is not a fused projection and has no slices"
         raise InputError(f"Target {target.pattern!r} names slice {unknown[0]!r}, but {module.path} {what}.")
-    slices = tuple(known[name] for name in known if name in names)
-    return () if len(slices) == len(known) else slices  # all slices: one adapter over the whole projection
+    slices = tuple(found for found in module.slices if found[0] in names)
+    return () if len(slices) == len(module.slices) else slices  # all slices: one adapter over the whole projection
 
 
 def _no_match(where: str, pattern: str, candidates: Sequence[ModuleSpec], spec: ModelSpec) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Collection
 from common.edits import ParameterSpec
 from common.errors import InputError
 from common.methods.plan import BIAS, EMBEDDING, HEAD, Plan
-from common.models.modules import LAYER_NORM
 from common.models.specs import ModelSpec
 
 __all__ = ["biases", "everything", "head_parameters", "merged_groups", "norms", "require_head", "with_embeddings"]
@@ -32,22 +31,26 @@ def head_parameters(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
     return tuple(_spec(name, shape, HEAD) for name, shape in spec.shapes().items() if _in_head(name, spec))
 
 
-def biases(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[ParameterSpec, ...]:
-    """Every bias, or those of the modules at ``paths``; the head's are counted as part of the head."""
+def biases(spec: ModelSpec, paths: Collection[str] | None = None, added: bool = False) -> tuple[ParameterSpec, ...]:
+    """Every bias, or those of the modules at ``paths``; the head's are counted as part of the head.
+
+    Args:
+        added: also the further biases of an attention, which PEFT's ``bias: all`` leaves out.
+    """
     found = []
-    for name, shape in spec.shapes().items():
-        path, _, leaf = name.rpartition(".")
-        if leaf == "bias" and (paths is None or path in paths):
-            found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
+    for module in spec.modules:
+        for name, shape in module.biases().items():
+            if (paths is None or module.path in paths) and (added or name.endswith(".bias")):
+                found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
     return tuple(found)
 
 
 def norms(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[ParameterSpec, ...]:
-    """Weights and biases of every layer norm outside of the head, or of those at ``paths``."""
+    """Weights and biases of every norm outside of the head, or of those at ``paths``."""
     return tuple(
         ParameterSpec(name, shape, "layer_norm", decay=False)
         for module in spec.modules
-        if module.kind is LAYER_NORM and module.path not in spec.head and (paths is None or module.path in paths)
+        if module.kind.norm and module.path not in spec.head and (paths is None or module.path in paths)
         for name, shape in module.shapes().items()
     )
 

@@ -27,7 +27,7 @@ EACH = "each"
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """A task head: [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
+    """A task head: [context,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
     The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
     Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
@@ -51,13 +51,18 @@ class HeadLayout:
     dense_dropout_path: str = "dense_dropout"
     tied_to: str | None = None  #: path of the embedding whose weight the output shares
     added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
+    words: bool = False  #: its outputs are the vocabulary, though their weight is their own
     base: tuple[str, ...] = ()
+    beside: HeadLayout | None = None  #: a second head, of which the first position is read and ``outputs`` is given
+    context: str | None = None  #: path of a norm of each state plus that of the first position, before the dense layer
+    states: str = "states"  #: function of a backend's module of the family that gives what the head reads
+    table: ModuleSpec | None = None  #: an embedding that this function needs besides the backbone's modules
 
     def count(self, config: Mapping[str, Any]) -> int:
         """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
         if self.outputs is not None:
             return self.outputs
-        return config["vocab_size" if self.tied_to else "num_labels"]
+        return config["vocab_size" if self.tied_to or self.words else "num_labels"]
 
     def modules(self, width: int, outputs: int) -> tuple[ModuleSpec, ...]:
         """Its modules in the order of the forward pass.
@@ -66,7 +71,9 @@ class HeadLayout:
             width: of the hidden states.
             outputs: their number, see `count`.
         """
-        listed = []
+        listed, states = [self.table] if self.table else [], width
+        if self.context:
+            listed.append(ModuleSpec(self.context, LAYER_NORM, width, width))
         if self.dense:
             inner = self.width or width
             listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
@@ -77,11 +84,16 @@ class HeadLayout:
         listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
+        if self.beside:
+            listed += self.beside.modules(states, self.beside.count({}))
         return tuple(listed)
 
     def new(self) -> tuple[str, ...]:
         """Paths of the modules that are trained with every method."""
-        paths = (self.dense, self.norm, None if self.tied_to else self.output, None if self.tied_to else self.added)
+        own = (None, None) if self.tied_to else (self.output, self.added)
+        table = self.table.path if self.table else None
+        second = self.beside.new() if self.beside else ()
+        paths = (table, self.context, self.dense, self.norm, *own, *second)
         return tuple(path for path in paths if path and path not in self.base)
 
 
@@ -106,9 +118,15 @@ class Family:
     HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
+    NULLABLE: ClassVar[tuple[str, ...]] = ()  #: entries that may be null, though their default is not
     ACTIVATION: ClassVar[str] = "hidden_act"  #: the entry that names the activation of the feed-forward parts
     UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
+    COUNTED: ClassVar[bool] = True  #: whether `common.memory.formula` knows what its layers keep
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
+
+    EMBEDDING_NORM: ClassVar[str | None] = (
+        None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
+    )
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:
         """Modules of the network without its head."""
@@ -144,7 +162,7 @@ class Family:
         """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0."""
         if name.endswith(".bias"):
             return np.zeros(shape, np.float32)
-        if module.kind is LAYER_NORM:
+        if module.kind.norm:
             return np.ones(shape, np.float32)
         value = normal(seed, name, shape, config["initializer_range"])
         if module.kind is EMBEDDING and module.path in self.padded(config) and config["pad_token_id"] is not None:

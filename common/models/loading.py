@@ -13,6 +13,7 @@ from common import backend
 from common.errors import InputError, nearest
 from common.models import FAMILIES, Family
 from common.models.checkpoint import canonical_names, fingerprint, locate, read_checkpoint, read_config
+from common.models.companions import SEED, Companion, joined
 from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_rows
 from common.models.modules import ModuleSpec
@@ -85,7 +86,12 @@ def load_model_spec(
     _check_network(family, layout, complete, given)
     complete["architectures"] = [layout.architecture]
     classes = tuple(complete["id2label"].values()) if labels is not None else None
-    return _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
+    spec = _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
+    wish = task.companion(family, complete, config, folder)
+    if wish is None:
+        return spec
+    other = load_model_spec(wish.model, None, vocabulary, pad_token_id, seed + SEED)
+    return joined(spec, Companion(wish.name, other, wish.table, wish.sharing))
 
 
 def _assemble(
@@ -213,7 +219,7 @@ def _of_new_vocabulary(
 
 def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any], vocabulary: int) -> None:
     width, heads = (complete[key] for key in family.HEADS)
-    if width % heads:
+    if width % heads and not complete.get("head_dim"):
         raise InputError(
             f"{family.HEADS[0]} must be a multiple of {family.HEADS[1]}; received {width} and {heads}. "
             "Set both in model.config."
@@ -267,27 +273,37 @@ def complete_config(
 
 
 def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
-    """An entry must be of the kind that the family's default has; only ids of tokens may be null, and sizes are
+    """An entry must be of the kind that the family's default has; only ids of tokens may be null or lists, and sizes are
     bounded."""
     problems = []
     sizes = {*family.SIZE.values(), *family.HEADS, "vocab_size", "type_vocab_size"}
     layers = family.SIZE.get("layers")
     for name, default in family.DEFAULTS.items():
         value = entries.get(name, default)
-        if default is None or (value is None and name.endswith("_token_id")):
+        several = isinstance(value, list) and all(isinstance(one, int) and one >= 0 for one in value)
+        if default is None or (value is None and name in family.NULLABLE):
+            continue
+        if name.endswith("_token_id") and (value is None or several):
             continue
         most = _MOST_LAYERS if name == layers else _LARGEST_SIZE
-        if name in sizes and isinstance(default, int) and isinstance(value, int) and not 0 < value <= most:
-            problems.append(f"model.config.{name} must be from 1 to {most:,}; received {value}")
+        least = min(default, 1) if isinstance(default, int) else 1
+        if name in sizes and isinstance(default, int) and isinstance(value, int) and not least <= value <= most:
+            problems.append(f"model.config.{name} must be from {least} to {most:,}; received {value}")
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = {
-            int: number and isinstance(value, int) and value >= 0,
+            bool: isinstance(value, bool),
+            int: number and isinstance(value, int) and value >= min(0, default),
             float: number and value >= 0,
             str: isinstance(value, str),
         }.get(type(default), True)
         if not right:
-            kind = {int: "a non-negative integer", float: "a non-negative number", str: "a name"}[type(default)]
+            kind = {
+                bool: "true or false",
+                int: "a non-negative integer" if default >= 0 else f"an integer of at least {default}",
+                float: "a non-negative number",
+                str: "a name",
+            }[type(default)]
             problems.append(f"model.config.{name} must be {kind}; received {value!r}")
     if problems:
         raise InputError("; ".join(problems) + ". Correct it in the experiment file, or in the model's config.json.")

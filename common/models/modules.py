@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 __all__ = [
     "ATTENTION",
     "BIAS",
@@ -14,13 +16,17 @@ __all__ = [
     "LAYER_NORM",
     "LINEAR",
     "OTHER",
+    "RMS_NORM",
     "TRANSPOSED_LINEAR",
     "Kind",
     "ModuleSpec",
+    "Slices",
     "Window",
+    "slice_features",
 ]
 
 Shapes = dict[str, tuple[int, ...]]
+Slices = tuple[tuple[str, int, int], ...]  #: name and half-open range of outputs; a name may have several ranges
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Kind:
     lookup: bool = False  #: its input is ids and its weight a table of rows
     transposed: bool = False  #: the weight is stored ``(in, out)``
     windowed: bool = False  #: it slides over its input; only methods that say so adapt it
+    norm: bool = False  #: it normalises its input, so that its parameters are scales and shifts
 
     @property
     def adaptable(self) -> bool:
@@ -48,7 +55,8 @@ EMBEDDING = Kind("embedding", lambda m: (m.in_features, m.out_features), lookup=
 CONVOLUTION = Kind(
     "convolution", lambda m: (m.out_features, m.in_features // m.arguments.groups, *m.arguments.kernel), windowed=True
 )  #: (channels out, channels in a group, kernel); its ``arguments`` are a `Window`
-LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,))
+LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,), norm=True)
+RMS_NORM = Kind("rms_norm", lambda m: (m.out_features,), norm=True)  #: without a mean, and without a bias
 BIAS = Kind("bias", lambda m: None)  #: a vector that is added
 ATTENTION = Kind("attention", lambda m: None)  #: no parameters of its own; addressable, and counted
 OTHER = Kind("other", lambda m: None)  #: lists its own ``parameters``
@@ -63,9 +71,10 @@ class ModuleSpec:
     in_features: int
     out_features: int
     bias: bool = True
-    slices: tuple[tuple[str, int, int], ...] = ()  #: parts of a fused projection: half-open ranges of its outputs
+    slices: Slices = ()  #: parts of a fused projection, see `slice_features`
     tied_to: str | None = None  #: path of the module whose weight this one shares
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
+    added: tuple[str, ...] = ()  #: leaves of further biases, ``(out_features,)`` each
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
 
     def shapes(self) -> Shapes:
@@ -76,7 +85,25 @@ class ModuleSpec:
             shapes[f"{self.path}.weight"] = weight
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
-        return shapes
+        return shapes | {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+
+    def biases(self) -> dict[str, tuple[int, ...]]:
+        """Those of its parameters that are biases, with their shapes."""
+        names = {f"{self.path}.{leaf}" for leaf in ("bias", *self.added)}
+        return {name: shape for name, shape in self.shapes().items() if name in names}
+
+
+def slice_features(slices: Slices) -> dict[str, np.ndarray]:
+    """The output features of every slice of a fused projection, int32, by name in the order of first mention.
+
+    Example:
+        >>> slice_features((("q", 0, 2), ("k", 2, 4), ("q", 4, 6)))["q"].tolist()
+        [0, 1, 4, 5]
+    """
+    ranges: dict[str, list[np.ndarray]] = {}
+    for name, start, stop in slices:
+        ranges.setdefault(name, []).append(np.arange(start, stop, dtype=np.int32))
+    return {name: np.concatenate(found) for name, found in ranges.items()}
 
 
 @dataclass(frozen=True)
@@ -86,7 +113,16 @@ class Heads:
     count: int
     projections: tuple[str, str, str]  #: paths of the query, key and value projections (equal where they are fused)
     causal: bool = False
+    keys: int = 0  #: heads of keys and values, where groups of ``count`` share them; 0: as many as ``count``
     past: bool = True  #: whether keys and values can stand before those of the sequence
+    positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
+    span: int = 0  #: rows of that table on either side of the middle
+    terms: int = 0  #: of scores that are made of it
+
+    @property
+    def pairs(self) -> int:
+        """Heads of keys and values."""
+        return self.keys or self.count
 
 
 @dataclass(frozen=True)

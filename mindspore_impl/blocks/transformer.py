@@ -63,7 +63,7 @@ class SelfAttention(nn.Cell):
 
         Args:
             x: ``(batch * seq, hidden)``, of which keys and values are made.
-            read: ``(batch * queries, hidden)``, of which queries are made.
+            read: ``(batch * queries, hidden)``, of which queries are made; None where that is ``x``.
             mask: additive, ``(batch, heads, queries, seq)``.
             past: keys and values before the sequence, ``(2, heads, tokens, width)``, which the mask covers.
             shared: what is the same in all layers of a network, where its attention needs it.
@@ -73,7 +73,7 @@ class SelfAttention(nn.Cell):
             ``(batch * queries, hidden)``.
         """
         batch, heads = mask.shape[:2]
-        query, key, value = self.query(read), self.key(x), self.value(x)
+        query, key, value = self.query(x if read is None else read), self.key(x), self.value(x)
         query, key, value = (
             split_heads(query, batch, heads),
             split_heads(key, batch, heads),
@@ -124,8 +124,8 @@ class EncoderLayer(nn.Cell):
     def construct(self, x, mask, first=None, past=None, shared=None, turn=0):
         """``x`` ``(batch * seq, hidden)`` to the same, or to ``(batch, hidden)`` where the first positions are given as
         ``first``: the others are left out. For the others see `SelfAttention.construct`."""
+        mixed = self.attention(x, first, mask, past, shared, turn)
         read = x if first is None else first
-        mixed = self.attention(x, read, mask, past, shared, turn)
         x = self.attention_norm(read + self.attention_dropout[turn](self.attention_output(mixed)))
         inner = activate(self.activation, self.intermediate(x), "fused" in self.plain)
         return self.output_norm(x + self.dropout[turn](self.output(inner)))

@@ -19,9 +19,10 @@ _sum, _zeros, _tile = ops.ReduceSum(keep_dims=True), ops.ZerosLike(), ops.Tile()
 
 
 class _Attention(nn.Cell):
-    def __init__(self, scale: float, dropout: Dropout):
+    def __init__(self, scale: float, dropout: Dropout, scored: bool = False):
         super().__init__(auto_prefix=False)
         self.scale, self.dropout, self.dropped = scale, dropout, dropout.training and dropout.p > 0.0
+        self.scored = scored  # whether the mask holds scores that have a gradient
 
     def construct(self, query, key, value, mask, dropout_key):
         scaled = query * self.scale
@@ -46,7 +47,7 @@ class _Attention(nn.Cell):
             _product(grad_scores, key) * self.scale,
             _left(grad_scores, scaled),
             _left(dropped, g),
-            _zeros(mask),
+            grad_scores if self.scored else _zeros(mask),
             _zeros(dropout_key),
         )
 
@@ -54,9 +55,26 @@ class _Attention(nn.Cell):
 def attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, dropout: Dropout, hand_written: bool = True
 ) -> Tensor:
-    """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``."""
+    """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``.
+
+    Groups of heads that share keys and values, ``(batch, pairs, seq, width)``, are the queries of one head: nothing is
+    copied, and the order of the probabilities, which dropout counts, stays.
+    """
+    pairs, heads = key.shape[1], query.shape[1]
+    if pairs < heads:
+        batch, _, queries, width = query.shape
+        rows, length = heads // pairs * queries, key.shape[2]
+        query, mask = ops.reshape(query, (batch, pairs, rows, width)), ops.reshape(mask, (batch, pairs, rows, length))
+        mixed = attention(query, key, value, mask, scale, dropout, hand_written)
+        return ops.reshape(mixed, (batch, heads, queries, width))
+
+    return _attend(query, key, value, mask, scale, dropout, hand_written, False)
+
+
+def _attend(query, key, value, mask, scale, dropout, hand_written, scored):
     if hand_written:
-        return _Attention(scale, dropout)(query, key, value, mask, mask if dropout.key is None else dropout.key)[0]
+        cell = _Attention(scale, dropout, scored)
+        return cell(query, key, value, mask, mask if dropout.key is None else dropout.key)[0]
     kept = dropout.mask(mask.shape)
     # The fused softmax is several times faster than F.softmax, from which it differs where a row holds nothing but
     # -infinity: here are none.
@@ -65,6 +83,11 @@ def attention(
 
 
 # What follows has no counterpart: on the PyTorch side it is inside `transformers`.
+
+
+def scored_attention(query, key, value, scores, scale, dropout, hand_written=True):
+    """`attention` whose ``mask`` is made of scores as well, ``(batch, heads, queries, seq)``, and has a gradient."""
+    return _attend(query, key, value, scores, scale, dropout, hand_written, True)
 
 
 def behind(states: Tensor, x: Tensor) -> Tensor:

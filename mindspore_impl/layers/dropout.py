@@ -22,6 +22,13 @@ def _counters(path: str, axis: str, shape: tuple[int, int]) -> Tensor:
     return Tensor(counters(path, axis, math.prod(shape)).reshape(shape))
 
 
+@ops.constexpr
+def _counters_of_heads(path: str, shape: tuple[int, int, int]) -> Tensor:
+    heads, batch, queries = shape
+    rows = counters(path, "rows", math.prod(shape)).reshape(batch, heads, queries)
+    return Tensor(np.ascontiguousarray(rows.transpose(1, 0, 2)).reshape(-1, 1))
+
+
 class DropoutKey:
     """The key of the step that is being computed, shared by every dropout of a model."""
 
@@ -46,6 +53,7 @@ class Dropout(nn.Cell):
         self.one = Tensor(1, ms.int32)
         self.on_cpu = ms.get_context("device_target") == "CPU"
         self.key, self.plain = None, ()
+        self.heads_first = False  # inputs (heads, batch, ...), whose masks are those of (batch, heads, ...)
 
     def construct(self, x):
         if not self.training or self.p == 0.0:
@@ -63,10 +71,11 @@ class Dropout(nn.Cell):
 
 def factors(dropout: Dropout, shape, key):
     """`Dropout.mask` under the key that is given, where something is dropped."""
-    rows, columns = (
-        _words(dropout, "rows", (math.prod(shape[:-1]), 1), key),
-        _words(dropout, "columns", (1, shape[-1]), key),
-    )
+    if dropout.heads_first:
+        rows = _keyed(dropout, _counters_of_heads(dropout.path, shape[:-1]), key)
+    else:
+        rows = _words(dropout, "rows", (math.prod(shape[:-1]), 1), key)
+    columns = _words(dropout, "columns", (1, shape[-1]), key)
     products = (
         _product(rows, columns) if dropout.on_cpu else rows * columns
     )  # wrap in either way; a broadcast keeps memory on the CPU, see `fused`
@@ -76,7 +85,11 @@ def factors(dropout: Dropout, shape, key):
 
 def _words(dropout: Dropout, axis, shape, key):
     """The counters of an axis under the key, odd."""
-    return ops.bitwise_or(ops.bitwise_xor(_counters(dropout.path, axis, shape), key), dropout.one)
+    return _keyed(dropout, _counters(dropout.path, axis, shape), key)
+
+
+def _keyed(dropout: Dropout, numbers, key):
+    return ops.bitwise_or(ops.bitwise_xor(numbers, key), dropout.one)
 
 
 class _Masked(nn.Cell):

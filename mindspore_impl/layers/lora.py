@@ -24,7 +24,7 @@ class LoRALinear(Wrapper):
         super().__init__(base_layer, edit, values)
         self.dropout = Dropout(f"{edit.path}.lora_dropout", edit.arguments.dropout)
         self.scaling = edit.arguments.scaling
-        self.slices = len(edit.arguments.ranges)
+        self.slices = len(edit.arguments.parts)
         self.rows, self.mask = (Tensor(array) for array in placement(edit)) if edit.arguments.slices else (None, None)
         start = edit.arguments.start
         self.starts = start is not None
@@ -57,6 +57,6 @@ build = LoRALinear
 
 def kept(edit: Edit, rows: int) -> Layer:
     """The rank-wide tensor, P(B), and the input: with dropout a copy of its own, and the mask in float32."""
-    columns, dropped = len(edit.arguments.ranges) * edit.arguments.rank, edit.arguments.dropout > 0
+    columns, dropped = len(edit.arguments.parts) * edit.arguments.rank, edit.arguments.dropout > 0
     low = (rows + bool(edit.arguments.slices) * edit.module.out_features) * columns
     return Layer(not dropped, low + 2 * dropped * rows * edit.module.in_features)

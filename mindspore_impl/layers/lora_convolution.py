@@ -23,7 +23,7 @@ class LoRAConvolution(Wrapper):
     def __init__(self, base_layer: nn.Cell, edit: Edit, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, edit, values)
         self.scaling = edit.arguments.scaling
-        self.one_dimension = isinstance(base_layer, nn.Conv1d)
+        self.one_dimension = len(edit.module.arguments.kernel) == 1
 
     def construct(self, x):
         base = self.base_layer
@@ -32,7 +32,8 @@ class LoRAConvolution(Wrapper):
         update = F.reshape(_matmul(self.lora_B, self.lora_A), base.weight.shape) * self.scaling
         if self.one_dimension:
             x = ops.expand_dims(x, 2)
-        y = base.conv2d(x, base.weight + update)
+        weight = base.weight + update
+        y = base.conv2d(x, ops.expand_dims(weight, 2) if weight.ndim == 3 else weight)
         if base.has_bias:
             y = base.bias_add(y, base.bias)
         return ops.squeeze(y, 2) if self.one_dimension else y

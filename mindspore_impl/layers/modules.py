@@ -88,6 +88,39 @@ class LayerNorm(nn.Cell):
 # What follows belongs to the native models and has no counterpart: on the PyTorch side it is inside `transformers`.
 
 
+class RMSNorm(nn.Cell):
+    """RMS norm over the last axis with weight ``(width,)`` (Zhang and Sennrich 2019)."""
+
+    def __init__(self, path: str, width: int, eps: float):
+        super().__init__(auto_prefix=False)
+        self.path, self.eps, self.plain = path, eps, ()
+        self.weight = parameter(f"{path}.weight", width)
+
+    def construct(self, x):
+        if "fused" in self.plain:
+            return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        return fused.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+
+
+class Convolution(nn.Cell):
+    """Of one dimension, as torch's ``Conv1d``: weight ``(out, in / groups, kernel)``; ``(batch, in, length)`` to ``(batch,
+    out, length)``, with zeros beyond both ends. Computed as one of two dimensions over a single row."""
+
+    def __init__(self, path: str, in_features: int, out_features: int, kernel: int, groups: int = 1):
+        super().__init__(auto_prefix=False)
+        self.path, self.has_bias = path, True
+        self.weight = parameter(f"{path}.weight", out_features, in_features // groups, kernel)
+        self.bias = parameter(f"{path}.bias", out_features)
+        side = (kernel - 1) // 2
+        options = {"pad_mode": "pad", "pad": (0, 0, side, side), "group": groups}
+        self.conv2d = ops.Conv2D(out_features, (1, kernel), **options)
+        self.bias_add = _bias_add
+
+    def construct(self, x):
+        y = self.conv2d(ops.expand_dims(x, 2), ops.expand_dims(self.weight, 2))
+        return ops.squeeze(self.bias_add(y, self.bias), 2)
+
+
 def assign(parameter: Parameter, array: np.ndarray) -> None:
     """Write ``array`` into the parameter's own memory. Compiled graphs hold on to that memory and would not see
     `set_data`, which replaces it."""

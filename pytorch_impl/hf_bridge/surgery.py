@@ -28,9 +28,7 @@ def count_dropouts(model: nn.Module, backbone: nn.Module) -> None:
     if isinstance(backbone, PreTrainedModel):
         entries = backbone.config.to_dict().items()
         dropped = any(value for name, value in entries if DROPOUT_ENTRY.search(name))
-        if (
-            dropped and backbone._can_set_attn_implementation()
-        ):  # the others drop probabilities by a module of their own
+        if dropped and backbone._can_set_attn_implementation():  # others have a module for their dropout
             backbone.set_attn_implementation(ATTENTION)
 
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from peft_peer import Transformers
 
 from common.bench.cases import Case
 from common.edits import Edit
 from common.errors import InputError
-from common.models.modules import EMBEDDING
+from common.models.modules import EMBEDDING, slice_features
 from pytorch_impl import device as devices
 
 
@@ -45,8 +46,13 @@ def _layer(base: torch.nn.Module, edit: Edit) -> torch.nn.Module:
         )
     given = {"r": arguments.rank, "lora_alpha": arguments.alpha, "lora_dropout": arguments.dropout}
     if arguments.slices:
-        width, ranges = module.out_features // 3, arguments.ranges
-        given["enable_lora"] = [any(start <= part * width < stop for start, stop in ranges) for part in range(3)]
+        whole, adapted = slice_features(module.slices), slice_features(arguments.slices)
+        if any(np.ptp(features) >= len(features) for features in whole.values()):
+            raise InputError(
+                f"The peer loralib adapts slices that are one range of outputs each; those of {edit.path} are several. "
+                "Measure another family with it."
+            )
+        given["enable_lora"] = [name in adapted for name in whole]
         kind = loralib.MergedLinear
     else:
         kind = loralib.Linear

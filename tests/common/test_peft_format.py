@@ -25,6 +25,7 @@ from tests.support import lora_edit, unfrozen
 
 WIDTH = 8
 QV = (("q", 0, WIDTH), ("v", 2 * WIDTH, 3 * WIDTH))
+OF_HEADS = (("q", 0, 4), ("v", 8, 12), ("q", 20, 24), ("v", 28, 32))  # each slice several ranges of outputs
 C_ATTN = "transformer.h.{}.attn.c_attn"
 QUERY, VALUE = "bert.encoder.layer.{}.attention.self.query", "bert.encoder.layer.{}.attention.self.value"
 
@@ -136,11 +137,11 @@ def merged_logits(model, plan: Plan, arrays: dict[str, np.ndarray]) -> np.ndarra
         for step in plan.edits:
             down, up = (arrays[name].astype(np.float64) for name in step.shapes())
             delta, rank, row = np.zeros((step.module.out_features, step.module.in_features)), step.arguments.rank, 0
-            for index, (start, stop) in enumerate(step.arguments.ranges):
-                delta[start:stop] = (
-                    step.arguments.scaling * up[row : row + stop - start] @ down[index * rank : (index + 1) * rank]
+            for index, features in enumerate(step.arguments.parts):
+                delta[features] = (
+                    step.arguments.scaling * up[row : row + len(features)] @ down[index * rank : (index + 1) * rank]
                 )
-                row += stop - start
+                row += len(features)
             parameters[f"{step.path}.weight"] += torch.from_numpy(delta if step.module.kind is LINEAR else delta.T)
     return logits(model)
 
@@ -175,6 +176,7 @@ CASES = {
         "none",
     ),
     "gpt2 fused q,v with biases": ("gpt2", {C_ATTN.format(0): arguments(slices=QV)}, "lora_only"),
+    "gpt2 fused slices of several ranges": ("gpt2", {C_ATTN.format(0): arguments(slices=OF_HEADS)}, "none"),
     "gpt2 fused v alone": ("gpt2", {C_ATTN.format(1): arguments(slices=QV[1:])}, "none"),
     "gpt2 fused q,v rank-stabilised": ("gpt2", {C_ATTN.format(0): arguments(slices=QV, rank_stabilized=True)}, "none"),
     "gpt2 mixed": (

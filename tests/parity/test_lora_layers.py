@@ -20,6 +20,7 @@ SLICES = {
     "q-v": (("q", 0, 4), ("v", 8, 12)),
     "interleaved": (("a", 0, 2), ("b", 3, 4), ("c", 6, 11)),
     "one": (("k", 4, 8),),
+    "of-heads": (("q", 0, 2), ("v", 4, 6), ("q", 6, 8), ("v", 10, 12)),
 }
 INPUTS = {
     "normal": lambda g: g.normal(size=(5, IN)),
@@ -58,7 +59,7 @@ def test_linear_layers_follow_the_equation_and_its_gradients(backend, kind, slic
     y, gradients = forward_backward(backend, wrapped(backend, step, weight, bias, adapter), x, upstream)
     stored = weight if kind == "linear" else weight.T
     expected, expected_gradients = oracle.linear(
-        x, stored, bias, adapter["lora_A"], adapter["lora_B"], step.arguments.ranges, 3.0 / RANK, upstream
+        x, stored, bias, adapter["lora_A"], adapter["lora_B"], step.arguments.parts, 3.0 / RANK, upstream
     )
     assert_near(y, expected, LAYER)
     assert_all_near(gradients, expected_gradients, LAYER)
@@ -97,13 +98,13 @@ def test_oracle_gradients_are_those_of_finite_differences(slices):
     def value(changed):
         return (
             oracle.linear(
-                changed["x"], weight, bias, changed["lora_A"], changed["lora_B"], step.arguments.ranges, 1.5, upstream
+                changed["x"], weight, bias, changed["lora_A"], changed["lora_B"], step.arguments.parts, 1.5, upstream
             )[0]
             * upstream
         ).sum()
 
     _, gradients = oracle.linear(
-        x, weight, bias, adapter["lora_A"], adapter["lora_B"], step.arguments.ranges, 1.5, upstream
+        x, weight, bias, adapter["lora_A"], adapter["lora_B"], step.arguments.parts, 1.5, upstream
     )
     for name, array in arrays.items():
         direction = generator.normal(size=array.shape)
@@ -119,7 +120,7 @@ def test_placed_b_is_zero_outside_its_blocks(slices):
     b = np.random.default_rng(0).normal(size=step.shapes()["base.lora_B"])
     placed = placed_b(step, b)
     a = np.random.default_rng(1).normal(size=step.shapes()["base.lora_A"])
-    assert_near(placed @ a, oracle.lora_delta(a, b, step.arguments.ranges, OUT, 1.0), 1e-15)
+    assert_near(placed @ a, oracle.lora_delta(a, b, step.arguments.parts, OUT, 1.0), 1e-15)
     assert np.count_nonzero(placed) == b.size
 
 

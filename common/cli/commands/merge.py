@@ -20,28 +20,27 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         action="store_true",
         help="multiply out what a transform factored, so that transformers loads the folder",
     )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="round the weights to it; without it nothing is rounded: the checkpoint's dtype where it loses nothing, else float32",
+    )
+    parser.add_argument(
+        "--shard-size", default="5GB", metavar="SIZE", help="of a file of weights, above which there are several (5GB)"
+    )
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write config.json, model.safetensors and the tokenizer; needs no framework.
+    """Write config.json, model.safetensors, the tokenizer and a card; needs no framework.
 
     A model that a transform changed keeps its structure, with the updates taken in, unless ``--dense`` is given.
     """
-    from common.data import save_tokenizer
-    from common.files import new_folder, refuse_existing
-    from common.methods.merge import merged_model
-    from common.models import structure
-    from common.models.checkpoint import save_pretrained
+    from common.files import refuse_existing
+    from common.training.merging import write_merged
 
     refuse_existing(args.out)
-    trained = options.trained(args)
-    spec, errors = merged_model(trained.plan, trained.spec, trained.arrays, args.dense)
-    if args.dense:
-        spec = structure.dense(spec)
-    with new_folder(args.out) as folder:
-        save_pretrained(folder, spec, spec.arrays)
-        save_tokenizer(trained.tokenizer, folder)
+    errors = write_merged(options.trained(args), args.out, args.dense, args.dtype, args.shard_size)
     if errors:
         print(f"merged {len(errors)} modules; largest relative rounding error of a weight {max(errors.values()):.1e}")
     print(args.out)

@@ -12,6 +12,7 @@ from common.errors import InputError
 from common.methods.ia3 import placed
 from common.methods.peft.format import PeftFormat, listed_targets, modules_to_save
 from common.methods.plan import Plan
+from common.models.modules import slice_features
 from common.models.specs import ModelSpec
 from common.patterns import match_suffix_pattern
 from common.tasks import TASKS
@@ -74,11 +75,11 @@ class IA3Format(PeftFormat):
     def restore(self, edit: Edit, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Raises InputError where features outside of the plan's slices are scaled."""
         whole = tensors[f"{edit.path}.ia3_l"].reshape(-1)
-        slices = edit.arguments.slices
-        scale = np.concatenate([whole[start:stop] for _, start, stop in slices]) if slices else whole
+        slices = slice_features(edit.arguments.slices)
+        scale = np.concatenate([whole[features] for features in slices.values()]) if slices else whole
         if not np.array_equal(placed(edit, scale), whole):
             raise InputError(
-                f"(IA)^3 of slices [{','.join(name for name, _, _ in slices)}] scales their own outputs; the adapter "
+                f"(IA)^3 of slices [{','.join(slices)}] scales their own outputs; the adapter "
                 f"scales others of {edit.path}. Target the whole projection instead: {edit.path!r}."
             )
         return {edit.parameters[0].name: scale}

@@ -28,6 +28,7 @@ from common.methods.peft.format import PeftFormat, listed_targets, lookup, modul
 from common.methods.peft.plain import NO_TARGETS
 from common.methods.plan import Plan
 from common.methods.starts import FROM_WEIGHT
+from common.models.modules import slice_features
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
@@ -54,7 +55,7 @@ def effective(edit: Edit, converted: bool = True) -> tuple[int, float]:
         converted: with the start that is taken off.
     """
     arguments = edit.arguments
-    parts = len(arguments.ranges) * (2 if converted and arguments.start is not None else 1)
+    parts = len(arguments.parts) * (2 if converted and arguments.start is not None else 1)
     return parts * arguments.rank, arguments.alpha * (math.sqrt(parts) if arguments.rank_stabilized else parts)
 
 
@@ -178,8 +179,8 @@ def _whole(edit: Edit, down: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np
     if not edit.arguments.slices:
         return down, up
     whole = np.zeros((edit.module.out_features, effective(edit, False)[0]), np.float32)
-    for ours, rows, columns in _blocks(edit):
-        whole[rows, columns] = up[ours]
+    for ours, features, columns in _blocks(edit):
+        whole[features, columns] = up[ours]
     return down, whole
 
 
@@ -269,12 +270,12 @@ def _exactly(path: str) -> str:
     return f"^{re.escape(path)}"
 
 
-def _blocks(edit: Edit) -> list[tuple[slice, slice, slice]]:
+def _blocks(edit: Edit) -> list[tuple[slice, np.ndarray, slice]]:
     """For each slice: its rows in our B, its rows in PEFT's B', its columns in B'."""
     rank, blocks, row = edit.arguments.rank, [], 0
-    for index, (start, stop) in enumerate(edit.arguments.ranges):
-        blocks.append((slice(row, row + stop - start), slice(start, stop), slice(index * rank, (index + 1) * rank)))
-        row += stop - start
+    for index, features in enumerate(edit.arguments.parts):
+        blocks.append((slice(row, row + len(features)), features, slice(index * rank, (index + 1) * rank)))
+        row += len(features)
     return blocks
 
 
@@ -283,9 +284,9 @@ def _gather_blocks(edit: Edit, whole: np.ndarray) -> np.ndarray:
     if not edit.arguments.slices:
         return whole
     blocks = _blocks(edit)
-    up = np.concatenate([whole[rows, columns] for _, rows, columns in blocks])
+    up = np.concatenate([whole[features, columns] for _, features, columns in blocks])
     if np.count_nonzero(whole) != np.count_nonzero(up):
-        names = ",".join(name for name, _, _ in edit.arguments.slices)
+        names = ",".join(slice_features(edit.arguments.slices))
         rank, alpha = effective(edit)
         raise InputError(
             f"LoRA of slices [{names}] changes only their own outputs; the adapter's update of {edit.path} reaches "
