@@ -66,7 +66,7 @@ class Engine:
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol."""
-        count, micro_batches = self._task.step_targets(micro_batches), self._task.weighted(micro_batches)
+        count = self._task.step_targets(micro_batches)
         self.model.set_train(True)
         total, gradients = self._accumulate(share(micro_batches, self.group), count)
         if self.group.size > 1:
@@ -133,8 +133,7 @@ class Engine:
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
         self.model.set_train(False)
-        count, micro_batches = self._task.step_targets(micro_batches), self._task.weighted(micro_batches)
-        _, gradients = self._accumulate(enumerate(micro_batches), count)
+        _, gradients = self._accumulate(enumerate(micro_batches), self._task.step_targets(micro_batches))
         return {name: gradient.asnumpy().copy() for name, gradient in zip(self._parameters, gradients, strict=True)}
 
     def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:

@@ -59,7 +59,7 @@ class Engine:
 
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol. Dropout masks are those of `common.dropout`."""
-        count, micro_batches = self._task.step_targets(micro_batches), self._task.weighted(micro_batches)
+        count = self._task.step_targets(micro_batches)
         torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
         self.model.train()
         total = torch.zeros(
@@ -155,7 +155,7 @@ class Engine:
         """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an
         update."""
         self.model.eval()
-        count, micro_batches = self._task.step_targets(micro_batches), self._task.weighted(micro_batches)
+        count = self._task.step_targets(micro_batches)
         for number, batch in enumerate(micro_batches):
             (self._loss(batch, True, self._perturbation(batch, number))[0] / count).backward()
         found = {

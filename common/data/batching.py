@@ -70,7 +70,7 @@ class BatchPlan:
         size = self.micro_batch_size
         for step in self.indices(epoch)[start:]:
             parts = (step[i : i + size] for i in range(0, len(step), size))
-            yield [self._batch(part, (self.seed, epoch)) for part in parts]
+            yield list(self.encoded.task.weighted([self._batch(part, (self.seed, epoch)) for part in parts]))
 
     def _batch(self, indices: np.ndarray, key: tuple[int, int]) -> Batch:
         batch = collate(self.encoded, indices, self.micro_batch_size, self.length_multiple)

@@ -105,10 +105,14 @@ class Encoder(nn.Cell):
         start = attention_mask.shape[1] - input_ids.shape[1]
         return self.embeddings(input_ids, token_type_ids, start, perturbation)
 
+    def shared(self, input_ids):
+        """What the attention of every layer gets besides; most need nothing."""
+        return None
+
     def construct(self, input_ids, attention_mask, token_type_ids, first, past=None, perturbation=None):
         """The last layer's output, of every position or of the ``first`` ones alone; see `run_layers`."""
         x = self.embed(input_ids, attention_mask, token_type_ids, perturbation)
-        return run_layers(self.layers, x, attention_mask, self.heads, first, past, None, self.uses)
+        return run_layers(self.layers, x, attention_mask, self.heads, first, past, self.shared(input_ids), self.uses)
 
 
 def bert_layers(prefix: str, config: Mapping[str, Any], names: LayerNames = BERT_NAMES) -> list[nn.Cell]:
@@ -145,7 +149,8 @@ def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The embeddings and every layer's output, each ``(batch * seq, hidden)``."""
     past, mask = past_of(batch), batch["attention_mask"]
     found = [model.embed(batch["input_ids"], mask, _types(batch))]
+    shared = model.shared(batch["input_ids"])
     square = square_mask(mask, model.heads, batch["input_ids"].shape[1])
     for place, (index, turn) in enumerate(model.uses):
-        found.append(model.layers[index](found[-1], square, None, of_layer(past, place), None, turn))
+        found.append(model.layers[index](found[-1], square, None, of_layer(past, place), shared, turn))
     return found

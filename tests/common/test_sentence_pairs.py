@@ -101,10 +101,9 @@ def test_masks_fall_on_both_segments_and_the_weights_bring_two_means_together(to
     assert set(batch) == set(schema.names)
     hidden = [kind for parts in steps for one in parts for kind in one["token_type_ids"][one["labels"] != IGNORE]]
     assert {0, 1} == set(hidden)
-    weighted = task.weighted(steps[-1])
     count = task.step_targets(steps[-1])
     pairs = sum((one["next_sentence_label"] != IGNORE).sum() for one in steps[-1])
-    assert all((one["scale"] == np.float32(count / pairs)).all() for one in weighted)
+    assert all((one["scale"] == np.float32(count / pairs)).all() for one in steps[-1])
     assert task.targets(task.ignored(batch)) == 0
     assert (task.ignored(batch)["next_sentence_label"] == IGNORE).all()
 
