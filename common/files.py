@@ -3,6 +3,7 @@ for other files."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -89,14 +90,44 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
+def save_arrays(
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+    dtype: str | None = None,
+) -> None:
     """Write ``arrays`` and ``metadata`` as one safetensors file with a checksum; its bytes depend on the arguments
-    only, not on their order."""
+    only, not on their order.
+
+    Args:
+        dtype: ``float32``, ``float16`` or ``bfloat16``, to which every array is rounded, to the nearest and to even
+            where two are; None leaves them as they are.
+    """
     from safetensors.numpy import save
 
     # not ascontiguousarray, which makes scalars vectors
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
-    write_parts(path, checksums.sealed(save(ordered), metadata or {}))
+    if dtype == "bfloat16":  # which NumPy lacks
+        content = _renamed(save({name: _upper(array) for name, array in ordered.items()}), "U16", "BF16")
+    else:
+        content = save(ordered if dtype is None else {name: array.astype(dtype) for name, array in ordered.items()})
+    write_parts(path, checksums.sealed(content, metadata or {}))
+
+
+def _upper(array: np.ndarray) -> np.ndarray:
+    """A finite array as bfloat16, the upper 16 bits of a float32, uint16."""
+    bits = np.asarray(array, "<f4", order="C").view("<u4")
+    return np.asarray((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16, "<u2")
+
+
+def _renamed(content: bytes, old: str, new: str) -> bytes:
+    """A serialized file whose arrays of dtype ``old`` are of ``new``, which has as many bits."""
+    length = int.from_bytes(content[:8], "little")
+    head = json.loads(content[8 : 8 + length])
+    for entry in head.values():
+        entry["dtype"] = new if entry.get("dtype") == old else entry.get("dtype")
+    text = json.dumps(head).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def load_arrays(path: Path, integers: re.Pattern[str] = BUFFERS) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -12,7 +12,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from common.backend import EngineSettings
 from common.compilation import Compilations
-from common.methods.prepending import before
+from common.methods.prepending import before, located
 from mindspore_impl.rewrite import adapters
 
 __all__ = ["Decoder"]
@@ -50,6 +50,7 @@ class Decoder:
         self._used, self._lengths = self._before + columns, np.array(lengths, np.int32) + self._before
         padded, places = columns - lengths[:, None], np.arange(self._used) - self._before
         padding = (places >= 0) & (places < padded)
+        self._places = located(padded, self._before, self._capacity)
         self._mask = np.full((rows, self._capacity), _NEGATIVE, np.float32)
         self._mask[:, : self._used] = np.where(padding, np.float32(_NEGATIVE), np.float32(0))
         positions = np.maximum(np.arange(columns) - padded, 0) + self._before
@@ -59,6 +60,8 @@ class Decoder:
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Append one token to every row."""
         self._mask[:, self._used] = 0
+        if self._read.window is not None:
+            self._mask[self._places <= (self._lengths - self._read.window)[:, None]] = _NEGATIVE
         slots = self._slots(np.arange(self._used, self._used + 1))
         positions = np.minimum(self._lengths, self._read.positions - 1)
         self._used, self._lengths = self._used + 1, self._lengths + 1
@@ -71,10 +74,11 @@ class Decoder:
         old, self._cache = self._cache, self._of(len(source))
         self._cache.take(old, Tensor(np.array(source, np.int32)))
         self._mask, self._lengths = self._mask[source], self._lengths[source]
+        self._places = self._places[source]
 
     def _slots(self, columns: np.ndarray) -> np.ndarray:
         """Where the keys of these columns of every row and head are in a cache."""
-        lines = np.arange(self._cache.rows * self._read.heads)[:, None]
+        lines = np.arange(self._cache.rows * self._read.pairs)[:, None]
         return (lines * self._capacity + columns).reshape(-1)
 
     def _of(self, rows: int) -> _Cache:
@@ -102,7 +106,7 @@ class _Cache:
         model: nn.Cell,
     ):
         self.rows = rows
-        shape = (rows * read.heads * capacity, read.blocks[0].hidden // read.heads)
+        shape = (rows * read.pairs * capacity, read.width)
         self._keys, self._values = (
             ParameterTuple(
                 [

@@ -16,9 +16,10 @@ from mindspore import Tensor, nn, ops
 
 from common.api_mapping.names import named
 
-__all__ = ["gelu", "layer_norm"]
+__all__ = ["gelu", "layer_norm", "rms_norm"]
 
 _ROWS = {name: row for name, row in named("torch.nn.functional").items() if name in __all__}
+_EPSILON = 2.0**-23  #: of float32, which torch takes where none is given
 _mean, _bias_add, _tile = ops.ReduceMean(keep_dims=True), ops.BiasAdd(), ops.Tile()
 
 
@@ -60,7 +61,36 @@ class _Normalize(nn.Cell):
         )
 
 
-_gelu_erf = _Gelu()
+class _Root(nn.Cell):
+    """x / sqrt(mean(x^2) + eps) over the last axis."""
+
+    def __init__(self, eps: float):
+        super().__init__()
+        self.eps = eps
+
+    def construct(self, x):
+        scale = ops.rsqrt(_mean(x * x, -1) + self.eps)
+        return x * spread(scale, x.shape[-1]), scale
+
+    def bprop(self, x, out, dout):
+        normal, scale = out
+        g, width = dout[0], x.shape[-1]
+        return ((g - normal * spread(_mean(g * normal, -1), width)) * spread(scale, width),)
+
+
+class _Gate(nn.Cell):
+    """silu(a) b; the sigmoid is kept."""
+
+    def construct(self, a, b):
+        share = ops.sigmoid(a)
+        return a * share * b, share
+
+    def bprop(self, a, b, out, dout):
+        share, g = out[1], dout[0]
+        return g * b * share * (a * (1.0 - share) + 1.0), g * a * share
+
+
+_gelu_erf, _gate = _Gelu(), _Gate()
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -76,3 +106,19 @@ def layer_norm(
     rows = ops.reshape(input, (-1, input.shape[-1]))
     scaled = _Normalize(eps)(rows)[0] * _tile(ops.reshape(weight, (1, -1)), (rows.shape[0], 1))
     return ops.reshape(_bias_add(scaled, bias), input.shape)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """RMS norm of float32 over the last axis."""
+    rows = ops.reshape(input, (-1, input.shape[-1]))
+    scaled = _Root(_EPSILON if eps is None else eps)(rows)[0]
+    if weight is not None:
+        scaled = scaled * _tile(ops.reshape(weight, (1, -1)), (rows.shape[0], 1))
+    return ops.reshape(scaled, input.shape)
+
+
+def swiglu(gate: Tensor, up: Tensor) -> Tensor:
+    """silu(gate) up (Shazeer 2020). It has no counterpart: on the PyTorch side it is inside `transformers`."""
+    return _gate(gate, up)[0]

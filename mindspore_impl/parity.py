@@ -14,6 +14,7 @@ from common.api_mapping.arrays import draw, normal
 from common.backend import Batch
 from common.errors import InputError
 from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR
+from common.parity.cases import at_tokens
 from mindspore_impl import functional as F
 from mindspore_impl import fused
 from mindspore_impl.layers.attention import attention, join_heads, split_heads
@@ -38,9 +39,8 @@ def forward(model: nn.Cell, batch: Batch) -> dict[str, np.ndarray]:
     model.set_train(False)
     inputs = {name: Tensor(array) for name, array in batch.items()}
     states, logits = model.hidden_states(inputs), model.logits(inputs)
-    return {f"hidden/{number:02d}": state.asnumpy() for number, state in enumerate(states)} | {
-        "logits": logits.asnumpy()
-    }
+    found = {f"hidden/{number:02d}": state.asnumpy() for number, state in enumerate(states)}
+    return {name: at_tokens(array, batch) for name, array in (found | {"logits": logits.asnumpy()}).items()}
 
 
 def trained(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

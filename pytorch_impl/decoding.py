@@ -11,7 +11,7 @@ from torch import nn
 
 from common.backend import EngineSettings
 from common.compilation import Compilations
-from common.methods.prepending import before
+from common.methods.prepending import before, located
 
 __all__ = ["Decoder"]
 
@@ -22,7 +22,7 @@ class Decoder:
     """Implements `common.backend.Decoder`.
 
     Args:
-        read: of the model, ``cached_states``.
+        read: of the model, ``cached_states``; its ``window`` is how many positions a token attends to, None for all.
         capacity: columns.
         compilations: counts graphs, of which there are none here.
         kept: what decoders of the same engine share.
@@ -63,6 +63,13 @@ class Decoder:
         mask = np.where(padding, np.float32(_NEGATIVE), np.float32(0))[:, None, None]  # (rows, 1, 1, capacity)
         self._mask = self._tensor(mask) if padding.any() else None
         causal = np.triu(np.full((columns, self._columns), _NEGATIVE, np.float32), 1 + self._before)
+        self._places = located(padded, self._before, self._capacity)
+        if self._read.window is not None:
+            far = (
+                self._places[:, None, : self._columns]
+                <= self._places[:, self._before : self._columns, None] - self._read.window
+            )
+            causal = np.where(far[:, None], np.float32(_NEGATIVE), causal)
         causal = np.minimum(causal, mask[..., : self._columns])  # (rows, 1, columns, columns so far)
         positions = np.maximum(np.arange(columns) - padded, 0) + self._before
         return self._logits(input_ids, positions, self._tensor(causal))
@@ -71,6 +78,8 @@ class Decoder:
     def step(self, tokens: np.ndarray) -> np.ndarray:
         """Append one token to every row."""
         mask = None if self._mask is None else self._mask[..., : self._used + 1]
+        if self._read.window is not None:
+            mask = self._within(mask)
         positions = np.minimum(self._lengths, self._read.positions - 1)[:, None]
         self._lengths += 1
         return self._logits(tokens[:, None], positions, mask)
@@ -92,6 +101,15 @@ class Decoder:
         if self._mask is not None:
             self._mask = self._mask[self._tensor(source)]
         self._lengths, self._prompts = self._lengths[source], self._prompts[source]
+        self._places = self._places[source]
+
+    def _within(self, mask: torch.Tensor | None) -> torch.Tensor | None:
+        """``mask`` with the columns hidden that are too far before the one that is read next."""
+        far = self._places[:, : self._used + 1] <= (self._lengths - self._read.window)[:, None]
+        if not far.any():
+            return mask
+        found = self._tensor(np.where(far, np.float32(_NEGATIVE), np.float32(0))[:, None, None])
+        return found if mask is None else torch.minimum(found, mask)
 
     def _logits(self, input_ids: np.ndarray, positions: np.ndarray, mask: torch.Tensor | None) -> np.ndarray:
         """Read ``(rows, columns)`` tokens; logits after the last column."""

@@ -3,9 +3,9 @@ offers the same ones."""
 
 from __future__ import annotations
 
-from torch.nn.functional import gelu, layer_norm
+from torch.nn.functional import gelu, layer_norm, rms_norm
 
-__all__ = ["gelu", "layer_norm"]
+__all__ = ["gelu", "layer_norm", "rms_norm"]
 
 from common.api_mapping.names import named
 

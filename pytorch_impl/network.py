@@ -170,7 +170,8 @@ class Network(nn.Module):
         layout = self.layout
         if layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout:
             return None
-        return self.get_submodule(layout.output).weight
+        output = self.get_submodule(layout.output)
+        return output.weight if isinstance(output, Linear) else None  # an adapted one is more than its weight
 
     def past_states(self) -> torch.Tensor | None:
         """Keys and values ``(layers * 2, heads, tokens, width of a head)`` before every sequence; None where there are

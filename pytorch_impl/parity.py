@@ -13,6 +13,7 @@ from torch import nn
 from common.api_mapping.arrays import draw, normal
 from common.backend import Batch
 from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR
+from common.parity.cases import at_tokens
 from pytorch_impl import functional as F
 from pytorch_impl import fused
 from pytorch_impl.layers.loss import token_loss_sum
@@ -33,13 +34,14 @@ def flags() -> dict[str, Any]:
 
 
 def forward(model: nn.Module, batch: Batch) -> dict[str, np.ndarray]:
-    """Every hidden state ``hidden/NN`` ``(batch, seq, hidden)`` and the ``logits``, in evaluation mode."""
+    """Every hidden state ``hidden/NN`` ``(batch, seq, hidden)`` and the ``logits``, in evaluation mode; 0 at padding,
+    which nobody reads: a token behind the end that attends to a window of padding alone has no value."""
     model.eval()
     inputs = {name: torch.from_numpy(array).to(next(model.parameters()).device).long() for name, array in batch.items()}
     with torch.no_grad():
         states, logits = model.hidden_states(inputs), model.logits(inputs)
     found = {f"hidden/{number:02d}": state.cpu().numpy() for number, state in enumerate(states)}
-    return found | {"logits": logits.cpu().numpy()}
+    return {name: at_tokens(array, batch) for name, array in (found | {"logits": logits.cpu().numpy()}).items()}
 
 
 def trained(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import load_arrays
 from common.methods.plan import Plan
-from common.models.checkpoint import save_pretrained
+from common.models.checkpoint import read_checkpoint, save_pretrained
 from common.models.companions import gathered
 from common.models.specs import ModelSpec
 from common.strict import check_arrays
@@ -33,9 +32,9 @@ def save(
 
 def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     """Inverse of ``save``."""
-    arrays, _ = load_arrays(Path(folder) / "model.safetensors")
+    held = read_checkpoint(Path(folder))
     if spec.companion is not None:
-        theirs, _ = load_arrays(Path(folder) / spec.companion.name / "model.safetensors")
-        arrays = gathered(spec.companion, arrays, theirs)
+        held = gathered(spec.companion, held, read_checkpoint(Path(folder) / spec.companion.name))
+    arrays = {name: np.asarray(array, np.float32) for name, array in held.items()}
     check_arrays(plan.shapes(), arrays)
     return arrays

@@ -157,6 +157,7 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
     digest = hashlib.sha256()
     settings: tuple[str, ...]
     settings = (_FORMAT, task, str(max_length), str(tokenizer.eos_token_id), tokenizer.truncation_side)
+    settings += (str(tokenizer.chat_template),)
     state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}  # of the last call
     settings += (json.dumps(state),)
     for name in sorted(rows.column_names):

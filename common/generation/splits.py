@@ -45,7 +45,7 @@ def inputs_of(
             f"{', '.join(rows.column_names)}. Give prompts with --prompt or --file."
         )
     groups: dict[str, list[str]] = {}
-    for prompt, text in zip(rows["prompt"], rows["text"], strict=True):
+    for prompt, text in zip(trained.task.asked(rows), rows["text"], strict=True):
         groups.setdefault(prompt, []).append(text)
     return dict(list(groups.items())[:limit])
 

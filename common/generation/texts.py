@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Generated:
 def generate(
     trained: Trained,
     engine: Engine,
-    prompts: Sequence[str],
+    prompts: Sequence[Any],
     options: GenerationOptions,
     emit: Emit | None = None,
     batch_size: int | None = None,
@@ -50,6 +51,7 @@ def generate(
     """The continuations of every prompt, which is written as in training (`common.tasks.task.Task.prompt_ids`).
 
     Args:
+        prompts: texts; for tasks that converse also lists of messages.
         batch_size: prompts that are continued together; by default ``training.evaluation_batch_size``, less where each
             prompt has several samples or beams. What is written does not depend on it, but for rounding.
         emit: gets every piece of text when it is known.
@@ -60,6 +62,8 @@ def generate(
     Raises:
         InputError: the run is no language model, or a prompt does not fit into the context.
     """
+    if not trained.task.converses and (wrong := [prompt for prompt in prompts if not isinstance(prompt, str)]):
+        raise InputError(f"A prompt of a {trained.task.name} model is a text; received {str(wrong[0])[:80]}.")
     ids = trained.task.prompt_ids(prompts, trained.tokenizer, trained.summary["data"]["columns"])
     stopping = _stopping(trained, options)
     data = trained.config.data
@@ -83,14 +87,16 @@ def generate(
 
 
 def _stopping(trained: Trained, options: GenerationOptions) -> Stopping:
-    ends = (trained.tokenizer.eos_token_id,) if options.ends is None else options.ends
+    known, strings = trained.task.ends(trained.tokenizer)
+    ends, stops = (known, (*options.stops, *strings)) if options.ends is None else (options.ends, options.stops)
     size = len(trained.tokenizer)
     if wrong := [token for token in ends if token >= size]:
         raise InputError(f"eos_token_id must be below the vocabulary's size {size}; received {wrong[0]}.")
-    return Stopping(frozenset(ends), options.stops, trained.tokenizer.decode)
+    return Stopping(frozenset(ends), stops, trained.tokenizer.decode)
 
 
-def _text(prompt: str, found: Continuation, stopping: Stopping) -> Generated:
+def _text(prompt: Any, found: Continuation, stopping: Stopping) -> Generated:
+    prompt = prompt if isinstance(prompt, str) else json.dumps(prompt, ensure_ascii=False)
     tokens = stopping.without_end(found.tokens)
     assert stopping.decode is not None  # `_stopping`
     return Generated(prompt, stopping.cut(stopping.decode(tokens)), tuple(tokens), found.finish, found.score)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from common.models.modules import ATTENTION, LAYER_NORM, ModuleSpec
+from common.models.modules import ATTENTION, ModuleSpec
 
 __all__ = ["ADAPTERS", "COMPONENTS", "Components"]
 
@@ -60,7 +60,7 @@ def _components(modules: Sequence[ModuleSpec], head: set[str]) -> Iterable[tuple
             yield module.path, HEAD
         elif module.kind.lookup:
             yield module.path, EMBEDDINGS
-        elif module.kind is LAYER_NORM:
+        elif module.kind.norm:
             yield module.path, NORMS
         elif module.kind is ATTENTION or module.path in projections:
             begun, mixed = True, module.kind is ATTENTION

@@ -19,7 +19,7 @@ from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.family import EACH
-from common.models.modules import ATTENTION, LAYER_NORM, OTHER, ModuleSpec
+from common.models.modules import ATTENTION, OTHER, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["Attended", "Keeps", "Layer", "kept", "probabilities"]
@@ -63,7 +63,15 @@ def kept(spec: ModelSpec, plan: Plan, rows: int, length: int, keeps: Keeps) -> d
     """Bytes by the path of the module that keeps them, for ``rows`` sequences of ``length`` tokens in float32.
 
     The embeddings' ids, and what a head keeps besides its inputs, are less than a thousandth and left out.
+
+    Raises:
+        InputError: the family's layers are others than the formula knows.
     """
+    if not FAMILIES.get(spec.family).COUNTED:
+        raise InputError(
+            f"The formula for what a step keeps is not that of {spec.family}, whose feed-forward parts have a gate. Use "
+            "--backend pytorch, which counts the tensors themselves."
+        )
     walk = _Walk(spec, plan, rows, length, keeps)
     walk.backbone()
     return {path: _WORD * count for path, count in walk.found.items() if count}
@@ -100,7 +108,7 @@ class _Walk:
         for index, module in enumerate(modules):
             if module.kind.lookup:
                 self._lookup(module)
-            elif module.kind is LAYER_NORM:
+            elif module.kind.norm:
                 self._norm(module, tokens)
             elif module.path in projections:
                 query = last is not None and module.path == modules[last].arguments.projections[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +37,13 @@ class BitFit(Method):
         """The biases of the modules that ``targets`` match.
 
         Raises:
-            InputError: a pattern matches no module with a bias, or names a slice, whose bias is part of a larger one.
+            InputError: a pattern matches no module with a bias, or names a slice, whose bias is part of a larger one; or
+                the network has no bias.
         """
+        if not self.suits(spec.modules):
+            raise InputError(
+                f"BitFit trains biases, and this {spec.family} network has none. Use another method, such as lora or ln_tuning."
+            )
         patterns: dict[str, tuple[str, ...]] = {}
         for found in match(tuple(map(Target, options.targets)), options.exclude, spec, _has_bias):
             pattern, path = found.target.pattern, found.module.path
@@ -51,6 +56,10 @@ class BitFit(Method):
         trained = biases(spec, {path for paths in patterns.values() for path in paths}, added=True)
         unfrozen = merged_groups(head_parameters(spec), trained)
         return Plan(self.name, (), unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is a bias."""
+        return any(map(_has_bias, modules))
 
     def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
         """Of PEFT's container without targets, with biases."""

@@ -11,7 +11,7 @@ from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
 from common.methods.targets import Target, match
 from common.methods.unfreezing import head_parameters, merged_groups, norms
-from common.models.modules import LAYER_NORM, ModuleSpec
+from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["MEMBER", "LayerNorm", "LayerNormOptions"]
@@ -65,7 +65,7 @@ class LayerNorm(Method):
 
 
 def _is_norm(module: ModuleSpec) -> bool:
-    return module.kind is LAYER_NORM
+    return module.kind.norm
 
 
 MEMBER = LayerNorm()

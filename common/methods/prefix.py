@@ -45,7 +45,7 @@ class PrefixArguments(PrependArguments):
 
 
 def projected(edit: Edit, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Keys and values ``(tokens, layers * 2 * width)`` of every layer in turn; those of a projection in float64."""
+    """Keys and values ``(tokens, layers * 2 * width of the keys)`` of every layer in turn; those of a projection in float64."""
     own = {parameter.leaf: arrays[parameter.name] for parameter in edit.parameters}
     if not edit.arguments.hidden:
         return own["prefix"]
@@ -72,9 +72,9 @@ class Prefix(Prepending):
     def parameters(
         self, options: PrefixOptions, sizes: PrependArguments, path: str, spec: ModelSpec
     ) -> tuple[ParameterSpec, ...]:
-        """``prefix`` (tokens, layers * 2 * width); with a projection ``prefix_embedding`` (tokens, width) and the two
+        """``prefix`` (tokens, layers * 2 * width of the keys); with a projection ``prefix_embedding`` (tokens, width) and the two
         layers ``prefix_down`` and ``prefix_up``."""
-        every, width, zero = 2 * sizes.layers * sizes.width, sizes.width, options.start == "zero"
+        every, width, zero = 2 * sizes.layers * sizes.kept, sizes.width, options.start == "zero"
 
         def of(leaf: str, shape: tuple[int, ...], init: Init) -> ParameterSpec:
             return ParameterSpec(f"{path}.{leaf}", shape, "prefix", init, decay=len(shape) > 1)

@@ -18,7 +18,7 @@ from common.models.family import INPUT_IDS
 from common.models.modules import ATTENTION, ModuleSpec
 from common.models.specs import ModelSpec
 
-__all__ = ["PrependArguments", "PrependOptions", "Prepending", "before", "linear_init", "word_table"]
+__all__ = ["PrependArguments", "PrependOptions", "Prepending", "before", "linear_init", "located", "word_table"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class PrependArguments:
     width: int  #: of what one token gives
     layers: int
     heads: int
+    pairs: int  #: heads of keys and values
+    kept: int  #: width of the keys of a layer, all heads together
     fields: tuple[tuple[str, int], ...]  #: what the inputs besides the ids hold at the virtual tokens
 
 
@@ -82,9 +84,11 @@ class Prepending(Method):
         attentions = [found for found in spec.modules if found.kind is ATTENTION]
         inputs = FAMILIES.get(spec.family).INPUTS
         fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)
-        heads = attentions[0].arguments.count
+        first = attentions[0]
+        heads, pairs = first.arguments.count, first.arguments.pairs
+        kept = first.in_features // heads * pairs
         layers = FAMILIES.get(spec.family).backbone(spec.config).layers
-        sizes = PrependArguments(options.tokens, self.width(module, attentions), layers, heads, fields)
+        sizes = PrependArguments(options.tokens, self.width(module, attentions), layers, heads, pairs, kept, fields)
         trained = self.parameters(options, sizes, module.path, spec)
         edit = Edit(module.path, self.layer, "prepend", module, self.arguments(options, sizes), trained)
         return Plan(self.name, (edit,), head_parameters(spec), spec.head, self.artifact, options)
@@ -141,3 +145,14 @@ def before(input_ids: np.ndarray, lengths: np.ndarray, ids: np.ndarray) -> tuple
         text = input_ids[row, columns - length :]
         found[row, columns - length :] = np.concatenate([ids, text])
     return found, lengths + np.int32(len(ids))
+
+
+def located(padded: np.ndarray, first: int, columns: int) -> np.ndarray:
+    """The position ``(rows, columns)`` of what stands in each column: of ``first`` columns that hold no tokens, and of
+    tokens behind padding, whose own positions mean nothing.
+
+    Args:
+        padded: number of columns of padding after the first ones, ``(rows, 1)``.
+    """
+    places = np.arange(columns)
+    return np.where(places < first, places, places - padded)

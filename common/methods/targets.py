@@ -47,7 +47,8 @@ def match(
 
     ``*`` matches any run of characters, dots included; ``?`` one character. A pattern without either also matches at
     the end of a path, as in PEFT: ``query`` is ``*.query``. ``all-linear`` matches every matrix. A module belongs to
-    the first pattern that matches it. Heads are trained whole and never adapted.
+    the first pattern that matches it. Heads are trained whole and never adapted; an output layer that a checkpoint brings
+    is adapted where its path is named, and not by ``all-linear``, as in PEFT.
 
     Args:
         adaptable: which modules are meant at all.
@@ -57,16 +58,17 @@ def match(
         InputError: a pattern matches nothing (the nearest paths are named) or names an unknown slice.
     """
     candidates = [m for m in spec.modules if adaptable(m) and not m.tied_to and m.path not in spec.head]
+    output = spec.layout.output if spec.layout else None
     excluded: set[str] = set()
     for pattern in exclude:
-        paths = [module.path for module in candidates if _matches(module, pattern)]
+        paths = [module.path for module in candidates if _matches(module, pattern, output)]
         if not paths:
             raise InputError(_no_match(f"{section}.exclude", pattern, candidates, spec))
         excluded.update(paths)
     found: dict[str, Match] = {}
     for target in targets:
         glob, names = _parse(target.pattern)
-        modules = [module for module in candidates if _matches(module, glob)]
+        modules = [module for module in candidates if _matches(module, glob, output)]
         if not modules:
             raise InputError(_no_match(f"{section}.{entry}", target.pattern, candidates, spec))
         fresh = [module for module in modules if module.path not in found and module.path not in excluded]
@@ -80,9 +82,9 @@ def match(
     return list(found.values())
 
 
-def _matches(module: ModuleSpec, glob: str) -> bool:
+def _matches(module: ModuleSpec, glob: str, output: str | None) -> bool:
     if glob == ALL_LINEAR:
-        return module.kind.matrix
+        return module.kind.matrix and module.path != output
     if fnmatchcase(module.path, glob):
         return True
     return not set("*?") & set(glob) and module.path.endswith(f".{glob}")

@@ -8,7 +8,6 @@ from collections.abc import Collection
 from common.edits import ParameterSpec
 from common.errors import InputError
 from common.methods.plan import BIAS, EMBEDDING, HEAD, Plan
-from common.models.modules import LAYER_NORM
 from common.models.specs import ModelSpec
 
 __all__ = ["biases", "everything", "head_parameters", "merged_groups", "norms", "require_head", "with_embeddings"]
@@ -47,11 +46,11 @@ def biases(spec: ModelSpec, paths: Collection[str] | None = None, added: bool = 
 
 
 def norms(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[ParameterSpec, ...]:
-    """Weights and biases of every layer norm outside of the head, or of those at ``paths``."""
+    """Weights and biases of every norm outside of the head, or of those at ``paths``."""
     return tuple(
         ParameterSpec(name, shape, "layer_norm", decay=False)
         for module in spec.modules
-        if module.kind is LAYER_NORM and module.path not in spec.head and (paths is None or module.path in paths)
+        if module.kind.norm and module.path not in spec.head and (paths is None or module.path in paths)
         for name, shape in module.shapes().items()
     )
 

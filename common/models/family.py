@@ -51,6 +51,7 @@ class HeadLayout:
     dense_dropout_path: str = "dense_dropout"
     tied_to: str | None = None  #: path of the embedding whose weight the output shares
     added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
+    words: bool = False  #: its outputs are the vocabulary, though their weight is their own
     base: tuple[str, ...] = ()
     beside: HeadLayout | None = None  #: a second head, of which the first position is read and ``outputs`` is given
     context: str | None = None  #: path of a norm of each state plus that of the first position, before the dense layer
@@ -61,7 +62,7 @@ class HeadLayout:
         """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
         if self.outputs is not None:
             return self.outputs
-        return config["vocab_size" if self.tied_to else "num_labels"]
+        return config["vocab_size" if self.tied_to or self.words else "num_labels"]
 
     def modules(self, width: int, outputs: int) -> tuple[ModuleSpec, ...]:
         """Its modules in the order of the forward pass.
@@ -117,8 +118,10 @@ class Family:
     HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
+    NULLABLE: ClassVar[tuple[str, ...]] = ()  #: entries that may be null, though their default is not
     ACTIVATION: ClassVar[str] = "hidden_act"  #: the entry that names the activation of the feed-forward parts
     UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
+    COUNTED: ClassVar[bool] = True  #: whether `common.memory.formula` knows what its layers keep
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
 
     EMBEDDING_NORM: ClassVar[str | None] = (
@@ -159,7 +162,7 @@ class Family:
         """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0."""
         if name.endswith(".bias"):
             return np.zeros(shape, np.float32)
-        if module.kind is LAYER_NORM:
+        if module.kind.norm:
             return np.ones(shape, np.float32)
         value = normal(seed, name, shape, config["initializer_range"])
         if module.kind is EMBEDDING and module.path in self.padded(config) and config["pad_token_id"] is not None:

@@ -219,7 +219,7 @@ def _of_new_vocabulary(
 
 def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any], vocabulary: int) -> None:
     width, heads = (complete[key] for key in family.HEADS)
-    if width % heads:
+    if width % heads and not complete.get("head_dim"):
         raise InputError(
             f"{family.HEADS[0]} must be a multiple of {family.HEADS[1]}; received {width} and {heads}. "
             "Set both in model.config."
@@ -273,14 +273,17 @@ def complete_config(
 
 
 def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
-    """An entry must be of the kind that the family's default has; only ids of tokens may be null, and sizes are
+    """An entry must be of the kind that the family's default has; only ids of tokens may be null or lists, and sizes are
     bounded."""
     problems = []
     sizes = {*family.SIZE.values(), *family.HEADS, "vocab_size", "type_vocab_size"}
     layers = family.SIZE.get("layers")
     for name, default in family.DEFAULTS.items():
         value = entries.get(name, default)
-        if default is None or (value is None and name.endswith("_token_id")):
+        several = isinstance(value, list) and all(isinstance(one, int) and one >= 0 for one in value)
+        if default is None or (value is None and name in family.NULLABLE):
+            continue
+        if name.endswith("_token_id") and (value is None or several):
             continue
         most = _MOST_LAYERS if name == layers else _LARGEST_SIZE
         least = min(default, 1) if isinstance(default, int) else 1

@@ -16,6 +16,7 @@ __all__ = [
     "LAYER_NORM",
     "LINEAR",
     "OTHER",
+    "RMS_NORM",
     "TRANSPOSED_LINEAR",
     "Kind",
     "ModuleSpec",
@@ -38,6 +39,7 @@ class Kind:
     lookup: bool = False  #: its input is ids and its weight a table of rows
     transposed: bool = False  #: the weight is stored ``(in, out)``
     windowed: bool = False  #: it slides over its input; only methods that say so adapt it
+    norm: bool = False  #: it normalises its input, so that its parameters are scales and shifts
 
     @property
     def adaptable(self) -> bool:
@@ -53,7 +55,8 @@ EMBEDDING = Kind("embedding", lambda m: (m.in_features, m.out_features), lookup=
 CONVOLUTION = Kind(
     "convolution", lambda m: (m.out_features, m.in_features // m.arguments.groups, *m.arguments.kernel), windowed=True
 )  #: (channels out, channels in a group, kernel); its ``arguments`` are a `Window`
-LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,))
+LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,), norm=True)
+RMS_NORM = Kind("rms_norm", lambda m: (m.out_features,), norm=True)  #: without a mean, and without a bias
 BIAS = Kind("bias", lambda m: None)  #: a vector that is added
 ATTENTION = Kind("attention", lambda m: None)  #: no parameters of its own; addressable, and counted
 OTHER = Kind("other", lambda m: None)  #: lists its own ``parameters``
@@ -110,10 +113,16 @@ class Heads:
     count: int
     projections: tuple[str, str, str]  #: paths of the query, key and value projections (equal where they are fused)
     causal: bool = False
+    keys: int = 0  #: heads of keys and values, where groups of ``count`` share them; 0: as many as ``count``
     past: bool = True  #: whether keys and values can stand before those of the sequence
     positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
     span: int = 0  #: rows of that table on either side of the middle
     terms: int = 0  #: of scores that are made of it
+
+    @property
+    def pairs(self) -> int:
+        """Heads of keys and values."""
+        return self.keys or self.count
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from common.api_mapping import lock
 
-__all__ = ["Arrays", "Case", "Host", "Suite", "UnsupportedError", "array_hash"]
+__all__ = ["Arrays", "Case", "Host", "Suite", "UnsupportedError", "array_hash", "at_tokens"]
 
 Arrays = dict[str, np.ndarray]
 
@@ -96,3 +96,12 @@ def array_hash(array: np.ndarray) -> str:
     array = np.asarray(array, order="C")
     head = f"{array.dtype.str.lstrip('<=|')}{array.shape}".encode()
     return hashlib.sha256(head + array.tobytes()).hexdigest()
+
+
+def at_tokens(states: np.ndarray, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """``states`` ``(batch, virtual tokens + seq, width)`` with 0 at padding; any of other dimensions as they are."""
+    if states.ndim != 3:
+        return states
+    mask = batch["attention_mask"]
+    virtual = np.ones((len(mask), states.shape[1] - mask.shape[1]), mask.dtype)
+    return np.where(np.concatenate([virtual, mask], 1)[..., None] > 0, states, states.dtype.type(0))

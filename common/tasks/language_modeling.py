@@ -93,6 +93,10 @@ class LanguageModeling(Task):
         found = (tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts)
         return [ids or [tokenizer.eos_token_id] for ids in found]
 
+    def asked(self, rows: Any) -> list[str]:
+        """The prompts of rows that have some."""
+        return list(rows["prompt"])
+
     def predict(
         self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
     ) -> Iterator[Answer]:

@@ -107,10 +107,11 @@ def prepare(config: ExperimentConfig) -> Inputs:
 
 def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenizerFast:
     """The tokenizer of the configuration; ``bpe:SIZE`` is trained on the training split."""
-    corpus = configured(config.model).corpus(data.splits["train"])
+    task = configured(config.model)
+    corpus = task.corpus(data.splits["train"])
     source = config.model.tokenizer or config.model.source
     assert source is not None  # `common.config.rules`
-    return load_tokenizer(source, corpus, config.model.add_tokens)
+    return task.fitted(load_tokenizer(source, corpus, config.model.add_tokens))
 
 
 def describe(

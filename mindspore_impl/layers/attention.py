@@ -55,7 +55,19 @@ class _Attention(nn.Cell):
 def attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float, dropout: Dropout, hand_written: bool = True
 ) -> Tensor:
-    """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``."""
+    """softmax(q k^T scale + mask) v, per head. ``mask`` is of the full shape ``(batch, heads, queries, seq)``.
+
+    Groups of heads that share keys and values, ``(batch, pairs, seq, width)``, are the queries of one head: nothing is
+    copied, and the order of the probabilities, which dropout counts, stays.
+    """
+    pairs, heads = key.shape[1], query.shape[1]
+    if pairs < heads:
+        batch, _, queries, width = query.shape
+        rows, length = heads // pairs * queries, key.shape[2]
+        query, mask = ops.reshape(query, (batch, pairs, rows, width)), ops.reshape(mask, (batch, pairs, rows, length))
+        mixed = attention(query, key, value, mask, scale, dropout, hand_written)
+        return ops.reshape(mixed, (batch, heads, queries, width))
+
     return _attend(query, key, value, mask, scale, dropout, hand_written, False)
 
 

@@ -88,6 +88,20 @@ class LayerNorm(nn.Cell):
 # What follows belongs to the native models and has no counterpart: on the PyTorch side it is inside `transformers`.
 
 
+class RMSNorm(nn.Cell):
+    """RMS norm over the last axis with weight ``(width,)`` (Zhang and Sennrich 2019)."""
+
+    def __init__(self, path: str, width: int, eps: float):
+        super().__init__(auto_prefix=False)
+        self.path, self.eps, self.plain = path, eps, ()
+        self.weight = parameter(f"{path}.weight", width)
+
+    def construct(self, x):
+        if "fused" in self.plain:
+            return F.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+        return fused.rms_norm(x, (x.shape[-1],), self.weight, self.eps)
+
+
 class Convolution(nn.Cell):
     """Of one dimension, as torch's ``Conv1d``: weight ``(out, in / groups, kernel)``; ``(batch, in, length)`` to ``(batch,
     out, length)``, with zeros beyond both ends. Computed as one of two dimensions over a single row."""

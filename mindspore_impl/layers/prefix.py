@@ -28,7 +28,7 @@ class Prefix(Wrapper):
             rows = F.linear(inner, self.prefix_up_weight, self.prefix_up_bias)
         else:
             rows = self.prefix
-        parts = ops.reshape(rows, (arguments.tokens, 2 * arguments.layers, arguments.heads, -1))
+        parts = ops.reshape(rows, (arguments.tokens, 2 * arguments.layers, arguments.pairs, -1))
         return ops.transpose(parts, (1, 2, 0, 3))
 
     def extend(self, inputs) -> dict[str, Tensor]:

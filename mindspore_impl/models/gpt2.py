@@ -102,7 +102,8 @@ class GPT2(nn.Cell):
     def __init__(self, config: Mapping[str, Any]):
         super().__init__(auto_prefix=False)
         hidden, positions = config["n_embd"], config["n_positions"]
-        self.heads, self.positions = config["n_head"], positions
+        self.heads, self.positions, self.window = config["n_head"], positions, None
+        self.pairs, self.width = self.heads, hidden // self.heads  # of keys and values
         self.word = Embedding("transformer.wte", config["vocab_size"], hidden)
         self.position = Embedding("transformer.wpe", positions, hidden)
         self.dropout = Dropout("transformer.drop", config["embd_pdrop"])

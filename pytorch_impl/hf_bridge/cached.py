@@ -25,7 +25,7 @@ class Reader:
     """
 
     def __init__(self, backbone: nn.Module, kept: dict[Any, Any] | None):
-        self.positions, self.layers = backbone.config.n_positions, len(backbone.h)
+        self.positions, self.layers, self.window = backbone.config.n_positions, len(backbone.h), None
         self._heads = backbone.config.n_head
         self._words, self._places, self._norm = backbone.wte, backbone.wpe, backbone.ln_f
         self._blocks = [_block(block, kept) for block in backbone.h]

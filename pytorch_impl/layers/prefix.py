@@ -34,7 +34,7 @@ class Prefix(Wrapper):
             rows = F.linear(inner, self.prefix_up_weight, self.prefix_up_bias)
         else:
             rows = self.prefix
-        return rows.view(arguments.tokens, 2 * arguments.layers, arguments.heads, -1).permute(1, 2, 0, 3)
+        return rows.view(arguments.tokens, 2 * arguments.layers, arguments.pairs, -1).permute(1, 2, 0, 3)
 
     def extend(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The inputs of a backbone with keys and values, which the attention mask ``(batch, tokens + seq)`` covers."""

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.cli import options
 from common.errors import InputError
@@ -28,7 +28,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     options.add_backend(parser, required=False)
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--prompt", metavar="TEXT", action="append", help="may be repeated")
-    source.add_argument("--file", metavar="FILE", type=Path, help='JSON objects, one a line: {"prompt": ...}')
+    source.add_argument(
+        "--file", metavar="FILE", type=Path, help='JSON objects, one a line: {"prompt": ...} or {"messages": [...]}'
+    )
     source.add_argument(
         "--split", metavar="SPLIT", help="the prompts of a split of the run's data, with their references"
     )
@@ -48,18 +50,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> int:
     """Print every text; a single one while it is written."""
+    from common.exporting.runtime import engine_of
     from common.generation import generate
-    from common.training.assembly import load_engine
 
     chosen = options.generation(args)
     if args.batch_size is not None and args.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1; received {args.batch_size}.")
     _check_split(args)
     groups = [] if args.split else _groups(args)
-    trained = options.trained(args)
+    trained = options.trained(args, exported=True)
     if args.split:
         return _run_split(args, trained, chosen)
-    engine = load_engine(trained, args.backend, args.device)
+    engine = engine_of(trained, args.backend, args.device)
     for prompts in groups:
         streams = not args.json and len(prompts) == chosen.num_return_sequences == chosen.num_beams == 1
         emit = _write if streams else None
@@ -80,12 +82,12 @@ def _check_split(args: argparse.Namespace) -> None:
 
 def _run_split(args: argparse.Namespace, trained: Trained, chosen: GenerationOptions) -> int:
     """Write a record for every input of the split."""
+    from common.exporting.runtime import engine_of
     from common.generation.outputs import write_outputs
     from common.generation.splits import generate_split, inputs_of
-    from common.training.assembly import load_engine
 
     inputs = inputs_of(trained, args.split, args.data_dir, args.limit)
-    engine = load_engine(trained, args.backend, args.device)
+    engine = engine_of(trained, args.backend, args.device)
     records = generate_split(trained, engine, inputs, chosen, args.batch_size)
     if args.output is not None:
         write_outputs(args.output, list(records))
@@ -96,7 +98,7 @@ def _run_split(args: argparse.Namespace, trained: Trained, chosen: GenerationOpt
     return 0
 
 
-def _groups(args: argparse.Namespace) -> Iterator[Sequence[str]] | list[list[str]]:
+def _groups(args: argparse.Namespace) -> Iterator[Sequence[Any]] | list[list[Any]]:
     """The prompts, in groups that are answered together."""
     if args.prompt is not None:
         return [args.prompt]
@@ -105,7 +107,7 @@ def _groups(args: argparse.Namespace) -> Iterator[Sequence[str]] | list[list[str
     return ([line.rstrip("\r\n")] for line in iter(sys.stdin.readline, ""))
 
 
-def _read(path: Path) -> list[str]:
+def _read(path: Path) -> list[Any]:
     """The prompts of a file.
 
     Raises:
@@ -123,9 +125,13 @@ def _read(path: Path) -> list[str]:
             found = json.loads(line)
         except ValueError as error:
             raise InputError(f"{path}, line {number}: a JSON object was expected; {error}.") from error
-        if not isinstance(found, dict) or not isinstance(found.get("prompt"), str):
-            raise InputError(f'{path}, line {number}: an object with a text "prompt" was expected; received {line!r}.')
-        prompts.append(found["prompt"])
+        prompt = found.get("prompt", found.get("messages")) if isinstance(found, dict) else None
+        if not isinstance(prompt, str if isinstance(found, dict) and "prompt" in found else list):
+            raise InputError(
+                f'{path}, line {number}: an object with a text "prompt", or with a list "messages", was expected; received '
+                f"{line!r}."
+            )
+        prompts.append(prompt)
     if not prompts:
         raise InputError(f"{path}: at least one prompt was expected; the file has none.")
     return prompts

@@ -20,6 +20,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         action="store_true",
         help="multiply out what a transform factored, so that transformers loads the folder",
     )
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16"),
+        help="round the weights to it; without it nothing is rounded: the checkpoint's dtype where it loses nothing, else float32",
+    )
+    parser.add_argument(
+        "--shard-size", default="5GB", metavar="SIZE", help="of a file of weights, above which there are several (5GB)"
+    )
     return parser
 
 
@@ -40,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dense:
         spec = structure.dense(spec)
     with new_folder(args.out) as folder:
-        save_pretrained(folder, spec, spec.arrays)
+        save_pretrained(folder, spec, spec.arrays, args.dtype, args.shard_size)
         save_tokenizer(trained.tokenizer, folder)
     if errors:
         print(f"merged {len(errors)} modules; largest relative rounding error of a weight {max(errors.values()):.1e}")

@@ -20,6 +20,10 @@ class PrefixFormat(PrependedFormat):
     kinds = ("PREFIX_TUNING",)
     known = frozenset({"encoder_hidden_size", "prefix_projection", "init_weights"})
 
+    def sizes(self, edit: Edit) -> tuple[int, int]:
+        """Of keys and values, which groups of heads may share."""
+        return edit.arguments.kept, edit.arguments.pairs
+
     def made(self, edit: Edit) -> bool:
         """By a projection."""
         return bool(edit.arguments.hidden)
@@ -29,9 +33,9 @@ class PrefixFormat(PrependedFormat):
         return projected(edit, arrays)
 
     def prompt_shape(self, edit: Edit) -> tuple[int, ...]:
-        """``(tokens, layers * 2 * width)``."""
+        """``(tokens, layers * 2 * width of the keys)``."""
         arguments = edit.arguments
-        return arguments.tokens, 2 * arguments.layers * arguments.width
+        return arguments.tokens, 2 * arguments.layers * arguments.kept
 
     def entries(self, edit: Edit) -> dict[str, Any]:
         """Of the projection."""

@@ -49,6 +49,10 @@ class PrependedFormat(PeftFormat):
         """Of ``prompt``."""
         return edit.parameters[0].shape
 
+    def sizes(self, edit: Edit) -> tuple[int, int]:
+        """``token_dim`` and ``num_attention_heads``."""
+        return edit.arguments.width, edit.arguments.heads
+
     def entries(self, edit: Edit) -> dict[str, Any]:
         """Settings of the method."""
         return {}
@@ -56,13 +60,14 @@ class PrependedFormat(PeftFormat):
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """Sizes of the prompt and of the model."""
         edit, arguments = plan.edits[0], plan.edits[0].arguments
+        width, heads = self.sizes(edit)
         required = {
             "peft_type": self.kinds[0],
             "task_type": TASKS.get(spec.task).peft_type,
             "num_virtual_tokens": arguments.tokens,
-            "token_dim": arguments.width,
+            "token_dim": width,
             "num_transformer_submodules": 1,
-            "num_attention_heads": arguments.heads,
+            "num_attention_heads": heads,
             "num_layers": arguments.layers,
             **self.entries(edit),
         }
@@ -75,6 +80,7 @@ class PrependedFormat(PeftFormat):
     def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
         """Another method, other sizes, and settings that are not supported."""
         problems, arguments = [], plan.edits[0].arguments
+        width, heads = self.sizes(plan.edits[0])
         if config.get("peft_type") not in self.kinds:
             problems.append(f"peft_type must be {' or '.join(self.kinds)}; received {config.get('peft_type')!r}")
         problems += [
@@ -84,8 +90,8 @@ class PrependedFormat(PeftFormat):
         ]
         expected = {
             "num_virtual_tokens": arguments.tokens,
-            "token_dim": arguments.width,
-            "num_attention_heads": arguments.heads,
+            "token_dim": width,
+            "num_attention_heads": heads,
             "num_layers": arguments.layers,
             "num_transformer_submodules": 1,
         }
