@@ -7,7 +7,22 @@ import math
 
 import numpy as np
 
-__all__ = ["gumbel", "normal", "uniform", "words"]
+__all__ = ["Stream", "gumbel", "normal", "uniform", "words"]
+
+
+class Stream:
+    """Random numbers one after the other, a function of ``key`` and ``counter`` alone."""
+
+    def __init__(self, key: tuple[int, int], counter: int):
+        self._words = np.random.Philox(key=list(key), counter=[0, 0, 0, counter])
+
+    def below(self, bound: int) -> int:
+        """An integer from 0 to ``bound`` - 1, each equally probable to within bound / 2^32."""
+        return (int(self._words.random_raw()) >> 32) * bound >> 32
+
+    def share(self) -> float:
+        """A float64 in [0, 1)."""
+        return (int(self._words.random_raw()) >> 11) * 2.0**-53
 
 
 def _generator(seed: int, name: str) -> np.random.Philox:

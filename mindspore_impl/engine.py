@@ -11,6 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle
+from common.backend.adversarial import initial_perturbation
 from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
@@ -18,6 +19,7 @@ from common.methods import METHODS
 from common.methods.plan import Plan
 from common.methods.steering import split_state, with_state
 from common.tasks import TASKS
+from mindspore_impl.adversarial import adversarial, apart, grown
 from mindspore_impl.decoding import Decoder
 from mindspore_impl.distillation import distilled
 from mindspore_impl.layers.dropout import share_key
@@ -50,6 +52,9 @@ class Engine:
         self._differentiate, self._evaluate, self._logits = _functions(
             _loss_of(model, settings), model, weights, self._names
         )
+        self._perturb = None
+        if settings.adversarial is not None:
+            self._perturb = _direction(model, self._names, self._task.smoothed)
         self._steering = METHODS.get(plan.method).steering(plan)
         self.compilations = Compilations()
         step = self._optimizer.step
@@ -168,10 +173,21 @@ class Engine:
         function = self._function("train" if self.model.training else "gradients", self._differentiate)
         for number, batch in numbered:
             self._dropout.set(self.settings.seed, self._steps, number)
-            (_, loss_sum), part = function(scale, *self._inputs(batch))
+            (_, loss_sum), part = function(scale, *self._inputs(batch), *self._perturbation(batch, number))
             total = loss_sum if total is None else total + loss_sum
             gradients = part if gradients is None else tuple(map(ops.add, gradients, part))
         return total, gradients
+
+    def _perturbation(self, batch: Batch, number: int) -> tuple[Tensor, ...]:
+        """Of a micro-batch in adversarial training, see `common.backend.adversarial`; nothing otherwise."""
+        wanted = self.settings.adversarial
+        if wanted is None:
+            return ()
+        shape = (*batch["input_ids"].shape, self.model.perturbed_width)
+        start = Tensor(initial_perturbation(wanted, self.settings.seed, self._steps, number, shape))
+        purpose = "perturb" if self.model.training else "perturb without dropout"
+        gradient = self._function(purpose, self._perturb)(start, *self._inputs(batch))
+        return (grown(start, gradient, wanted),)
 
     def _function(self, purpose: str, function: Callable) -> Callable:
         if self.settings.compile is False:
@@ -187,9 +203,30 @@ class Engine:
 
 
 def _loss_of(model: nn.Cell, settings: EngineSettings) -> Callable[..., tuple[Tensor, ...]]:
-    """The task's, or a student's."""
+    """The task's, a student's, or that of adversarial training."""
     module, wanted = task(model.task), settings.distillation
+    if settings.adversarial is not None:
+        return adversarial(module.loss, module.of_logits, settings.adversarial, TASKS.get(model.task).smoothed)
     return module.loss if wanted is None else distilled(module.loss, module.of_logits, wanted)
+
+
+def _named(names, arrays):
+    """A batch; what follows its fields is the perturbation."""
+    inputs = {}
+    for index in range(len(names)):  # graphs know neither zip nor dict()
+        inputs[names[index]] = arrays[index]
+    if len(arrays) > len(names):
+        inputs["perturbation"] = arrays[len(names)]
+    return inputs
+
+
+def _direction(model: nn.Cell, names: tuple[str, ...], kind: str) -> Callable[..., Tensor]:
+    """The gradient by a perturbation, from it and a batch."""
+
+    def distance(perturbation, *arrays):
+        return apart(model, _named(names, arrays), perturbation, kind)
+
+    return ms.grad(distance, 0)
 
 
 def _functions(
@@ -198,20 +235,14 @@ def _functions(
     """Gradient, evaluation and single-position functions as closures over the model; graphs cannot hold an engine's
     ``self``."""
 
-    def named(arrays):
-        inputs = {}
-        for index in range(len(names)):  # graphs know neither zip nor dict()
-            inputs[names[index]] = arrays[index]
-        return inputs
-
     def scaled_loss(scale, *arrays):
-        loss_sum = loss(model, named(arrays))[0]
+        loss_sum = loss(model, _named(names, arrays))[0]
         return loss_sum * scale, loss_sum
 
     def evaluate(*arrays):
-        return loss(model, named(arrays), False)
+        return loss(model, _named(names, arrays), False)
 
     def logits_at(positions, *arrays):
-        return model.logits(named(arrays), positions)
+        return model.logits(_named(names, arrays), positions)
 
     return ms.value_and_grad(scaled_loss, None, weights, has_aux=True), evaluate, logits_at

@@ -3,6 +3,7 @@ head's cells are attributes, since graphs cannot look up a path."""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Callable
 from types import ModuleType
@@ -14,13 +15,15 @@ from mindspore import Parameter, Tensor, nn, ops
 from common.errors import InputError
 from common.members import file_name
 from common.models import FAMILIES
+from common.models.companions import DISENTANGLED, SHARED, Companion
 from common.models.family import EACH, FIRST, HeadLayout
 from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate
+from mindspore_impl.layers.disentangled import Disentangled
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, assign, parameter
-from mindspore_impl.rewrite import carry_out, parameters, write_parameters
+from mindspore_impl.rewrite import carry_out, find, parameters, replace, write_parameters
 
 __all__ = ["Network", "build_model", "family", "task"]
 
@@ -52,7 +55,11 @@ class Network(nn.Cell):
         self._first_states = getattr(module, "first_states", None)
         self._cached_states = getattr(module, "cached_states", None)
         self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
+        self.perturbed_width = spec.perturbed_width
         _add_head(self, spec)
+        self.companion = None  # the second network that is trained with this one
+        if spec.companion is not None:
+            _add_companion(self, spec.companion)
 
     @property
     def layers_in_parts(self) -> int:
@@ -82,6 +89,14 @@ class Network(nn.Cell):
         if self.prepended is None or not self.prepended.active:
             return inputs
         return self.prepended.extend(inputs)
+
+    def with_ids(self, inputs, input_ids):
+        """``inputs`` with other ids ``(batch, seq)``."""
+        changed = {}
+        for index in range(len(self.fields)):  # graphs know neither zip nor dict()
+            changed[self.fields[index]] = inputs[self.fields[index]]
+        changed["input_ids"] = input_ids
+        return changed
 
     def virtual_ids(self):
         """The ids ``(tokens,)`` int32 that stand before every sequence of words."""
@@ -121,6 +136,10 @@ class Network(nn.Cell):
         if self.norm is not None:
             x = self.norm(x)
         return self.head_dropout(x)
+
+    def second(self, x):
+        """What the second head gives of ``(batch, hidden)`` at the first positions: ``(batch, outputs)``."""
+        return self.beside(x)
 
     def last_product(self):
         """Weight ``(outputs, hidden)`` and bias ``(outputs,)`` or None of a head that is tied to an embedding, and
@@ -202,12 +221,54 @@ class _Bias(nn.Cell):
         self.trained = False  # as of an embedding
 
 
+class _Second(nn.Cell):
+    """A head beside another one: ``(batch, hidden)`` to ``(batch, outputs)``."""
+
+    def __init__(self, layout: HeadLayout, width: int):
+        super().__init__(auto_prefix=False)
+        dense, output = layout.modules(width, layout.count({}))
+        self.plain, self.activation = (), _activation(layout)
+        self.dense = Linear(dense.path, dense.in_features, dense.out_features)
+        self.output = Linear(output.path, output.in_features, output.out_features)
+        self.dense_dropout = Dropout(layout.dense_dropout_path, layout.dense_dropout)
+        self.dropout = Dropout(layout.dropout_path, layout.dropout)
+
+    def construct(self, x):
+        x = activate(self.activation, self.dense(self.dense_dropout(x)), "fused" in self.plain)
+        return self.output(self.dropout(x))
+
+
+def _activation(layout: HeadLayout) -> str | None:
+    found = ACTIVATIONS.get(layout.activation)
+    if layout.dense and found is None:
+        raise InputError(
+            f"The MindSpore backend has the activations {', '.join(ACTIVATIONS)}; the head's is {layout.activation!r}."
+        )
+    return found
+
+
+def _add_companion(network: Network, companion: Companion) -> None:
+    other = Network(companion.spec)
+    for held in other.get_parameters():
+        held.name = f"{companion.name}.{held.name}"
+    for _, cell in other.cells_and_names():
+        if hasattr(cell, "path"):
+            cell.path = f"{companion.name}.{cell.path}"
+    network.companion = other
+    ours, theirs = find(network, companion.table), find(other, f"{companion.name}.{companion.table}")
+    if companion.sharing == SHARED:
+        replace(other, theirs.path, ours)
+        other.tied = ours
+    elif companion.sharing == DISENTANGLED:
+        replace(network, companion.table, Disentangled(ours, theirs))
+
+
 def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
     network.context = None
-    for module in layout.modules(width, layout.count(spec.config)):
+    for module in dataclasses.replace(layout, beside=None).modules(width, layout.count(spec.config)):
         if layout.table is not None and module.path == layout.table.path:
             network.backbone.read_positions = Embedding(module.path, module.in_features, module.out_features)
         elif module.path == layout.context:
@@ -220,11 +281,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             network.added = _Bias(module.path, module.out_features)
         elif not module.tied_to:
             network.output = Linear(module.path, module.in_features, module.out_features, bias=module.bias)
-    network.activation = ACTIVATIONS.get(layout.activation)
-    if layout.dense and network.activation is None:
-        raise InputError(
-            f"The MindSpore backend has the activations {', '.join(ACTIVATIONS)}; the head's is {layout.activation!r}."
-        )
+    network.beside = None if layout.beside is None else _Second(layout.beside, width)
+    network.activation = _activation(layout)
     network.dense_dropout = Dropout(layout.dense_dropout_path, layout.dense_dropout)
     network.head_dropout = Dropout(layout.dropout_path, layout.dropout)
     extra = layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout

@@ -47,12 +47,7 @@ def carry_out(model: nn.Cell, edits: Iterable[Edit], values: Mapping[str, np.nda
     Args:
         values: start values of the edits' parameters, by name; what is missing is written later.
     """
-    places = {
-        child.path: (parent, name)
-        for _, parent in model.cells_and_names()
-        for name, child in parent.name_cells().items()
-        if hasattr(child, "path")
-    }
+    places = _places(model)
     built = []
     for edit in edits:
         parent, name = places[edit.path]
@@ -61,6 +56,27 @@ def carry_out(model: nn.Cell, edits: Iterable[Edit], values: Mapping[str, np.nda
         _put(parent, name, layer)
         built.append(layer)
     return built
+
+
+def _places(model: nn.Cell) -> dict[str, tuple[nn.Cell, str]]:
+    """Of every cell that knows its path: the cell that holds it, and under which name."""
+    return {
+        child.path: (parent, name)
+        for _, parent in model.cells_and_names()
+        for name, child in parent.name_cells().items()
+        if hasattr(child, "path")
+    }
+
+
+def find(model: nn.Cell, path: str) -> nn.Cell:
+    """The cell at ``path``."""
+    parent, name = _places(model)[path]
+    return getattr(parent, name)
+
+
+def replace(model: nn.Cell, path: str, cell: nn.Cell) -> None:
+    """Put ``cell`` where the one at ``path`` is."""
+    _put(*_places(model)[path], cell)
 
 
 def _put(parent: nn.Cell, name: str, cell: nn.Cell) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle
+from common.backend.adversarial import initial_perturbation
 from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
@@ -17,6 +18,7 @@ from common.methods import METHODS
 from common.methods.plan import Plan
 from common.methods.steering import split_state, with_state
 from common.tasks import TASKS
+from pytorch_impl.adversarial import adversarial, apart, grown
 from pytorch_impl.decoding import Decoder
 from pytorch_impl.distillation import distilled
 from pytorch_impl.layers.dropout import share_key
@@ -65,7 +67,7 @@ class Engine:
         )
         for number, batch in share(micro_batches, self.group, self._task.ignored if self.settings.shard else None):
             self._dropout.set(self.settings.seed, self._steps, number)
-            loss_sum = self._loss(batch)[0]
+            loss_sum = self._loss(batch, True, self._perturbation(batch, number))[0]
             (loss_sum / count).backward()
             total += loss_sum.detach()
         gradients = tuple(parameter.grad for parameter in self._parameters.values())
@@ -154,8 +156,8 @@ class Engine:
         update."""
         self.model.eval()
         count = self._task.step_targets(micro_batches)
-        for batch in micro_batches:
-            (self._loss(batch)[0] / count).backward()
+        for number, batch in enumerate(micro_batches):
+            (self._loss(batch, True, self._perturbation(batch, number))[0] / count).backward()
         found = {
             name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             for name, parameter in self._parameters.items()
@@ -193,9 +195,26 @@ class Engine:
         self._optimizer.load_state(split_state(arrays, self._steering))
         self._steps = int(arrays["step"])
 
-    def _loss(self, batch: Batch, differentiable: bool = True) -> tuple[torch.Tensor, ...]:
+    def _loss(
+        self, batch: Batch, differentiable: bool = True, perturbation: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, ...]:
+        inputs = self._inputs(batch)
+        if perturbation is not None:
+            inputs["perturbation"] = perturbation
         with self._autocast():
-            return self._loss_sum(self.model, self._inputs(batch), differentiable)
+            return self._loss_sum(self.model, inputs, differentiable)
+
+    def _perturbation(self, batch: Batch, number: int) -> torch.Tensor | None:
+        """Of a micro-batch in adversarial training; see `common.backend.adversarial`."""
+        wanted = self.settings.adversarial
+        if wanted is None:
+            return None
+        shape = (*batch["input_ids"].shape, self.model.perturbed_width)
+        start = torch.from_numpy(initial_perturbation(wanted, self.settings.seed, self._steps, number, shape))
+        with self._autocast():
+            delta = self._float(start.to(self.device)).requires_grad_()
+            distance = apart(self.model, self._inputs(batch), delta, self._task.smoothed)
+            return grown(delta.detach(), torch.autograd.grad(distance, delta)[0], wanted)
 
     def _inputs(self, batch: Batch) -> dict[str, torch.Tensor]:
         tensors = ((name, torch.from_numpy(array).to(self.device, non_blocking=True)) for name, array in batch.items())
@@ -209,8 +228,10 @@ class Engine:
 
 
 def _loss_of(model: nn.Module, settings: EngineSettings) -> Callable[..., tuple[torch.Tensor, ...]]:
-    """The task's, or a student's."""
+    """The task's, a student's, or that of adversarial training."""
     module, wanted = task(model.task), settings.distillation
+    if settings.adversarial is not None:
+        return adversarial(module.loss, module.of_logits, settings.adversarial, TASKS.get(model.task).smoothed)
     return module.loss if wanted is None else distilled(module.loss, module.of_logits, wanted)
 
 

@@ -13,11 +13,14 @@ from torch import nn
 
 from common.members import file_name
 from common.models import FAMILIES
+from common.models.companions import DISENTANGLED, SHARED, Companion
 from common.models.family import EACH, FIRST, HeadLayout
 from common.models.modules import LAYER_NORM
 from common.models.specs import ModelSpec
+from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
 from pytorch_impl.hf_bridge.packed import layer
+from pytorch_impl.layers.disentangled import Disentangled
 from pytorch_impl.layers.dropout import Dropout
 from pytorch_impl.layers.modules import LayerNorm, Linear
 from pytorch_impl.rewrite import carry_out, write_parameters
@@ -60,12 +63,25 @@ class Network(nn.Module):
         self._family = family(spec.family)
         self._prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
         setattr(self, self._prefix, self._family.backbone(spec.config))
+        self._perturbation: torch.Tensor | None = None  # of the embeddings, while a batch is computed that has one
+        self.perturbed_width = spec.perturbed_width
+        if self.perturbed_width:
+            norm = FAMILIES.get(spec.family).EMBEDDING_NORM
+            self.backbone.get_submodule(norm).register_forward_pre_hook(self._perturb)
         _add_head(self, spec)
+        self._companion = None if spec.companion is None else spec.companion.name
+        if spec.companion is not None:
+            _add_companion(self, spec.companion)
 
     @property
     def backbone(self) -> nn.Module:
         """The network without its head, one of `transformers`' own."""
         return getattr(self, self._prefix)
+
+    @property
+    def companion(self) -> nn.Module | None:
+        """The second network that is trained with this one."""
+        return None if self._companion is None else getattr(self, self._companion)
 
     @property
     def layers_in_parts(self) -> int:
@@ -79,11 +95,22 @@ class Network(nn.Module):
         Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
         them is among each.
         """
+        self._perturbation = inputs.get("perturbation")
+        try:
+            return self._encoded(inputs, position)
+        finally:
+            self._perturbation = None
+
+    def _encoded(self, inputs: Inputs, position: str) -> torch.Tensor:
         extended = self.extended(inputs)
         if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
             return self._family.first_states(self.backbone, extended)
         states = getattr(self._family, self.layout.states)(self.backbone, extended)
         return self._in_context(_read(states, inputs, position))
+
+    def _perturb(self, norm: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
+        """What the norm of the embeddings gets instead of what is given."""
+        return None if self._perturbation is None else (normalized(given[0]) + self._perturbation,)
 
     def _in_context(self, states: torch.Tensor) -> torch.Tensor:
         """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
@@ -96,6 +123,10 @@ class Network(nn.Module):
         for given in self.prepended:
             inputs = given.extend(inputs) if given.active else inputs
         return inputs
+
+    def with_ids(self, inputs: Inputs, input_ids: torch.Tensor) -> Inputs:
+        """``inputs`` with other ids ``(batch, seq)``."""
+        return {**inputs, "input_ids": input_ids}
 
     def virtual_ids(self) -> np.ndarray:
         """The ids ``(tokens,)`` int32 that stand before every sequence of words."""
@@ -118,15 +149,14 @@ class Network(nn.Module):
         x = self.get_submodule(self.layout.output)(self.features(x))
         return x + self.get_submodule(self.layout.added).bias if self.layout.added else x
 
+    def second(self, x: torch.Tensor) -> torch.Tensor:
+        """What the second head gives of ``(batch, hidden)`` at the first positions: ``(batch, outputs)``."""
+        beside = self.layout.beside
+        return self.get_submodule(beside.output)(_features(self, x, beside))
+
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """``(..., hidden)`` to the same: what the head's output layer gets."""
-        layout = self.layout
-        if layout.dense:
-            x = self.get_submodule(layout.dense)(self.get_submodule(layout.dense_dropout_path)(x))
-            x = _ACTIVATIONS[layout.activation](x)
-        if layout.norm:
-            x = self.get_submodule(layout.norm)(x)
-        return self.get_submodule(layout.dropout_path)(x)
+        return _features(self, x, self.layout)
 
     def last_product(self) -> tuple[torch.Tensor, torch.Tensor | None] | None:
         """Weight ``(outputs, hidden)`` and bias ``(outputs,)`` of the head's output layer; None where it is adapted."""
@@ -191,6 +221,15 @@ def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), positions]
 
 
+def _features(network: nn.Module, x: torch.Tensor, layout: HeadLayout) -> torch.Tensor:
+    if layout.dense:
+        x = network.get_submodule(layout.dense)(network.get_submodule(layout.dense_dropout_path)(x))
+        x = _ACTIVATIONS[layout.activation](x)
+    if layout.norm:
+        x = network.get_submodule(layout.norm)(x)
+    return network.get_submodule(layout.dropout_path)(x)
+
+
 def _place(root: nn.Module, path: str, module: nn.Module) -> None:
     *parents, leaf = path.split(".")
     for name in parents:
@@ -216,9 +255,27 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             if module.tied_to:
                 linear.weight = network.get_submodule(module.tied_to).weight
             _place(network, module.path, linear)
-    if layout.dense:
-        _place(network, layout.dense_dropout_path, Dropout(layout.dense_dropout_path, layout.dense_dropout))
-    _place(network, layout.dropout_path, Dropout(layout.dropout_path, layout.dropout))
+    for one in filter(None, (layout, layout.beside)):
+        if one.dense:
+            _place(network, one.dense_dropout_path, Dropout(one.dense_dropout_path, one.dense_dropout))
+        _place(network, one.dropout_path, Dropout(one.dropout_path, one.dropout))
+
+
+def _add_companion(network: Network, companion: Companion) -> None:
+    other = Network(companion.spec)
+    setattr(network, companion.name, other)
+    for module in other.modules():
+        if isinstance(module, Dropout):  # of its head; those of `transformers` get their paths with the whole model
+            module.path = f"{companion.name}.{module.path}"
+    path, _, leaf = companion.table.rpartition(".")
+    ours, theirs = network.get_submodule(companion.table), other.get_submodule(companion.table)
+    if companion.sharing == SHARED:
+        replaced = theirs.weight
+        for module in other.modules():  # the table, and an output that shares its weight
+            if getattr(module, "weight", None) is replaced:
+                module.weight = ours.weight
+    elif companion.sharing == DISENTANGLED:
+        setattr(network.get_submodule(path), leaf, Disentangled(ours, theirs))
 
 
 def build_model(spec: ModelSpec, device: str) -> nn.Module:

@@ -26,7 +26,8 @@ def prepare(model: nn.Module, settings: EngineSettings, device: str) -> None:
     Raises:
         InputError: the network cannot be recomputed.
     """
-    plain, backbone = settings.plain, model.backbone
+    plain = settings.plain
+    backbones = [network.backbone for network in (model, getattr(model, "companion", None)) if network is not None]
     if settings.dtype == "fp64":
         model.double()
     for module in model.modules():
@@ -37,13 +38,16 @@ def prepare(model: nn.Module, settings: EngineSettings, device: str) -> None:
         hasten(model)
     if settings.recompute:
         _refuse_past(model)
-        surgery.recompute(backbone)
+        for backbone in backbones:
+            surgery.recompute(backbone)
     if "fused" not in plain:
         surgery.fuse(model)
-    surgery.count_dropouts(model, backbone)
+    for backbone in backbones:
+        surgery.count_dropouts(model, backbone)
     if device == "cpu":
         if "attention" not in plain:
-            surgery.use_attention(backbone)
+            for backbone in backbones:
+                surgery.use_attention(backbone)
         if "memory" not in plain:
             devices.keep_freed_memory()
 

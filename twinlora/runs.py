@@ -35,12 +35,15 @@ class Run:
     """
 
     def __init__(self, path: str | Path, backend: str | None = None, device: str | None = None):
+        from common.exporting import is_export, open_export
         from common.training.assembly import open_trained
         from common.training.rundir import RunDirectory
 
         self.path = Path(path)
         self._backend, self._device = backend, device
-        self._trained: Trained = open_trained(RunDirectory(self.path))
+        self._trained: Trained = (
+            open_export(self.path) if is_export(self.path) else open_trained(RunDirectory(self.path))
+        )
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -62,9 +65,9 @@ class Run:
 
     @cached_property
     def _engine(self) -> Engine:
-        from common.training.assembly import load_engine
+        from common.exporting.runtime import engine_of
 
-        return load_engine(self._trained, self._backend, self._device)
+        return engine_of(self._trained, self._backend, self._device)
 
     def predict(self, inputs: Sequence[str | Mapping[str, str]], **options: Any) -> list[dict[str, Any]]:
         """One answer for each input, as ``twinlora predict --json`` gives it.
@@ -125,9 +128,11 @@ class Run:
             shard_size: of a file of weights, above which there are several.
 
         Raises:
-            InputError: ``out`` exists, or the adapter has no merged form.
+            InputError: ``out`` exists, the adapter has no merged form, or this is an exported model.
         """
         from common.data import save_tokenizer
+        from common.errors import InputError
+        from common.exporting import is_export
         from common.files import new_folder, refuse_existing
         from common.methods.merge import merged_model
         from common.models import structure
@@ -135,6 +140,8 @@ class Run:
 
         out = Path(out)
         refuse_existing(out)
+        if is_export(self.path):
+            raise InputError(f"{self.path} is an exported model. Merge the run that it was made of.")
         spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays, dense)
         spec = structure.dense(spec) if dense else spec
         with new_folder(out) as folder:

@@ -9,6 +9,7 @@ import numpy as np
 
 from common.methods.plan import Plan
 from common.models.checkpoint import read_checkpoint, save_pretrained
+from common.models.companions import gathered
 from common.models.specs import ModelSpec
 from common.strict import check_arrays
 
@@ -32,6 +33,8 @@ def save(
 def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     """Inverse of ``save``."""
     held = read_checkpoint(Path(folder))
+    if spec.companion is not None:
+        held = gathered(spec.companion, held, read_checkpoint(Path(folder) / spec.companion.name))
     arrays = {name: np.asarray(array, np.float32) for name, array in held.items()}
     check_arrays(plan.shapes(), arrays)
     return arrays

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["IGNORE", "Array", "Batch", "BatchSchema", "Field"]
+__all__ = ["EVALUATION", "IGNORE", "Array", "Batch", "BatchSchema", "Field"]
 
+EVALUATION = (0, 2**32)  #: key of what is drawn for evaluation, beyond every (seed, epoch) of training
 IGNORE = -100  #: a label that is ignored by the loss
 Array = np.ndarray
 Batch = Mapping[str, np.ndarray]
@@ -23,7 +24,8 @@ class Field:
     """One array of a batch.
 
     ``axes``: ``("batch",)`` holds a value an example, ``("batch", "seq")`` one a token and ``("batch", "label")`` one a
-    label. Encoded data that have no column of this name are filled with ``default`` at every real position.
+    label; an axis of any other name has a size that the task decides when it masks a batch, and 0 before. Encoded data
+    that have no column of this name are filled with ``default`` at every real position.
     """
 
     name: str

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from common.backend.adversarial import Adversarial
 from common.backend.batch import Batch
 from common.backend.distillation import Distillation
 from common.compilation import Compilations
@@ -52,6 +53,7 @@ class EngineSettings:
     recompute: bool = False  #: keep the inputs of layers alone, and compute the rest again in the backward pass
     plain: tuple[str, ...] = ()  #: `FAST_PATHS` that are switched off
     shard: bool = False  #: divide the frozen parameters among the processes
+    adversarial: Adversarial | None = None  #: a term of perturbed embeddings
     distillation: Distillation | None = None  #: terms of a teacher's outputs, which the batches then hold
 
 

@@ -22,6 +22,7 @@ from common.errors import InputError, RunError
 from common.generation.options import GenerationOptions
 from common.generation.run import continue_tokens
 from common.generation.stopping import Stopping
+from common.models import FAMILIES
 from common.random import uniform
 from common.training.assembly import build_engine
 
@@ -43,7 +44,7 @@ class Own:
         given = (backend, backend.device.select(device), case.config, case.spec, case.plan)
         self.engine = cast(Any, build_engine(*given))
         backend.merge(self.engine.model)
-        self._context = int(case.spec.config["n_positions"])
+        self._context = FAMILIES.get(case.spec.family).positions(case.spec.config) or sys.maxsize
 
     def __call__(self, prompts: np.ndarray, new: int) -> np.ndarray:
         options = GenerationOptions(max_new_tokens=new)

@@ -17,7 +17,18 @@ def measure(kind: str, args: argparse.Namespace, settings: Settings) -> tuple[di
     Raises:
         InputError: a number is below 1.
     """
-    for name in ("threads", "rounds", "steps", "warmup", "layers", "prompt", "new_tokens"):
+    for name in (
+        "threads",
+        "rounds",
+        "steps",
+        "warmup",
+        "layers",
+        "prompt",
+        "new_tokens",
+        "batch",
+        "tokens",
+        "answers",
+    ):
         value = getattr(args, name, None)
         if value is not None and value < (name != "warmup"):
             raise InputError(f"--{name} must be at least {int(name != 'warmup')}; received {value}.")
@@ -118,6 +129,19 @@ def _generate(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, A
     return results, lines
 
 
+def _latency(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
+    from common.bench.latency import measure_latency
+
+    results = measure_latency(args.artifacts, settings, args.batch, args.tokens, args.answers)
+    lines = [
+        f"{found['median'] * 1e3:9.2f} ms  p95 {found['p95'] * 1e3:9.2f} ms  {found['sentences_per_second']:8.1f} sentences/s  "
+        f"{found['bytes'] / 2**20:7.1f} MiB  peak {found['peak_memory_bytes'] / 2**20:6.0f} MiB  {found['ratio']:6.3f}  "
+        f"{found['kind']:<10} {name}"
+        for name, found in results["artifacts"].items()
+    ]
+    return results, lines
+
+
 _KINDS = {
     "step": _step,
     "memory": _memory,
@@ -126,4 +150,5 @@ _KINDS = {
     "growth": _growth,
     "merge": _merge,
     "generate": _generate,
+    "latency": _latency,
 }

@@ -8,6 +8,7 @@ classified position, the head of a language model for the scored ones. Nothing i
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.family import EACH
-from common.models.modules import ATTENTION, ModuleSpec, slice_features
+from common.models.modules import ATTENTION, OTHER, Heads, ModuleSpec, slice_features
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
@@ -119,9 +120,12 @@ class _Count:
             self.add(width, tokens, rank)
         return edit is not None or self.trains(path)
 
-    def attention(self, heads: int, hidden: int, queries: int, needs: tuple[bool, bool, bool]) -> bool:
-        """Scores and mixing of ``queries`` positions a row; ``needs`` of query, key and value."""
-        width, batch = hidden // heads, self.rows * heads
+    def attention(
+        self, arguments: Heads, hidden: int, queries: int, needs: tuple[bool, bool, bool], table: bool
+    ) -> bool:
+        """Scores and mixing of ``queries`` positions a row; ``needs`` of query, key and value, ``table`` of relative
+        positions, which queries or keys are multiplied with as far as the distances of a row reach."""
+        width, batch = hidden // arguments.count, self.rows * arguments.count
         query, key, value = needs
         self.add(queries, width, self.length, batch)
         self.add(queries, self.length, width, batch)
@@ -133,7 +137,14 @@ class _Count:
             self.add(self.length, queries, width, batch)
         if value:
             self.add(self.length, queries, width, batch)
-        return any(needs)
+        reached = min(2 * self.length - 1, 2 * arguments.span)
+        for _ in range(arguments.terms):
+            self.add(queries, width, reached, batch)
+            if query or key:
+                self.add(queries, reached, width, batch)
+            if table:
+                self.add(reached, queries, width, batch)
+        return any((*needs, table))
 
 
 def _backbone(count: _Count) -> bool:
@@ -149,6 +160,8 @@ def _backbone(count: _Count) -> bool:
     before = at[-2] if len(at) > 1 else -1  # a layer may be used several times
     needs, positions = False, count.tokens
     projected: dict[str, tuple[bool, bool, bool]] = {}
+    spans = {path: module.arguments.span for module in attentions for path in module.arguments.positions}
+    table = tabled = False  # whether the table of relative positions needs a gradient, and what is projected of it
     for index, module in enumerate(modules):
         if module.kind.lookup:
             rows = count.length if module.arguments == "positions" else count.tokens
@@ -160,8 +173,18 @@ def _backbone(count: _Count) -> bool:
         elif module.kind is ATTENTION:
             query, key, value = (projected[path][part] for part, path in enumerate(module.arguments.projections))
             queries = 1 if index == last else count.length
-            needs = count.attention(module.arguments.count, module.in_features, queries, (query, key, value)) or needs
+            found = (query, key, value)
+            needs = count.attention(module.arguments, module.in_features, queries, found, tabled) or needs
+            tabled = table
             positions = count.rows if index == last else positions
+        elif module.path in spans:
+            rows = 2 * spans[module.path]
+            tabled = count.linear(module.path, rows, module.in_features, module.out_features, table) or tabled
+        elif module.kind is OTHER:
+            table = table or count.trains(module.path)
+        elif module.kind.windowed:
+            inputs = module.in_features * math.prod(module.arguments.kernel) // module.arguments.groups
+            needs = count.linear(module.path, positions, inputs, module.out_features, needs) or needs
         elif module.kind.matrix:
             needs = count.linear(module.path, positions, module.in_features, module.out_features, needs) or needs
         else:

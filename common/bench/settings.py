@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from common.backend import available
+from common.bench.machine import processor
 from common.bench.workers import Worker
 from common.errors import InputError
 from common.files import write_json
 from common.training import system
 
-__all__ = ["Settings", "begin", "save", "say"]
+__all__ = ["Settings", "begin", "machine", "save", "say"]
 
 _PACKAGES = ("torch", "mindspore", "numpy", "transformers", "peft", "loralib", "mindpet", "accelerate")
 
@@ -60,20 +61,37 @@ def begin(name: str, settings: Settings) -> Worker:
     return Worker(name, settings.threads)
 
 
-def save(kind: str, settings: Settings, results: dict[str, Any], names: Sequence[str] = ()) -> Path:
-    """Write a measurement with everything it depends on; returns the file."""
+def machine(settings: Settings, load: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The hardware, its processor in detail, the ``load`` that `common.bench.machine.Watch` saw, and libraries that were
+    loaded before all others."""
+    preloaded = [
+        Path(library).name for library in os.environ.get("LD_PRELOAD", "").replace(" ", ":").split(":") if library
+    ]  # another allocator, say
+    return system.hardware(_accelerator()) | {
+        "threads": settings.threads,
+        "processor": processor(),
+        "load_average": os.getloadavg(),
+        **({} if load is None else {"load": load}),
+        "preloaded": preloaded,
+    }
+
+
+def save(
+    kind: str,
+    settings: Settings,
+    results: dict[str, Any],
+    names: Sequence[str] = (),
+    hardware: dict[str, Any] | None = None,
+) -> Path:
+    """Write a measurement with everything it depends on; returns the file.
+
+    Args:
+        hardware: what `machine` says; None asks it.
+    """
     path = settings.output or Path("runs/bench") / f"{kind}.json"
     device = {"device": settings.device or "default", "model": settings.model, "set": list(settings.set)}
     versions = {
         package: metadata.version(package) for package in _PACKAGES if find_spec(package) and _distributed(package)
-    }
-    preloaded = [
-        Path(library).name for library in os.environ.get("LD_PRELOAD", "").replace(" ", ":").split(":") if library
-    ]  # another allocator, say
-    machine = system.hardware(_accelerator()) | {
-        "threads": settings.threads,
-        "load_average": os.getloadavg(),
-        "preloaded": preloaded,
     }
     content = {
         "schema": 1,
@@ -81,7 +99,10 @@ def save(kind: str, settings: Settings, results: dict[str, Any], names: Sequence
         "settings": device | {"threads": settings.threads, "rounds": settings.rounds, "subjects": list(names)},
     }
     write_json(
-        path, content | {"versions": {"python": sys.version.split()[0]} | versions, "hardware": machine} | results
+        path,
+        content
+        | {"versions": {"python": sys.version.split()[0]} | versions, "hardware": hardware or machine(settings)}
+        | results,
     )
     return path
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -34,7 +36,8 @@ def pairs(names: Sequence[str]) -> list[tuple[str, str]]:
 def start(
     stack: ExitStack, names: Sequence[str], settings: Settings, request: dict[str, Any]
 ) -> tuple[dict[str, Worker], dict[str, Any]]:
-    """Start and build every subject, one after the other; returns the workers and what they said of themselves.
+    """Start and build every subject, as many at once as the cores bear; returns the workers and what they said of
+    themselves.
 
     Raises:
         InputError: a subject is named twice.
@@ -45,14 +48,19 @@ def start(
             f"Every subject is measured once; received {', '.join(names) or 'none'}. Name each of them once with --subjects."
         )
     workers = {name: stack.enter_context(begin(name, settings)) for name in names}
-    built = {}
-    for name, worker in workers.items():
-        built[name] = worker.ask("build", **changed(name, request)) | worker.ask("check")
-        say(
-            f"{name}: loss {built[name]['check_loss']:.6f} before training{'; ' + built[name]['note'] if built[name]['note'] else ''}"
-        )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(max(1, cores // settings.threads)) as pool:
+        answers = pool.map(lambda name: _built(name, workers[name], request), names)
+        built = dict(zip(names, answers, strict=True))
     check_losses({name: answer["check_loss"] for name, answer in built.items()})
     return workers, built
+
+
+def _built(name: str, worker: Worker, request: dict[str, Any]) -> dict[str, Any]:
+    answer = worker.ask("build", **changed(name, request)) | worker.ask("check")
+    note = f"; {answer['note']}" if answer["note"] else ""
+    say(f"{name}: loss {answer['check_loss']:.6f} before training{note}")
+    return answer
 
 
 def measure_steps(
@@ -63,8 +71,12 @@ def measure_steps(
     warmup: int,
     limit: bool,
     size: Sequence[int] | None = None,
+    memory: bool = False,
 ) -> dict[str, Any]:
     """``settings.rounds`` rounds of ``count`` steps of every subject, in turn, and of the roofline of both frameworks.
+
+    Args:
+        memory: measure the peak of a step too, afterwards: of an accelerator, where a process sees its own alone.
 
     Returns:
         For each subject the samples (seconds a step) and its notes, and for each pair the ratios.
@@ -86,6 +98,8 @@ def measure_steps(
                 "seconds"
             ]
         samples = alternate(measure, settings.rounds, say)
+        for name, worker in workers.items() if memory else ():
+            built[name]["memory"] = worker.ask("memory", count=2)
     for name in limited:  # one number for all rounds: the last, for which every round's executions count
         samples[f"roofline of {name}"] = samples[f"roofline of {name}"][-1:] * settings.rounds
     compared = pairs(names) + [(name, f"roofline of {name}") for name in limited]

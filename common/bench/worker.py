@@ -22,10 +22,12 @@ from common.backend.batch import Batch
 from common.bench import subjects
 from common.bench.cases import Case, load_case
 from common.bench.generate import Generator, build_generator, random_prompts, timed
+from common.bench.latency import Answering
 from common.bench.memory import Meter
 from common.bench.products import Product, flops, step_products
 from common.errors import TwinloraError
 from common.tasks import TASKS
+from common.training.system import peak_memory
 
 __all__ = ["Session", "main"]
 
@@ -38,6 +40,7 @@ class Session:
         self.case: Case
         self.subject: subjects.Subject
         self._generator: Generator
+        self._answering: Answering
 
     def build(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Build the case and the subject; nothing is computed."""
@@ -62,6 +65,24 @@ class Session:
         """Continue ``rows`` prompts of ``columns`` tokens by ``new``."""
         prompts = random_prompts(self.case, request["rows"], request["columns"])
         return timed(self._generator, prompts, request["new"])
+
+    def open_artifact(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Open a run or an exported model for ``answer``."""
+        self._answering = Answering(request["path"], request.get("backend"), request.get("device"))
+        return self._answering.about
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Seconds of each of ``count`` answers to ``rows`` rows of ``tokens`` tokens."""
+        ask, seconds = self._answering.ask(request["rows"], request["tokens"]), []
+        for _ in range(request["count"]):
+            begun = time.perf_counter()
+            ask()
+            seconds.append(time.perf_counter() - begun)
+        return {"seconds": seconds}
+
+    def peak(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Largest resident set of this process so far."""
+        return {"bytes": peak_memory()}
 
     def check(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The loss before training, without dropout."""

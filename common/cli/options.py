@@ -143,17 +143,25 @@ def add_backend(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:0, ascend, ...; default: the first accelerator, or the CPU")
 
 
-def trained(args: argparse.Namespace) -> Trained:
+def trained(args: argparse.Namespace, exported: bool = False) -> Trained:
     """The completed run of ``add_run``, or what ``add_opened`` describes.
+
+    Args:
+        exported: whether an exported model will do, which has no arrays.
 
     Raises:
         InputError: it is neither a completed run nor an adapter, or something was given that a run says itself.
     """
+    from common.exporting import is_export, open_export
     from common.training.adapters import is_adapter, open_adapter
     from common.training.assembly import open_trained
     from common.training.rundir import RunDirectory
 
     model, experiment = getattr(args, "model", None), getattr(args, "config", None)
+    if is_export(args.run_directory) and not (model or experiment):
+        if not exported:
+            raise InputError(f"{args.run_directory} is an exported model. Give the run that it was made of.")
+        return open_export(args.run_directory)
     if hasattr(args, "config") and is_adapter(args.run_directory):
         return open_adapter(args.run_directory, experiment, model, getattr(args, "data_dir", None))
     if model or experiment:

@@ -145,7 +145,7 @@ class Observed:
         for index in self.spaced(len(encoded)):
             one = np.array([index])
             batch = collate(encoded, one, 1, self.config.data.length_multiple)
-            yield encoded.task.corrupt(batch, encoded, one, EVALUATION)
+            yield from encoded.task.weighted([encoded.task.corrupt(batch, encoded, one, EVALUATION)])
 
     def fisher(self, paths: Sequence[str]) -> dict[str, np.ndarray]:
         """Mean over the examples of the squared gradient of each module's weight, float64, by path."""

@@ -135,7 +135,9 @@ def _short_form(cls: type, value: Any, path: KeyPath, report: Report) -> Any:
 
 
 def _defaults(cls: type) -> set[str]:
-    return {field.name for field in dataclasses.fields(cls) if field.default is not dataclasses.MISSING}
+    missing = dataclasses.MISSING
+    given = {field.name: (field.default, field.default_factory) for field in dataclasses.fields(cls)}
+    return {name for name, defaults in given.items() if any(default is not missing for default in defaults)}
 
 
 def _refuse(path: KeyPath, message: str, report: Report) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common.backend.adversarial import Adversarial
 from common.config.convert import build, convert_section
 from common.config.layers import Layers
 from common.config.rules import check
@@ -55,6 +56,8 @@ def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     plain = _listed(dataclasses.asdict(config))
     if config.distillation.teacher is None:
         del plain["distillation"]  # without a teacher it says nothing
+    if config.training.adversarial == Adversarial():
+        del plain["training"]["adversarial"]
     return plain
 
 

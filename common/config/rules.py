@@ -61,6 +61,9 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "training.evaluation_batch_size": _POSITIVE,
     "training.patience": _POSITIVE,
     "training.log_every_steps": _POSITIVE,
+    "training.adversarial.weight": _NOT_NEGATIVE,
+    "training.adversarial.learning_rate": _NOT_NEGATIVE,
+    "training.adversarial.initial": _NOT_NEGATIVE,
     "distillation.temperature": _POSITIVE,
     "distillation.task_weight": _NOT_NEGATIVE,
     "distillation.logits_weight": _NOT_NEGATIVE,
@@ -267,6 +270,23 @@ def _shard(shard, compiled, method):
             "gathers the weights layer by layer, and training.compile: true makes one graph of all; "
             "set one of them to false",
         )
+
+
+@_rule("training.adversarial.method", "model.task", "training.shard")
+def _adversarial(method, task, shard):
+    if method == "none":
+        return
+    if task in TASKS and TASKS.get(task).smoothed is None:
+        suited = ", ".join(one.name for one in TASKS if one.smoothed)
+        yield "training.adversarial.method", f"{method} is for the tasks {suited}; received model.task: {task}"
+    if shard:
+        yield "training.adversarial.method", f"{method} and training.shard exclude each other; set one of them to false"
+
+
+@_rule("training.adversarial.method", "distillation.teacher")
+def _adversarial_teacher(method, teacher):
+    if method != "none" and teacher is not None:
+        yield "training.adversarial.method", f"{method} and distillation.teacher exclude each other; leave one out"
 
 
 @_rule("optimization.warmup_steps", "optimization.warmup_ratio")

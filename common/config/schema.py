@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from common.backend.adversarial import Adversarial
 from common.backend.distillation import Distillation
 from common.methods.method import MethodOptions
 
@@ -102,6 +103,7 @@ class TrainingConfig:
     shard: (
         bool  #: divide the frozen weights among the processes, for models that one device does not hold; PyTorch only
     )
+    adversarial: Adversarial = field(default_factory=Adversarial)  #: perturbed embeddings; none by default
     trackers: tuple[str, ...] = ()  #: members of `common.trackers` that get the events of the run
 
 

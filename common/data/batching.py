@@ -8,13 +8,11 @@ from typing import cast
 
 import numpy as np
 
-from common.backend.batch import Batch, Field
+from common.backend.batch import EVALUATION, Batch, Field
 from common.data.encoding import Encoded, Ragged
 from common.errors import InputError
 
 __all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
-
-EVALUATION = (0, 2**32)  #: key of what is drawn for evaluation, beyond every (seed, epoch) of training
 
 _POOL = 50  #: global batches whose examples are sorted by length together
 
@@ -72,7 +70,7 @@ class BatchPlan:
         size = self.micro_batch_size
         for step in self.indices(epoch)[start:]:
             parts = (step[i : i + size] for i in range(0, len(step), size))
-            yield [self._batch(part, (self.seed, epoch)) for part in parts]
+            yield list(self.encoded.task.weighted([self._batch(part, (self.seed, epoch)) for part in parts]))
 
     def _batch(self, indices: np.ndarray, key: tuple[int, int]) -> Batch:
         batch = collate(self.encoded, indices, self.micro_batch_size, self.length_multiple)
@@ -116,7 +114,7 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width
     else:
         sizes = {"label": len(encoded.label_names)}
         column = cast("np.ndarray | None", column)  # `Ragged` is for fields along the sequence
-        inner = tuple(sizes[axis] for axis in field.axes[1:]) if column is None else column.shape[1:]
+        inner = tuple(sizes.get(axis, 0) for axis in field.axes[1:]) if column is None else column.shape[1:]
         array = np.full((rows, *inner), padding, field.dtype)
         array[: len(indices)] = field.default if column is None else column[indices]
     if field.first is not None:

@@ -9,11 +9,13 @@ import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common import hub
 from common.data.sources import resolve_folder
+from common.data.tokenizer_training import END_OF_TEXT, is_trained, train_tokenizer
 from common.errors import InputError
 from common.reading import read_json, read_text
 from common.writing import write_atomic
@@ -23,11 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["END_OF_TEXT", "load_tokenizer", "refusing", "save_tokenizer"]
 
-END_OF_TEXT = "<|endoftext|>"
-_BPE = "bpe:"
+_PIECES = "spm.model"  #: of DeBERTa-v2 and DeBERTaV3
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")  #: special tokens of its vocabulary
-_BYTES = 256
-_MOST = 2_000_000  #: tokens; the library takes memory for them before it trains
 _REMEDY = "Copy or download the tokenizer again, or save it with save_pretrained."
 _PROBE = ["The naïve Café, 12.5% of ΑΒΓ 北京", "😀"]  #: texts that every tokenizer must make something of
 _SPECIAL = re.compile(r"\[[^\]]*\]|<[^>]*>")  #: how vocabularies write special tokens, such as [CLS]
@@ -39,18 +38,20 @@ def load_tokenizer(
     """Load or train a tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
 
     Args:
-        source: hub id, local folder, ``python:PACKAGE/FOLDER``, or ``bpe:SIZE``. A folder holds ``tokenizer.json``, or
-            ``vocab.txt`` (BERT WordPiece, lower-cased unless its entries have upper-case letters), or ``vocab.json``
+        source: hub id, local folder, ``python:PACKAGE/FOLDER``, or KIND:SIZE, such as ``bpe:4096``, of one that is
+            trained (`common.data.tokenizer_training`). A folder holds ``tokenizer.json``, or
+            ``vocab.txt`` (BERT WordPiece, lower-cased unless its entries have upper-case letters), or ``spm.model``
+            (DeBERTa-v2's SentencePiece, which needs the packages sentencepiece and protobuf), or ``vocab.json``
             and ``merges.txt`` (byte-level BPE: RoBERTa's where the vocabulary has its special tokens, else GPT-2's).
-        corpus: texts that ``bpe:SIZE`` is trained on.
+        corpus: texts that a new one is trained on.
         added: tokens that it gets, each found in a text before the text is split further.
 
     Raises:
-        InputError: nothing usable is at ``source``, ``bpe:SIZE`` is malformed or has no corpus, or a token of ``added``
+        InputError: nothing usable is at ``source``, KIND:SIZE is malformed or has no corpus, or a token of ``added``
             is a token already.
     """
-    if source.startswith(_BPE):
-        return _with_tokens(_train_bpe(source, corpus), source, added)
+    if is_trained(source):
+        return _with_tokens(train_tokenizer(source, corpus), source, added)
     folder = resolve_folder(source)
     tokenizer = _from_hub(source) if folder is None else _from_folder(folder)
     if tokenizer.pad_token is None:
@@ -118,15 +119,42 @@ def _from_folder(folder: Path) -> PreTrainedTokenizerFast:
         kind = PreTrainedTokenizerFast
     elif (folder / "vocab.txt").is_file():
         kind = BertTokenizer
+    elif (folder / _PIECES).is_file():
+        kind = _of_pieces(folder)
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         kind = _byte_level(folder)
     else:
         raise InputError(
-            f"A tokenizer folder holds tokenizer.json, or vocab.txt, or vocab.json and merges.txt; {folder} has none of them."
+            f"A tokenizer folder holds tokenizer.json, or vocab.txt, or {_PIECES}, or vocab.json and merges.txt; {folder} has none "
+            "of them."
         )
     options = {"do_lower_case": False} if kind is BertTokenizer and _is_cased(folder) else {}
     with refusing(f"The tokenizer in {folder}"):
         return kind.from_pretrained(folder, trust_remote_code=False, **options)
+
+
+def _of_pieces(folder: Path) -> type:
+    """DeBERTa-v2's tokenizer, which `transformers` makes of a SentencePiece model with that package.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    from transformers import DebertaV2Tokenizer
+
+    missing = [name for name in ("sentencepiece", "google.protobuf") if not _installed(name)]
+    if missing:
+        raise InputError(
+            f"Reading {folder / _PIECES} needs the packages sentencepiece and protobuf; {', '.join(missing)} is not installed. "
+            "pip install sentencepiece protobuf, or save the tokenizer elsewhere with save_pretrained, which writes tokenizer.json."
+        )
+    return DebertaV2Tokenizer
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
 
 
 def _is_cased(folder: Path) -> bool:
@@ -169,32 +197,3 @@ def _from_hub(source: str) -> PreTrainedTokenizerFast:
             f"{hub.explained(error)}. Check the name and the connection, or name a local folder with --model or in "
             "model.tokenizer, and one of data with --data-dir."
         ) from error
-
-
-def _train_bpe(source: str, corpus: Iterable[str] | None) -> PreTrainedTokenizerFast:
-    """Byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) with one special token, which begins, ends and
-    pads."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    size = source.removeprefix(_BPE)
-    if not size.isdecimal() or len(size) > len(str(_MOST)) or not _BYTES < int(size) <= _MOST:
-        raise InputError(
-            f"A trained tokenizer is written bpe:SIZE with SIZE at least {_BYTES + 1} (every byte and the end of text) and at "
-            f"most {_MOST:,}; received {source[:100]!r}."
-        )
-    if corpus is None:
-        raise InputError(
-            f"The tokenizer {source} is trained on a corpus, and none was given. Load the tokenizer saved with the run instead."
-        )
-    model = Tokenizer(models.BPE())
-    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    model.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=int(size), special_tokens=[END_OF_TEXT], initial_alphabet=alphabet, show_progress=False
-    )
-    model.train_from_iterator(corpus, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=model, bos_token=END_OF_TEXT, eos_token=END_OF_TEXT, pad_token=END_OF_TEXT
-    )

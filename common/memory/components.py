@@ -52,8 +52,9 @@ class Components:
 
 
 def _components(modules: Sequence[ModuleSpec], head: set[str]) -> Iterable[tuple[str, str]]:
-    projections = {path for module in modules if module.kind is ATTENTION for path in module.arguments.projections}
-    mixed = False  # whether the next matrix is the output projection of an attention
+    attentions = [module for module in modules if module.kind is ATTENTION]
+    projections = {path for found in attentions for path in (*found.arguments.projections, *found.arguments.positions)}
+    begun, mixed = False, False  # whether the next matrix is the output projection of an attention
     for module in modules:
         if module.path in head:
             yield module.path, HEAD
@@ -62,10 +63,10 @@ def _components(modules: Sequence[ModuleSpec], head: set[str]) -> Iterable[tuple
         elif module.kind.norm:
             yield module.path, NORMS
         elif module.kind is ATTENTION or module.path in projections:
-            mixed = module.kind is ATTENTION
+            begun, mixed = True, module.kind is ATTENTION
             yield module.path, ATTENTIONS
         elif mixed and module.kind.matrix:
             mixed = False
             yield module.path, ATTENTIONS
         else:
-            yield module.path, FEED_FORWARD
+            yield module.path, FEED_FORWARD if begun or not attentions else EMBEDDINGS

@@ -19,7 +19,7 @@ from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.family import EACH
-from common.models.modules import ATTENTION, ModuleSpec
+from common.models.modules import ATTENTION, OTHER, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["Attended", "Keeps", "Layer", "kept", "probabilities"]
@@ -97,9 +97,14 @@ class _Walk:
         at = [index for index, module in enumerate(modules) if module.kind is ATTENTION]
         # The last layer of a head that reads one position computes its queries and what follows for that position.
         last = at[-1] if at and layout.position != EACH and layout.dense else None
+        if (
+            last is not None and modules[last].arguments.span
+        ):  # of a table of relative positions every query is computed
+            last = None
         before = at[-2] if len(at) > 1 else -1  # a layer may be used several times
         tokens, mixed, inner = self.rows * self.length, False, False
         projections = {path for module in attentions for path in module.arguments.projections}
+        spans = {path: module.arguments.span for module in attentions for path in module.arguments.positions}
         for index, module in enumerate(modules):
             if module.kind.lookup:
                 self._lookup(module)
@@ -114,7 +119,15 @@ class _Walk:
                 self._attention(module, queries)
                 tokens = self.rows * queries
                 self._stored, mixed = False, True
-            elif at and index < at[0]:  # between the embeddings and the layers
+            elif module.path in spans:
+                self._stored = False
+                self._matrix(module, 2 * spans[module.path])
+                self._stored = False
+            elif module.kind is OTHER:
+                self.needs = self.needs or not self.trained.isdisjoint(module.shapes())
+            elif module.kind.windowed or (
+                at and index < at[0]
+            ):  # between the embeddings and the layers, or beside them
                 self._matrix(module, tokens)
                 self._stored = False
             else:

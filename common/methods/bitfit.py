@@ -53,7 +53,7 @@ class BitFit(Method):
                     f"the biases of its other slices, or leave out the pattern."
                 )
             patterns[pattern] = (*patterns.get(pattern, ()), path)
-        trained = biases(spec, {path for paths in patterns.values() for path in paths})
+        trained = biases(spec, {path for paths in patterns.values() for path in paths}, added=True)
         unfrozen = merged_groups(head_parameters(spec), trained)
         return Plan(self.name, (), unfrozen, spec.head, self.artifact, options, tuple(patterns.items()))
 

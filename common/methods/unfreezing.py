@@ -31,12 +31,16 @@ def head_parameters(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
     return tuple(_spec(name, shape, HEAD) for name, shape in spec.shapes().items() if _in_head(name, spec))
 
 
-def biases(spec: ModelSpec, paths: Collection[str] | None = None) -> tuple[ParameterSpec, ...]:
-    """Every bias, or those of the modules at ``paths``; the head's are counted as part of the head."""
+def biases(spec: ModelSpec, paths: Collection[str] | None = None, added: bool = False) -> tuple[ParameterSpec, ...]:
+    """Every bias, or those of the modules at ``paths``; the head's are counted as part of the head.
+
+    Args:
+        added: also the further biases of an attention, which PEFT's ``bias: all`` leaves out.
+    """
     found = []
     for module in spec.modules:
         for name, shape in module.biases().items():
-            if paths is None or module.path in paths:
+            if (paths is None or module.path in paths) and (added or name.endswith(".bias")):
                 found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
     return tuple(found)
 

@@ -15,7 +15,8 @@ from common import hub
 from common.data.sources import resolve_folder
 from common.errors import InputError
 from common.files import load_arrays, refuse_quantised, write_json
-from common.models import exporting
+from common.models import weights
+from common.models.companions import alone, parted
 from common.models.specs import ModelSpec
 from common.models.structure import entries
 from common.reading import check_shape, read_json, safe_child
@@ -184,21 +185,26 @@ def save_pretrained(
     spec: ModelSpec,
     arrays: Mapping[str, np.ndarray],
     dtype: str | None = None,
-    shard_size: str | int = exporting.SHARD_SIZE,
+    shard_size: str | int = weights.SHARD_SIZE,
 ) -> None:
     """Write ``config.json`` and ``model.safetensors`` as ``transformers`` would, so that it loads them without a word;
-    or refuses to, where the model has structural edits (`common.models.structure.entries`).
+    or refuses to, where the model has structural edits (`common.models.structure.entries`). A second network is a
+    checkpoint of its own in a folder inside.
 
     Args:
         dtype: ``float32``, ``bfloat16`` or ``float16``, to which everything is rounded; None rounds nothing, see
-            `common.models.exporting`.
+            `common.models.weights`.
         shard_size: of a file of weights, above which there are several: bytes, or such as ``5GB``.
 
     Raises:
         InputError: ``arrays`` are not exactly the parameters of ``spec``, or not finite, or too large for ``dtype``.
     """
     check_arrays({name: shape for module in spec.modules for name, shape in module.shapes().items()}, arrays)
-    stored = exporting.chosen(spec.config, arrays, dtype)
-    exporting.write_shards(Path(folder), arrays, stored, shard_size)
+    if spec.companion is not None:
+        own, theirs = parted(spec.companion, arrays)
+        save_pretrained(Path(folder) / spec.companion.name, spec.companion.spec, theirs, dtype, shard_size)
+        spec, arrays = alone(spec), own
+    stored = weights.chosen(spec.config, arrays, dtype)
+    weights.write_shards(Path(folder), arrays, stored, shard_size)
     config = {key: value for key, value in sorted(spec.config.items()) if key != "num_labels"}
-    write_json(Path(folder) / "config.json", exporting.with_dtype(config, stored) | entries(spec))
+    write_json(Path(folder) / "config.json", weights.with_dtype(config, stored) | entries(spec))

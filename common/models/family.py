@@ -53,6 +53,7 @@ class HeadLayout:
     added: str | None = None  #: path of a bias vector that a tied output adds, where that is no part of the output
     words: bool = False  #: its outputs are the vocabulary, though their weight is their own
     base: tuple[str, ...] = ()
+    beside: HeadLayout | None = None  #: a second head, of which the first position is read and ``outputs`` is given
     context: str | None = None  #: path of a norm of each state plus that of the first position, before the dense layer
     states: str = "states"  #: function of a backend's module of the family that gives what the head reads
     table: ModuleSpec | None = None  #: an embedding that this function needs besides the backbone's modules
@@ -70,7 +71,7 @@ class HeadLayout:
             width: of the hidden states.
             outputs: their number, see `count`.
         """
-        listed = [self.table] if self.table else []
+        listed, states = [self.table] if self.table else [], width
         if self.context:
             listed.append(ModuleSpec(self.context, LAYER_NORM, width, width))
         if self.dense:
@@ -83,13 +84,16 @@ class HeadLayout:
         listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
+        if self.beside:
+            listed += self.beside.modules(states, self.beside.count({}))
         return tuple(listed)
 
     def new(self) -> tuple[str, ...]:
         """Paths of the modules that are trained with every method."""
         own = (None, None) if self.tied_to else (self.output, self.added)
         table = self.table.path if self.table else None
-        paths = (table, self.context, self.dense, self.norm, *own)
+        second = self.beside.new() if self.beside else ()
+        paths = (table, self.context, self.dense, self.norm, *own, *second)
         return tuple(path for path in paths if path and path not in self.base)
 
 
@@ -119,6 +123,10 @@ class Family:
     UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
     COUNTED: ClassVar[bool] = True  #: whether `common.memory.formula` knows what its layers keep
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
+
+    EMBEDDING_NORM: ClassVar[str | None] = (
+        None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
+    )
 
     def backbone(self, config: Mapping[str, Any]) -> Backbone:
         """Modules of the network without its head."""

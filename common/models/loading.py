@@ -13,6 +13,7 @@ from common import backend
 from common.errors import InputError, nearest
 from common.models import FAMILIES, Family
 from common.models.checkpoint import canonical_names, fingerprint, locate, read_checkpoint, read_config
+from common.models.companions import SEED, Companion, joined
 from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_rows
 from common.models.modules import ModuleSpec
@@ -85,7 +86,12 @@ def load_model_spec(
     _check_network(family, layout, complete, given)
     complete["architectures"] = [layout.architecture]
     classes = tuple(complete["id2label"].values()) if labels is not None else None
-    return _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
+    spec = _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
+    wish = task.companion(family, complete, config, folder)
+    if wish is None:
+        return spec
+    other = load_model_spec(wish.model, None, vocabulary, pad_token_id, seed + SEED)
+    return joined(spec, Companion(wish.name, other, wish.table, wish.sharing))
 
 
 def _assemble(
@@ -292,9 +298,10 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
             str: isinstance(value, str),
         }.get(type(default), True)
         if not right:
+            negative = isinstance(default, int) and default < 0
             kind = {
                 bool: "true or false",
-                int: "a non-negative integer" if default >= 0 else f"an integer of at least {default}",
+                int: f"an integer of at least {default}" if negative else "a non-negative integer",
                 float: "a non-negative number",
                 str: "a name",
             }[type(default)]

@@ -117,6 +117,7 @@ class Heads:
     past: bool = True  #: whether keys and values can stand before those of the sequence
     positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
     span: int = 0  #: rows of that table on either side of the middle
+    terms: int = 0  #: of scores that are made of it
 
     @property
     def pairs(self) -> int:

@@ -19,10 +19,10 @@ def pos_att_types(config: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         ValueError: another kind, or one kind twice.
     """
-    entry = config.get("pos_att_type")
+    entry = config.get("pos_att_type") or []
     listed = [kind.strip() for kind in entry.lower().split("|")] if isinstance(entry, str) else entry
     found = tuple(kind for kind in KINDS if isinstance(listed, list | tuple) and kind in listed)
-    if listed and len(found) != len(listed):
+    if not isinstance(listed, list | tuple) or len(found) != len(listed):
         raise ValueError(f"pos_att_type must list each of {', '.join(KINDS)} at most once; received {entry!r}")
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from common.backend.batch import BatchSchema
 from common.edits import Edit
+from common.models.companions import Companion
 from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin
 from common.models.modules import ModuleSpec
@@ -41,6 +42,8 @@ class ModelSpec:
         default_factory=HeadOrigin
     )  #: whether its head was loaded, reordered or initialised
 
+    companion: Companion | None = None  #: a second network that is trained with it; `modules` and `arrays` have its
+
     @property
     def shared(self) -> frozenset[str]:
         """Paths of the modules whose weight another module shares."""
@@ -51,6 +54,15 @@ class ModelSpec:
         by_path = {module.path: module for module in self.modules}
         head = (module for module in self.modules if module.path not in self.order)
         return (*(by_path[path] for path in self.order), *head)
+
+    @property
+    def perturbed_width(self) -> int:
+        """Of the embeddings that adversarial training perturbs; 0 where its family has none."""
+        from common.models import FAMILIES
+
+        norm = FAMILIES.get(self.family).EMBEDDING_NORM if self.family in FAMILIES else None
+        paths = {module.path.partition(".")[2]: module.in_features for module in self.modules}
+        return 0 if norm is None else paths[norm]
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every parameter's shape by name; tied weights once."""

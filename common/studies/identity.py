@@ -32,6 +32,7 @@ _ASIDE = (
     "configs",
     "demo",
     "doctor.py",
+    "exporting",
     "launch",
     "memory",
     "parity",

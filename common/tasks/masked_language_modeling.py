@@ -1,12 +1,10 @@
 """Masked language modelling (Devlin et al. 2019): some tokens are hidden, and predicted from all others.
 
-Packed (the default): the texts of a split are joined with the tokenizer's separator between them and cut into blocks,
-which with the special tokens around them are ``max_length`` long, as in RoBERTa's recipe (Liu et al. 2019); the last,
-shorter block is kept. Otherwise every text is an example of its own, cut at ``max_length``; blank ones are left out.
-
-Of an example's n tokens, special ones aside, round(probability * n), at least one, are targets: 80 % of them are
-replaced by the mask token, 10 % by any token, and 10 % stay. Which, is a function of (seed, epoch, example) alone, so
-that both backends and a resumed run see the same masks; an evaluation sees those of a fixed key.
+How texts become examples is said in `common.data.packing`. Of an example's n tokens, special ones aside,
+round(probability * n), at least one, are targets: 80 % of them are replaced by the mask token, 10 % by any token, and
+10 % stay. Which, is a function of (seed, epoch, example) alone, so that both backends and a resumed run see the same
+masks; an evaluation sees those of a fixed key. Masks are others in every epoch (Liu et al. 2019), or ``duplicates``
+different ones that return, as in BERT's data.
 """
 
 from __future__ import annotations
@@ -14,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from common.backend.batch import IGNORE, Batch, Field
+from common.backend.batch import EVALUATION, IGNORE, Batch, Field
 from common.backend.contract import Engine, EvalResult
+from common.data.documents import Kind
 from common.data.encoding import Columns, Encoded, Ragged
+from common.data.packing import Packing, columns_of, pack
 from common.data.profile import TEXTS, Recognised
 from common.data.roles import Role, read_texts
 from common.distributed import Group
@@ -36,24 +36,31 @@ if TYPE_CHECKING:
 
     from common.training.assembly import Trained
 
-__all__ = ["MEMBER", "MaskedLanguageModeling", "MaskingOptions"]
+__all__ = ["MEMBER", "HidingOptions", "MaskedLanguageModeling", "MaskingOptions"]
 
-_CHUNK = 1000
 _TOP = 5  #: tokens that an answer lists for each mask
 
 
 @dataclass(frozen=True)
-class MaskingOptions(TaskOptions):
+class HidingOptions(TaskOptions):
     """What is hidden, and how."""
 
     probability: float = 0.15  #: share of the tokens that are targets
     mask_share: float = 0.8  #: of the targets, those replaced by the mask token
     random_share: float = 0.1  #: of the targets, those replaced by any token; the others stay
     whole_words: bool = False  #: hide all tokens of a word, or none
-    packed: bool = True  #: blocks of joined text instead of one text an example
+    dynamic: bool = True  #: other masks in every epoch; false: the same ones, of which there are ``duplicates``
+    duplicates: int = 1  #: masks of an example that epochs take in turn; BERT's data had ten
+
+    def key(self, key: tuple[int, int]) -> tuple[int, int]:
+        """Under which the masks of ``(seed, epoch)`` are drawn."""
+        seed, epoch = key
+        return key if self.dynamic or key == EVALUATION else (seed, epoch % self.duplicates)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Shares outside of their range."""
+        """Shares outside of their range, and duplicates that are not used."""
+        if self.duplicates < 1 or (self.dynamic and self.duplicates > 1):
+            yield "duplicates", f"must be 1 or more, and 1 where masks are dynamic; received {self.duplicates}"
         if not 0 < self.probability < 1:
             yield "probability", f"must be greater than 0 and less than 1; received {self.probability}"
         for name in ("mask_share", "random_share"):
@@ -64,6 +71,14 @@ class MaskingOptions(TaskOptions):
                 "random_share",
                 f"and mask_share must not exceed 1; received {self.random_share} and {self.mask_share}",
             )
+
+
+@dataclass(frozen=True)
+class MaskingOptions(HidingOptions):
+    """The same, and how examples are made of texts."""
+
+    packing: Packing = "blocks"  #: how examples are filled with text, see `common.data.packing`
+    documents: Kind = "blank_lines"  #: what separates documents, where sentences are packed
 
 
 class MaskedLanguageModeling(Task):
@@ -77,8 +92,8 @@ class MaskedLanguageModeling(Task):
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE, default=IGNORE),)
     outputs = ("right",)
     metrics = {**LANGUAGE, "accuracy": True}
-    Options = MaskingOptions
-    options: MaskingOptions
+    Options: ClassVar[type[HidingOptions]] = MaskingOptions
+    options: Any
 
     def layout(self, family, config):
         """Raises InputError where the output has a weight of its own."""
@@ -97,17 +112,30 @@ class MaskedLanguageModeling(Task):
 
     def encode(self, rows, tokenizer, max_length) -> tuple[Columns, int]:
         """``input_ids``, and ``words``: the number of each token's word, -1 for special tokens."""
+        self.check_tokenizer(tokenizer, max_length)
+        examples, truncated = pack(
+            list(rows["text"]), tokenizer, max_length, self.options.packing, self.options.documents
+        )
+        return columns_of(examples), truncated
+
+    def check_tokenizer(self, tokenizer, max_length, pair: bool = False) -> None:
+        """Raises InputError where it has no mask token, or ``max_length`` leaves no room beside its special tokens."""
         if tokenizer.mask_token_id is None:
             raise InputError(
-                "Masked language modelling needs a tokenizer with a mask token; this one has none. Use one such as BERT's."
+                "Masked language modelling needs a tokenizer with a mask token; this one has none. Use one such as BERT's, or "
+                "train one: model.tokenizer: wordpiece:SIZE."
             )
-        if max_length <= tokenizer.num_special_tokens_to_add(pair=False):
-            raise InputError(f"data.max_length must exceed the special tokens of the tokenizer; received {max_length}.")
-        return (_packed if self.options.packed else _lines)(rows["text"], tokenizer, max_length)
+        special = tokenizer.num_special_tokens_to_add(pair=pair)
+        if max_length <= special + pair:
+            raise InputError(
+                f"data.max_length must exceed the {special} special tokens of the tokenizer by {1 + pair} or more; "
+                f"received {max_length}."
+            )
 
     def corrupt(self, batch, encoded, indices, key) -> Batch:
         """Hide tokens; see the module."""
         vocabulary, mask = encoded.tokens["vocabulary"], encoded.tokens["mask"]
+        key = self.options.key(key)
         for row, example in enumerate(indices):
             words = encoded.columns["words"][example]
             stream = np.random.Philox(key=list(key), counter=[0, 0, 0, int(example) + 1])
@@ -168,67 +196,6 @@ def _targets(words: np.ndarray, order: np.ndarray, options: MaskingOptions) -> n
         if not chosen or len(chosen) + len(group) <= count:
             chosen += group.tolist()
     return np.array(chosen, np.int64)
-
-
-def _tokens(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, **options: Any) -> Iterator[tuple[list, list]]:
-    """(ids, number of each token's word or None) of every text that has tokens."""
-    for start in range(0, len(texts), _CHUNK):
-        encoding = tokenizer(list(texts[start : start + _CHUNK]), verbose=False, **options)
-        for row, ids in enumerate(encoding["input_ids"]):
-            if any(word is not None for word in encoding.word_ids(row)):
-                yield ids, encoding.word_ids(row)
-
-
-def _numbers(words: Sequence[int | None], first: int = 0) -> np.ndarray:
-    return np.array([-1 if word is None else first + word for word in words], np.int32)
-
-
-def _surroundings(tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
-    """Special tokens before and after a text."""
-    encoding = tokenizer("a")
-    inside = [position for position, word in enumerate(encoding.word_ids()) if word is not None]
-    ids = encoding["input_ids"]
-    return ids[: inside[0]], ids[inside[-1] + 1 :]
-
-
-def _packed(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[Columns, int]:
-    before, after = _surroundings(tokenizer)
-    separator = [] if tokenizer.sep_token_id is None else [tokenizer.sep_token_id]
-    ids: list[np.ndarray] = []
-    words: list[np.ndarray] = []
-    first = 0
-    for tokens, numbers in _tokens(list(texts), tokenizer, add_special_tokens=False):
-        if ids:
-            ids.append(np.array(separator, np.int32))
-            words.append(np.full(len(separator), -1, np.int32))
-        ids.append(np.asarray(tokens, np.int32))
-        words.append(_numbers(numbers, first))
-        first = int(words[-1].max()) + 1
-    if not ids:
-        raise InputError("Masked language modelling needs at least one token in a split; the tokenizer finds none.")
-    stream, owners = np.concatenate(ids), np.concatenate(words)
-    size = max_length - len(before) - len(after)
-    parts = [slice(start, start + size) for start in range(0, len(stream), size)]
-    parts = [part for part in parts if (owners[part] >= 0).any()]  # the last may be a lone separator
-    outside = np.full(len(before), -1), np.full(len(after), -1)
-    return {
-        "input_ids": Ragged.of([np.concatenate([before, stream[part], after]).astype(np.int32) for part in parts]),
-        "words": Ragged.of([np.concatenate([outside[0], owners[part], outside[1]]).astype(np.int32) for part in parts]),
-    }, 0
-
-
-def _lines(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[Columns, int]:
-    texts = [text for text in texts if text.strip()]
-    ids, words, truncated = [], [], 0
-    whole = _tokens(texts, tokenizer)
-    cut = _tokens(texts, tokenizer, truncation=True, max_length=max_length)
-    for (tokens, _), (kept, numbers) in zip(whole, cut, strict=True):
-        truncated += len(tokens) > max_length
-        ids.append(np.asarray(kept, np.int32))
-        words.append(_numbers(numbers))
-    if not ids:
-        raise InputError("Masked language modelling needs at least one token in a split; the tokenizer finds none.")
-    return {"input_ids": Ragged.of(ids), "words": Ragged.of(words)}, truncated
 
 
 def _masks(text: str, tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[np.ndarray, np.ndarray]:

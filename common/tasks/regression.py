@@ -31,6 +31,7 @@ class Regression(TextTask):
     roles = (*TextTask.roles, SCORE)
     FIELDS = (Field("labels", ("batch",), "float32", default=0.0), Field("scored", ("batch",), default=0))
     outputs = ("predictions",)
+    smoothed = "squared"
     metrics = {"loss": False, "mse": False, "mae": False, "pearson": True, "spearman": True}
 
     def recognise(self, profile):

@@ -33,6 +33,7 @@ class SequenceClassification(TextTask):
     outputs = ("logits",)
     metrics = CLASSIFICATION
     taught = True
+    smoothed = "divergence"
 
     def recognise(self, profile):
         """A text, or two, and a class; before other tasks where the user named a label that fits none better."""

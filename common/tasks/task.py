@@ -16,13 +16,17 @@ from common.errors import InputError, nearest
 from common.models.family import HeadLayout
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import datasets
     from transformers import PreTrainedTokenizerFast
 
     from common.backend.contract import Engine, EvalResult
+    from common.config.schema import ModelConfig
     from common.data.profile import Profile, Recognised
     from common.data.readers import Table
     from common.data.registry import DatasetEntry
+    from common.models.companions import Wish
     from common.models.specs import ModelSpec
     from common.training.assembly import Trained
 
@@ -95,6 +99,8 @@ class Task:
     taught: ClassVar[bool] = (
         False  #: whether the backends' modules have ``of_logits``, the loss from ``(batch, labels)``
     )
+    smoothed: ClassVar[str | None] = None  #: how adversarial training compares its outputs, which needs ``of_logits``
+    # of the backends too: "divergence" of classes or "squared" difference of numbers; None where it has no such way
     converses: ClassVar[bool] = False  #: whether a prompt may be a list of messages
     Options: ClassVar[type[TaskOptions]] = TaskOptions
 
@@ -159,6 +165,16 @@ class Task:
         """The head on ``family`` (`common.models.family.Family`); None where the family has none for it."""
         return family.head(self.head, config)
 
+    def companion(self, family: Any, config: Mapping[str, Any], model: ModelConfig, folder: Path | None) -> Wish | None:
+        """A second network that is trained with the first; None where there is none.
+
+        Args:
+            config: the complete configuration of the first.
+            model: the section of the experiment.
+            folder: of its checkpoint.
+        """
+        return None
+
     def entries(self, labels: tuple[str, ...] | None) -> dict[str, Any]:
         """Entries of the Hugging Face configuration."""
         if labels is None:
@@ -210,6 +226,11 @@ class Task:
         if count == 0:
             raise InputError("An optimizer step needs at least one target; every label of this one is ignored.")
         return count
+
+    def weighted(self, micro_batches: Sequence[Batch]) -> Sequence[Batch]:
+        """The micro-batches of an optimizer step, ready for an engine: a task whose loss has several terms, each a mean of
+        its own, brings them to the one denominator `step_targets` here."""
+        return micro_batches
 
     def higher_is_better(self, metric: str) -> bool:
         """Of one of its metrics."""

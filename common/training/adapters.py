@@ -32,7 +32,7 @@ from common.training.rundir import RunDirectory
 __all__ = ["is_adapter", "open_adapter", "start"]
 
 _OUTPUTS = ("out_proj.weight", "classifier.weight", "score.weight")  #: of the heads that give one number a class
-_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json")
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model")
 _LONGEST = 512  #: tokens of a text, unless a configuration says otherwise or the model has fewer positions
 
 

@@ -127,6 +127,8 @@ def describe(
     positions = positions_of(spec)
     if positions is not None:
         _refuse_longer(config.data.max_length, config.adaptation.prepended, positions)
+    if config.training.adversarial.method != "none":
+        _check_perturbed(spec, config.adaptation.prepended)
     method = METHODS.get(config.adaptation.method)
     plan = method.plan(method.completed(config.adaptation, tokenizer), spec)
     return spec, with_embeddings(plan, spec)
@@ -136,6 +138,21 @@ def positions_of(spec: ModelSpec) -> int | None:
     """Tokens that the model takes; None where its configuration does not say."""
     positions = FAMILIES.get(spec.family).positions(spec.config) if spec.family in FAMILIES else None
     return next((spec.config[key] for key in POSITIONS if key in spec.config), None) if positions is None else positions
+
+
+def _check_perturbed(spec: ModelSpec, prepended: int) -> None:
+    """Raises InputError where adversarial training cannot perturb the embeddings of the model."""
+    if not spec.perturbed_width:
+        suited = ", ".join(family.name for family in FAMILIES if family.EMBEDDING_NORM)
+        raise InputError(
+            f"training.adversarial perturbs embeddings before their norm, which the families {suited} have; this is a "
+            f"{spec.family} model. Leave it out, or choose another model."
+        )
+    if prepended:
+        raise InputError(
+            "training.adversarial perturbs the embeddings of words, and the method puts virtual tokens before them. Leave "
+            "it out, or choose another adaptation.method."
+        )
 
 
 def _refuse_longer(length: int, prepended: int, positions: int) -> None:
@@ -171,6 +188,7 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
         seed=config.seed,
         head_factor=(optimization.head_learning_rate or optimization.learning_rate) / optimization.learning_rate,
         shard=training.shard,
+        adversarial=None if training.adversarial.method == "none" else training.adversarial,
     )
 
 

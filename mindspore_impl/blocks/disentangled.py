@@ -124,7 +124,7 @@ def _diagonal_index(length: int, start: int, exchanged: bool) -> Tensor:
     return Tensor((index.T if exchanged else index).astype(np.int32).reshape(-1))
 
 
-def _diagonals(x: Tensor, start: int, exchanged: bool, hand_written: bool) -> Tensor:
+def diagonals(x: Tensor, start: int, exchanged: bool, hand_written: bool) -> Tensor:
     if hand_written:
         return _Diagonals(start, exchanged)(x)
     count, length, double = x.shape
@@ -204,4 +204,4 @@ class DisentangledAttention(nn.Cell):
         products = _right(ops.reshape(contents, (heads, batch * length, self.width)), near)
         products = ops.reshape(products, (heads * batch, length, 2 * length))
         start = length if exchanged else length - 1
-        return ops.reshape(_diagonals(products, start, exchanged, hand_written), shape)
+        return ops.reshape(diagonals(products, start, exchanged, hand_written), shape)

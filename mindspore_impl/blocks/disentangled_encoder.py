@@ -10,6 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from common.models.relative import normed, span_of
 from mindspore_impl import functional as F
+from mindspore_impl.adversarial import perturbation_of, perturbed
 from mindspore_impl.blocks.disentangled import Table, pair_mask
 from mindspore_impl.blocks.transformer import EncoderLayer
 from mindspore_impl.fused import spread
@@ -37,7 +38,7 @@ class DisentangledEmbeddings(nn.Cell):
         self.norm = LayerNorm(f"{path}.LayerNorm", hidden, eps)
         self.dropout = Dropout(f"{path}.dropout", config["hidden_dropout_prob"])
 
-    def construct(self, input_ids, token_type_ids, kept):
+    def construct(self, input_ids, token_type_ids, kept, perturbation=None):
         """Ids ``(batch, seq)`` to ``(batch * seq, hidden)``; ``kept`` of the same shape is 0 at padding and 1 elsewhere."""
         batch, length = input_ids.shape
         x = self.word(F.reshape(input_ids, (-1,)))
@@ -47,7 +48,7 @@ class DisentangledEmbeddings(nn.Cell):
             x = x + self.token_type(F.reshape(token_type_ids, (-1,)))
         if self.projection is not None:
             x = self.projection(x)
-        return self.dropout(self.norm(x) * kept)
+        return self.dropout(self.norm(perturbed(x, perturbation)) * kept)
 
 
 class DisentangledEncoder(nn.Cell):
@@ -84,12 +85,12 @@ class DisentangledEncoder(nn.Cell):
         """The table of words, whose weight a head may share."""
         return self.embeddings.word
 
-    def given(self, input_ids, attention_mask, token_type_ids):
+    def given(self, input_ids, attention_mask, token_type_ids, perturbation=None):
         """What the layers get: embeddings ``(batch * seq, hidden)``, the mask, the table of relative positions, and what
         is 0 at padding and 1 elsewhere, as wide as the embeddings."""
         width = self.embeddings.norm.weight.shape[0]
         kept = spread(F.reshape(attention_mask.astype(ms.float32), (-1, 1)), width)
-        embedded = self.embeddings(input_ids, token_type_ids, kept)
+        embedded = self.embeddings(input_ids, token_type_ids, kept, perturbation)
         table = self.table.weight if self.table_norm is None else self.table_norm(self.table.weight)
         return embedded, pair_mask(attention_mask, self.heads), table, kept
 
@@ -101,10 +102,10 @@ class DisentangledEncoder(nn.Cell):
         split = (mask.shape[1], mask.shape[2], -1)
         return self.convolution(F.reshape(embedded, split), F.reshape(found, split), F.reshape(kept, split))
 
-    def construct(self, input_ids, attention_mask, token_type_ids, decoded):
+    def construct(self, input_ids, attention_mask, token_type_ids, decoded, perturbation=None):
         """The last layer's output, or what the enhanced mask decoder makes of that of the layer before: the last layer is
         applied to it twice, with queries that begin with the absolute positions added."""
-        embedded, mask, table, kept = self.given(input_ids, attention_mask, token_type_ids)
+        embedded, mask, table, kept = self.given(input_ids, attention_mask, token_type_ids, perturbation)
         x, last = embedded, len(self.layers) - 1
         for index in range(last):
             x = self.layer(index, x, embedded, mask, table, kept)
@@ -119,7 +120,7 @@ class DisentangledEncoder(nn.Cell):
 
 def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The last layer's output, ``(batch * seq, hidden)``."""
-    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], False)
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], False, perturbation_of(batch))
 
 
 def decoded_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:

@@ -9,6 +9,7 @@ import mindspore as ms
 from mindspore import Tensor, nn, ops
 
 from mindspore_impl import functional as F
+from mindspore_impl.adversarial import perturbation_of, perturbed
 from mindspore_impl.blocks.transformer import (
     BERT_NAMES,
     EncoderLayer,
@@ -46,12 +47,13 @@ class Embeddings(nn.Cell):
         batch, length = input_ids.shape
         return ops.tile(self.position(F.arange(length).astype(ms.int32) + start), (batch, 1))
 
-    def construct(self, input_ids, token_type_ids, start):
+    def construct(self, input_ids, token_type_ids, start, perturbation=None):
         """Ids ``(batch, seq)`` to ``(batch * seq, hidden)``; ``token_type_ids`` are not read where there are no types."""
         x = self.word(F.reshape(input_ids, (-1,)))
         if self.token_type is not None:
             x = x + self.token_type(F.reshape(token_type_ids, (-1,)))
-        return self.projected(self.dropout(self.norm(x + self.located(input_ids, start))))
+        x = perturbed(x + self.located(input_ids, start), perturbation)
+        return self.projected(self.dropout(self.norm(x)))
 
     def projected(self, x):
         """What the layers get, ``(batch * seq, hidden)``, of ``(batch * seq, width)``: the same."""
@@ -98,14 +100,19 @@ class Encoder(nn.Cell):
         """The table of words, whose weight a head may share."""
         return self.embeddings.word
 
-    def embed(self, input_ids, attention_mask, token_type_ids):
+    def embed(self, input_ids, attention_mask, token_type_ids, perturbation=None):
         """``(batch * seq, hidden)``; the mask covers what is before the sequence as well."""
-        return self.embeddings(input_ids, token_type_ids, attention_mask.shape[1] - input_ids.shape[1])
+        start = attention_mask.shape[1] - input_ids.shape[1]
+        return self.embeddings(input_ids, token_type_ids, start, perturbation)
 
-    def construct(self, input_ids, attention_mask, token_type_ids, first, past=None):
+    def shared(self, input_ids):
+        """What the attention of every layer gets besides; most need nothing."""
+        return None
+
+    def construct(self, input_ids, attention_mask, token_type_ids, first, past=None, perturbation=None):
         """The last layer's output, of every position or of the ``first`` ones alone; see `run_layers`."""
-        x = self.embed(input_ids, attention_mask, token_type_ids)
-        return run_layers(self.layers, x, attention_mask, self.heads, first, past, None, self.uses)
+        x = self.embed(input_ids, attention_mask, token_type_ids, perturbation)
+        return run_layers(self.layers, x, attention_mask, self.heads, first, past, self.shared(input_ids), self.uses)
 
 
 def bert_layers(prefix: str, config: Mapping[str, Any], names: LayerNames = BERT_NAMES) -> list[nn.Cell]:
@@ -128,19 +135,22 @@ def _types(batch: Mapping[str, Tensor]) -> Tensor:
 
 def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The last layer's output, ``(batch * seq, hidden)``."""
-    return model(batch["input_ids"], batch["attention_mask"], _types(batch), False, past_of(batch))
+    return model(
+        batch["input_ids"], batch["attention_mask"], _types(batch), False, past_of(batch), perturbation_of(batch)
+    )
 
 
 def first_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The first position's output, ``(batch, hidden)``."""
-    return model(batch["input_ids"], batch["attention_mask"], _types(batch), True)
+    return model(batch["input_ids"], batch["attention_mask"], _types(batch), True, None, perturbation_of(batch))
 
 
 def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:
     """The embeddings and every layer's output, each ``(batch * seq, hidden)``."""
     past, mask = past_of(batch), batch["attention_mask"]
     found = [model.embed(batch["input_ids"], mask, _types(batch))]
+    shared = model.shared(batch["input_ids"])
     square = square_mask(mask, model.heads, batch["input_ids"].shape[1])
     for place, (index, turn) in enumerate(model.uses):
-        found.append(model.layers[index](found[-1], square, None, of_layer(past, place), None, turn))
+        found.append(model.layers[index](found[-1], square, None, of_layer(past, place), shared, turn))
     return found

@@ -43,6 +43,8 @@ def _of_one_type(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = {"input_ids": ids, "attention_mask": batch["attention_mask"], "token_type_ids": ops.zeros_like(ids)}
     if past is not None:
         found["past"] = past
+    if "perturbation" in batch:
+        found["perturbation"] = batch["perturbation"]
     return found
 
 

@@ -30,7 +30,8 @@ __all__ = ["LoRALinear", "build", "kept"]
 
 class _Projection(torch.autograd.Function):
     """The whole layer as one node: x is kept once and as it is, the update is added in the matrix product, and
-    dropout's mask is computed again."""
+    dropout's mask is computed again. ``(..., in)`` to ``(tokens, out)``: a view may be changed in place only where it is no
+    output of this."""
 
     @staticmethod
     def forward(ctx, x, weight, bias, a, b, scaling, dropped, fast):
@@ -43,14 +44,13 @@ class _Projection(torch.autograd.Function):
             scaling
         )  # (tokens, slices * rank)
         ctx.save_for_backward(rows, weight, a, b, low)
-        ctx.scaling, ctx.dropped, ctx.fast, ctx.dtype = scaling, dropped, fast, x.dtype
-        return y.addmm_(low, b.to(dtype).T).view(*x.shape[:-1], -1)
+        ctx.scaling, ctx.dropped, ctx.fast, ctx.dtype, ctx.shape = scaling, dropped, fast, x.dtype, x.shape
+        return y.addmm_(low, b.to(dtype).T)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx, g):
         rows, weight, a, b, low = ctx.saved_tensors
-        g = gradient.reshape(-1, gradient.shape[-1])
         grad_low = product(g, b.to(g.dtype).T, fast=ctx.fast).mul_(ctx.scaling)
         grad_a = product(grad_low.T, (rows if ctx.dropped is None else ctx.dropped(rows)).T, fast=ctx.fast).to(a.dtype)
         grad_b = product(low.T, g.T, fast=ctx.fast).T.to(b.dtype)
@@ -63,7 +63,7 @@ class _Projection(torch.autograd.Function):
                 if ctx.dropped is None
                 else grad_x.add_(ctx.dropped(torch.mm(grad_low, a.to(g.dtype))))
             )
-            grad_x = grad_x.view(*gradient.shape[:-1], -1).to(ctx.dtype)
+            grad_x = grad_x.view(ctx.shape).to(ctx.dtype)
         return grad_x, None, grad_bias, grad_a, grad_b, None, None, None
 
 
@@ -106,9 +106,9 @@ class LoRALinear(Wrapper):
         ):
             weight = base.weight.T if self.edit.module.kind.transposed else base.weight
             scaling, mask = self.edit.arguments.scaling, self.dropout.mask(x.shape)
-            return _Projection.apply(
-                x, weight, base.bias, self.lora_A, self.placed_b(), scaling, mask, "products" not in self.plain
-            )
+            fast = "products" not in self.plain
+            y = _Projection.apply(x, weight, base.bias, self.lora_A, self.placed_b(), scaling, mask, fast)
+            return y.view(*x.shape[:-1], -1)
         y = base(x)
         if not self.active:
             return y

@@ -42,24 +42,26 @@ def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = N
 
 
 class _Frozen(torch.autograd.Function):
-    """A linear layer whose weight gets no gradient."""
+    """A linear layer whose weight gets no gradient, ``(..., in)`` to ``(tokens, out)``: a view, which the caller makes,
+    may be changed in place only where it is no output of this."""
 
     @staticmethod
     def forward(ctx, x, weight, bias):
         ctx.save_for_backward(weight)
-        return product(x.reshape(-1, x.shape[-1]), weight, bias).view(*x.shape[:-1], -1)
+        ctx.shape = x.shape
+        return product(x.reshape(-1, x.shape[-1]), weight, bias)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx, g):
         (weight,) = ctx.saved_tensors
-        g = gradient.reshape(-1, gradient.shape[-1])
-        grad_x = product(g, weight.T).view(*gradient.shape[:-1], -1) if ctx.needs_input_grad[0] else None
+        grad_x = product(g, weight.T).view(ctx.shape) if ctx.needs_input_grad[0] else None
         return grad_x, None, g.sum(0) if ctx.needs_input_grad[2] else None
 
 
 def _forward(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    return _Frozen.apply(x, module.weight.T if isinstance(module, Conv1D) else module.weight, module.bias)
+    weight = module.weight.T if isinstance(module, Conv1D) else module.weight
+    return _Frozen.apply(x, weight, module.bias).view(*x.shape[:-1], -1)
 
 
 def hasten(model: nn.Module) -> None:

@@ -12,7 +12,7 @@ from common.models.family import EACH
 from pytorch_impl import functional as F
 from pytorch_impl.layers.loss import token_loss_sum, token_scores
 
-__all__ = ["loss"]
+__all__ = ["loss", "of_states"]
 
 _ROWS = 64  #: numbers of rows are rounded up to it: oneDNN keeps memory for each different number
 
@@ -22,13 +22,20 @@ def loss(
 ) -> tuple[torch.Tensor, ...]:
     """Sum of the cross-entropy over the targets, and the number of right predictions ``(batch,)``, which a step that is
     ``differentiable`` does not compute."""
+    return of_states(network, network.encode(inputs, EACH), inputs, differentiable)
+
+
+def of_states(
+    network: nn.Module, states: torch.Tensor, inputs: Mapping[str, torch.Tensor], differentiable: bool
+) -> tuple[torch.Tensor, ...]:
+    """`loss`, from the hidden states of every position."""
     labels = inputs["labels"]
     product = network.last_product()
     if product is None or "loss" in network.plain:
-        logits = network.logits(inputs)
+        logits = network.head(states)
         return F.cross_entropy_sum(logits, labels), (logits.argmax(-1) == labels).float().sum(-1)
     rows, targets = _targets(labels.flatten())
-    states = network.features(network.encode(inputs, EACH).flatten(0, 1)[rows])
+    states = network.features(states.flatten(0, 1)[rows])
     weight, bias = product
     if differentiable:
         return (token_loss_sum(states, weight, targets, True, bias),)

@@ -262,11 +262,17 @@ def between(page: str, name: str, text: str) -> str:
 
 
 def take(files: list[Path], folder: Path) -> None:
-    """Keep measurements beside the page. Raises InputError for a file that is none."""
+    """Keep measurements beside the page. Raises InputError for a file that is none, or was made on a busy machine."""
     for file in files:
-        kind = json.loads(file.read_text(encoding="utf-8")).get("kind")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        kind, load = found.get("kind"), found.get("hardware", {}).get("load", {"quiet": True})
         if kind not in TABLES:
             raise InputError(f"{file} must be written by twinlora bench; its kind is {kind!r}.")
+        if not load["quiet"]:
+            raise InputError(
+                f"{file} must be made on a quiet machine; other processes took {load['others_cores']:.2f} of "
+                f"{load['cores']} cores while it was. Measure again."
+            )
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, folder / file.name)
 

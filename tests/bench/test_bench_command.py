@@ -218,6 +218,14 @@ def test_only_measurements_are_taken(tmp_path, content):
         performance.take([tmp_path / "x.json"], tmp_path / "kept")
 
 
+def test_a_measurement_of_a_busy_machine_is_not_published(tmp_path):
+    load = {"quiet": False, "others_cores": 1.4, "cores": 2}
+    (tmp_path / "x.json").write_text(json.dumps({"kind": "step", "hardware": {"load": load}}))
+    with pytest.raises(InputError, match=r"took 1\.40 of 2 cores"):
+        performance.take([tmp_path / "x.json"], tmp_path / "kept")
+    assert not (tmp_path / "kept").exists() or not list((tmp_path / "kept").iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "title", "kind"),

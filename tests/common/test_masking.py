@@ -69,7 +69,7 @@ def test_packed_text_is_cut_into_blocks_that_lose_no_token(bert):
 
 
 def test_lines_are_examples_of_their_own_and_blank_ones_are_left_out(bert):
-    encoded = split(bert, ["ann saw", "", "rome " * 20], max_length=8, packed=False)
+    encoded = split(bert, ["ann saw", "", "rome " * 20], max_length=8, packing="lines")
     assert encoded.lengths.tolist() == [4, 8]
     assert encoded.truncated == 1
     assert encoded.columns["input_ids"][1][-1] == bert.sep_token_id
@@ -83,7 +83,7 @@ def test_lines_are_examples_of_their_own_and_blank_ones_are_left_out(bert):
     key=st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 50)),
 )
 def test_targets_are_the_share_that_was_asked_for_and_never_special_tokens(bert, text, probability, whole, key):
-    encoded = split(bert, [text], 64, probability=probability, whole_words=whole, packed=False)
+    encoded = split(bert, [text], 64, probability=probability, whole_words=whole, packing="lines")
     original, words = rows_of(encoded, 0)
     ids, labels = corrupted(encoded, 0, key)
     targets = labels != IGNORE
@@ -119,7 +119,7 @@ def test_of_the_targets_eight_of_ten_are_masked_and_one_of_ten_is_any_token(bert
 
 
 def test_masks_depend_on_seed_epoch_and_example_and_on_nothing_else(bert):
-    encoded = split(bert, ["ann saw rome ! unables " * 4] * 6, packed=False)
+    encoded = split(bert, ["ann saw rome ! unables " * 4] * 6, packing="lines")
     ids, labels = corrupted(encoded, 2, (7, 1))
     again = corrupted(encoded, 2, (7, 1), others=(0, 4, 5))
     assert np.array_equal(ids, again[0])
@@ -129,7 +129,7 @@ def test_masks_depend_on_seed_epoch_and_example_and_on_nothing_else(bert):
 
 
 def test_an_epoch_resumed_in_the_middle_has_the_masks_of_a_whole_one(bert):
-    encoded = split(bert, ["ann saw rome ! unables " * n for n in range(1, 12)], packed=False)
+    encoded = split(bert, ["ann saw rome ! unables " * n for n in range(1, 12)], packing="lines")
     plan = BatchPlan(encoded, 4, None, 8, 3)
     whole, rest = list(plan.epoch(5)), list(plan.epoch(5, start=2))
     assert len(rest) == 1
@@ -137,7 +137,7 @@ def test_an_epoch_resumed_in_the_middle_has_the_masks_of_a_whole_one(bert):
 
 
 def test_evaluation_sees_the_same_masks_whatever_the_size_of_its_batches(bert):
-    encoded = split(bert, ["ann saw rome ! unables " * n for n in range(1, 8)], packed=False)
+    encoded = split(bert, ["ann saw rome ! unables " * n for n in range(1, 8)], packing="lines")
 
     def labels(size):
         found = {}

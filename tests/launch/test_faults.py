@@ -146,7 +146,7 @@ def test_a_fault_meanwhile_does_not_stop_the_training(cluster, how, call):
 
 def test_a_job_that_is_stopped_while_a_copy_hangs_still_brings_its_output_home(cluster):
     process = cluster.start(
-        "--train_url", OUT, *options("hang", 1), "--sync_minutes", "0.005", FAKE_FAULT="hang 2", STUB_SECONDS="3600"
+        "--train_url", OUT, *options("hang", 8), "--sync_minutes", "0.005", FAKE_FAULT="hang 2", STUB_SECONDS="3600"
     )
     deadline = time.monotonic() + HANGS
     while len(cluster.calls()) < 2:

@@ -20,6 +20,10 @@ TINY = ("model.source=null", "model.tokenizer=bpe:300", "model.dropout=0.1")
 TINY_BERT = (*TINY, 'model.config={"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 3, '
                     '"num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 32}')  # fmt: skip
 TINY_GPT2 = (*TINY, 'model.config={"model_type": "gpt2", "n_embd": 16, "n_layer": 3, "n_head": 2, "n_positions": 32}')
+NARROW = (*TINY, 'model.config={"embedding_size": 8, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, '
+                          '"intermediate_size": 24, "max_position_embeddings": 32, "model_type": "%s"}')  # fmt: skip
+TINY_DISTILBERT = (*TINY, 'model.config={"model_type": "distilbert", "dim": 16, "n_layers": 3, "n_heads": 2, '
+                          '"hidden_dim": 24, "max_position_embeddings": 32}')  # fmt: skip
 DENSE = "adaptation.targets=['*.query', '*.key', '*.value', '*.dense']"
 ATTENTION = "adaptation.targets=['*.query', '*.value']"
 FULL = 'adaptation={"method": "full"}'
@@ -87,10 +91,24 @@ def test_what_is_counted_without_storage_is_what_real_tensors_keep():
         ("bert_emotion", *TINY_BERT, ATTENTION, "adaptation.rank=4", "adaptation.dropout=0.1"),
         ("bert_emotion", *TINY_BERT, DENSE, "adaptation.rank=4"),
         ("bert_emotion", *TINY_BERT, "adaptation.targets=['*.1.*.dense']", "adaptation.rank=4"),
+        ("bert_emotion", *TINY_DISTILBERT, FULL),
+        ("bert_emotion", *NARROW[:-1], NARROW[-1] % "electra", FULL),
+        ("bert_emotion", *NARROW[:-1], NARROW[-1] % "albert", ATTENTION, "adaptation.rank=4"),
         ("gpt2_e2e", *TINY_GPT2, FULL),
         ("gpt2_e2e", *TINY_GPT2, "adaptation.targets=['*.attn.c_attn[q,v]', '*.mlp.c_fc']", "adaptation.rank=4"),
     ],
-    ids=["full", "head", "query-value", "dense", "one-layer", "gpt2-full", "gpt2-slices"],
+    ids=[
+        "full",
+        "head",
+        "query-value",
+        "dense",
+        "one-layer",
+        "distilbert",
+        "electra",
+        "albert",
+        "gpt2-full",
+        "gpt2-slices",
+    ],
 )
 def test_the_formula_agrees_with_what_is_counted_of_the_same_layers(overrides):
     """At sizes at which ids and the head, which the formula leaves out, weigh something; it is compared by component."""

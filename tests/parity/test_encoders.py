@@ -1,4 +1,4 @@
-"""DistilBERT, ELECTRA and ALBERT in both backends, against `transformers`' own networks, PEFT, and each other."""
+"""DistilBERT, ELECTRA, ALBERT and MPNet in both backends, against `transformers`' own networks, PEFT, and each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec
 from common.random import normal
 from common.tasks.task import Task
-from tests.support import assert_all_near, assert_identical, assert_near, build_engine, nonzero_values, plan_for, widen
+from tests.support import assert_all_near, assert_identical, assert_near, build_engine, nonzero_values, plan_for
 from tests.tolerances import FAMILY, PADDING_ABS, STEP_LOSS
 
 torch = pytest.importorskip("torch")
@@ -38,8 +38,9 @@ CASES = {
         *("albert", "Albert"),
         {**_BERT, "embedding_size": 16, "num_hidden_layers": 3, "num_hidden_groups": 2, "inner_group_num": 2},
     ),
+    "mpnet": ("mpnet", "MPNet", {**_BERT, "max_position_embeddings": 22, "num_hidden_layers": 2}),
 }
-MAIN = ("distilbert", "electra", "albert-groups")
+MAIN = ("distilbert", "electra", "albert-groups", "mpnet")
 HEADS = {
     "sequence": "ForSequenceClassification",
     "token": "ForTokenClassification",
@@ -69,14 +70,15 @@ class _OfHead(Task):
 def spec_of(folder, head: str, dropout: float | None = 0.0, patch=None):
     """The specification of a folder; of heads other than ``sequence`` through a task that is nothing but the head."""
     labels = LABELS if head in ("sequence", "token") else None
+    padding = json.loads((folder / "config.json").read_text())["pad_token_id"]
     if head == "sequence":
         config = ModelConfig(str(folder), "sequence-classification", None, dropout, {})
-        return load_model_spec(config, labels, VOCABULARY, 0, 0)
+        return load_model_spec(config, labels, VOCABULARY, padding, 0)
     task = _OfHead(head)
     task.entries = lambda _: Task.entries(task, labels)
     for module in (loading, tasks):
         patch.setattr(module, "TASKS", {task.name: task})
-    return load_model_spec(ModelConfig(str(folder), task.name, None, dropout, {}), labels, VOCABULARY, 0, 0)
+    return load_model_spec(ModelConfig(str(folder), task.name, None, dropout, {}), labels, VOCABULARY, padding, 0)
 
 
 def reference(case: str, head: str, **entries):
@@ -93,13 +95,13 @@ def reference(case: str, head: str, **entries):
     return model.eval()
 
 
-def make_batch(seed: int = 0) -> dict[str, np.ndarray]:
+def make_batch(case: str, seed: int = 0, width: int = 18) -> dict[str, np.ndarray]:
     """Rows of uneven length, of two types of tokens."""
-    lengths, width = np.array([9, 1, 18, 5]), 18
+    lengths, padding = np.array([9, 1, 18, 5]), FAMILIES.get(CASES[case][0]).DEFAULTS["pad_token_id"]
     random = np.random.default_rng(seed)
     mask = np.arange(width) < lengths[:, None]
     found = {
-        "input_ids": np.where(mask, random.integers(3, VOCABULARY, mask.shape), 0),
+        "input_ids": np.where(mask, random.integers(3, VOCABULARY, (4, 20))[:, :width], padding),
         "attention_mask": mask,
         "token_type_ids": mask & (np.arange(width) >= lengths[:, None] // 2),
         "labels": random.integers(0, len(LABELS), len(lengths)),
@@ -143,7 +145,7 @@ def real(batch, head: str):
 
 @pytest.mark.parametrize(("case", "head"), NETWORKS)
 def test_a_folder_of_transformers_gives_its_logits(backend, case, head, tmp_path, monkeypatch):
-    model, batch = reference(case, head), make_batch()
+    model, batch = reference(case, head), make_batch(case)
     model.save_pretrained(tmp_path)
     spec = spec_of(tmp_path, head, patch=monkeypatch)
     assert spec.new_parameters == ()
@@ -182,7 +184,7 @@ def folders(tmp_path_factory):
 
 @pytest.mark.parametrize("case", MAIN)
 def test_hidden_states_are_those_of_transformers(backend, case, folders):
-    spec, batch = spec_of(folders[case], "sequence"), make_batch()
+    spec, batch = spec_of(folders[case], "sequence"), make_batch(case)
     with torch.no_grad():
         base = getattr(transformers, f"{CASES[case][1]}Model").from_pretrained(folders[case]).eval()
         expected = base(**inputs_of(case, batch), output_hidden_states=True).hidden_states
@@ -206,7 +208,7 @@ def without_keys(arrays):
 
 @pytest.mark.parametrize("case", MAIN)
 def test_every_gradient_is_that_of_transformers(backend, case, folders):
-    spec, batch = spec_of(folders[case], "sequence"), make_batch()
+    spec, batch = spec_of(folders[case], "sequence"), make_batch(case)
     engine = build_engine(backend, spec, plan_for(spec, (), method="full"))
     given = {field.name: batch[field.name] for field in spec.schema.fields}
     actual = without_keys(engine.gradients([given]))
@@ -215,17 +217,18 @@ def test_every_gradient_is_that_of_transformers(backend, case, folders):
 
 @pytest.mark.parametrize("case", MAIN)
 def test_more_padding_changes_nothing(backend, case, folders):
-    spec, batch = spec_of(folders[case], "sequence"), make_batch()
-    batch = {name: array[..., :18] for name, array in batch.items()}
-    short, wide = (ours(backend, spec, given, logits)[0] for given in (batch, widen(batch, 20)))
+    spec, batch = spec_of(folders[case], "sequence"), make_batch(case)
+    wide = make_batch(case, width=20)
+    assert (wide["input_ids"][:, :18] == batch["input_ids"]).all()
+    short, wide = (ours(backend, spec, given, logits)[0] for given in (batch, wide))
     assert_near(wide, short, PADDING_ABS, absolute=True)
 
 
-def losses_of_training(name: str, spec, plan, steps: int, **settings):
+def losses_of_training(name: str, case: str, spec, plan, steps: int, **settings):
     """Losses of some steps, and what was trained."""
     engine = build_engine(load(name), spec, plan, nonzero_values(plan), **settings)
     names = [field.name for field in spec.schema.fields]
-    batches = [{field: make_batch(seed)[field] for field in names} for seed in range(2)]
+    batches = [{field: make_batch(case, seed)[field] for field in names} for seed in range(2)]
     handles = [engine.train_step(batches, 2e-3) for _ in range(steps)]
     return np.array([loss for loss, _ in engine.fetch(handles)]), engine.trainable()
 
@@ -237,8 +240,8 @@ def test_losses_of_training_with_dropout_agree(case, folders, steps, compile):
     """The masks of the backends are equal, wherever a network drops something."""
     spec = spec_of(folders[case], "sequence", dropout=0.2)
     plan = plan_for(spec, FAMILIES.get(spec.family).TARGETS, dropout=0.1)
-    expected, theirs = losses_of_training("pytorch", spec, plan, steps)
-    actual, mine = losses_of_training("mindspore", spec, plan, steps, compile=compile)
+    expected, theirs = losses_of_training("pytorch", case, spec, plan, steps)
+    actual, mine = losses_of_training("mindspore", case, spec, plan, steps, compile=compile)
     assert len(set(expected)) == steps
     assert_near(actual, expected, STEP_LOSS)
     assert_all_near(mine, theirs, 1e-3)
@@ -248,7 +251,7 @@ def test_losses_of_training_with_dropout_agree(case, folders, steps, compile):
 @pytest.mark.parametrize("case", MAIN)
 def test_peft_loads_our_adapter_and_we_load_its_own(case, folders, tmp_path):
     peft = pytest.importorskip("peft")
-    spec, batch = spec_of(folders[case], "sequence"), make_batch()
+    spec, batch = spec_of(folders[case], "sequence"), make_batch(case)
     plan = plan_for(spec, FAMILIES.get(spec.family).TARGETS)
     arrays = {n: normal(3, n, shape, 0.3) for n, shape in plan.shapes().items()}
     adapter.save(tmp_path / "ours", plan, spec, arrays)
@@ -262,11 +265,29 @@ def test_peft_loads_our_adapter_and_we_load_its_own(case, folders, tmp_path):
     assert_all_near(adapter.load(tmp_path / "theirs", plan, spec), arrays, 0.0)
 
 
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("case", MAIN)
+def test_peft_puts_our_virtual_tokens_before_a_sequence(case, folders, tmp_path):
+    """They have the width of the table of words, which may be less than that of the layers."""
+    peft = pytest.importorskip("peft")
+    spec, batch = spec_of(folders[case], "sequence"), make_batch(case, width=16)
+    batch = {name: array[[0, 3]] for name, array in batch.items()}
+    plan = plan_for(spec, method="prompt", tokens=2)
+    arrays = {n: normal(5, n, shape, 0.5) for n, shape in plan.shapes().items()}
+    adapter.save(tmp_path, plan, spec, arrays)
+    network = getattr(transformers, f"{CASES[case][1]}ForSequenceClassification")
+    model = peft.PeftModel.from_pretrained(network.from_pretrained(folders[case]), str(tmp_path)).eval()
+    engine = build_engine(load("pytorch"), spec, plan)
+    engine.load_trainable(arrays)
+    given = {field.name: batch[field.name] for field in spec.schema.fields}
+    assert_near(engine.eval_step(given).outputs["logits"], theirs(case, model, batch), FAMILY)
+
+
 def tiny(family: str, **entries):
     """A network from scratch; entries over those of its tests."""
     known = {"model_type": family, "vocab_size": VOCABULARY, "initializer_range": 0.3, **FAMILIES.get(family).tiny()}
     config = ModelConfig(None, "sequence-classification", None, 0.0, {**known, **entries})
-    return load_model_spec(config, LABELS, VOCABULARY, 0, 0)
+    return load_model_spec(config, LABELS, VOCABULARY, FAMILIES.get(family).DEFAULTS["pad_token_id"], 0)
 
 
 def test_shared_layers_have_one_adapter_and_are_counted_once():
@@ -299,17 +320,27 @@ def test_the_uses_of_a_shared_layer_have_masks_of_their_own():
         return found
 
     attention.probabilities.mask = observed
-    batch = make_batch()
+    batch = make_batch("albert")
     model.train()
     model.logits({name: torch.from_numpy(batch[name]).long() for name in batch})
     assert len(masks) == 2
     assert (masks[0][:, :, :1] != masks[1]).float().mean() > 0.3
 
 
-@pytest.mark.parametrize("family", ["distilbert", "albert"])
+@pytest.mark.parametrize("family", ["distilbert", "albert", "mpnet"])
 def test_prefix_tuning_is_refused_where_attention_takes_no_keys_and_values(family):
     with pytest.raises(InputError, match="takes none in transformers"):
         plan_for(tiny(family), method="prefix", tokens=3)
+
+
+def test_the_buckets_of_distances_are_those_of_transformers():
+    from common.models.families.mpnet import buckets
+
+    encoder = transformers.models.mpnet.modeling_mpnet.MPNetEncoder
+    positions = torch.arange(512)
+    expected = encoder.relative_position_bucket(positions[None, :] - positions[:, None]).numpy()
+    assert (buckets(512) == expected).all()
+    assert len(np.unique(expected)) == 31  # number 16 would be a key behind the query at distance 0
 
 
 def test_sinusoidal_positions_are_those_of_transformers():
@@ -327,6 +358,8 @@ def test_sinusoidal_positions_are_those_of_transformers():
         ("electra", {"position_embedding_type": "relative_key"}, "position_embedding_type must be 'absolute'"),
         ("albert-groups", {"num_hidden_groups": 4}, "num_hidden_groups must be num_hidden_layers at most"),
         ("albert-groups", {"inner_group_num": 0}, "inner_group_num must be at least 1"),
+        ("mpnet", {"pad_token_id": 0}, "pad_token_id must be 1"),
+        ("mpnet", {"relative_attention_num_buckets": 16}, "must be at least 32"),
         ("distilbert", {"n_heads": 5}, "dim must be a multiple of n_heads"),
     ],
 )

@@ -119,7 +119,9 @@ def test_predict_and_merge_give_what_peft_computes(folders, monkeypatch, capsys)
     assert_near(expected(folders), found, 1e-5)
 
 
-@pytest.mark.parametrize("backend", ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+@pytest.mark.parametrize(
+    "backend", ["pytorch", pytest.param("mindspore", marks=[pytest.mark.needs_mindspore, pytest.mark.nightly])]
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_adapters_of_other_methods_give_what_peft_computes(tmp_path, monkeypatch, capsys, method, backend):
     found = written_by_peft(tmp_path, "bert", method)

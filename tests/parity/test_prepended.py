@@ -37,6 +37,7 @@ some = pytest.mark.parametrize("name", ["prompt", "p_tuning-lstm", "prefix"])
 every = pytest.mark.parametrize("kind", ["bert", "gpt2", pytest.param("gpt2-classifier", marks=nightly)])
 OTHERS = {
     "roberta": ("roberta", "sequence-classification"),
+    "electra": ("electra", "sequence-classification"),  # whose table is narrower than keys and values
     "token": ("bert", "token-classification"),
     "regression": ("bert", "regression"),
 }

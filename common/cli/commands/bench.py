@@ -15,6 +15,7 @@ _KINDS = {
     "startup": "time to the help text, to each framework, and to the first finished step",
     "growth": "step time and memory by length, batch, rank and number of adapted matrices, with fitted exponents",
     "generate": "tokens per second of greedy generation, against transformers.generate on the same weights",
+    "latency": "time of one answer of runs and exported models, median and 95th percentile, with sizes and memory",
     "merge": "merging and loading an adapter of a model of 1.5 billion parameters, against the memory's bandwidth",
 }
 
@@ -58,6 +59,16 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--batches", default="1,16", help="rows, separated by commas; default: 1,16")
         parser.add_argument("--prompt", type=int, default=64, help="tokens of a prompt; default: 64")
         parser.add_argument("--new-tokens", type=int, default=128, help="default: 128")
+    if kind == "latency":
+        parser.add_argument(
+            "artifacts",
+            metavar="ARTIFACT",
+            nargs="+",
+            help="a run directory, in its own backend, or BACKEND:RUN, or an exported model; the others are divided by the first",
+        )
+        parser.add_argument("--batch", type=int, default=1, help="rows; default: 1")
+        parser.add_argument("--tokens", type=int, default=32, help="of a row; default: 32")
+        parser.add_argument("--answers", type=int, default=20, help="in a round; default: 20")
     if kind == "merge":
         parser.add_argument("--layers", type=int, help="for a trial; default: all 48")
     if kind == "job":
@@ -94,10 +105,13 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Measure, write the file, and print what it says."""
     from common.bench import kinds
-    from common.bench.settings import Settings, save
+    from common.bench.machine import Watch, describe
+    from common.bench.settings import Settings, machine, save
 
     data = str(args.data_dir.expanduser().resolve()) if args.data_dir else None
     settings = Settings(args.threads, args.rounds, args.device, args.model, data, tuple(args.set), args.output)
-    results, lines = kinds.measure(args.kind, args, settings)
-    print("\n".join(lines))
-    print(save(args.kind, settings, results))
+    with Watch() as watch:
+        results, lines = kinds.measure(args.kind, args, settings)
+    hardware = machine(settings, watch.result(args.threads))
+    print("\n".join([*lines, *describe(hardware)]))
+    print(save(args.kind, settings, results, hardware=hardware))

@@ -45,8 +45,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 def run(args: argparse.Namespace) -> None:
     """Print the metrics as one JSON object."""
     from common.errors import InputError
+    from common.exporting.runtime import engine_of
     from common.training.adapters import is_adapter
-    from common.training.assembly import load_engine
     from common.training.evaluation import score
 
     if is_adapter(args.run_directory) and args.config is None:
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> None:
     if args.metrics and not args.outputs:
         raise InputError("--metrics are those of generated texts. Give a file for them: --outputs FILE.")
     chosen = options.generation(args)
-    trained = options.trained(args)
-    engine = load_engine(trained, args.backend, args.device)
+    trained = options.trained(args, exported=True)
+    engine = engine_of(trained, args.backend, args.device)
     found: dict[str, Any] = dict(score(trained, engine, args.split, args.data_dir))
     if args.stride is not None:
         from common.training.perplexity import corpus_perplexity

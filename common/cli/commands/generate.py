@@ -50,18 +50,18 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> int:
     """Print every text; a single one while it is written."""
+    from common.exporting.runtime import engine_of
     from common.generation import generate
-    from common.training.assembly import load_engine
 
     chosen = options.generation(args)
     if args.batch_size is not None and args.batch_size < 1:
         raise InputError(f"--batch-size must be at least 1; received {args.batch_size}.")
     _check_split(args)
     groups = [] if args.split else _groups(args)
-    trained = options.trained(args)
+    trained = options.trained(args, exported=True)
     if args.split:
         return _run_split(args, trained, chosen)
-    engine = load_engine(trained, args.backend, args.device)
+    engine = engine_of(trained, args.backend, args.device)
     for prompts in groups:
         streams = not args.json and len(prompts) == chosen.num_return_sequences == chosen.num_beams == 1
         emit = _write if streams else None
@@ -82,12 +82,12 @@ def _check_split(args: argparse.Namespace) -> None:
 
 def _run_split(args: argparse.Namespace, trained: Trained, chosen: GenerationOptions) -> int:
     """Write a record for every input of the split."""
+    from common.exporting.runtime import engine_of
     from common.generation.outputs import write_outputs
     from common.generation.splits import generate_split, inputs_of
-    from common.training.assembly import load_engine
 
     inputs = inputs_of(trained, args.split, args.data_dir, args.limit)
-    engine = load_engine(trained, args.backend, args.device)
+    engine = engine_of(trained, args.backend, args.device)
     records = generate_split(trained, engine, inputs, chosen, args.batch_size)
     if args.output is not None:
         write_outputs(args.output, list(records))

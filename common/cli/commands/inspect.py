@@ -60,17 +60,13 @@ def _without_data(config: ExperimentConfig, error: Exception) -> tuple[ModelSpec
     """The model and plan with the registered labels; ``error`` again where only the data can tell (labels, a trained
     tokenizer)."""
     from common.data import DATASETS, load_tokenizer
+    from common.data.tokenizer_training import is_trained
     from common.tasks import TASKS
     from common.training.assembly import describe
 
     source = config.model.tokenizer or config.model.source
     entry = DATASETS.get(config.data.name)
-    if (
-        entry is None
-        or source is None
-        or source.startswith("bpe:")
-        or not TASKS.get(config.model.task).fits(entry.roles)
-    ):
+    if entry is None or source is None or is_trained(source) or not TASKS.get(config.model.task).fits(entry.roles):
         raise error
     return describe(config, entry.label_names, load_tokenizer(source, added=config.model.add_tokens))
 

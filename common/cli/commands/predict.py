@@ -39,13 +39,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> int:
     """Print one line for each line of input; 1 where one could not be answered."""
-    from common.training.assembly import load_engine
+    from common.exporting.runtime import engine_of
     from common.training.prediction import answer_lines
 
     chosen = options.generation(args)  # refuses what does not fit before the model is loaded
-    trained = options.trained(args)
+    trained = options.trained(args, exported=True)
     given = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
-    engine = load_engine(trained, args.backend, args.device)
+    engine = engine_of(trained, args.backend, args.device)
     failed = 0
     for lines in _batches(trained.config.training.evaluation_batch_size):
         for number, answer in answer_lines(trained, engine, lines, given, args.jsonl):

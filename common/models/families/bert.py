@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -35,6 +36,7 @@ class Bert(Family):
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
+    EMBEDDING_NORM = "embeddings.LayerNorm"
     OPTIONAL: ClassVar[tuple[str, ...]] = ("bert.pooler.dense",)
     SIZE = {
         "hidden": "hidden_size",
@@ -84,7 +86,8 @@ class Bert(Family):
         return [module for path in paths for module in encoder_layer(path, *sizes)]
 
     def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
-        """Pooler and classifier; classifier of every token; the masked-token head, tied to the word embeddings."""
+        """Pooler and classifier; classifier of every token; the masked-token head, tied to the word embeddings; the same
+        with a classifier of pairs beside it."""
         classifier = config["classifier_dropout"]
         dropout = config["hidden_dropout_prob"] if classifier is None else classifier
         pooler, predictions = f"{self.prefix}.pooler.dense", "cls.predictions"
@@ -111,6 +114,13 @@ class Bert(Family):
                 base=(f"{predictions}.transform.dense", f"{predictions}.transform.LayerNorm"),
             ),
         }
+        second = HeadLayout("", FIRST, "cls.seq_relationship", outputs=2, dense=pooler, dropout_path="next_dropout")
+        layouts["pretraining"] = dataclasses.replace(
+            layouts["masked"],
+            architecture="BertForPreTraining",
+            base=(*layouts["masked"].base, pooler, second.output),
+            beside=dataclasses.replace(second, dense_dropout_path="next_dense_dropout"),
+        )
         return layouts.get(name)
 
     def problems(self, config: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:

@@ -27,6 +27,7 @@ class Deberta(Family):
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "pooler_dropout", "cls_dropout")
     TARGETS: ClassVar[tuple[str, ...]] = ("*.in_proj[q,v]",)
+    EMBEDDING_NORM = "embeddings.LayerNorm"
     OPTIONAL = ("deberta.embeddings.position_embeddings",)
     SIZE = {
         "hidden": "hidden_size",
@@ -126,7 +127,9 @@ class Deberta(Family):
         if P2C in kinds:
             listed.append(ModuleSpec(f"{path}.pos_q_proj", LINEAR, hidden, hidden))
         positions = tuple(module.path for module in listed[1:])
-        arguments = Heads(heads, (fused, fused, fused), past=False, positions=positions, span=span_of(config))
+        arguments = Heads(
+            heads, (fused, fused, fused), past=False, positions=positions, span=span_of(config), terms=len(kinds)
+        )
         biases = ("q_bias", "v_bias")
         return [*listed, ModuleSpec(path, ATTENTION, hidden, hidden, False, added=biases, arguments=arguments)]
 

@@ -60,6 +60,7 @@ class DebertaV2(Deberta):
             past=False,
             positions=positions,
             span=span_of(config),
+            terms=len(kinds),
         )
         return [*listed, ModuleSpec(path, ATTENTION, hidden, hidden, arguments=heads)]
 

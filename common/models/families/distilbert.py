@@ -30,6 +30,7 @@ class DistilBert(Family):
     HEADS = ("dim", "n_heads")
     DROPOUTS = ("dropout", "attention_dropout", "seq_classif_dropout")
     TARGETS = ("*.q_lin", "*.v_lin")
+    EMBEDDING_NORM = "embeddings.LayerNorm"
     ACTIVATION = "activation"
     UNDROPPED = ("*.attention.out_lin",)
     SIZE = {

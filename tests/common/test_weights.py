@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
-from common.models import exporting
+from common.models import weights
 from common.models.checkpoint import read_checkpoint, save_pretrained
 from tests.support import tiny_spec
 
@@ -100,6 +100,6 @@ def test_values_and_settings_that_do_not_fit_are_refused(spec, tmp_path):
     with pytest.raises(InputError, match=r"largest number of float16 is 6.55e\+04; transformer.ln_f.bias"):
         save_pretrained(tmp_path, spec, arrays, "float16")
     with pytest.raises(InputError, match="stored as float32, bfloat16, float16"):
-        exporting.chosen({}, arrays, "int8")
+        weights.chosen({}, arrays, "int8")
     with pytest.raises(InputError, match="number of bytes, or such as 5GB"):
         save_pretrained(tmp_path, spec, spec.arrays, None, "large")
