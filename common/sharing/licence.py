@@ -11,6 +11,8 @@ from common.errors import InputError
 
 __all__ = ["licence_of"]
 
+_LARGEST = 2**20  #: bytes of a card
+
 
 def licence_of(source: str | None) -> str | None:
     """The licence's identifier in the card (``README.md``) of a model that is here, such as ``apache-2.0``; None where
@@ -21,7 +23,7 @@ def licence_of(source: str | None) -> str | None:
     from huggingface_hub.repocard import metadata_load
 
     try:
-        found = (metadata_load(card) or {}).get("license")
+        found = (metadata_load(card) or {}).get("license") if card.stat().st_size <= _LARGEST else None
     except Exception:  # a card that others wrote: whatever is wrong with it, it names no licence
         return None
     return found if isinstance(found, str) and re.fullmatch(r"[\w.+-]{1,60}", found) else None
