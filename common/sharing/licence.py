@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from common import hub
 from common.data.sources import resolve_folder
 from common.errors import InputError
 
@@ -16,7 +15,7 @@ _LARGEST = 2**20  #: bytes of a card
 
 def licence_of(source: str | None) -> str | None:
     """The licence's identifier in the card (``README.md``) of a model that is here, such as ``apache-2.0``; None where
-    there is no card, or it names none. Of a model of the hub the card alone is downloaded."""
+    there is no card, or it names none. Nothing is downloaded."""
     card = _card(source) if source else None
     if card is None:
         return None
@@ -40,11 +39,12 @@ def _card(source: str) -> Path | None:
 
 
 def _card_of_the_hub(name: str) -> Path | None:
-    """One small file, of a model that was just downloaded; none where the hub cannot be reached."""
-    hub.settle()
-    from huggingface_hub import hf_hub_download
+    """The card that came with a model of the hub when it was downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(hf_hub_download(name, "README.md"))
-    except Exception:  # offline, no card, no id: nothing of the run depends on it
+        found = try_to_load_from_cache(name, "README.md")
+    except HFValidationError:
         return None
+    return Path(found) if isinstance(found, str) else None

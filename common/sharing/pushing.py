@@ -69,8 +69,7 @@ def gather(path: Path, to: str, base_id: str | None = None) -> Shared:
 
 
 def _of_run(run: RunDirectory, to: str, base_id: str | None) -> Shared:
-    summary = run.read_summary()
-    if summary is None or not run.complete():
+    if not run.complete():
         raise InputError(
             f"{run.path} has not come to its end. Continue it: twinlora train with the same arguments and --resume."
         )
