@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from common import hub
 from common.backend import BACKENDS
+from common.language import translated
 from common.resources import cache_folder
 from common.training.system import hardware
 
@@ -63,7 +65,8 @@ def examine() -> list[Finding]:
     """Everything, in the order in which a person would ask."""
     variables = list(_variables())  # before the hub's client is set to be offline
     with ThreadPoolExecutor() as pool:
-        backends = list(pool.map(_backend, BACKENDS))
+        began = [pool.submit(copy_context().run, _backend, name) for name in BACKENDS]
+        backends = [one.result() for one in began]
     return [*_machine(), *backends, *_packages(), _hub(), _cache(), *_extras(), *variables]
 
 
@@ -71,17 +74,32 @@ def _machine() -> Iterator[Finding]:
     here = hardware(None)
     python = ".".join(map(str, sys.version_info[:3]))
     fits = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    advice = "" if fits else "Use Python 3.10 to 3.12."
+    advice = "" if fits else translated("Use Python 3.10 to 3.12.")
     yield Finding("machine", "python", OK if fits else FAULT, f"{python}, {sys.executable}", advice)
-    memory = f"{here['memory_bytes'] / 2**30:.1f} GiB"
-    yield Finding("machine", "cpu", OK, f"{here['cpu']}, {here['cores']} cores, {here['threads']} threads, {memory}")
+    yield Finding("machine", "cpu", OK, _processor(here))
+
+
+def _processor(here: dict[str, Any]) -> str:
+    return translated(
+        "{name}, {cores} cores, {threads} threads, {memory} GiB",
+        name=here["cpu"],
+        cores=here["cores"],
+        threads=here["threads"],
+        memory=f"{here['memory_bytes'] / 2**30:.1f}",
+    )
 
 
 def _backend(name: str) -> Finding:
     """Whether a backend computes, and where."""
     framework = BACKENDS[name]
     if importlib.util.find_spec(framework) is None:
-        return Finding("backends", name, ABSENT, f"{framework} is not installed", f"pip install 'twinlora[{name}]'")
+        return Finding(
+            "backends",
+            name,
+            ABSENT,
+            translated("{package} is not installed", package=framework),
+            f"pip install 'twinlora[{name}]'",
+        )
     version = f"{framework} {metadata.version(framework)}"
     command = [sys.executable, "-c", _PROBE, name]
     root = str(Path(__file__).resolve().parents[1])
@@ -99,7 +117,8 @@ def _backend(name: str) -> Finding:
         return Finding("backends", name, FAULT, f"{version} does not work ({code}): {last.strip()}", _reinstall(name))
     device, accelerator = json.loads(found[1])
     shown = f"{device} ({accelerator})" if accelerator else device
-    return Finding("backends", name, OK, f"{version} on {shown}, the default of --device", "")
+    text = translated("{version} on {device}, the default of --device", version=version, device=shown)
+    return Finding("backends", name, OK, text, "")
 
 
 def _reinstall(name: str) -> str:
@@ -113,7 +132,7 @@ def _packages() -> Iterator[Finding]:
             continue
         version = _version(needed.name)
         fits = version is not None and needed.specifier.contains(version, prereleases=True)
-        shown = version or "not installed"
+        shown = version or translated("not installed")
         advice = "" if fits else f"pip install '{needed.name}{needed.specifier}'"
         yield Finding("packages", needed.name, OK if fits else FAULT, shown, advice)
 
@@ -133,7 +152,8 @@ def _extras() -> Iterator[Finding]:
         ]
         missing = [one.name for one in own if _version(one.name) is None]
         if own:
-            text = "installed" if not missing else f"without {', '.join(missing)}"
+            named = ", ".join(missing)
+            text = translated("without {packages}", packages=named) if missing else translated("installed")
             advice = f"pip install 'twinlora[{extra}]'" if missing else ""
             yield Finding("extras", extra, ABSENT if missing else OK, text, advice)
 
@@ -159,8 +179,10 @@ def _hub() -> Finding:
     reason = hub.settle()
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if not reason:
-        return Finding("hub", "Hugging Face", OK, f"{endpoint} answers")
-    advice = "Set HF_ENDPOINT to a mirror, or download elsewhere and give --model FOLDER and --data-dir FOLDER."
+        return Finding("hub", "Hugging Face", OK, translated("{address} answers", address=endpoint))
+    advice = translated(
+        "Set HF_ENDPOINT to a mirror, or download elsewhere and give --model FOLDER and --data-dir FOLDER."
+    )
     return Finding("hub", "Hugging Face", ABSENT, reason.partition(", and it was not downloaded")[0], advice)
 
 
@@ -170,7 +192,13 @@ def _cache() -> Finding:
     while not there.exists():
         there = there.parent
     if not os.access(there, os.W_OK):
-        return Finding("cache", "folder", FAULT, f"{folder} cannot be written", "Set TWINLORA_CACHE to another folder.")
+        return Finding(
+            "cache",
+            "folder",
+            FAULT,
+            translated("{folder} cannot be written", folder=folder),
+            translated("Set TWINLORA_CACHE to another folder."),
+        )
     return Finding("cache", "folder", OK, str(folder))
 
 

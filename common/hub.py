@@ -8,7 +8,7 @@ import socket
 import sys
 from urllib.parse import urlsplit
 
-__all__ = ["explained", "settle"]
+__all__ = ["explained", "settle", "unreachable"]
 
 _WAIT = 5.0  #: seconds
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
@@ -42,6 +42,13 @@ def explained(error: Exception) -> str:
 def _unreachable(endpoint: str) -> str:
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
         return "HF_HUB_OFFLINE is set, and it was not downloaded before"
+    reason = unreachable(endpoint)
+    return f"{endpoint} {reason}, and it was not downloaded before" if reason else ""
+
+
+def unreachable(endpoint: str) -> str:
+    """Why nobody answers at an address: a clause whose subject the address is; empty where somebody does, or behind a
+    proxy, where nothing is tried."""
     if any(os.environ.get(name) or os.environ.get(name.lower()) for name in _PROXIES):
         return ""
     parts = urlsplit(endpoint)
@@ -49,5 +56,5 @@ def _unreachable(endpoint: str) -> str:
     try:
         socket.create_connection((parts.hostname or "", port), _WAIT).close()
     except OSError as error:
-        return f"{endpoint} cannot be reached from here ({error}), and it was not downloaded before"
+        return f"cannot be reached from here ({error})"
     return ""

@@ -20,7 +20,11 @@ def capabilities(device: str) -> Capabilities:
     }
     if not devices.supports(device, "bf16"):
         missing["dtype:bf16"] = f"{device} does not compute in bfloat16. Use training.dtype fp32"
-    if not _shards():
+    if not devices.supports(device, "fp64"):
+        missing["dtype:fp64"] = f"{device} lacks kernels for float64. Use --device cpu"
+    if device.startswith("npu"):
+        missing["shard"] = "dividing weights among NPUs was never run. Set training.shard to false"
+    elif not _shards():
         missing["shard"] = f"torch {torch.__version__} is older than fully_shard's ignored_params. Upgrade it"
     return Capabilities("pytorch", missing, other_families=True)
 

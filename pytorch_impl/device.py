@@ -1,9 +1,14 @@
-"""Where the PyTorch backend computes: devices, their names, versions and memory."""
+"""Where the PyTorch backend computes: devices, their names, versions and memory.
+
+Ascend NPUs are there through ``torch_npu``. What is asked of them follows its documentation and was not run.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import sys
+from types import ModuleType
 
 import torch
 
@@ -11,12 +16,33 @@ from common.errors import InputError, nearest
 
 __all__ = ["describe", "peak_memory", "preferred", "select", "supports", "versions"]
 
+_KINDS = {"cpu": "cpu", "cuda": "cuda", "gpu": "cuda", "npu": "npu", "ascend": "npu"}
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+
+
+def accelerator(device: str) -> ModuleType:
+    """What torch calls the devices of this kind by: `torch.cuda`, or `torch.npu`, which ``torch_npu`` brings with the
+    same functions."""
+    return torch.npu if device.startswith("npu") else torch.cuda
+
+
+def _npu_problem() -> str | None:
+    """Why there is no Ascend NPU here; None where there is one. ``torch_npu`` is imported by this."""
+    if importlib.util.find_spec("torch_npu") is None:
+        return "the package torch_npu is not installed"
+    try:
+        importlib.import_module("torch_npu")
+    except Exception as error:  # without the driver or CANN it fails in many ways
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        return f"torch_npu cannot be imported: {reason}"
+    return None if torch.npu.is_available() else "torch_npu sees no NPU"
 
 
 def preferred() -> str:
     """The kind of device that is used where none is named: an accelerator, or the CPU."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    return "npu" if _npu_problem() is None else "cpu"
 
 
 def select(device: str | None) -> str:
@@ -27,16 +53,22 @@ def select(device: str | None) -> str:
     """
     if device is None:
         device = preferred()
-    kind, _, index = device.replace("gpu", "cuda").partition(":")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()):
+    name, _, index = device.partition(":")
+    kind = _KINDS.get(name)
+    if kind is None or (index and not index.isdigit()):
         raise InputError(
-            f"The device of the PyTorch backend is cpu, cuda or cuda:INDEX; received {device!r}.{nearest(device, ('cpu', 'cuda'))}"
+            f"The device of the PyTorch backend is cpu, cuda or npu, with :INDEX; received {device!r}.{nearest(device, _KINDS)}"
         )
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+    if kind == "cpu":
+        return "cpu"
+    if kind == "npu" and (problem := _npu_problem()):
+        raise InputError(f"Device {device!r} is not here: {problem}. Use --device cpu.")
+    count = accelerator(kind).device_count()
+    if int(index or 0) >= count:
         raise InputError(
-            f"Device {device!r} is not here: torch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices. Use --device cpu."
+            f"Device {device!r} is not here: torch {torch.__version__} sees {count} {kind.upper()} devices. Use --device cpu."
         )
-    return f"cuda:{index or 0}" if kind == "cuda" else "cpu"
+    return f"{kind}:{index or 0}"
 
 
 def keep_freed_memory() -> None:
@@ -52,17 +84,21 @@ def keep_freed_memory() -> None:
 
 def supports(device: str, dtype: str) -> bool:
     """Whether the device computes in ``dtype`` (fp32, fp64, bf16)."""
-    return dtype in ("fp32", "fp64") or device == "cpu" or torch.cuda.is_bf16_supported()
+    if device == "cpu" or dtype == "fp32":
+        return True
+    if dtype == "fp64":
+        return not device.startswith("npu")
+    return accelerator(device).is_bf16_supported()
 
 
 def describe(device: str) -> str | None:
     """Name of the accelerator, None on the CPU."""
-    return None if device == "cpu" else torch.cuda.get_device_name(device)
+    return None if device == "cpu" else accelerator(device).get_device_name(device)
 
 
 def peak_memory(device: str) -> int | None:
     """Peak bytes allocated on the accelerator, None on the CPU (where the process's own peak counts)."""
-    return None if device == "cpu" else torch.cuda.max_memory_allocated(device)
+    return None if device == "cpu" else accelerator(device).max_memory_allocated(device)
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The processes of a job, on `torch.distributed`: NCCL between GPUs, Gloo between CPUs."""
+"""The processes of a job, on `torch.distributed`: NCCL between GPUs, HCCL between Ascend NPUs, Gloo between CPUs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 
 from common.launch.topology import Topology
-from pytorch_impl.device import preferred
+from pytorch_impl.device import accelerator, preferred
 
 __all__ = ["Group", "join", "local_device"]
+
+_BACKENDS = {"cpu": "gloo", "cuda": "nccl", "npu": "hccl"}
 
 
 def local_device(topology: Topology) -> str | None:
@@ -27,12 +29,13 @@ def local_device(topology: Topology) -> str | None:
 
 def join(topology: Topology, device: str) -> Group:
     """Meet the other processes of the job; returns when all are there."""
-    if device.startswith("cuda"):
-        torch.cuda.set_device(device)
+    kind = device.partition(":")[0]
+    if kind != "cpu":
+        accelerator(device).set_device(device)
     address = f"tcp://{topology.master_address}:{topology.master_port}"
     store = "env://" if topology.mode == "torchrun" else address
     dist.init_process_group(
-        "nccl" if device.startswith("cuda") else "gloo",
+        _BACKENDS[kind],
         init_method=store,
         rank=topology.rank,
         world_size=topology.world_size,

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import torch
 
 from common.bench.rounds import fastest
+from pytorch_impl.device import accelerator
 from pytorch_impl.layers.modules import product
 
 __all__ = ["device_memory", "operator_seconds", "product_seconds", "saved_bytes"]
@@ -38,8 +39,8 @@ def device_memory(device: str, reset: bool = False) -> tuple[int, int] | None:
     if device == "cpu":
         return None
     if reset:
-        torch.cuda.reset_peak_memory_stats(device)
-    return torch.cuda.memory_allocated(device), torch.cuda.max_memory_allocated(device)
+        accelerator(device).reset_peak_memory_stats(device)
+    return accelerator(device).memory_allocated(device), accelerator(device).max_memory_allocated(device)
 
 
 def operator_seconds(run: Callable[[], Any]) -> dict[str, float]:
@@ -86,4 +87,4 @@ def _end(*_: Any, **__: Any) -> None:
 
 def _wait(device: str) -> None:
     if device != "cpu":
-        torch.cuda.synchronize()
+        accelerator(device).synchronize()

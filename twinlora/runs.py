@@ -120,7 +120,7 @@ class Run:
     def merge(
         self, out: str | Path, dense: bool = False, dtype: str | None = None, shard_size: str | int = "5GB"
     ) -> Path:
-        """Write the model with its adapter folded in as a Hugging Face checkpoint folder; needs no framework.
+        """Write the model with its adapter folded in as a Hugging Face checkpoint folder with a card; needs no framework.
 
         Args:
             dense: multiply out what a transform factored, so that transformers loads the folder.
@@ -130,23 +130,10 @@ class Run:
         Raises:
             InputError: ``out`` exists, the adapter has no merged form, or this is an exported model.
         """
-        from common.data import save_tokenizer
-        from common.errors import InputError
-        from common.exporting import is_export
-        from common.files import new_folder, refuse_existing
-        from common.methods.merge import merged_model
-        from common.models import structure
-        from common.models.checkpoint import save_pretrained
+        from common.training.merging import write_merged
 
         out = Path(out)
-        refuse_existing(out)
-        if is_export(self.path):
-            raise InputError(f"{self.path} is an exported model. Merge the run that it was made of.")
-        spec, _ = merged_model(self._trained.plan, self._trained.spec, self._trained.arrays, dense)
-        spec = structure.dense(spec) if dense else spec
-        with new_folder(out) as folder:
-            save_pretrained(folder, spec, spec.arrays, dtype, shard_size)
-            save_tokenizer(self._trained.tokenizer, folder)
+        write_merged(self._trained, out, dense, dtype, shard_size)
         return out
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from common.api_mapping import peer_report, wording
 from common.api_mapping.report import View, errors
+from common.language import in_english
 from common.report.elements import Html, details, escape, note, page, section, table, tiles
 
 __all__ = ["html_page"]
@@ -100,6 +101,7 @@ _PILLS = {
 _PILLS |= {"wrong as documented": "bad", "refuses some calls": "changed", "unsupported here": "bad", "absent": "bad"}
 
 
+@in_english
 def html_page(found: Sequence[View], content: Mapping[str, Any], devices: Sequence[str]) -> str:
     """The page; the arguments are those of `markdown`."""
     parts = [Html(f"<style>{STYLE}</style>")]

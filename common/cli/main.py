@@ -18,12 +18,10 @@ from typing import Any
 from common import __version__
 from common.cli import commands
 from common.errors import TwinloraError, nearest, of_system
+from common.language import LANGUAGES, chosen, speaking, translated
 from common.terminal import printable
 
 __all__ = ["build_parser", "main"]
-
-_EPILOG = """exit codes: 0 done; 1 a run failed; 2 bad usage or bad input, nothing was run.
-Set TWINLORA_DEBUG=1 to see where an error came from."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,25 +36,68 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with every command found in ``common.cli.commands``."""
+    """The parser with every command found in ``common.cli.commands``, in the language of the block."""
+    codes = translated("exit codes: 0 done; 1 a run failed; 2 bad usage or bad input, nothing was run.")
+    debugging = translated("Set TWINLORA_DEBUG=1 to see where an error came from.")
     parser = _Parser(
         prog="twinlora",
-        description="Adapt, compress and study language models in PyTorch and MindSpore from one configuration.",
-        epilog=_EPILOG,
+        description=translated(
+            "Adapt, compress and study language models in PyTorch and MindSpore from one configuration."
+        ),
+        epilog=f"{codes}\n{debugging}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"twinlora {__version__}")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.add_argument(
+        "--lang",
+        choices=LANGUAGES,
+        help=translated("language of messages and of a run's page; default: TWINLORA_LANG, or the locale's"),
+    )
+    subparsers = parser.add_subparsers(title=translated("commands"), metavar="COMMAND", required=True)
     for found in pkgutil.iter_modules(commands.__path__):
         module = importlib.import_module(f"{commands.__name__}.{found.name}")
         module.add_parser(subparsers).set_defaults(run=module.run)
+    for command in subparsers._choices_actions:  # one line each; what follows `twinlora COMMAND --help` is English
+        command.help = translated(str(command.help))
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors meant for the user lose their traceback, all others keep it."""
-    args = build_parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    try:
+        language = chosen(_named(given))
+    except TwinloraError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    with speaking(language):
+        return _run(given)
+
+
+def _named(given: Sequence[str]) -> str | None:
+    """What ``--lang`` before the command names; a wrong one is left to the parser, whose help needs the language."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--lang")
+    before = given[: next((index for index, word in enumerate(given) if word in _commands()), len(given))]
+    try:
+        found = parser.parse_known_args(before)[0].lang
+    except argparse.ArgumentError:
+        return None
+    return found if found in LANGUAGES else None
+
+
+def _commands() -> set[str]:
+    return {found.name for found in pkgutil.iter_modules(commands.__path__)}
+
+
+def _run(given: Sequence[str]) -> int:
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what may come next
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    args = parser.parse_args(given)
     code: int | None = 0
     try:
         code = args.run(args)
@@ -68,9 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("TWINLORA_DEBUG") == "1":
             traceback.print_exc()
         shown = error if isinstance(error, TwinloraError) else of_system(error)
-        print(f"error: {printable(str(shown))}", file=sys.stderr)
+        print(translated("error: {text}", text=printable(str(shown))), file=sys.stderr)
         return shown.exit_code
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        print(translated("error: interrupted"), file=sys.stderr)
         return 1
     return code or 0

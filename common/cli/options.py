@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError
 from common.reading import expanded
@@ -33,12 +34,13 @@ __all__ = [
 def add_experiment(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """CONFIG and everything that changes it."""
     text = "a YAML file, or the name of a shipped experiment such as bert_sst2"
-    parser.add_argument(
+    config = parser.add_argument(
         "config",
         metavar="CONFIG",
         nargs=None if required else "?",
         help=text if required else f"{text}; default: small networks",
     )
+    _complete(config, _experiments)
     parser.add_argument(
         "--data-dir", metavar="DIR", help="read the data set from this folder instead of the Hugging Face hub"
     )
@@ -53,6 +55,20 @@ def add_experiment(parser: argparse.ArgumentParser, required: bool = True) -> No
         default=[],
         help="change one setting, e.g. training.epochs=1; may be repeated",
     )
+
+
+def _complete(action: argparse.Action, words: Callable[..., Iterable[str]]) -> None:
+    """What a shell offers for an argument, see `argcomplete`."""
+    action.completer = words  # type: ignore[attr-defined]
+
+
+def _experiments(prefix: str = "", **_: Any) -> list[str]:
+    """Shipped experiments, and the YAML files beside what was typed."""
+    from common.resources import configs_folder
+
+    shipped = [path.stem for path in configs_folder().glob("*.yaml") if path.stem != "defaults"]
+    folder = Path(prefix if prefix.endswith("/") else Path(prefix).parent)
+    return sorted([*shipped, *map(str, folder.glob("*.yaml"))])
 
 
 def experiment(args: argparse.Namespace) -> ExperimentConfig:
@@ -139,8 +155,13 @@ def add_opened(parser: argparse.ArgumentParser) -> None:
 def add_backend(parser: argparse.ArgumentParser, required: bool) -> None:
     """--backend and --device."""
     default = "" if required else "; default: that of the run"
-    parser.add_argument("--backend", required=required, metavar="BACKEND", help=f"pytorch or mindspore{default}")
-    parser.add_argument("--device", help="cpu, cuda, cuda:0, ascend, ...; default: the first accelerator, or the CPU")
+    backend = parser.add_argument(
+        "--backend", required=required, metavar="BACKEND", help=f"pytorch or mindspore{default}"
+    )
+    _complete(backend, lambda **_: ("pytorch", "mindspore"))
+    parser.add_argument(
+        "--device", help="cpu, cuda, cuda:0, npu, ascend, ...; default: the first accelerator, or the CPU"
+    )
 
 
 def trained(args: argparse.Namespace, exported: bool = False) -> Trained:

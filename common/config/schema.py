@@ -20,7 +20,9 @@ __all__ = ["DataConfig", "ExperimentConfig", "ModelConfig", "OptimizationConfig"
 class ModelConfig:
     """Which network is built and where its weights come from."""
 
-    source: str | None  #: hub id, local folder or ``python:PACKAGE/FOLDER``; null builds ``config`` from scratch
+    source: (
+        str | None
+    )  #: hub id, local folder, ``python:PACKAGE/FOLDER`` or ``modelscope:ORG/NAME``; null builds ``config`` from scratch
     task: str  #: a member of `common.tasks`
     tokenizer: (
         str | None
@@ -53,7 +55,7 @@ class DataConfig:
     encoding: str = "utf-8"  #: for ``files``: of text files, by Python's names
     separator: str | None = None  #: for ``files``: of fields; null: a comma in .csv, a tab in .tsv
     columns: tuple[str, ...] = ()  #: for ``files``: names of the columns, where files have no header
-    hub: str | None = None  #: for ``hub``: id of the data set
+    hub: str | None = None  #: for ``hub``: id of the data set, or ``modelscope:ORG/NAME``
     hub_config: str | None = None  #: for ``hub``: its configuration, where it has several
     splits: dict[str, str] = field(
         default_factory=dict

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import hub
+from common import hub, modelscope
 from common.data.classes import is_integer
 from common.data.folders import expected_files, read_folder
 from common.data.readers import Form, Table, published_classes, read_table
@@ -197,17 +197,8 @@ def _check_request(config: DataConfig, entry: DatasetEntry, task: Task) -> None:
 
 def _read_any(config: DataConfig) -> dict[str, list[Table]]:
     """Every split of a data set of the hub that is not registered, under our names."""
-    hub.settle()
-    import datasets
-
     assert config.hub is not None  # `common.config.rules`
-    try:
-        loaded = datasets.load_dataset(config.hub, config.hub_config)
-    except Exception as error:  # the hub client raises errors of many libraries
-        raise InputError(
-            f"The data set {config.hub} could not be loaded from the Hugging Face hub: {hub.explained(error)}. Check data.hub, data.hub_config "
-            "and the connection, or download its files and name them with data.name: files."
-        ) from error
+    loaded = _loaded_any(config.hub, config.hub_config)
     tables = {}
     for split, usual in _USUAL.items():
         names = (config.splits[split],) if split in config.splits else usual if not config.splits else ()
@@ -222,6 +213,31 @@ def _read_any(config: DataConfig) -> dict[str, list[Table]]:
             classes = published_classes(rows.features.to_dict())
             tables[split] = [Table(f"{config.hub} ({found})", rows.to_dict(), range(1, len(rows) + 1), classes=classes)]
     return tables
+
+
+def _loaded_any(source: str, section: str | None) -> Any:
+    """All splits of a data set of the Hugging Face hub, or of ModelScope."""
+    remedy = (
+        "Check data.hub, data.hub_config and the connection, or download its files and name them with data.name: files."
+    )
+    if source.startswith(modelscope.PREFIX):
+        folder = str(modelscope.data_folder(source))
+        import datasets
+
+        try:
+            return datasets.load_dataset(folder, section)
+        except Exception as error:  # errors of many libraries; all mean that the files are no tables
+            first = next(iter(str(error).splitlines()), "").rstrip(".: ")
+            raise InputError(f"The files of the data set {source} could not be read: {first}. {remedy}") from error
+    hub.settle()
+    import datasets
+
+    try:
+        return datasets.load_dataset(source, section)
+    except Exception as error:  # the hub client raises errors of many libraries
+        raise InputError(
+            f"The data set {source} could not be loaded from the Hugging Face hub: {hub.explained(error)}. {remedy}"
+        ) from error
 
 
 def _classes_of(table: Table, entry: DatasetEntry, task: Task) -> tuple[str, ...] | None:

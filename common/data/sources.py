@@ -1,16 +1,18 @@
-"""Where a model or tokenizer lives: a local folder, a folder inside an installed package, or (None) the Hugging Face
-hub."""
+"""Where a model or tokenizer lives: a local folder, a folder inside an installed package, ModelScope, or (None) the
+Hugging Face hub."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from pathlib import Path
 
+from common import modelscope
 from common.errors import InputError
 from common.reading import expanded
 
-__all__ = ["portable_name", "resolve_folder"]
+__all__ = ["hub_id", "portable_name", "resolve_folder"]
 
 _PREFIX = "python:"
 
@@ -18,14 +20,17 @@ _PREFIX = "python:"
 def resolve_folder(source: str) -> Path | None:
     """Return the local folder that ``source`` names, or None when it is a hub id.
 
-    ``python:PACKAGE/FOLDER`` is FOLDER inside an installed package, which is located but not imported.
+    ``python:PACKAGE/FOLDER`` is FOLDER inside an installed package, which is located but not imported;
+    ``modelscope:ORG/NAME`` a model of ModelScope, which is downloaded where it was not before.
 
     Raises:
-        InputError: the package or its folder is not there, or ``source`` is written as a path and no such folder
+        InputError: the package, its folder or the model is not there, or ``source`` is written as a path and no such folder
             exists.
     """
     if source.startswith(_PREFIX):
         return _package_folder(source)
+    if source.startswith(modelscope.PREFIX):
+        return modelscope.model_folder(source)
     folder = expanded(source)
     if os.path.isdir(folder):  # unlike Path's, these take a name that is too long for one that is not there
         return folder
@@ -33,7 +38,7 @@ def resolve_folder(source: str) -> Path | None:
         raise InputError(f"A folder was expected; {source} is a file. Name the folder that holds it.")
     if source.startswith(("/", ".", "~")) or source.count("/") > 1:  # a hub id is NAME or OWNER/NAME
         raise InputError(
-            f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER or the id of a Hugging Face hub repository."
+            f"There is no folder {source}. Give an existing folder, python:PACKAGE/FOLDER, modelscope:ORG/NAME or the id of a Hugging Face hub repository."
         )
     return None
 
@@ -46,6 +51,24 @@ def portable_name(source: str | None) -> str | None:
     except InputError:
         folder = None
     return str(folder.resolve()) if folder is not None else source
+
+
+def hub_id(source: str | None) -> str | None:
+    """The id on the Hugging Face hub of a model that ``source`` names: the id itself, or that of a folder in the cache
+    of the hub's client. None for any other folder.
+
+    >>> hub_id("~/.cache/huggingface/hub/models--google-bert--bert-base-uncased/snapshots/0a6aa9")
+    'google-bert/bert-base-uncased'
+    """
+    if not source:
+        return None
+    cached = re.search(r"(?:^|/)models--([^/]+)/snapshots/[^/]+/?$", source)
+    if cached:
+        return cached[1].replace("--", "/")
+    try:
+        return source if resolve_folder(source) is None else None
+    except InputError:  # a path of another machine
+        return None
 
 
 def _package_folder(source: str) -> Path:

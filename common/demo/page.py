@@ -9,6 +9,7 @@ import numpy as np
 
 from common.demo.corpus import Domain
 from common.demo.work import PROMPTS, Adapted, PeftLogits
+from common.language import in_english
 from common.report import sections
 from common.report.elements import Html, byte_size, duration, measure, note, page, passages, section, table, tiles
 from common.report.pages import agreement
@@ -32,6 +33,7 @@ class Demonstration:
     seconds: Mapping[str, float]  #: stage to duration
 
 
+@in_english
 def demo_page(demonstration: Demonstration) -> str:
     """The whole page as HTML."""
     runs = list(demonstration.runs.values())

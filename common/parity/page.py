@@ -9,6 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
+from common.language import in_english
 from common.parity.compare import CaseResult, Comparison
 from common.parity.text import advice, headline
 from common.parity.trace import Trace
@@ -23,6 +24,7 @@ _METRICS = (("max_rel", "max rel"), ("rms_rel", "RMS rel"), ("max_abs", "max abs
 _ROWS = 60  #: cases of a level that the heat map shows, those nearest their limits
 
 
+@in_english
 def comparison_page(comparison: Comparison, baseline: Trace, test: Trace, reference: Trace | None) -> str:
     """The page, which loads nothing from anywhere."""
     counts = comparison.counts
@@ -158,7 +160,7 @@ def _tinted(value: float | None, cap: float) -> Html:
         return escape(None)
     share = 0.0 if not cap or value <= 0 else min(max((math.log10(value / cap) + 3.0) / 3.0, 0.0), 1.0)
     over = cap and value > cap
-    colour = f"color-mix(in srgb, var(--{'a' if over else 'b'}) {70 * share:.0f}%, transparent)"
+    colour = f"color-mix(in srgb, var(--{'a' if over else 'b'}) calc({share:.2f} * var(--most)), transparent)"
     return Html(
         f'<span style="background:{colour};padding:0 .35em;border-radius:.25em;white-space:nowrap">{escape(measure(value))}</span>'
     )

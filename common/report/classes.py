@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from common.language import term, translated
 from common.metrics.classification import class_scores, confusion_matrix
-from common.report.elements import Html, details, escape, figure, measure, note, section, table
+from common.report.elements import Html, details, escape, figure, measure, note, scrolling, section, table
 from common.training.predictions import Predictions
 
 __all__ = ["compared_examples", "confusion", "examples", "of_run", "scores"]
@@ -21,14 +22,22 @@ def of_run(found: Mapping[str, Predictions]) -> Html:
     for split in ("test", "validation"):
         if split in found:
             one = found[split]
-            return section(f"Classes, {split} split", *_matrix(one), scores(one), examples(one))
+            return section(
+                translated("Classes, {split} split", split=term(split)), *_matrix(one), scores(one), examples(one)
+            )
     return Html("")
 
 
 def _matrix(found: Predictions) -> list[Html]:
     if len(found.labels) > _MOST_CLASSES:
-        return [note(f"A confusion matrix of {len(found.labels)} classes is not drawn; their scores follow.")]
-    return [confusion("Confusion matrix", found)]
+        return [
+            note(
+                translated(
+                    "A confusion matrix of {count} classes is not drawn; their scores follow.", count=len(found.labels)
+                )
+            )
+        ]
+    return [confusion(translated("Confusion matrix"), found)]
 
 
 def confusion(title: str, found: Predictions) -> Html:
@@ -44,16 +53,17 @@ def confusion(title: str, found: Predictions) -> Html:
             for column, pair in enumerate(zip(counts[index], shares[index], strict=True))
         )
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    body = (
-        f'<div class="scroll"><table class="confusion"><thead><tr><th></th>{top}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    body = scrolling(
+        Html(f'<table class="confusion"><thead><tr><td></td>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table>')
     )
-    return figure(title, Html(body), "Rows: the class. Columns: the prediction. Shaded by the share of the class.")
+    return figure(
+        title, body, translated("Rows: the class. Columns: the prediction. Shaded by the share of the class.")
+    )
 
 
 def _cell(count: int, share: float, right: bool) -> str:
     colour = "b" if right else "a"
-    shade = f"background: color-mix(in srgb, var(--{colour}) {round(85 * float(share))}%, transparent)"
+    shade = f"background: color-mix(in srgb, var(--{colour}) calc({float(share):.2f} * var(--most)), transparent)"
     return f'<td style="{shade}">{int(count):,}</td>' if count else "<td></td>"
 
 
@@ -65,7 +75,7 @@ def scores(found: Predictions) -> Html:
         (name, f"{int(counts[index].sum()):,}", *(f"{values[metric][index]:.4f}" for metric in values))
         for index, name in enumerate(found.labels)
     ]
-    return table(("class", "examples", *values), rows)
+    return table((translated("class"), translated("examples"), *map(term, values)), rows)
 
 
 def examples(found: Predictions) -> Html:
@@ -74,14 +84,14 @@ def examples(found: Predictions) -> Html:
     wrong = [index for index in known if not found.right[index]]
     wrong.sort(key=lambda index: (-found.confidence[index], index))
     right = [index for index in known if found.right[index]]
-    parts = [_listed("Wrong, the surest first", found, wrong[:_SHOWN])]
-    parts.append(details("Right, the first of the split", _listed("", found, right[:_SHOWN])))
+    parts = [_listed(translated("Wrong, the surest first"), found, wrong[:_SHOWN])]
+    parts.append(details(translated("Right, the first of the split"), _listed("", found, right[:_SHOWN])))
     return Html("".join(parts))
 
 
 def _listed(title: str, found: Predictions, indices: Sequence[int]) -> Html:
     if not indices:
-        return note("There is none.")
+        return note(translated("There is none."))
     rows = [
         (
             found.texts[index],
@@ -92,9 +102,8 @@ def _listed(title: str, found: Predictions, indices: Sequence[int]) -> Html:
         for index in indices
     ]
     heading = Html(f"<h3>{escape(title)}</h3>") if title else Html("")
-    return Html(
-        heading + table(("text", "class", "predicted", "probability"), rows).replace("<table>", '<table class="words">')
-    )
+    head = (translated("text"), translated("class"), translated("predicted"), translated("probability"))
+    return Html(heading + table(head, rows).replace("<table>", '<table class="words">'))
 
 
 def compared_examples(runs: Mapping[str, Predictions], most: int = _SHOWN) -> Html:
@@ -109,22 +118,25 @@ def compared_examples(runs: Mapping[str, Predictions], most: int = _SHOWN) -> Ht
     known = sorted(index for index in common if len({one.texts[index] for one in runs.values()}) == 1)
     hits = {index: sum(bool(one.right[index]) for one in runs.values()) for index in known}
     groups = (
-        ("Wrong in every model", [index for index in known if hits[index] == 0]),
-        ("Right in some models", [index for index in known if 0 < hits[index] < len(names)]),
-        ("Right in every model", [index for index in known if hits[index] == len(names)]),
+        (translated("Wrong in every model"), [index for index in known if hits[index] == 0]),
+        (translated("Right in some models"), [index for index in known if 0 < hits[index] < len(names)]),
+        (translated("Right in every model"), [index for index in known if hits[index] == len(names)]),
     )
     parts = []
     for title, indices in groups:
+        shown = translated(
+            "{title}: {count} of {all} texts", title=title, count=f"{len(indices):,}", all=f"{len(known):,}"
+        )
         rows = [
             (first.texts[index], first.labels[first.target[index]], *(_mark(runs[name], index) for name in names))
             for index in indices[:most]
         ]
         listed = (
-            table(("text", "class", *names), rows).replace("<table>", '<table class="words">')
+            table((translated("text"), translated("class"), *names), rows).replace("<table>", '<table class="words">')
             if rows
-            else note("There is none.")
+            else note(translated("There is none."))
         )
-        parts.append(Html(f"<h3>{escape(title)}: {len(indices):,} of {len(known):,} texts</h3>{listed}"))
+        parts.append(Html(f"<h3>{escape(shown)}</h3>{listed}"))
     return Html("".join(parts))
 
 

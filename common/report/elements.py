@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from common.language import current, translated
+
 __all__ = [
     "Html",
     "byte_size",
@@ -19,6 +21,7 @@ __all__ = [
     "note",
     "page",
     "passages",
+    "scrolling",
     "section",
     "table",
     "tiles",
@@ -75,12 +78,22 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], roles: Sequence[st
     """A table whose first column names the row; ``roles`` (``a``, ``b`` or empty) colours the heading of each
     column."""
     headings = zip_longest(head, roles[: len(head)], fillvalue="")
-    top = "".join(f'<th scope="col" class="{role}">{escape(cell)}</th>' for cell, role in headings)
+    top = "".join(_heading(cell, role) for cell, role in headings)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
         for row in rows
     )
-    return Html(f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>')
+    return scrolling(Html(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"))
+
+
+def _heading(cell: Any, role: str) -> str:
+    """An empty cell heads nothing, which a reader of the page should not hear as a heading."""
+    return f'<th scope="col" class="{role}">{escape(cell)}</th>' if cell != "" else "<td></td>"
+
+
+def scrolling(content: Html) -> Html:
+    """What may be wider than the page: it is scrolled by itself, with the keyboard too."""
+    return Html(f'<div class="scroll" tabindex="0">{content}</div>')
 
 
 def tiles(items: Iterable[tuple[str, Any, Any]]) -> Html:
@@ -139,9 +152,9 @@ def page(title: str, lead: Any, *sections: Html) -> str:
     from common.report.style import STYLE
 
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<!doctype html>\n<html lang="{current()}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta name="color-scheme" content="light dark"><title>{escape(title)}</title><style>{STYLE}</style></head>\n'
         f'<body><main><header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n'
         + "\n".join(sections)
-        + f"\n<footer>Written by twinlora {escape(__version__)}.</footer></main></body></html>\n"
+        + f"\n<footer>{escape(translated('Written by twinlora {version}.', version=__version__))}</footer></main></body></html>\n"
     )

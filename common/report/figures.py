@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -76,9 +77,11 @@ def drawn(
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.spines["bottom"].set_color(COLOURS["rule"])
         buffer = io.StringIO()
-        figure.savefig(
-            buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # the browser has the fonts; text stays text
+            figure.savefig(
+                buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            )
     return _inline(buffer.getvalue(), title)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import write_atomic
+from common.language import term, translated
 from common.report import classes, sections
 from common.report.elements import Html, byte_size, duration, measure, note, page, tiles
 from common.report.runs import Run, common_steps, labels, read_run, relative_difference
@@ -22,7 +23,8 @@ FIRST_STEPS = (
 
 
 def run_page(run: Path, summary: Mapping[str, Any] | None = None) -> Path:
-    """Write ``report.html`` into a finished run directory and return its path.
+    """Write ``report.html`` into a finished run directory, in the language of the block (`common.language.speaking`), and
+    return its path.
 
     Args:
         summary: of a run that is about to finish; by default the directory's ``summary.json``.
@@ -32,7 +34,7 @@ def run_page(run: Path, summary: Mapping[str, Any] | None = None) -> Path:
     """
     loaded = read_run(run, summary)
     content = page(
-        f"{loaded.summary['name']} in {loaded.backend}",
+        translated("{name} in {backend}", name=loaded.summary["name"], backend=loaded.backend),
         sections.lead([loaded]),
         tiles(_run_tiles(loaded)),
         sections.curves([loaded]),
@@ -67,10 +69,9 @@ def compare_runs(run_a: Path, run_b: Path, out: Path) -> Path:
         )
     a, b = read_run(run_a), read_run(run_b)
     first, second = labels([a, b])
+    both = translated("{first} and {second}", first=first, second=second)
     content = page(
-        f"{a.summary['name']}: {first} and {second}"
-        if a.summary["name"] == b.summary["name"]
-        else f"{first} and {second}",
+        f"{a.summary['name']}: {both}" if a.summary["name"] == b.summary["name"] else both,
         sections.lead([a, b]),
         tiles(agreement(a, b) + _pair_tiles(a, b)),
         _lengths(a, b),
@@ -88,18 +89,16 @@ def agreement(a: Run, b: Run) -> list[tuple[str, str, str]]:
     """Tiles: the largest relative difference of the training losses over the first steps and over all common steps."""
     steps, loss_a, loss_b = common_steps(a, b)
     difference = relative_difference(loss_a, loss_b)
-    what = "largest relative loss difference"
     found = []
-    for span, part in (
-        (f"first {FIRST_STEPS} steps", steps <= FIRST_STEPS),
-        (f"all {len(steps):,} common steps", steps > 0),
-    ):
+    early = translated("largest relative loss difference, first {count} steps", count=FIRST_STEPS)
+    everything = translated("largest relative loss difference, all {count} common steps", count=f"{len(steps):,}")
+    for title, part in ((early, steps <= FIRST_STEPS), (everything, steps > 0)):
         if part.any():
             found.append(
                 (
-                    f"{what}, {span}",
+                    title,
                     _scientific(difference[part].max()),
-                    f"at step {steps[part][difference[part].argmax()]:,.0f}",
+                    translated("at step {step}", step=f"{steps[part][difference[part].argmax()]:,.0f}"),
                 )
             )
     return found
@@ -116,22 +115,32 @@ def _pair_tiles(a: Run, b: Run) -> list[tuple[str, str, str]]:
     tiles = [(title, " · ".join(measure(value) for value in values), f"{first} · {second}")] if values else []
     if ratio:
         times = f"{duration(a.summary['seconds_per_step'])} · {duration(b.summary['seconds_per_step'])}"
-        tiles.append(("time per step (median)", f"{ratio:.2f} times", f"{second} against {first}: {times}"))
+        against = translated("{second} against {first}: {times}", second=second, first=first, times=times)
+        tiles.append((translated("time per step (median)"), translated("{ratio} times", ratio=f"{ratio:.2f}"), against))
     return tiles
 
 
 def _run_tiles(run: Run) -> list[tuple[str, Any, str]]:
     summary = run.summary
     total, parameters = summary["trainable"].get("total"), summary["model"].get("parameters")
-    share = f"{100 * total / parameters:.2f} % of {measure(parameters)}" if total and parameters else ""
+    percent = f"{100 * total / parameters:.2f}" if total and parameters else ""
+    share = translated("{percent} % of {count}", percent=percent, count=measure(parameters)) if percent else ""
     best = [
-        (f"validation {name.replace('_', ' ')}", measure(value), f"best, step {summary['best_step']}")
+        (
+            translated("validation {metric}", metric=term(name.replace("_", " "))),
+            measure(value),
+            translated("best, step {step}", step=summary["best_step"]),
+        )
         for name, value in (summary["validation"] or {}).items()
     ]
     rest = [
-        ("trained parameters", measure(total), share),
-        ("time per step", duration(summary["seconds_per_step"]), f"{duration(summary['seconds'].get('total'))} in all"),
-        ("peak memory", byte_size(summary["peak_memory_bytes"]), _stored(summary)),
+        (translated("trained parameters"), measure(total), share),
+        (
+            translated("time per step"),
+            duration(summary["seconds_per_step"]),
+            translated("{time} in all", time=duration(summary["seconds"].get("total"))),
+        ),
+        (translated("peak memory"), byte_size(summary["peak_memory_bytes"]), _stored(summary)),
     ]
     return best[:3] + rest
 
@@ -143,12 +152,23 @@ def _lengths(a: Run, b: Run) -> Html:
     steps, _, _ = common_steps(a, b)
     first, second = labels([a, b])
     return note(
-        f"The runs differ in length: {first} logged {len(a.step):,} steps up to step {a.step[-1]:,.0f}, {second} {len(b.step):,} up to {b.step[-1]:,.0f}. "
-        f"Differences are taken on the {len(steps):,} steps that both logged, up to step {steps[-1]:,.0f}."
+        translated(
+            "The runs differ in length: {first} logged {count_a} steps up to step {last_a}, {second} {count_b} up to {last_b}. "
+            "Differences are taken on the {count} steps that both logged, up to step {last}.",
+            first=first,
+            second=second,
+            count_a=f"{len(a.step):,}",
+            count_b=f"{len(b.step):,}",
+            last_a=f"{a.step[-1]:,.0f}",
+            last_b=f"{b.step[-1]:,.0f}",
+            count=f"{len(steps):,}",
+            last=f"{steps[-1]:,.0f}",
+        )
     )
 
 
 def _stored(summary: Mapping[str, Any]) -> str:
     """What the run stored: an adapter, or the whole model where every parameter is trained."""
     whole = summary["trainable"].get("total") == summary["model"].get("parameters")
-    return f"{'model' if whole else 'adapter'} {byte_size(summary['adapter_bytes'])}"
+    size = byte_size(summary["adapter_bytes"])
+    return translated("model {size}", size=size) if whole else translated("adapter {size}", size=size)

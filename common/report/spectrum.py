@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.compression.spectrum import ENERGIES, Spectrum
+from common.language import in_english
 from common.report.elements import Html, escape, figure, legend, measure, note, page, section, table, tiles
 from common.report.figures import COLOURS, SERIES, drawn
 
@@ -17,6 +18,7 @@ ENERGY = 0.9  #: by which matrices are compared
 _POINTS = 200  #: of a curve
 
 
+@in_english
 def spectrum_page(source: str, spectra: Sequence[Spectrum]) -> str:
     """Tiles, shares by layer, curves of every kind of matrix, and a table of all."""
     return page(

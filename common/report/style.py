@@ -1,24 +1,25 @@
-"""The style sheet of every page."""
+"""The style sheet of every page. ``--most`` is how much of a colour lies under text at most, so that it stays legible."""
 
 __all__ = ["STYLE"]
 
 STYLE = """
-:root { color-scheme: light dark; --paper: #fbfaf8; --card: #ffffff; --ink: #23211f; --soft: #6b6660; --rule: #e4e0da; --a: #d2691e; --b: #1b6a86;
+:root { color-scheme: light dark; --paper: #fbfaf8; --card: #ffffff; --ink: #23211f; --soft: #6b6660; --rule: #e4e0da; --a: #d2691e; --b: #1b6a86; --most: 70%;
   --c0: #1b6a86; --c1: #d2691e; --c2: #5b8c2a; --c3: #8a4fa3; --c4: #b3364f; --c5: #8c6d1f; --c6: #4a6fd0; --c7: #6b6660; }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #171615; --card: #201f1d; --ink: #eceae6; --soft: #a29c94; --rule: #37342f; --a: #f39a5b; --b: #74c7e3;
+  :root { --paper: #171615; --card: #201f1d; --ink: #eceae6; --soft: #a29c94; --rule: #37342f; --a: #f39a5b; --b: #74c7e3; --most: 45%;
     --c0: #74c7e3; --c1: #f39a5b; --c2: #a3cf6b; --c3: #c79bdc; --c4: #ef8799; --c5: #d9bd6a; --c6: #9cb4f5; --c7: #a29c94; }
 }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 main { max-width: 66rem; margin: 0 auto; padding: 2.5rem 1.25rem 3rem; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; letter-spacing: -0.015em; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.6rem 0 0.8rem; }
+h2 { font-size: 1.15rem; margin: 2.6rem 0 0.8rem; overflow-wrap: anywhere; }
 h3 { font-size: 0.95rem; margin: 0; }
 p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
 .lead b { color: var(--ink); font-weight: 600; }
 .lead { color: var(--soft); font-size: 1.05rem; margin: 0.5rem 0 1.6rem; }
-.legend span { white-space: nowrap; margin-right: 1.2rem; }
+.legend { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
+.legend span { overflow-wrap: anywhere; min-width: 0; }
 .legend span::before { content: ""; display: inline-block; width: 1.4em; margin-right: 0.5em; border-radius: 1em; vertical-align: middle; }
 .legend .c0::before { background: var(--c0); height: 0.4em; }
 .legend .c1::before { background: var(--c1); height: 0.4em; }

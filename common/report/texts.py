@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.files import write_atomic
+from common.language import in_english
 from common.report.elements import Html, details, duration, escape, legend, measure, note, page, section, table
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = ["texts_page"]
 _MOST = 200  #: examples that are shown; a page of thousands does not open
 
 
+@in_english
 def texts_page(systems: Sequence[Outputs], references: Sequence[Sequence[str]], scores: Scores, out: Path) -> Path:
     """Write one self-contained HTML file and return its path.
 

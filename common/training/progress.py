@@ -9,6 +9,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
+from common.language import term, translated
 from common.terminal import printable
 
 __all__ = ["Progress"]
@@ -58,15 +59,28 @@ class Progress:
             self._bar.update(self._task, completed=event["step"], description=f"loss {event['loss']:.4f}")
         elif event["step"] >= self._next_line:
             self._next_line = event["step"] + max(1, self._total // 10)
-            speed = f"{event['duration']:.3f} s a step"
             self.say(
-                f"step {event['step']}/{self._total}  loss {event['loss']:.4f}  learning rate {event['learning_rate']:.2e}  {speed}"
+                translated(
+                    "step {step}/{total}  loss {loss}  learning rate {rate}  {seconds} s a step",
+                    step=event["step"],
+                    total=self._total,
+                    loss=f"{event['loss']:.4f}",
+                    rate=f"{event['learning_rate']:.2e}",
+                    seconds=f"{event['duration']:.3f}",
+                )
             )
 
     def evaluation(self, event: dict[str, Any]) -> None:
         """One evaluation was logged."""
-        shown = "  ".join(f"{name} {event[name]:.4f}" for name in _SHOWN if name in event)
-        self.say(f"step {event['step']}/{self._total}  {event['split']}: {shown}{'  (best)' if event['best'] else ''}")
+        shown = "  ".join(f"{term(name)} {event[name]:.4f}" for name in _SHOWN if name in event)
+        line = translated(
+            "step {step}/{total}  {split}: {scores}",
+            step=event["step"],
+            total=self._total,
+            split=term(event["split"]),
+            scores=shown,
+        )
+        self.say(f"{line}  {translated('(best)')}" if event["best"] else line)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -21,6 +21,7 @@ from common.data import BatchPlan, Encoded, save_tokenizer
 from common.distributed import Group, micro_batch_size
 from common.errors import InterruptedRunError, RunError, of_system
 from common.files import write_atomic, write_json
+from common.language import translated
 from common.methods import METHODS
 from common.methods.coverage import coverage_table
 from common.methods.merge import merge_remarks
@@ -76,7 +77,7 @@ def train(
         run.admit(config, resume, overwrite)
     progress = (progress or Progress()) if group.rank == 0 else processes.Silent()
     if resume and run.complete():
-        progress.say(f"{run.path} is finished already; nothing is left to do.")
+        progress.say(translated("{path} is finished already; nothing is left to do.", path=run.path))
         return run.read_summary() if group.rank == 0 else None
     with processes.own_directory(run, group, resume) as own:
         summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress, test, expected)
@@ -97,9 +98,15 @@ def _train(
     expected: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Read everything, then lock the directory and train into it: what cannot be trained writes nothing."""
-    progress.say(
-        f"{config.name} with {backend_name} on {device}: reading {config.data.name} and {config.model.source or 'a new model'}"
+    reading = translated(
+        "{name} with {backend} on {device}: reading {data} and {model}",
+        name=config.name,
+        backend=backend_name,
+        device=device,
+        data=config.data.name,
+        model=config.model.source or translated("a new model"),
     )
+    progress.say(reading)
     inputs = prepare(config)
     if expected is not None:
         fingerprints.check_planned(expected, fingerprints.of_inputs(inputs))
@@ -111,7 +118,7 @@ def _train(
     encoded: dict[str, Encoded] = {split: encode_split(inputs, split) for split in splits}
     teacher = teaching.open_teacher(inputs)
     if teacher is not None:
-        progress.say(f"The teacher {config.distillation.teacher} reads the training split")
+        progress.say(translated("The teacher {name} reads the training split", name=config.distillation.teacher))
         inputs, encoded = teaching.taught(inputs, encoded, teacher, backend, device)
     for note in inputs.data.notes:
         progress.say(note)
@@ -180,7 +187,7 @@ def _begin(session: _Session, trainer: Trainer, resume: bool, progress: Progress
         progress.say(f"{run.path} has no fingerprints.json: its data, base and tokenizer cannot be compared.")
     trainer.resume(run.metrics)
     run.summary.unlink(missing_ok=True)  # of an attempt that diverged
-    progress.say(f"Continuing after step {trainer.step} of {trainer.total}")
+    progress.say(translated("Continuing after step {step} of {total}", step=trainer.step, total=trainer.total))
 
 
 def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[str, Any]:
@@ -198,15 +205,17 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
     test = None
     if "test" in session.encoded:
         session.engine.load_trainable(session.read_best())
-        progress.say("Scoring the best state on the test split")
+        progress.say(translated("Scoring the best state on the test split"))
         test = session.score("test")
         session.keep("test")
     if not session.run.metrics.is_file():  # with what else was deleted nobody knows
         raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
     from common.report import run_page
+    from common.sharing import write_card
 
     run_page(session.run.path, summary)
+    write_card(session.run, summary)
     write_json(session.run.summary, summary)
     return summary
 

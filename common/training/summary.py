@@ -36,6 +36,7 @@ def of_run(
             "parameters": spec.parameter_count(),
             "fingerprint": spec.fingerprint,
             "head": spec.head_origin.plain(),
+            "structural_edits": len(spec.edits),
         },
         "method": config.adaptation.method,
         "data": {

@@ -6,7 +6,6 @@ A dropout of an adapter is that of its module, which is used several times with 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +15,7 @@ from transformers import AlbertConfig, AlbertModel
 
 from common.models.families.albert import uses
 from pytorch_impl.hf_bridge.encoders import first_attended, padding_mask, pretrained_config
+from pytorch_impl.layers.dropout import Dropout
 
 __all__ = ["backbone", "first_states", "hidden_states", "states"]
 
@@ -24,7 +24,11 @@ Inputs = Mapping[str, torch.Tensor]
 
 def backbone(config: Mapping[str, Any]) -> nn.Module:
     """The encoder without pooler, with untouched start values, to be filled by the caller."""
-    return AlbertModel(pretrained_config(AlbertConfig, config), add_pooling_layer=False)
+    model = AlbertModel(pretrained_config(AlbertConfig, config), add_pooling_layer=False)
+    order = uses(config)
+    # relative to the model, and which use of its layer each is
+    model.passes = tuple((path.partition(".")[2], order[:at].count(path)) for at, path in enumerate(order))
+    return model
 
 
 def _embedded(model: nn.Module, batch: Inputs) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -36,13 +40,11 @@ def _embedded(model: nn.Module, batch: Inputs) -> tuple[torch.Tensor, torch.Tens
 
 def _layers(model: nn.Module) -> Iterator[nn.Module]:
     """The layers in the order of their use, each with the masks of this use."""
-    turns: Counter[str] = Counter()
-    for path in uses(model.config.to_dict()):
-        layer = model.get_submodule(path.partition(".")[2])
+    for path, turn in model.passes:
+        layer = model.get_submodule(path)
         for dropout in (getattr(layer.attention, "probabilities", None), layer.attention.output_dropout):
-            if hasattr(dropout, "turn"):
-                dropout.turn = turns[path]
-        turns[path] += 1
+            if isinstance(dropout, Dropout):
+                dropout.turn = turn
         yield layer
 
 
@@ -58,7 +60,7 @@ def first_states(model: nn.Module, batch: Inputs) -> torch.Tensor:
     """The first position's output, ``(batch, hidden)``: the last use of a layer computes its queries and all that
     follows for that position alone."""
     hidden, mask = _embedded(model, batch)
-    last = len(uses(model.config.to_dict())) - 1
+    last = len(model.passes) - 1
     for index, layer in enumerate(_layers(model)):
         if index < last:
             hidden = layer(hidden, mask)

@@ -35,6 +35,7 @@ OTHER_MEANINGS = {
     "common/data/roles.py": _COLUMN,
     "common/generation/outputs.py": _COLUMN,
     "common/generation/splits.py": _COLUMN,
+    "common/sharing/facts.py": {"token-classification"},  # a kind of model, by the hub's name
     "common/tasks/data_to_text.py": _COLUMN,
     "common/tasks/language_modeling.py": _COLUMN,
     "common/tasks/task.py": _COLUMN,

@@ -14,13 +14,14 @@ from common.artifacts import adapter
 from common.backend import load
 from common.config.schema import ModelConfig
 from common.errors import InputError
+from common.methods.merge import merged_model
 from common.models import FAMILIES, loading
 from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec
 from common.random import normal
 from common.tasks.task import Task
 from tests.support import assert_all_near, assert_identical, assert_near, build_engine, nonzero_values, plan_for
-from tests.tolerances import FAMILY, PADDING_ABS, STEP_LOSS
+from tests.tolerances import FAMILY, MERGED_ABS, PADDING_ABS, STEP_LOSS
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -216,6 +217,68 @@ def test_every_gradient_is_that_of_transformers(backend, case, folders):
 
 
 @pytest.mark.parametrize("case", MAIN)
+def test_gradients_of_a_tied_head_are_those_of_transformers(backend, case, tmp_path):
+    """With respect to the table that the head shares, and to a bias of its own."""
+    model, batch = reference(case, "masked"), make_batch(case)
+    model.save_pretrained(tmp_path)
+    config = ModelConfig(str(tmp_path), "masked-language-modeling", None, 0.0, {})
+    spec = load_model_spec(config, None, VOCABULARY, model.config.pad_token_id, 0)
+    chosen = (batch["attention_mask"] == 1) & (batch["input_ids"] % 3 == 0)
+    labels = np.where(chosen, batch["input_ids"] - 1, -100).astype(np.int32)
+    engine = build_engine(backend, spec, plan_for(spec, (), method="full"))
+    given = {field.name: {**batch, "labels": labels}[field.name] for field in spec.schema.fields}
+    model(**inputs_of(case, batch), labels=torch.from_numpy(labels).long()).loss.backward()
+    expected = {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
+    assert_all_near(without_keys(engine.gradients([given])), without_keys(expected), FAMILY)
+
+
+@pytest.mark.parametrize("case", MAIN)
+def test_a_base_model_without_heads_gets_new_ones(case, folders, tmp_path):
+    """As its authors publish it, under names without the prefix; then the heads of both tasks start anew."""
+    base = getattr(transformers, f"{CASES[case][1]}Model").from_pretrained(folders[case])
+    base.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    for task, labels in (("sequence-classification", LABELS), ("masked-language-modeling", None)):
+        given = ModelConfig(str(tmp_path), task, None, 0.0, {})
+        spec = load_model_spec(given, labels, VOCABULARY, config["pad_token_id"], 0)
+        prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
+        new = [name for name in spec.new_parameters if not name.startswith(f"{prefix}.")]
+        assert new
+        assert set(new) == {name for name in spec.shapes() if not name.startswith(f"{prefix}.")}
+        for name, parameter in base.named_parameters():
+            if f"{prefix}.{name}" in spec.arrays:
+                assert_identical({name: spec.arrays[f"{prefix}.{name}"]}, {name: parameter.detach().numpy()})
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("case", MAIN)
+def test_base_size_gives_the_hidden_states_of_transformers(backend, case):
+    """The published width, heads and vocabulary; ALBERT's base, whose defaults are those of xxlarge."""
+    family = FAMILIES.get(CASES[case][0])
+    sizes = {"num_hidden_layers": 6} if case in ("electra", "mpnet") else {}
+    if family.name == "albert":
+        sizes = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072}
+    config = ModelConfig(None, "sequence-classification", None, 0.0, {"model_type": family.name, **sizes})
+    vocabulary = family.DEFAULTS["vocab_size"]
+    spec = load_model_spec(config, LABELS, vocabulary, family.DEFAULTS["pad_token_id"], 0)
+    network = getattr(transformers, f"{CASES[case][1]}ForSequenceClassification")
+    built = getattr(transformers, f"{CASES[case][1]}Config")(
+        **{k: v for k, v in spec.config.items() if k != "num_labels"}
+    )
+    model = network(built).eval()
+    arrays = {name: torch.from_numpy(array) for name, array in spec.arrays.items()}
+    assert model.load_state_dict(arrays, strict=False).unexpected_keys == []
+    batch = make_batch(case)
+    with torch.no_grad():
+        expected = model(**inputs_of(case, batch), output_hidden_states=True)
+    found = ours(backend, spec, batch, lambda model, inputs: [*model.hidden_states(inputs), model.logits(inputs)])
+    rows = real(batch, "token")
+    for mine, other in zip(found, expected.hidden_states, strict=False):
+        assert_near(mine[rows], other.numpy()[rows], FAMILY)
+    assert_near(found[-1], expected.logits.numpy(), FAMILY)
+
+
+@pytest.mark.parametrize("case", MAIN)
 def test_more_padding_changes_nothing(backend, case, folders):
     spec, batch = spec_of(folders[case], "sequence"), make_batch(case)
     wide = make_batch(case, width=20)
@@ -297,6 +360,35 @@ def test_shared_layers_have_one_adapter_and_are_counted_once():
     layer = "albert.encoder.albert_layer_groups.0.albert_layers.0.attention.query"
     assert [edit.path for edit in plan.edits] == [layer]
     assert [module.path for module in eight.used()].count(layer) == 8
+
+
+@pytest.mark.parametrize(("method", "others"), [("full", {}), ("lora", {(1, 16, 4, 16): 1})])
+def test_every_use_of_a_shared_layer_is_counted(method, others):
+    """ALBERT's products are those of an ELECTRA of its sizes, whose layers have parameters of their own; with LoRA there
+    is one more in ELECTRA's head, whose dense layer is new."""
+    from common.bench.products import Product, step_products
+
+    counts = []
+    for family in ("electra", "albert"):
+        spec = tiny(family, num_hidden_layers=5)
+        given = {field.name: make_batch("electra")[field.name] for field in spec.schema.fields}
+        plan = plan_for(spec, ("*.query", "*.value") if method == "lora" else (), method=method)
+        counts.append(step_products(spec, plan, given))
+    assert counts[1].total() > 5 * 6
+    assert counts[0] - counts[1] == {Product(*sizes): count for sizes, count in others.items()}
+    assert not counts[1] - counts[0]
+
+
+@pytest.mark.parametrize("case", MAIN)
+def test_a_merged_adapter_is_in_every_use_of_its_module(backend, case, folders):
+    spec, batch = spec_of(folders[case], "sequence"), make_batch(case)
+    plan = plan_for(spec, FAMILIES.get(spec.family).TARGETS)
+    engine = build_engine(backend, spec, plan)
+    given = {field.name: batch[field.name] for field in spec.schema.fields}
+    found, errors = merged_model(plan, spec, engine.trainable())
+    assert set(errors) == {edit.path for edit in plan.edits}
+    merged = ours(backend, found, batch, logits)[0]
+    assert_near(merged, engine.eval_step(given).outputs["logits"], MERGED_ABS, absolute=True)
 
 
 def test_the_uses_of_a_shared_layer_have_masks_of_their_own():

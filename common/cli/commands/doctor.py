@@ -25,20 +25,26 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from common.doctor import FAULT, OK, examine
+    from common.language import ENGLISH, current, speaking, term, translated
     from common.terminal import printable_line
 
-    findings = examine()
+    with speaking(ENGLISH if args.json else current()):  # programs read JSON
+        findings = examine()
     part = ""
     for one in findings:
         if args.json:
             print(json.dumps(one.plain(), ensure_ascii=False))
             continue
         if one.part != part:
-            print(part := one.part)
+            print(term(part := one.part))
         print(printable_line(f"  {_MARKS[one.state]:<6} {one.name:<18} {one.text}"))
         if one.advice:
             print(printable_line(f"  {'':<6} {'':<18} {one.advice}"))
     working = [one for one in findings if one.part == "backends" and one.state == OK]
     if not working and not args.json:
-        print("No backend works: nothing can be trained here. `twinlora inspect`, `init` and `memory` need none.")
+        print(
+            translated(
+                "No backend works: nothing can be trained here. `twinlora inspect`, `init` and `memory` need none."
+            )
+        )
     return int(not working or any(one.state == FAULT for one in findings))

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
     from common.data.registry import DATASETS
     from common.errors import InputError
     from common.files import write_atomic
+    from common.language import translated
     from common.starter.experiment import commands, experiment_text
     from common.starter.files import find_form, find_splits
     from common.starter.look import look
@@ -77,16 +78,16 @@ def run(args: argparse.Namespace) -> None:
         config = load_config(str(Path(folder, "tried.yaml")), [])
     data = load_dataset(config.data, TASKS.get(config.model.task))  # every row is checked before anything is written
     write_atomic(output, text)
-    print(f"wrote {output}")
+    print(translated("wrote {file}", file=output))
     sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in data.splits.items())
-    print(f"read {sizes}")
+    print(translated("read {sizes}", sizes=sizes))
     for note in data.notes:
-        print(printable(f"note: {note}"))
+        print(printable(translated("note: {text}", text=note)))
     for remark in found.remarks():
-        print(printable(f"note: {remark}"))
+        print(printable(translated("note: {text}", text=remark)))
     if args.data.is_dir() and args.data.name in DATASETS:
         print(f"note: {args.data.name} is also read by its name: data.name: {args.data.name}, --data-dir {args.data}.")
-    print("next:")
+    print(translated("next:"))
     for command in commands(output):
         print(f"  twinlora {command}")
 

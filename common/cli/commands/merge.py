@@ -32,24 +32,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write config.json, model.safetensors and the tokenizer; needs no framework.
+    """Write config.json, model.safetensors, the tokenizer and a card; needs no framework.
 
     A model that a transform changed keeps its structure, with the updates taken in, unless ``--dense`` is given.
     """
-    from common.data import save_tokenizer
-    from common.files import new_folder, refuse_existing
-    from common.methods.merge import merged_model
-    from common.models import structure
-    from common.models.checkpoint import save_pretrained
+    from common.files import refuse_existing
+    from common.training.merging import write_merged
 
     refuse_existing(args.out)
-    trained = options.trained(args)
-    spec, errors = merged_model(trained.plan, trained.spec, trained.arrays, args.dense)
-    if args.dense:
-        spec = structure.dense(spec)
-    with new_folder(args.out) as folder:
-        save_pretrained(folder, spec, spec.arrays, args.dtype, args.shard_size)
-        save_tokenizer(trained.tokenizer, folder)
+    errors = write_merged(options.trained(args), args.out, args.dense, args.dtype, args.shard_size)
     if errors:
         print(f"merged {len(errors)} modules; largest relative rounding error of a weight {max(errors.values()):.1e}")
     print(args.out)

@@ -27,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> None:
     """Train, then say what came out and where it is."""
+    from common.language import term
     from common.training.run import train
 
     summary = train(options.experiment(args), args.backend, args.device, args.output, args.resume, args.overwrite)
@@ -34,5 +35,5 @@ def run(args: argparse.Namespace) -> None:
         return
     for when in ("before", "validation", "test"):
         if summary[when]:
-            print(f"{when:<11}" + "  ".join(f"{name} {value:.4f}" for name, value in summary[when].items()))
+            print(f"{term(when):<11}" + "  ".join(f"{name} {value:.4f}" for name, value in summary[when].items()))
     print(args.output / summary["name"] / summary["backend"])

@@ -113,7 +113,8 @@ def drawn(
     kind = f"{family}|{task}"
     entries = {"model_type": family, "vocab_size": VOCABULARY, **FAMILIES.get(family).tiny(**_SIZES)}
     labels = TASKS.get(task).example_labels()
-    spec = load_model_spec(ModelConfig(None, task, None, dropout, entries), labels, VOCABULARY, 0, 0)
+    padding = FAMILIES.get(family).DEFAULTS.get("pad_token_id") or 0
+    spec = load_model_spec(ModelConfig(None, task, None, dropout, entries), labels, VOCABULARY, padding, 0)
     if transform is not None:
         member = TRANSFORMS.get(transform)
         spec, _ = member.apply(spec, member.example(FAMILIES.get(family).TARGETS))

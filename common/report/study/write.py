@@ -9,6 +9,7 @@ from typing import Any
 
 from common.errors import InputError
 from common.files import write_atomic
+from common.language import in_english
 from common.report import classes, elements
 from common.report.elements import Html, measure, note, page, section
 from common.report.study import drawings, formats
@@ -24,6 +25,7 @@ _FOLDER = "report"
 _LONGEST = 300  #: characters of an error
 
 
+@in_english
 def write_report(path: Path, output: Path | None = None) -> Path:
     """Write ``report.html``, ``report.md`` and ``tables/`` and return the path of the page.
 
