@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from common.data.loading import TextData
     from common.tasks.task import Task
 
-__all__ = ["Columns", "Encoded", "Ragged", "encode", "tokenize"]
+__all__ = ["Columns", "Encoded", "Ragged", "beginning", "encode", "tokenize"]
 
 _FORMAT = "2"  #: part of the cache key; raise it when the meaning of the arrays changes
 _CHUNK = 1000
@@ -129,6 +129,14 @@ def tokenize(texts: Iterable[str], tokenizer: PreTrainedTokenizerFast, **options
         part = texts[start : start + _CHUNK]
         for ids in tokenizer(part, verbose=False, return_attention_mask=False, **options)["input_ids"]:
             yield np.asarray(ids, np.int32)
+
+
+def beginning(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """The ids that every text begins with where the tokenizer says so, as Llama's do with their begin-of-text token;
+    nothing for GPT-2's."""
+    bos = tokenizer.bos_token_id
+    begun = bos is not None and tokenizer("a", verbose=False)["input_ids"][:1] == [bos]
+    return [bos] if begun else []
 
 
 def _packed(columns: Columns) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from common.backend.batch import IGNORE, BatchSchema, Field
 from common.backend.contract import Engine
-from common.data.encoding import Columns, Ragged, tokenize
+from common.data.encoding import Columns, Ragged, beginning, tokenize
 from common.data.roles import Role, read_texts
 from common.errors import InputError
 from common.tasks.language_modeling import LanguageModeling
@@ -123,13 +123,13 @@ class DataToText(LanguageModeling):
     def prompt_ids(
         self, prompts: Sequence[str], tokenizer: PreTrainedTokenizerFast, columns: Sequence[str]
     ) -> list[list[int]]:
-        """Facts and separator."""
+        """Facts and separator, after what the tokenizer begins every text with."""
         _check(tokenizer)
-        separator, extra = (self.options.separator or ""), []
+        separator, extra, first = (self.options.separator or ""), [], beginning(tokenizer)
         if self.options.separator is None:
             extra = [tokenizer.eos_token_id]
         texts = (self._written(prompt) + separator for prompt in prompts)
-        return [[*ids.tolist(), *extra] for ids in tokenize(texts, tokenizer, add_special_tokens=False)]
+        return [[*first, *ids.tolist(), *extra] for ids in tokenize(texts, tokenizer, add_special_tokens=False)]
 
     def parse(self, line: str) -> dict[str, Any]:
         """A line holds facts."""

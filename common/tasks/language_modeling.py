@@ -15,7 +15,7 @@ import numpy as np
 
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import Engine, EvalResult
-from common.data.encoding import Columns, Encoded, Ragged, tokenize
+from common.data.encoding import Columns, Encoded, Ragged, beginning, tokenize
 from common.data.profile import TEXTS, Recognised
 from common.data.readers import Table
 from common.data.roles import PROMPT, Reading, Role, read_texts
@@ -45,9 +45,10 @@ def _read_lines(table: Table, reading: Reading) -> list[str]:
 
 
 def encode_prompts(prompts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
-    """Token ids of prompts as completions condition on them, separator included."""
-    texts = (prompt + SEPARATOR for prompt in prompts)
-    return [ids.tolist() for ids in tokenize(texts, tokenizer, add_special_tokens=False)]
+    """Token ids of prompts as completions condition on them, separator included, and before them what the tokenizer
+    begins every text with."""
+    texts, first = (prompt + SEPARATOR for prompt in prompts), beginning(tokenizer)
+    return [[*first, *ids.tolist()] for ids in tokenize(texts, tokenizer, add_special_tokens=False)]
 
 
 class LanguageModeling(Task):

@@ -32,8 +32,9 @@ def first_position(model: nn.Module, hidden: torch.Tensor, attention_mask: torch
         hidden = layer(hidden, attention_mask=mask)
     attention = last.attention.self
     projections = (attention.query, attention.key, attention.value)
-    mixed = first_attended(attention, projections, attention.dropout, hidden, mask)
-    return last.feed_forward_chunk(last.attention.output(mixed, hidden[:, :1]))[:, 0]
+    first = hidden[:, :1]
+    mixed = first_attended(attention, projections, attention.dropout, hidden, mask, first)
+    return last.feed_forward_chunk(last.attention.output(mixed, first))[:, 0]
 
 
 def first_attended(
@@ -42,6 +43,7 @@ def first_attended(
     dropout: nn.Module,
     hidden: torch.Tensor,
     mask: torch.Tensor | None,
+    first: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """What ``attention`` mixes for the first position, ``(batch, 1, hidden)``; its keys and values are those of every
     position of ``hidden``.
@@ -52,9 +54,10 @@ def first_attended(
         dropout: of its probabilities.
         hidden: ``(batch, seq, hidden)``.
         mask: of `padding_mask`.
+        first: ``hidden[:, :1]``, where the caller reads it too: the gradients of two slices are summed in another order.
     """
     split = (*hidden.shape[:1], -1, hidden.shape[2] // attention.attention_head_size, attention.attention_head_size)
-    inputs = zip(projections, (hidden[:, :1], hidden, hidden), strict=True)
+    inputs = zip(projections, (hidden[:, :1] if first is None else first, hidden, hidden), strict=True)
     query, key, value = (projection(x).view(split).transpose(1, 2) for projection, x in inputs)
     attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
     options = {

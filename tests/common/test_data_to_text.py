@@ -239,7 +239,33 @@ def test_a_causal_language_model_that_names_no_task_is_opened_as_the_general_one
 
     spec = tiny_spec("gpt2")
     general = TASKS.get("language-modeling")
-    assert {task.name for task in TASKS if task.head == general.head} == {"data-to-text", "language-modeling"}
+    causal = {task.name for task in TASKS if task.head == general.head}
+    assert causal == {"data-to-text", "instruction-tuning", "language-modeling"}
     save_pretrained(tmp_path, spec, spec.arrays)
     given = json.loads((tmp_path / "config.json").read_text())
     assert _task_of(str(tmp_path), {**given, "architectures": ["GPT2LMHeadModel"]}).name == "language-modeling"
+
+
+@pytest.mark.parametrize("name", ["data-to-text", "language-modeling"])
+@pytest.mark.parametrize("begins", [False, True])
+def test_prompts_begin_as_the_tokenizer_begins_texts(name, begins):
+    """Llama's tokenizers put a token before every text, in training and where a text is written."""
+    from datasets import Dataset
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = load_tokenizer("bpe:280", ["name : A | food : B"] * 3, ["<begin>"])
+    if begins:
+        tokenizer.bos_token = "<begin>"
+        special = [("<begin>", tokenizer.bos_token_id)]
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<begin> $A", special_tokens=special)
+    rows = Dataset.from_dict({"prompt": ["name : A"], "text": ["A sells B."]})
+    task = TASKS.get(name)
+    columns, _ = task.encode(rows, tokenizer, 64)
+    ids, labels = columns["input_ids"][0].tolist(), columns["labels"][0].tolist()
+    assert (ids.count(tokenizer.bos_token_id), ids[0] == tokenizer.bos_token_id) == (
+        (1, True) if begins else (int(name == "data-to-text"), False)
+    )
+    [prompt] = task.prompt_ids(["name : A"], tokenizer, ["prompt", "text"])
+    assert ids[: len(prompt)] == prompt
+    assert labels[: len(prompt) - 1] == [IGNORE] * (len(prompt) - 1)
+    assert tokenizer.decode([label for label in labels if label != IGNORE]) == f" A sells B.{tokenizer.eos_token}"

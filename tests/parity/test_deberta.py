@@ -56,6 +56,7 @@ VARIANTS = {  #: family and entries
 }
 MAIN = ("v1", "v3")
 TARGETS = {"v1": ("*.in_proj[q,v]", "*.pos_proj"), "v3": ("query_proj", "value_proj", "*.intermediate.dense")}
+TARGETS["v2 convolution"] = ("query_proj", "*.encoder.conv.conv")
 HEADS = {"sequence": "ForSequenceClassification", "token": "ForTokenClassification", "masked": "ForMaskedLM"}
 
 
@@ -222,7 +223,8 @@ def without_zeros(gradients):
 
 @pytest.mark.needs_mindspore
 @pytest.mark.parametrize(
-    ("variant", "method"), [("v1", "full"), ("v3", "full"), ("v1", "lora"), ("v2 convolution", "full")]
+    ("variant", "method"),
+    [("v1", "full"), ("v3", "full"), ("v1", "lora"), ("v2 convolution", "full"), ("v2 convolution", "lora")],
 )
 def test_every_gradient_is_that_of_transformers(folders, variant, method):
     spec = spec_of(folders[variant], "sequence")
