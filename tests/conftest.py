@@ -62,8 +62,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
-    """Tests neither read nor fill the user's cache."""
+    """Tests neither read nor fill the user's cache, and speak English whatever the locale."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINLORA_LANG", "en")
         patch.setenv("TWINLORA_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
