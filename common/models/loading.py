@@ -299,9 +299,10 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
             str: isinstance(value, str),
         }.get(type(default), True)
         if not right:
+            negative = isinstance(default, int) and default < 0
             kind = {
                 bool: "true or false",
-                int: "a non-negative integer" if default >= 0 else f"an integer of at least {default}",
+                int: f"an integer of at least {default}" if negative else "a non-negative integer",
                 float: "a non-negative number",
                 str: "a name",
             }[type(default)]

@@ -34,9 +34,9 @@ def loss(
     masked = labels >= 0
     slots = (masked.long().cumsum(1) - 1).clamp(min=0)  # the number of every hidden token among those of its row
     shown = torch.where(masked, chosen.gather(1, slots.clamp(max=positions.shape[1] - 1)), ids)
-    replaced = (shown != torch.where(masked, labels, ids)).to(torch.float32)
     logits = network.head(network.encode(network.with_ids(inputs, shown), EACH)).squeeze(-1)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    replaced = (shown != torch.where(masked, labels, ids)).to(logits.dtype)
     real = inputs["attention_mask"] * masked.any(1, keepdim=True)
     each = F.binary_cross_entropy_with_logits(logits, replaced, reduction="none") * real
     detection = (each.sum(1) * inputs["scale"]).sum()

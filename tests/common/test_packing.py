@@ -78,7 +78,17 @@ def test_documents_end_at_blank_lines_headings_or_with_their_text():
 @pytest.mark.parametrize("crossing", [True, False])
 def test_whole_sentences_are_packed_while_they_fit_and_no_token_is_lost(crossing):
     tokenizer = TOKENIZERS["wordpiece"]()
-    texts = ["the café. The naïve ! the", "happily thinking", "", "unhappily the. The the the the.", "the ! " * 12]
+    texts = [
+        "the",
+        "",
+        "the !",
+        "",
+        "the café. The naïve ! the",
+        "happily thinking",
+        "",
+        "unhappily the. The the the the.",
+        "the ! " * 12,
+    ]
     packing = "full_sentences" if crossing else "doc_sentences"
     found, truncated = pack(texts, tokenizer, 16, packing, "blank_lines")
     whole = [
