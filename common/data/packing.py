@@ -14,7 +14,7 @@ token, since a tokenizer of the SentencePiece kind may take a whole text for one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -132,12 +132,12 @@ def pack(
         found, truncated = _lines(texts, tokenizer, max_length)
     else:
         around = surroundings(tokenizer)
-        build = {
+        builders: dict[str, Callable[..., Iterator[Piece]]] = {
             "blocks": _blocks,
             "full_sentences": partial(_sentences, kind=kind, crossing=True),
             "doc_sentences": partial(_sentences, kind=kind, crossing=False),
-        }[packing]
-        parts = build(texts, tokenizer, max_length - around.size)
+        }
+        parts = builders[packing](texts, tokenizer, max_length - around.size)
         found = [Piece.joined([around.before, part, around.after]) for part in parts if (part.words >= 0).any()]
     if not found:
         raise InputError("Masked language modelling needs at least one token in a split; the tokenizer finds none.")
@@ -171,7 +171,8 @@ def _sentences(
     texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, size: int, kind: str, crossing: bool
 ) -> Iterator[Piece]:
     """Sentences while they fit; one that is longer than an example is cut into several."""
-    separator, held, room = _separator(tokenizer), [], size
+    held: list[Piece] = []
+    separator, room = _separator(tokenizer), size
     for document in documents(texts, kind):
         if held and not crossing:
             yield Piece.joined(held)

@@ -25,6 +25,7 @@ from common.strict import check_arrays
 __all__ = ["canonical_names", "fingerprint", "locate", "read_checkpoint", "read_config", "save_pretrained"]
 
 _REMEDY = "Download it again, or write the model again with save_pretrained."
+_WANTED = ("config.json", "*.safetensors", "*.safetensors.index.json", "README.md")  #: the card names the licence
 _LARGEST_CONFIG = 16 * 2**20  #: bytes
 _CONFIG = {
     "model_type": str,
@@ -52,9 +53,7 @@ def locate(source: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(
-            snapshot_download(source, allow_patterns=["config.json", "*.safetensors", "*.safetensors.index.json"])
-        )
+        return Path(snapshot_download(source, allow_patterns=[*_WANTED]))
     except Exception as error:  # the hub client raises many kinds: offline, unknown id, gated, time-out
         raise InputError(
             f"model.source must be a local folder, python:PACKAGE/FOLDER or a hub id that can be downloaded; {source!r} is no folder here, "

@@ -290,10 +290,11 @@ def _check_types(family: Family, entries: Mapping[str, Any]) -> None:
         if name in sizes and isinstance(default, int) and isinstance(value, int) and not least <= value <= most:
             problems.append(f"model.config.{name} must be from {least} to {most:,}; received {value}")
             continue
+        floor = min(0, default) if isinstance(default, int) else 0
         number = isinstance(value, int | float) and not isinstance(value, bool)
         right = {
             bool: isinstance(value, bool),
-            int: number and isinstance(value, int) and value >= min(0, default),
+            int: number and isinstance(value, int) and value >= floor,
             float: number and value >= 0,
             str: isinstance(value, str),
         }.get(type(default), True)

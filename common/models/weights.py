@@ -37,7 +37,7 @@ def chosen(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray], wanted: 
     if wanted is None:
         named = next((config[entry] for entry in _ENTRIES if config.get(entry)), None)
         exact = named in DTYPES and all(_exact(array, named) for array in arrays.values())
-        return named if exact else "float32"
+        return str(named) if exact else "float32"
     if wanted not in DTYPES:
         raise InputError(f"Weights are stored as {', '.join(DTYPES)}; received {wanted!r}.")
     for name, array in arrays.items():

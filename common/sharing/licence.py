@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from common import hub
 from common.data.sources import resolve_folder
 from common.errors import InputError
 
 __all__ = ["licence_of"]
 
+_LARGEST = 2**20  #: bytes of a card
+
 
 def licence_of(source: str | None) -> str | None:
     """The licence's identifier in the card (``README.md``) of a model that is here, such as ``apache-2.0``; None where
-    there is no card, or it names none. Of a model of the hub the card alone is downloaded."""
+    there is no card, or it names none. Nothing is downloaded."""
     card = _card(source) if source else None
     if card is None:
         return None
     from huggingface_hub.repocard import metadata_load
 
     try:
-        found = (metadata_load(card) or {}).get("license")
+        found = (metadata_load(card) or {}).get("license") if card.stat().st_size <= _LARGEST else None
     except Exception:  # a card that others wrote: whatever is wrong with it, it names no licence
         return None
     return found if isinstance(found, str) and re.fullmatch(r"[\w.+-]{1,60}", found) else None
@@ -38,11 +39,12 @@ def _card(source: str) -> Path | None:
 
 
 def _card_of_the_hub(name: str) -> Path | None:
-    """One small file, of a model that was just downloaded; none where the hub cannot be reached."""
-    hub.settle()
-    from huggingface_hub import hf_hub_download
+    """The card that came with a model of the hub when it was downloaded."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        return Path(hf_hub_download(name, "README.md"))
-    except Exception:  # offline, no card, no id: nothing of the run depends on it
+        found = try_to_load_from_cache(name, "README.md")
+    except HFValidationError:
         return None
+    return Path(found) if isinstance(found, str) else None

@@ -16,6 +16,7 @@ from common.errors import InputError, RunError
 from common.methods import METHODS
 from common.methods.peft.format import CONFIG_NAME
 from common.reading import read_json
+from common.report.runs import read_run
 from common.sharing.card import CARD, Place, card_of, facts_of_run
 from common.training.rundir import RunDirectory
 
@@ -68,11 +69,11 @@ def gather(path: Path, to: str, base_id: str | None = None) -> Shared:
 
 
 def _of_run(run: RunDirectory, to: str, base_id: str | None) -> Shared:
-    summary = run.read_summary()
-    if summary is None or not run.complete():
+    if not run.complete():
         raise InputError(
             f"{run.path} has not come to its end. Continue it: twinlora train with the same arguments and --resume."
         )
+    summary = read_run(run.path).summary  # whose form is checked
     folder = run.best(METHODS.get(run.read_config().adaptation.method).artifact)
     facts = facts_of_run(run, summary, base_id)
     card = card_of(facts, Place(to, to, "From the hub", remote=True)).encode()

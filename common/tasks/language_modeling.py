@@ -9,7 +9,7 @@ end are predicted, and it is cut after ``max_length`` inputs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -57,7 +57,7 @@ class LanguageModeling(Task):
     head = "causal"
     new_head = False
     peft_type = "CAUSAL_LM"
-    roles = (Role("text", "text_column", _read_lines), PROMPT)
+    roles: ClassVar[tuple[Role, ...]] = (Role("text", "text_column", _read_lines), PROMPT)
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)
     metrics = LANGUAGE
 
@@ -92,10 +92,6 @@ class LanguageModeling(Task):
             return encode_prompts(prompts, tokenizer)
         found = (tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts)
         return [ids or [tokenizer.eos_token_id] for ids in found]
-
-    def asked(self, rows: Any) -> list[str]:
-        """The prompts of rows that have some."""
-        return list(rows["prompt"])
 
     def predict(
         self, trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]

@@ -28,7 +28,7 @@ from common.errors import InputError
 from common.metrics import LANGUAGE, language_metrics
 from common.models.specs import ModelSpec
 from common.tasks.collecting import Sums
-from common.tasks.task import Answer, Draw, Task, TaskOptions
+from common.tasks.task import Answer, Draw, Evaluator, Task, TaskOptions
 from common.tasks.texts import ENCODERS
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class MaskedLanguageModeling(Task):
     new_head = False
     peft_type = None  # PEFT has no type for it; without one it loads the adapter into any model
     roles = (Role("text", "text_column", partial(read_texts, blank_lines=True)),)
-    FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE, default=IGNORE),)
-    outputs = ("right",)
+    FIELDS: ClassVar[tuple[Field, ...]] = (Field("labels", ("batch", "seq"), padding=IGNORE, default=IGNORE),)
+    outputs: ClassVar[tuple[str, ...]] = ("right",)
     metrics = {**LANGUAGE, "accuracy": True}
     Options: ClassVar[type[HidingOptions]] = MaskingOptions
     options: Any
@@ -152,7 +152,7 @@ class MaskedLanguageModeling(Task):
             ids[replaced] = (other[replaced] >> np.uint64(32)) * np.uint64(vocabulary) >> np.uint64(32)
         return batch
 
-    def evaluator(self, encoded: Encoded) -> _Evaluator:
+    def evaluator(self, encoded: Encoded) -> Evaluator:
         """Loss, pseudo-perplexity and accuracy over the hidden tokens."""
         return _Evaluator()
 

@@ -7,7 +7,6 @@ are hidden is decided as in masked language modelling.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ import numpy as np
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import EvalResult
 from common.data.documents import Kind
-from common.data.encoding import Columns, Encoded
+from common.data.encoding import Columns, Encoded, Ragged
 from common.data.packing import columns_of
 from common.data.sentence_pairs import sentence_pairs
 from common.distributed import Group
@@ -25,7 +24,7 @@ from common.metrics import LANGUAGE, language_metrics, mean_loss
 from common.models.specs import ModelSpec
 from common.tasks.collecting import Sums
 from common.tasks.masked_language_modeling import HidingOptions, MaskedLanguageModeling
-from common.tasks.task import Draw
+from common.tasks.task import Draw, Evaluator
 
 __all__ = ["MEMBER", "Pretraining", "PretrainingOptions"]
 
@@ -95,7 +94,7 @@ class Pretraining(MaskedLanguageModeling):
             options.passes,
         )
         columns = columns_of([pair.piece for pair in pairs])
-        types = dataclasses.replace(columns["input_ids"], values=np.concatenate([pair.types for pair in pairs]))
+        types = Ragged.of([pair.types for pair in pairs])
         labels = np.array([pair.label for pair in pairs], np.int32)
         return {**columns, "token_type_ids": types, NEXT: labels}, 0
 
@@ -111,7 +110,7 @@ class Pretraining(MaskedLanguageModeling):
         scale = np.float32(tokens / max(pairs, 1))
         return [{**batch, "scale": np.full_like(batch["scale"], scale)} for batch in micro_batches]
 
-    def evaluator(self, encoded: Encoded) -> _Evaluator:
+    def evaluator(self, encoded: Encoded) -> Evaluator:
         """Loss of both parts, pseudo-perplexity and accuracy of the hidden tokens, accuracy of the pairs."""
         return _Evaluator()
 

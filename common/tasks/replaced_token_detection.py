@@ -37,7 +37,7 @@ from common.models.specs import ModelSpec
 from common.tasks import masked_language_modeling
 from common.tasks.collecting import Sums
 from common.tasks.masked_language_modeling import MaskedLanguageModeling, MaskingOptions
-from common.tasks.task import Answer, Draw
+from common.tasks.task import Answer, Draw, Evaluator
 
 if TYPE_CHECKING:
     from common.config.schema import ModelConfig
@@ -153,7 +153,7 @@ class ReplacedTokenDetection(MaskedLanguageModeling):
         """Which tokens the discriminator is scored on, bool ``(batch, seq)``."""
         return (batch["attention_mask"] == 1) & self.real_rows(batch)[:, None]
 
-    def evaluator(self, encoded: Encoded) -> _Evaluator:
+    def evaluator(self, encoded: Encoded) -> Evaluator:
         """Losses of both networks, and how well replaced tokens are told from original ones."""
         return _Evaluator(self, len(encoded), encoded.max_length)
 

@@ -189,6 +189,10 @@ class Task:
         """Fields of a batch for ``family``."""
         return BatchSchema.of(family.INPUTS, self.FIELDS)
 
+    def asked(self, rows: Any) -> list[str]:
+        """The prompts of rows of a data set that has some, as a model is asked them."""
+        return list(rows["prompt"])
+
     # Loss and metrics
 
     def targets(self, batch: Batch) -> int:

@@ -42,7 +42,7 @@ class BiasedAttention(SelfAttention):
     def construct(self, x, read, mask, past=None, shared=None, turn=0):
         batch, heads, queries = mask.shape[:3]
         query, key, value = (
-            split_heads(self.query(read), batch, heads),
+            split_heads(self.query(x if read is None else read), batch, heads),
             split_heads(self.key(x), batch, heads),
             split_heads(self.value(x), batch, heads),
         )

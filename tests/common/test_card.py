@@ -173,3 +173,20 @@ def test_a_folder_of_the_hubs_cache_has_the_id_of_its_model(tmp_path):
     assert hub_id(str(tmp_path)) is None
     assert hub_id("/no/such/folder") is None
     assert hub_id("o/n") == "o/n"
+
+
+def test_the_licence_is_the_one_that_the_base_models_card_names(tmp_path, monkeypatch):
+    from common.sharing.licence import licence_of
+
+    snapshot = tmp_path / "models--o--n" / "snapshots" / "0a6a"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "models--o--n" / "refs").mkdir()
+    (tmp_path / "models--o--n" / "refs" / "main").write_text("0a6a")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    found = {}
+    for text in ("---\nlicense: mit\n---\n", "no metadata", "---\nlicense: [a, b]\n---\n", "---\n{: broken\n---\n"):
+        (snapshot / CARD).write_text(text)
+        found[text] = (licence_of(str(snapshot)), licence_of("o/n"))
+    assert list(found.values()) == [("mit", "mit"), (None, None), (None, None), (None, None)]
+    assert licence_of("o/absent") is None
+    assert licence_of(None) is None

@@ -21,6 +21,7 @@ class Hub(BaseHTTPRequestHandler):
     """Keeps the repositories that are made and the files of commits."""
 
     def do_GET(self):
+        self.server.paths.append(self.path)
         if self.headers.get("authorization") != "Bearer hf_token":
             self.answer({"error": "Invalid username or password."}, 401)
             return

@@ -264,6 +264,27 @@ def test_compiled_training_with_dropout_gives_the_losses_of_transformers(folders
     assert_all_near(engines[1].trainable(), engines[0].trainable(), 1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.nightly
+@pytest.mark.parametrize("variant", MAIN)
+def test_networks_of_the_published_base_shape_give_the_logits_of_transformers(backend, variant, tmp_path):
+    """Twelve layers of width 768 under published start values, texts of up to 96 tokens."""
+    torch.manual_seed(0)
+    family, own = VARIANTS[variant]
+    shape = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
+    buckets = {"position_buckets": 256} if variant == "v3" else {}
+    entries = {**SIZES, **own, **buckets, **shape, "vocab_size": 1000, "max_position_embeddings": 512, "num_labels": 3}
+    config = getattr(transformers, f"{family}Config")(**entries)
+    model = getattr(transformers, f"{family}ForSequenceClassification")(config).eval()
+    model.save_pretrained(tmp_path)
+    lengths, random = np.array([96, 40, 7]), np.random.default_rng(0)
+    mask = (np.arange(96) < lengths[:, None]).astype(np.int32)
+    ids = (random.integers(3, 1000, mask.shape) * mask).astype(np.int32)
+    batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(mask)}
+    spec = load_model_spec(ModelConfig(str(tmp_path), "sequence-classification", None, 0.0, {}), LABELS, 1000, 0, 0)
+    assert_near(ours(backend, spec, batch), theirs(model, batch), 1e-5)
+
+
 @pytest.mark.needs_mindspore
 @pytest.mark.nightly
 @pytest.mark.parametrize("variant", MAIN)

@@ -34,7 +34,7 @@ class Bert(Family):
     name = "bert"
     prefix: ClassVar[str] = "bert"  #: of every module of the encoder
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
-    DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    DROPOUTS: ClassVar[tuple[str, ...]] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
     EMBEDDING_NORM = "embeddings.LayerNorm"
     OPTIONAL: ClassVar[tuple[str, ...]] = ("bert.pooler.dense",)
