@@ -81,6 +81,7 @@ def pretrained(name: str, arguments: argparse.Namespace) -> RunDirectory:
         options,
         f"optimization.learning_rate={arguments.rate}",
         "optimization.beta2=0.98",
+        f"training.global_batch_size={arguments.batch}",
         f"training.max_steps={steps}",
         f"training.epochs={steps}",
         "training.evaluate_every_epochs=null",
@@ -172,7 +173,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "backend": arguments.backend,
         "settings": {
-            key: getattr(arguments, key) for key in ("steps", "layers", "width", "vocabulary", "rate", "examples")
+            key: getattr(arguments, key)
+            for key in ("steps", "batch", "layers", "width", "vocabulary", "rate", "examples")
         },
         "versions": summary["versions"],
         "hardware": summary["hardware"],
@@ -207,10 +209,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=Path("runs/pretraining"), help="runs are kept and reused here")
     parser.add_argument("--backend", default="pytorch", choices=("pytorch", "mindspore"))
-    parser.add_argument("--steps", type=int, default=2000, help="of 32 examples of 128 tokens")
+    parser.add_argument("--steps", type=int, default=2000, help="of a batch of examples of 128 tokens")
+    parser.add_argument("--batch", type=int, default=16, help="examples")
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--vocabulary", type=int, default=8000)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--vocabulary", type=int, default=4000)
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate of every pre-training")
     parser.add_argument("--examples", type=int, default=8000, help="of a fine-tuning")
     parser.add_argument("--seeds", type=int, default=1, help="of every fine-tuning")

@@ -38,7 +38,7 @@ def page(results: Results) -> str:
         "# Pre-training objectives, small",
         "",
         f"Encoders of {settings['layers']} layers, {settings['width']} wide, pre-trained on WikiText-2 for "
-        f"{settings['steps']:,} steps of 32 examples of 128 tokens (WordPiece of {settings['vocabulary']:,} tokens trained "
+        f"{settings['steps']:,} steps of {settings['batch']} examples of 128 tokens (WordPiece of {settings['vocabulary']:,} tokens trained "
         f"there, learning rate {settings['rate']:g}, one seed) with the {results['backend']} backend on {hardware['cpu']}. "
         "The sizes are those of a study in minutes; they show an order at best, and no figure of a paper.",
         "",

@@ -32,7 +32,8 @@ CASES += [
 def spec_of(task=CLASSES, family="bert", dropout=0.0):
     entries = {"model_type": family, "vocab_size": 60, "initializer_range": 0.3, **FAMILIES.get(family).tiny()}
     labels = ("a", "b", "c") if task == CLASSES else None
-    spec = load_model_spec(ModelConfig(None, task, None, dropout, entries), labels, 60, 0, 0)
+    padding = FAMILIES.get(family).DEFAULTS.get("pad_token_id") or 0
+    spec = load_model_spec(ModelConfig(None, task, None, dropout, entries), labels, 60, padding, 0)
     shifted = {name: array + normal(0, f"shift.{name}", array.shape, 0.1) for name, array in spec.arrays.items()}
     return dataclasses.replace(spec, arrays=shifted)
 
