@@ -36,7 +36,7 @@ def of_run(
             "parameters": spec.parameter_count(),
             "fingerprint": spec.fingerprint,
             "head": spec.head_origin.plain(),
-            "structural_edits": len(spec.edits),
+            **({"structural_edits": len(spec.edits)} if spec.edits else {}),
         },
         "method": config.adaptation.method,
         "data": {
