@@ -2,6 +2,7 @@
 # What is too long for .ci/run: every test with its further combinations, every row of the mapping in every mode, and torch's own samples.
 # Hours on two cores. Figures go to the folder given, default runs/nightly.
 set -euo pipefail
+export TWINLORA_EXTRAS="${TWINLORA_EXTRAS:-all,dev,docs,pages}"
 # shellcheck source=scripts/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$ROOT"
