@@ -174,6 +174,17 @@ def test_older_configurations_say_the_same(kind, backend, tmp_path):
     assert_near(ours(backend, spec_of(tmp_path), batch)[0][real], expected[real], NEAR)
 
 
+def test_the_first_length_of_llama3_may_stand_outside_of_the_positions(backend, tmp_path):
+    """There, `transformers` reads it before the entry inside."""
+    saved(tmp_path, "llama", rope_parameters={**LLAMA3, "original_max_position_embeddings": 32})
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"original_max_position_embeddings": 8}))
+    model, batch = transformers.LlamaForCausalLM.from_pretrained(tmp_path).eval(), make_batch()
+    real = batch["attention_mask"] == 1
+    expected = model(**inputs_of(batch)).logits.detach().numpy()
+    assert_near(ours(backend, spec_of(tmp_path), batch)[0][real], expected[real], NEAR)
+
+
 @pytest.mark.parametrize("width", [8, 80, 128])
 @pytest.mark.parametrize("kind", ["default", "linear", "llama3"])
 def test_angles_are_those_of_transformers(width, kind):
@@ -334,6 +345,12 @@ def test_rms_norms_are_norms(folders):
         ("llama", {"head_dim": 7}, "must be even"),
         ("qwen2", {"use_sliding_window": True}, "use_sliding_window must be false"),
         ("qwen3", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types must be"),
+        ("mistral", {"layer_types": ["full_attention", "sliding_attention"]}, "must be 'sliding_attention' in every"),
+        (
+            "mistral",
+            {"layer_types": ["sliding_attention"] * 2, "sliding_window": None},
+            "must be 'full_attention' in every",
+        ),
         ("mistral", {"sliding_window": 0}, "sliding_window must be null or greater than 0"),
     ],
 )
