@@ -86,7 +86,7 @@ def test_the_advice_for_an_output_of_its_own_works(tmp_path):
     save_pretrained(tmp_path, spec, spec.arrays)
     own = normal(2, "own", (VOCABULARY, 16), 1.0)
     rewritten(tmp_path, lambda arrays: arrays.update({"lm_head.weight": own}))
-    with pytest.raises(InputError, match="Set model.config.tie_word_embeddings to false"):
+    with pytest.raises(InputError, match=r"Set model.config.tie_word_embeddings to false"):
         spec_of("llama", "language-modeling", tmp_path)
     found = spec_of("llama", "language-modeling", tmp_path, tie_word_embeddings=False)
     assert_identical({"lm_head.weight": found.arrays["lm_head.weight"]}, {"lm_head.weight": own})
