@@ -323,6 +323,26 @@ def test_peft_loads_our_adapter_and_we_load_its_own(folders, tmp_path):
     assert_all_near(adapter.load(tmp_path / "theirs", plan, spec), arrays, 0.0)
 
 
+def test_an_adapter_of_pefts_that_repeats_the_output_it_adapts_is_read(folders, tmp_path):
+    """And one that repeats another output than the model's is not."""
+    peft = pytest.importorskip("peft")
+    from safetensors.torch import load_file, save_file
+
+    spec = spec_of(folders["llama"])
+    plan = plan_for(spec, ("q_proj", "lm_head"))
+    arrays = {n: normal(3, n, shape, 0.3) for n, shape in plan.shapes().items()}
+    adapter.save(tmp_path / "ours", plan, spec, arrays)
+    base = transformers.LlamaForCausalLM.from_pretrained(folders["llama"])
+    peft.PeftModel.from_pretrained(base, str(tmp_path / "ours")).save_pretrained(tmp_path / "theirs")
+    path, key = tmp_path / "theirs" / "adapter_model.safetensors", "base_model.model.lm_head.base_layer.weight"
+    written = load_file(path)
+    assert key in written
+    assert_all_near(adapter.load(tmp_path / "theirs", plan, spec), arrays, 0.0)
+    save_file(written | {key: written[key] + 1}, path)
+    with pytest.raises(InputError, match=f"{key}: unexpected"):
+        adapter.load(tmp_path / "theirs", plan, spec)
+
+
 def test_rms_norms_are_norms(folders):
     spec = spec_of(folders["qwen3"])
     plan = plan_for(spec, method="ln_tuning")
