@@ -119,11 +119,12 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     config, held, extras = read_adapter(folder)
     form = _format(plan).reading(config, plan)
     shared = {form.stored(name): form.stored(output) for name, output in _shared(plan, spec).items()}
-    tensors = {key: array for key, array in held.items() if not (_is_copy(key, held, spec) or key in shared.values())}
-    constants = {key: tensors.pop(key) for key in form.constants(plan) if key in tensors}
     expected = {form.stored(form.trained_key(p.name, plan)): p.shape for p in plan.unfrozen}
     for edit in plan.edits:
         expected |= {form.stored(key): shape for key, shape in form.shapes(edit).items()}
+    repeated = {key for key in held if _is_copy(key, held, spec) or (key not in expected and _is_base(key, held, spec))}
+    tensors = {key: array for key, array in held.items() if key not in repeated and key not in shared.values()}
+    constants = {key: tensors.pop(key) for key in form.constants(plan) if key in tensors}
     problems = form.problems(config, plan) + form.constant_problems(config, plan, constants)
     fingerprint = extras.get("base_fingerprint", "")
     if fingerprint and spec.fingerprint and fingerprint != spec.fingerprint:
@@ -183,6 +184,13 @@ def _shared(plan: Plan, spec: ModelSpec) -> dict[str, str]:
     trained = {parameter.name for parameter in plan.unfrozen}
     tied = {f"{module.tied_to}.weight": f"{module.path}.weight" for module in spec.modules if module.tied_to}
     return {name: output for name, output in tied.items() if name in trained}
+
+
+def _is_base(key: str, tensors: Mapping[str, np.ndarray], spec: ModelSpec) -> bool:
+    """Whether ``key`` repeats a parameter of the base model: PEFT writes the output layer of a language model where
+    that, or the table of words, is adapted."""
+    name = key.removeprefix(PREFIX).replace(".base_layer.", ".")
+    return name in spec.arrays and np.array_equal(spec.arrays[name], np.asarray(tensors[key], np.float32))
 
 
 def _is_copy(key: str, tensors: Mapping[str, np.ndarray], spec: ModelSpec) -> bool:

@@ -8,6 +8,7 @@ beginning of the whole conversation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ _CHATML = (
 )
 TOKENIZER = "tokenizer"
 TEMPLATES = {"plain": _PLAIN, "chatml": _CHATML}  #: by the names that experiments give
-_MARK = "generation %}"
+_MARK = re.compile(r"\{%-?\s*generation\s*-?%\}")
 _CORRECT = "Correct or remove the row."
 
 
@@ -82,20 +83,17 @@ class Template:
             raise InputError(f"{place}: a conversation with an answer of the assistant was expected. {_CORRECT}")
         numbers = numbers[-1:] if last else numbers
         whole = self.text(messages[: numbers[-1] + 1], place)
-        if _MARK in self.source:
+        if _MARK.search(self.source):
             return self._marked(messages[: numbers[-1] + 1], place, last)
         spans = [self._span(messages, number, whole, place) for number in numbers]
-        found = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        offsets = np.array(found["offset_mapping"], np.int64).reshape(-1, 2)
-        chosen = np.zeros(len(offsets), bool)
-        for start, stop in spans:
+        ids, offsets = self._tokens(whole)
+        for start, _ in spans:
             if ((offsets[:, 0] < start) & (offsets[:, 1] > start)).any():
                 raise InputError(
                     f"{place}: an answer must begin with a token of its own, as it does where a model writes it; here "
                     f"the template's text and the answer share one. {_CORRECT}"
                 )
-            chosen |= (offsets[:, 0] >= start) & (offsets[:, 1] <= stop) & (offsets[:, 1] > offsets[:, 0])
-        return np.array(found["input_ids"], np.int32), chosen
+        return ids, _inside(offsets, spans)
 
     def end(self) -> tuple[tuple[int, ...], str]:
         """What stands after an answer: the token, or, where it is none of its own, nothing and the text."""
@@ -116,8 +114,7 @@ class Template:
                 f"{number + 1} is not what a model would have been asked for. Set model.task_options.turns: last, which "
                 "trains the last answer of each conversation, or choose another template."
             )
-        content = messages[number]["content"]
-        end = after[after.rindex(content) + len(content) :].rstrip() if content in after[len(before) :] else ""
+        end = after[len(before) :].partition(messages[number]["content"])[2].strip()
         if not end:
             raise InputError(
                 f"{place}: the chat template writes no end after an answer, so that a model would never learn to stop. Use "
@@ -126,15 +123,29 @@ class Template:
         return len(before), len(after.rstrip())
 
     def _marked(self, messages: Sequence[Message], place: str, last: bool) -> tuple[np.ndarray, np.ndarray]:
-        options = {"return_dict": True, "return_assistant_tokens_mask": True, "add_generation_prompt": False}
-        found = self._rendered(messages, place, tokenize=True, **options)
-        ids, chosen = np.array(found["input_ids"], np.int32), np.array(found["assistant_masks"], bool)
+        """By the characters of the marks: the mask that `transformers` makes of them ends early where a mark begins with a
+        space that belongs to no token, and goes on to the end of the text where one ends with it."""
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        rendered, spans = render_jinja_template(
+            conversations=[list(messages)],
+            chat_template=self.source,
+            return_assistant_tokens_mask=True,
+            **self.tokenizer.special_tokens_map,
+        )
+        ids, offsets = self._tokens(rendered[0])
+        chosen = _inside(offsets, spans[0])
         if last:
             starts = np.flatnonzero(chosen & ~np.concatenate([[False], chosen[:-1]]))
             chosen[: starts[-1] if len(starts) else 0] = False
         if not chosen.any():
             raise InputError(f"{place}: the chat template marks no token of an answer. Use another template.")
         return ids, chosen
+
+    def _tokens(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, and the characters ``(tokens, 2)`` that each stands for."""
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return np.array(found["input_ids"], np.int32), np.array(found["offset_mapping"], np.int64).reshape(-1, 2)
 
     def _rendered(self, messages: Sequence[Message], place: str, **options: Any) -> Any:
         from jinja2 import TemplateError
@@ -154,6 +165,25 @@ class Template:
                     f"{place}: a message must not hold special tokens of the tokenizer, which would read as the template's "
                     f"own; found {found!r}. {_CORRECT}"
                 )
+
+
+def _inside(offsets: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The tokens of ``spans`` of characters, bool: from the first to the last one that has a character of a span. Some
+    between have none, since tokenizers may leave spaces out of what a token stands for, and tokens may be nothing else.
+
+    Args:
+        offsets: of each token the characters that it stands for, ``(tokens, 2)``.
+
+    Example:
+        >>> _inside(np.array([[0, 2], [2, 3], [3, 3], [5, 6], [6, 7]]), [(2, 6)]).tolist()
+        [False, True, True, True, False]
+    """
+    chosen = np.zeros(len(offsets), bool)
+    for start, stop in spans:
+        found = np.flatnonzero((offsets[:, 0] < stop) & (offsets[:, 1] > start) & (offsets[:, 1] > offsets[:, 0]))
+        if len(found):
+            chosen[found[0] : found[-1] + 1] = True
+    return chosen
 
 
 def template_of(tokenizer: PreTrainedTokenizerFast, name: str) -> Template:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "Encoded", "Ragged", "beginning", "encode", "tokenize"]
 
-_FORMAT = "2"  #: part of the cache key; raise it when the meaning of the arrays changes
+_FORMAT = "3"  #: part of the cache key; raise it when the meaning of the arrays changes
 _CHUNK = 1000
 _DIGEST = 32  #: bytes of the sha256 that a cache file begins with
 _TRUNCATED = "truncated"

@@ -17,6 +17,7 @@ from common.models.companions import SEED, Companion, joined
 from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin, Rows, match_rows, origin_of, take_rows
 from common.models.modules import ModuleSpec
+from common.models.sharing import united
 from common.models.specs import ModelSpec
 from common.models.structure import edited, read_edits, split_entries
 from common.models.vocabulary import grown, modules_of, rows_of_tokens, stored_shapes
@@ -120,7 +121,7 @@ def _assemble(
     if folder is not None:
         tied = tuple(module.path for module in modules if module.tied_to)
         absent = tuple(module.path for module in head)
-        held = read_checkpoint(folder)
+        held = united(read_checkpoint(folder), layout, backbone.prefix, shapes, _of_two_values(family, task, complete))
         own, rows = _outputs(layout, held, shapes, given, classes)
         size = given.get("vocab_size", family.DEFAULTS["vocab_size"])
         stored = stored_shapes(shapes, tuple(added), size)
@@ -155,6 +156,17 @@ def _assemble(
         new_parameters=tuple(fresh) if folder else (),
         head_origin=_origin(layout, head, rows, fresh) if folder else HeadOrigin(),
     )
+
+
+def _of_two_values(family: Family, task: Task, complete: Mapping[str, Any]) -> str:
+    """What can be done where a checkpoint holds an output that is not the embedding, though its config.json ties them."""
+    try:
+        own = task.layout(family, {**complete, "tie_word_embeddings": False})
+    except InputError:
+        own = None
+    if own is not None and not own.tied_to:
+        return "Set model.config.tie_word_embeddings to false, with which the output has a weight of its own."
+    return "Use another checkpoint: this head has no weight of its own here."
 
 
 def _check_memory(name: str, modules: Sequence[ModuleSpec]) -> None:

@@ -12,12 +12,14 @@ __all__ = ["TYPES", "frequencies", "parameters", "problems", "tables"]
 
 _THETA = 10000.0  #: where a configuration names none, as in ``transformers``
 TYPES = {"default": (), "linear": ("factor",), "llama3": ("factor", "low_freq_factor", "high_freq_factor")}
+_ORIGINAL = "original_max_position_embeddings"
 _KNOWN = {"rope_type", "type", "rope_theta", "factor", "partial_rotary_factor"}
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """``rope_parameters`` of a configuration, also of older ones, whose entries were ``rope_theta`` and
-    ``rope_scaling``.
+    ``rope_scaling``. Of ``llama3`` the length that the network was first made for is the configuration's own entry, where
+    there is one, as in ``transformers``.
 
     Example:
         >>> parameters({"rope_theta": 500000.0, "rope_scaling": {"type": "linear", "factor": 2.0}})
@@ -29,7 +31,8 @@ def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     if found.get("rope_theta") is None:
         found["rope_theta"] = config.get("rope_theta") or _THETA
     if found["rope_type"] == "llama3":
-        found.setdefault("original_max_position_embeddings", config.get("max_position_embeddings"))
+        lengths = (config.get(_ORIGINAL), found.get(_ORIGINAL), config.get("max_position_embeddings"))
+        found[_ORIGINAL] = next((length for length in lengths if length is not None), None)
     return found
 
 
@@ -44,7 +47,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     if kind not in TYPES:
         yield f"rope_type must be one of {', '.join(TYPES)}; received {kind!r}"
         return
-    needed = (*TYPES[kind], "rope_theta", *(("original_max_position_embeddings",) if kind == "llama3" else ()))
+    needed = (*TYPES[kind], "rope_theta", *((_ORIGINAL,) if kind == "llama3" else ()))
     for entry in needed:
         value = found.get(entry)
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
@@ -58,7 +61,7 @@ def problems(config: Mapping[str, Any]) -> Iterator[str]:
     part = config.get("partial_rotary_factor", found.get("partial_rotary_factor"))
     if part not in (None, 1, 1.0):
         yield f"partial_rotary_factor must be 1, since whole heads are turned here; received {part!r}"
-    unknown = sorted(found.keys() - _KNOWN - set(needed) - {"original_max_position_embeddings"})
+    unknown = sorted(found.keys() - _KNOWN - set(needed) - {_ORIGINAL})
     if unknown:
         yield f"rotary positions of type {kind} have no entry {unknown[0]}; received {found[unknown[0]]!r}"
 
@@ -85,7 +88,7 @@ def frequencies(config: Mapping[str, Any], width: int) -> np.ndarray:
 
 
 def _llama3(plain: np.ndarray, found: Mapping[str, Any]) -> np.ndarray:
-    names = ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+    names = ("factor", "low_freq_factor", "high_freq_factor", _ORIGINAL)
     factor, low, high, length = (np.float32(found[name]) for name in names)
     waves, one = np.float32(2 * math.pi) / plain, np.float32(1)
     scaled = np.where(waves > length / low, plain / factor, plain)

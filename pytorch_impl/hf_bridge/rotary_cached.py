@@ -20,14 +20,14 @@ class Reader:
     as they are where groups of heads share them.
 
     Args:
-        backbone: a ``LlamaModel`` or a relative, some of whose modules may have been replaced.
+        backbone: a ``LlamaModel`` or a relative with its ``window``, some of whose modules may have been replaced.
         kept: what is used again as long as the parameters are the same.
     """
 
     def __init__(self, backbone: nn.Module, kept: dict[Any, Any] | None):
         config = backbone.config
         self.positions, self.layers = config.max_position_embeddings, len(backbone.layers)
-        self.window = getattr(config, "sliding_window", None)
+        self.window = backbone.window
         self._words, self._norm, self._rotary = backbone.embed_tokens, backbone.norm, backbone.rotary_emb
         self._layers = [_Layer(found, kept) for found in backbone.layers]
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaModel
 
-from common.models import rotary
+from common.models import FAMILIES, rotary
 from common.models.families.llama import padding_row, sizes
 from pytorch_impl.hf_bridge.encoders import layer_states, pretrained_config
 from pytorch_impl.hf_bridge.past import PAST, named
@@ -30,11 +30,13 @@ def decoder_config(kind: type, config: Mapping[str, Any]) -> Any:
 
 def decoder(network: type[nn.Module], kind: type, config: Mapping[str, Any]) -> nn.Module:
     """The network with the frequencies that both backends turn by. Those of `transformers` differ in the last place
-    now and then, which the angles of late positions multiply."""
+    now and then, which the angles of late positions multiply. ``window`` is how many positions a token attends to, as the
+    family says: an entry ``sliding_window`` alone is none, since some networks carry it and never read it."""
     model = network(decoder_config(kind, config))
     found = torch.from_numpy(rotary.frequencies(config, sizes(config).width))
     for buffer in (model.rotary_emb.inv_freq, model.rotary_emb.original_inv_freq):
         buffer.copy_(found)
+    model.window = FAMILIES.get(config["model_type"]).window(config)
     return model
 
 

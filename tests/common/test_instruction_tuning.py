@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from common.backend.batch import IGNORE
 from common.data import load_tokenizer
-from common.data.chat import TEMPLATES, template_of
+from common.data.chat import TEMPLATES, Template, template_of
 from common.data.conversations import conversation
 from common.errors import InputError
 from common.tasks import TASKS
@@ -96,6 +96,44 @@ def _runs(ids, chosen):
             runs[-1].append(int(token))
         before = one
     return runs
+
+
+SPACED = "def f(x):\n    y = x\n\n  \n        return y   \n   #  end"
+
+
+@pytest.mark.parametrize("marked", [False, True])
+@pytest.mark.parametrize("trimmed", [False, True])
+def test_tokens_of_spaces_alone_are_predicted(trimmed, marked):
+    """Where a tokenizer leaves spaces out of what its tokens stand for, as Llama 3's and GPT-2's, too."""
+    from tokenizers import processors
+
+    tokenizer = load_tokenizer("bpe:400", [SPACED] * 5, SPECIAL)
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=trimmed)
+    space = "{{ ' ' }}" if marked else ""  # a mark may begin and end with one
+    source = LLAMA3.replace("{% generation %}", "{% generation %}" + space).replace(
+        "{% endgeneration %}", space + "{% endgeneration %}"
+    )
+    template = Template(tokenizer, source if marked else unmarked(source))
+    talk = [*TALK[:2], {"role": "assistant", "content": SPACED}, *TALK[3:]]
+    ids, chosen = template.answers(talk, "a talk")
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(int), [0]])))
+    found = [tokenizer.decode(ids[start:stop]).strip() for start, stop in edges.reshape(-1, 2)]
+    assert found == [f"{SPACED}<|eot|>", f"{TALK[4]['content']}<|eot|>"]
+
+
+@pytest.mark.parametrize("mark", ["{% generation %}", "{%- generation -%}", "{%generation%}"])
+def test_every_spelling_of_a_mark_is_one(tokenizer, mark):
+    whole = "{% generation %}{{ m['content'] + '<|eot|>' }}{% endgeneration %}"
+    source = LLAMA3.replace(whole, mark + "{{ m['content'] }}{% endgeneration %}<|eot|>")
+    ids, chosen = Template(tokenizer, source).answers(TALK[1:3], "a talk")
+    assert tokenizer.decode(ids[chosen]) == TALK[2]["content"]
+
+
+@pytest.mark.parametrize("answer", [">", "|>", "t|>", "e"])
+def test_an_answer_may_read_as_the_end_of_its_end(tokenizer, answer):
+    template = Template(tokenizer, unmarked(LLAMA3))
+    ids, chosen = template.answers([TALK[1], {"role": "assistant", "content": answer}], "a talk")
+    assert tokenizer.decode(ids[chosen]) == f"{answer}<|eot|>"
 
 
 def test_labels_are_the_tokens_that_follow(tokenizer):

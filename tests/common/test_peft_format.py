@@ -25,7 +25,7 @@ from tests.support import lora_edit, unfrozen
 
 WIDTH = 8
 QV = (("q", 0, WIDTH), ("v", 2 * WIDTH, 3 * WIDTH))
-OF_HEADS = (("q", 0, 4), ("v", 8, 12), ("q", 20, 24), ("v", 28, 32))  # each slice several ranges of outputs
+OF_HEADS = (("q", 0, 4), ("v", 8, 12), ("q", 12, 16), ("v", 20, 24))  # each slice several ranges of outputs
 C_ATTN = "transformer.h.{}.attn.c_attn"
 QUERY, VALUE = "bert.encoder.layer.{}.attention.self.query", "bert.encoder.layer.{}.attention.self.value"
 

@@ -174,6 +174,17 @@ def test_older_configurations_say_the_same(kind, backend, tmp_path):
     assert_near(ours(backend, spec_of(tmp_path), batch)[0][real], expected[real], NEAR)
 
 
+def test_the_first_length_of_llama3_may_stand_outside_of_the_positions(backend, tmp_path):
+    """There, `transformers` reads it before the entry inside."""
+    saved(tmp_path, "llama", rope_parameters={**LLAMA3, "original_max_position_embeddings": 32})
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"original_max_position_embeddings": 8}))
+    model, batch = transformers.LlamaForCausalLM.from_pretrained(tmp_path).eval(), make_batch()
+    real = batch["attention_mask"] == 1
+    expected = model(**inputs_of(batch)).logits.detach().numpy()
+    assert_near(ours(backend, spec_of(tmp_path), batch)[0][real], expected[real], NEAR)
+
+
 @pytest.mark.parametrize("width", [8, 80, 128])
 @pytest.mark.parametrize("kind", ["default", "linear", "llama3"])
 def test_angles_are_those_of_transformers(width, kind):
@@ -312,6 +323,26 @@ def test_peft_loads_our_adapter_and_we_load_its_own(folders, tmp_path):
     assert_all_near(adapter.load(tmp_path / "theirs", plan, spec), arrays, 0.0)
 
 
+def test_an_adapter_of_pefts_that_repeats_the_output_it_adapts_is_read(folders, tmp_path):
+    """And one that repeats another output than the model's is not."""
+    peft = pytest.importorskip("peft")
+    from safetensors.torch import load_file, save_file
+
+    spec = spec_of(folders["llama"])
+    plan = plan_for(spec, ("q_proj", "lm_head"))
+    arrays = {n: normal(3, n, shape, 0.3) for n, shape in plan.shapes().items()}
+    adapter.save(tmp_path / "ours", plan, spec, arrays)
+    base = transformers.LlamaForCausalLM.from_pretrained(folders["llama"])
+    peft.PeftModel.from_pretrained(base, str(tmp_path / "ours")).save_pretrained(tmp_path / "theirs")
+    path, key = tmp_path / "theirs" / "adapter_model.safetensors", "base_model.model.lm_head.base_layer.weight"
+    written = load_file(path)
+    assert key in written
+    assert_all_near(adapter.load(tmp_path / "theirs", plan, spec), arrays, 0.0)
+    save_file(written | {key: written[key] + 1}, path)
+    with pytest.raises(InputError, match=f"{key}: unexpected"):
+        adapter.load(tmp_path / "theirs", plan, spec)
+
+
 def test_rms_norms_are_norms(folders):
     spec = spec_of(folders["qwen3"])
     plan = plan_for(spec, method="ln_tuning")
@@ -334,6 +365,12 @@ def test_rms_norms_are_norms(folders):
         ("llama", {"head_dim": 7}, "must be even"),
         ("qwen2", {"use_sliding_window": True}, "use_sliding_window must be false"),
         ("qwen3", {"layer_types": ["full_attention", "sliding_attention"]}, "layer_types must be"),
+        ("mistral", {"layer_types": ["full_attention", "sliding_attention"]}, "must be 'sliding_attention' in every"),
+        (
+            "mistral",
+            {"layer_types": ["sliding_attention"] * 2, "sliding_window": None},
+            "must be 'full_attention' in every",
+        ),
         ("mistral", {"sliding_window": 0}, "sliding_window must be null or greater than 0"),
     ],
 )

@@ -133,6 +133,17 @@ def whole(engine, rows):
     return engine.logits_at({"input_ids": ids, "attention_mask": mask, "labels": ids}, lengths - 1).copy()
 
 
+def test_a_window_that_a_network_never_reads_is_none_with_a_cache_either(backend):
+    """Configurations of networks without a window carry the entry now and then."""
+    spec, rows = lively_spec("llama"), [[20, 21, 22, 23, 24, 25], [26, 27]]
+    spec = dataclasses.replace(spec, config={**spec.config, "sliding_window": 2})
+    engine = engine_of(backend, spec, compile=False)
+    decoder = engine.decoder(16)
+    ids = np.array([[0] * (6 - len(row)) + row for row in rows], np.int32)
+    assert_near(decoder.prefill(ids, np.array([6, 2], np.int32)), whole(engine, rows), 1e-5)
+    assert_near(decoder.step(np.array([30, 31], np.int32)), whole(engine, [[*rows[0], 30], [*rows[1], 31]]), 1e-5)
+
+
 def test_shared_keys_stay_shared_in_the_cache(backend):
     engine = engine_of(backend, lively_spec("llama"), compile=False)
     decoder = engine.decoder(16)

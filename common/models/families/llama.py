@@ -165,9 +165,10 @@ class Llama(Family):
             yield f"the width of a head must be even, since its scalars are turned in pairs; received {found.width}"
         if config.get("use_sliding_window"):
             yield f"use_sliding_window must be false, since attention of {self.name} covers the whole sequence here"
-        types = set(config.get("layer_types") or ()) - {"full_attention"}
-        if types and self.window(config) is None:
-            yield f"layer_types must be 'full_attention' in every layer; received {sorted(types)[0]!r}"
+        wanted = "full_attention" if self.window(config) is None else "sliding_attention"
+        others = sorted({str(kind) for kind in config.get("layer_types") or ()} - {wanted})
+        if others:
+            yield f"layer_types must be {wanted!r} in every layer; received {others[0]!r}"
 
     def padded(self, config: Mapping[str, Any]) -> tuple[str, ...]:
         """The embedding, where a row belongs to padding alone."""
