@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from common.errors import InputError, RunError
 from common.exporting.folder import MODEL, is_export
 from common.tasks import configured
 from common.training.assembly import Trained, load_engine
+from common.training.system import asked_threads
 
 __all__ = ["OnnxEngine", "engine_of", "need", "run_graph", "session"]
 
@@ -59,7 +59,7 @@ def session(path: Path, threads: int | None = None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or int((os.environ.get("OMP_NUM_THREADS") or "0").split(",")[0])
+    options.intra_op_num_threads = threads or asked_threads() or 0
     options.log_severity_level = 3  # errors: its warnings concern the optimizer of graphs
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
