@@ -14,7 +14,7 @@ from common.errors import InputError
 __all__ = ["PREFIX", "data_folder", "model_folder"]
 
 PREFIX = "modelscope:"  #: before an id, where a source may be of several kinds
-_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _MODEL_FILES = ["*.json", "*.safetensors", "*.txt", "*.jinja", "README.md"]  #: never pickles, which can run code
 _DATA_FILES = ["*.parquet", "*.csv", "*.tsv", "*.json", "*.jsonl", "*.txt", "*.arrow", "README.md"]  #: never scripts
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import pkgutil
 import sys
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors meant for the user lose their traceback, all others keep it."""
     given = list(sys.argv[1:] if argv is None else argv)
+    _escape_what_the_terminal_lacks()
     try:
         language = chosen(_named(given))
     except TwinloraError as error:
@@ -73,6 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     with speaking(language):
         return _run(given)
+
+
+def _escape_what_the_terminal_lacks() -> None:
+    """Characters that the encoding of standard output does not have are escaped, as those of standard error are."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.encoding.lower().startswith("utf"):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _named(given: Sequence[str]) -> str | None:

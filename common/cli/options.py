@@ -67,8 +67,8 @@ def _experiments(prefix: str = "", **_: Any) -> list[str]:
     from common.resources import configs_folder
 
     shipped = [path.stem for path in configs_folder().glob("*.yaml") if path.stem != "defaults"]
-    folder = Path(prefix if prefix.endswith("/") else Path(prefix).parent)
-    return sorted([*shipped, *map(str, folder.glob("*.yaml"))])
+    typed = prefix[: prefix.rfind("/") + 1]  # kept as it is: a shell drops what does not begin with it
+    return sorted([*shipped, *(typed + path.name for path in Path(typed).expanduser().glob("*.yaml"))])
 
 
 def experiment(args: argparse.Namespace) -> ExperimentConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,11 @@ from common.errors import InputError, RunError
 from common.exporting.folder import MODEL, is_export
 from common.tasks import configured
 from common.training.assembly import Trained, load_engine
+from common.training.system import asked_threads
 
 __all__ = ["OnnxEngine", "engine_of", "need", "run_graph", "session"]
+
+_LOGITS = ("logits", "predictions")  #: what tasks call the outputs that a graph gives
 
 
 def engine_of(trained: Trained, backend: str | None = None, device: str | None = None) -> Any:
@@ -57,7 +59,7 @@ def session(path: Path, threads: int | None = None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or int((os.environ.get("OMP_NUM_THREADS") or "0").split(",")[0])
+    options.intra_op_num_threads = threads or asked_threads() or 0
     options.log_severity_level = 3  # errors: its warnings concern the optimizer of graphs
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -89,15 +91,21 @@ class OnnxEngine:
         self._task = configured(trained.config.model)
 
     def eval_step(self, batch: Batch) -> EvalResult:
-        """The logits under the name of the task's output.
+        """The logits under the name of the task's output; nothing else that the task reports is in the graph.
 
         Raises:
-            InputError: the task reports something else than logits.
+            InputError: the task reports no logits.
         """
-        if len(self._task.outputs) != 1 or "labels" in self._task.outputs:
-            raise InputError(f"An exported model of the task {self._task.name} generates; it is not scored.")
-        return EvalResult(
-            float("nan"), self._task.targets(batch), {self._task.outputs[0]: run_graph(self.graph, batch)}
+        found = [name for name in self._task.outputs if name in _LOGITS]
+        if not found:
+            raise InputError(self.refusal())
+        return EvalResult(float("nan"), self._task.targets(batch), {found[0]: run_graph(self.graph, batch)})
+
+    def refusal(self) -> str:
+        """Why a task of which the graph lacks an output is not scored."""
+        return (
+            f"An exported model gives logits alone, and the scores of {self._task.name} need more; it is not scored. "
+            "Score the run that it was made of: twinlora eval RUN."
         )
 
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:

@@ -64,9 +64,13 @@ def joined(main: ModelSpec, companion: Companion) -> ModelSpec:
     """The model of both.
 
     Raises:
-        InputError: their tables do not have one shape.
+        InputError: they are of two families, or their tables do not have one shape.
     """
     other = companion.spec
+    if other.family != main.family:
+        raise InputError(
+            f"Both networks must be of one family; this one is a {main.family}, and the {companion.name} a {other.family}."
+        )
     weight = f"{companion.table}.weight"
     shapes = [spec.shapes()[weight] for spec in (main, other)]
     if companion.sharing in (SHARED, DISENTANGLED) and shapes[0] != shapes[1]:

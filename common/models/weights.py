@@ -6,6 +6,7 @@ every value is one of its numbers, and in float32 otherwise; config.json then sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ __all__ = ["DTYPES", "SHARD_SIZE", "chosen", "with_dtype", "write_shards"]
 DTYPES = ("float32", "bfloat16", "float16")
 SHARD_SIZE = "5GB"  #: of one file of weights
 _ENTRIES = ("dtype", "torch_dtype")  #: of config.json; the second one in files of transformers before 5
+_SIZE = re.compile(r"(?=.*[1-9])\d+(\.\d+)?\s*[A-Za-z]+")
 _INDEX = "model.safetensors.index.json"
 _LARGEST = {"float32": 3.4028235e38, "bfloat16": 3.3895314e38, "float16": 65504.0}
 
@@ -45,7 +47,7 @@ def chosen(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray], wanted: 
         if largest > _LARGEST[wanted]:
             raise InputError(
                 f"The largest number of {wanted} is {_LARGEST[wanted]:.4g}; {name} holds {largest:.4g}. Store the model "
-                "as float32 or bfloat16."
+                f"as float32{' or bfloat16' if largest <= _LARGEST['bfloat16'] else ''}."
             )
     return wanted
 
@@ -64,11 +66,20 @@ def write_shards(folder: Path, arrays: Mapping[str, np.ndarray], dtype: str, siz
     ``transformers`` divides them.
 
     Args:
-        size: bytes, or text such as ``5GB``; a larger array has a file of its own.
+        size: bytes, or text such as ``5GB`` or ``5000000``; a larger array has a file of its own.
+
+    Raises:
+        InputError: it is none, or not greater than 0.
     """
     from huggingface_hub import split_state_dict_into_shards_factory
 
     width = 4 if dtype == "float32" else 2
+    wrong = InputError(
+        f"The size of a file of weights is a number of bytes greater than 0, or such as 5GB; received {size!r}."
+    )
+    size = int(size) if isinstance(size, str) and size.isascii() and size.isdigit() else size
+    if isinstance(size, bool) or (size <= 0 if isinstance(size, int) else not _SIZE.fullmatch(size)):
+        raise wrong
     try:
         split = split_state_dict_into_shards_factory(
             {name: arrays[name] for name in sorted(arrays)},
@@ -77,9 +88,7 @@ def write_shards(folder: Path, arrays: Mapping[str, np.ndarray], dtype: str, siz
             max_shard_size=size,
         )
     except ValueError as error:
-        raise InputError(
-            f"The size of a file of weights is a number of bytes, or such as 5GB; received {size!r}."
-        ) from error
+        raise wrong from error
     for name, listed in split.filename_to_tensors.items():
         save_arrays(folder / name, {key: arrays[key] for key in listed}, {"format": "pt"}, dtype)
     if len(split.filename_to_tensors) > 1:

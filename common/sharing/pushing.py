@@ -13,6 +13,7 @@ from typing import Any
 from common import hub
 from common.data.sources import hub_id
 from common.errors import InputError, RunError
+from common.exporting import is_export
 from common.methods import METHODS
 from common.methods.peft.format import CONFIG_NAME
 from common.reading import read_json
@@ -33,6 +34,7 @@ _TOKENIZER = re.compile(
 )
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _BASE = "base_model_name_or_path"
+_INDEX = "model.safetensors.index.json"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ def gather(path: Path, to: str, base_id: str | None = None) -> Shared:
     for option, value in (("--to", to), ("--base", base_id)):
         if value is not None and not _ID.fullmatch(value):
             raise InputError(f"{option} is the id of a repository, ORG/NAME; received {value!r}.")
+    if is_export(path):
+        raise InputError(
+            f"{path} is an exported model, a graph without the weights as transformers reads them. Share the run that it was "
+            "made of: runs/NAME/BACKEND."
+        )
     if (path / "config.yaml").is_file():
         return _of_run(RunDirectory(path), to, base_id)
     return _of_folder(path, base_id)
@@ -82,6 +89,11 @@ def _of_run(run: RunDirectory, to: str, base_id: str | None) -> Shared:
         **_chosen(folder, _WEIGHTS, _TOKENIZER),
         CARD: card,
     }
+    if not any(name.endswith(".safetensors") for name in files):
+        raise InputError(
+            f"{folder} holds no weights, which are what is shared. Train again, or restore it from a copy."
+        )
+    _refuse_parts(folder, files)
     return Shared(_with_base(files, base_id))
 
 
@@ -92,9 +104,22 @@ def _of_folder(folder: Path, base_id: str | None) -> Shared:
             f"A run directory, runs/NAME/BACKEND, or a folder with a model or an adapter is shared; {folder} holds no "
             "config.yaml and no weights."
         )
+    _refuse_parts(folder, files)
     if (folder / CARD).is_file():
         files[CARD] = folder / CARD
     return Shared(_with_base(files, base_id))
+
+
+def _refuse_parts(folder: Path, files: Mapping[str, Path | bytes]) -> None:
+    """Raises InputError where an index of weights lists files that are not there."""
+    index = files.get(_INDEX)
+    if not isinstance(index, Path):
+        return
+    remedy = "Write the model again."
+    content = read_json(index, "the index of a model", remedy, {"weight_map": {...: str}})
+    missing = sorted(set(content["weight_map"].values()) - set(files))
+    if missing:
+        raise InputError(f"{index} lists {', '.join(missing)}, which {folder} does not hold. {remedy}")
 
 
 def _chosen(folder: Path, *patterns: re.Pattern[str]) -> dict[str, Path]:

@@ -135,9 +135,12 @@ def describe(
 
 
 def positions_of(spec: ModelSpec) -> int | None:
-    """Tokens that the model takes; None where its configuration does not say."""
+    """Tokens that the model takes, and its second network with it; None where its configuration does not say."""
     positions = FAMILIES.get(spec.family).positions(spec.config) if spec.family in FAMILIES else None
-    return next((spec.config[key] for key in POSITIONS if key in spec.config), None) if positions is None else positions
+    if positions is None:
+        positions = next((spec.config[key] for key in POSITIONS if key in spec.config), None)
+    beside = None if spec.companion is None else positions_of(spec.companion.spec)
+    return min((count for count in (positions, beside) if count is not None), default=None)
 
 
 def _check_perturbed(spec: ModelSpec, prepended: int) -> None:

@@ -66,7 +66,10 @@ def results(
         check()
         if choose is not None:
             choose(indices, len(encoded))
-        yield indices, batch, engine.eval_step(batch)
+        result = engine.eval_step(batch)
+        if not set(encoded.task.outputs) <= set(result.outputs):
+            raise InputError(engine.refusal())
+        yield indices, batch, result
 
 
 def score(trained: Trained, engine: Engine, split: str, directory: str | Path | None = None) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 import common
 from common.backend import BACKENDS
 
-__all__ = ["hardware", "peak_memory", "versions"]
+__all__ = ["asked_threads", "hardware", "peak_memory", "versions"]
 
 
 def versions(backend: str) -> dict[str, str]:
@@ -28,15 +28,25 @@ def versions(backend: str) -> dict[str, str]:
     return found | {package: metadata.version(package) for package in packages}
 
 
+def asked_threads() -> int | None:
+    """The number in OMP_NUM_THREADS, the first of a list, which has one for each level of nesting; None where it is none,
+    which OpenMP ignores too."""
+    named = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(named) or None if named.isascii() and named.isdigit() else None
+
+
 def hardware(accelerator: str | None) -> dict[str, Any]:
     """CPU name, usable cores, threads (OMP_NUM_THREADS, or the cores), memory and the accelerator's name (None on a
     CPU)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    threads = int(
-        (os.environ.get("OMP_NUM_THREADS") or str(cores)).split(",")[0]
-    )  # a list says one number for each level of nesting
-    return {"cpu": _cpu_name(), "cores": cores, "threads": threads, "memory_bytes": memory, "accelerator": accelerator}
+    return {
+        "cpu": _cpu_name(),
+        "cores": cores,
+        "threads": asked_threads() or cores,
+        "memory_bytes": memory,
+        "accelerator": accelerator,
+    }
 
 
 def peak_memory() -> int:

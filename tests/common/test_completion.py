@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from common.cli import options
+
 pytest.importorskip("argcomplete")
 
 
@@ -27,3 +29,17 @@ def test_commands_options_experiments_and_backends_are_offered(tmp_path):
     assert "--device" in offered("twinlora train --de", tmp_path)
     assert "bert_sst2" in offered("twinlora train bert_s", tmp_path)
     assert offered("twinlora train bert_sst2 --backend m", tmp_path) == ["mindspore"]
+
+
+def test_a_file_is_offered_as_its_folder_was_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").touch()
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "other.yaml").touch()
+    for typed, wanted in [
+        ("mi", "mine.yaml"),
+        ("./m", "./mine.yaml"),
+        ("inner/", "inner/other.yaml"),
+        (f"{tmp_path}/m", f"{tmp_path}/mine.yaml"),
+    ]:
+        assert wanted in options._experiments(typed)

@@ -6,9 +6,12 @@ import argparse
 import ast
 import importlib
 import json
+import os
 import pkgutil
 import re
 import string
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +78,19 @@ def test_a_page_in_chinese_has_no_english_sentence(tmp_path, pages):
     assert '<html lang="zh">' in path.read_text(encoding="utf-8")
     left = [word for text in read(path).words for word in re.findall(r"[A-Za-z]{2,}", NAMES.sub(" ", text))]
     assert set(left) <= {"adaptation", "optimization", "rank", "targets", "seed", "max", "pattern"}
+
+
+def test_a_terminal_without_chinese_letters_gets_escapes():
+    done = subprocess.run(
+        [sys.executable, "-m", "twinlora", "--lang", "zh", "--help"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u6309\\u914d\\u7f6e" in done.stdout
 
 
 def test_help_and_refusals_are_in_the_language_asked_for(capsys, monkeypatch):

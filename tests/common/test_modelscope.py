@@ -100,6 +100,7 @@ def test_what_is_not_to_be_had_is_refused_with_one_sentence(site, monkeypatch, c
     here = ("--data-dir", str(tmp_path), "--model")
     assert "could not be had from ModelScope: FileNotFoundError" in refused(capsys, *here, "modelscope:o/none")
     assert "is named modelscope:ORG/NAME" in refused(capsys, *here, "modelscope:none")
+    assert "is named modelscope:ORG/NAME" in refused(capsys, *here, "modelscope:../x")
     monkeypatch.setattr(hub, "unreachable", lambda endpoint: "cannot be reached from here")
     assert "cannot be reached from here, and it was not downloaded before" in refused(capsys, *here, "modelscope:o/x")
     monkeypatch.setitem(sys.modules, "modelscope", None)

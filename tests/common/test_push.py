@@ -172,6 +172,27 @@ def test_what_cannot_be_shared_is_refused_with_one_sentence(server, run, tmp_pat
     assert server.files == {}
 
 
+def test_an_exported_model_is_not_taken_for_an_unfinished_run(run, capsys):
+    (run / "export.json").write_text("{}")
+    assert "is an exported model" in refused(capsys, run, "--to", "me/mine", "--dry-run")
+
+
+def test_weights_that_are_missing_are_not_shared_without_a_word(server, run, tmp_path, capsys):
+    (run / "adapter" / "adapter_model.safetensors").unlink()
+    assert "holds no weights" in refused(capsys, run, "--to", "me/mine")
+    merged = tmp_path / "merged"
+    merged.mkdir()
+    files = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    index = {"weight_map": {"a": files[0], "b": files[1]}}
+    (merged / "model.safetensors.index.json").write_text(json.dumps(index))
+    (merged / files[0]).write_bytes(b"weights")
+    assert f"lists {files[1]}, which" in refused(capsys, merged, "--to", "me/mine")
+    assert server.files == {}
+    (merged / files[1]).write_bytes(b"weights")
+    assert main(["push", str(merged), "--to", "me/mine"]) == 0
+    assert set(files) < set(server.files)
+
+
 def test_a_hub_that_does_not_answer_is_said_at_once(server, run, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     hub._unreachable.cache_clear()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from common.config import OptimizationConfig, TrainingConfig, load_config
 from common.errors import InputError
 from common.tasks import TASKS
+from common.training import system
 from common.training.interruption import Interrupted, Interruption
 from common.training.loop import tokens_of
 from common.training.runlog import RunLog, durations, read_log
@@ -214,3 +215,12 @@ def test_a_log_with_a_line_that_is_no_event_is_refused_by_its_number(tmp_path, l
     (tmp_path / "metrics.jsonl").write_text(f'{{"event": "step"}}\n{line}\n')
     with pytest.raises(InputError, match=r"metrics\.jsonl, line 2"):
         read_log(tmp_path / "metrics.jsonl", "step")
+
+
+@pytest.mark.parametrize(
+    ("named", "wanted"), [("3", 3), (" 2,1", 2), ("", None), ("0", None), ("many", None), ("-1", None), ("1.5", None)]
+)
+def test_a_number_of_threads_that_is_none_is_ignored_as_openmp_does(named, wanted, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", named)
+    assert system.asked_threads() == wanted
+    assert system.hardware(None)["threads"] == wanted or wanted is None

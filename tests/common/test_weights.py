@@ -101,5 +101,21 @@ def test_values_and_settings_that_do_not_fit_are_refused(spec, tmp_path):
         save_pretrained(tmp_path, spec, arrays, "float16")
     with pytest.raises(InputError, match="stored as float32, bfloat16, float16"):
         weights.chosen({}, arrays, "int8")
-    with pytest.raises(InputError, match="number of bytes, or such as 5GB"):
+    with pytest.raises(InputError, match="number of bytes greater than 0, or such as 5GB"):
         save_pretrained(tmp_path, spec, spec.arrays, None, "large")
+    with pytest.raises(InputError, match=r"Store the model as float32\.$"):
+        weights.chosen({}, {"weight": np.array([3.4e38], np.float32)}, "bfloat16")
+
+
+@pytest.mark.parametrize("size", ["0", "0GB", "-1GB", "-5", "nan", "", "1e3", 0, -1, True])
+def test_a_size_that_is_none_is_refused(size, tmp_path):
+    with pytest.raises(InputError, match="number of bytes greater than 0, or such as 5GB"):
+        weights.write_shards(tmp_path, {"weight": np.ones(4, np.float32)}, "float32", size)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", ["16", 16, "0.016KB"])
+def test_a_size_may_be_bytes(size, tmp_path):
+    arrays = {name: np.ones(4, np.float32) for name in "ab"}
+    weights.write_shards(tmp_path, arrays, "float32", size)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2

@@ -360,9 +360,26 @@ def test_families_without_a_masked_head_or_of_another_width_are_refused():
         load_model_spec(model(DETECTION, family="gpt2"), None, VOCABULARY, 0, 0)
     with pytest.raises(InputError, match="must have one table shape"):
         load_model_spec(model(DETECTION, generator={"hidden_size": 8}), None, VOCABULARY, 0, 0)
+    with pytest.raises(InputError, match="of one family; this one is a bert, and the generator a roberta"):
+        load_model_spec(
+            model(DETECTION, embeddings="none", generator={"model_type": "roberta", "pad_token_id": 0}),
+            None,
+            VOCABULARY,
+            0,
+            0,
+        )
     narrow = load_model_spec(model(DETECTION, embeddings="none", generator={"hidden_size": 8}), None, VOCABULARY, 0, 0)
     assert narrow.arrays[f"generator.{TABLE}"].shape == (VOCABULARY, 8)
     with pytest.raises(InputError, match=r"model\.config\.hiden_size"):
         load_model_spec(model(DETECTION, generator={"hiden_size": 8}), None, VOCABULARY, 0, 0)
     with pytest.raises(InputError, match="detection_weight must be 0 or more"):
         TASKS.get(DETECTION).configured({"detection_weight": -1.0})
+
+
+def test_a_generator_with_fewer_positions_bounds_the_length():
+    from common.training.assembly import positions_of
+
+    full = load_model_spec(model(DETECTION), None, VOCABULARY, 0, 0)
+    short = load_model_spec(model(DETECTION, generator={"max_position_embeddings": 10}), None, VOCABULARY, 0, 0)
+    assert positions_of(full) == full.config["max_position_embeddings"] > 10
+    assert positions_of(short) == 10
