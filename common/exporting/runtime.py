@@ -14,6 +14,7 @@ from common.errors import InputError, RunError
 from common.exporting.folder import MODEL, is_export
 from common.tasks import configured
 from common.training.assembly import Trained, load_engine
+from common.training.evaluation import UNSCORED
 from common.training.system import asked_threads
 
 __all__ = ["OnnxEngine", "engine_of", "need", "run_graph", "session"]
@@ -98,15 +99,8 @@ class OnnxEngine:
         """
         found = [name for name in self._task.outputs if name in _LOGITS]
         if not found:
-            raise InputError(self.refusal())
+            raise InputError(UNSCORED.format(task=self._task.name))
         return EvalResult(float("nan"), self._task.targets(batch), {found[0]: run_graph(self.graph, batch)})
-
-    def refusal(self) -> str:
-        """Why a task of which the graph lacks an output is not scored."""
-        return (
-            f"An exported model gives logits alone, and the scores of {self._task.name} need more; it is not scored. "
-            "Score the run that it was made of: twinlora eval RUN."
-        )
 
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Logits ``(batch, vocabulary)`` at one position of every row."""

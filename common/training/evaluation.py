@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from common.tasks.task import Evaluator
     from common.training.assembly import Trained
 
+#: said where an engine gives less than the task reports: that of an exported model, which gives logits alone
+UNSCORED = (
+    "An exported model gives logits alone, and the scores of {task} need more; it is not scored. Score the run that it was "
+    "made of: twinlora eval RUN."
+)
 Numbered = tuple[np.ndarray, Batch]
 
 
@@ -68,7 +73,7 @@ def results(
             choose(indices, len(encoded))
         result = engine.eval_step(batch)
         if not set(encoded.task.outputs) <= set(result.outputs):
-            raise InputError(engine.refusal())
+            raise InputError(UNSCORED.format(task=encoded.task.name))
         yield indices, batch, result
 
 
