@@ -28,9 +28,20 @@ from common.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Packing", "Piece", "Surroundings", "columns_of", "pack", "pieces", "surroundings", "word_numbers"]
+__all__ = [
+    "SENTENCES",
+    "Packing",
+    "Piece",
+    "Surroundings",
+    "columns_of",
+    "pack",
+    "pieces",
+    "surroundings",
+    "word_numbers",
+]
 
 Packing = Literal["blocks", "full_sentences", "doc_sentences", "lines"]
+SENTENCES = ("full_sentences", "doc_sentences")  #: the packings that read documents
 Numbers = Sequence["int | None"]
 _CHUNK = 1000
 

@@ -20,7 +20,7 @@ from common.backend.batch import EVALUATION, IGNORE, Batch, Field
 from common.backend.contract import Engine, EvalResult
 from common.data.documents import Kind
 from common.data.encoding import Columns, Encoded, Ragged
-from common.data.packing import Packing, columns_of, pack
+from common.data.packing import SENTENCES, Packing, columns_of, pack
 from common.data.profile import TEXTS, Recognised
 from common.data.roles import Role, read_texts
 from common.distributed import Group
@@ -79,6 +79,15 @@ class MaskingOptions(HidingOptions):
 
     packing: Packing = "blocks"  #: how examples are filled with text, see `common.data.packing`
     documents: Kind = "blank_lines"  #: what separates documents, where sentences are packed
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Those of hiding, and a separator of documents that nothing reads."""
+        yield from super().problems()
+        if self.documents != "blank_lines" and self.packing not in SENTENCES:
+            yield (
+                "documents",
+                f"is read where whole sentences are packed (packing: {' or '.join(SENTENCES)}); packing is {self.packing}",
+            )
 
 
 class MaskedLanguageModeling(Task):

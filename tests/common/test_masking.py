@@ -154,6 +154,8 @@ def test_evaluation_sees_the_same_masks_whatever_the_size_of_its_batches(bert):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ("{documents: texts}", "is read where whole sentences are packed"),
+        ("{documents: headings, packing: lines}", "packing is lines"),
         ("{probability: 0}", "probability must be greater than 0"),
         ("{mask_share: 0.9, random_share: 0.2}", "random_share and mask_share must not exceed 1"),
         ("{probabilty: 0.2}", "probabilty is unknown.*Nearest: probability"),
