@@ -35,9 +35,10 @@ class HeadLayout:
     with every method.
     """
 
-    architecture: str  #: of ``transformers``, for config.json
+    architecture: str  #: of ``transformers``, for config.json; that of the network alone, where it has no such head
     position: str
     output: str
+    named: bool = True  #: whether the architecture has this head, so that a checkpoint that names it is opened with it
     output_bias: bool = True  #: of an output that no bias vector is added to
     outputs: int | None = None  #: their number, where the head alone decides it; see `count`
     dense: str | None = None

@@ -103,6 +103,7 @@ class ReplacedTokenDetection(MaskedLanguageModeling):
             masked.architecture.replace("ForMaskedLM", "Model"),
             EACH,
             "discriminator_predictions.dense_prediction",
+            named=False,
             outputs=1,
             dense="discriminator_predictions.dense",
             activation=masked.activation,

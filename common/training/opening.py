@@ -96,7 +96,7 @@ def _task_of(source: str, given: Mapping[str, Any]) -> Task:
         layout = task.layout(
             FAMILIES.get(family), complete_config(FAMILIES.get(family), task, given, section, None, None)
         )
-        if layout is not None and layout.architecture == architecture and task.assumed:
+        if layout is not None and layout.named and layout.architecture == architecture and task.assumed:
             found.append(task)
     if len(found) > 1:  # one head, several losses: ``transformers`` tells them apart by the problem type
         problem = given.get("problem_type")

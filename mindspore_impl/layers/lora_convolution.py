@@ -10,6 +10,7 @@ from mindspore import nn, ops
 
 from common.edits import Edit
 from mindspore_impl import functional as F
+from mindspore_impl.layers.modules import Convolution
 from mindspore_impl.layers.wrapper import Wrapper
 
 __all__ = ["LoRAConvolution", "build"]
@@ -23,7 +24,7 @@ class LoRAConvolution(Wrapper):
     def __init__(self, base_layer: nn.Cell, edit: Edit, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, edit, values)
         self.scaling = edit.arguments.scaling
-        self.one_dimension = len(edit.module.arguments.kernel) == 1
+        self.one_dimension = isinstance(base_layer, nn.Conv1d | Convolution)
 
     def construct(self, x):
         base = self.base_layer

@@ -23,15 +23,20 @@ pytestmark = pytest.mark.needs_pytorch
 
 LABELS = ("x", "y", "z")
 CLASSIFIERS = {
-    "distilbert": (
-        lambda: transformers.DistilBertConfig(
-            vocab_size=60, dim=16, n_layers=2, n_heads=2, hidden_dim=24, max_position_embeddings=32
+    "ernie": (
+        lambda: transformers.ErnieConfig(
+            vocab_size=60,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=24,
+            max_position_embeddings=32,
         ),
-        ("*.q_lin", "*.v_lin"),
-        {"pre_classifier", "classifier"},
+        ("*.query", "*.value"),
+        {"classifier"},
     ),
-    "roberta": (
-        lambda: transformers.RobertaConfig(
+    "camembert": (
+        lambda: transformers.CamembertConfig(
             vocab_size=60,
             hidden_size=16,
             num_hidden_layers=2,
@@ -150,20 +155,20 @@ def test_a_tied_language_model_head_is_known_and_never_merged_into(tmp_path):
 def test_a_checkpoint_that_leaves_base_parameters_at_random_is_refused(tmp_path):
     from common.files import load_arrays, save_arrays
 
-    folder = saved(tmp_path, "distilbert")
+    folder = saved(tmp_path, "ernie")
     arrays, _ = load_arrays(folder / "model.safetensors")
-    lost = next(name for name in sorted(arrays) if "q_lin.weight" in name)
+    lost = next(name for name in sorted(arrays) if "query.weight" in name)
     del arrays[lost]
     save_arrays(folder / "model.safetensors", arrays, {"format": "pt"})
-    with pytest.raises(InputError, match=r"at random.*q_lin"):
+    with pytest.raises(InputError, match=r"at random.*query"):
         spec_of(folder)
 
 
 def test_other_families_are_refused_by_the_mindspore_backend_before_anything_is_built(tmp_path):
     mindspore_backend = pytest.importorskip("mindspore_impl")
-    spec = spec_of(saved(tmp_path, "distilbert"))
-    plan = plan_for(spec, ("*.q_lin",))
-    with pytest.raises(InputError, match=r"family:distilbert: there is no mindspore_impl/models/distilbert\.py"):
+    spec = spec_of(saved(tmp_path, "ernie"))
+    plan = plan_for(spec, ("*.query",))
+    with pytest.raises(InputError, match=r"family:ernie: there is no mindspore_impl/models/ernie\.py"):
         check(mindspore_backend, "cpu", spec, plan, settings())
     check(backend, "cpu", spec, plan, settings())
 
@@ -171,7 +176,7 @@ def test_other_families_are_refused_by_the_mindspore_backend_before_anything_is_
 def test_other_families_need_a_source():
     with pytest.raises(InputError, match=r"needs model\.source"):
         load_model_spec(
-            ModelConfig(None, "sequence-classification", None, None, {"model_type": "distilbert"}), LABELS, 60, 0, 0
+            ModelConfig(None, "sequence-classification", None, None, {"model_type": "ernie"}), LABELS, 60, 0, 0
         )
 
 
@@ -186,9 +191,9 @@ def test_a_task_the_family_does_not_have_is_refused(tmp_path):
 
 
 def classifier_of(folder, names):
-    """A saved DistilBERT classifier with these classes; returns its output weight."""
+    """A saved ERNIE classifier with these classes; returns its output weight."""
     torch.manual_seed(0)
-    config = CLASSIFIERS["distilbert"][0]()
+    config = CLASSIFIERS["ernie"][0]()
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}
     network = transformers.AutoModelForSequenceClassification.from_config(config)

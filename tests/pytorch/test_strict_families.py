@@ -14,15 +14,22 @@ from common.models.loading import load_model_spec
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-SIZES = {"vocab_size": 40, "dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 16, "max_position_embeddings": 32}
+SIZES = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 32,
+}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A DistilBERT with a classifier of two classes."""
+    """An ERNIE with a classifier of two classes."""
     torch.manual_seed(0)
-    config = transformers.DistilBertConfig(**SIZES, id2label={0: "no", 1: "yes"})
-    transformers.DistilBertForSequenceClassification(config).save_pretrained(tmp_path)
+    config = transformers.ErnieConfig(**SIZES, id2label={0: "no", 1: "yes"})
+    transformers.ErnieForSequenceClassification(config).save_pretrained(tmp_path)
     return tmp_path
 
 
@@ -49,12 +56,10 @@ def test_code_that_comes_with_a_model_is_not_run(folder, monkeypatch):
 
 
 def test_pickles_are_refused_and_the_advice_keeps_the_head(folder):
-    model = transformers.DistilBertForSequenceClassification.from_pretrained(folder)
+    model = transformers.ErnieForSequenceClassification.from_pretrained(folder)
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(
-        InputError, match=r"a pickle.*transformers\.DistilBertForSequenceClassification\.from_pretrained"
-    ):
+    with pytest.raises(InputError, match=r"a pickle.*transformers\.ErnieForSequenceClassification\.from_pretrained"):
         load(folder)
 
 
@@ -76,13 +81,13 @@ def test_a_head_with_another_number_of_classes_is_drawn_anew(folder):
 @pytest.mark.parametrize(
     "entries",
     [
-        {"n_heads": 0},
-        {"activation": "none"},
-        {"dim": "a"},
-        {"n_layers": -1},
-        {"n_layers": 2},
-        {"n_layers": 0},
-        {"n_heads": 3},
+        {"num_attention_heads": 0},
+        {"hidden_act": "none"},
+        {"hidden_size": "a"},
+        {"num_hidden_layers": -1},
+        {"num_hidden_layers": 2},
+        {"num_hidden_layers": 0},
+        {"num_attention_heads": 3},
     ],
 )
 def test_a_configuration_that_cannot_be_built_is_one_sentence(folder, entries):

@@ -160,6 +160,7 @@ class Deberta(Family):
                 f"{self.architecture}Model",
                 EACH,
                 f"{replaced}.classifier",
+                named=False,
                 outputs=1,
                 context=f"{replaced}.LayerNorm",
                 dense=f"{replaced}.dense",
