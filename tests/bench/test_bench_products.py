@@ -96,5 +96,5 @@ def test_a_head_alone_needs_no_gradient_of_the_network():
 
 def test_a_network_whose_modules_were_read_off_it_is_refused():
     spec = dataclasses.replace(tiny_spec("bert"), layout=None)
-    with pytest.raises(InputError, match=r"roofline is known for bert, .*gpt2"):
+    with pytest.raises(InputError, match=r"roofline is known for .*bert, .*gpt2"):
         step_products(spec, plan_for(spec, ["*.query"]), batch("bert"))
