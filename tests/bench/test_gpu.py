@@ -60,14 +60,11 @@ def dry_run(folder: Path, *arguments: str) -> tuple[subprocess.CompletedProcess,
 
 @pytest.mark.slow
 def test_stages_run_where_there_is_only_torch_transformers_and_peft(tmp_path):
-    stages = ["agreement models", "bert-base-16x128 fp32", "attention kernels", "optimizer", "sharded"]
+    stages = ["agreement models", "attention kernels", "optimizer"]
     done, found = dry_run(tmp_path, "--seconds", "1500", *(part for name in stages for part in ("--only", name)))
     assert done.returncode == 0, done.stderr
     assert {name: stage["status"] for name, stage in found["stages"].items()} == dict.fromkeys(stages, "ok")
     assert found["stages"]["agreement models"]["counts"]["pass"] > 5
-    assert found["stages"]["bert-base-16x128 fp32"]["ratios"]["pytorch/peft"]["median"] > 0
-    assert found["stages"]["bert-base-16x128 fp32"]["subjects"]["pytorch"]["memory"]["peak"] > 0
-    assert found["stages"]["sharded"]["largest_difference"] < 1e-5
     shown = [line.split(" | ")[0].strip("| ") for line in done.stdout.splitlines() if line.startswith("| ")]
     assert set(stages) <= set(shown)
     assert "| optimizer | fused |" in done.stdout
@@ -80,6 +77,9 @@ def test_every_stage_runs(tmp_path):
     statuses = {name: stage["status"] for name, stage in found["stages"].items()}
     assert list(statuses) == list(gpu.STAGES)
     assert {status for status in statuses.values() if not status.startswith("not run: there is no family")} == {"ok"}
+    assert found["stages"]["bert-base-16x128 fp32"]["ratios"]["pytorch/peft"]["median"] > 0
+    assert found["stages"]["bert-base-16x128 fp32"]["subjects"]["pytorch"]["memory"]["peak"] > 0
+    assert found["stages"]["sharded"]["largest_difference"] < 1e-5
 
 
 def test_a_device_that_disagrees_ends_with_an_error_and_keeps_its_file(tmp_path, monkeypatch, capsys):

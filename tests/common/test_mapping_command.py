@@ -335,6 +335,7 @@ def test_every_format_is_text_that_ends_with_a_line(published, format):
 # Snippets
 
 
+@pytest.mark.nightly
 def test_every_row_has_two_programs_that_parse():
     for row in registry().values():
         for target in row.targets:

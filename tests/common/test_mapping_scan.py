@@ -833,6 +833,7 @@ def test_the_advice_names_what_mindspore_has():
         attribute(target)
 
 
+@pytest.mark.nightly
 def test_this_repositorys_own_torch_code_is_scanned():
     files, problems = find([ROOT / "pytorch_impl"])
     assert len(files) >= 10

@@ -9,7 +9,7 @@ from common.demo import Steps, run_demo
 from common.demo.work import peft_missing
 from common.errors import InputError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")

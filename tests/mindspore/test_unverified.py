@@ -133,7 +133,7 @@ def test_operators_bound_everywhere_are_documented_for_every_device():
         assert {name for name in ("Ascend", "GPU", "CPU") if f"``{name}``" in platforms} == {"Ascend", "GPU", "CPU"}
 
 
-@pytest.mark.parametrize("compiled", ["true", "false"])
+@pytest.mark.parametrize("compiled", ["true", pytest.param("false", marks=pytest.mark.nightly)])
 def test_training_needs_nothing_that_was_not_verified(tmp_path, compiled):
     text = tmp_path / "sums.txt"
     text.write_text("".join(f"{n} and {n + 1} make {2 * n + 1}\n" for n in range(24)))

@@ -13,7 +13,7 @@ from common.api_mapping.verify import CALLS, has_gradient, references, try_targe
 from tests.parity.mapped import FILES
 
 pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
-STEP = 32  #: of the rows with a gradient in a file every 32nd is tried, and always those that were wrong once
+STEP = 64  #: of the rows with a gradient in a file every 64th is tried, and always those that were wrong once
 ONCE_WRONG = ("torch.nn.functional.pad", "torch.nn.ZeroPad1d", "torch.nn.ConstantPad1d", "torch.nn.ZeroPad2d")
 
 

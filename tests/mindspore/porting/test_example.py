@@ -60,6 +60,7 @@ def test_the_example_converts_checks_and_trains_with_torchs_numbers(tmp_path, mo
     assert step in Path("spirals_native.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.nightly
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 def test_the_example_of_transformers_prints_torchs_numbers(tmp_path, monkeypatch):

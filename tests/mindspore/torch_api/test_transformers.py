@@ -24,6 +24,7 @@ def _holds(folder, name: str) -> None:
     assert all(value <= SURFACE for value in found.values()), (name, found)
 
 
+@pytest.mark.nightly
 def test_bert_and_gpt2_load_compute_train_and_generate_as_with_torch(tmp_path):
     for framework in ("torch", "surface"):
         run_program(framework, tmp_path, "--models", *IN_TIME, "--steps", "3", timeout=600)
