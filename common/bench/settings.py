@@ -21,7 +21,7 @@ from common.training import system
 
 __all__ = ["Settings", "begin", "machine", "save", "say"]
 
-_PACKAGES = ("torch", "mindspore", "numpy", "transformers", "peft", "loralib", "mindpet", "accelerate")
+_PACKAGES = ("torch", "mindspore", "numpy", "transformers", "peft", "loralib", "mindpet", "accelerate", "onnxruntime")
 
 
 @dataclass(frozen=True)

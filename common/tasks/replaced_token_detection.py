@@ -155,7 +155,7 @@ class ReplacedTokenDetection(MaskedLanguageModeling):
         return (batch["attention_mask"] == 1) & self.real_rows(batch)[:, None]
 
     def evaluator(self, encoded: Encoded) -> Evaluator:
-        """Losses of both networks, and how well replaced tokens are told from original ones."""
+        """Losses of both networks, and how well replaced tokens are distinguished from original ones."""
         return _Evaluator(self, len(encoded), encoded.max_length)
 
     # Use
