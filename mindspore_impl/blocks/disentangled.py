@@ -29,6 +29,7 @@ from mindspore_impl.layers.modules import parameter
 __all__ = ["DisentangledAttention", "Table", "pair_mask", "reordered"]
 
 _right, _transpose, _slice = ops.BatchMatMul(transpose_b=True), ops.Transpose(), ops.Slice()
+_sum = ops.ReduceSum()
 _NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
 
 
@@ -88,6 +89,11 @@ def _read_rows(sizes: tuple[int, int, int], cut: bool, length: int, backwards: b
 @ops.constexpr
 def _middle(span: int, length: int) -> Tensor:
     return Tensor(np.arange(span - length, span + length, dtype=np.int32))
+
+
+@ops.constexpr
+def _falling(length: int) -> Tensor:
+    return Tensor(np.arange(length, 0, -1, dtype=np.int32))
 
 
 class _Diagonals(nn.Cell):
@@ -168,8 +174,8 @@ class DisentangledAttention(nn.Cell):
         raise NotImplementedError
 
     def construct(self, x, read, mask, past=None, shared=None, turn=0):
-        """``(batch * seq, hidden)`` to the same."""
-        heads, batch, length, _ = mask.shape
+        """``(batch * seq, hidden)`` to ``(batch * queries, hidden)``: every position's, or the first one's alone."""
+        heads, batch, queries, length = mask.shape
         query, key, value = self.contents(x, read)
         scores, hand_written = mask, "attention" not in self.plain
         table = self.read_table(shared, length)
@@ -179,8 +185,9 @@ class DisentangledAttention(nn.Cell):
         if self.p2c:
             near = self.in_order(self.position_queries(table), length, False)
             scores = scores + self.aligned(key, near, mask.shape, True, hand_written)
-        split, tokens = (heads, batch, length, self.width), batch * length
-        query, key, value = ops.reshape(query, split), ops.reshape(key, split), ops.reshape(value, split)
+        split, tokens = (heads, batch, length, self.width), batch * queries
+        query = ops.reshape(query, (heads, batch, queries, self.width))
+        key, value = ops.reshape(key, split), ops.reshape(value, split)
         mixed = scored_attention(query, key, value, scores, self.scale, self.probabilities, hand_written)
         rows = reordered(ops.reshape(mixed, (heads * tokens, self.width)), (heads, tokens), (1, 0))
         return ops.reshape(rows, (tokens, heads * self.width))
@@ -199,9 +206,25 @@ class DisentangledAttention(nn.Cell):
         return ops.reshape(found, (self.heads, 2 * length, self.width)) * self.scale
 
     def aligned(self, contents, near, shape, exchanged, hand_written):
-        """Scores ``(heads, batch, seq, seq)`` of contents and positions."""
-        heads, batch, length, _ = shape
+        """Scores ``(heads, batch, queries, seq)`` of contents and positions."""
+        heads, batch, queries, length = shape
+        if queries < length:
+            return self.behind_first(contents, near, shape) if exchanged else self.ahead_of_first(contents, near, shape)
         products = _right(ops.reshape(contents, (heads, batch * length, self.width)), near)
         products = ops.reshape(products, (heads * batch, length, 2 * length))
         start = length if exchanged else length - 1
         return ops.reshape(diagonals(products, start, exchanged, hand_written), shape)
+
+    def ahead_of_first(self, query, near, shape):
+        """Scores ``(heads, batch, 1, seq)`` of the first position's contents and all positions, whose distances are 0,
+        -1, -2, ..."""
+        heads, batch, _, length = shape
+        rows = near[:, length - 1 : 2 * length - 1]
+        return ops.reshape(_right(ops.reshape(query, (heads, batch, self.width)), rows), shape)
+
+    def behind_first(self, key, near, shape):
+        """Scores ``(heads, batch, 1, seq)`` of all contents and the first position."""
+        heads, batch, _, length = shape
+        rows = ops.expand_dims(ops.gather(near, _falling(length), 1), 1)
+        products = ops.reshape(key, (heads, batch, length, self.width)) * ops.tile(rows, (1, batch, 1, 1))
+        return ops.reshape(_sum(products, -1), shape)

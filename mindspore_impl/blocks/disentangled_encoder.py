@@ -17,7 +17,9 @@ from mindspore_impl.fused import spread
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear
 
-__all__ = ["DisentangledEncoder", "decoded_states", "hidden_states", "states"]
+__all__ = ["DisentangledEncoder", "decoded_states", "first_states", "hidden_states", "states"]
+
+WHOLE, FIRST, DECODED = 0, 1, 2  #: what an encoder gives; numbers, since graphs compare them
 
 _STEPS = 2  # applications of the last layer by the enhanced mask decoder
 
@@ -102,16 +104,20 @@ class DisentangledEncoder(nn.Cell):
         split = (mask.shape[1], mask.shape[2], -1)
         return self.convolution(F.reshape(embedded, split), F.reshape(found, split), F.reshape(kept, split))
 
-    def construct(self, input_ids, attention_mask, token_type_ids, decoded, perturbation=None):
-        """The last layer's output, or what the enhanced mask decoder makes of that of the layer before: the last layer is
-        applied to it twice, with queries that begin with the absolute positions added."""
+    def construct(self, input_ids, attention_mask, token_type_ids, wanted, perturbation=None):
+        """The last layer's output, or the first position's alone, or what the enhanced mask decoder makes of that of the
+        layer before: the last layer is applied to it twice, with queries that begin with the absolute positions added."""
         embedded, mask, table, kept = self.given(input_ids, attention_mask, token_type_ids, perturbation)
         x, last = embedded, len(self.layers) - 1
         for index in range(last):
             x = self.layer(index, x, embedded, mask, table, kept)
-        if not decoded:
-            return self.layer(last, x, embedded, mask, table, kept)
         batch, length = input_ids.shape
+        if wanted == FIRST and (last > 0 or self.convolution is None):
+            read = F.reshape(x, (batch, length, -1))[:, 0]
+            return self.layers[last](x, mask[:, :, :1], read, None, table)
+        if wanted != DECODED:
+            found = self.layer(last, x, embedded, mask, table, kept)
+            return F.reshape(found, (batch, length, -1))[:, 0] if wanted == FIRST else found
         queries = x + ops.tile(self.read_positions(F.arange(length).astype(ms.int32)), (batch, 1))
         for _ in range(_STEPS):
             queries = self.layers[last](x, mask, queries, None, table)
@@ -120,12 +126,17 @@ class DisentangledEncoder(nn.Cell):
 
 def states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """The last layer's output, ``(batch * seq, hidden)``."""
-    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], False, perturbation_of(batch))
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], WHOLE, perturbation_of(batch))
+
+
+def first_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
+    """The first position's output, ``(batch, hidden)``."""
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], FIRST, perturbation_of(batch))
 
 
 def decoded_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> Tensor:
     """What the masked-token head reads where absolute positions enter before it, ``(batch * seq, hidden)``."""
-    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], True)
+    return model(batch["input_ids"], batch["attention_mask"], batch["token_type_ids"], DECODED)
 
 
 def hidden_states(model: nn.Cell, batch: Mapping[str, Tensor]) -> list[Tensor]:

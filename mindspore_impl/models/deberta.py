@@ -10,10 +10,16 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindspore_impl.blocks.activation import lacking
 from mindspore_impl.blocks.disentangled import DisentangledAttention, reordered
-from mindspore_impl.blocks.disentangled_encoder import DisentangledEncoder, decoded_states, hidden_states, states
+from mindspore_impl.blocks.disentangled_encoder import (
+    DisentangledEncoder,
+    decoded_states,
+    first_states,
+    hidden_states,
+    states,
+)
 from mindspore_impl.layers.modules import Linear, parameter
 
-__all__ = ["backbone", "decoded_states", "hidden_states", "states"]
+__all__ = ["backbone", "decoded_states", "first_states", "hidden_states", "states"]
 
 _bias_add = ops.BiasAdd()
 

@@ -9,11 +9,17 @@ from mindspore import nn, ops
 
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate, lacking
 from mindspore_impl.blocks.disentangled import DisentangledAttention, reordered
-from mindspore_impl.blocks.disentangled_encoder import DisentangledEncoder, decoded_states, hidden_states, states
+from mindspore_impl.blocks.disentangled_encoder import (
+    DisentangledEncoder,
+    decoded_states,
+    first_states,
+    hidden_states,
+    states,
+)
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Convolution, LayerNorm, Linear
 
-__all__ = ["backbone", "decoded_states", "hidden_states", "states"]
+__all__ = ["backbone", "decoded_states", "first_states", "hidden_states", "states"]
 
 
 class SeparateAttention(DisentangledAttention):

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from transformers import DebertaConfig, DebertaModel
 
-from pytorch_impl.hf_bridge.disentangled import decoded, fused_layer
+from pytorch_impl.hf_bridge.disentangled import decoded, first_position, fused_contents, fused_layer
 from pytorch_impl.hf_bridge.encoders import layer_states, pretrained_config
 
-__all__ = ["backbone", "decoded_states", "hidden_states", "states"]
+__all__ = ["backbone", "decoded_states", "first_states", "hidden_states", "states"]
 
 _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -29,6 +29,12 @@ def _inputs(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The last layer's output, ``(batch, seq, hidden)``."""
     return model(**_inputs(batch)).last_hidden_state
+
+
+def first_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The first position's output, ``(batch, hidden)``: the last layer computes its queries and all that follows for
+    that position alone."""
+    return first_position(model, _inputs(batch), fused_contents, cut=True)
 
 
 def decoded_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

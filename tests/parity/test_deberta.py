@@ -266,6 +266,32 @@ def test_compiled_training_with_dropout_gives_the_losses_of_transformers(folders
     assert_all_near(engines[1].trainable(), engines[0].trainable(), 1e-3)
 
 
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_first_position_alone_has_the_gradients_of_the_whole_layer(folders, variant):
+    spec = spec_of(folders[variant], "sequence")
+    engines = [
+        build_engine(load("pytorch"), spec, plan_for(spec, method="full"), plain=frozenset(plain))
+        for plain in ((), ("last_layer",))
+    ]
+    alone, whole = (engine.gradients([make_batch()]) for engine in engines)
+    kept = without_zeros(whole)
+    assert_all_near({name: alone[name] for name in kept}, kept, GRADIENT)
+
+
+@pytest.mark.parametrize("length", [1, 2, 18])
+@pytest.mark.parametrize("variant", [*MAIN, "v2 convolution", "v1 contents"])
+def test_the_first_position_alone_is_that_of_the_whole_layer(backend, variant, length, folders):
+    spec = spec_of(folders[variant], "sequence")
+    batch = {name: array[:, :length] if array.ndim == 2 else array for name, array in make_batch().items()}
+
+    def both_ways(model, inputs):
+        whole = model.hidden_states(inputs)[-1]
+        return [model.encode(inputs, "first"), whole.reshape(len(batch["labels"]), length, -1)[:, 0]]
+
+    assert_near(*read(backend, spec, batch, both_ways), 1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.nightly
 @pytest.mark.parametrize("variant", MAIN)
