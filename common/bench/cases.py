@@ -3,6 +3,7 @@ request."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from common.data import BatchPlan
 from common.errors import InputError, nearest
 from common.methods import METHODS
 from common.methods.plan import Plan
+from common.models import FAMILIES
+from common.models.family import Family
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
@@ -53,6 +56,21 @@ class _Shape:
     )  #: (rows, tokens) of batches of random tokens without padding; None: the data set of the experiment
 
 
+#: Sizes of a family's case: MiniLM's.
+_SIZES = {"hidden": 384, "layers": 6, "heads": 6, "inner": 1536, "positions": 512}
+
+
+def _of_family(family: Family) -> _Shape:
+    """LoRA of a network of this family, of MiniLM's size, with new weights: on text, or on sentences where it has no
+    head for text."""
+    config = {"model_type": family.name, "vocab_size": 30522, **family.tiny(**_SIZES)}
+    text = family.head("causal", {**family.DEFAULTS, **config})
+    base, common, size = ("gpt2_wikitext2", _GPT2, (4, 256)) if text else ("bert_sst2", _BERT, (16, 128))
+    targets = f"adaptation.targets={json.dumps(family.TARGETS)}"
+    changed = ("model.source=null", "model.tokenizer=bpe:30522", f"model.config={json.dumps(config)}", targets)
+    return _Shape(base, (*common, *changed, "model.dropout=0"), size)
+
+
 CASES = {
     "minilm-16x128": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 128)),
     "minilm-16x32": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 32)),
@@ -60,6 +78,7 @@ CASES = {
     "gpt2-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_SMALL}", "model.dropout=0"), (4, 256)),
     "gpt2-mini-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_MINI}", "model.dropout=0"), (4, 256)),
     **{f"bert-base-{rows}x512": _Shape("bert_sst2", _BERT_BASE_CASE, (rows, 512)) for rows in (4, 16)},
+    **{f"family-{family.name}": _of_family(family) for family in FAMILIES},
 }
 
 

@@ -22,6 +22,7 @@ from common.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("step", "memory", "job", "startup", "growth", "merge", "kernels", "profile")
+FAMILY = "family-"  #: how the cases of single families are named
 #: by measurement and pair, the ratio that must be reached and the one that is aimed at
 GOALS: dict[tuple[str, str], tuple[float, float]] = {
     ("step-minilm-16x128", "pytorch/peft"): (0.92, 0.82),
@@ -231,14 +232,41 @@ TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
 }
 
 
+def measured(folder: Path) -> list[dict[str, Any]]:
+    """What the kept files hold, with the names of the files."""
+    return [{**json.loads(path.read_text("utf-8")), "name": path.stem} for path in sorted(folder.glob("*.json"))]
+
+
 def section(kind: str, folder: Path) -> str:
     """Every table of one kind; says so where nothing was measured."""
     lines: list[str] = []
-    for path in sorted(folder.glob("*.json")):
-        found = {**json.loads(path.read_text(encoding="utf-8")), "name": path.stem}
-        if found["kind"] == kind:
-            lines += [*TABLES[kind](found), "", described(path.name, found), ""]
+    for found in measured(folder):
+        if found["kind"] == kind and not found.get("case", "").startswith(FAMILY):
+            lines += [*TABLES[kind](found), "", described(f"{found['name']}.json", found), ""]
     return "\n".join(lines).strip() or "Not measured yet."
+
+
+def families(folder: Path) -> str:
+    """One line for each family: ratios of step times and of memory to PEFT's, and where these stand."""
+    found = [one for one in measured(folder) if one.get("case", "").startswith(FAMILY)]
+    steps, memories = ({one["case"]: one for one in found if one["kind"] == kind} for kind in ("step", "memory"))
+    pairs = ("pytorch/peft", "mindspore/peft")
+    lines = table("family", *(f"{pair}: step" for pair in pairs), *(f"{pair}: memory" for pair in pairs))
+    for case in sorted(steps.keys() | memories.keys()):
+        times = [steps[case]["ratios"][pair] for pair in pairs] if case in steps else []
+        cells = [
+            f"{ratio['median']:.2f} ({ratio['lower_quartile']:.2f} to {ratio['upper_quartile']:.2f})" for ratio in times
+        ]
+        sizes = [f"{memories[case]['ratios'][pair]['peak']:.2f}" for pair in pairs] if case in memories else []
+        lines.append(row(case.removeprefix(FAMILY), *(cells or ["", ""]), *(sizes or ["", ""])))
+    kept = sorted(
+        {
+            described(f"{kind}-{FAMILY}*.json", one)
+            for kind, ones in (("step", steps), ("memory", memories))
+            for one in ones.values()
+        }
+    )
+    return "\n".join([*lines, "", *kept]) if found else "Not measured yet."
 
 
 def rendered(page: str, folder: Path) -> str:
@@ -249,7 +277,7 @@ def rendered(page: str, folder: Path) -> str:
     """
     for kind in KINDS:
         page = between(page, kind, section(kind, folder))
-    return page
+    return between(page, "families", families(folder))
 
 
 def between(page: str, name: str, text: str) -> str:
