@@ -190,13 +190,28 @@ def test_the_page_says_what_the_files_say(tmp_path):
     )
     folder = tmp_path / "kept"
     performance.take([file], folder)
-    page = "".join(f"# {kind}\n<!-- {kind}:begin -->\nold\n<!-- {kind}:end -->\n" for kind in performance.KINDS)
+    page = "".join(
+        f"# {kind}\n<!-- {kind}:begin -->\nold\n<!-- {kind}:end -->\n" for kind in (*performance.KINDS, "families")
+    )
     done = performance.rendered(page, folder)
     assert "| pytorch/peft | 0.876 | 0.800 to 0.900 | 0.870 | 0.92, aim 0.82 |" in done
     assert "a CPU, 2 threads, 2 rounds; training.dtype=bf16" in done
     assert "peft: adapts more." in done
     assert "old" not in done
-    assert done.count("Not measured yet.") == len(performance.KINDS) - 1
+    assert done.count("Not measured yet.") == len(performance.KINDS)
+
+
+def test_the_cases_of_families_share_one_table(tmp_path):
+    ratio = {"median": 0.8764, "lower_quartile": 0.8, "upper_quartile": 0.9}
+    step = measured("step", case="family-llama", ratios={"pytorch/peft": ratio, "mindspore/peft": ratio})
+    memory = measured(
+        "memory", case="family-llama", ratios={p: {"peak": 0.5} for p in ("pytorch/peft", "mindspore/peft")}
+    )
+    for found in (step, memory):
+        (tmp_path / f"{found['kind']}-family-llama.json").write_text(json.dumps(found))
+    cell = "0.88 (0.80 to 0.90)"
+    assert f"| llama | {cell} | {cell} | 0.50 | 0.50 |" in performance.families(tmp_path)
+    assert performance.section("step", tmp_path) == performance.section("memory", tmp_path) == "Not measured yet."
     assert performance.rendered(done, folder) == done
     with pytest.raises(InputError, match="memory:begin"):
         performance.rendered(page.replace("<!-- memory:begin -->", ""), folder)
