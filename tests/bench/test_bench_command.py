@@ -199,6 +199,9 @@ def test_the_page_says_what_the_files_say(tmp_path):
     assert "peft: adapts more." in done
     assert "old" not in done
     assert done.count("Not measured yet.") == len(performance.KINDS)
+    assert performance.rendered(done, folder) == done
+    with pytest.raises(InputError, match="memory:begin"):
+        performance.rendered(page.replace("<!-- memory:begin -->", ""), folder)
 
 
 def test_the_cases_of_families_share_one_table(tmp_path):
@@ -212,9 +215,6 @@ def test_the_cases_of_families_share_one_table(tmp_path):
     cell = "0.88 (0.80 to 0.90)"
     assert f"| llama | {cell} | {cell} | 0.50 | 0.50 |" in performance.families(tmp_path)
     assert performance.section("step", tmp_path) == performance.section("memory", tmp_path) == "Not measured yet."
-    assert performance.rendered(done, folder) == done
-    with pytest.raises(InputError, match="memory:begin"):
-        performance.rendered(page.replace("<!-- memory:begin -->", ""), folder)
 
 
 def test_another_allocator_is_recorded_and_said(tmp_path, monkeypatch):
