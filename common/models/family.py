@@ -12,17 +12,19 @@ from common.backend.batch import Field
 from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, ModuleSpec
 from common.random import normal
 
-__all__ = ["ATTENTION_MASK", "EACH", "FIRST", "INPUT_IDS", "LAST", "TOKEN_TYPE_IDS", "Backbone", "Family", "HeadLayout"]
+__all__ = ["ATTENTION_MASK", "DECODER_INPUT_IDS", "EACH", "FIRST", "INPUT_IDS", "LAST", "TOKEN_TYPE_IDS", "WRITTEN", "Backbone", "Family", "HeadLayout"]  # fmt: skip
 
 INPUT_IDS = Field("input_ids", ("batch", "seq"), padding="pad_id", bound="vocab_size")
 ATTENTION_MASK = Field("attention_mask", ("batch", "seq"), default=1, first=1)
 TOKEN_TYPE_IDS = Field("token_type_ids", ("batch", "seq"), default=0, bound="type_vocab_size")
+DECODER_INPUT_IDS = Field("decoder_input_ids", ("batch", "target"), padding="pad_id", bound="vocab_size")
 
 
 # Which positions of a sequence a head reads; constants, since MindSpore's graphs compare them.
 FIRST = "first"
 LAST = "last"  #: the last real token
 EACH = "each"
+WRITTEN = "written"  #: each token of the second sequence, which a decoder writes to the one that an encoder reads
 
 
 @dataclass(frozen=True)
