@@ -8,13 +8,14 @@ from typing import cast
 
 import numpy as np
 
-from common.backend.batch import EVALUATION, Batch, Field
+from common.backend.batch import CHARACTER_AXIS, EVALUATION, Batch, Field
 from common.data.encoding import Encoded, Ragged
 from common.errors import InputError
 
 __all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
 
 _POOL = 50  #: global batches whose examples are sorted by length together
+_CHARACTERS = 8  #: characters of words are padded to a multiple of it
 
 
 class BatchPlan:
@@ -114,6 +115,8 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, lengt
         array = np.full((rows, _width(encoded, lengths, length_multiple), *inner), padding, field.dtype)
         for row, index in enumerate(indices):
             array[row, : lengths[row]] = field.default if column is None else column[index]
+        if CHARACTER_AXIS in field.axes:
+            array = _trimmed(array)
     else:
         sizes = {"label": len(encoded.label_names)}
         column = cast("np.ndarray | None", column)  # `Ragged` is for fields along the sequence
@@ -123,3 +126,10 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, lengt
     if field.first is not None:
         array[len(indices) :, 0] = field.first
     return array
+
+
+def _trimmed(characters: np.ndarray) -> np.ndarray:
+    """``(rows, width, characters)`` up to the longest word, rounded up."""
+    used = np.flatnonzero(characters.any(axis=(0, 1)))
+    longest = int(used[-1]) + 1 if len(used) else 1
+    return characters[:, :, : -(-longest // _CHARACTERS) * _CHARACTERS]

@@ -8,12 +8,14 @@ import numpy as np
 
 from common.api_mapping.arrays import draw as draw_array
 from common.api_mapping.arrays import integers
-from common.backend.batch import SEQUENCES, Batch
+from common.backend.batch import CHARACTER_AXIS, SEQUENCES, Batch
 from common.models import FAMILIES
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
 __all__ = ["example_batch"]
+
+_CHARACTERS = 8  #: of the longest word
 
 
 def example_batch(spec: ModelSpec, lengths: Sequence[int], key: str, width: int | None = None) -> Batch:
@@ -32,7 +34,12 @@ def example_batch(spec: ModelSpec, lengths: Sequence[int], key: str, width: int 
 
     batch: dict[str, np.ndarray] = {}
     for field in FAMILIES.get(spec.family).INPUTS if spec.family in FAMILIES else spec.schema.fields:
-        if field.bound is not None:
+        if CHARACTER_AXIS in field.axes:
+            assert field.bound is not None
+            long = draw(f"{field.name} of words", mask.shape, 1, _CHARACTERS + 1) * mask
+            values = draw(field.name, (*mask.shape, _CHARACTERS), 1, spec.config[field.bound])
+            batch[field.name] = np.where(np.arange(_CHARACTERS) < long[..., None], values, 0).astype(np.int32)
+        elif field.bound is not None:
             padding = (spec.config.get("pad_token_id") or 0) if field.padding == "pad_id" else field.padding
             real = mask if field.sequence == SEQUENCES[0] else _second(mask)
             values = draw(field.name, real.shape, int(field.padding == "pad_id"), spec.config[field.bound])
