@@ -25,7 +25,7 @@ class Transformer(Family):
     name = "transformer"
     INPUTS = (INPUT_IDS, ATTENTION_MASK, DECODER_INPUT_IDS)
     HEADS = ("d_model", "num_heads")
-    DROPOUTS = ("dropout", "attention_dropout")
+    DROPOUTS = ("dropout",)
     TARGETS = ("*.q_proj", "*.v_proj")
     COUNTED = False
     SIZE = {
@@ -79,9 +79,7 @@ class Transformer(Family):
         """As the paper's own program: the table N(0, 1 / width), so that what is looked up has deviation 1 after its
         factor; matrices uniform in +-sqrt(6 / (in + out)) (Glorot and Bengio 2010); biases 0, norms 1."""
         if module.kind is EMBEDDING:
-            table = normal(seed, name, shape, config["d_model"] ** -0.5)
-            table[config["pad_token_id"]] = 0.0
-            return table
+            return normal(seed, name, shape, config["d_model"] ** -0.5)
         if module.kind is LINEAR and name.endswith(".weight"):
             return uniform(seed, name, shape, math.sqrt(6.0 / (module.in_features + module.out_features)))
         return super().initial(module, name, shape, config, seed)
