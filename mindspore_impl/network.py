@@ -16,10 +16,12 @@ from common.errors import InputError
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, HeadLayout
+from common.models.family import EACH, FIRST, POOLED, HeadLayout
+from common.models.modules import LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate
+from mindspore_impl.blocks.placing import placed
 from mindspore_impl.layers.disentangled import Disentangled
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, assign, parameter
@@ -50,7 +52,8 @@ class Network(nn.Cell):
         self.plain, self.position = (), spec.layout.position
         self.prepended = None  # the layer that puts virtual tokens before a sequence; given by `rewrite`
         module = family(spec.family)
-        self.backbone = module.backbone(spec.config)
+        prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
+        self.backbone = placed(module.backbone(spec.config), prefix)
         self._states, self._hidden_states = getattr(module, spec.layout.states), module.hidden_states
         self._first_states = getattr(module, "first_states", None)
         self._cached_states = getattr(module, "cached_states", None)
@@ -68,8 +71,8 @@ class Network(nn.Cell):
         return int(self.position == FIRST and self._first_states is not None and not whole)
 
     def encode(self, inputs, position):
-        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch * seq, hidden)`` at
-        each."""
+        """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch * seq,
+        hidden)`` at each."""
         extended = self.extended(inputs)
         whole = self.prepended is not None and not self.prepended.in_sequence
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain and not whole:
@@ -177,9 +180,11 @@ class Network(nn.Cell):
 
     def hidden_states(self, inputs):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions."""
+        positions, and what is one vector for the whole is one position."""
         extended = self.extended(inputs)
         batch, length = extended["input_ids"].shape
+        if self.position == POOLED:
+            length = 1
         return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
 
 
@@ -194,7 +199,12 @@ def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], 
 
 
 def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
-    """Of ``(batch * (virtual tokens + seq), hidden)`` what a head at this position reads."""
+    """Of ``(batch * (virtual tokens + seq), hidden)``, which a converted network gives as ``(batch, seq, hidden)``, or of
+    ``(batch, hidden)`` of the whole, what a head at this position reads."""
+    if position == POOLED:
+        return hidden
+    if hidden.ndim == 3:
+        hidden = F.reshape(hidden, (-1, hidden.shape[-1]))
     batch, length = inputs["input_ids"].shape
     whole = hidden.shape[0] // batch
     if position == FIRST:
@@ -279,6 +289,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             network.dense = Linear(module.path, module.in_features, module.out_features)
         elif module.path == layout.added or (module.tied_to and module.bias):
             network.added = _Bias(module.path, module.out_features)
+        elif module.kind is not LINEAR:
+            network.output = _output(module)
         elif not module.tied_to:
             network.output = Linear(module.path, module.in_features, module.out_features, bias=module.bias)
     network.beside = None if layout.beside is None else _Second(layout.beside, width)
@@ -287,6 +299,12 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     network.head_dropout = Dropout(layout.dropout_path, layout.dropout)
     extra = layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout
     network.fused_loss = bool(layout.tied_to) and not extra
+
+
+def _output(module: ModuleSpec) -> nn.Cell:
+    """An output that is no linear layer: ``Output`` of the layers of its kind."""
+    layer = importlib.import_module(f"mindspore_impl.layers.{module.kind.name}")
+    return placed(layer.Output(module.in_features, module.out_features), module.path)
 
 
 def build_model(spec: ModelSpec, device: str) -> nn.Cell:

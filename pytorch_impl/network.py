@@ -14,8 +14,8 @@ from torch import nn
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, HeadLayout
-from common.models.modules import LAYER_NORM
+from common.models.family import EACH, FIRST, POOLED, HeadLayout
+from common.models.modules import LAYER_NORM, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
@@ -90,7 +90,8 @@ class Network(nn.Module):
         return int(self.layout.position == FIRST and hasattr(self._family, "first_states") and not whole)
 
     def encode(self, inputs: Inputs, position: str) -> torch.Tensor:
-        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch, seq, hidden)`` at each.
+        """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch, seq, hidden)``
+        at each.
 
         Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
         them is among each.
@@ -198,8 +199,9 @@ class Network(nn.Module):
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions."""
-        return self._family.hidden_states(self.backbone, self.extended(inputs))
+        positions, and what is one vector for the whole is one position."""
+        found = self._family.hidden_states(self.backbone, self.extended(inputs))
+        return [state.unsqueeze(1) if state.dim() == 2 else state for state in found]
 
 
 class _Holder(nn.Module):
@@ -210,7 +212,10 @@ class _Holder(nn.Module):
 
 
 def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
-    """Of ``(batch, virtual tokens + seq, hidden)`` what a head at this position reads."""
+    """Of ``(batch, virtual tokens + seq, hidden)``, or ``(batch, hidden)`` of the whole, what a head at this position
+    reads."""
+    if position == POOLED:
+        return hidden if hidden.dim() == 2 else hidden[:, 0]
     if position == FIRST:
         return hidden[:, 0]
     hidden = hidden[:, hidden.shape[1] - inputs["input_ids"].shape[1] :]
@@ -250,6 +255,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             _place(network, module.path, LayerNorm(module.in_features, eps=layout.norm_eps))
         elif module.kind.lookup:
             _place(network, module.path, nn.Embedding(module.in_features, module.out_features))
+        elif module.kind is not LINEAR:
+            _place(network, module.path, _output(module))
         else:
             linear = Linear(module.in_features, module.out_features, bias=module.bias)
             if module.tied_to:
@@ -259,6 +266,12 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
         if one.dense:
             _place(network, one.dense_dropout_path, Dropout(one.dense_dropout_path, one.dense_dropout))
         _place(network, one.dropout_path, Dropout(one.dropout_path, one.dropout))
+
+
+def _output(module: ModuleSpec) -> nn.Module:
+    """An output that is no linear layer: ``Output`` of the layers of its kind."""
+    layer = importlib.import_module(f"pytorch_impl.layers.{module.kind.name}")
+    return layer.Output(module.in_features, module.out_features)
 
 
 def _add_companion(network: Network, companion: Companion) -> None:

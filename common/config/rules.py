@@ -184,6 +184,15 @@ def _from_scratch(source, tokenizer, config):
         yield "model.tokenizer", "must be given when model.source is null, for example bpe:8192"
 
 
+@_rule("model.source", "model.vectors")
+def _vectors(source, vectors):
+    if source is not None and vectors is not None:
+        yield (
+            "model.vectors",
+            f"are start values of a network from scratch, and model.source is {source!r}; remove one of them",
+        )
+
+
 @_rule("model.add_tokens")
 def _add_tokens(tokens):
     for token in tokens:

@@ -27,13 +27,16 @@ class ModelConfig:
     task: str  #: a member of `common.tasks`
     tokenizer: (
         str | None
-    )  #: hub id, folder, ``python:...`` or ``bpe:SIZE`` (trained on the training split); null takes that of ``source``
+    )  #: hub id, folder, ``python:...`` or KIND:SIZE, such as ``bpe:8192`` (trained on the training split); null takes that of ``source``
     dropout: float | None  #: replaces every dropout probability of the base model; null keeps the checkpoint's
     config: dict[
         str, Any
     ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
     task_options: dict[str, Any] = field(default_factory=dict)  #: of the task's own class, see its ``Options``
     add_tokens: tuple[str, ...] = ()  #: tokens that the vocabulary of ``source`` gets; its embedding is trained then
+    vectors: str | None = (
+        None  #: file of word vectors that a network from scratch starts from (`common.models.vectors`)
+    )
     adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 
 

@@ -78,10 +78,15 @@ class Prepending(Method):
         """One edit, of the table of the words.
 
         Raises:
-            InputError: the network is of no family that is described here.
+            InputError: the network is of no family that is described here, or has no attention.
         """
         module = word_table(spec)
         attentions = [found for found in spec.modules if found.kind is ATTENTION]
+        if not attentions:
+            raise InputError(
+                f"adaptation.method {self.name} puts virtual tokens before what attention reads; a {spec.family} network has none. "
+                "Use another method."
+            )
         inputs = FAMILIES.get(spec.family).INPUTS
         fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)
         first = attentions[0]

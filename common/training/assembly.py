@@ -25,6 +25,7 @@ from common.methods.unfreezing import with_embeddings
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
+from common.models.vectors import Words
 from common.optimizers.bounding import bounded
 from common.tasks import Task, configured
 from common.terminal import notice
@@ -124,7 +125,8 @@ def describe(
         InputError: they do not exist or fit, or ``data.max_length``, with the virtual tokens that the method puts before
             a sequence, exceeds the positions of the model.
     """
-    spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
+    words = Words(tokenizer.get_vocab(), frozenset(tokenizer.all_special_ids))
+    spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed, words)
     positions = positions_of(spec)
     if positions is not None:
         _refuse_longer(config.data.max_length, config.adaptation.prepended, positions)
