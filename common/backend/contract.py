@@ -22,7 +22,7 @@ from common.distributed import Group
 if TYPE_CHECKING:
     from common.config.schema import OptimizationConfig
 
-__all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle"]
+__all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle", "Translator"]
 
 #: ways of computing the same faster or in less memory, all of which are used unless ``training.plain`` names them
 FAST_PATHS = {
@@ -98,6 +98,24 @@ class Decoder(Protocol):
         """Row r goes on as row ``source[r]`` was, int32; there may be more or fewer rows than before."""
 
 
+class Translator(Protocol):
+    """A batch of sequences that an encoder-decoder writes, with what it keeps of the sources and of the tokens so far.
+
+    A translator holds its rows until its next ``read``, or until its engine makes another one.
+    """
+
+    def read(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> None:
+        """Read sources ``(rows, columns)`` int32, padded on the right, forgetting what was held. Nothing is written to
+        them yet."""
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token ``(rows,)`` int32 to every row, the begin token first; returns the logits after it, float32
+        ``(rows, vocabulary)``, valid until the next call."""
+
+    def reorder(self, source: np.ndarray) -> None:
+        """Row r goes on as row ``source[r]`` was, int32; there may be more or fewer rows than before."""
+
+
 class Engine(Protocol):
     """Runs one adapted model: training steps, evaluation, state. Built as ``Engine(model, plan, settings, group)``.
 
@@ -126,6 +144,14 @@ class Engine(Protocol):
 
         It computes with the parameters and adapters as they are when it is made.
         """
+
+    def translator(self) -> Translator | None:
+        """What writes to sources, with the parameters and adapters as they are; None where the network has no such way, so
+        that `logits_at` must do."""
+
+    def attentions(self, batch: Batch) -> np.ndarray | None:
+        """How much every written token attends to every token that is read, ``(batch, layers, heads, target, source)``
+        float32, each row of the last axis with the sum 1; None where the network has no such attention."""
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the task's mean loss by canonical name, without dropout and without an update."""
