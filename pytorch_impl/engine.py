@@ -23,7 +23,7 @@ from pytorch_impl.decoding import Decoder
 from pytorch_impl.distillation import distilled
 from pytorch_impl.layers.dropout import share_key
 from pytorch_impl.network import task
-from pytorch_impl.optimizer import AdamW
+from pytorch_impl.optimizer import Optimizer
 from pytorch_impl.preparation import prepare
 from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
 from pytorch_impl.translating import Translator
@@ -50,7 +50,7 @@ class Engine:
         if settings.shard:
             loss, self._logits = group.shard(model, self._parameters.values(), loss, self._logits)
         self.device = str(next(model.parameters()).device)
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
+        self._optimizer = Optimizer(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
         self._steering = METHODS.get(plan.method).steering(plan)
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss)) if settings.compile else loss

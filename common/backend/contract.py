@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from common.backend.batch import Batch
 from common.backend.distillation import Distillation
 from common.compilation import Compilations
 from common.distributed import Group
+
+if TYPE_CHECKING:
+    from common.config.schema import OptimizationConfig
 
 __all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle", "Translator"]
 
@@ -39,13 +42,9 @@ FAST_PATHS = {
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an engine must know besides the model: the optimizer's constants, arithmetic and device."""
+    """What an engine must know besides the model: the optimizer's settings, arithmetic and device."""
 
-    weight_decay: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    max_grad_norm: float | None
+    optimization: OptimizationConfig  #: of which the engine reads what belongs to a single update
     dtype: str  #: fp32 or bf16; fp64 for references, in PyTorch
     compile: bool | None
     seed: int  #: of the dropout masks
@@ -55,6 +54,7 @@ class EngineSettings:
     shard: bool = False  #: divide the frozen parameters among the processes
     adversarial: Adversarial | None = None  #: a term of perturbed embeddings
     distillation: Distillation | None = None  #: terms of a teacher's outputs, which the batches then hold
+    bounded: str | None = None  #: name of the weight whose rows ``optimization.max_norm`` bounds
 
 
 @dataclass(frozen=True)
@@ -177,8 +177,8 @@ class Engine(Protocol):
         """Strict inverse of ``trainable``."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``; and that of the method's
-        `common.methods.steering.Steering`, where it has one."""
+        """Optimizer state: ``step`` (int64 scalar) and ``<slot>.<name>`` for every slot of `common.optimizers.Optimizer`
+        and every trained parameter; and that of the method's `common.methods.steering.Steering`, where it has one."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
