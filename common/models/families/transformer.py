@@ -55,11 +55,11 @@ class Transformer(Family):
         listed = [ModuleSpec("model.shared", EMBEDDING, config["vocab_size"], width, bias=False)]
         for index in range(config["num_layers"]):
             layer = f"model.encoder.layers.{index}"
-            listed += [*_attention(layer, "self_attn", config), *_feed(layer, config)]
+            listed += [*_attention(f"{layer}.self_attn", config), *_feed(layer, config)]
         for index in range(config["num_layers"]):
             layer = f"model.decoder.layers.{index}"
-            listed += _attention(layer, "self_attn", config, causal=True)
-            listed += [*_attention(layer, "encoder_attn", config), *_feed(layer, config)]
+            listed += _attention(f"{layer}.self_attn", config, causal=True)
+            listed += [*_attention(f"{layer}.encoder_attn", config, memory=True), *_feed(layer, config)]
         return Backbone(tuple(listed), width, 2 * config["num_layers"], "model")
 
     def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
@@ -85,11 +85,11 @@ class Transformer(Family):
         return super().initial(module, name, shape, config, seed)
 
 
-def _attention(layer: str, name: str, config: Mapping[str, Any], causal: bool = False) -> list[ModuleSpec]:
+def _attention(path: str, config: Mapping[str, Any], causal: bool = False, memory: bool = False) -> list[ModuleSpec]:
     """Attention to the own sequence or to the encoder's, and the norm behind it."""
-    width, path = config["d_model"], f"{layer}.{name}"
+    width = config["d_model"]
     projections = (f"{path}.q_proj", f"{path}.k_proj", f"{path}.v_proj")
-    heads = Heads(config["num_heads"], projections, causal, past=False)
+    heads = Heads(config["num_heads"], projections, causal, past=False, memory=memory)
     return [
         *(ModuleSpec(projection, LINEAR, width, width) for projection in projections),
         ModuleSpec(path, ATTENTION, width, width, arguments=heads),
