@@ -41,6 +41,9 @@ class Kind:
     transposed: bool = False  #: the weight is stored ``(in, out)``
     windowed: bool = False  #: it slides over its input; only methods that say so adapt it
     norm: bool = False  #: it normalises its input, so that its parameters are scales and shifts
+    further: Callable[[ModuleSpec], Shapes] | None = field(
+        default=None, repr=False
+    )  #: parameters by leaf, besides these
 
     @property
     def adaptable(self) -> bool:
@@ -88,7 +91,9 @@ class ModuleSpec:
             shapes[f"{self.path}.weight"] = weight
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
-        return shapes | {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+        shapes |= {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+        further = {} if self.kind.further is None else self.kind.further(self)
+        return shapes | {f"{self.path}.{leaf}": shape for leaf, shape in further.items()}
 
     def biases(self) -> dict[str, tuple[int, ...]]:
         """Those of its parameters that are biases, with their shapes."""
