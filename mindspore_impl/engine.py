@@ -25,7 +25,7 @@ from mindspore_impl.distillation import distilled
 from mindspore_impl.layers.dropout import share_key
 from mindspore_impl.layers.modules import assign
 from mindspore_impl.network import task
-from mindspore_impl.optimizer import AdamW
+from mindspore_impl.optimizer import Optimizer
 from mindspore_impl.preparation import prepare
 from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_parameters
 
@@ -46,7 +46,7 @@ class Engine:
         self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
+        self._optimizer = Optimizer(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
         self._names = model.fields
         weights = ms.ParameterTuple(self._parameters.values())
         self._differentiate, self._evaluate, self._logits = _functions(

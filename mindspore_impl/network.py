@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, POOLED, HeadLayout
+from common.models.family import EACH, FIRST, POOLED, WRITTEN, HeadLayout
 from common.models.modules import LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
@@ -72,7 +72,7 @@ class Network(nn.Cell):
 
     def encode(self, inputs, position):
         """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch * seq,
-        hidden)`` at each."""
+        hidden)`` at each; of a sequence that is written ``(batch * target, hidden)``."""
         extended = self.extended(inputs)
         whole = self.prepended is not None and not self.prepended.in_sequence
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain and not whole:
@@ -113,10 +113,10 @@ class Network(nn.Cell):
         ``positions`` ``(batch,)``."""
         hidden = self.encode(inputs, self.position)
         if positions is not None:
-            return self.head(_at(hidden, inputs, positions))
+            return self.head(_at(hidden, _read_from(inputs, self.position), positions))
         outputs = self.head(hidden)
-        if self.position == EACH:
-            batch, length = inputs["input_ids"].shape
+        if self.position == EACH or self.position == WRITTEN:
+            batch, length = _read_from(inputs, self.position).shape
             return F.reshape(outputs, (batch, length, -1))
         return outputs
 
@@ -200,6 +200,11 @@ def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], 
     return head
 
 
+def _read_from(inputs: dict[str, Tensor], position: str) -> Tensor:
+    """The ids of the sequence whose tokens a head at this position reads."""
+    return inputs["decoder_input_ids"] if position == WRITTEN else inputs["input_ids"]
+
+
 def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
     """Of ``(batch * (virtual tokens + seq), hidden)``, which a converted network gives as ``(batch, seq, hidden)``, or of
     ``(batch, hidden)`` of the whole, what a head at this position reads."""
@@ -207,6 +212,8 @@ def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
         return hidden
     if hidden.ndim == 3:
         hidden = F.reshape(hidden, (-1, hidden.shape[-1]))
+    if position == WRITTEN:
+        return hidden
     batch, length = inputs["input_ids"].shape
     whole = hidden.shape[0] // batch
     if position == FIRST:
@@ -215,11 +222,11 @@ def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
         hidden = F.reshape(F.reshape(hidden, (batch, whole, -1))[:, whole - length :], (batch * length, -1))
     if position == EACH:
         return hidden
-    return _at(hidden, inputs, inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
+    return _at(hidden, inputs["input_ids"], inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
 
 
-def _at(hidden: Tensor, inputs: dict[str, Tensor], positions: Tensor) -> Tensor:
-    batch, length = inputs["input_ids"].shape
+def _at(hidden: Tensor, ids: Tensor, positions: Tensor) -> Tensor:
+    batch, length = ids.shape
     return F.index_select(hidden, 0, F.arange(batch).astype(ms.int32) * length + positions)  # (batch, hidden)
 
 

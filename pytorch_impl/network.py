@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, POOLED, HeadLayout
+from common.models.family import EACH, FIRST, POOLED, WRITTEN, HeadLayout
 from common.models.modules import LAYER_NORM, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from pytorch_impl.adversarial import normalized
@@ -91,7 +92,7 @@ class Network(nn.Module):
 
     def encode(self, inputs: Inputs, position: str) -> torch.Tensor:
         """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch, seq, hidden)``
-        at each.
+        at each; of a sequence that is written ``(batch, target, hidden)``.
 
         Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
         them is among each.
@@ -136,8 +137,8 @@ class Network(nn.Module):
         return np.concatenate([np.zeros(0), *ids]).astype(np.int32)
 
     def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
-        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
-        ``positions`` ``(batch,)``."""
+        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)`` (of a sequence that is written
+        ``(batch, target, outputs)``), or ``(batch, outputs)`` at ``positions`` ``(batch,)``."""
         hidden = self.encode(inputs, self.layout.position)
         return self.head(hidden if positions is None else _at(hidden, positions))
 
@@ -189,6 +190,19 @@ class Network(nn.Module):
         found = getattr(self._family, "cached_states", None)
         return None if found is None else found(self.backbone, kept)
 
+    def target_states(self) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+        """What reads sources once, and what reads one more token of the sequences that are written to them
+        (`pytorch_impl.translating`); None where the family has no such ways."""
+        if not hasattr(self._family, "remembered"):
+            return None
+        return partial(self._family.remembered, self.backbone), partial(self._family.continued, self.backbone)
+
+    def attentions(self, inputs: Inputs) -> list[torch.Tensor] | None:
+        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``; None
+        where the family has no such attention."""
+        found = getattr(self._family, "attentions", None)
+        return None if found is None else found(self.backbone, self.extended(inputs))
+
     def cached_head(self, kept: dict[Any, Any] | None) -> Callable[[torch.Tensor], torch.Tensor]:
         """`head`, for some rows of many batches."""
         output, added = layer(self.get_submodule(self.layout.output), kept), self.layout.added
@@ -217,6 +231,8 @@ def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
         return hidden
     if position == FIRST:
         return hidden[:, 0]
+    if position == WRITTEN:
+        return hidden
     hidden = hidden[:, hidden.shape[1] - inputs["input_ids"].shape[1] :]
     return hidden if position == EACH else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
 

@@ -18,7 +18,7 @@ from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
 from common.models.family import EACH
-from common.models.modules import ATTENTION, OTHER, Heads, ModuleSpec, slice_features
+from common.models.modules import ATTENTION, OTHER, RECURRENT, Heads, ModuleSpec, slice_features
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
@@ -89,6 +89,18 @@ class _Count:
         if edit:
             self._lora(edit, tokens, needs)
         return needs or edit is not None or self.trains(path)
+
+    def recurrent(self, module: ModuleSpec, tokens: int, needs: bool) -> bool:
+        """Every matrix of a recurrent module multiplies at each position; those of the first input come first."""
+        trained = {leaf for leaf, _ in module.parameters if f"{module.path}.{leaf}" in self.trained}
+        matrices = [(leaf, shape) for leaf, shape in module.parameters if leaf not in module.biased]
+        for number, (leaf, (outputs, inputs)) in enumerate(matrices):
+            self.add(tokens, inputs, outputs)
+            if needs or (number and trained):
+                self.add(tokens, outputs, inputs)
+            if leaf in trained:
+                self.add(outputs, tokens, inputs)
+        return needs or bool(trained)
 
     def _lora(self, edit: Edit, tokens: int, needs: bool) -> None:
         rank = edit.arguments.rank
@@ -182,6 +194,8 @@ def _backbone(count: _Count) -> bool:
             tabled = count.linear(module.path, rows, module.in_features, module.out_features, table) or tabled
         elif module.kind is OTHER:
             table = table or count.trains(module.path)
+        elif module.kind is RECURRENT:
+            needs = count.recurrent(module, positions, needs)
         elif module.kind.windowed:
             inputs = module.in_features * math.prod(module.arguments.kernel) // module.arguments.groups
             needs = count.linear(module.path, positions, inputs, module.out_features, needs) or needs

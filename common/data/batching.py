@@ -8,13 +8,14 @@ from typing import cast
 
 import numpy as np
 
-from common.backend.batch import EVALUATION, Batch, Field
+from common.backend.batch import CHARACTER_AXIS, EVALUATION, Batch, Field
 from common.data.encoding import Encoded, Ragged
 from common.errors import InputError
 
 __all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
 
 _POOL = 50  #: global batches whose examples are sorted by length together
+_CHARACTERS = 8  #: characters of words are padded to a multiple of it
 
 
 class BatchPlan:
@@ -95,22 +96,27 @@ def _permutation(random: np.random.Philox, count: int) -> np.ndarray:
 
 def collate(encoded: Encoded, indices: np.ndarray, rows: int, length_multiple: int) -> dict[str, np.ndarray]:
     """One batch of ``rows`` rows, padded to its longest example rounded up; further rows have no target."""
-    longest = int(encoded.lengths[indices].max())
-    width = min(-(-longest // length_multiple) * length_multiple, encoded.max_length)
-    return {field.name: _array(encoded, field, indices, rows, width) for field in encoded.schema.fields}
+    return {field.name: _array(encoded, field, indices, rows, length_multiple) for field in encoded.schema.fields}
 
 
-def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width: int) -> np.ndarray:
+def _width(encoded: Encoded, lengths: np.ndarray, length_multiple: int) -> int:
+    longest = int(lengths.max())
+    return min(-(-longest // length_multiple) * length_multiple, encoded.max_length)
+
+
+def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, length_multiple: int) -> np.ndarray:
     column = encoded.columns.get(field.name)
     if column is None and field.default is None:
         raise InputError(f"A batch needs {field.name}, and the encoded data have {', '.join(encoded.columns)}.")
     padding = encoded.pad_id if field.padding == "pad_id" else field.padding
     if field.per_token:
         inner = column.values.shape[1:] if isinstance(column, Ragged) else ()
-        array = np.full((rows, width, *inner), padding, field.dtype)
-        lengths = encoded.lengths
+        lengths = encoded.lengths_of(field)[indices]
+        array = np.full((rows, _width(encoded, lengths, length_multiple), *inner), padding, field.dtype)
         for row, index in enumerate(indices):
-            array[row, : lengths[index]] = field.default if column is None else column[index]
+            array[row, : lengths[row]] = field.default if column is None else column[index]
+        if CHARACTER_AXIS in field.axes:
+            array = _trimmed(array)
     else:
         sizes = {"label": len(encoded.label_names)}
         column = cast("np.ndarray | None", column)  # `Ragged` is for fields along the sequence
@@ -120,3 +126,10 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width
     if field.first is not None:
         array[len(indices) :, 0] = field.first
     return array
+
+
+def _trimmed(characters: np.ndarray) -> np.ndarray:
+    """``(rows, width, characters)`` up to the longest word, rounded up."""
+    used = np.flatnonzero(characters.any(axis=(0, 1)))
+    longest = int(used[-1]) + 1 if len(used) else 1
+    return characters[:, :, : -(-longest // _CHARACTERS) * _CHARACTERS]

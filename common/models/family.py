@@ -8,22 +8,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from common.backend.batch import Field
-from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, Kind, ModuleSpec
+from common.backend.batch import CHARACTER_AXIS, Field
+from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, RECURRENT, Kind, ModuleSpec
+from common.models.recurrence import initial as initial_of_recurrence
 from common.random import normal
 
-__all__ = ["ATTENTION_MASK", "EACH", "FIRST", "INPUT_IDS", "LAST", "POOLED", "TOKEN_TYPE_IDS"]
-__all__ += ["Backbone", "Family", "HeadLayout"]
+__all__ = ["ATTENTION_MASK", "CHARACTERS", "DECODER_INPUT_IDS", "EACH", "FIRST", "INPUT_IDS", "LAST", "POOLED"]
+__all__ += ["TOKEN_TYPE_IDS", "WRITTEN", "Backbone", "Family", "HeadLayout"]
 
 INPUT_IDS = Field("input_ids", ("batch", "seq"), padding="pad_id", bound="vocab_size")
 ATTENTION_MASK = Field("attention_mask", ("batch", "seq"), default=1, first=1)
+CHARACTERS = Field("characters", ("batch", "seq", CHARACTER_AXIS), bound="character_rows")
 TOKEN_TYPE_IDS = Field("token_type_ids", ("batch", "seq"), default=0, bound="type_vocab_size")
+DECODER_INPUT_IDS = Field("decoder_input_ids", ("batch", "target"), padding="pad_id", bound="vocab_size")
 
 
 # Which positions of a sequence a head reads; constants, since MindSpore's graphs compare them.
 FIRST = "first"
 LAST = "last"  #: the last real token
 EACH = "each"
+WRITTEN = "written"  #: each token of the second sequence, which a decoder writes to the one that an encoder reads
 POOLED = "pooled"  #: the backbone gives one vector for the whole sequence, ``(batch, hidden)``
 
 
@@ -168,7 +172,10 @@ class Family:
     def initial(
         self, module: ModuleSpec, name: str, shape: tuple[int, ...], config: Mapping[str, Any], seed: int
     ) -> np.ndarray:
-        """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0."""
+        """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0; those of
+        recurrent modules as `common.models.recurrence` says."""
+        if module.kind is RECURRENT:
+            return initial_of_recurrence(module, name, shape, seed)
         if name.endswith(".bias"):
             return np.zeros(shape, np.float32)
         if module.kind.norm:

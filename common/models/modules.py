@@ -16,6 +16,7 @@ __all__ = [
     "LAYER_NORM",
     "LINEAR",
     "OTHER",
+    "RECURRENT",
     "RMS_NORM",
     "TRANSPOSED_LINEAR",
     "Kind",
@@ -62,6 +63,7 @@ LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,), norm=True)
 RMS_NORM = Kind("rms_norm", lambda m: (m.out_features,), norm=True)  #: without a mean, and without a bias
 BIAS = Kind("bias", lambda m: None)  #: a vector that is added
 ATTENTION = Kind("attention", lambda m: None)  #: no parameters of its own; addressable, and counted
+RECURRENT = Kind("recurrent", lambda m: None)  #: lists its ``parameters``, see `common.models.recurrence`
 OTHER = Kind("other", lambda m: None)  #: lists its own ``parameters``
 
 
@@ -76,8 +78,9 @@ class ModuleSpec:
     bias: bool = True
     slices: Slices = ()  #: parts of a fused projection, see `slice_features`
     tied_to: str | None = None  #: path of the module whose weight this one shares
-    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
+    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of the kinds that list them: leaf and shape
     added: tuple[str, ...] = ()  #: leaves of further biases, ``(out_features,)`` each
+    biased: tuple[str, ...] = ()  #: those of ``parameters`` that are biases
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
 
     def shapes(self) -> Shapes:
@@ -94,7 +97,7 @@ class ModuleSpec:
 
     def biases(self) -> dict[str, tuple[int, ...]]:
         """Those of its parameters that are biases, with their shapes."""
-        names = {f"{self.path}.{leaf}" for leaf in ("bias", *self.added)}
+        names = {f"{self.path}.{leaf}" for leaf in ("bias", *self.added, *self.biased)}
         return {name: shape for name, shape in self.shapes().items() if name in names}
 
 

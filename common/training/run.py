@@ -125,7 +125,7 @@ def _train(
     progress.say(str(inputs.spec.head_origin))
     if inputs.spec.vectors is not None:
         progress.say(str(inputs.spec.vectors))
-    progress.say(coverage_table(inputs.plan, inputs.spec))
+    progress.say(coverage_table(inputs.plan, inputs.spec, config.optimization))
     for remark in merge_remarks(inputs.plan, inputs.spec):
         progress.say(f"note: {remark}")
     if config.training.shard and group.size == 1:
