@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,8 +15,8 @@ from torch import nn
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, HeadLayout
-from common.models.modules import LAYER_NORM
+from common.models.family import EACH, FIRST, POOLED, WRITTEN, HeadLayout
+from common.models.modules import LAYER_NORM, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
@@ -91,7 +92,8 @@ class Network(nn.Module):
         return int(self.layout.position == FIRST and hasattr(self._family, "first_states") and not whole)
 
     def encode(self, inputs: Inputs, position: str) -> torch.Tensor:
-        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch, seq, hidden)`` at each.
+        """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch, seq, hidden)``
+        at each; of a sequence that is written ``(batch, target, hidden)``.
 
         Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
         them is among each.
@@ -136,8 +138,8 @@ class Network(nn.Module):
         return np.concatenate([np.zeros(0), *ids]).astype(np.int32)
 
     def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
-        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
-        ``positions`` ``(batch,)``."""
+        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)`` (of a sequence that is written
+        ``(batch, target, outputs)``), or ``(batch, outputs)`` at ``positions`` ``(batch,)``."""
         hidden = self.encode(inputs, self.layout.position)
         return self.head(hidden if positions is None else _at(hidden, positions))
 
@@ -194,6 +196,19 @@ class Network(nn.Module):
         found = getattr(self._family, "cached_states", None)
         return None if found is None else found(self.backbone, kept)
 
+    def target_states(self) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+        """What reads sources once, and what reads one more token of the sequences that are written to them
+        (`pytorch_impl.translating`); None where the family has no such ways."""
+        if not hasattr(self._family, "remembered"):
+            return None
+        return partial(self._family.remembered, self.backbone), partial(self._family.continued, self.backbone)
+
+    def attentions(self, inputs: Inputs) -> list[torch.Tensor] | None:
+        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``; None
+        where the family has no such attention."""
+        found = getattr(self._family, "attentions", None)
+        return None if found is None else found(self.backbone, self.extended(inputs))
+
     def cached_head(self, kept: dict[Any, Any] | None) -> Callable[[torch.Tensor], torch.Tensor]:
         """`head`, for some rows of many batches."""
         output, added = layer(self.get_submodule(self.layout.output), kept), self.layout.added
@@ -204,8 +219,9 @@ class Network(nn.Module):
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions."""
-        return self._family.hidden_states(self.backbone, self.extended(inputs))
+        positions, and what is one vector for the whole is one position."""
+        found = self._family.hidden_states(self.backbone, self.extended(inputs))
+        return [state.unsqueeze(1) if state.dim() == 2 else state for state in found]
 
 
 class _Holder(nn.Module):
@@ -216,9 +232,14 @@ class _Holder(nn.Module):
 
 
 def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
-    """Of ``(batch, virtual tokens + seq, hidden)`` what a head at this position reads."""
+    """Of ``(batch, virtual tokens + seq, hidden)``, or ``(batch, hidden)`` of the whole, what a head at this position
+    reads."""
+    if position == POOLED:
+        return hidden if hidden.dim() == 2 else hidden[:, 0]
     if position == FIRST:
         return hidden[:, 0]
+    if position == WRITTEN:
+        return hidden
     hidden = hidden[:, hidden.shape[1] - inputs["input_ids"].shape[1] :]
     return hidden if position == EACH else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
 
@@ -258,6 +279,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             _place(network, module.path, Chain(module.out_features))
         elif module.kind.lookup:
             _place(network, module.path, nn.Embedding(module.in_features, module.out_features))
+        elif module.kind is not LINEAR:
+            _place(network, module.path, _output(module))
         else:
             linear = Linear(module.in_features, module.out_features, bias=module.bias)
             if module.tied_to:
@@ -267,6 +290,12 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
         if one.dense:
             _place(network, one.dense_dropout_path, Dropout(one.dense_dropout_path, one.dense_dropout))
         _place(network, one.dropout_path, Dropout(one.dropout_path, one.dropout))
+
+
+def _output(module: ModuleSpec) -> nn.Module:
+    """An output that is no linear layer: ``Output`` of the layers of its kind."""
+    layer = importlib.import_module(f"pytorch_impl.layers.{module.kind.name}")
+    return layer.Output(module.in_features, module.out_features)
 
 
 def _add_companion(network: Network, companion: Companion) -> None:

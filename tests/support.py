@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from common.backend import IGNORE, Batch, EngineSettings
+from common.config import optimization_options
 from common.config.schema import ModelConfig
 from common.edits import Edit
 from common.errors import InputError
@@ -101,17 +102,15 @@ def nonzero_values(plan: Plan, seed: int = 0, std: float = 0.1) -> dict[str, np.
 
 def settings(**given: Any) -> EngineSettings:
     """Engine settings; PyNative and eager unless asked otherwise, which needs no compilation."""
+    own = {field.name for field in dataclasses.fields(EngineSettings)}
+    update = {name: value for name, value in given.items() if name not in own}  # of the optimizer
     defaults = {
-        "weight_decay": 0.01,
-        "beta1": 0.9,
-        "beta2": 0.999,
-        "epsilon": 1e-8,
-        "max_grad_norm": 1.0,
+        "optimization": optimization_options(**{"weight_decay": 0.01, **update}),
         "dtype": "fp32",
         "compile": False,
         "seed": 0,
     }
-    return EngineSettings(**{**defaults, **given})
+    return EngineSettings(**defaults | {name: value for name, value in given.items() if name in own})
 
 
 def build_engine(

@@ -96,22 +96,25 @@ def _permutation(random: np.random.Philox, count: int) -> np.ndarray:
 
 def collate(encoded: Encoded, indices: np.ndarray, rows: int, length_multiple: int) -> dict[str, np.ndarray]:
     """One batch of ``rows`` rows, padded to its longest example rounded up; further rows have no target."""
-    longest = int(encoded.lengths[indices].max())
-    width = min(-(-longest // length_multiple) * length_multiple, encoded.max_length)
-    return {field.name: _array(encoded, field, indices, rows, width) for field in encoded.schema.fields}
+    return {field.name: _array(encoded, field, indices, rows, length_multiple) for field in encoded.schema.fields}
 
 
-def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, width: int) -> np.ndarray:
+def _width(encoded: Encoded, lengths: np.ndarray, length_multiple: int) -> int:
+    longest = int(lengths.max())
+    return min(-(-longest // length_multiple) * length_multiple, encoded.max_length)
+
+
+def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, length_multiple: int) -> np.ndarray:
     column = encoded.columns.get(field.name)
     if column is None and field.default is None:
         raise InputError(f"A batch needs {field.name}, and the encoded data have {', '.join(encoded.columns)}.")
     padding = encoded.pad_id if field.padding == "pad_id" else field.padding
     if field.per_token:
         inner = column.values.shape[1:] if isinstance(column, Ragged) else ()
-        array = np.full((rows, width, *inner), padding, field.dtype)
-        lengths = encoded.lengths
+        lengths = encoded.lengths_of(field)[indices]
+        array = np.full((rows, _width(encoded, lengths, length_multiple), *inner), padding, field.dtype)
         for row, index in enumerate(indices):
-            array[row, : lengths[index]] = field.default if column is None else column[index]
+            array[row, : lengths[row]] = field.default if column is None else column[index]
         if CHARACTER_AXIS in field.axes:
             array = _trimmed(array)
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.backend.batch import BatchSchema
+from common.backend.batch import SEQUENCES, BatchSchema, Field
 from common.data.characters import character_fields, with_characters
 from common.errors import InputError
 from common.files import write_atomic
@@ -91,6 +91,13 @@ class Encoded:
         """Input length of each example, (examples,) int32."""
         sequences = next(column for column in self.columns.values() if isinstance(column, Ragged))
         return sequences.lengths
+
+    def lengths_of(self, field: Field) -> np.ndarray:
+        """Length of each example along the sequence of ``field``, (examples,) int32."""
+        if field.sequence == SEQUENCES[0]:
+            return self.lengths
+        names = (other.name for other in self.schema.fields if other.sequence == field.sequence)
+        return next(column.lengths for name in names if isinstance(column := self.columns.get(name), Ragged))
 
     @property
     def labels(self) -> Any:

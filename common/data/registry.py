@@ -177,6 +177,12 @@ DATASETS = {
         reader="dart",
         layout="dart-v1.1.1-full-train.json, -dev.json and -test.json",
     ),
+    "multi30k": DatasetEntry(
+        roles={"prompt": ("de",), "text": ("en",)},
+        hub="bentrevett/multi30k",
+        reader="multi30k",
+        layout="train.de, train.en, val.de, val.en, test_2016_flickr.de and test_2016_flickr.en (or .gz)",
+    ),
     "wnut17": DatasetEntry(
         roles={"words": ("tokens",), "tags": ("ner_tags", "tags")},
         label_names=(

@@ -9,33 +9,26 @@ from typing import Any, ClassVar
 import numpy as np
 
 from common.backend.batch import CHARACTER_AXIS, Field
-from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, OTHER, RECURRENT, ModuleSpec
+from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, OTHER, RECURRENT, Kind, ModuleSpec
 from common.models.recurrence import initial as initial_of_recurrence
 from common.random import normal
 
-__all__ = [
-    "ATTENTION_MASK",
-    "CHARACTERS",
-    "EACH",
-    "FIRST",
-    "INPUT_IDS",
-    "LAST",
-    "TOKEN_TYPE_IDS",
-    "Backbone",
-    "Family",
-    "HeadLayout",
-]
+__all__ = ["ATTENTION_MASK", "CHARACTERS", "DECODER_INPUT_IDS", "EACH", "FIRST", "INPUT_IDS", "LAST", "POOLED"]
+__all__ += ["TOKEN_TYPE_IDS", "WRITTEN", "Backbone", "Family", "HeadLayout"]
 
 INPUT_IDS = Field("input_ids", ("batch", "seq"), padding="pad_id", bound="vocab_size")
 ATTENTION_MASK = Field("attention_mask", ("batch", "seq"), default=1, first=1)
 CHARACTERS = Field("characters", ("batch", "seq", CHARACTER_AXIS), bound="character_rows")
 TOKEN_TYPE_IDS = Field("token_type_ids", ("batch", "seq"), default=0, bound="type_vocab_size")
+DECODER_INPUT_IDS = Field("decoder_input_ids", ("batch", "target"), padding="pad_id", bound="vocab_size")
 
 
 # Which positions of a sequence a head reads; constants, since MindSpore's graphs compare them.
 FIRST = "first"
 LAST = "last"  #: the last real token
 EACH = "each"
+WRITTEN = "written"  #: each token of the second sequence, which a decoder writes to the one that an encoder reads
+POOLED = "pooled"  #: the backbone gives one vector for the whole sequence, ``(batch, hidden)``
 
 
 @dataclass(frozen=True)
@@ -53,6 +46,7 @@ class HeadLayout:
     output: str
     named: bool = True  #: whether the architecture has this head, so that a checkpoint that names it is opened with it
     output_bias: bool = True  #: of an output that no bias vector is added to
+    kind: Kind = LINEAR  #: of the output; another than a linear layer is ``Output`` of the backends' layers of its name
     outputs: int | None = None  #: their number, where the head alone decides it; see `count`
     dense: str | None = None
     width: int | None = None  #: of what the dense layer gives, where it is not the backbone's
@@ -96,7 +90,7 @@ class HeadLayout:
         if self.norm:
             listed.append(ModuleSpec(self.norm, LAYER_NORM, width, width))
         bias = self.output_bias and not self.added
-        listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
+        listed.append(ModuleSpec(self.output, self.kind, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
         if self.chain:
@@ -133,7 +127,7 @@ class Family:
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK)
     DEFAULTS: ClassVar[dict[str, Any]]  #: of the Hugging Face configuration
     DROPOUTS: ClassVar[tuple[str, ...]]  #: entries that ``model.dropout`` replaces
-    HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
+    HEADS: ClassVar[tuple[str, ...]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it; or nothing
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
     NULLABLE: ClassVar[tuple[str, ...]] = ()  #: entries that may be null, though their default is not
@@ -141,6 +135,7 @@ class Family:
     UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
     COUNTED: ClassVar[bool] = True  #: whether `common.memory.formula` knows what its layers keep
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
+    WORDS: ClassVar[tuple[str, ...]] = ()  #: paths of the tables whose rows start as published vectors of words
 
     EMBEDDING_NORM: ClassVar[str | None] = (
         None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
@@ -167,6 +162,10 @@ class Family:
             given: what the checkpoint's config.json says; empty without a checkpoint.
         """
         yield from ()
+
+    def frozen(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the parameters that stay as they start, whatever the method."""
+        return ()
 
     def tiny(self, **sizes: int) -> dict[str, Any]:
         """Configuration entries of a small network for tests: ``hidden``, ``layers``, ``heads``, ``inner``,

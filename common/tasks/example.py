@@ -8,7 +8,7 @@ import numpy as np
 
 from common.api_mapping.arrays import draw as draw_array
 from common.api_mapping.arrays import integers
-from common.backend.batch import CHARACTER_AXIS, Batch
+from common.backend.batch import CHARACTER_AXIS, SEQUENCES, Batch
 from common.models import FAMILIES
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
@@ -26,7 +26,7 @@ def example_batch(spec: ModelSpec, lengths: Sequence[int], key: str, width: int 
     Args:
         width: tokens of a row; the longest length by default.
     """
-    rows, width = len(lengths), width or max(lengths)
+    width = width or max(lengths)
     mask = (np.arange(width) < np.array(lengths)[:, None]).astype(np.int32)
 
     def draw(name: str, shape: tuple[int, ...], low: int, high: int) -> np.ndarray:
@@ -41,8 +41,14 @@ def example_batch(spec: ModelSpec, lengths: Sequence[int], key: str, width: int 
             batch[field.name] = np.where(np.arange(_CHARACTERS) < long[..., None], values, 0).astype(np.int32)
         elif field.bound is not None:
             padding = (spec.config.get("pad_token_id") or 0) if field.padding == "pad_id" else field.padding
-            values = draw(field.name, (rows, width), int(field.padding == "pad_id"), spec.config[field.bound])
-            batch[field.name] = np.where(mask == 1, values, padding).astype(np.int32)
+            real = mask if field.sequence == SEQUENCES[0] else _second(mask)
+            values = draw(field.name, real.shape, int(field.padding == "pad_id"), spec.config[field.bound])
+            batch[field.name] = np.where(real == 1, values, padding).astype(np.int32)
         elif field.default is not None and field.per_token:
             batch[field.name] = (mask * int(field.default)).astype(np.int32)
     return batch | TASKS.get(spec.task).example_targets(spec, batch, draw)
+
+
+def _second(mask: np.ndarray) -> np.ndarray:
+    """Which tokens of the second sequences are real, ``(rows, width + 1)``: other lengths than the first ones have."""
+    return np.pad(mask[::-1], ((0, 0), (1, 0)), constant_values=1)

@@ -271,6 +271,11 @@ class Task:
         """The tokenizer of a run, with what the task must find in it again."""
         return tokenizer
 
+    def opening(self, tokenizer: PreTrainedTokenizerFast) -> int | None:
+        """The token that a text of its own begins with, which an encoder-decoder writes to a prompt; None where texts
+        continue the prompt."""
+        return None
+
     def ends(self, tokenizer: PreTrainedTokenizerFast) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """Tokens and texts after which a text that is written is complete."""
         return (tokenizer.eos_token_id,), ()
