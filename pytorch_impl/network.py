@@ -21,6 +21,7 @@ from common.models.specs import ModelSpec
 from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
 from pytorch_impl.hf_bridge.packed import layer
+from pytorch_impl.layers.crf import Chain
 from pytorch_impl.layers.disentangled import Disentangled
 from pytorch_impl.layers.dropout import Dropout
 from pytorch_impl.layers.modules import LayerNorm, Linear
@@ -151,6 +152,11 @@ class Network(nn.Module):
         x = self.get_submodule(self.layout.output)(self.features(x))
         return x + self.get_submodule(self.layout.added).bias if self.layout.added else x
 
+    @property
+    def chain(self) -> nn.Module | None:
+        """The scores of a chain of the head's outputs, `pytorch_impl.layers.crf.Chain`; None where it has none."""
+        return None if self.layout.chain is None else self.get_submodule(self.layout.chain)
+
     def second(self, x: torch.Tensor) -> torch.Tensor:
         """What the second head gives of ``(batch, hidden)`` at the first positions: ``(batch, outputs)``."""
         beside = self.layout.beside
@@ -268,6 +274,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             holder.bias = nn.Parameter(torch.zeros(module.out_features))
         elif module.kind is LAYER_NORM:
             _place(network, module.path, LayerNorm(module.in_features, eps=layout.norm_eps))
+        elif module.path == layout.chain:
+            _place(network, module.path, Chain(module.out_features))
         elif module.kind.lookup:
             _place(network, module.path, nn.Embedding(module.in_features, module.out_features))
         elif module.kind is not LINEAR:

@@ -123,6 +123,7 @@ class Heads:
     causal: bool = False
     keys: int = 0  #: heads of keys and values, where groups of ``count`` share them; 0: as many as ``count``
     past: bool = True  #: whether keys and values can stand before those of the sequence
+    memory: bool = False  #: whether keys and values are those of another sequence, which an encoder read
     positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
     span: int = 0  #: rows of that table on either side of the middle
     terms: int = 0  #: of scores that are made of it
