@@ -76,7 +76,8 @@ def counterpart(path: Path) -> tuple[str, Converted]:
 def _headed(text: str, docstring: str) -> str:
     """``text`` under another docstring."""
     first = ast.parse(text).body[0]
-    assert isinstance(first, ast.Expr) and first.end_lineno is not None
+    assert isinstance(first, ast.Expr)
+    assert first.end_lineno is not None
     lines = text.splitlines(keepends=True)
     return f'"""{docstring}"""\n' + "".join(lines[first.end_lineno :])
 
