@@ -231,6 +231,28 @@ def test_a_table_that_stays_is_the_same_to_the_bit_and_the_others_move(backend, 
     assert all(not np.array_equal(after[name], spec.arrays[name]) for name in names if name not in still)
 
 
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+@pytest.mark.parametrize(
+    ("family", "targets"),
+    [
+        ("textcnn", ("*.embeddings", "*.convolutions.1")),
+        pytest.param("densenet_dsa", ("*.projection", "*.levels.0", "*.linear"), marks=pytest.mark.nightly),
+    ],
+)
+def test_adapters_of_tables_convolutions_and_linear_layers_agree(family, targets):
+    spec = spec_of(family)
+    plan = plan_for(spec, targets)
+    assert {edit.module.kind.name for edit in plan.edits} >= {"convolution"}
+    engines = [build_engine(load(name), spec, plan) for name in ("pytorch", "mindspore")]
+    expected, actual = (engine.eval_step(batch_of(spec)).outputs["logits"] for engine in engines)
+    plain = logits_of(load("pytorch"), spec, batch_of(spec))
+    assert np.abs(expected - plain).max() > 1e-3
+    assert_near(actual, expected, FAMILY)
+    first, second = (engine.gradients([batch_of(spec)]) for engine in engines)
+    assert_all_near(second, first, GRADIENT)
+
+
 @pytest.mark.parametrize("family", CLASSIFIERS)
 def test_prompts_are_refused_with_the_reason(family):
     with pytest.raises(InputError, match=r"network has none"):
