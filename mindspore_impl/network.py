@@ -130,6 +130,8 @@ class Network(nn.Cell):
 
     def logits_of(self, hidden, inputs):
         """What the head gives of the last of `hidden_states`."""
+        if self.position == POOLED:
+            return self.head(hidden)
         batch, length, width = hidden.shape
         read = _read(F.reshape(hidden, (batch * length, width)), inputs, self.position)
         return self.head(self._in_context(read, inputs))
@@ -200,11 +202,11 @@ class Network(nn.Cell):
 
     def hidden_states(self, inputs):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions, and what is one vector for the whole is one position."""
+        positions. Of a network that gives one vector for the whole, that vector ``(batch, hidden)``."""
         extended = self.extended(inputs)
-        batch, length = extended["input_ids"].shape
         if self.position == POOLED:
-            length = 1
+            return self._hidden_states(self.backbone, extended)
+        batch, length = extended["input_ids"].shape
         return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
 
 

@@ -219,9 +219,8 @@ class Network(nn.Module):
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions, and what is one vector for the whole is one position."""
-        found = self._family.hidden_states(self.backbone, self.extended(inputs))
-        return [state.unsqueeze(1) if state.dim() == 2 else state for state in found]
+        positions. Of a network that gives one vector for the whole, that vector ``(batch, hidden)``."""
+        return self._family.hidden_states(self.backbone, self.extended(inputs))
 
 
 class _Holder(nn.Module):
@@ -235,7 +234,7 @@ def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
     """Of ``(batch, virtual tokens + seq, hidden)``, or ``(batch, hidden)`` of the whole, what a head at this position
     reads."""
     if position == POOLED:
-        return hidden if hidden.dim() == 2 else hidden[:, 0]
+        return hidden
     if position == FIRST:
         return hidden[:, 0]
     if position == WRITTEN:

@@ -76,7 +76,8 @@ def counterpart(path: Path) -> tuple[str, Converted]:
 def _headed(text: str, docstring: str) -> str:
     """``text`` under another docstring."""
     first = ast.parse(text).body[0]
-    assert isinstance(first, ast.Expr) and first.end_lineno is not None
+    assert isinstance(first, ast.Expr)
+    assert first.end_lineno is not None
     lines = text.splitlines(keepends=True)
     return f'"""{docstring}"""\n' + "".join(lines[first.end_lineno :])
 
@@ -109,7 +110,7 @@ def _bare(tree: ast.Module) -> ast.Module:
 
 def rows() -> list[str]:
     """The table: of each file the places that the converter changed, those it left to a person, edits, lines."""
-    lines = ["| file | places converted | left to a person | edits | lines of code | ported as they are |"]
+    lines = ["| file | places converted | left to a person | edits | lines of code | the same in both |"]
     lines.append("|---|--:|--:|--:|--:|--:|")
     totals = [0] * 5
     for path in sources():
