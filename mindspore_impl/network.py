@@ -207,7 +207,8 @@ class Network(nn.Cell):
         if self.position == POOLED:
             return self._hidden_states(self.backbone, extended)
         batch, length = extended["input_ids"].shape
-        return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
+        found = self._hidden_states(self.backbone, extended)  # those of a converted network have three axes
+        return [state if state.ndim == 3 else F.reshape(state, (batch, length, -1)) for state in found]
 
 
 def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], Tensor]:
