@@ -16,7 +16,7 @@ from common.errors import InputError
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, POOLED, WRITTEN, HeadLayout
+from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
 from common.models.modules import LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
@@ -77,10 +77,14 @@ class Network(nn.Cell):
         whole = self.prepended is not None and not self.prepended.in_sequence
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain and not whole:
             return self._first_states(self.backbone, extended)
-        return self._in_context(_read(self._states(self.backbone, extended), inputs, position), inputs)
+        return self._in_context(_read(self._states(self.backbone, extended), inputs, position), inputs, position)
 
-    def _in_context(self, states, inputs):
-        """``(batch * seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
+    def _in_context(self, states, inputs, position):
+        """``(batch * seq, hidden)`` with the first position's added to each, and normed, where the head reads these; or
+        ``(batch, width)`` that a module of the head makes of all of them."""
+        if position == STATES:
+            batch, length = inputs["input_ids"].shape
+            return self.reading(F.reshape(states, (batch, length, -1)), inputs["attention_mask"])
         if self.context is None:
             return states
         batch, length = inputs["input_ids"].shape
@@ -124,7 +128,7 @@ class Network(nn.Cell):
         """What the head gives of the last of `hidden_states`."""
         batch, length, width = hidden.shape
         read = _read(F.reshape(hidden, (batch * length, width)), inputs, self.position)
-        return self.head(self._in_context(read, inputs))
+        return self.head(self._in_context(read, inputs, self.position))
 
     def head(self, x):
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -182,9 +186,8 @@ class Network(nn.Cell):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
         positions, and what is one vector for the whole is one position."""
         extended = self.extended(inputs)
-        batch, length = extended["input_ids"].shape
-        if self.position == POOLED:
-            length = 1
+        shape = extended["input_ids"].shape
+        batch, length = shape[0], 1 if self.position == POOLED else shape[1]
         return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
 
 
@@ -218,7 +221,7 @@ def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
         return F.reshape(hidden, (batch, whole, -1))[:, 0]
     if whole > length:
         hidden = F.reshape(F.reshape(hidden, (batch, whole, -1))[:, whole - length :], (batch * length, -1))
-    if position == EACH:
+    if position == EACH or position == STATES:
         return hidden
     return _at(hidden, inputs["input_ids"], inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
 
@@ -284,8 +287,11 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
-    network.context = None
+    network.context, network.reading = None, _reading(layout, width)
+    inside = layout.reading.modules if layout.reading else ()
     for module in dataclasses.replace(layout, beside=None).modules(width, layout.count(spec.config)):
+        if module in inside:
+            continue
         if layout.table is not None and module.path == layout.table.path:
             network.backbone.read_positions = Embedding(module.path, module.in_features, module.out_features)
         elif module.path == layout.context:
@@ -306,6 +312,14 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     network.head_dropout = Dropout(layout.dropout_path, layout.dropout)
     extra = layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout
     network.fused_loss = bool(layout.tied_to) and not extra
+
+
+def _reading(layout: HeadLayout, width: int) -> nn.Cell | None:
+    """The module that reads all states, under its names."""
+    if layout.reading is None:
+        return None
+    module = importlib.import_module(f"mindspore_impl.readouts.{file_name(layout.reading.name)}")
+    return placed(module.readout(width, layout.reading.arguments), layout.reading.path)
 
 
 def _output(module: ModuleSpec) -> nn.Cell:

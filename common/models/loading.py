@@ -340,7 +340,7 @@ def _initialised(
     loaded: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     return {
-        name: family.initial(module, name, shape, config, seed)
+        name: np.zeros(shape, np.float32) if module.kind.zero else family.initial(module, name, shape, config, seed)
         for module in modules
         for name, shape in module.shapes().items()
         if name not in loaded
