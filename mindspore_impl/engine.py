@@ -28,6 +28,7 @@ from mindspore_impl.network import task
 from mindspore_impl.optimizer import Optimizer
 from mindspore_impl.preparation import prepare
 from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_parameters
+from mindspore_impl.translating import Translator
 
 __all__ = ["Engine"]
 
@@ -129,6 +130,17 @@ class Engine:
         if read is None:
             return None
         return Decoder(self.model, read, self.settings, capacity, self.compilations, self._kept)
+
+    def translator(self) -> Translator | None:
+        """What writes to sources; None where the network has no such way."""
+        read = self.model.target_states()
+        return None if read is None else Translator(self.model, read, self.settings)
+
+    def attentions(self, batch: Batch) -> np.ndarray | None:
+        """Of every layer and head; see the protocol."""
+        self.model.set_train(False)
+        found = self.model.attentions({name: Tensor(array) for name, array in batch.items()})
+        return None if found is None else np.stack([layer.asnumpy() for layer in found], 1)
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import mindspore as ms
@@ -57,7 +58,13 @@ class Network(nn.Cell):
         self._states, self._hidden_states = getattr(module, spec.layout.states), module.hidden_states
         self._first_states = getattr(module, "first_states", None)
         self._cached_states = getattr(module, "cached_states", None)
-        self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
+        self._target_states = None
+        if hasattr(module, "remembered"):
+            self._target_states = (module.remembered, module.continued)
+        self._attentions = getattr(module, "attentions", None)
+        self.tied = (
+            find(self, spec.layout.tied_to) if spec.layout.tied_to else None
+        )  # stays the base table when that is adapted
         self.perturbed_width = spec.perturbed_width
         _add_head(self, spec)
         self.companion = None  # the second network that is trained with this one
@@ -126,6 +133,8 @@ class Network(nn.Cell):
 
     def logits_of(self, hidden, inputs):
         """What the head gives of the last of `hidden_states`."""
+        if self.position == POOLED:
+            return self.head(hidden)
         batch, length, width = hidden.shape
         read = _read(F.reshape(hidden, (batch * length, width)), inputs, self.position)
         return self.head(self._in_context(read, inputs, self.position))
@@ -169,6 +178,18 @@ class Network(nn.Cell):
         """What reads new tokens beside the keys and values of those before; None where the family has none."""
         return None if self._cached_states is None else self._cached_states(self.backbone, kept)
 
+    def target_states(self):
+        """What reads sources once, and what reads one more token of the sequences that are written to them
+        (`mindspore_impl.translating`); None where the family has no such ways."""
+        if self._target_states is None:
+            return None
+        return tuple(partial(function, self.backbone) for function in self._target_states)
+
+    def attentions(self, inputs):
+        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``; None
+        where the family has no such attention."""
+        return None if self._attentions is None else self._attentions(self.backbone, self.extended(inputs))
+
     def cached_head(self, kept):
         """`head`, for some rows of many batches: of few rows MindSpore's product is faster with the weight
         transposed."""
@@ -184,10 +205,11 @@ class Network(nn.Cell):
 
     def hidden_states(self, inputs):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions, and what is one vector for the whole is one position."""
+        positions. Of a network that gives one vector for the whole, that vector ``(batch, hidden)``."""
         extended = self.extended(inputs)
-        shape = extended["input_ids"].shape
-        batch, length = shape[0], 1 if self.position == POOLED else shape[1]
+        if self.position == POOLED:
+            return self._hidden_states(self.backbone, extended)
+        batch, length = extended["input_ids"].shape
         return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
 
 
@@ -221,7 +243,7 @@ def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
         return F.reshape(hidden, (batch, whole, -1))[:, 0]
     if whole > length:
         hidden = F.reshape(F.reshape(hidden, (batch, whole, -1))[:, whole - length :], (batch * length, -1))
-    if position == EACH or position == STATES:
+    if position in (EACH, STATES):
         return hidden
     return _at(hidden, inputs["input_ids"], inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
 

@@ -21,6 +21,7 @@ from common.models.specs import ModelSpec
 from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
 from pytorch_impl.hf_bridge.packed import layer
+from pytorch_impl.layers.crf import Chain
 from pytorch_impl.layers.disentangled import Disentangled
 from pytorch_impl.layers.dropout import Dropout
 from pytorch_impl.layers.modules import LayerNorm, Linear
@@ -155,6 +156,11 @@ class Network(nn.Module):
         x = self.get_submodule(self.layout.output)(self.features(x))
         return x + self.get_submodule(self.layout.added).bias if self.layout.added else x
 
+    @property
+    def chain(self) -> nn.Module | None:
+        """The scores of a chain of the head's outputs, `pytorch_impl.layers.crf.Chain`; None where it has none."""
+        return None if self.layout.chain is None else self.get_submodule(self.layout.chain)
+
     def second(self, x: torch.Tensor) -> torch.Tensor:
         """What the second head gives of ``(batch, hidden)`` at the first positions: ``(batch, outputs)``."""
         beside = self.layout.beside
@@ -217,9 +223,8 @@ class Network(nn.Module):
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions, and what is one vector for the whole is one position."""
-        found = self._family.hidden_states(self.backbone, self.extended(inputs))
-        return [state.unsqueeze(1) if state.dim() == 2 else state for state in found]
+        positions. Of a network that gives one vector for the whole, that vector ``(batch, hidden)``."""
+        return self._family.hidden_states(self.backbone, self.extended(inputs))
 
 
 class _Holder(nn.Module):
@@ -233,7 +238,7 @@ def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
     """Of ``(batch, virtual tokens + seq, hidden)``, or ``(batch, hidden)`` of the whole, what a head at this position
     reads."""
     if position == POOLED:
-        return hidden if hidden.dim() == 2 else hidden[:, 0]
+        return hidden
     if position == FIRST:
         return hidden[:, 0]
     if position == WRITTEN:
@@ -276,6 +281,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             holder.bias = nn.Parameter(torch.zeros(module.out_features))
         elif module.kind is LAYER_NORM:
             _place(network, module.path, LayerNorm(module.in_features, eps=layout.norm_eps))
+        elif module.path == layout.chain:
+            _place(network, module.path, Chain(module.out_features))
         elif module.kind.lookup:
             _place(network, module.path, nn.Embedding(module.in_features, module.out_features))
         elif module.kind is not LINEAR:

@@ -28,7 +28,9 @@ def save(
 ) -> None:
     """Write config.json and model.safetensors; ``arrays`` are all parameters but those that stay as they start. See
     `save_pretrained`."""
-    save_pretrained(folder, spec, {**{name: spec.arrays[name] for name in spec.frozen}, **arrays})
+    save_pretrained(
+        folder, spec, {**{name: spec.arrays[name] for name in spec.frozen if name in spec.arrays}, **arrays}
+    )
 
 
 def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:

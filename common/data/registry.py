@@ -214,4 +214,9 @@ DATASETS = {
         ),
         files={"train": "*-ud-train.conllu", "validation": "*-ud-dev.conllu", "test": "*-ud-test.conllu"},
     ),  # any treebank of Universal Dependencies
+    "jsb": DatasetEntry(
+        roles={"frames": ("frames",)},
+        reader="piano_rolls",
+        layout="one JSON file with the splits train, valid and test, lists of frames, each the list of its keys",
+    ),
 }

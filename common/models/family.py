@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from common.backend.batch import CHARACTER_AXIS, SENTENCE_AXIS, Field
-from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, RECURRENT, Kind, ModuleSpec
+from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, OTHER, RECURRENT, Kind, ModuleSpec
 from common.models.recurrence import initial as initial_of_recurrence
 from common.random import normal
 
@@ -101,6 +101,7 @@ class HeadLayout:
     states: str = "states"  #: function of a backend's module of the family that gives what the head reads
     reading: Reading | None = None  #: a module that reads all states, with the position ``STATES``
     table: ModuleSpec | None = None  #: an embedding that this function needs besides the backbone's modules
+    chain: str | None = None  #: path of the scores of a chain of its outputs: transitions, start and end
 
     def count(self, config: Mapping[str, Any]) -> int:
         """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
@@ -131,6 +132,9 @@ class HeadLayout:
         listed.append(ModuleSpec(self.output, self.kind, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
+        if self.chain:
+            scores = (("transitions", (outputs, outputs)), ("start", (outputs,)), ("end", (outputs,)))
+            listed.append(ModuleSpec(self.chain, OTHER, outputs, outputs, False, parameters=scores))
         if self.beside:
             listed += self.beside.modules(states, self.beside.count({}))
         return tuple(listed)
@@ -141,7 +145,7 @@ class HeadLayout:
         table = self.table.path if self.table else None
         second = self.beside.new() if self.beside else ()
         reading = [module.path for module in self.reading.modules] if self.reading else []
-        paths = (table, self.context, *reading, self.dense, self.norm, *own, *second)
+        paths = (table, self.context, *reading, self.dense, self.norm, *own, self.chain, *second)
         return tuple(path for path in paths if path and path not in self.base)
 
 

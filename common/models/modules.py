@@ -43,6 +43,9 @@ class Kind:
     windowed: bool = False  #: it slides over its input; only methods that say so adapt it
     zero: bool = False  #: its weight starts at 0 in every family
     norm: bool = False  #: it normalises its input, so that its parameters are scales and shifts
+    further: Callable[[ModuleSpec], Shapes] | None = field(
+        default=None, repr=False
+    )  #: parameters by leaf, besides these
 
     @property
     def adaptable(self) -> bool:
@@ -93,7 +96,9 @@ class ModuleSpec:
             shapes[f"{self.path}.weight"] = weight
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
-        return shapes | {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+        shapes |= {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+        further = {} if self.kind.further is None else self.kind.further(self)
+        return shapes | {f"{self.path}.{leaf}": shape for leaf, shape in further.items()}
 
     def biases(self) -> dict[str, tuple[int, ...]]:
         """Those of its parameters that are biases, with their shapes."""
@@ -123,6 +128,7 @@ class Heads:
     causal: bool = False
     keys: int = 0  #: heads of keys and values, where groups of ``count`` share them; 0: as many as ``count``
     past: bool = True  #: whether keys and values can stand before those of the sequence
+    memory: bool = False  #: whether keys and values are those of another sequence, which an encoder read
     positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
     span: int = 0  #: rows of that table on either side of the middle
     terms: int = 0  #: of scores that are made of it

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -95,10 +96,11 @@ def _is_header(rest: str) -> bool:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """(number, line), without white space at the end."""
     try:
-        with path.open("rb") as file:
+        with ExitStack() as stack:
+            file = stack.enter_context(path.open("rb"))
             packed = file.read(len(_GZIP)) == _GZIP
-        opened: IO[bytes] = gzip.open(path) if packed else path.open("rb")  # type: ignore[assignment]
-        with opened as content:
+            file.seek(0)
+            content: Iterable[bytes] = stack.enter_context(gzip.open(file)) if packed else file
             for number, line in enumerate(content, 1):
                 if number == 1 and b"\0" in line:
                     raise InputError(f"{path} is a binary file. {_REMEDY}")

@@ -15,7 +15,7 @@ from common.backend.distillation import TEACHER_HIDDEN, TEACHER_LOGITS, Distilla
 from common.data import Encoded, Ragged, evaluation_batches
 from common.errors import InputError
 from common.models import FAMILIES
-from common.models.family import Backbone
+from common.models.family import POOLED, Backbone
 from common.models.modules import DISTANCES
 from common.models.specs import ModelSpec
 from common.reading import expanded
@@ -71,6 +71,9 @@ def _problems(inputs: Inputs, teacher: Opened, wanted: Distillation) -> list[str
     if wanted.hidden != "none":
         if inputs.spec.layout is None or teacher.spec.layout is None:
             return [*found, "hidden states are compared of described families only; use distillation.hidden=none"]
+        if POOLED in (inputs.spec.layout.position, teacher.spec.layout.position):
+            pooled = "a network that gives one vector for a text has no states of its tokens"
+            return [*found, f"{pooled}; use distillation.hidden=none"]
         ours, theirs = _backbone(inputs.spec), _backbone(teacher.spec)
         if ours.width != theirs.width:
             found.append(f"its hidden states have width {theirs.width}, the student's {ours.width}")

@@ -25,7 +25,7 @@ class Transformer(Family):
     name = "transformer"
     INPUTS = (INPUT_IDS, ATTENTION_MASK, DECODER_INPUT_IDS)
     HEADS = ("d_model", "num_heads")
-    DROPOUTS = ("dropout", "attention_dropout")
+    DROPOUTS = ("dropout",)
     TARGETS = ("*.q_proj", "*.v_proj")
     COUNTED = False
     SIZE = {
@@ -55,11 +55,11 @@ class Transformer(Family):
         listed = [ModuleSpec("model.shared", EMBEDDING, config["vocab_size"], width, bias=False)]
         for index in range(config["num_layers"]):
             layer = f"model.encoder.layers.{index}"
-            listed += [*_attention(layer, "self_attn", config), *_feed(layer, config)]
+            listed += [*_attention(f"{layer}.self_attn", config), *_feed(layer, config)]
         for index in range(config["num_layers"]):
             layer = f"model.decoder.layers.{index}"
-            listed += _attention(layer, "self_attn", config, causal=True)
-            listed += [*_attention(layer, "encoder_attn", config), *_feed(layer, config)]
+            listed += _attention(f"{layer}.self_attn", config, causal=True)
+            listed += [*_attention(f"{layer}.encoder_attn", config, memory=True), *_feed(layer, config)]
         return Backbone(tuple(listed), width, 2 * config["num_layers"], "model")
 
     def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
@@ -79,19 +79,17 @@ class Transformer(Family):
         """As the paper's own program: the table N(0, 1 / width), so that what is looked up has deviation 1 after its
         factor; matrices uniform in +-sqrt(6 / (in + out)) (Glorot and Bengio 2010); biases 0, norms 1."""
         if module.kind is EMBEDDING:
-            table = normal(seed, name, shape, config["d_model"] ** -0.5)
-            table[config["pad_token_id"]] = 0.0
-            return table
+            return normal(seed, name, shape, config["d_model"] ** -0.5)
         if module.kind is LINEAR and name.endswith(".weight"):
             return uniform(seed, name, shape, math.sqrt(6.0 / (module.in_features + module.out_features)))
         return super().initial(module, name, shape, config, seed)
 
 
-def _attention(layer: str, name: str, config: Mapping[str, Any], causal: bool = False) -> list[ModuleSpec]:
+def _attention(path: str, config: Mapping[str, Any], causal: bool = False, memory: bool = False) -> list[ModuleSpec]:
     """Attention to the own sequence or to the encoder's, and the norm behind it."""
-    width, path = config["d_model"], f"{layer}.{name}"
+    width = config["d_model"]
     projections = (f"{path}.q_proj", f"{path}.k_proj", f"{path}.v_proj")
-    heads = Heads(config["num_heads"], projections, causal, past=False)
+    heads = Heads(config["num_heads"], projections, causal, past=False, memory=memory)
     return [
         *(ModuleSpec(projection, LINEAR, width, width) for projection in projections),
         ModuleSpec(path, ATTENTION, width, width, arguments=heads),
