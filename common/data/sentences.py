@@ -30,32 +30,15 @@ __all__ = ["ABBREVIATIONS", "COLUMN", "LONGEST", "places", "reads_sentences", "s
 COLUMN = "sentences"  #: numbers of tokens of an example's sentences, in order
 LONGEST = 64  #: tokens of a sentence; a longer one is divided, so that one of them does not widen a whole batch
 ABBREVIATIONS = frozenset(
-    {
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "jr",
-        "sr",
-        "vs",
-        "gen",
-        "col",
-        "capt",
-        "lt",
-        "sgt",
-        "rev",
-        "hon",
-        "gov",
-        "sen",
-    }
-    | {"rep", "e.g", "i.e", "cf", "no", "vol", "inc", "ltd", "co", "corp"}
-)
+    {"mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "gen", "col", "capt", "lt", "sgt", "rev", "hon", "gov",
+     "sen", "rep", "e.g", "i.e", "cf", "vol", "inc", "ltd", "corp"}
+)  # fmt: skip
 _CHUNK = 1000
+_CLOSING = r"""["'\u201d\u2019)\]]"""
+_OPENING = r"""["'\u201c\u2018(\[]"""
 _BREAK = re.compile(
-    r"""(?:\s*<br\s*/?>\s*)+ | \s*\n\s* | [。！？]+[”’」』）]*\s* |
-        (?P<mark>[.!?…]+["'”’)\]]*) \s+ (?P<next>["'“‘(\[]?[^\W_])""",
+    rf"""(?:\s*<br\s*/?>\s*)+ | \s*\n\s* | [\u3002\uff01\uff1f]+[\u201d\u2019\u300d\u300f\uff09]*\s* |
+        (?P<mark>[.!?\u2026]+{_CLOSING}*) \s+ (?P<next>{_OPENING}?[^\W_])""",
     re.VERBOSE,
 )
 

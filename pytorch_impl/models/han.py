@@ -16,7 +16,7 @@ from torch import nn
 
 from pytorch_impl.layers.recurrent import GRU
 
-__all__ = ["attentions", "backbone", "hidden_states", "states"]
+__all__ = ["backbone", "document_attentions", "hidden_states", "states"]
 
 _NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
 
@@ -109,7 +109,7 @@ def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[t
     return [vectors.reshape(vectors.shape[0], -1), documents]
 
 
-def attentions(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+def document_attentions(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """The attention to words ``(batch, sentence, word)``, which sums to one over each sentence's, and that to sentences
     ``(batch, sentence)``, which sums to one over the document's."""
     return _run(model, batch)[2:]
