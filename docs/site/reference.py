@@ -101,6 +101,7 @@ def members() -> str:
     from common.methods import METHODS
     from common.models import FAMILIES
     from common.optimizers import OPTIMIZERS
+    from common.readouts import READOUTS
     from common.tasks import TASKS
 
     parts = ["# Members\n", "Each is a file of its own; `TWINLORA_PLUGINS` adds yours.\n"]
