@@ -71,19 +71,20 @@ def read_vectors(path: str | Path, wanted: Collection[str]) -> tuple[dict[str, n
     """
     path = expanded(path)
     found: dict[str, np.ndarray] = {}
-    width = 0
+    width = lines = 0
     for number, line in _lines(path):
         word, _, rest = line.partition(" ")
         if number == 1 and _is_header(rest):
             width = int(rest)
             continue
+        lines += 1
         if not width:
             width = len(rest.split())
         if word in wanted and word not in found:
             vector = _vector(rest, width, f"{path}, line {number}")
             if vector is not None:
                 found[word] = vector
-    if not width:
+    if not lines or not width:
         raise InputError(f"{path} holds no vector. {_REMEDY}")
     return found, width
 

@@ -44,18 +44,15 @@ def test_nothing_is_left_to_a_person():
     assert left == {}
 
 
-def test_a_changed_source_is_seen(tmp_path):
+def test_a_changed_source_gives_another_file(tmp_path, monkeypatch):
     path = SOURCES[0]
+    changed = tmp_path / "pytorch_impl" / path.parent.name / path.name
+    changed.parent.mkdir(parents=True)
+    changed.write_text(path.read_text("utf-8").replace("return ", "return 2 * ", 1), "utf-8")
     text, _ = SCRIPT.counterpart(path)
-    planted = ROOT / "pytorch_impl/layers"
-    assert SCRIPT.share(path, text)[0] >= SCRIPT.share(path, text)[1] > 0
-    assert planted.is_dir()
-    changed = tmp_path / path.name
-    changed.write_text(path.read_text("utf-8").replace("return ", "return 2 * ", 1))
-    assert (
-        SCRIPT.convert_text(changed.read_text("utf-8"), "native").text
-        != SCRIPT.convert_text(path.read_text("utf-8"), "native").text
-    )
+    monkeypatch.setattr(SCRIPT, "ROOT", tmp_path)
+    assert SCRIPT.sources() == [changed]
+    assert SCRIPT.counterpart(changed)[0] != text
 
 
 def test_the_table_of_the_page_is_that_of_the_files():
