@@ -159,6 +159,7 @@ def _assemble(
         edits=edits,
         order=backbone.order,
         history=tuple(recorded.get("history", ())),
+        task_options=task.recorded(),
         fingerprint=fingerprint((loaded | stored_rows) or fresh),
         source=config.source,
         extended=tuple(name for name, module in added.items() if module.kind.lookup),

@@ -98,6 +98,11 @@ class SequenceClassification(TextTask):
         constants = [field for field in (_SMOOTHING, _SHARPNESS) if field.name in self._constants()]
         return BatchSchema.of(family.INPUTS, self.FIELDS, constants)
 
+    def recorded(self) -> dict[str, Any]:
+        """Of isomax also the loss, with its scale."""
+        given = {"loss": self.options.loss, "scale": self.options.scale}
+        return super().recorded() | (given if self.options.loss == "isomax" else {})
+
     def layout(self, family: Any, config: Mapping[str, Any]) -> HeadLayout | None:
         """The family's; with isomax its output is the distances to prototypes."""
         layout = super().layout(family, config)

@@ -67,6 +67,11 @@ class TextTask(Task):
             return own
         return READOUTS.get(options.head).layout(options.head_options, own, family, config)
 
+    def recorded(self) -> dict[str, Any]:
+        """The head and its options."""
+        options = self.options
+        return {} if options.head is None else {"head": options.head, "head_options": dict(options.head_options)}
+
     def recognised(
         self, profile: Profile, kinds: Sequence[str], metric: str, names: Sequence[str] = _LABELS
     ) -> Recognised | None:

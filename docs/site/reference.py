@@ -111,6 +111,7 @@ def members() -> str:
         "Methods": METHODS,
         "Transforms": TRANSFORMS,
         "Optimizers": OPTIMIZERS,
+        "Heads": READOUTS,
     }
     for title, axis in axes.items():
         parts.append(f"## {title}\n")

@@ -27,7 +27,7 @@ DIVIDED = {
     "a title\n\nand a text": ["a title\n\n", "and a text"],
     "a fine film . it works .": ["a fine film . ", "it works ."],
     "i.e. this is not the end, e.g. Not this.": ["i.e. this is not the end, e.g. Not this."],
-    "这部电影很好。我喜欢！你呢？": ["这部电影很好。", "我喜欢！", "你呢？"],
+    "很好。我喜欢\uff01你呢\uff1f": ["很好。", "我喜欢\uff01", "你呢\uff1f"],
     "": [""],
     "no end": ["no end"],
 }
