@@ -23,6 +23,7 @@ from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate
 from mindspore_impl.blocks.placing import placed
+from mindspore_impl.layers.crf import Chain
 from mindspore_impl.layers.disentangled import Disentangled
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, assign, parameter
@@ -309,8 +310,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
-    network.context, network.reading = None, _reading(layout, width)
-    inside = layout.reading.modules if layout.reading else ()
+    network.context, network.chain = None, None  # the latter: scores of a chain of the head's outputs
+    network.reading, inside = _reading(layout, width), layout.reading.modules if layout.reading else ()
     for module in dataclasses.replace(layout, beside=None).modules(width, layout.count(spec.config)):
         if module in inside:
             continue
@@ -318,6 +319,8 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
             network.backbone.read_positions = Embedding(module.path, module.in_features, module.out_features)
         elif module.path == layout.context:
             network.context = LayerNorm(module.path, module.in_features, layout.norm_eps)
+        elif module.path == layout.chain:
+            network.chain = Chain(module.path, module.out_features)
         elif module.path == layout.norm:
             network.norm = LayerNorm(module.path, module.in_features, layout.norm_eps)
         elif module.path == layout.dense:
