@@ -61,8 +61,8 @@ class Han(ms.nn.Cell):
         """Vectors of sentences ``(batch, sentence, inner)`` and the attention to words ``(batch, sentence, word)``, from
         ids and mask ``(batch, sentence, word)``."""
         batch, sentences, words = ids.shape
-        rows = mask.reshape(batch * sentences, words)
         h = self.dropout(self.embeddings(ids.reshape(batch * sentences, words)))
+        rows = mask.reshape(batch * sentences, words).to(h.dtype)
         if self.encodes:
             h, _ = self.word_gru(h, F.clamp(F.sum(rows, -1), min=1.0).long())
         weights = self.word_attention(h, rows)
@@ -80,9 +80,8 @@ class Han(ms.nn.Cell):
 
     def construct(self, ids: ms.Tensor, mask: ms.Tensor) -> list[ms.Tensor]:
         """Vectors of sentences and of documents, and both attentions."""
-        real = mask.to(self.embeddings.weight.dtype)
-        vectors, words = self.words(ids, real)
-        documents, sentences = self.sentences(vectors, real[:, :, 0])
+        vectors, words = self.words(ids, mask)
+        documents, sentences = self.sentences(vectors, mask[:, :, 0].to(vectors.dtype))
         return [vectors, documents, words, sentences]
 
 
