@@ -40,9 +40,9 @@ training:
 """
 SIZES = {
     "transformer": ", d_model: 32, num_layers: 1, num_heads: 2, d_ff: 32",
-    "seq2seq_lstm": ", embedding_size: 24, hidden_size: 48, num_layers: 1, initializer_range: 0.3",
+    "seq2seq-lstm": ", embedding_size: 24, hidden_size: 48, num_layers: 1, initializer_range: 0.3",
 }
-STEPS = {"transformer": 120, "seq2seq_lstm": 240}
+STEPS = {"transformer": 120, "seq2seq-lstm": 240}
 ENGLISH = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four"}
 
 
