@@ -127,6 +127,15 @@ def test_lines_files_and_python_are_written_to_alike(run, printed, tmp_path, mon
 
 
 @pytest.mark.needs_pytorch
+def test_a_network_of_two_sequences_is_no_graph_of_one(run, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", str(run), str(tmp_path / "graph")]) == 2
+    assert "reads one and writes another" in capsys.readouterr().err
+    assert not (tmp_path / "graph").exists()
+
+
+@pytest.mark.needs_pytorch
 def test_attention_is_given_as_numbers_and_as_a_page(run, folder, printed, tmp_path):
     opened = twinlora.open(run, device="cpu")
     if "transformer" not in run.parent.name:
