@@ -24,5 +24,7 @@ def capabilities(device: str) -> Capabilities:
 
 def model_problems(spec: ModelSpec) -> list[str]:
     """What of this model the native cells do not have."""
-    reason = importlib.import_module(f"mindspore_impl.models.{file_name(spec.family)}").unsupported(spec.config)
+    module = importlib.import_module(f"mindspore_impl.models.{file_name(spec.family)}")
+    unsupported = getattr(module, "unsupported", None)  # a converted network has all that torch's has
+    reason = None if unsupported is None else unsupported(spec.config)
     return [reason] if reason else []

@@ -25,9 +25,10 @@ from mindspore_impl.distillation import distilled
 from mindspore_impl.layers.dropout import share_key
 from mindspore_impl.layers.modules import assign
 from mindspore_impl.network import task
-from mindspore_impl.optimizer import AdamW
+from mindspore_impl.optimizer import Optimizer
 from mindspore_impl.preparation import prepare
 from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_parameters
+from mindspore_impl.translating import Translator
 
 __all__ = ["Engine"]
 
@@ -46,7 +47,7 @@ class Engine:
         self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
+        self._optimizer = Optimizer(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
         self._names = model.fields
         weights = ms.ParameterTuple(self._parameters.values())
         self._differentiate, self._evaluate, self._logits = _functions(
@@ -119,9 +120,9 @@ class Engine:
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Language-model logits ``(batch, vocabulary)`` at one position per row."""
         self.model.set_train(False)
-        return self._function("logits", self._logits)(
-            Tensor(positions.astype(np.int32)), *self._inputs(batch)
-        ).asnumpy()
+        unread = {name: np.zeros(len(positions), np.float32) for name in self._names if name not in batch}  # by logits
+        inputs = self._inputs({**batch, **unread})
+        return self._function("logits", self._logits)(Tensor(positions.astype(np.int32)), *inputs).asnumpy()
 
     def decoder(self, capacity: int) -> Decoder | None:
         """A decoder with a cache of static shape; None where the network has none."""
@@ -129,6 +130,17 @@ class Engine:
         if read is None:
             return None
         return Decoder(self.model, read, self.settings, capacity, self.compilations, self._kept)
+
+    def translator(self) -> Translator | None:
+        """What writes to sources; None where the network has no such way."""
+        read = self.model.target_states()
+        return None if read is None else Translator(self.model, read, self.settings)
+
+    def attentions(self, batch: Batch) -> np.ndarray | None:
+        """Of every layer and head; see the protocol."""
+        self.model.set_train(False)
+        found = self.model.attentions({name: Tensor(array) for name, array in batch.items()})
+        return None if found is None else np.stack([layer.asnumpy() for layer in found], 1)
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 
 import mindspore as ms
@@ -16,10 +17,13 @@ from common.errors import InputError
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, HeadLayout
+from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
+from common.models.modules import LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate
+from mindspore_impl.blocks.placing import placed
+from mindspore_impl.layers.crf import Chain
 from mindspore_impl.layers.disentangled import Disentangled
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, assign, parameter
@@ -50,11 +54,18 @@ class Network(nn.Cell):
         self.plain, self.position = (), spec.layout.position
         self.prepended = None  # the layer that puts virtual tokens before a sequence; given by `rewrite`
         module = family(spec.family)
-        self.backbone = module.backbone(spec.config)
+        prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
+        self.backbone = placed(module.backbone(spec.config), prefix)
         self._states, self._hidden_states = getattr(module, spec.layout.states), module.hidden_states
         self._first_states = getattr(module, "first_states", None)
         self._cached_states = getattr(module, "cached_states", None)
-        self.tied = self.backbone.word if spec.layout.tied_to else None  # stays the base table when that is adapted
+        self._target_states = None
+        if hasattr(module, "remembered"):
+            self._target_states = (module.remembered, module.continued)
+        self._attentions = getattr(module, "attentions", None)
+        self.tied = (
+            find(self, spec.layout.tied_to) if spec.layout.tied_to else None
+        )  # stays the base table when that is adapted
         self.perturbed_width = spec.perturbed_width
         _add_head(self, spec)
         self.companion = None  # the second network that is trained with this one
@@ -68,16 +79,20 @@ class Network(nn.Cell):
         return int(self.position == FIRST and self._first_states is not None and not whole)
 
     def encode(self, inputs, position):
-        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch * seq, hidden)`` at
-        each."""
+        """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch * seq,
+        hidden)`` at each; of a sequence that is written ``(batch * target, hidden)``."""
         extended = self.extended(inputs)
         whole = self.prepended is not None and not self.prepended.in_sequence
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain and not whole:
             return self._first_states(self.backbone, extended)
-        return self._in_context(_read(self._states(self.backbone, extended), inputs, position), inputs)
+        return self._in_context(_read(self._states(self.backbone, extended), inputs, position), inputs, position)
 
-    def _in_context(self, states, inputs):
-        """``(batch * seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
+    def _in_context(self, states, inputs, position):
+        """``(batch * seq, hidden)`` with the first position's added to each, and normed, where the head reads these; or
+        ``(batch, width)`` that a module of the head makes of all of them."""
+        if position == STATES:
+            batch, length = inputs["input_ids"].shape
+            return self.reading(F.reshape(states, (batch, length, -1)), inputs["attention_mask"])
         if self.context is None:
             return states
         batch, length = inputs["input_ids"].shape
@@ -110,18 +125,20 @@ class Network(nn.Cell):
         ``positions`` ``(batch,)``."""
         hidden = self.encode(inputs, self.position)
         if positions is not None:
-            return self.head(_at(hidden, inputs, positions))
+            return self.head(_at(hidden, _read_from(inputs, self.position), positions))
         outputs = self.head(hidden)
-        if self.position == EACH:
-            batch, length = inputs["input_ids"].shape
+        if self.position == EACH or self.position == WRITTEN:
+            batch, length = _read_from(inputs, self.position).shape
             return F.reshape(outputs, (batch, length, -1))
         return outputs
 
     def logits_of(self, hidden, inputs):
         """What the head gives of the last of `hidden_states`."""
+        if self.position == POOLED:
+            return self.head(hidden)
         batch, length, width = hidden.shape
         read = _read(F.reshape(hidden, (batch * length, width)), inputs, self.position)
-        return self.head(self._in_context(read, inputs))
+        return self.head(self._in_context(read, inputs, self.position))
 
     def head(self, x):
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -162,6 +179,18 @@ class Network(nn.Cell):
         """What reads new tokens beside the keys and values of those before; None where the family has none."""
         return None if self._cached_states is None else self._cached_states(self.backbone, kept)
 
+    def target_states(self):
+        """What reads sources once, and what reads one more token of the sequences that are written to them
+        (`mindspore_impl.translating`); None where the family has no such ways."""
+        if self._target_states is None:
+            return None
+        return tuple(partial(function, self.backbone) for function in self._target_states)
+
+    def attentions(self, inputs):
+        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``; None
+        where the family has no such attention."""
+        return None if self._attentions is None else self._attentions(self.backbone, self.extended(inputs))
+
     def cached_head(self, kept):
         """`head`, for some rows of many batches: of few rows MindSpore's product is faster with the weight
         transposed."""
@@ -177,10 +206,13 @@ class Network(nn.Cell):
 
     def hidden_states(self, inputs):
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions."""
+        positions. Of a network that gives one vector for the whole, that vector ``(batch, hidden)``."""
         extended = self.extended(inputs)
+        if self.position == POOLED:
+            return self._hidden_states(self.backbone, extended)
         batch, length = extended["input_ids"].shape
-        return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
+        found = self._hidden_states(self.backbone, extended)  # those of a converted network have three axes
+        return [state if state.ndim == 3 else F.reshape(state, (batch, length, -1)) for state in found]
 
 
 def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], Tensor]:
@@ -193,21 +225,33 @@ def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], 
     return head
 
 
+def _read_from(inputs: dict[str, Tensor], position: str) -> Tensor:
+    """The ids of the sequence whose tokens a head at this position reads."""
+    return inputs["decoder_input_ids"] if position == WRITTEN else inputs["input_ids"]
+
+
 def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
-    """Of ``(batch * (virtual tokens + seq), hidden)`` what a head at this position reads."""
+    """Of ``(batch * (virtual tokens + seq), hidden)``, which a converted network gives as ``(batch, seq, hidden)``, or of
+    ``(batch, hidden)`` of the whole, what a head at this position reads."""
+    if position == POOLED:
+        return hidden
+    if hidden.ndim == 3:
+        hidden = F.reshape(hidden, (-1, hidden.shape[-1]))
+    if position == WRITTEN:
+        return hidden
     batch, length = inputs["input_ids"].shape
     whole = hidden.shape[0] // batch
     if position == FIRST:
         return F.reshape(hidden, (batch, whole, -1))[:, 0]
     if whole > length:
         hidden = F.reshape(F.reshape(hidden, (batch, whole, -1))[:, whole - length :], (batch * length, -1))
-    if position == EACH:
+    if position in (EACH, STATES):
         return hidden
-    return _at(hidden, inputs, inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
+    return _at(hidden, inputs["input_ids"], inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
 
 
-def _at(hidden: Tensor, inputs: dict[str, Tensor], positions: Tensor) -> Tensor:
-    batch, length = inputs["input_ids"].shape
+def _at(hidden: Tensor, ids: Tensor, positions: Tensor) -> Tensor:
+    batch, length = ids.shape
     return F.index_select(hidden, 0, F.arange(batch).astype(ms.int32) * length + positions)  # (batch, hidden)
 
 
@@ -267,18 +311,25 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
-    network.context = None
+    network.context, network.chain = None, None  # the latter: scores of a chain of the head's outputs
+    network.reading, inside = _reading(layout, width), layout.reading.modules if layout.reading else ()
     for module in dataclasses.replace(layout, beside=None).modules(width, layout.count(spec.config)):
+        if module in inside:
+            continue
         if layout.table is not None and module.path == layout.table.path:
             network.backbone.read_positions = Embedding(module.path, module.in_features, module.out_features)
         elif module.path == layout.context:
             network.context = LayerNorm(module.path, module.in_features, layout.norm_eps)
+        elif module.path == layout.chain:
+            network.chain = Chain(module.path, module.out_features)
         elif module.path == layout.norm:
             network.norm = LayerNorm(module.path, module.in_features, layout.norm_eps)
         elif module.path == layout.dense:
             network.dense = Linear(module.path, module.in_features, module.out_features)
         elif module.path == layout.added or (module.tied_to and module.bias):
             network.added = _Bias(module.path, module.out_features)
+        elif module.kind is not LINEAR:
+            network.output = _output(module)
         elif not module.tied_to:
             network.output = Linear(module.path, module.in_features, module.out_features, bias=module.bias)
     network.beside = None if layout.beside is None else _Second(layout.beside, width)
@@ -287,6 +338,20 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     network.head_dropout = Dropout(layout.dropout_path, layout.dropout)
     extra = layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout
     network.fused_loss = bool(layout.tied_to) and not extra
+
+
+def _reading(layout: HeadLayout, width: int) -> nn.Cell | None:
+    """The module that reads all states, under its names."""
+    if layout.reading is None:
+        return None
+    module = importlib.import_module(f"mindspore_impl.readouts.{file_name(layout.reading.name)}")
+    return placed(module.readout(width, layout.reading.arguments), layout.reading.path)
+
+
+def _output(module: ModuleSpec) -> nn.Cell:
+    """An output that is no linear layer: ``Output`` of the layers of its kind."""
+    layer = importlib.import_module(f"mindspore_impl.layers.{module.kind.name}")
+    return placed(layer.Output(module.in_features, module.out_features), module.path)
 
 
 def build_model(spec: ModelSpec, device: str) -> nn.Cell:

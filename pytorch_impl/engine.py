@@ -23,9 +23,10 @@ from pytorch_impl.decoding import Decoder
 from pytorch_impl.distillation import distilled
 from pytorch_impl.layers.dropout import share_key
 from pytorch_impl.network import task
-from pytorch_impl.optimizer import AdamW
+from pytorch_impl.optimizer import Optimizer
 from pytorch_impl.preparation import prepare
 from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
+from pytorch_impl.translating import Translator
 
 __all__ = ["Engine"]
 
@@ -49,7 +50,7 @@ class Engine:
         if settings.shard:
             loss, self._logits = group.shard(model, self._parameters.values(), loss, self._logits)
         self.device = str(next(model.parameters()).device)
-        self._optimizer = AdamW(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
+        self._optimizer = Optimizer(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
         self._steering = METHODS.get(plan.method).steering(plan)
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss)) if settings.compile else loss
@@ -150,6 +151,20 @@ class Engine:
         if read is None:
             return None
         return Decoder(self.model, read, self.settings, capacity, self.compilations, kept)
+
+    def translator(self) -> Translator | None:
+        """What writes to sources; None where the network has no such way, or its weights are divided among
+        processes."""
+        read = None if self.settings.shard and self.group.size > 1 else self.model.target_states()
+        return None if read is None else Translator(self.model, read, self.settings)
+
+    @torch.no_grad()
+    def attentions(self, batch: Batch) -> np.ndarray | None:
+        """Of every layer and head; see the protocol."""
+        self.model.eval()
+        with self._autocast():
+            found = self.model.attentions(self._inputs(batch))
+        return None if found is None else torch.stack(found, 1).float().cpu().numpy()
 
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the mean loss by canonical name, float32 (float64 in fp64), without dropout and without an

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -14,12 +15,13 @@ from torch import nn
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, HeadLayout
-from common.models.modules import LAYER_NORM
+from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
+from common.models.modules import LAYER_NORM, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
 from pytorch_impl.hf_bridge.packed import layer
+from pytorch_impl.layers.crf import Chain
 from pytorch_impl.layers.disentangled import Disentangled
 from pytorch_impl.layers.dropout import Dropout
 from pytorch_impl.layers.modules import LayerNorm, Linear
@@ -90,7 +92,8 @@ class Network(nn.Module):
         return int(self.layout.position == FIRST and hasattr(self._family, "first_states") and not whole)
 
     def encode(self, inputs: Inputs, position: str) -> torch.Tensor:
-        """Hidden states ``(batch, hidden)`` at the first or last real position, or ``(batch, seq, hidden)`` at each.
+        """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch, seq, hidden)``
+        at each; of a sequence that is written ``(batch, target, hidden)``.
 
         Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
         them is among each.
@@ -106,14 +109,17 @@ class Network(nn.Module):
         if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
             return self._family.first_states(self.backbone, extended)
         states = getattr(self._family, self.layout.states)(self.backbone, extended)
-        return self._in_context(_read(states, inputs, position))
+        return self._in_context(_read(states, inputs, position), inputs, position)
 
     def _perturb(self, norm: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
         """What the norm of the embeddings gets instead of what is given."""
         return None if self._perturbation is None else (normalized(given[0]) + self._perturbation,)
 
-    def _in_context(self, states: torch.Tensor) -> torch.Tensor:
-        """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
+    def _in_context(self, states: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
+        """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these; or what
+        a module of the head makes of all of them."""
+        if position == STATES:
+            return self.get_submodule(self.layout.reading.path)(states, inputs["attention_mask"])
         if self.layout.context is None:
             return states
         return self.get_submodule(self.layout.context)(states + states[:, :1])
@@ -135,19 +141,25 @@ class Network(nn.Module):
         return np.concatenate([np.zeros(0), *ids]).astype(np.int32)
 
     def logits(self, inputs: Inputs, positions: torch.Tensor | None = None) -> torch.Tensor:
-        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)``, or ``(batch, outputs)`` at
-        ``positions`` ``(batch,)``."""
+        """What the head gives: ``(batch, labels)``, or ``(batch, seq, outputs)`` (of a sequence that is written
+        ``(batch, target, outputs)``), or ``(batch, outputs)`` at ``positions`` ``(batch,)``."""
         hidden = self.encode(inputs, self.layout.position)
         return self.head(hidden if positions is None else _at(hidden, positions))
 
     def logits_of(self, hidden: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         """What the head gives of the last of `hidden_states`."""
-        return self.head(self._in_context(_read(hidden, inputs, self.layout.position)))
+        position = self.layout.position
+        return self.head(self._in_context(_read(hidden, inputs, position), inputs, position))
 
     def head(self, x: torch.Tensor) -> torch.Tensor:
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
         x = self.get_submodule(self.layout.output)(self.features(x))
         return x + self.get_submodule(self.layout.added).bias if self.layout.added else x
+
+    @property
+    def chain(self) -> nn.Module | None:
+        """The scores of a chain of the head's outputs, `pytorch_impl.layers.crf.Chain`; None where it has none."""
+        return None if self.layout.chain is None else self.get_submodule(self.layout.chain)
 
     def second(self, x: torch.Tensor) -> torch.Tensor:
         """What the second head gives of ``(batch, hidden)`` at the first positions: ``(batch, outputs)``."""
@@ -188,6 +200,19 @@ class Network(nn.Module):
         found = getattr(self._family, "cached_states", None)
         return None if found is None else found(self.backbone, kept)
 
+    def target_states(self) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
+        """What reads sources once, and what reads one more token of the sequences that are written to them
+        (`pytorch_impl.translating`); None where the family has no such ways."""
+        if not hasattr(self._family, "remembered"):
+            return None
+        return partial(self._family.remembered, self.backbone), partial(self._family.continued, self.backbone)
+
+    def attentions(self, inputs: Inputs) -> list[torch.Tensor] | None:
+        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``; None
+        where the family has no such attention."""
+        found = getattr(self._family, "attentions", None)
+        return None if found is None else found(self.backbone, self.extended(inputs))
+
     def cached_head(self, kept: dict[Any, Any] | None) -> Callable[[torch.Tensor], torch.Tensor]:
         """`head`, for some rows of many batches."""
         output, added = layer(self.get_submodule(self.layout.output), kept), self.layout.added
@@ -198,7 +223,7 @@ class Network(nn.Module):
 
     def hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
         """The embeddings and every layer's output, each ``(batch, seq, hidden)``; virtual tokens of a prompt are among the
-        positions."""
+        positions. Of a network that gives one vector for the whole, that vector ``(batch, hidden)``."""
         return self._family.hidden_states(self.backbone, self.extended(inputs))
 
 
@@ -210,11 +235,16 @@ class _Holder(nn.Module):
 
 
 def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
-    """Of ``(batch, virtual tokens + seq, hidden)`` what a head at this position reads."""
+    """Of ``(batch, virtual tokens + seq, hidden)``, or ``(batch, hidden)`` of the whole, what a head at this position
+    reads."""
+    if position == POOLED:
+        return hidden
     if position == FIRST:
         return hidden[:, 0]
+    if position == WRITTEN:
+        return hidden
     hidden = hidden[:, hidden.shape[1] - inputs["input_ids"].shape[1] :]
-    return hidden if position == EACH else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
+    return hidden if position in (EACH, STATES) else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
 
 
 def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -242,14 +272,21 @@ def _place(root: nn.Module, path: str, module: nn.Module) -> None:
 def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
+    inside = _add_reading(network, layout, width)
     for module in layout.modules(width, layout.count(spec.config)):
+        if module in inside:
+            continue
         if module.path == layout.added:
             holder = network.get_submodule(module.path)
             holder.bias = nn.Parameter(torch.zeros(module.out_features))
         elif module.kind is LAYER_NORM:
             _place(network, module.path, LayerNorm(module.in_features, eps=layout.norm_eps))
+        elif module.path == layout.chain:
+            _place(network, module.path, Chain(module.out_features))
         elif module.kind.lookup:
             _place(network, module.path, nn.Embedding(module.in_features, module.out_features))
+        elif module.kind is not LINEAR:
+            _place(network, module.path, _output(module))
         else:
             linear = Linear(module.in_features, module.out_features, bias=module.bias)
             if module.tied_to:
@@ -259,6 +296,22 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
         if one.dense:
             _place(network, one.dense_dropout_path, Dropout(one.dense_dropout_path, one.dense_dropout))
         _place(network, one.dropout_path, Dropout(one.dropout_path, one.dropout))
+
+
+def _add_reading(network: Network, layout: HeadLayout, width: int) -> tuple[ModuleSpec, ...]:
+    """Put the module that reads all states in its place; returns what is inside of it."""
+    reading = layout.reading
+    if reading is None:
+        return ()
+    module = importlib.import_module(f"pytorch_impl.readouts.{file_name(reading.name)}")
+    _place(network, reading.path, module.readout(width, reading.arguments))
+    return reading.modules
+
+
+def _output(module: ModuleSpec) -> nn.Module:
+    """An output that is no linear layer: ``Output`` of the layers of its kind."""
+    layer = importlib.import_module(f"pytorch_impl.layers.{module.kind.name}")
+    return layer.Output(module.in_features, module.out_features)
 
 
 def _add_companion(network: Network, companion: Companion) -> None:

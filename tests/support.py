@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from common.backend import IGNORE, Batch, EngineSettings
+from common.config import optimization_options
 from common.config.schema import ModelConfig
 from common.edits import Edit
 from common.errors import InputError
@@ -101,17 +102,15 @@ def nonzero_values(plan: Plan, seed: int = 0, std: float = 0.1) -> dict[str, np.
 
 def settings(**given: Any) -> EngineSettings:
     """Engine settings; PyNative and eager unless asked otherwise, which needs no compilation."""
+    own = {field.name for field in dataclasses.fields(EngineSettings)}
+    update = {name: value for name, value in given.items() if name not in own}  # of the optimizer
     defaults = {
-        "weight_decay": 0.01,
-        "beta1": 0.9,
-        "beta2": 0.999,
-        "epsilon": 1e-8,
-        "max_grad_norm": 1.0,
+        "optimization": optimization_options(**{"weight_decay": 0.01, **update}),
         "dtype": "fp32",
         "compile": False,
         "seed": 0,
     }
-    return EngineSettings(**{**defaults, **given})
+    return EngineSettings(**defaults | {name: value for name, value in given.items() if name in own})
 
 
 def build_engine(
@@ -139,13 +138,11 @@ def make_batch(
 
 def widen(batch: Batch, width: int) -> dict[str, np.ndarray]:
     """The same rows padded further."""
-    fill = {"labels": IGNORE}
-    grown = {}
+    fill, length, grown = {"labels": IGNORE, "words": -1}, batch["input_ids"].shape[1], {}
     for name, array in batch.items():
-        extra = width - array.shape[1] if array.ndim == 2 else 0
-        grown[name] = (
-            np.pad(array, ((0, 0), (0, extra)), constant_values=fill.get(name, 0)) if array.ndim == 2 else array
-        )
+        along = array.ndim > 1 and array.shape[1] == length
+        edges = [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)]
+        grown[name] = np.pad(array, edges, constant_values=fill.get(name, 0)) if along else array
     return grown
 
 

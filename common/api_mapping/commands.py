@@ -244,7 +244,8 @@ def record(config: ExperimentConfig, device: str | None, steps: int) -> Log:
     losses = []
     with importlib.import_module(f"{backend.__name__}.mapping").record() as log:
         for step, micro_batches in enumerate(islice(batches.epoch(0), steps), start=1):
-            handle = engine.train_step(micro_batches, learning_rate(step, total, warmup, config.optimization))
+            rate = learning_rate(step, total, warmup, config.optimization, batches.steps_per_epoch)
+            handle = engine.train_step(micro_batches, rate)
             [(loss, _)] = engine.fetch([handle])
             losses.append(loss / handle.count)
     print(

@@ -26,8 +26,11 @@ def save(
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write config.json and model.safetensors; ``arrays`` are all parameters. See `save_pretrained`."""
-    save_pretrained(folder, spec, arrays)
+    """Write config.json and model.safetensors; ``arrays`` are all parameters but those that stay as they start. See
+    `save_pretrained`."""
+    save_pretrained(
+        folder, spec, {**{name: spec.arrays[name] for name in spec.frozen if name in spec.arrays}, **arrays}
+    )
 
 
 def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
@@ -35,6 +38,6 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     held = read_checkpoint(Path(folder))
     if spec.companion is not None:
         held = gathered(spec.companion, held, read_checkpoint(Path(folder) / spec.companion.name))
-    arrays = {name: np.asarray(array, np.float32) for name, array in held.items()}
+    arrays = {name: np.asarray(array, np.float32) for name, array in held.items() if name not in spec.frozen}
     check_arrays(plan.shapes(), arrays)
     return arrays

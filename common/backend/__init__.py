@@ -1,7 +1,7 @@
 """The contract between `common` and a backend, and the loader that finds a backend by name."""
 
 from common.backend.batch import IGNORE, Array, Batch, BatchSchema, Field
-from common.backend.contract import FAST_PATHS, Decoder, Engine, EngineSettings, EvalResult, StepHandle
+from common.backend.contract import FAST_PATHS, Decoder, Engine, EngineSettings, EvalResult, StepHandle, Translator
 from common.backend.loader import BACKENDS, available, load
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "EvalResult",
     "Field",
     "StepHandle",
+    "Translator",
     "available",
     "load",
 ]

@@ -11,10 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["EVALUATION", "IGNORE", "Array", "Batch", "BatchSchema", "Field"]
+__all__ = [
+    "CHARACTER_AXIS",
+    "EVALUATION",
+    "IGNORE",
+    "SENTENCE_AXIS",
+    "SEQUENCES",
+    "Array",
+    "Batch",
+    "BatchSchema",
+    "Field",
+]
 
 EVALUATION = (0, 2**32)  #: key of what is drawn for evaluation, beyond every (seed, epoch) of training
 IGNORE = -100  #: a label that is ignored by the loss
+SEQUENCES = ("seq", "target")  #: axes of which every example has a length of its own
+SENTENCE_AXIS = "sentence"  #: sentences of a document, before that of their words
+CHARACTER_AXIS = "char"  #: characters of the word at a position, see `common.data.characters`
 Array = np.ndarray
 Batch = Mapping[str, np.ndarray]
 
@@ -24,8 +37,11 @@ class Field:
     """One array of a batch.
 
     ``axes``: ``("batch",)`` holds a value an example, ``("batch", "seq")`` one a token and ``("batch", "label")`` one a
-    label; an axis of any other name has a size that the task decides when it masks a batch, and 0 before. Encoded data
-    that have no column of this name are filled with ``default`` at every real position.
+    label, ``("batch", "seq", "char")`` one for each character of the word that begins with a token. ``("batch",
+    "target")`` holds one for each token of a second sequence, which an encoder-decoder writes and which has lengths of
+    its own. ``("batch", "sentence", "word")`` holds one a token, at its place in its sentence (`common.data.sentences`). An
+    axis of any other name has a size that the task decides when it masks a batch, and 0 before. Encoded data that have
+    no column of this name are filled with ``default`` at every real position.
     """
 
     name: str
@@ -37,9 +53,15 @@ class Field:
     bound: str | None = None  #: configuration entry that its ids stay below
 
     @property
+    def sequence(self) -> str | None:
+        """The axis along which it is padded: of the tokens that are read, or of those that are written; None where
+        it has neither."""
+        return next((axis for axis in SEQUENCES if axis in self.axes), None)
+
+    @property
     def per_token(self) -> bool:
-        """Whether it is padded along the sequence."""
-        return "seq" in self.axes
+        """Whether it is padded along a sequence."""
+        return self.sequence is not None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,10 @@ from common.backend.distillation import Distillation
 from common.compilation import Compilations
 from common.distributed import Group
 
-__all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle"]
+if TYPE_CHECKING:
+    from common.config.schema import OptimizationConfig
+
+__all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle", "Translator"]
 
 #: ways of computing the same faster or in less memory, all of which are used unless ``training.plain`` names them
 FAST_PATHS = {
@@ -39,13 +42,9 @@ FAST_PATHS = {
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What an engine must know besides the model: the optimizer's constants, arithmetic and device."""
+    """What an engine must know besides the model: the optimizer's settings, arithmetic and device."""
 
-    weight_decay: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    max_grad_norm: float | None
+    optimization: OptimizationConfig  #: of which the engine reads what belongs to a single update
     dtype: str  #: fp32 or bf16; fp64 for references, in PyTorch
     compile: bool | None
     seed: int  #: of the dropout masks
@@ -55,6 +54,7 @@ class EngineSettings:
     shard: bool = False  #: divide the frozen parameters among the processes
     adversarial: Adversarial | None = None  #: a term of perturbed embeddings
     distillation: Distillation | None = None  #: terms of a teacher's outputs, which the batches then hold
+    bounded: str | None = None  #: name of the weight whose rows ``optimization.max_norm`` bounds
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,24 @@ class Decoder(Protocol):
         """Row r goes on as row ``source[r]`` was, int32; there may be more or fewer rows than before."""
 
 
+class Translator(Protocol):
+    """A batch of sequences that an encoder-decoder writes, with what it keeps of the sources and of the tokens so far.
+
+    A translator holds its rows until its next ``read``, or until its engine makes another one.
+    """
+
+    def read(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> None:
+        """Read sources ``(rows, columns)`` int32, padded on the right, forgetting what was held. Nothing is written to
+        them yet."""
+
+    def step(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token ``(rows,)`` int32 to every row, the begin token first; returns the logits after it, float32
+        ``(rows, vocabulary)``, valid until the next call."""
+
+    def reorder(self, source: np.ndarray) -> None:
+        """Row r goes on as row ``source[r]`` was, int32; there may be more or fewer rows than before."""
+
+
 class Engine(Protocol):
     """Runs one adapted model: training steps, evaluation, state. Built as ``Engine(model, plan, settings, group)``.
 
@@ -127,6 +145,14 @@ class Engine(Protocol):
         It computes with the parameters and adapters as they are when it is made.
         """
 
+    def translator(self) -> Translator | None:
+        """What writes to sources, with the parameters and adapters as they are; None where the network has no such way, so
+        that `logits_at` must do."""
+
+    def attentions(self, batch: Batch) -> np.ndarray | None:
+        """How much every written token attends to every token that is read, ``(batch, layers, heads, target, source)``
+        float32, each row of the last axis with the sum 1; None where the network has no such attention."""
+
     def gradients(self, micro_batches: Sequence[Batch]) -> dict[str, np.ndarray]:
         """Gradient of the task's mean loss by canonical name, without dropout and without an update."""
 
@@ -151,8 +177,8 @@ class Engine(Protocol):
         """Strict inverse of ``trainable``."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``; and that of the method's
-        `common.methods.steering.Steering`, where it has one."""
+        """Optimizer state: ``step`` (int64 scalar) and ``<slot>.<name>`` for every slot of `common.optimizers.Optimizer`
+        and every trained parameter; and that of the method's `common.methods.steering.Steering`, where it has one."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""

@@ -17,8 +17,8 @@ from common.edits import Edit
 from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
-from common.models.family import EACH
-from common.models.modules import ATTENTION, OTHER, Heads, ModuleSpec, slice_features
+from common.models.family import EACH, WRITTEN
+from common.models.modules import ATTENTION, OTHER, RECURRENT, Heads, ModuleSpec, slice_features
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
 
@@ -55,7 +55,8 @@ def step_products(spec: ModelSpec, plan: Plan, batch: Batch) -> Counter[Product]
         raise InputError(
             f"The roofline is known for {', '.join(FAMILIES.names())}; received {spec.family}. Leave it out with --no-limit."
         )
-    count = _Count(spec, plan, *batch["input_ids"].shape)
+    rows, *columns = batch["input_ids"].shape
+    count = _Count(spec, plan, rows, math.prod(columns))
     needs = _backbone(count)
     _head(count, TASKS.get(spec.task).targets(batch), needs)
     return count.products
@@ -89,6 +90,18 @@ class _Count:
         if edit:
             self._lora(edit, tokens, needs)
         return needs or edit is not None or self.trains(path)
+
+    def recurrent(self, module: ModuleSpec, tokens: int, needs: bool) -> bool:
+        """Every matrix of a recurrent module multiplies at each position; those of the first input come first."""
+        trained = {leaf for leaf, _ in module.parameters if f"{module.path}.{leaf}" in self.trained}
+        matrices = [(leaf, shape) for leaf, shape in module.parameters if leaf not in module.biased]
+        for number, (leaf, (outputs, inputs)) in enumerate(matrices):
+            self.add(tokens, inputs, outputs)
+            if needs or (number and trained):
+                self.add(tokens, outputs, inputs)
+            if leaf in trained:
+                self.add(outputs, tokens, inputs)
+        return needs or bool(trained)
 
     def _lora(self, edit: Edit, tokens: int, needs: bool) -> None:
         rank = edit.arguments.rank
@@ -156,7 +169,7 @@ def _backbone(count: _Count) -> bool:
     attentions = [module for module in modules if module.kind is ATTENTION]
     at = [index for index, module in enumerate(modules) if module.kind is ATTENTION]
     projections = {path for module in attentions for path in module.arguments.projections}
-    last = at[-1] if at and layout.position != EACH else None
+    last = at[-1] if at and layout.position not in (EACH, WRITTEN) else None
     before = at[-2] if len(at) > 1 else -1  # a layer may be used several times
     needs, positions = False, count.tokens
     projected: dict[str, tuple[bool, bool, bool]] = {}
@@ -182,6 +195,8 @@ def _backbone(count: _Count) -> bool:
             tabled = count.linear(module.path, rows, module.in_features, module.out_features, table) or tabled
         elif module.kind is OTHER:
             table = table or count.trains(module.path)
+        elif module.kind is RECURRENT:
+            needs = count.recurrent(module, positions, needs)
         elif module.kind.windowed:
             inputs = module.in_features * math.prod(module.arguments.kernel) // module.arguments.groups
             needs = count.linear(module.path, positions, inputs, module.out_features, needs) or needs
@@ -220,7 +235,7 @@ def _head(count: _Count, targets: int, needs: bool) -> None:
     """The head at the positions that have a target."""
     layout = count.spec.layout
     assert layout is not None
-    rows = targets if layout.position == EACH else count.rows
+    rows = targets if layout.position in (EACH, WRITTEN) else count.rows
     for module in count.spec.modules[-len(layout.modules(1, 1)) :]:
         if not module.kind.matrix:
             needs = needs or count.trains(module.path)

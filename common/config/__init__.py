@@ -6,6 +6,7 @@ from common.config.load import (
     find_config,
     from_yaml,
     load_config,
+    optimization_options,
     to_plain,
     to_yaml,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "find_config",
     "from_yaml",
     "load_config",
+    "optimization_options",
     "to_plain",
     "to_yaml",
 ]

@@ -62,12 +62,13 @@ def convert_section(cls: type, values: dict[str, Any], path: KeyPath, report: Re
 
 
 def _section(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen: dict[str, Any]) -> Any:
-    """A section whose class may depend on what it holds (``cls.select``), and that may check itself (``problems``)."""
+    """A section whose class may depend on what it holds (``cls.select``, by the entry ``cls.CHOICE``), and that may check itself (``problems``)."""
     if hasattr(cls, "select"):
         try:
             cls = cls.select(values)
         except InputError as error:
-            return _refuse((*path, "method"), str(error).removeprefix(".".join((*path, "method"))).strip(), report)
+            here = (*path, cls.CHOICE)
+            return _refuse(here, str(error).removeprefix(".".join(here)).strip(), report)
     found = build(cls, values, path, report, seen)
     if found is not INVALID and hasattr(found, "problems"):
         faults = list(found.problems())

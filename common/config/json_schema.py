@@ -15,7 +15,7 @@ from common.config.schema import ExperimentConfig
 from common.config.yaml_text import parse
 from common.data.registry import DATASETS, OWN
 from common.methods import METHODS
-from common.methods.method import MethodOptions
+from common.optimizers import OPTIMIZERS
 from common.reading import read_text
 from common.resources import configs_folder
 from common.tasks import TASKS
@@ -30,7 +30,10 @@ def experiment_schema() -> dict[str, Any]:
     """Draft 2020-12. What depends on several entries at once is checked by `common.config.load_config` alone."""
     defaults = parse(read_text(configs_folder() / "defaults.yaml", "the defaults", ""), "defaults").values
     schema = _object(ExperimentConfig, defaults)
-    schema["properties"]["adaptation"] = _adaptation(defaults["adaptation"]["method"])
+    methods = {method.name: method.Options for method in METHODS}
+    schema["properties"]["adaptation"] = _chosen("method", methods, defaults["adaptation"])
+    optimizers = {optimizer.name: optimizer.Options for optimizer in OPTIMIZERS}
+    schema["properties"]["optimization"] = _chosen("optimizer", optimizers, defaults["optimization"])
     schema["properties"]["model"]["properties"]["task"] |= {"enum": list(TASKS.names())}
     schema["properties"]["data"]["properties"]["name"] |= {"examples": [*DATASETS, *OWN]}
     head = {
@@ -41,15 +44,16 @@ def experiment_schema() -> dict[str, Any]:
     return head | schema
 
 
-def _adaptation(default: str) -> dict[str, Any]:
-    """The entries of each method, chosen by its name."""
-    branches = []
-    for method in METHODS:
-        named: dict[str, Any] = {"properties": {"method": {"const": method.name}}, "required": ["method"]}
-        condition = {"anyOf": [named, {"not": {"required": ["method"]}}]} if method.name == default else named
-        branches.append({"if": condition, "then": _object(method.Options, {})})
-    names = {"enum": list(METHODS.names()), "default": default}
-    return {"type": "object", "properties": {"method": names}, "allOf": branches}
+def _chosen(choice: str, members: Mapping[str, type], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """A section whose entries depend on the member that its entry ``choice`` names."""
+    default, branches = defaults[choice], []
+    defaults = {entry: value for entry, value in defaults.items() if entry != choice}
+    for name, options in members.items():
+        named: dict[str, Any] = {"properties": {choice: {"const": name}}, "required": [choice]}
+        condition = {"anyOf": [named, {"not": {"required": [choice]}}]} if name == default else named
+        branches.append({"if": condition, "then": _object(options, defaults)})
+    names = {"enum": list(members), "default": default}
+    return {"type": "object", "properties": {choice: names}, "allOf": branches}
 
 
 def _object(cls: type, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,8 +62,7 @@ def _object(cls: type, defaults: Mapping[str, Any]) -> dict[str, Any]:
     for name, annotation in field_types(cls).items():
         below = defaults.get(name)
         if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-            options = issubclass(annotation, MethodOptions)
-            properties[name] = {} if options else _object(annotation, below or {})
+            properties[name] = {} if hasattr(annotation, "CHOICE") else _object(annotation, below or {})
             continue
         found = _value(annotation)
         if name in comments:

@@ -68,10 +68,12 @@ class Layers:
                     self.tree[section][other] = None
 
     def _change_choice(self, section: str, layer: dict[str, Any]) -> None:
-        """Where ``layer`` names another method than the layer below, the entries of the method below go."""
-        below = self.tree.get(section)
-        if isinstance(below, dict) and "method" in layer and layer["method"] != below.get("method"):
-            self.tree[section] = {}
+        """Where ``layer`` chooses another method or optimizer than the layer below, the entries of the one below go."""
+        below, cls = self.tree.get(section), field_types(ExperimentConfig).get(section)
+        choice = getattr(cls, "CHOICE", None)
+        if isinstance(below, dict) and choice in layer and layer[choice] != below.get(choice):
+            common = field_types(cls)  # entries that every choice has
+            self.tree[section] = {name: value for name, value in below.items() if name in common and name != choice}
 
     def _override(self, overrides: Sequence[str]) -> None:
         parsed = self._parse(overrides)

@@ -11,14 +11,23 @@ from common.backend.adversarial import Adversarial
 from common.config.convert import build, convert_section
 from common.config.layers import Layers
 from common.config.rules import check
-from common.config.schema import ExperimentConfig
+from common.config.schema import ExperimentConfig, OptimizationConfig
 from common.config.yaml_text import dump, parse
 from common.errors import InputError, nearest
 from common.methods.method import MethodOptions
 from common.reading import read_text
 from common.resources import configs_folder
 
-__all__ = ["CONFIG_DIRECTORY", "adaptation_options", "find_config", "from_yaml", "load_config", "to_plain", "to_yaml"]
+__all__ = [
+    "CONFIG_DIRECTORY",
+    "adaptation_options",
+    "find_config",
+    "from_yaml",
+    "load_config",
+    "optimization_options",
+    "to_plain",
+    "to_yaml",
+]
 
 CONFIG_DIRECTORY = configs_folder()  #: the shipped experiments
 _DEFAULTS = "defaults.yaml"
@@ -79,6 +88,27 @@ def adaptation_options(section: dict[str, Any]) -> MethodOptions:
     options = convert_section(MethodOptions, section, ("plan",), report)
     if faults:
         raise InputError("The plan does not fit: " + "; ".join(faults) + ".")
+    return options
+
+
+def optimization_options(**entries: Any) -> OptimizationConfig:
+    """The section ``optimization`` of an experiment that gives these entries and leaves the others to their defaults.
+
+    Example:
+        >>> optimization_options(optimizer="sgd", momentum=0.9).momentum
+        0.9
+
+    Raises:
+        InputError: every unknown entry and every value that does not fit.
+    """
+    faults: list[str] = []
+    section = {**parse(_read(CONFIG_DIRECTORY / _DEFAULTS), _DEFAULTS).values["optimization"], **entries}
+    options = convert_section(
+        OptimizationConfig, section, ("optimization",), lambda path, text: faults.append(f"{'.'.join(path)} {text}")
+    )
+    faults += [f"{path} {text}" for path, text in check({f"optimization.{name}": v for name, v in section.items()})]
+    if faults:
+        raise InputError("; ".join(faults) + ".")
     return options
 
 

@@ -45,13 +45,14 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "optimization.head_learning_rate": _POSITIVE,
     "optimization.final_learning_rate": _NOT_NEGATIVE,
     "optimization.power": _POSITIVE,
+    "optimization.decay": _NOT_NEGATIVE,
+    "optimization.halve_after": _NOT_NEGATIVE,
+    "optimization.halve_every": _POSITIVE,
     "optimization.warmup_steps": _NOT_NEGATIVE,
     "optimization.warmup_ratio": ("must be between 0 and 1", lambda x: 0 <= x <= 1),
     "optimization.weight_decay": _NOT_NEGATIVE,
-    "optimization.beta1": _PROBABILITY,
-    "optimization.beta2": _PROBABILITY,
-    "optimization.epsilon": _POSITIVE,
     "optimization.max_grad_norm": _POSITIVE,
+    "optimization.max_norm": _POSITIVE,
     "training.global_batch_size": _POSITIVE,
     "training.micro_batch_size": _POSITIVE,
     "training.epochs": _POSITIVE,
@@ -183,6 +184,15 @@ def _from_scratch(source, tokenizer, config):
         yield "model.tokenizer", "must be given when model.source is null, for example bpe:8192"
 
 
+@_rule("model.source", "model.vectors")
+def _vectors(source, vectors):
+    if source is not None and vectors is not None:
+        yield (
+            "model.vectors",
+            f"are start values of a network from scratch, and model.source is {source!r}; remove one of them",
+        )
+
+
 @_rule("model.add_tokens")
 def _add_tokens(tokens):
     for token in tokens:
@@ -295,6 +305,29 @@ def _warmup(steps, ratio):
         yield (
             "optimization.warmup_ratio",
             f"and warmup_steps exclude each other; received {ratio} and {steps}; set one to null",
+        )
+
+
+@_rule("optimization.schedule", "optimization.decay", "optimization.halve_after", "optimization.halve_every")
+def _schedule(schedule, decay, after, every):
+    read = {"decay": ("inverse_epochs", decay), "halve_after": ("halving", after), "halve_every": ("halving", every)}
+    for entry, (reader, value) in read.items():
+        if schedule == reader and value is None:
+            yield f"optimization.{entry}", f"must be given with optimization.schedule: {schedule}"
+        if schedule != reader and value is not None:
+            yield (
+                f"optimization.{entry}",
+                f"belongs to optimization.schedule: {reader}; received {schedule}; remove one",
+            )
+
+
+@_rule("optimization.schedule", "optimization.warmup_steps", "optimization.warmup_ratio")
+def _rising(schedule, steps, ratio):
+    if schedule == "inverse_sqrt" and not (steps or ratio):
+        yield (
+            "optimization.warmup_steps",
+            "or warmup_ratio must be greater than 0 with optimization.schedule: inverse_sqrt, which falls with the root of "
+            "the steps since the warm-up's length",
         )
 
 

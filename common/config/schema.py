@@ -6,6 +6,7 @@ so that one file describes the same experiment in both frameworks.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,13 +27,16 @@ class ModelConfig:
     task: str  #: a member of `common.tasks`
     tokenizer: (
         str | None
-    )  #: hub id, folder, ``python:...`` or ``bpe:SIZE`` (trained on the training split); null takes that of ``source``
+    )  #: hub id, folder, ``python:...`` or KIND:SIZE, such as ``bpe:8192`` (trained on the training split); null takes that of ``source``
     dropout: float | None  #: replaces every dropout probability of the base model; null keeps the checkpoint's
     config: dict[
         str, Any
     ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
     task_options: dict[str, Any] = field(default_factory=dict)  #: of the task's own class, see its ``Options``
     add_tokens: tuple[str, ...] = ()  #: tokens that the vocabulary of ``source`` gets; its embedding is trained then
+    vectors: str | None = (
+        None  #: file of word vectors that a network from scratch starts from (`common.models.vectors`)
+    )
     adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 
 
@@ -64,22 +68,43 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizationConfig:
-    """AdamW with decoupled decay (none on biases and norms) and a learning-rate schedule."""
+    """An optimizer and a learning-rate schedule. Each optimizer adds its own entries, with defaults where it has any."""
 
+    CHOICE = "optimizer"  #: the entry that chooses the class
+
+    optimizer: str  #: a member of `common.optimizers`
     learning_rate: float  #: the largest one
     head_learning_rate: (
         float | None
     )  #: of the task head, which starts from nothing; follows the schedule in proportion; null: learning_rate
     final_learning_rate: float  #: what linear, cosine and polynomial schedules end at
-    schedule: Literal["constant", "linear", "cosine", "polynomial"]  #: after the warm-up
+    schedule: Literal[
+        "constant", "linear", "cosine", "polynomial", "inverse_sqrt", "inverse_epochs", "halving"
+    ]  #: after the warm-up
     power: float  #: of the polynomial schedule
+    decay: float | None  #: of inverse_epochs, which divides by 1 + decay * finished epochs
+    halve_after: float | None  #: of halving: epochs after which the rate is halved for the first time
+    halve_every: float | None  #: of halving: epochs between two times
     warmup_steps: int | None  #: in which the learning rate rises from 0
     warmup_ratio: float | None  #: of all steps; at most one of the two may be given
-    weight_decay: float  #: decoupled, of all weights but biases and norms
-    beta1: float  #: of AdamW
-    beta2: float  #: of AdamW
-    epsilon: float  #: of AdamW
+    weight_decay: float  #: of all weights but biases and norms; decoupled in adamw, added to the gradient in the others
     max_grad_norm: float | None  #: global norm; null does not clip
+    max_norm: float | None  #: bound of the norm of every row of the head's output weight, after each step
+
+    @classmethod
+    def select(cls, section: Mapping[str, Any]) -> type[OptimizationConfig]:
+        """The entries with those of the optimizer that ``section`` names.
+
+        Raises:
+            InputError: there is no such optimizer.
+        """
+        from common.optimizers import OPTIMIZERS
+
+        return OPTIMIZERS.get(str(section.get("optimizer"))).Options
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """(entry, what is wrong with it) for values of the right type that do not fit."""
+        yield from ()
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _label_names(
             f"data.label_names must hold the classes of {config.name} in any order: {', '.join(published)}; received "
             f"{', '.join(chosen)}. Correct it, or remove it."
         )
-    return chosen
+    return task.label_names(replace(entry, label_names=chosen), tables)
 
 
 def _left_out(tables: Mapping[str, Sequence[Table]]) -> Iterator[str]:

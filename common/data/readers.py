@@ -4,7 +4,8 @@ is reported.
 objects), ``.jsonl``, ``.parquet``, ``.txt`` (one text a line), ``.conll`` and ``.conllu`` (one word a line, see
 `common.data.conll`). A folder stands for a table too: each of its subfolders is a class and holds one .txt file for
 each text. Text is UTF-8, with or without a byte-order mark, unless a `Form` says otherwise; lines end in LF or CRLF,
-and blank lines at the end of a table are no rows.
+and blank lines at the end of a table are no rows. A path with names in braces stands for parallel files
+(`common.data.parallel`).
 """
 
 from __future__ import annotations
@@ -320,7 +321,11 @@ def read_table(path: Path, form: Form | None = None) -> Table:
     Raises:
         InputError: the extension is unknown or the content is not in the format, with the line.
     """
+    from common.data.parallel import is_parallel, read_parallel
+
     form = form or Form()
+    if is_parallel(path):
+        return read_parallel(path, form.encoding)
     if os.path.isdir(path):
         return read_class_folders(path, encoding=form.encoding)
     if path.suffix.lower() not in _READERS:

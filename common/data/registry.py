@@ -177,6 +177,12 @@ DATASETS = {
         reader="dart",
         layout="dart-v1.1.1-full-train.json, -dev.json and -test.json",
     ),
+    "multi30k": DatasetEntry(
+        roles={"prompt": ("de",), "text": ("en",)},
+        hub="bentrevett/multi30k",
+        reader="multi30k",
+        layout="train.de, train.en, val.de, val.en, test_2016_flickr.de and test_2016_flickr.en (or .gz)",
+    ),
     "wnut17": DatasetEntry(
         roles={"words": ("tokens",), "tags": ("ner_tags", "tags")},
         label_names=(
@@ -208,4 +214,9 @@ DATASETS = {
         ),
         files={"train": "*-ud-train.conllu", "validation": "*-ud-dev.conllu", "test": "*-ud-test.conllu"},
     ),  # any treebank of Universal Dependencies
+    "jsb": DatasetEntry(
+        roles={"frames": ("frames",)},
+        reader="piano_rolls",
+        layout="one JSON file with the splits train, valid and test, lists of frames, each the list of its keys",
+    ),
 }

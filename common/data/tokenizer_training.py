@@ -4,13 +4,23 @@ bpe         byte-level BPE (Sennrich et al. 2016; Radford et al. 2019) with one 
             pads; for causal language models
 masked-bpe  the same with RoBERTa's special tokens, a mask token among them
 wordpiece   lower-cased WordPiece with BERT's
+
+Whole words, for networks that have a vector for each: the most frequent ones of the training split, and [UNK] for all
+others. Nothing is added at the ends of a text; [PAD] is 0, [UNK] 1, [BOS] 2 and [EOS] 3.
+
+words        lower-cased, split at white space and around punctuation
+words-cased  the same as it is written
+tokens       split at white space alone, as it is written: for texts that are tokenised already, lists of words (one
+             token each), morphemes or jamo
+characters   every character, the space included
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError
 
@@ -25,6 +35,7 @@ _MOST = 2_000_000  #: tokens; the library takes memory for them before it trains
 _LETTERS = 1000  #: of a WordPiece vocabulary; others are unknown
 _BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _ROBERTA = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+_WORDS = ("[PAD]", "[UNK]", "[BOS]", "[EOS]")
 
 
 def is_trained(source: str) -> bool:
@@ -39,7 +50,8 @@ def train_tokenizer(source: str, corpus: Iterable[str] | None) -> PreTrainedToke
         InputError: the size is none or too small, or there is no corpus.
     """
     kind, _, size = source.partition(":")
-    least = {"bpe": _BYTES + 1, "masked-bpe": _BYTES + len(_ROBERTA), "wordpiece": len(_BERT) + 1}[kind]
+    special = {"bpe": _BYTES, "masked-bpe": _BYTES + len(_ROBERTA) - 1, "wordpiece": len(_BERT)}
+    least = special.get(kind, len(_WORDS)) + 1
     if not size.isdecimal() or len(size) > len(str(_MOST)) or not least <= int(size) <= _MOST:
         raise InputError(
             f"A trained tokenizer is written {kind}:SIZE with SIZE at least {least} (the special tokens, and every byte "
@@ -109,6 +121,42 @@ def _wordpiece(size: int, corpus: Iterable[str]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=model, **special)
 
 
+def _words(size: int, corpus: Iterable[str], lower: bool = True, punctuation: bool = True) -> PreTrainedTokenizerFast:
+    from tokenizers import normalizers, pre_tokenizers
+
+    normalizer = normalizers.Sequence([normalizers.NFC(), *([normalizers.Lowercase()] if lower else [])])
+    splitter = pre_tokenizers.BertPreTokenizer() if punctuation else pre_tokenizers.WhitespaceSplit()
+    return _whole(size, corpus, normalizer, splitter)
+
+
+def _characters(size: int, corpus: Iterable[str]) -> PreTrainedTokenizerFast:
+    from tokenizers import Regex, decoders, normalizers, pre_tokenizers
+
+    splitter = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    return _whole(size, corpus, normalizers.NFC(), splitter, decoders.Fuse())
+
+
+def _whole(
+    size: int, corpus: Iterable[str], normalizer: Any, splitter: Any, decoder: Any = None
+) -> PreTrainedTokenizerFast:
+    """The most frequent parts that ``splitter`` makes, those of one count in their order as text."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    pad, unknown, begin, end = _WORDS
+    counts: Counter[str] = Counter()
+    for text in corpus:
+        counts.update(part for part, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    known = sorted(counts.keys() - set(_WORDS), key=lambda part: (-counts[part], part))[: size - len(_WORDS)]
+    vocabulary = {part: number for number, part in enumerate((*_WORDS, *known))}
+    model = Tokenizer(models.WordLevel(vocabulary, unk_token=unknown))
+    model.normalizer, model.pre_tokenizer = normalizer, splitter
+    if decoder is not None:
+        model.decoder = decoder
+    special = {"pad_token": pad, "unk_token": unknown, "bos_token": begin, "eos_token": end}
+    return PreTrainedTokenizerFast(tokenizer_object=model, **special)
+
+
 def _alphabet(texts: Iterable[str]) -> list[str]:
     """The most frequent characters, sorted."""
     counts: Counter[str] = Counter()
@@ -132,4 +180,12 @@ def _byte_level(size: int, corpus: Iterable[str], special: tuple[str, ...]):
     return model
 
 
-_KINDS = {"bpe": _bpe, "masked-bpe": _masked_bpe, "wordpiece": _wordpiece}
+_KINDS: dict[str, Callable[[int, Iterable[str]], Any]] = {
+    "bpe": _bpe,
+    "masked-bpe": _masked_bpe,
+    "wordpiece": _wordpiece,
+    "words": _words,
+    "words-cased": partial(_words, lower=False),
+    "tokens": partial(_words, lower=False, punctuation=False),
+    "characters": _characters,
+}

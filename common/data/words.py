@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.backend.batch import IGNORE
+from common.chains import SCHEMES, converted, scheme_names
 from common.data.encoding import Columns, Ragged
 from common.data.readers import Table
 from common.data.roles import Reading, Role
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["NO_TAG", "TAGS", "WORDS", "encode_words", "tag_names"]
+__all__ = ["NO_TAG", "TAGS", "WORDS", "encode_words", "spans_in", "tag_names"]
 
 NO_TAG = "_"  #: CoNLL-U's mark of a word without a tag; it is read, and no target
 _CHUNK = 1000
@@ -77,6 +79,21 @@ def read_tags(table: Table, reading: Reading) -> list[list[int]]:
             sentence.append(number)
         sentences.append(sentence)
     return sentences
+
+
+def spans_in(scheme: str) -> Callable[[Table, Reading], list[list[int]]]:
+    """`read_tags` of tags that mark the same spans in ``scheme`` (`common.chains`); the data's may be of any."""
+
+    def read(table: Table, reading: Reading) -> list[list[int]]:
+        every = scheme_names(reading.label_names, SCHEMES[-1])
+        numbers = {name: number for number, name in enumerate(reading.label_names)}
+        sentences = []
+        for tags in read_tags(table, replace(reading, label_names=every)):
+            named = converted([None if tag == IGNORE else every[tag] for tag in tags], scheme)
+            sentences.append([IGNORE if tag is None else numbers[tag] for tag in named])
+        return sentences
+
+    return read
 
 
 def tag_names(tables: Sequence[Table], accepted: Sequence[str]) -> tuple[str, ...]:

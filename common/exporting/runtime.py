@@ -108,3 +108,9 @@ class OnnxEngine:
 
     def decoder(self, capacity: int) -> None:
         """None: the graph has no cache."""
+
+    def translator(self) -> None:
+        """None: the graph keeps nothing of a source."""
+
+    def attentions(self, batch: Batch) -> None:
+        """None: the graph gives logits alone."""

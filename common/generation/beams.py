@@ -10,7 +10,7 @@ from common.generation.choosing import prompt_key, restrict, top
 from common.generation.filters import Filter, filters, log_softmax, surviving
 from common.generation.options import GenerationOptions
 from common.generation.search import Continuation
-from common.generation.session import Session
+from common.generation.session import Rows
 from common.generation.stopping import LENGTH, Stopping
 from common.random import gumbel
 
@@ -20,7 +20,7 @@ _NEVER = -1e9  # score of what must not be chosen
 
 
 def beam_search(
-    session: Session,
+    session: Rows,
     prompts: Sequence[Sequence[int]],
     limits: Sequence[int],
     options: GenerationOptions,

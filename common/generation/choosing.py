@@ -10,7 +10,7 @@ import numpy as np
 from common.errors import RunError
 from common.generation.filters import Filter, filters, penalise, repeated, surviving
 from common.generation.options import GenerationOptions
-from common.generation.session import Session
+from common.generation.session import Rows
 from common.random import gumbel
 
 __all__ = ["Chooser", "prompt_key", "restrict", "top"]
@@ -22,7 +22,7 @@ def prompt_key(prompt: Sequence[int]) -> str:
 
 
 def restrict(
-    scores: np.ndarray, session: Session, options: GenerationOptions, ends: Sequence[int], new_tokens: int
+    scores: np.ndarray, session: Rows, options: GenerationOptions, ends: Sequence[int], new_tokens: int
 ) -> np.ndarray:
     """The scores ``(rows, vocabulary)`` under penalty, n-gram ban and shortest length; a copy where any is on.
 

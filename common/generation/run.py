@@ -9,8 +9,9 @@ from common.errors import InputError
 from common.generation.beams import beam_search
 from common.generation.options import DEFAULT_NEW_TOKENS, GenerationOptions
 from common.generation.search import Continuation, Listener, search
-from common.generation.session import Session
+from common.generation.session import Rows, Session
 from common.generation.stopping import Stopping
+from common.generation.targets import TargetSession
 
 __all__ = ["continue_tokens", "new_tokens"]
 
@@ -47,14 +48,16 @@ def continue_tokens(
     context: int,
     length_multiple: int,
     listen: Listener | None = None,
+    opening: int | None = None,
 ) -> list[list[Continuation]]:
-    """Continue all prompts in one batch.
+    """Continue all prompts in one batch, or write to them.
 
     Args:
         prompts: token ids, at least one each.
         context: tokens that the model reads at most.
         length_multiple: lengths are padded to a multiple of it, so that compiled shapes stay few.
         listen: gets every token when it is chosen; not of beams, whose tokens are known at the end.
+        opening: the token that texts of their own begin with, which an encoder-decoder writes to the prompts.
 
     Returns:
         For each prompt, ``num_return_sequences`` continuations.
@@ -69,8 +72,29 @@ def continue_tokens(
         raise InputError(
             "A prompt needs at least one token; received an empty one. Begin it with the end-of-text token."
         )
-    limits = [new_tokens(len(prompt), context, options) for prompt in prompts]
-    session = Session(engine, prompts, limits, context, length_multiple, options.use_cache)
+    session: Rows
+    if opening is None:
+        limits = [new_tokens(len(prompt), context, options) for prompt in prompts]
+        session = Session(engine, prompts, limits, context, length_multiple, options.use_cache)
+    else:
+        limits = [_written(prompt, context, options) for prompt in prompts]
+        session = TargetSession(engine, prompts, limits[0], opening, context, length_multiple, options.use_cache)
     if options.num_beams > 1:
         return beam_search(session, prompts, limits, options, stopping)
     return search(session, prompts, limits, options, stopping, listen)
+
+
+def _written(source: Sequence[int], context: int, options: GenerationOptions) -> int:
+    """How many tokens are written to a source at most.
+
+    Raises:
+        InputError: source or text exceed the context; neither slides.
+    """
+    if options.slide:
+        raise InputError("An encoder-decoder reads a whole source, so that nothing slides. Leave slide (--slide) out.")
+    if len(source) > context:
+        raise InputError(
+            f"A source must fit into the {context} tokens that the model was trained on; received {len(source)}. Shorten "
+            "it, or train with a larger data.max_length."
+        )
+    return new_tokens(1, context, options)

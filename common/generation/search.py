@@ -9,7 +9,7 @@ import numpy as np
 
 from common.generation.choosing import Chooser, prompt_key, restrict
 from common.generation.options import GenerationOptions
-from common.generation.session import Session
+from common.generation.session import Rows
 from common.generation.stopping import LENGTH, Stopping
 
 __all__ = ["Continuation", "Listener", "search"]
@@ -27,7 +27,7 @@ class Continuation:
 
 
 def search(
-    session: Session,
+    session: Rows,
     prompts: Sequence[Sequence[int]],
     limits: Sequence[int],
     options: GenerationOptions,

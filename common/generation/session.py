@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from common.backend import IGNORE, Decoder, Engine
 from common.errors import RunError
 
-__all__ = ["Session"]
+__all__ = ["Rows", "Session", "finite", "multiple"]
 
 CAPACITY_MULTIPLE = 64  # of the columns of a cache, so that few shapes are compiled
+
+
+class Rows(Protocol):
+    """What the searches know of the sequences that they continue."""
+
+    def history(self, row: int) -> np.ndarray:
+        """The tokens of a row, int32."""
+
+    def start(self) -> np.ndarray:
+        """Logits ``(rows, vocabulary)`` float32 after what every row begins with; valid until the next call."""
+
+    def take(self, source: np.ndarray) -> None:
+        """Row r goes on as row ``source[r]`` was; rows may become more or fewer."""
+
+    def advance(self, tokens: np.ndarray) -> np.ndarray:
+        """Append one token to every row; returns what `start` does."""
 
 
 class Session:
@@ -45,7 +62,7 @@ class Session:
         self._decoder: Decoder | None = None
         if cache and longest <= context:
             read = longest + new_tokens - 1 if self._lasts.max() <= context else context
-            self._decoder = engine.decoder(_multiple(read + self._padded(longest) - longest, CAPACITY_MULTIPLE))
+            self._decoder = engine.decoder(multiple(read + self._padded(longest) - longest, CAPACITY_MULTIPLE))
 
     def history(self, row: int) -> np.ndarray:
         """The tokens of a row, int32."""
@@ -58,7 +75,7 @@ class Session:
         padded = self._padded(self._width)
         input_ids = np.zeros((len(self._lengths), padded), np.int32)
         input_ids[:, padded - self._width :] = self._tokens[:, : self._width]
-        return _finite(self._decoder.prefill(input_ids, self._lengths.astype(np.int32)))
+        return finite(self._decoder.prefill(input_ids, self._lengths.astype(np.int32)))
 
     def take(self, source: np.ndarray) -> None:
         """Row r goes on as row ``source[r]`` was; rows may become more or fewer."""
@@ -77,10 +94,10 @@ class Session:
             self._decoder = None  # positions begin anew with every token from here on
         if self._decoder is None:
             return self._recompute()
-        return _finite(self._decoder.step(tokens.astype(np.int32)))
+        return finite(self._decoder.step(tokens.astype(np.int32)))
 
     def _padded(self, length: int) -> int:
-        return min(_multiple(length, self._multiple), self._context)
+        return min(multiple(length, self._multiple), self._context)
 
     def _recompute(self) -> np.ndarray:
         """The whole sequences, or their last tokens, padded on the right as in training."""
@@ -91,15 +108,16 @@ class Session:
             input_ids[row, : len(window)] = window
         mask = (np.arange(input_ids.shape[1]) < lengths[:, None]).astype(np.int32)
         batch = {"input_ids": input_ids, "attention_mask": mask, "labels": np.full_like(input_ids, IGNORE)}
-        return _finite(self._engine.logits_at(batch, (lengths - 1).astype(np.int32)))
+        return finite(self._engine.logits_at(batch, (lengths - 1).astype(np.int32)))
 
 
-def _multiple(length: int, of: int) -> int:
+def multiple(length: int, of: int) -> int:
+    """``length`` rounded up to a multiple of ``of``."""
     return -(-length // of) * of
 
 
-def _finite(logits: np.ndarray) -> np.ndarray:
-    """Raises RunError where they are not."""
+def finite(logits: np.ndarray) -> np.ndarray:
+    """The logits. Raises RunError where they are not."""
     if not np.isfinite(logits.sum(dtype=np.float64)):
         raise RunError(
             "The model's logits are not finite, so that no token can be chosen. Evaluate the run: it may have diverged."

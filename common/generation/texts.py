@@ -79,6 +79,7 @@ def generate(
             data.max_length,
             data.length_multiple,
             None if stream is None else stream.token,
+            trained.task.opening(trained.tokenizer),
         )
         if stream is not None:
             stream.end()

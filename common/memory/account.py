@@ -20,12 +20,12 @@ from common.errors import InputError
 from common.memory.components import ADAPTERS, COMPONENTS, Components
 from common.memory.outline import outlined
 from common.models.specs import ModelSpec
+from common.optimizers import OPTIMIZERS
 from common.training.assembly import engine_settings
 
 __all__ = ["PARTS", "Account", "Held", "assemble", "check_sizes", "components_of", "take"]
 
 PARTS = ("weights", "gradients", "optimizer", "activations")
-_MOMENTS = 2  #: of Adam, in float32 like the parameters that are trained
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,12 @@ class Account:
         return {**self.about, "trained": self.trained, "components": rows, **sums, "total": self.total}
 
 
-def assemble(held: Held, components: Components, about: Mapping[str, Any]) -> Account:
-    """Sort what a backend holds into components."""
+def assemble(held: Held, components: Components, about: Mapping[str, Any], slots: int = 2) -> Account:
+    """Sort what a backend holds into components.
+
+    Args:
+        slots: arrays that the optimizer keeps of every trained parameter, in float32 like the parameter.
+    """
     found = {name: Counter[str]() for name in COMPONENTS}
     trained = 0
     for name, size in held.weights.items():
@@ -75,7 +79,7 @@ def assemble(held: Held, components: Components, about: Mapping[str, Any]) -> Ac
         if name in held.trained:
             trained += size // 4
             part["gradients"] += size
-            part["optimizer"] += _MOMENTS * size
+            part["optimizer"] += slots * size
     for path, size in held.kept.items():
         found[components.find(path)]["activations"] += size
     rows = {name: {part: sizes[part] for part in PARTS} for name, sizes in found.items() if sizes}
@@ -104,7 +108,8 @@ def take(backend: ModuleType, config: ExperimentConfig, rows: int, length: int) 
         "dtype": settings.dtype,
         "recompute": settings.recompute,
     }
-    return assemble(held, components_of(spec, [edit.path for edit in plan.edits]), about)
+    slots = OPTIMIZERS.get(config.optimization.optimizer).slots(config.optimization)
+    return assemble(held, components_of(spec, [edit.path for edit in plan.edits]), about, len(slots))
 
 
 def components_of(spec: ModelSpec, edited: list[str]) -> Components:

@@ -69,8 +69,8 @@ def kept(spec: ModelSpec, plan: Plan, rows: int, length: int, keeps: Keeps) -> d
     """
     if not FAMILIES.get(spec.family).COUNTED:
         raise InputError(
-            f"The formula for what a step keeps is not that of {spec.family}, whose feed-forward parts have a gate. Use "
-            "--backend pytorch, which counts the tensors themselves."
+            "The formula for what a step keeps is that of one sequence, attention and two feed-forward matrices; "
+            f"{spec.family} has other layers. Use --backend pytorch, which counts the tensors themselves."
         )
     walk = _Walk(spec, plan, rows, length, keeps)
     walk.backbone()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
+from common.config.schema import OptimizationConfig
 from common.methods.plan import Plan
 from common.models.specs import ModelSpec
+from common.optimizers import OPTIMIZERS
 
 __all__ = ["coverage_rows", "coverage_table", "partial_coverage"]
 
@@ -50,8 +52,9 @@ def partial_coverage(plan: Plan, spec: ModelSpec) -> list[str]:
     return warnings
 
 
-def coverage_table(plan: Plan, spec: ModelSpec) -> str:
-    """The plan as text: patterns, trained parameters by component, their share of the model, bytes."""
+def coverage_table(plan: Plan, spec: ModelSpec, optimization: OptimizationConfig | None = None) -> str:
+    """The plan as text: patterns, trained parameters by component, their share of the model, bytes; with
+    ``optimization``, those of the optimizer too."""
     counts, total = plan.counts(), spec.parameter_count()
     lines = []
     if plan.patterns:
@@ -66,8 +69,9 @@ def coverage_table(plan: Plan, spec: ModelSpec) -> str:
         anew = dict.fromkeys(name.rpartition(".")[0] for name in spec.new_parameters)
         lines.append(f"not in the checkpoint, so initialised here: {', '.join(anew)}")
     lines += [f"{component:<12} {count:>12,}" for component, count in counts.items() if count]
-    lines.append(
-        f"of the model {total:>12,} ({100 * counts['total'] / total:.3f} %); "
-        f"trained parameters take {plan.bytes():,} bytes in fp32, with AdamW's two moments {3 * plan.bytes():,}"
-    )
+    size = f"trained parameters take {plan.bytes():,} bytes in fp32"
+    if optimization is not None:
+        slots = OPTIMIZERS.get(optimization.optimizer).slots(optimization)
+        size += f", with what {optimization.optimizer} keeps of them {(1 + len(slots)) * plan.bytes():,}"
+    lines.append(f"of the model {total:>12,} ({100 * counts['total'] / total:.3f} %); {size}")
     return "\n".join(lines)

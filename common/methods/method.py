@@ -26,6 +26,8 @@ __all__ = ["Method", "MethodOptions"]
 class MethodOptions:
     """The section ``adaptation`` of an experiment. Each method adds its own fields, with defaults where it has any."""
 
+    CHOICE = "method"  #: the entry that chooses the class
+
     method: str
 
     @property
@@ -71,8 +73,8 @@ class Method:
         raise NotImplementedError
 
     def suits(self, modules: Sequence[ModuleSpec]) -> bool:
-        """Whether a network of these modules has what the method edits."""
-        return True
+        """Whether a network of these modules has what the method edits: by default a matrix."""
+        return any(module.kind.matrix for module in modules)
 
     def example(self, targets: tuple[str, ...]) -> MethodOptions:
         """Options for a small network, for parity suites and tests.

@@ -78,10 +78,20 @@ class Prepending(Method):
         """One edit, of the table of the words.
 
         Raises:
-            InputError: the network is of no family that is described here.
+            InputError: the network is of no family that is described here, or has no attention.
         """
         module = word_table(spec)
         attentions = [found for found in spec.modules if found.kind is ATTENTION]
+        if not attentions:
+            raise InputError(
+                f"adaptation.method {self.name} puts virtual tokens before what attention reads; a {spec.family} network has none. "
+                "Use another method."
+            )
+        if not self.suits(spec.modules):
+            raise InputError(
+                f"adaptation.method {self.name} puts virtual tokens before one sequence; a {spec.family} network reads one and "
+                "writes another. Use a method with targets."
+            )
         inputs = FAMILIES.get(spec.family).INPUTS
         fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)
         first = attentions[0]
@@ -94,8 +104,9 @@ class Prepending(Method):
         return Plan(self.name, (edit,), head_parameters(spec), spec.head, self.artifact, options)
 
     def suits(self, modules: Sequence[ModuleSpec]) -> bool:
-        """There is attention, which is known of described families alone."""
-        return any(module.kind is ATTENTION for module in modules)
+        """There is attention, which is known of described families alone, and all of it is of one sequence."""
+        attentions = [module.arguments for module in modules if module.kind is ATTENTION]
+        return bool(attentions) and not any(heads.memory for heads in attentions)
 
     def example(self, targets: tuple[str, ...]) -> MethodOptions:
         """Three tokens."""

@@ -17,18 +17,25 @@ def _spec(name: str, shape: tuple[int, ...], component: str) -> ParameterSpec:
     return ParameterSpec(name, shape, component, decay=len(shape) > 1)
 
 
+def _trainable(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the parameters that a method may train."""
+    frozen = spec.frozen
+    return {name: shape for name, shape in spec.shapes().items() if name not in frozen}
+
+
 def _in_head(name: str, spec: ModelSpec) -> bool:
     return name.rpartition(".")[0] in spec.head
 
 
 def everything(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
     """Every parameter of the model."""
-    return tuple(_spec(name, shape, HEAD if _in_head(name, spec) else "other") for name, shape in spec.shapes().items())
+    named = _trainable(spec).items()
+    return tuple(_spec(name, shape, HEAD if _in_head(name, spec) else "other") for name, shape in named)
 
 
 def head_parameters(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
     """Those of the task head."""
-    return tuple(_spec(name, shape, HEAD) for name, shape in spec.shapes().items() if _in_head(name, spec))
+    return tuple(_spec(name, shape, HEAD) for name, shape in _trainable(spec).items() if _in_head(name, spec))
 
 
 def biases(spec: ModelSpec, paths: Collection[str] | None = None, added: bool = False) -> tuple[ParameterSpec, ...]:
@@ -37,9 +44,11 @@ def biases(spec: ModelSpec, paths: Collection[str] | None = None, added: bool = 
     Args:
         added: also the further biases of an attention, which PEFT's ``bias: all`` leaves out.
     """
-    found = []
+    found, trainable = [], _trainable(spec)
     for module in spec.modules:
         for name, shape in module.biases().items():
+            if name not in trainable:
+                continue
             if (paths is None or module.path in paths) and (added or name.endswith(".bias")):
                 found.append(_spec(name, shape, HEAD if _in_head(name, spec) else BIAS))
     return tuple(found)

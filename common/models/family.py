@@ -8,26 +8,67 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from common.backend.batch import Field
-from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, ModuleSpec
+from common.backend.batch import CHARACTER_AXIS, SENTENCE_AXIS, Field
+from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, OTHER, RECURRENT, Kind, ModuleSpec
+from common.models.recurrence import initial as initial_of_recurrence
 from common.random import normal
 
-__all__ = ["ATTENTION_MASK", "EACH", "FIRST", "INPUT_IDS", "LAST", "TOKEN_TYPE_IDS", "Backbone", "Family", "HeadLayout"]
+__all__ = [
+    "ATTENTION_MASK",
+    "CHARACTERS",
+    "DECODER_INPUT_IDS",
+    "EACH",
+    "FIRST",
+    "IDS_OF_SENTENCES",
+    "INPUT_IDS",
+    "LAST",
+]
+__all__ += [
+    "MASK_OF_SENTENCES",
+    "POOLED",
+    "STATES",
+    "TOKEN_TYPE_IDS",
+    "WRITTEN",
+    "Backbone",
+    "Family",
+    "HeadLayout",
+    "Reading",
+]
 
 INPUT_IDS = Field("input_ids", ("batch", "seq"), padding="pad_id", bound="vocab_size")
 ATTENTION_MASK = Field("attention_mask", ("batch", "seq"), default=1, first=1)
+IDS_OF_SENTENCES = Field("input_ids", ("batch", SENTENCE_AXIS, "word"), padding="pad_id", bound="vocab_size")
+MASK_OF_SENTENCES = Field("attention_mask", ("batch", SENTENCE_AXIS, "word"), default=1, first=1)
+CHARACTERS = Field("characters", ("batch", "seq", CHARACTER_AXIS), bound="character_rows")
 TOKEN_TYPE_IDS = Field("token_type_ids", ("batch", "seq"), default=0, bound="type_vocab_size")
+DECODER_INPUT_IDS = Field("decoder_input_ids", ("batch", "target"), padding="pad_id", bound="vocab_size")
 
 
 # Which positions of a sequence a head reads; constants, since MindSpore's graphs compare them.
 FIRST = "first"
 LAST = "last"  #: the last real token
 EACH = "each"
+WRITTEN = "written"  #: each token of the second sequence, which a decoder writes to the one that an encoder reads
+STATES = "states"  #: all real tokens, by a module of the head, see `Reading`
+POOLED = "pooled"  #: the backbone gives one vector for the whole sequence, ``(batch, hidden)``
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a head makes of all states, ``(batch, seq, hidden)`` and the mask, before its dense layer and output: one
+    vector ``(batch, width)``."""
+
+    name: str  #: of the backends' module with ``readout(hidden, arguments)``, in their ``readouts``
+    path: str  #: of it in the network
+    modules: tuple[ModuleSpec, ...]  #: inside of it
+    width: int  #: of the vector
+    arguments: Mapping[str, Any]  #: its sizes
+    position: ClassVar[str] = STATES
 
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """A task head: [context,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
+    """A task head: [context,] [reading,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
     The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
     Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
@@ -40,6 +81,7 @@ class HeadLayout:
     output: str
     named: bool = True  #: whether the architecture has this head, so that a checkpoint that names it is opened with it
     output_bias: bool = True  #: of an output that no bias vector is added to
+    kind: Kind = LINEAR  #: of the output; another than a linear layer is ``Output`` of the backends' layers of its name
     outputs: int | None = None  #: their number, where the head alone decides it; see `count`
     dense: str | None = None
     width: int | None = None  #: of what the dense layer gives, where it is not the backbone's
@@ -57,7 +99,9 @@ class HeadLayout:
     beside: HeadLayout | None = None  #: a second head, of which the first position is read and ``outputs`` is given
     context: str | None = None  #: path of a norm of each state plus that of the first position, before the dense layer
     states: str = "states"  #: function of a backend's module of the family that gives what the head reads
+    reading: Reading | None = None  #: a module that reads all states, with the position ``STATES``
     table: ModuleSpec | None = None  #: an embedding that this function needs besides the backbone's modules
+    chain: str | None = None  #: path of the scores of a chain of its outputs: transitions, start and end
 
     def count(self, config: Mapping[str, Any]) -> int:
         """Number of outputs: its own, or one for each token of a tied output, or one for each label."""
@@ -75,6 +119,9 @@ class HeadLayout:
         listed, states = [self.table] if self.table else [], width
         if self.context:
             listed.append(ModuleSpec(self.context, LAYER_NORM, width, width))
+        if self.reading:
+            listed += self.reading.modules
+            width = self.reading.width
         if self.dense:
             inner = self.width or width
             listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
@@ -82,9 +129,12 @@ class HeadLayout:
         if self.norm:
             listed.append(ModuleSpec(self.norm, LAYER_NORM, width, width))
         bias = self.output_bias and not self.added
-        listed.append(ModuleSpec(self.output, LINEAR, width, outputs, bias=bias, tied_to=self.tied_to))
+        listed.append(ModuleSpec(self.output, self.kind, width, outputs, bias=bias, tied_to=self.tied_to))
         if self.added:
             listed.append(ModuleSpec(self.added, BIAS, outputs, outputs))
+        if self.chain:
+            scores = (("transitions", (outputs, outputs)), ("start", (outputs,)), ("end", (outputs,)))
+            listed.append(ModuleSpec(self.chain, OTHER, outputs, outputs, False, parameters=scores))
         if self.beside:
             listed += self.beside.modules(states, self.beside.count({}))
         return tuple(listed)
@@ -94,7 +144,8 @@ class HeadLayout:
         own = (None, None) if self.tied_to else (self.output, self.added)
         table = self.table.path if self.table else None
         second = self.beside.new() if self.beside else ()
-        paths = (table, self.context, self.dense, self.norm, *own, *second)
+        reading = [module.path for module in self.reading.modules] if self.reading else []
+        paths = (table, self.context, *reading, self.dense, self.norm, *own, self.chain, *second)
         return tuple(path for path in paths if path and path not in self.base)
 
 
@@ -116,7 +167,7 @@ class Family:
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK)
     DEFAULTS: ClassVar[dict[str, Any]]  #: of the Hugging Face configuration
     DROPOUTS: ClassVar[tuple[str, ...]]  #: entries that ``model.dropout`` replaces
-    HEADS: ClassVar[tuple[str, str]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it
+    HEADS: ClassVar[tuple[str, ...]] = ("hidden_size", "num_attention_heads")  #: width, and what divides it; or nothing
     SIZE: ClassVar[dict[str, str]]  #: what tests and studies scale, by common name, to the configuration's names
     TARGETS: ClassVar[tuple[str, ...]]  #: the usual modules for adapters
     NULLABLE: ClassVar[tuple[str, ...]] = ()  #: entries that may be null, though their default is not
@@ -124,6 +175,7 @@ class Family:
     UNDROPPED: ClassVar[tuple[str, ...]] = ()  #: matrices before a residual whose output no dropout masks
     COUNTED: ClassVar[bool] = True  #: whether `common.memory.formula` knows what its layers keep
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
+    WORDS: ClassVar[tuple[str, ...]] = ()  #: paths of the tables whose rows start as published vectors of words
 
     EMBEDDING_NORM: ClassVar[str | None] = (
         None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
@@ -151,6 +203,10 @@ class Family:
         """
         yield from ()
 
+    def frozen(self, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the parameters that stay as they start, whatever the method."""
+        return ()
+
     def tiny(self, **sizes: int) -> dict[str, Any]:
         """Configuration entries of a small network for tests: ``hidden``, ``layers``, ``heads``, ``inner``,
         ``positions``, by their common names."""
@@ -160,7 +216,10 @@ class Family:
     def initial(
         self, module: ModuleSpec, name: str, shape: tuple[int, ...], config: Mapping[str, Any], seed: int
     ) -> np.ndarray:
-        """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0."""
+        """Start value of one parameter: weights N(0, initializer_range), biases 0, norms 1, padding row 0; those of
+        recurrent modules as `common.models.recurrence` says."""
+        if module.kind is RECURRENT:
+            return initial_of_recurrence(module, name, shape, seed)
         if name.endswith(".bias"):
             return np.zeros(shape, np.float32)
         if module.kind.norm:

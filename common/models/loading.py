@@ -20,6 +20,7 @@ from common.models.modules import ModuleSpec
 from common.models.sharing import united
 from common.models.specs import ModelSpec
 from common.models.structure import edited, read_edits, split_entries
+from common.models.vectors import Words, with_vectors
 from common.models.vocabulary import grown, modules_of, rows_of_tokens, stored_shapes
 from common.tasks import TASKS, Task, configured
 
@@ -33,7 +34,12 @@ _LARGEST_SIZE = 2**31 - 1  #: of a width, a vocabulary, ...: what the index of a
 
 
 def load_model_spec(
-    config: ModelConfig, labels: tuple[str, ...] | None, vocabulary: int, pad_token_id: int | None, seed: int
+    config: ModelConfig,
+    labels: tuple[str, ...] | None,
+    vocabulary: int,
+    pad_token_id: int | None,
+    seed: int,
+    words: Words | None = None,
 ) -> ModelSpec:
     """Resolve the source, complete the Hugging Face configuration and read or initialise every parameter.
 
@@ -42,6 +48,7 @@ def load_model_spec(
         vocabulary: number of ids the tokenizer can produce; the embedding must hold them, and has just as many rows in
             a model built from scratch.
         seed: parameters the checkpoint lacks (a new head, or everything without a source) depend on (seed, name).
+        words: of the tokenizer, where ``model.vectors`` names their vectors.
 
     Raises:
         InputError: unknown source, family, task or configuration entry, or a checkpoint that does not fit.
@@ -88,6 +95,8 @@ def load_model_spec(
     complete["architectures"] = [layout.architecture]
     classes = tuple(complete["id2label"].values()) if labels is not None else None
     spec = _assemble(family, task, layout, complete, given, classes, recorded, config, folder, seed)
+    if config.vectors is not None and folder is None:
+        spec = with_vectors(spec, family, config.vectors, words)
     wish = task.companion(family, complete, config, folder)
     if wish is None:
         return spec
@@ -150,6 +159,7 @@ def _assemble(
         edits=edits,
         order=backbone.order,
         history=tuple(recorded.get("history", ())),
+        task_options=task.recorded(),
         fingerprint=fingerprint((loaded | stored_rows) or fresh),
         source=config.source,
         extended=tuple(name for name, module in added.items() if module.kind.lookup),
@@ -191,11 +201,11 @@ def _outputs(
 ) -> tuple[dict[str, np.ndarray], Rows | None]:
     """The checkpoint's arrays with one row a class, and which row is which class; None where it has none that fit."""
     weight = f"{layout.output}.weight"
-    names = [weight, f"{layout.output}.bias"] if layout.output in layout.new() else []
-    own = {name: held[name] for name in names if name in held and name in shapes}
+    names = [name for name in shapes if name.rpartition(".")[0] == layout.output and layout.output in layout.new()]
+    own = {name: held[name] for name in names if name in held}
     fits = all(array.ndim == len(shapes[name]) and array.shape[1:] == shapes[name][1:] for name, array in own.items())
     counts = {len(array) for array in own.values() if array.ndim}
-    if not own or not fits or len(counts) != 1 or set(own) != set(names) & shapes.keys():
+    if not own or not fits or len(counts) != 1 or set(own) != set(names):
         return {}, None
     return own, match_rows(given, classes, counts.pop(), shapes[weight][0])
 
@@ -230,7 +240,7 @@ def _of_new_vocabulary(
 
 
 def _check_sizes(family: Family, config: ModelConfig, complete: Mapping[str, Any], vocabulary: int) -> None:
-    width, heads = (complete[key] for key in family.HEADS)
+    width, heads = (complete[key] for key in family.HEADS) if family.HEADS else (0, 1)
     if width % heads and not complete.get("head_dim"):
         raise InputError(
             f"{family.HEADS[0]} must be a multiple of {family.HEADS[1]}; received {width} and {heads}. "
@@ -331,7 +341,7 @@ def _initialised(
     loaded: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     return {
-        name: family.initial(module, name, shape, config, seed)
+        name: np.zeros(shape, np.float32) if module.kind.zero else family.initial(module, name, shape, config, seed)
         for module in modules
         for name, shape in module.shapes().items()
         if name not in loaded

@@ -12,10 +12,12 @@ __all__ = [
     "ATTENTION",
     "BIAS",
     "CONVOLUTION",
+    "DISTANCES",
     "EMBEDDING",
     "LAYER_NORM",
     "LINEAR",
     "OTHER",
+    "RECURRENT",
     "RMS_NORM",
     "TRANSPOSED_LINEAR",
     "Kind",
@@ -39,7 +41,11 @@ class Kind:
     lookup: bool = False  #: its input is ids and its weight a table of rows
     transposed: bool = False  #: the weight is stored ``(in, out)``
     windowed: bool = False  #: it slides over its input; only methods that say so adapt it
+    zero: bool = False  #: its weight starts at 0 in every family
     norm: bool = False  #: it normalises its input, so that its parameters are scales and shifts
+    further: Callable[[ModuleSpec], Shapes] | None = field(
+        default=None, repr=False
+    )  #: parameters by leaf, besides these
 
     @property
     def adaptable(self) -> bool:
@@ -55,10 +61,14 @@ EMBEDDING = Kind("embedding", lambda m: (m.in_features, m.out_features), lookup=
 CONVOLUTION = Kind(
     "convolution", lambda m: (m.out_features, m.in_features // m.arguments.groups, *m.arguments.kernel), windowed=True
 )  #: (channels out, channels in a group, kernel); its ``arguments`` are a `Window`
+DISTANCES = Kind(
+    "distances", lambda m: (m.out_features, m.in_features), zero=True
+)  #: minus the Euclidean distance to every row of its weight
 LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,), norm=True)
 RMS_NORM = Kind("rms_norm", lambda m: (m.out_features,), norm=True)  #: without a mean, and without a bias
 BIAS = Kind("bias", lambda m: None)  #: a vector that is added
 ATTENTION = Kind("attention", lambda m: None)  #: no parameters of its own; addressable, and counted
+RECURRENT = Kind("recurrent", lambda m: None)  #: lists its ``parameters``, see `common.models.recurrence`
 OTHER = Kind("other", lambda m: None)  #: lists its own ``parameters``
 
 
@@ -73,8 +83,9 @@ class ModuleSpec:
     bias: bool = True
     slices: Slices = ()  #: parts of a fused projection, see `slice_features`
     tied_to: str | None = None  #: path of the module whose weight this one shares
-    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
+    parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of the kinds that list them: leaf and shape
     added: tuple[str, ...] = ()  #: leaves of further biases, ``(out_features,)`` each
+    biased: tuple[str, ...] = ()  #: those of ``parameters`` that are biases
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
 
     def shapes(self) -> Shapes:
@@ -85,11 +96,13 @@ class ModuleSpec:
             shapes[f"{self.path}.weight"] = weight
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
-        return shapes | {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+        shapes |= {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+        further = {} if self.kind.further is None else self.kind.further(self)
+        return shapes | {f"{self.path}.{leaf}": shape for leaf, shape in further.items()}
 
     def biases(self) -> dict[str, tuple[int, ...]]:
         """Those of its parameters that are biases, with their shapes."""
-        names = {f"{self.path}.{leaf}" for leaf in ("bias", *self.added)}
+        names = {f"{self.path}.{leaf}" for leaf in ("bias", *self.added, *self.biased)}
         return {name: shape for name, shape in self.shapes().items() if name in names}
 
 
@@ -115,6 +128,7 @@ class Heads:
     causal: bool = False
     keys: int = 0  #: heads of keys and values, where groups of ``count`` share them; 0: as many as ``count``
     past: bool = True  #: whether keys and values can stand before those of the sequence
+    memory: bool = False  #: whether keys and values are those of another sequence, which an encoder read
     positions: tuple[str, ...] = ()  #: paths of projections of a table of relative positions
     span: int = 0  #: rows of that table on either side of the middle
     terms: int = 0  #: of scores that are made of it

@@ -15,6 +15,7 @@ from common.models.companions import Companion
 from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin
 from common.models.modules import ModuleSpec
+from common.models.vectors import Coverage
 
 __all__ = ["ModelSpec", "ModuleSpec"]
 
@@ -42,12 +43,23 @@ class ModelSpec:
         default_factory=HeadOrigin
     )  #: whether its head was loaded, reordered or initialised
 
+    vectors: Coverage | None = None  #: of published word vectors, where it starts from some
+    task_options: Mapping[str, Any] = field(
+        default_factory=dict
+    )  #: those that decide the head, where it is no usual one
     companion: Companion | None = None  #: a second network that is trained with it; `modules` and `arrays` have its
 
     @property
     def shared(self) -> frozenset[str]:
         """Paths of the modules whose weight another module shares."""
         return frozenset(module.tied_to for module in self.modules if module.tied_to)
+
+    @property
+    def frozen(self) -> frozenset[str]:
+        """Names of the parameters that no method trains, by its family's configuration."""
+        from common.models import FAMILIES
+
+        return frozenset(FAMILIES.get(self.family).frozen(self.config) if self.family in FAMILIES else ())
 
     def used(self) -> tuple[ModuleSpec, ...]:
         """The modules in the order of the forward pass, as often as they are used."""

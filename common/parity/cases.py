@@ -99,9 +99,11 @@ def array_hash(array: np.ndarray) -> str:
 
 
 def at_tokens(states: np.ndarray, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-    """``states`` ``(batch, virtual tokens + seq, width)`` with 0 at padding; any of other dimensions as they are."""
-    if states.ndim != 3:
-        return states
+    """``states`` ``(batch, virtual tokens + seq, width)`` with 0 at padding; any of other dimensions, and those of a
+    second sequence, as they are."""
     mask = batch["attention_mask"]
+    second = "decoder_input_ids" in batch and states.shape[1] != mask.shape[1]
+    if states.ndim != 3 or second:
+        return states
     virtual = np.ones((len(mask), states.shape[1] - mask.shape[1]), mask.dtype)
     return np.where(np.concatenate([virtual, mask], 1)[..., None] > 0, states, states.dtype.type(0))

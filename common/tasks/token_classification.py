@@ -1,38 +1,56 @@
 """Token classification: a tag for every word of a sentence, such as named entities or parts of speech.
- A word's tag is the target of its first token; its other tokens have none. Where the tags mark spans (`common.spans`),
+A word's tag is the target of its first token; its other tokens have none. Where the tags mark spans (`common.spans`),
 these are scored, otherwise the tags are. A word that the model does not see, because it was cut off at ``max_length``
 or has no token, has no prediction: it counts as wrong, and as outside of every span.
+
+With the option ``scheme`` a model learns the spans in other tags than the data's (`common.chains`): they are converted
+when the data are read, and what the model says is converted back to BIO before it is scored or answered.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from common.backend.batch import IGNORE, Batch, Field
 from common.backend.contract import Engine, EvalResult
+from common.chains import SCHEMES, converted, scheme_names
 from common.data.encoding import Columns, Encoded, Ragged
 from common.data.profile import LABEL_LISTS, WORD_LISTS, Recognised
-from common.data.words import TAGS, WORDS, encode_words, tag_names
+from common.data.words import TAGS, WORDS, encode_words, spans_in, tag_names
 from common.distributed import Group
+from common.errors import InputError
 from common.metrics import mean_loss, tag_metrics
 from common.models.specs import ModelSpec
 from common.spans import has_spans, span_scores, spans
 from common.tasks.collecting import Sums
-from common.tasks.task import Answer, Draw, Task
+from common.tasks.task import Answer, Draw, Task, TaskOptions
 from common.tasks.texts import ENCODERS
 
 if TYPE_CHECKING:
     from common.training.assembly import Trained
 
-__all__ = ["MEMBER", "TokenClassification"]
+__all__ = ["MEMBER", "TaggingOptions", "TokenClassification"]
 
 _USUAL_TAGS = ("ner_tags", "tags", "labels", "label", "upos", "pos_tags", "ner", "pos")
 _SPANS = ("precision", "recall", "f1")
 _TAGS = ("f1_macro",)
+
+
+@dataclass(frozen=True)
+class TaggingOptions(TaskOptions):
+    """How spans are tagged."""
+
+    scheme: str | None = None  #: ``bio`` or ``bioes``; None: as in the data
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Another scheme."""
+        if self.scheme not in (None, *SCHEMES):
+            yield "scheme", f"must be {' or '.join(SCHEMES)}, or null; received {self.scheme!r}"
 
 
 class TokenClassification(Task):
@@ -45,6 +63,13 @@ class TokenClassification(Task):
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)
     outputs = ("logits",)
     metrics = {"loss": False, "accuracy": True, **dict.fromkeys((*_SPANS, *_TAGS), True), "unseen_words": False}
+    Options = TaggingOptions
+
+    def __init__(self, options: Any = None):
+        super().__init__(options)
+        if self.options.scheme is not None:
+            read = spans_in(self.options.scheme)
+            self.roles = tuple(dataclasses.replace(role, read=read) if role.target else role for role in self.roles)
 
     def recognise(self, profile):
         """A list of words, and one of as many tags."""
@@ -58,8 +83,20 @@ class TokenClassification(Task):
         return Recognised({"text_column": words, "label_column": tags}, 25, metric, ENCODERS)
 
     def label_names(self, entry, tables):
-        """As published, or the sorted tags of the training split."""
-        return entry.label_names or tag_names(tables, entry.roles["tags"])
+        """As published, or the sorted tags of the training split; the scheme's, where there is one.
+
+        Raises:
+            InputError: a scheme is asked for, and the tags mark no spans.
+        """
+        names = entry.label_names or tag_names(tables, entry.roles["tags"])
+        if self.options.scheme is None:
+            return names
+        if not has_spans(names):
+            raise InputError(
+                "model.task_options.scheme is for tags that mark spans, such as B-person; the data have "
+                f"{', '.join(names[:8])}. Remove it."
+            )
+        return scheme_names(names, self.options.scheme)
 
     def measured(self, labels: tuple[str, ...] | None) -> Mapping[str, bool]:
         """Precision, recall and F1 of spans, or the macro F1 of tags that mark none."""
@@ -76,7 +113,17 @@ class TokenClassification(Task):
 
     def evaluator(self, encoded: Encoded) -> _Evaluator:
         """Scores of every word of the split."""
-        return _Evaluator(encoded)
+        return _Evaluator(encoded, self)
+
+    def best(self, outputs: Mapping[str, np.ndarray], words: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        """The tag of every position, ``(batch, seq)``; what stands where no word begins is not read.
+
+        Args:
+            outputs: of the backends' loss, each ``(batch, ...)``.
+            words: ``(batch, seq)``, the number of the word that begins there, or -1.
+            names: of the tags.
+        """
+        return outputs["logits"].argmax(-1)
 
     def parse(self, line: str) -> dict[str, Any]:
         """Words with white space between them."""
@@ -101,9 +148,11 @@ class TokenClassification(Task):
             if words:
                 found = np.full(len(words), -1)
                 starts = columns["words"][next(answered)]
-                best = next(outputs)["logits"][: len(starts)].argmax(-1)
+                given = {name: output[None] for name, output in next(outputs).items()}
+                best = self.best(given, _padded([starts], given), names)[0, : len(starts)]
                 found[starts[starts >= 0]] = best[starts >= 0]
                 tags = [names[index] if index >= 0 else None for index in found]
+                tags = tags if self.options.scheme is None else converted(tags, SCHEMES[0])
             yield _answer(words, tags, has_spans(names))
 
     def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
@@ -117,6 +166,15 @@ class TokenClassification(Task):
     def example_labels(self) -> tuple[str, ...]:
         """Spans of one type."""
         return ("O", "B-thing", "I-thing")
+
+
+def _padded(starts: Sequence[np.ndarray], outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The words that begin at the positions of each row, ``(batch, seq)``; -1 beyond its end and in further rows."""
+    batch, length = outputs["logits"].shape[:2]
+    words = np.full((batch, length), -1, np.int32)
+    for row, found in enumerate(starts):
+        words[row, : len(found)] = found
+    return words
 
 
 def _length(value: Any) -> int:
@@ -137,7 +195,8 @@ def _answer(words: Sequence[str], tags: Sequence[str | None], marked: bool) -> A
 class _Evaluator:
     """Keeps the predicted tag of every word plus 1, so that 0 says that there is none and sums over processes fit."""
 
-    def __init__(self, encoded: Encoded):
+    def __init__(self, encoded: Encoded, task: TokenClassification):
+        self._task = task
         self._truth = cast(Ragged, encoded.columns["tags"])
         self._words = cast(Ragged, encoded.columns["words"])
         self._names = encoded.label_names
@@ -146,9 +205,10 @@ class _Evaluator:
 
     def update(self, indices: np.ndarray, batch: Batch, result: EvalResult) -> None:
         self._sums.update(result.loss_sum, result.count)
-        for row, index in enumerate(indices):
-            starts = self._words[index]
-            best = result.outputs["logits"][row, : len(starts)].argmax(-1)
+        listed = [self._words[index] for index in indices]
+        found = self._task.best(result.outputs, _padded(listed, result.outputs), self._names)
+        for row, (index, starts) in enumerate(zip(indices, listed, strict=True)):
+            best = found[row, : len(starts)]
             places = self._truth.starts[index] + starts[starts >= 0]
             self._found[places] = best[starts >= 0] + 1
 
@@ -159,13 +219,29 @@ class _Evaluator:
     def metrics(self) -> dict[str, float]:
         truth, found = self._truth.values, np.rint(self._found).astype(np.int64) - 1
         known = truth != IGNORE
-        scores = tag_metrics(found[known], truth[known], len(self._names))
+        scores = tag_metrics(*self._in_data(found, truth, known), len(self._names))
         if has_spans(self._names):
             del scores["f1_macro"]
             predicted = dataclasses.replace(self._truth, values=found)
             scores |= span_scores(self._named(self._truth), self._named(predicted))
         unseen = float(np.count_nonzero(known & (found < 0)))
         return {"loss": mean_loss(self._sums.loss, self._sums.count), **scores, "unseen_words": unseen}
+
+    def _in_data(self, found: np.ndarray, truth: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted and true tags of the words that have one, as BIO where the model has a scheme of its own."""
+        if self._task.options.scheme is None:
+            return found[known], truth[known]
+        numbers = {name: number for number, name in enumerate(self._names)}
+        both = []
+        for values in (found, truth):
+            tags = dataclasses.replace(self._truth, values=values)
+            changed = np.full(len(values), -1, np.int64)
+            for example in range(len(tags)):
+                named = [self._names[tag] if tag >= 0 else None for tag in tags[example]]
+                of_data = (-1 if tag is None else numbers[tag] for tag in converted(named, SCHEMES[0]))
+                changed[tags.starts[example] : tags.stops[example]] = list(of_data)
+            both.append(changed[known])
+        return both[0], both[1]
 
     def _named(self, tags: Ragged) -> Iterator[list[str]]:
         for example in range(len(tags)):

@@ -24,7 +24,10 @@ from common.methods.plan import Plan
 from common.methods.unfreezing import with_embeddings
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
+from common.models.modules import DISTANCES
 from common.models.specs import ModelSpec
+from common.models.vectors import Words
+from common.optimizers.bounding import bounded
 from common.tasks import Task, configured
 from common.terminal import notice
 from common.training import fingerprints
@@ -123,7 +126,8 @@ def describe(
         InputError: they do not exist or fit, or ``data.max_length``, with the virtual tokens that the method puts before
             a sequence, exceeds the positions of the model.
     """
-    spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed)
+    words = Words(tokenizer.get_vocab(), frozenset(tokenizer.all_special_ids))
+    spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed, words)
     positions = positions_of(spec)
     if positions is not None:
         _refuse_longer(config.data.max_length, config.adaptation.prepended, positions)
@@ -150,6 +154,11 @@ def _check_perturbed(spec: ModelSpec, prepended: int) -> None:
         raise InputError(
             f"training.adversarial perturbs embeddings before their norm, which the families {suited} have; this is a "
             f"{spec.family} model. Leave it out, or choose another model."
+        )
+    if spec.layout is not None and spec.layout.kind is DISTANCES:
+        raise InputError(
+            "training.adversarial keeps probabilities together, and those of model.task_options.loss: isomax are trained at "
+            "another scale than they are predicted. Leave one of the two out."
         )
     if prepended:
         raise InputError(
@@ -179,11 +188,7 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
     """What the engine must know of the configuration."""
     optimization, training = config.optimization, config.training
     return EngineSettings(
-        weight_decay=optimization.weight_decay,
-        beta1=optimization.beta1,
-        beta2=optimization.beta2,
-        epsilon=optimization.epsilon,
-        max_grad_norm=optimization.max_grad_norm,
+        optimization=optimization,
         dtype=training.dtype,
         compile=training.compile,
         recompute=training.recompute,
@@ -203,6 +208,8 @@ def build_engine(
     settings = engine_settings(config)
     if set(config.distillation.fields) & set(spec.schema.fields):  # in training alone, see `common.training.teaching`
         settings = dataclasses.replace(settings, distillation=config.distillation)
+    if config.optimization.max_norm is not None:
+        settings = dataclasses.replace(settings, bounded=bounded(spec, plan))
     check(backend, device, spec, plan, settings if group.size > 1 else dataclasses.replace(settings, shard=False))
     model = backend.build_model(spec, "cpu" if config.training.shard and group.size > 1 else device)
     backend.rewrite(model, plan, plan.initial_values(config.seed))

@@ -160,7 +160,7 @@ class Trainer:
 
     def _train_step(self, micro_batches: Sequence[Batch]) -> None:
         self.step += 1
-        rate = learning_rate(self.step, self.total, self.warmup, self.config.optimization)
+        rate = learning_rate(self.step, self.total, self.warmup, self.config.optimization, self.batches.steps_per_epoch)
         handle = self.engine.train_step(micro_batches, rate)
         tokens = sum(tokens_of(self.batches.encoded.task, batch) for batch in micro_batches)
         self._pending.append(_Pending(self.step, handle, rate, tokens))

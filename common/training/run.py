@@ -123,7 +123,9 @@ def _train(
     for note in inputs.data.notes:
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))
-    progress.say(coverage_table(inputs.plan, inputs.spec))
+    if inputs.spec.vectors is not None:
+        progress.say(str(inputs.spec.vectors))
+    progress.say(coverage_table(inputs.plan, inputs.spec, config.optimization))
     for remark in merge_remarks(inputs.plan, inputs.spec):
         progress.say(f"note: {remark}")
     if config.training.shard and group.size == 1:

@@ -10,13 +10,16 @@ from common.config.schema import OptimizationConfig, TrainingConfig
 __all__ = ["evaluation_due", "learning_rate", "total_steps", "warmup_remark", "warmup_steps"]
 
 
-def learning_rate(step: int, total: int, warmup: int, settings: OptimizationConfig) -> float:
+def learning_rate(step: int, total: int, warmup: int, settings: OptimizationConfig, steps_per_epoch: int) -> float:
     """Learning rate of optimizer step ``step``, counted from 1; the same numbers as ``transformers.get_scheduler``
-    gives its steps.
+    gives its steps, where that has the schedule.
 
     During warm-up the rate is ``learning_rate * (step - 1) / warmup``. Then, with p the share of the remaining steps
     already done and f the final rate: linear ``f + (lr - f)(1 - p)``, polynomial ``f + (lr - f)(1 - p)^power``, cosine
-    ``f + (lr - f)(1 + cos(pi p)) / 2``.
+    ``f + (lr - f)(1 + cos(pi p)) / 2``. Without a final rate, with e the epochs done: inverse_sqrt
+    ``lr sqrt(warmup / (step - 1))`` (Vaswani et al. 2017, section 5.3), inverse_epochs ``lr / (1 + decay floor(e))`` (Ma
+    and Hovy 2016, section 3.2), halving ``lr / 2^n``, n being 0 before ``halve_after`` epochs, 1 from then on, and one
+    more after every further ``halve_every`` (Sutskever et al. 2014, section 3.4).
     """
     done = step - 1
     peak, final = settings.learning_rate, settings.final_learning_rate
@@ -24,6 +27,16 @@ def learning_rate(step: int, total: int, warmup: int, settings: OptimizationConf
         return peak * done / warmup
     if settings.schedule == "constant":
         return peak
+    if settings.schedule == "inverse_sqrt":
+        return peak * math.sqrt(warmup / done)
+    if settings.schedule == "inverse_epochs":
+        assert settings.decay is not None  # `common.config.rules`
+        return peak / (1.0 + settings.decay * (done // steps_per_epoch))
+    if settings.schedule == "halving":
+        assert settings.halve_after is not None  # `common.config.rules`
+        assert settings.halve_every is not None
+        over = done / steps_per_epoch - settings.halve_after
+        return peak * 0.5 ** max(0, 1 + math.floor(round(over / settings.halve_every, 6)))
     left = 1.0 - min(1.0, (done - warmup) / max(1, total - warmup))
     if settings.schedule == "cosine":
         left = 0.5 * (1.0 - math.cos(math.pi * left))

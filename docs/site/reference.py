@@ -30,11 +30,12 @@ def configuration() -> str:
     schema = experiment_schema()
     parts = ["# Configuration\n", "What an experiment file may hold. What is left out has its default.\n"]
     for name, section in schema["properties"].items():
-        if name == "adaptation":
+        if "allOf" in section:  # its entries depend on the one that chooses a member
+            (choice,) = section["properties"]
             for branch in section["allOf"]:
                 condition = branch["if"].get("anyOf", [branch["if"]])[0]
-                method = condition["properties"]["method"]["const"]
-                parts += [f"## adaptation, method: {method}\n", _table(branch["then"]["properties"])]
+                member = condition["properties"][choice]["const"]
+                parts += [f"## {name}, {choice}: {member}\n", _table(branch["then"]["properties"])]
         elif section.get("type") == "object":
             parts += [f"## {name}\n", _table(section["properties"])]
         else:
@@ -99,10 +100,20 @@ def members() -> str:
     from common.compression import TRANSFORMS
     from common.methods import METHODS
     from common.models import FAMILIES
+    from common.optimizers import OPTIMIZERS
+    from common.readouts import READOUTS
     from common.tasks import TASKS
 
     parts = ["# Members\n", "Each is a file of its own; `TWINLORA_PLUGINS` adds yours.\n"]
-    for title, axis in (("Families", FAMILIES), ("Tasks", TASKS), ("Methods", METHODS), ("Transforms", TRANSFORMS)):
+    axes = {
+        "Families": FAMILIES,
+        "Tasks": TASKS,
+        "Methods": METHODS,
+        "Transforms": TRANSFORMS,
+        "Optimizers": OPTIMIZERS,
+        "Heads": READOUTS,
+    }
+    for title, axis in axes.items():
         parts.append(f"## {title}\n")
         for member in axis:
             module = inspect.getmodule(type(member))
@@ -138,6 +149,8 @@ _PYTHON = """# Python
 .. autoclass:: common.models.family.Family
    :members:
 .. autoclass:: common.compression.transform.Transform
+   :members:
+.. autoclass:: common.optimizers.optimizer.Optimizer
    :members:
 .. autoclass:: common.edits.Edit
    :members:

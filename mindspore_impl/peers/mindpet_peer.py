@@ -112,6 +112,11 @@ class MindPet:
         self.model = Encoder(case, _dense(case))
         _load(self.model, case.spec)
         optimization, model = case.config.optimization, self.model
+        if optimization.optimizer != "adamw":
+            raise InputError(
+                f"The peer mindpet trains with AdamW; optimization.optimizer of the case is {optimization.optimizer}. Leave "
+                "mindpet out of --subjects."
+            )
         for name, parameter in model.parameters_and_names():
             parameter.requires_grad = "mindpet" in name or name.startswith("classifier")
         weights = ms.ParameterTuple(model.trainable_params())

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from common.models.family import EACH
 from mindspore_impl import functional as F
 from mindspore_impl.layers.loss import token_loss_sum
 
@@ -26,7 +25,7 @@ def loss(network: nn.Cell, inputs: Mapping[str, Tensor], differentiable: bool = 
             return (plain,)
         chosen = ops.gather_elements(logits, 1, F.reshape(_present(labels), (-1, 1)))
         return (plain + (_shares(inputs) * (F.reshape(chosen, (-1,)) - logits.mean(1))).sum(),)
-    hidden, weight = network.encode(inputs, EACH), network.tied.weight
+    hidden, weight = network.encode(inputs, network.position), network.tied.weight
     frozen = differentiable and not network.tied.trained and "loss" not in network.plain
     plain = token_loss_sum(hidden, weight, labels, frozen)
     if not smoothed:

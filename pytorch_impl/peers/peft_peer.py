@@ -46,6 +46,11 @@ class Transformers:
         self.model = torch.compile(self.plain) if compiled else self.plain
         self._trained = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
         settings = self._settings
+        if settings.optimizer != "adamw":
+            raise InputError(
+                f"The peer trains with AdamW; optimization.optimizer of the case is {settings.optimizer}. Measure another "
+                "case, or leave the peer out of --subjects."
+            )
         groups = weight_decay_groups(self.plain, settings)
         self._optimizer = torch.optim.AdamW(
             groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon

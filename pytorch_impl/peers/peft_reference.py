@@ -57,6 +57,8 @@ def check(config: ExperimentConfig, tasks: Collection[str]) -> None:
             "[" in target.pattern or target.rank or target.alpha for target in getattr(adaptation, "targets", ())
         ),
         "adaptation.exclude must be empty": bool(getattr(adaptation, "exclude", ())),
+        "optimization.optimizer must be adamw, and max_norm null": optimization.optimizer != "adamw"
+        or optimization.max_norm is not None,
         "optimization.schedule must be linear to 0, with warmup_ratio": optimization.schedule != "linear"
         or optimization.final_learning_rate != 0
         or optimization.warmup_steps is not None,

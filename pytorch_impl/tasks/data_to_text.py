@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from common.models.family import EACH
 from pytorch_impl import functional as F
 from pytorch_impl.layers.loss import token_loss_sum
 
@@ -34,7 +33,7 @@ def loss(
         logits = logits.to(plain.dtype)
         chosen = logits.gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
         return (plain + (smoothing * (chosen - logits.mean(1))).sum(),)
-    hidden = network.encode(inputs, EACH).flatten(0, 1)
+    hidden = network.encode(inputs, network.layout.position).flatten(0, 1)
     plain = token_loss_sum(hidden, weight, labels, differentiable)
     if smoothing is None:
         return (plain,)

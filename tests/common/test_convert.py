@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("libcst")
 
-from common.api_mapping.convert import convert, convert_text, dumps, fix, report
+from common.api_mapping.convert import convert, convert_text, dumps, fix, parse_renames, report
 from common.api_mapping.convert.plan import MARK
 from common.errors import InputError
 from tests.mindspore.porting.cases import NETWORKS
@@ -242,3 +242,33 @@ def test_fixing_one_file_refuses_what_cannot_be_parsed(tmp_path):
     path.write_text("x = (\n")
     with pytest.raises(InputError, match=r"a\.py:1 cannot be parsed"):
         fix(path)
+
+
+RENAMED = """import ours
+import ours.models as models
+import torch
+from ours.layers.block import Block
+from elsewhere.ours import ours_too
+from . import ours as local
+
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return ours.layers.act(Block(x)) + local.ours + models.one(x)
+"""
+
+
+@pytest.mark.parametrize("style", ["imports", "native"])
+def test_a_package_that_is_converted_too_is_imported_under_its_new_name(style):
+    text = convert_text(RENAMED, style, renames={"ours": "theirs"}).text
+    for line in ("import theirs", "import theirs.models as models", "from theirs.layers.block import Block"):
+        assert line in text.splitlines()
+    assert "from elsewhere.ours import ours_too" in text
+    assert "from . import ours as local" in text
+    assert "theirs.layers.act(Block(x)) + local.ours + models.one(x)" in text
+
+
+@pytest.mark.parametrize("given", ["ours", "ours=", "ours.a=b", "=b"])
+def test_a_renaming_that_is_none_is_refused(given):
+    with pytest.raises(InputError, match="OLD=NEW"):
+        parse_renames([given])

@@ -14,10 +14,20 @@ from common.members import file_name
 from common.methods import METHODS
 from common.models import FAMILIES
 from common.models.layers import LAYERS
+from common.optimizers import OPTIMIZERS
+from common.readouts import READOUTS
 from common.tasks import TASKS
 
 ROOT = Path(common.__file__).resolve().parents[1]
-AXES = {"family": FAMILIES, "task": TASKS, "method": METHODS, "transform": TRANSFORMS, "layer": LAYERS}
+AXES = {
+    "family": FAMILIES,
+    "task": TASKS,
+    "method": METHODS,
+    "transform": TRANSFORMS,
+    "layer": LAYERS,
+    "optimizer": OPTIMIZERS,
+    "readout": READOUTS,
+}
 NAMES = {name for members in AXES.values() for name in members.names()}
 _COLUMN = {"prompt"}  #: a column of data, and what a text is continued from
 #: words that are also something else in these files: what they mean there
@@ -39,6 +49,7 @@ OTHER_MEANINGS = {
     "common/tasks/data_to_text.py": _COLUMN,
     "common/tasks/language_modeling.py": _COLUMN,
     "common/tasks/task.py": _COLUMN,
+    "common/tasks/texts.py": {"head"},  # an entry of model.task_options
 }
 
 

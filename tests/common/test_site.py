@@ -11,6 +11,8 @@ from common.compression import TRANSFORMS
 from common.config.schema import DataConfig, ModelConfig, OptimizationConfig, TrainingConfig
 from common.methods import METHODS
 from common.models import FAMILIES
+from common.optimizers import OPTIMIZERS
+from common.readouts import READOUTS
 from common.tasks import TASKS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -37,6 +39,7 @@ def test_the_reference_names_every_entry_of_an_experiment(reference):
         for name in section.__dataclass_fields__:
             assert f"| `{name}` | " in page
     assert all(f"method: {name}\n" in page for name in METHODS.names())
+    assert all(f"optimizer: {name}\n" in page for name in OPTIMIZERS.names())
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert all(line.count(" | ") == 3 for line in rows)
 
@@ -50,6 +53,6 @@ def test_the_reference_shows_the_help_of_every_command(reference):
 
 def test_the_reference_lists_every_member_with_what_it_is(reference):
     page = reference.members()
-    for axis in (FAMILIES, TASKS, METHODS, TRANSFORMS):
+    for axis in (FAMILIES, TASKS, METHODS, TRANSFORMS, OPTIMIZERS, READOUTS):
         for name in axis.names():
             assert re.search(rf"^- `{name}`: \S", page, re.MULTILINE)

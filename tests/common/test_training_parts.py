@@ -51,7 +51,7 @@ def test_learning_rates_are_those_of_transformers(schedule, warmup):
         scheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total)
     settings = optimization(schedule=schedule, learning_rate=0.5, final_learning_rate=final, power=power)
     for step in range(1, total + 1):
-        assert learning_rate(step, total, warmup, settings) == pytest.approx(
+        assert learning_rate(step, total, warmup, settings, 10) == pytest.approx(
             scheduler.get_last_lr()[0], rel=1e-12, abs=1e-15
         )
         optimizer.step()
@@ -69,7 +69,7 @@ def test_learning_rates_are_those_of_transformers(schedule, warmup):
 def test_after_warm_up_rates_fall_from_the_peak_towards_the_final_one(total, warmup, schedule, final, power, data):
     settings = optimization(schedule=schedule, learning_rate=1.0, final_learning_rate=final, power=power)
     step = data.draw(st.integers(1, total))
-    now, following = (learning_rate(s, total, warmup, settings) for s in (step, step + 1))
+    now, following = (learning_rate(s, total, warmup, settings, 10) for s in (step, step + 1))
     assert 0 <= now <= 1
     if step > warmup:
         assert final - 1e-12 <= following <= now + 1e-12
@@ -224,3 +224,46 @@ def test_a_number_of_threads_that_is_none_is_ignored_as_openmp_does(named, wante
     monkeypatch.setenv("OMP_NUM_THREADS", named)
     assert system.asked_threads() == wanted
     assert system.hardware(None)["threads"] == wanted or wanted is None
+
+
+@pytest.mark.needs_pytorch
+def test_the_inverse_square_root_is_that_of_transformers_and_the_papers():
+    """With d the width and w the warm-up, the paper's d^-.5 min(s^-.5, s w^-1.5) at s = step - 1."""
+    torch = pytest.importorskip("torch")
+    from transformers import get_inverse_sqrt_schedule
+
+    width, warmup, total = 512, 7, 60
+    peak = width**-0.5 * warmup**-0.5
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=peak)
+    scheduler = get_inverse_sqrt_schedule(optimizer, warmup)
+    settings = optimization(schedule="inverse_sqrt", learning_rate=peak)
+    for step in range(1, total + 1):
+        rate, done = learning_rate(step, total, warmup, settings, 10), step - 1
+        assert rate == pytest.approx(scheduler.get_last_lr()[0], rel=1e-12, abs=1e-15)
+        paper = width**-0.5 * min(done**-0.5, done * warmup**-1.5) if done else 0.0
+        assert rate == pytest.approx(paper, rel=1e-12)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_the_inverse_of_epochs_falls_when_an_epoch_ends():
+    settings = optimization(schedule="inverse_epochs", learning_rate=0.015, decay=0.05)
+    rates = [learning_rate(step, 40, 0, settings, 10) for step in range(1, 41)]
+    assert rates == [pytest.approx(0.015 / (1 + 0.05 * epoch)) for epoch in range(4) for _ in range(10)]
+
+
+def test_halving_begins_after_an_epoch_and_goes_on_at_parts_of_epochs():
+    """As in Sutskever et al. 2014: after five epochs, every half epoch; here with three steps an epoch too, where the
+    middle of an epoch lies between two steps."""
+    settings = optimization(schedule="halving", learning_rate=0.7, halve_after=5.0, halve_every=0.5)
+    rates = [learning_rate(step, 75, 0, settings, 10) for step in range(1, 76)]
+    assert rates[:50] == [0.7] * 50
+    assert rates[50:] == [0.7 * 0.5**count for count in range(1, 6) for _ in range(5)]
+    uneven = [learning_rate(step, 18, 0, settings, 3) for step in range(16, 19)]
+    assert uneven == [0.35, 0.35, 0.175]
+
+
+@pytest.mark.parametrize("schedule", ["inverse_sqrt", "inverse_epochs", "halving"])
+def test_warm_up_goes_before_every_schedule(schedule):
+    settings = optimization(schedule=schedule, learning_rate=1.0, decay=0.1, halve_after=1.0, halve_every=1.0)
+    assert [learning_rate(step, 20, 4, settings, 10) for step in range(1, 6)] == [0.0, 0.25, 0.5, 0.75, 1.0]

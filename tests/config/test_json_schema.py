@@ -9,9 +9,10 @@ import pytest
 
 from common.cli.main import main
 from common.config.json_schema import experiment_schema
-from common.config.schema import DataConfig, OptimizationConfig, TrainingConfig
+from common.config.schema import DataConfig, TrainingConfig
 from common.config.yaml_text import parse
 from common.methods import METHODS
+from common.optimizers import OPTIMIZERS
 from common.resources import configs_folder
 
 SHIPPED = sorted(path for path in configs_folder().glob("*.yaml") if path.stem != "defaults")
@@ -40,6 +41,9 @@ WRONG = {
     "a fraction for a count": {"training": {"epochs": 1, "global_batch_size": 1.5}},
     "a choice that there is not": {"training": {"dtype": "fp16"}},
     "null where there must be a value": {"optimization": {"beta1": None}},
+    "an entry of another optimizer": {"optimization": {"optimizer": "sgd", "beta1": 0.9}},
+    "an entry of no optimizer": {"optimization": {"momentmu": 0.9}},
+    "an unknown optimizer": {"optimization": {"optimizer": "sdg"}},
     "a list for text": {"data": {"text_column": ["a"]}},
 }
 
@@ -56,9 +60,13 @@ def test_both_forms_of_a_target_are_valid(validator):
 
 def test_every_method_has_its_entries_and_every_entry_its_meaning():
     properties = experiment_schema()["properties"]
-    branches = properties["adaptation"]["allOf"]
-    assert len(branches) == len(METHODS.names())
-    for section, cls in (("data", DataConfig), ("optimization", OptimizationConfig), ("training", TrainingConfig)):
+    for section, members in (("adaptation", METHODS), ("optimization", OPTIMIZERS)):
+        branches = properties[section]["allOf"]
+        assert [set(branch["then"]["properties"]) for branch in branches] == [
+            {field.name for field in dataclasses.fields(member.Options)} for member in members
+        ]
+    assert properties["optimization"]["allOf"][1]["then"]["properties"]["beta1"]["default"] == 0.9
+    for section, cls in (("data", DataConfig), ("training", TrainingConfig)):
         assert set(properties[section]["properties"]) == {field.name for field in dataclasses.fields(cls)}
     described = properties["data"]["properties"]["splits"]["description"]
     assert re.fullmatch(r"for ``hub``: ours \(train, ...\) to what they are called there", described)

@@ -115,6 +115,7 @@ def test_a_language_model_never_sees_what_follows(backend):
 def adamw(parameters, gradients, moments, step, rate, settings, decayed):
     """One step of Loshchilov and Hutter's algorithm 2 after clipping, float64; returns parameters, moments and the
     norm."""
+    settings = settings.optimization
     norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
     factor = min(1.0, settings.max_grad_norm / (norm + 1e-6)) if settings.max_grad_norm is not None else 1.0
     new, kept = {}, {}

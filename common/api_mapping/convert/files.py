@@ -4,12 +4,14 @@ was read."""
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from common.api_mapping.convert.plan import Plan, Todo
+from common.api_mapping.convert.renaming import renamed_imports
 from common.api_mapping.scan.knowledge import Knowledge
 from common.api_mapping.scan.sources import Source, Unit, decode, find, read
 from common.errors import InputError
@@ -18,6 +20,7 @@ from common.files import write_atomic
 __all__ = ["STYLES", "Converted", "collect", "convert", "convert_text", "fix", "rewrite_all"]
 
 STYLES = ("imports", "native")
+Renames = Mapping[str, str]
 
 
 @dataclass
@@ -39,13 +42,20 @@ class Converted:
         return self.converted / total if total else 1.0
 
 
-def convert(path: Path, output: Path, style: str = "imports", knowledge: Knowledge | None = None) -> list[Converted]:
+def convert(
+    path: Path,
+    output: Path,
+    style: str = "imports",
+    knowledge: Knowledge | None = None,
+    renames: Mapping[str, str] | None = None,
+) -> list[Converted]:
     """Convert a file, or every Python file and notebook below a folder.
 
     Args:
         output: a file for a file, a folder for a folder.
         style: ``imports`` changes the imports and keeps torch's names, ``native`` writes MindSpore's own calls.
         knowledge: of the device; by default what is present here.
+        renames: packages of one's own that are imported under another name where they are converted too.
 
     Raises:
         InputError: there is nothing to convert, the style does not exist, libcst is missing, or ``output`` is, holds
@@ -55,7 +65,7 @@ def convert(path: Path, output: Path, style: str = "imports", knowledge: Knowled
     knowledge = knowledge or Knowledge.here()
     results = []
     for file, target in files:
-        found = _convert_file(file, style, knowledge)
+        found = _convert_file(file, style, knowledge, renames or {})
         if found.text is not None:
             target.parent.mkdir(parents=True, exist_ok=True)
             write_atomic(target, found.text)
@@ -103,7 +113,7 @@ def _files(path: Path, output: Path, style: str) -> list[tuple[Path, Path]]:
     return [(path, target)]
 
 
-def _convert_file(path: Path, style: str, knowledge: Knowledge) -> Converted:
+def _convert_file(path: Path, style: str, knowledge: Knowledge, renames: Renames = MappingProxyType({})) -> Converted:
     source = read(path)
     found = Converted(source.path, problems=list(source.problems))
     if not source.units or (source.problems and path.suffix != ".ipynb"):
@@ -112,12 +122,17 @@ def _convert_file(path: Path, style: str, knowledge: Knowledge) -> Converted:
     if path.suffix == ".ipynb":
         from common.api_mapping.convert.notebooks import convert_notebook
 
-        return convert_notebook(content, source, style, knowledge, found)
+        return convert_notebook(content, source, style, knowledge, found, renames)
     text, _ = decode(content)
-    return _fill(found, [text], source, style, knowledge)
+    return _fill(found, [text], source, style, knowledge, renames)
 
 
-def convert_text(text: str, style: str = "imports", knowledge: Knowledge | None = None) -> Converted:
+def convert_text(
+    text: str,
+    style: str = "imports",
+    knowledge: Knowledge | None = None,
+    renames: Mapping[str, str] | None = None,
+) -> Converted:
     """Convert source text; the result has no path.
 
     Raises:
@@ -128,18 +143,22 @@ def convert_text(text: str, style: str = "imports", knowledge: Knowledge | None 
     unit = parse(text)
     if not isinstance(unit, Unit):
         raise InputError(f"The text must be Python; line {unit[0]} cannot be parsed: {unit[1]}.")
-    return _fill(Converted(""), [text], Source("", [unit]), style, knowledge or Knowledge.here())
+    return _fill(Converted(""), [text], Source("", [unit]), style, knowledge or Knowledge.here(), renames or {})
 
 
-def _fill(found: Converted, texts: Sequence[str], source: Source, style: str, knowledge: Knowledge) -> Converted:
+def _fill(
+    found: Converted, texts: Sequence[str], source: Source, style: str, knowledge: Knowledge, renames: Renames
+) -> Converted:
     """Convert the pieces of a file, one or the cells of a notebook."""
-    pieces, made = rewrite_all(texts, source, style, knowledge)
+    pieces, made = rewrite_all(texts, source, style, knowledge, renames)
     found.text = "".join(pieces)
     collect(found, made)
     return found
 
 
-def rewrite_all(texts: Sequence[str], source: Source, style: str, knowledge: Knowledge) -> tuple[list[str], list[Plan]]:
+def rewrite_all(
+    texts: Sequence[str], source: Source, style: str, knowledge: Knowledge, renames: Renames
+) -> tuple[list[str], list[Plan]]:
     """The converted pieces and their plans. The imports go to the first piece that imports torch."""
     rewriting, plans = _engine(style)
     made = plans(source, knowledge)
@@ -149,7 +168,7 @@ def rewrite_all(texts: Sequence[str], source: Source, style: str, knowledge: Kno
         for i, (text, plan) in enumerate(zip(texts, made, strict=True))
     ]
     pieces[first] = rewriting(texts[first], made[first], True)
-    return pieces, made
+    return [renamed_imports(piece, renames) for piece in pieces], made
 
 
 def collect(found: Converted, made: Sequence[Plan]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from common.api_mapping.convert.files import Converted, collect, rewrite_all
@@ -16,7 +17,9 @@ __all__ = ["convert_notebook"]
 _RUNS = re.compile(r"\s*%(?:time|timeit|prun|memit|lprun)\s+.*\(")
 
 
-def convert_notebook(content: bytes, source: Source, style: str, knowledge: Knowledge, found: Converted) -> Converted:
+def convert_notebook(
+    content: bytes, source: Source, style: str, knowledge: Knowledge, found: Converted, renames: Mapping[str, str]
+) -> Converted:
     """The notebook with converted code cells. Outputs of these cells are removed, as they are torch's.
 
     Cells that cannot be parsed, and those of other languages, stay and are named in ``found.problems``.
@@ -30,7 +33,7 @@ def convert_notebook(content: bytes, source: Source, style: str, knowledge: Know
         text, taken = _without_magics(_text(cells[number - 1]), units[number])
         texts.append(text)
         magics.append(taken)
-    pieces, made = rewrite_all(texts, source, style, knowledge)
+    pieces, made = rewrite_all(texts, source, style, knowledge, renames)
     for number, piece, taken in zip(numbers, pieces, magics, strict=True):
         _store(cells[number - 1], _with_magics(piece, taken, found))
     found.text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"

@@ -80,9 +80,11 @@ def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
         f"model   {printable_line(config.model.source or 'new')}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
     )
     print(printable_line(str(spec.head_origin)))
+    if spec.vectors is not None:
+        print(printable_line(str(spec.vectors)))
     for component, size in _components(spec).items():
         print(f"  {component:<40} {size:>12,}")
-    print(printable(f"method  {plan.method}\n{coverage_table(plan, spec)}"))
+    print(printable(f"method  {plan.method}\n{coverage_table(plan, spec, config.optimization)}"))
     for remark in merge_remarks(plan, spec):
         print(printable_line(f"note: {remark}"))
 

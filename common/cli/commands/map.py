@@ -83,6 +83,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         help="imports: torch's names through mindspore_impl.torch_api; native: MindSpore's own calls and verified "
         "adapters; default: imports",
     )
+    convert.add_argument(
+        "--rename",
+        metavar="OLD=NEW",
+        action="append",
+        default=[],
+        help="a package that is converted too: imports of OLD become imports of NEW; repeatable",
+    )
     convert.add_argument("--json", metavar="FILE", type=Path, help="also write the report")
     check = action(
         "check",
@@ -190,10 +197,10 @@ def _fix(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from common.api_mapping.convert import convert, dumps, report
+    from common.api_mapping.convert import convert, dumps, parse_renames, report
     from common.files import write_atomic
 
-    results = convert(args.path, args.output, args.style)
+    results = convert(args.path, args.output, args.style, renames=parse_renames(args.rename))
     print(report(results))
     if args.json is not None:
         write_atomic(args.json, dumps(results))

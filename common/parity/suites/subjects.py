@@ -14,7 +14,7 @@ import numpy as np
 from common.api_mapping.arrays import draw, integers, normal
 from common.backend import Batch, Engine, EngineSettings
 from common.compression import TRANSFORMS
-from common.config import ExperimentConfig
+from common.config import ExperimentConfig, optimization_options
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.methods import METHODS, Method, MethodOptions
@@ -30,7 +30,7 @@ __all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs", "suits"]
 
 VOCABULARY, POSITIONS = 211, 64
 _SIZES = {"hidden": 64, "layers": 4, "heads": 4, "inner": 128, "positions": POSITIONS}
-_SETTINGS = EngineSettings(0.01, 0.9, 0.999, 1e-8, 1.0, "fp32", None, 0)
+_SETTINGS = EngineSettings(optimization_options(weight_decay=0.01), "fp32", None, 0)
 
 
 @dataclass(frozen=True)

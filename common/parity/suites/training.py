@@ -36,7 +36,8 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     from common.training.schedule import learning_rate, warmup_steps
 
     def rate(step: int) -> float:
-        return learning_rate(step, steps, warmup_steps(config.optimization, steps), config.optimization)
+        warmup, epoch = warmup_steps(config.optimization, steps), max(1, round(steps / config.training.epochs))
+        return learning_rate(step, steps, warmup, config.optimization, epoch)
 
     modes = {"plain": False, "dropout": True}
     return tuple(

@@ -1,0 +1,45 @@
+"""Mirrors pytorch_impl.models.cnn_classifier; made of it by scripts/convert_models.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import mindspore as ms
+
+from mindspore_impl import nn
+from mindspore_impl.layers.condensed import Condensed
+from mindspore_impl.layers.windows import Windows
+
+__all__ = ["CNNClassifier", "backbone", "hidden_states", "states"]
+
+
+class CNNClassifier(ms.nn.Cell):
+    """Words, windows over them, and the hidden layer."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        super().__init__()
+        self.set_train()  # as torch's modules start
+        width, filters, sizes = config["embedding_size"], config["filters"], config["kernel_sizes"]
+        self.embeddings = nn.Embedding(config["vocab_size"], width, padding_idx=config["pad_token_id"])
+        self.windows = Windows(width, filters, sizes)
+        self.condensed = Condensed(filters * len(sizes), config["condensed_size"], config["dropout"])
+
+    def construct(self, input_ids: ms.Tensor, attention_mask: ms.Tensor) -> ms.Tensor:
+        """``(batch, condensed_size)``."""
+        return self.condensed(self.windows(self.embeddings(input_ids), attention_mask))
+
+
+def backbone(config: Mapping[str, Any]) -> ms.nn.Cell:
+    """The network with untouched start values, to be filled by the caller."""
+    return CNNClassifier(config)
+
+
+def states(model: ms.nn.Cell, batch: Mapping[str, ms.Tensor]) -> ms.Tensor:
+    """One vector for each text, ``(batch, hidden)``."""
+    return model(batch["input_ids"], batch["attention_mask"])
+
+
+def hidden_states(model: ms.nn.Cell, batch: Mapping[str, ms.Tensor]) -> list[ms.Tensor]:
+    """The same alone."""
+    return [states(model, batch)]

@@ -1,0 +1,65 @@
+"""Recurrent networks over tokens, or over frames of numbers (Elman 1990).
+
+Converted to MindSpore by scripts/convert_models.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from pytorch_impl.layers.dropout import Dropout
+from pytorch_impl.layers.recurrent import cell
+
+__all__ = ["backbone", "hidden_states", "states"]
+
+
+class Rnn(nn.Module):
+    """Vectors of tokens, or frames as they are, and recurrent layers."""
+
+    def __init__(self, config: Mapping[str, Any]):
+        super().__init__()
+        width = config["frame_width"] or config["embedding_size"]
+        self.frames = config["frame_width"] > 0
+        if not self.frames:
+            self.embeddings = nn.Embedding(config["vocab_size"], width)
+        self.dropout = Dropout("rnn.dropout", config["embedding_dropout"])
+        self.layers = cell(config["cell"])(
+            "rnn.layers",
+            width,
+            config["hidden_size"],
+            config["num_layers"],
+            config["bidirectional"],
+            config["dropout"],
+            config["recurrent_dropout"],
+        )
+
+    def embed(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What the first layer gets, ``(batch, seq, width)``."""
+        if self.frames:
+            return self.dropout(batch["frames"].to(self.layers.weight_ih_l0.dtype))
+        return self.dropout(self.embeddings(batch["input_ids"]))
+
+    def forward(self, x: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Vectors to states ``(batch, seq, hidden)``, zeros at padding."""
+        outputs, _ = self.layers(x, attention_mask.sum(-1))
+        return outputs
+
+
+def backbone(config: Mapping[str, Any]) -> nn.Module:
+    """The network without its head."""
+    return Rnn(config)
+
+
+def states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """States of every position."""
+    return model(model.embed(batch), batch["attention_mask"])
+
+
+def hidden_states(model: nn.Module, batch: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+    """What the first layer gets, and what the last one gives."""
+    vectors = model.embed(batch)
+    return [vectors, model(vectors, batch["attention_mask"])]

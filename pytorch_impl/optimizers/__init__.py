@@ -1,0 +1,5 @@
+"""Update rules of optimizers, one module each: ``rule(options)``."""
+
+from common.members import extended_path
+
+__path__ = extended_path(__path__, __name__)
