@@ -23,6 +23,7 @@ from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate
 from mindspore_impl.blocks.placing import placed
+from mindspore_impl.layers.crf import Chain
 from mindspore_impl.layers.disentangled import Disentangled
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.modules import Embedding, LayerNorm, Linear, assign, parameter
@@ -206,7 +207,8 @@ class Network(nn.Cell):
         if self.position == POOLED:
             return self._hidden_states(self.backbone, extended)
         batch, length = extended["input_ids"].shape
-        return [F.reshape(state, (batch, length, -1)) for state in self._hidden_states(self.backbone, extended)]
+        found = self._hidden_states(self.backbone, extended)  # those of a converted network have three axes
+        return [state if state.ndim == 3 else F.reshape(state, (batch, length, -1)) for state in found]
 
 
 def _transposed_head(network: nn.Cell, weight: Parameter) -> Callable[[Tensor], Tensor]:
@@ -305,12 +307,14 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
-    network.context = None
+    network.context, network.chain = None, None  # the latter: scores of a chain of the head's outputs
     for module in dataclasses.replace(layout, beside=None).modules(width, layout.count(spec.config)):
         if layout.table is not None and module.path == layout.table.path:
             network.backbone.read_positions = Embedding(module.path, module.in_features, module.out_features)
         elif module.path == layout.context:
             network.context = LayerNorm(module.path, module.in_features, layout.norm_eps)
+        elif module.path == layout.chain:
+            network.chain = Chain(module.path, module.out_features)
         elif module.path == layout.norm:
             network.norm = LayerNorm(module.path, module.in_features, layout.norm_eps)
         elif module.path == layout.dense:

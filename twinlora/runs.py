@@ -84,7 +84,7 @@ class Run:
         return [dict(answer.full) for answer in task.predict(self._trained, self._engine, rows, options)]
 
     def generate(self, prompts: Sequence[str], batch_size: int | None = None, **options: Any) -> list[dict[str, Any]]:
-        """Continuations of prompts, of a causal language model::
+        """Continuations of prompts, of a causal language model; texts to them, of an encoder-decoder::
 
             run = twinlora.open("runs/gpt2_e2e/pytorch")
             run.generate(["name[The Eagle], food[French]"], num_beams=10, length_penalty=0.8, no_repeat_ngram_size=4)
@@ -106,6 +106,23 @@ class Run:
         chosen = GenerationOptions.of(options)
         found = generate(self._trained, self._engine, prompts, chosen, batch_size=batch_size)
         return [text.record() for texts in found for text in texts]
+
+    def attention(self, source: str, target: str | None = None) -> dict[str, Any]:
+        """How much every token that an encoder-decoder writes attended to every token of ``source``.
+
+        Args:
+            target: what is written; None: what the model writes, the most probable token each time.
+
+        Returns:
+            ``source`` and ``target``, lists of tokens, ``text``, ``mean``, a list for each written token with the sum 1,
+            and ``weights`` of every layer and head.
+
+        Raises:
+            InputError: the network has no such attention, or a text exceeds the context.
+        """
+        from common.generation.attention import attention_of
+
+        return attention_of(self._trained, self._engine, source, target).record()
 
     def evaluate(self, split: str = "test", data_dir: str | Path | None = None) -> dict[str, float]:
         """Metrics of a split of the run's data set.

@@ -28,7 +28,7 @@ class VariationalDropout(nn.Module):
 
     def __init__(self, path: str, p: float):
         super().__init__()
-        self.dropout = Dropout(path, p)
+        self.dropout = Dropout(f"{path}.dropout", p)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The masked and scaled ``x``."""
@@ -61,19 +61,18 @@ class _Layers(nn.Module):
         super().__init__()
         self.hidden_size, self.num_layers = hidden_size, num_layers
         self.suffixes = ("", "_reverse") if bidirectional else ("",)
-        self.between = nn.ModuleList()
-        self.recurrent = nn.ModuleList()
         rows = self.gates * hidden_size
         for layer in range(num_layers):
             width = hidden_size * len(self.suffixes) if layer else input_size
-            self.between.append(VariationalDropout(f"{path}.dropout_l{layer}", dropout if layer else 0.0))
+            drop = VariationalDropout(f"{path}.dropout_l{layer}", dropout if layer else 0.0)
+            setattr(self, f"dropout_l{layer}", drop)
             for suffix in self.suffixes:
                 name = f"l{layer}{suffix}"
                 setattr(self, f"weight_ih_{name}", nn.Parameter(torch.zeros(rows, width)))
                 setattr(self, f"weight_hh_{name}", nn.Parameter(torch.zeros(rows, hidden_size)))
                 setattr(self, f"bias_ih_{name}", nn.Parameter(torch.zeros(rows)))
                 setattr(self, f"bias_hh_{name}", nn.Parameter(torch.zeros(rows)))
-                self.recurrent.append(Dropout(f"{path}.recurrent_{name}", recurrent_dropout))
+                setattr(self, f"recurrent_{name}", Dropout(f"{path}.recurrent_{name}", recurrent_dropout))
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor, hx: Any = None) -> tuple[torch.Tensor, Any]:
         """Outputs ``(batch, seq, directions * hidden)``, and the state after each row's last position.
@@ -86,7 +85,8 @@ class _Layers(nn.Module):
         ends = []
         for layer in range(self.num_layers):
             part = slice(layer * len(self.suffixes), (layer + 1) * len(self.suffixes))
-            x, end = self._layer(self.between[layer](x), lengths, tuple(state[part] for state in states), layer)
+            x = getattr(self, f"dropout_l{layer}")(x)
+            x, end = self._layer(x, lengths, tuple(state[part] for state in states), layer)
             ends.append(end)
         final = tuple(torch.cat(parts) for parts in zip(*ends, strict=True))
         return x, final if self.states > 1 else final[0]
@@ -109,10 +109,10 @@ class _Layers(nn.Module):
 
     def _weights(self, layer: int) -> list[torch.Tensor]:
         found = []
-        for number, suffix in enumerate(self.suffixes):
+        for suffix in self.suffixes:
             name = f"l{layer}{suffix}"
             weight = getattr(self, f"weight_hh_{name}")
-            mask = self.recurrent[layer * len(self.suffixes) + number].mask((1, self.hidden_size))
+            mask = getattr(self, f"recurrent_{name}").mask((1, self.hidden_size))
             if mask is not None:
                 weight = weight * mask.factor(weight[:1])
             found += [getattr(self, f"weight_ih_{name}"), weight]

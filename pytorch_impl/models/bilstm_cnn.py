@@ -1,7 +1,9 @@
-"""BiLSTM-CNN (Ma and Hovy 2016), in ordinary PyTorch; the counterpart is converted from it.
+"""BiLSTM-CNN (Ma and Hovy 2016).
 
 A word is its vector beside what a convolution over its characters gives, the maximum over all places of the word. An
 LSTM reads the words in both directions.
+
+Converted to MindSpore by scripts/convert_models.py.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Recurrent networks over tokens, or over frames of numbers (Elman 1990), in ordinary PyTorch; the counterpart is
-converted from it."""
+"""Recurrent networks over tokens, or over frames of numbers (Elman 1990).
+
+Converted to MindSpore by scripts/convert_models.py.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Encoder and decoder of LSTMs (Sutskever et al. 2014), in ordinary PyTorch; the counterpart is converted from it.
+"""Encoder and decoder of LSTMs (Sutskever et al. 2014).
+
+Converted to MindSpore by scripts/convert_models.py.
 
 Shapes: batch, source and target are rows, tokens that are read and tokens that are written.
 """

@@ -1,4 +1,6 @@
-"""The Transformer's encoder and decoder (Vaswani et al. 2017), in ordinary PyTorch; the counterpart is converted from it.
+"""The Transformer's encoder and decoder (Vaswani et al. 2017).
+
+Converted to MindSpore by scripts/convert_models.py.
 
 Shapes: batch, source and target are rows, tokens that are read and tokens that are written; width is ``d_model``.
 """
