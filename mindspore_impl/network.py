@@ -17,7 +17,7 @@ from common.errors import InputError
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, POOLED, WRITTEN, HeadLayout
+from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
 from common.models.modules import LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from mindspore_impl import functional as F
@@ -85,10 +85,14 @@ class Network(nn.Cell):
         whole = self.prepended is not None and not self.prepended.in_sequence
         if position == FIRST and self._first_states is not None and "last_layer" not in self.plain and not whole:
             return self._first_states(self.backbone, extended)
-        return self._in_context(_read(self._states(self.backbone, extended), inputs, position), inputs)
+        return self._in_context(_read(self._states(self.backbone, extended), inputs, position), inputs, position)
 
-    def _in_context(self, states, inputs):
-        """``(batch * seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
+    def _in_context(self, states, inputs, position):
+        """``(batch * seq, hidden)`` with the first position's added to each, and normed, where the head reads these; or
+        ``(batch, width)`` that a module of the head makes of all of them."""
+        if position == STATES:
+            batch, length = inputs["input_ids"].shape
+            return self.reading(F.reshape(states, (batch, length, -1)), inputs["attention_mask"])
         if self.context is None:
             return states
         batch, length = inputs["input_ids"].shape
@@ -134,7 +138,7 @@ class Network(nn.Cell):
             return self.head(hidden)
         batch, length, width = hidden.shape
         read = _read(F.reshape(hidden, (batch * length, width)), inputs, self.position)
-        return self.head(self._in_context(read, inputs))
+        return self.head(self._in_context(read, inputs, self.position))
 
     def head(self, x):
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -241,7 +245,7 @@ def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
         return F.reshape(hidden, (batch, whole, -1))[:, 0]
     if whole > length:
         hidden = F.reshape(F.reshape(hidden, (batch, whole, -1))[:, whole - length :], (batch * length, -1))
-    if position == EACH:
+    if position in (EACH, STATES):
         return hidden
     return _at(hidden, inputs["input_ids"], inputs["attention_mask"].sum(-1).astype(ms.int32) - 1)
 
@@ -308,7 +312,10 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
     network.context, network.chain = None, None  # the latter: scores of a chain of the head's outputs
+    network.reading, inside = _reading(layout, width), layout.reading.modules if layout.reading else ()
     for module in dataclasses.replace(layout, beside=None).modules(width, layout.count(spec.config)):
+        if module in inside:
+            continue
         if layout.table is not None and module.path == layout.table.path:
             network.backbone.read_positions = Embedding(module.path, module.in_features, module.out_features)
         elif module.path == layout.context:
@@ -331,6 +338,14 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     network.head_dropout = Dropout(layout.dropout_path, layout.dropout)
     extra = layout.dense or layout.norm or layout.added or layout.output_bias or layout.dropout
     network.fused_loss = bool(layout.tied_to) and not extra
+
+
+def _reading(layout: HeadLayout, width: int) -> nn.Cell | None:
+    """The module that reads all states, under its names."""
+    if layout.reading is None:
+        return None
+    module = importlib.import_module(f"mindspore_impl.readouts.{file_name(layout.reading.name)}")
+    return placed(module.readout(width, layout.reading.arguments), layout.reading.path)
 
 
 def _output(module: ModuleSpec) -> nn.Cell:

@@ -15,7 +15,7 @@ from torch import nn
 from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
-from common.models.family import EACH, FIRST, POOLED, WRITTEN, HeadLayout
+from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
 from common.models.modules import LAYER_NORM, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from pytorch_impl.adversarial import normalized
@@ -109,14 +109,17 @@ class Network(nn.Module):
         if position == FIRST and self.layers_in_parts and "last_layer" not in self.plain:
             return self._family.first_states(self.backbone, extended)
         states = getattr(self._family, self.layout.states)(self.backbone, extended)
-        return self._in_context(_read(states, inputs, position))
+        return self._in_context(_read(states, inputs, position), inputs, position)
 
     def _perturb(self, norm: nn.Module, given: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
         """What the norm of the embeddings gets instead of what is given."""
         return None if self._perturbation is None else (normalized(given[0]) + self._perturbation,)
 
-    def _in_context(self, states: torch.Tensor) -> torch.Tensor:
-        """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these."""
+    def _in_context(self, states: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
+        """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these; or what
+        a module of the head makes of all of them."""
+        if position == STATES:
+            return self.get_submodule(self.layout.reading.path)(states, inputs["attention_mask"])
         if self.layout.context is None:
             return states
         return self.get_submodule(self.layout.context)(states + states[:, :1])
@@ -145,7 +148,8 @@ class Network(nn.Module):
 
     def logits_of(self, hidden: torch.Tensor, inputs: Inputs) -> torch.Tensor:
         """What the head gives of the last of `hidden_states`."""
-        return self.head(self._in_context(_read(hidden, inputs, self.layout.position)))
+        position = self.layout.position
+        return self.head(self._in_context(_read(hidden, inputs, position), inputs, position))
 
     def head(self, x: torch.Tensor) -> torch.Tensor:
         """``(..., hidden)`` to ``(..., outputs)``; see `common.models.family.HeadLayout`."""
@@ -240,7 +244,7 @@ def _read(hidden: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
     if position == WRITTEN:
         return hidden
     hidden = hidden[:, hidden.shape[1] - inputs["input_ids"].shape[1] :]
-    return hidden if position == EACH else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
+    return hidden if position in (EACH, STATES) else _at(hidden, inputs["attention_mask"].sum(-1) - 1)
 
 
 def _at(hidden: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -268,7 +272,10 @@ def _place(root: nn.Module, path: str, module: nn.Module) -> None:
 def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
+    inside = _add_reading(network, layout, width)
     for module in layout.modules(width, layout.count(spec.config)):
+        if module in inside:
+            continue
         if module.path == layout.added:
             holder = network.get_submodule(module.path)
             holder.bias = nn.Parameter(torch.zeros(module.out_features))
@@ -289,6 +296,16 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
         if one.dense:
             _place(network, one.dense_dropout_path, Dropout(one.dense_dropout_path, one.dense_dropout))
         _place(network, one.dropout_path, Dropout(one.dropout_path, one.dropout))
+
+
+def _add_reading(network: Network, layout: HeadLayout, width: int) -> tuple[ModuleSpec, ...]:
+    """Put the module that reads all states in its place; returns what is inside of it."""
+    reading = layout.reading
+    if reading is None:
+        return ()
+    module = importlib.import_module(f"pytorch_impl.readouts.{file_name(reading.name)}")
+    _place(network, reading.path, module.readout(width, reading.arguments))
+    return reading.modules
 
 
 def _output(module: ModuleSpec) -> nn.Module:

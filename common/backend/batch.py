@@ -11,11 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["CHARACTER_AXIS", "EVALUATION", "IGNORE", "SEQUENCES", "Array", "Batch", "BatchSchema", "Field"]
+__all__ = [
+    "CHARACTER_AXIS",
+    "EVALUATION",
+    "IGNORE",
+    "SENTENCE_AXIS",
+    "SEQUENCES",
+    "Array",
+    "Batch",
+    "BatchSchema",
+    "Field",
+]
 
 EVALUATION = (0, 2**32)  #: key of what is drawn for evaluation, beyond every (seed, epoch) of training
 IGNORE = -100  #: a label that is ignored by the loss
 SEQUENCES = ("seq", "target")  #: axes of which every example has a length of its own
+SENTENCE_AXIS = "sentence"  #: sentences of a document, before that of their words
 CHARACTER_AXIS = "char"  #: characters of the word at a position, see `common.data.characters`
 Array = np.ndarray
 Batch = Mapping[str, np.ndarray]
@@ -28,8 +39,9 @@ class Field:
     ``axes``: ``("batch",)`` holds a value an example, ``("batch", "seq")`` one a token and ``("batch", "label")`` one a
     label, ``("batch", "seq", "char")`` one for each character of the word that begins with a token. ``("batch",
     "target")`` holds one for each token of a second sequence, which an encoder-decoder writes and which has lengths of
-    its own. An axis of any other name has a size that the task decides when it masks a batch, and 0 before. Encoded
-    data that have no column of this name are filled with ``default`` at every real position.
+    its own. ``("batch", "sentence", "word")`` holds one a token, at its place in its sentence (`common.data.sentences`). An
+    axis of any other name has a size that the task decides when it masks a batch, and 0 before. Encoded data that have
+    no column of this name are filled with ``default`` at every real position.
     """
 
     name: str

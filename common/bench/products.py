@@ -55,7 +55,8 @@ def step_products(spec: ModelSpec, plan: Plan, batch: Batch) -> Counter[Product]
         raise InputError(
             f"The roofline is known for {', '.join(FAMILIES.names())}; received {spec.family}. Leave it out with --no-limit."
         )
-    count = _Count(spec, plan, *batch["input_ids"].shape)
+    rows, *columns = batch["input_ids"].shape
+    count = _Count(spec, plan, rows, math.prod(columns))
     needs = _backbone(count)
     _head(count, TASKS.get(spec.task).targets(batch), needs)
     return count.products

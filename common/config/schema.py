@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from common.backend.adversarial import Adversarial
 from common.backend.distillation import Distillation
@@ -70,7 +70,7 @@ class DataConfig:
 class OptimizationConfig:
     """An optimizer and a learning-rate schedule. Each optimizer adds its own entries, with defaults where it has any."""
 
-    CHOICE: ClassVar[str] = "optimizer"  #: the entry that chooses the class
+    CHOICE = "optimizer"  #: the entry that chooses the class
 
     optimizer: str  #: a member of `common.optimizers`
     learning_rate: float  #: the largest one

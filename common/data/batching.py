@@ -8,20 +8,23 @@ from typing import cast
 
 import numpy as np
 
-from common.backend.batch import CHARACTER_AXIS, EVALUATION, Batch, Field
+from common.backend.batch import CHARACTER_AXIS, EVALUATION, SENTENCE_AXIS, Batch, Field
 from common.data.encoding import Encoded, Ragged
+from common.data.sentences import COLUMN as SENTENCES
+from common.data.sentences import places
 from common.errors import InputError
 
 __all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
 
 _POOL = 50  #: global batches whose examples are sorted by length together
+_SENTENCES = 4  #: numbers of sentences are padded to a multiple of it
 _CHARACTERS = 8  #: characters of words are padded to a multiple of it
 
 
 class BatchPlan:
     """The order of training: a function of (data, sizes, seed, epoch) only, every example exactly once an epoch.
 
-    An epoch is shuffled, cut into pools of 50 global batches, sorted by length within each pool, cut into batches, and
+    An epoch is shuffled, cut into pools of 50 global batches, sorted by length (`common.data.encoding.Encoded.sizes`) within each pool, cut into batches, and
     the batches are shuffled. Examples left over after the last full batch are drawn before sorting, so that they are
     not the longest ones, and come last.
     """
@@ -56,11 +59,11 @@ class BatchPlan:
         order = _permutation(random, len(self.encoded))
         size = self.global_batch_size
         full = len(order) // size * size
-        lengths = self.encoded.lengths
+        sizes = self.encoded.sizes
         batches = []
         for start in range(0, full, _POOL * size):
             pool = order[start : min(start + _POOL * size, full)]
-            pool = pool[np.argsort(lengths[pool], kind="stable")]
+            pool = pool[np.argsort(sizes[pool], kind="stable")]
             batches += np.split(pool, len(pool) // size)
         batches = [batches[i] for i in _permutation(random, len(batches))]
         return batches + ([order[full:]] if full < len(order) else [])
@@ -81,7 +84,7 @@ class BatchPlan:
 def evaluation_batches(encoded: Encoded, batch_size: int, length_multiple: int) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield (indices, batch) over all examples, shortest first; row r of the batch is example ``indices[r]``, further
     rows are unscored filling."""
-    order = np.argsort(encoded.lengths, kind="stable")
+    order = np.argsort(encoded.sizes, kind="stable")
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
         batch = collate(encoded, indices, batch_size, length_multiple)
@@ -117,6 +120,8 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, lengt
             array[row, : lengths[row]] = field.default if column is None else column[index]
         if CHARACTER_AXIS in field.axes:
             array = _trimmed(array)
+    elif SENTENCE_AXIS in field.axes:
+        array = _nested(encoded, field, indices, rows, length_multiple, padding)
     else:
         sizes = {"label": len(encoded.label_names)}
         column = cast("np.ndarray | None", column)  # `Ragged` is for fields along the sequence
@@ -124,7 +129,23 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, lengt
         array = np.full((rows, *inner), padding, field.dtype)
         array[: len(indices)] = field.default if column is None else column[indices]
     if field.first is not None:
-        array[len(indices) :, 0] = field.first
+        array[(slice(len(indices), None), *(0,) * (array.ndim - 1))] = field.first
+    return array
+
+
+def _nested(
+    encoded: Encoded, field: Field, indices: np.ndarray, rows: int, length_multiple: int, padding: float
+) -> np.ndarray:
+    """``(rows, sentences, words)``: as many sentences as the longest document has and as many words as the longest
+    sentence, both rounded up."""
+    counts = cast("Ragged", encoded.columns[SENTENCES])
+    column = encoded.columns.get(field.name)
+    most = max(len(counts[index]) for index in indices)
+    longest = max(int(counts[index].max()) for index in indices)
+    shape = (rows, -(-most // _SENTENCES) * _SENTENCES, -(-longest // length_multiple) * length_multiple)
+    array = np.full(shape, padding, field.dtype)
+    for row, index in enumerate(indices):
+        array[(row, *places(counts[index]))] = field.default if column is None else column[index]
     return array
 
 

@@ -16,6 +16,8 @@ import numpy as np
 
 from common.backend.batch import SEQUENCES, BatchSchema, Field
 from common.data.characters import character_fields, with_characters
+from common.data.sentences import COLUMN as SENTENCES
+from common.data.sentences import reads_sentences, with_sentences
 from common.errors import InputError
 from common.files import write_atomic
 from common.resources import cache_folder
@@ -92,6 +94,16 @@ class Encoded:
         sequences = next(column for column in self.columns.values() if isinstance(column, Ragged))
         return sequences.lengths
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """By which examples are sorted, so that those of a batch need little padding, (examples,) int64: their lengths;
+        or, of documents, their numbers of sentences, and among equal ones their longest sentences."""
+        counts = self.columns.get(SENTENCES)
+        if not isinstance(counts, Ragged):
+            return self.lengths.astype(np.int64)
+        longest = np.maximum.reduceat(counts.values, counts.starts)
+        return counts.lengths.astype(np.int64) * 2**32 + longest
+
     def lengths_of(self, field: Field) -> np.ndarray:
         """Length of each example along the sequence of ``field``, (examples,) int32."""
         if field.sequence == SEQUENCES[0]:
@@ -117,13 +129,15 @@ def encode(
         raise InputError(f"There is no {split} split; the data set has {', '.join(data.splits)}.")
     rows = data.splits[split]
     characters = character_fields(schema)
-    made = "".join(f" {name}" for name in characters)
+    made = "".join(f" {name}" for name in characters) + f" {SENTENCES}" * reads_sentences(schema)
     path = _cache_path(f"{task.name} {task.options}{made}", rows, tokenizer, config.max_length)
     stored = _read_cache(path)
     if stored is None:
         columns, truncated = task.encode(rows, tokenizer, config.max_length)
         if characters:
             columns = with_characters(columns, rows, characters)
+        if reads_sentences(schema):
+            columns = with_sentences(columns, rows, tokenizer)
         stored = _packed(columns) | {_TRUNCATED: np.array(truncated, np.int64)}
         _write_cache(path, stored)
     truncated = int(stored.pop(_TRUNCATED))

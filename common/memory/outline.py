@@ -32,9 +32,9 @@ def outlined(config: ExperimentConfig) -> tuple[ModelSpec, Plan]:
     folder = locate(config.model.source) if config.model.source else None
     given, recorded = split_entries(read_config(folder) if folder else {})
     name = str(config.model.config.get("model_type", given.get("model_type")))
-    if name not in FAMILIES or recorded:
+    if name not in FAMILIES or recorded.get("edits"):
         known = ", ".join(FAMILIES.names())
-        what = "holds structural edits" if recorded else f"is a {name}"
+        what = "holds structural edits" if recorded.get("edits") else f"is a {name}"
         raise InputError(f"Memory is accounted for the plain families {known}; {config.model.source} {what}.")
     task = configured(config.model)
     labels = None if task.example_labels() is None else _labels(config)

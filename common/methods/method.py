@@ -26,7 +26,7 @@ __all__ = ["Method", "MethodOptions"]
 class MethodOptions:
     """The section ``adaptation`` of an experiment. Each method adds its own fields, with defaults where it has any."""
 
-    CHOICE: ClassVar[str] = "method"  #: the entry that chooses the class
+    CHOICE = "method"  #: the entry that chooses the class
 
     method: str
 

@@ -8,16 +8,37 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from common.backend.batch import CHARACTER_AXIS, Field
+from common.backend.batch import CHARACTER_AXIS, SENTENCE_AXIS, Field
 from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, OTHER, RECURRENT, Kind, ModuleSpec
 from common.models.recurrence import initial as initial_of_recurrence
 from common.random import normal
 
-__all__ = ["ATTENTION_MASK", "CHARACTERS", "DECODER_INPUT_IDS", "EACH", "FIRST", "INPUT_IDS", "LAST", "POOLED"]
-__all__ += ["TOKEN_TYPE_IDS", "WRITTEN", "Backbone", "Family", "HeadLayout"]
+__all__ = [
+    "ATTENTION_MASK",
+    "CHARACTERS",
+    "DECODER_INPUT_IDS",
+    "EACH",
+    "FIRST",
+    "IDS_OF_SENTENCES",
+    "INPUT_IDS",
+    "LAST",
+]
+__all__ += [
+    "MASK_OF_SENTENCES",
+    "POOLED",
+    "STATES",
+    "TOKEN_TYPE_IDS",
+    "WRITTEN",
+    "Backbone",
+    "Family",
+    "HeadLayout",
+    "Reading",
+]
 
 INPUT_IDS = Field("input_ids", ("batch", "seq"), padding="pad_id", bound="vocab_size")
 ATTENTION_MASK = Field("attention_mask", ("batch", "seq"), default=1, first=1)
+IDS_OF_SENTENCES = Field("input_ids", ("batch", SENTENCE_AXIS, "word"), padding="pad_id", bound="vocab_size")
+MASK_OF_SENTENCES = Field("attention_mask", ("batch", SENTENCE_AXIS, "word"), default=1, first=1)
 CHARACTERS = Field("characters", ("batch", "seq", CHARACTER_AXIS), bound="character_rows")
 TOKEN_TYPE_IDS = Field("token_type_ids", ("batch", "seq"), default=0, bound="type_vocab_size")
 DECODER_INPUT_IDS = Field("decoder_input_ids", ("batch", "target"), padding="pad_id", bound="vocab_size")
@@ -28,12 +49,26 @@ FIRST = "first"
 LAST = "last"  #: the last real token
 EACH = "each"
 WRITTEN = "written"  #: each token of the second sequence, which a decoder writes to the one that an encoder reads
+STATES = "states"  #: all real tokens, by a module of the head, see `Reading`
 POOLED = "pooled"  #: the backbone gives one vector for the whole sequence, ``(batch, hidden)``
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a head makes of all states, ``(batch, seq, hidden)`` and the mask, before its dense layer and output: one
+    vector ``(batch, width)``."""
+
+    name: str  #: of the backends' module with ``readout(hidden, arguments)``, in their ``readouts``
+    path: str  #: of it in the network
+    modules: tuple[ModuleSpec, ...]  #: inside of it
+    width: int  #: of the vector
+    arguments: Mapping[str, Any]  #: its sizes
+    position: ClassVar[str] = STATES
+
+
+@dataclass(frozen=True)
 class HeadLayout:
-    """A task head: [context,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
+    """A task head: [context,] [reading,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
 
     The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
     Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
@@ -64,6 +99,7 @@ class HeadLayout:
     beside: HeadLayout | None = None  #: a second head, of which the first position is read and ``outputs`` is given
     context: str | None = None  #: path of a norm of each state plus that of the first position, before the dense layer
     states: str = "states"  #: function of a backend's module of the family that gives what the head reads
+    reading: Reading | None = None  #: a module that reads all states, with the position ``STATES``
     table: ModuleSpec | None = None  #: an embedding that this function needs besides the backbone's modules
     chain: str | None = None  #: path of the scores of a chain of its outputs: transitions, start and end
 
@@ -83,6 +119,9 @@ class HeadLayout:
         listed, states = [self.table] if self.table else [], width
         if self.context:
             listed.append(ModuleSpec(self.context, LAYER_NORM, width, width))
+        if self.reading:
+            listed += self.reading.modules
+            width = self.reading.width
         if self.dense:
             inner = self.width or width
             listed.append(ModuleSpec(self.dense, LINEAR, width, inner))
@@ -105,7 +144,8 @@ class HeadLayout:
         own = (None, None) if self.tied_to else (self.output, self.added)
         table = self.table.path if self.table else None
         second = self.beside.new() if self.beside else ()
-        paths = (table, self.context, self.dense, self.norm, *own, self.chain, *second)
+        reading = [module.path for module in self.reading.modules] if self.reading else []
+        paths = (table, self.context, *reading, self.dense, self.norm, *own, self.chain, *second)
         return tuple(path for path in paths if path and path not in self.base)
 
 

@@ -159,6 +159,7 @@ def _assemble(
         edits=edits,
         order=backbone.order,
         history=tuple(recorded.get("history", ())),
+        task_options=task.recorded(),
         fingerprint=fingerprint((loaded | stored_rows) or fresh),
         source=config.source,
         extended=tuple(name for name, module in added.items() if module.kind.lookup),
@@ -340,7 +341,7 @@ def _initialised(
     loaded: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     return {
-        name: family.initial(module, name, shape, config, seed)
+        name: np.zeros(shape, np.float32) if module.kind.zero else family.initial(module, name, shape, config, seed)
         for module in modules
         for name, shape in module.shapes().items()
         if name not in loaded

@@ -12,6 +12,7 @@ __all__ = [
     "ATTENTION",
     "BIAS",
     "CONVOLUTION",
+    "DISTANCES",
     "EMBEDDING",
     "LAYER_NORM",
     "LINEAR",
@@ -40,6 +41,7 @@ class Kind:
     lookup: bool = False  #: its input is ids and its weight a table of rows
     transposed: bool = False  #: the weight is stored ``(in, out)``
     windowed: bool = False  #: it slides over its input; only methods that say so adapt it
+    zero: bool = False  #: its weight starts at 0 in every family
     norm: bool = False  #: it normalises its input, so that its parameters are scales and shifts
     further: Callable[[ModuleSpec], Shapes] | None = field(
         default=None, repr=False
@@ -59,6 +61,9 @@ EMBEDDING = Kind("embedding", lambda m: (m.in_features, m.out_features), lookup=
 CONVOLUTION = Kind(
     "convolution", lambda m: (m.out_features, m.in_features // m.arguments.groups, *m.arguments.kernel), windowed=True
 )  #: (channels out, channels in a group, kernel); its ``arguments`` are a `Window`
+DISTANCES = Kind(
+    "distances", lambda m: (m.out_features, m.in_features), zero=True
+)  #: minus the Euclidean distance to every row of its weight
 LAYER_NORM = Kind("layer_norm", lambda m: (m.out_features,), norm=True)
 RMS_NORM = Kind("rms_norm", lambda m: (m.out_features,), norm=True)  #: without a mean, and without a bias
 BIAS = Kind("bias", lambda m: None)  #: a vector that is added

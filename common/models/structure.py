@@ -49,17 +49,20 @@ def dense(spec: ModelSpec) -> ModelSpec:
 
 
 def entries(spec: ModelSpec) -> dict[str, Any]:
-    """What config.json holds besides the Hugging Face configuration; nothing where there are no structural edits.
+    """What config.json holds besides the Hugging Face configuration; nothing where there are no structural edits and
+    the head is a usual one.
 
     ``transformers`` builds networks without these layers and would leave their weights at random with a warning. It
-    is made to refuse: it looks for the weights in the file that its own entry names.
+    is made to refuse: it looks for the weights in the file that its own entry names. A network with another head is
+    named after its encoder, which ``transformers`` loads.
     """
+    head = {"head": {"task": spec.task, "options": dict(spec.task_options)}} if spec.task_options else {}
     if not spec.edits:
-        return {}
+        return {ENTRY: {"history": list(spec.history), "edits": [], **head}} if head else {}
     listed = [
         {"path": edit.path, "layer": edit.layer, "arguments": dataclasses.asdict(edit.arguments)} for edit in spec.edits
     ]
-    return {ENTRY: {"history": list(spec.history), "edits": listed}, _WEIGHTS: _REFUSAL}
+    return {ENTRY: {"history": list(spec.history), "edits": listed, **head}, _WEIGHTS: _REFUSAL}
 
 
 def split_entries(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -75,6 +78,12 @@ def split_entries(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
         raise InputError(
             f'The entry "{ENTRY}" of config.json must hold the lists "history" and "edits"; received {found!r}. '
             "Write the folder again with twinlora compress."
+        )
+    head = found.get("head", {"task": "", "options": {}})
+    if not isinstance(head, dict) or not isinstance(head.get("task"), str) or not isinstance(head.get("options"), dict):
+        raise InputError(
+            f'The entry "{ENTRY}" of config.json must hold a head with "task" and "options", or none; received {head!r}. '
+            "Write the folder again."
         )
     return {key: value for key, value in config.items() if key not in (ENTRY, _WEIGHTS)}, found
 

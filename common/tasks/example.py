@@ -8,7 +8,7 @@ import numpy as np
 
 from common.api_mapping.arrays import draw as draw_array
 from common.api_mapping.arrays import integers
-from common.backend.batch import CHARACTER_AXIS, SEQUENCES, Batch
+from common.backend.batch import CHARACTER_AXIS, SENTENCE_AXIS, SEQUENCES, Batch
 from common.models import FAMILIES
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
@@ -16,6 +16,7 @@ from common.tasks import TASKS
 __all__ = ["example_batch"]
 
 _CHARACTERS = 8  #: of the longest word
+_WORDS = 5  #: of every sentence but the last one
 
 
 def example_batch(spec: ModelSpec, lengths: Sequence[int], key: str, width: int | None = None) -> Batch:
@@ -41,12 +42,20 @@ def example_batch(spec: ModelSpec, lengths: Sequence[int], key: str, width: int 
             batch[field.name] = np.where(np.arange(_CHARACTERS) < long[..., None], values, 0).astype(np.int32)
         elif field.bound is not None:
             padding = (spec.config.get("pad_token_id") or 0) if field.padding == "pad_id" else field.padding
-            real = mask if field.sequence == SEQUENCES[0] else _second(mask)
+            real = _second(mask) if field.sequence == SEQUENCES[1] else mask
             values = draw(field.name, real.shape, int(field.padding == "pad_id"), spec.config[field.bound])
             batch[field.name] = np.where(real == 1, values, padding).astype(np.int32)
-        elif field.default is not None and field.per_token:
+        elif field.default is not None and (field.per_token or SENTENCE_AXIS in field.axes):
             batch[field.name] = (mask * int(field.default)).astype(np.int32)
+        if SENTENCE_AXIS in field.axes:
+            batch[field.name] = _sentences(batch[field.name])
     return batch | TASKS.get(spec.task).example_targets(spec, batch, draw)
+
+
+def _sentences(array: np.ndarray) -> np.ndarray:
+    """``(rows, width)`` as ``(rows, sentences, words)``."""
+    rows, width = array.shape
+    return np.pad(array, ((0, 0), (0, -width % _WORDS))).reshape(rows, -1, _WORDS)
 
 
 def _second(mask: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from common.backend.batch import IGNORE, Batch, Field
+from common.backend.batch import IGNORE, Batch, BatchSchema, Field
 from common.backend.contract import EvalResult
 from common.data.encoding import Columns, Encoded
 from common.data.profile import CLASSES
@@ -16,16 +17,48 @@ from common.data.roles import LABEL, class_names
 from common.data.texts import encode_texts
 from common.distributed import Group
 from common.metrics import CLASSIFICATION, classification_metrics
+from common.models.family import HeadLayout
+from common.models.modules import DISTANCES
 from common.models.specs import ModelSpec
+from common.readouts.readout import bare
 from common.tasks.collecting import Rows
 from common.tasks.task import Answer, Classified, Draw, Evaluator
-from common.tasks.texts import TextTask
+from common.tasks.texts import TextOptions, TextTask
 
-__all__ = ["MEMBER", "SequenceClassification"]
+__all__ = ["MEMBER", "SequenceClassification", "SequenceClassificationOptions"]
+
+_SMOOTHING = Field("smoothing", ("batch",), "float32")  #: share of the target that is spread over all classes
+_SHARPNESS = Field("sharpness", ("batch",), "float32")  #: factor of the logits in training
+_SCALE = 10.0
+_PROTOTYPES = "prototypes"  #: path of the output whose logits are distances
+
+
+@dataclass(frozen=True)
+class SequenceClassificationOptions(TextOptions):
+    """What is trained; what is evaluated and predicted is the cross-entropy and the softmax of the logits."""
+
+    label_smoothing: float = 0.0  #: probability spread evenly over the classes, in training alone
+    loss: Literal["softmax", "isomax"] = "softmax"  #: of isomax the logits are -||f - p_c||, p_c one vector a class
+    scale: float | None = None  #: of isomax: factor of the logits in training alone; null: 10, as published
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """What is out of range."""
+        yield from super().problems()
+        if not 0 <= self.label_smoothing < 1:
+            yield "label_smoothing", f"must be at least 0 and less than 1; received {self.label_smoothing!r}"
+        if self.scale is not None and self.loss == "softmax":
+            yield "scale", "belongs to loss: isomax; received softmax; remove one"
+        if self.scale is not None and self.scale <= 0:
+            yield "scale", f"must be greater than 0; received {self.scale!r}"
 
 
 class SequenceClassification(TextTask):
-    """Cross-entropy over the classes. Labels ``(batch,)`` int32, logits ``(batch, labels)``."""
+    """Cross-entropy over the classes. Labels ``(batch,)`` int32, logits ``(batch, labels)``.
+
+    With ``label_smoothing`` e the training's loss is (1 - e) (-log p_y) + e mean_c(-log p_c) (Szegedy et al. 2016). With
+    ``loss: isomax`` (Macedo et al. 2021) it is the cross-entropy of ``scale`` times the logits. Evaluation has neither: its
+    loss is the cross-entropy of the logits, and the predicted class is that of the nearest prototype.
+    """
 
     name = "sequence-classification"
     roles = (*TextTask.roles, LABEL)
@@ -34,6 +67,8 @@ class SequenceClassification(TextTask):
     metrics = CLASSIFICATION
     taught = True
     smoothed = "divergence"
+    Options = SequenceClassificationOptions
+    options: SequenceClassificationOptions
 
     def recognise(self, profile):
         """A text, or two, and a class; before other tasks where the user named a label that fits none better."""
@@ -48,7 +83,33 @@ class SequenceClassification(TextTask):
         """Texts with the tokenizer's special tokens, truncated to ``max_length``."""
         columns, truncated = encode_texts(rows, tokenizer, max_length)
         labels = list(rows["label"]) if "label" in rows.column_names else [IGNORE] * len(rows)
-        return columns | {"labels": np.array(labels, np.int32)}, truncated
+        given = {name: np.full(len(rows), value, np.float32) for name, value in self._constants().items()}
+        return columns | {"labels": np.array(labels, np.int32)} | given, truncated
+
+    def _constants(self) -> dict[str, float]:
+        """Fields of a batch that are the same for every example."""
+        found = {_SMOOTHING.name: self.options.label_smoothing} if self.options.label_smoothing else {}
+        if self.options.loss == "isomax":
+            found[_SHARPNESS.name] = self.options.scale or _SCALE
+        return found
+
+    def schema(self, family: Any) -> BatchSchema:
+        """With what the loss must know of the options, where they are not the defaults."""
+        constants = [field for field in (_SMOOTHING, _SHARPNESS) if field.name in self._constants()]
+        return BatchSchema.of(family.INPUTS, self.FIELDS, constants)
+
+    def recorded(self) -> dict[str, Any]:
+        """Of isomax also the loss, with its scale."""
+        given = {"loss": self.options.loss, "scale": self.options.scale}
+        return super().recorded() | (given if self.options.loss == "isomax" else {})
+
+    def layout(self, family: Any, config: Mapping[str, Any]) -> HeadLayout | None:
+        """The family's; with isomax its output is the distances to prototypes."""
+        layout = super().layout(family, config)
+        if layout is None or self.options.loss != "isomax":
+            return layout
+        changed = {"kind": DISTANCES, "output": _PROTOTYPES, "output_bias": False, "named": False}
+        return dataclasses.replace(layout, architecture=bare(layout.architecture), **changed)
 
     def evaluator(self, encoded: Encoded) -> _Evaluator:
         """Metrics of `common.metrics.classification_metrics`."""
@@ -74,7 +135,9 @@ class SequenceClassification(TextTask):
 
     def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
         """Any class."""
-        return {"labels": draw("labels", (len(inputs["input_ids"]),), 0, spec.config["num_labels"])}
+        rows = len(inputs["input_ids"])
+        given = {name: np.full(rows, value, np.float32) for name, value in self._constants().items()}
+        return {"labels": draw("labels", (rows,), 0, spec.config["num_labels"])} | given
 
     def example_labels(self) -> tuple[str, ...]:
         """Three classes."""

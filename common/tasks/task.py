@@ -165,6 +165,10 @@ class Task:
         """The head on ``family`` (`common.models.family.Family`); None where the family has none for it."""
         return family.head(self.head, config)
 
+    def recorded(self) -> dict[str, Any]:
+        """Values of the options that decide the head, where it is not the family's own: what config.json must say."""
+        return {}
+
     def companion(self, family: Any, config: Mapping[str, Any], model: ModelConfig, folder: Path | None) -> Wish | None:
         """A second network that is trained with the first; None where there is none.
 

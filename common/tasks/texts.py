@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.data.profile import TEXTS, Profile, Recognised
 from common.data.roles import TEXT, TEXT_PAIR, Role
 from common.errors import InputError
-from common.tasks.task import Answer, Task
+from common.models.family import HeadLayout
+from common.readouts import READOUTS
+from common.tasks.task import Answer, Task, TaskOptions
 
 if TYPE_CHECKING:
     from common.backend.contract import Engine
     from common.training.assembly import Trained
 
-__all__ = ["ENCODERS", "TextTask"]
+__all__ = ["ENCODERS", "TextOptions", "TextTask"]
 
 TAB = "\t"
 ENCODERS = {"": "google-bert/bert-base-uncased", "east asian": "google-bert/bert-base-chinese"}  #: to begin with
@@ -29,12 +32,45 @@ _FIRST = (
 _SECOND = ("text_pair", "sentence2", "hypothesis", "question2", "text_b", "passage", "answer")
 
 
+@dataclass(frozen=True)
+class TextOptions(TaskOptions):
+    """The head."""
+
+    head: str | None = None  #: a member of `common.readouts`; null: the family's own
+    head_options: dict[str, Any] = field(default_factory=dict)  #: of that member
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """A head that there is not, or options that it does not have."""
+        if self.head is None:
+            if self.head_options:
+                yield "head_options", "belongs to a head; received no head; remove it"
+            return
+        try:
+            READOUTS.get(self.head).options(self.head_options)
+        except InputError as error:
+            yield "head", str(error).removeprefix("model.task_options.head ")
+
+
 class TextTask(Task):
     """A head on the whole text. Members add their target to ``roles``."""
 
     head = "sequence"
+    Options = TextOptions
+    options: TextOptions
     peft_type = "SEQ_CLS"
     roles: ClassVar[tuple[Role, ...]] = (TEXT, TEXT_PAIR)
+
+    def layout(self, family: Any, config: Mapping[str, Any]) -> HeadLayout | None:
+        """The family's head for whole texts, or the one that the options name."""
+        own, options = super().layout(family, config), self.options
+        if own is None or options.head is None:
+            return own
+        return READOUTS.get(options.head).layout(options.head_options, own, family, config)
+
+    def recorded(self) -> dict[str, Any]:
+        """The head and its options."""
+        options = self.options
+        return {} if options.head is None else {"head": options.head, "head_options": dict(options.head_options)}
 
     def recognised(
         self, profile: Profile, kinds: Sequence[str], metric: str, names: Sequence[str] = _LABELS

@@ -24,6 +24,7 @@ from common.methods.plan import Plan
 from common.methods.unfreezing import with_embeddings
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
+from common.models.modules import DISTANCES
 from common.models.specs import ModelSpec
 from common.models.vectors import Words
 from common.optimizers.bounding import bounded
@@ -153,6 +154,11 @@ def _check_perturbed(spec: ModelSpec, prepended: int) -> None:
         raise InputError(
             f"training.adversarial perturbs embeddings before their norm, which the families {suited} have; this is a "
             f"{spec.family} model. Leave it out, or choose another model."
+        )
+    if spec.layout is not None and spec.layout.kind is DISTANCES:
+        raise InputError(
+            "training.adversarial keeps probabilities together, and those of model.task_options.loss: isomax are trained at "
+            "another scale than they are predicted. Leave one of the two out."
         )
     if prepended:
         raise InputError(

@@ -67,11 +67,12 @@ def _of_run(run: RunDirectory, task: str | None) -> Opened:
 
 
 def _of_folder(source: str, name: str | None) -> Opened:
-    given, _ = split_entries(read_config(locate(source)))
-    tokenizer = load_tokenizer(source)
-    task = TASKS.get(name) if name else _task_of(source, given)
+    given, recorded = split_entries(read_config(locate(source)))
+    tokenizer, head = load_tokenizer(source), recorded.get("head", {})
+    own = head.get("task") if name in (None, head.get("task")) else None  # the task of a head that was recorded
+    task = TASKS.get(own or name) if own or name else _task_of(source, given)
     labels = _labels(given)
-    config = ModelConfig(source, task.name, None, None, {})
+    config = ModelConfig(source, task.name, None, None, {}, task_options=head["options"] if own else {})
     spec = load_model_spec(
         config, None if task.example_labels() is None else labels, len(tokenizer), tokenizer.pad_token_id, seed=0
     )

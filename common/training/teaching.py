@@ -16,6 +16,7 @@ from common.data import Encoded, Ragged, evaluation_batches
 from common.errors import InputError
 from common.models import FAMILIES
 from common.models.family import POOLED, Backbone
+from common.models.modules import DISTANCES
 from common.models.specs import ModelSpec
 from common.reading import expanded
 from common.training import fingerprints
@@ -58,8 +59,13 @@ def _problems(inputs: Inputs, teacher: Opened, wanted: Distillation) -> list[str
     positions, length = positions_of(teacher.spec), inputs.config.data.max_length
     if positions is not None and length > positions:
         found.append(f"it takes {positions} tokens at most, and data.max_length is {length}")
+    if inputs.spec.layout is not None and inputs.spec.layout.kind is DISTANCES:
+        found.append(
+            "the student's logits are distances, which a teacher's are not; set model.task_options.loss to softmax"
+        )
     given = {field.name for field in inputs.spec.schema.fields}
-    lacking = [field.name for field in teacher.spec.schema.fields if field.name not in given]
+    read = FAMILIES.get(teacher.spec.family).INPUTS
+    lacking = [field.name for field in read if field.name not in given]
     if lacking:
         found.append(f"it reads {', '.join(lacking)}, which batches of the family {inputs.spec.family} do not hold")
     if wanted.hidden != "none":

@@ -101,6 +101,7 @@ def members() -> str:
     from common.methods import METHODS
     from common.models import FAMILIES
     from common.optimizers import OPTIMIZERS
+    from common.readouts import READOUTS
     from common.tasks import TASKS
 
     parts = ["# Members\n", "Each is a file of its own; `TWINLORA_PLUGINS` adds yours.\n"]
@@ -110,6 +111,7 @@ def members() -> str:
         "Methods": METHODS,
         "Transforms": TRANSFORMS,
         "Optimizers": OPTIMIZERS,
+        "Heads": READOUTS,
     }
     for title, axis in axes.items():
         parts.append(f"## {title}\n")

@@ -15,6 +15,7 @@ from common.methods import METHODS
 from common.models import FAMILIES
 from common.models.layers import LAYERS
 from common.optimizers import OPTIMIZERS
+from common.readouts import READOUTS
 from common.tasks import TASKS
 
 ROOT = Path(common.__file__).resolve().parents[1]
@@ -25,6 +26,7 @@ AXES = {
     "transform": TRANSFORMS,
     "layer": LAYERS,
     "optimizer": OPTIMIZERS,
+    "readout": READOUTS,
 }
 NAMES = {name for members in AXES.values() for name in members.names()}
 _COLUMN = {"prompt"}  #: a column of data, and what a text is continued from
@@ -47,6 +49,7 @@ OTHER_MEANINGS = {
     "common/tasks/data_to_text.py": _COLUMN,
     "common/tasks/language_modeling.py": _COLUMN,
     "common/tasks/task.py": _COLUMN,
+    "common/tasks/texts.py": {"head"},  # an entry of model.task_options
 }
 
 

@@ -12,6 +12,7 @@ from common.config.schema import DataConfig, ModelConfig, OptimizationConfig, Tr
 from common.methods import METHODS
 from common.models import FAMILIES
 from common.optimizers import OPTIMIZERS
+from common.readouts import READOUTS
 from common.tasks import TASKS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -52,6 +53,6 @@ def test_the_reference_shows_the_help_of_every_command(reference):
 
 def test_the_reference_lists_every_member_with_what_it_is(reference):
     page = reference.members()
-    for axis in (FAMILIES, TASKS, METHODS, TRANSFORMS, OPTIMIZERS):
+    for axis in (FAMILIES, TASKS, METHODS, TRANSFORMS, OPTIMIZERS, READOUTS):
         for name in axis.names():
             assert re.search(rf"^- `{name}`: \S", page, re.MULTILINE)

@@ -8,8 +8,7 @@ import pytest
 
 from common.config import load_config, optimization_options
 from common.errors import InputError
-from common.memory.account import Held, assemble
-from common.memory.components import Components
+from common.memory.account import Held, assemble, components_of
 from common.optimizers import OPTIMIZERS
 from common.optimizers.bounding import bounded
 from common.training.assembly import engine_settings
@@ -41,6 +40,8 @@ VARIANTS = {
     ),
     "adadelta": ({"rho": 0.95}, "Adadelta", {"rho": 0.95, "eps": 1e-6}),
 }
+MAIN = ("adam", "sgd, momentum", "adadelta")  #: those whose state is of different kinds
+RATES = {"adadelta": 1.0}  #: of whose steps others are too small beside the rounding of the parameters
 RATE = 3e-3
 
 
@@ -48,12 +49,12 @@ def wanted(variant):
     return {"optimizer": variant.partition(",")[0], **VARIANTS[variant][0]}
 
 
-def tiny_engine(backend, variant, **given):
+def tiny_engine(backend, variant, bias="all", **given):
     spec = tiny_spec("bert", **ONE_LAYER["bert"])
-    return build_engine(backend, spec, plan_for(spec, TARGETS["bert"], bias="all"), **wanted(variant), **given)
+    return build_engine(backend, spec, plan_for(spec, TARGETS["bert"], bias=bias), **wanted(variant), **given)
 
 
-def step_with(backend, engine, gradients, rate=RATE):
+def step_with(backend, engine, gradients, rate):
     """One update with these gradients; the norm that it reports."""
     make = __import__("torch").tensor if backend.__name__ == "pytorch_impl" else __import__("mindspore").Tensor
     norm = engine._optimizer.step(tuple(make(gradients[name]) for name in engine._optimizer.parameters), rate)
@@ -75,30 +76,31 @@ def test_every_optimizer_has_a_variant_here():
 
 
 @pytest.mark.needs_pytorch
-@pytest.mark.parametrize("bound", [None, 0.5], ids=["unbounded", "clipped"])
+@pytest.mark.parametrize("bound", [pytest.param(None, marks=pytest.mark.nightly), 0.5], ids=["unbounded", "clipped"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_twenty_steps_are_those_of_torchs_class(backend, variant, bound):
     """On given gradients, with decayed and other parameters, two learning rates, and clipping."""
     torch = pytest.importorskip("torch")
     engine = tiny_engine(backend, variant, weight_decay=0.1, max_grad_norm=bound, head_factor=5.0)
     generator, plan = np.random.default_rng(0), engine.plan
+    rate = RATES.get(variant, RATE)
     start = engine.trainable()
     theirs = {name: torch.nn.Parameter(torch.from_numpy(array.copy())) for name, array in start.items()}
     factors = plan.rates(5.0)
     groups = [
-        {"params": [p], "weight_decay": 0.1 if name in plan.decayed else 0.0, "lr": RATE * factors[name]}
+        {"params": [p], "weight_decay": 0.1 if name in plan.decayed else 0.0, "lr": rate * factors[name]}
         for name, p in theirs.items()
     ]
     assert len({(group["weight_decay"], group["lr"]) for group in groups}) == 4
     _, name, options = VARIANTS[variant]
-    reference = getattr(torch.optim, name)(groups, **{"lr": RATE, **options})
+    reference = getattr(torch.optim, name)(groups, **{"lr": rate, **options})
     for _ in range(20):
         gradients = drawn_gradients(generator, start)
         for name, parameter in theirs.items():
             parameter.grad = torch.from_numpy(gradients[name].copy())
         norm = torch.nn.utils.clip_grad_norm_(theirs.values(), bound or float("inf"))
         reference.step()
-        assert step_with(backend, engine, gradients) == pytest.approx(norm.item(), rel=1e-5)
+        assert step_with(backend, engine, gradients, rate) == pytest.approx(norm.item(), rel=1e-5)
     after = engine.trainable()
     assert_all_near(
         {name: after[name] - start[name] for name in start},
@@ -113,7 +115,7 @@ def test_twenty_steps_are_those_of_torchs_class(backend, variant, bound):
         assert_all_near({name: engine.state()[name] for name in expected}, expected, MOMENT)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", MAIN)
 def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(backend, variant, tmp_path):
     batches = [[make_batch("bert", [6, 3], seed=2 * i), make_batch("bert", [9], seed=2 * i + 1)] for i in range(4)]
     given = {"weight_decay": 0.2, "max_norm": 0.5, "bounded": "classifier.weight"}
@@ -133,18 +135,16 @@ def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(backend, variant
     assert_identical(second.state(), whole.state())
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", MAIN)
 def test_micro_batches_make_the_step_of_the_whole_batch(backend, variant):
     batch = make_batch("bert", [16, 15, 3, 5, 2])
     parts = [rows_of(batch, slice(0, 2)), rows_of(batch, slice(2, 5))]
-    whole, split = tiny_engine(backend, variant), tiny_engine(backend, variant)
-    before = whole.trainable()
-    for engine, given in ((whole, [batch]), (split, parts)):
-        engine.train_step(given, 1e-2)
-    assert_all_near(split.state(), whole.state(), MOMENT)
-    if wanted(variant)["optimizer"] == "sgd":  # the others divide by the gradient's size
-        changes = [{n: a - before[n] for n, a in engine.trainable().items()} for engine in (split, whole)]
-        assert_near(*(np.concatenate([c[n].ravel() for n in sorted(before)]) for c in changes), ACCUMULATION * 10)
+    whole, split = (tiny_engine(backend, variant, bias="none") for _ in range(2))
+    norms = [engine.fetch([engine.train_step(given, 1e-2)])[0] for engine, given in ((whole, [batch]), (split, parts))]
+    assert_near(np.array(norms[1]), np.array(norms[0]), ACCUMULATION)
+    kept = [engine.state() for engine in (split, whole)]
+    assert kept[0]["step"] == kept[1]["step"] == 1
+    assert_all_near(*({name: array for name, array in one.items() if name != "step"} for one in kept), MOMENT)
 
 
 @pytest.mark.parametrize("bound", [0.3, 1e3], ids=["reached", "unreached"])
@@ -228,10 +228,13 @@ def test_another_optimizer_keeps_the_entries_that_all_have():
 
 def test_memory_counts_what_the_optimizer_keeps():
     """Of one trained matrix of 400 bytes."""
-    held = Held({"layer.weight": 400}, frozenset({"layer.weight"}), {})
+    held, components = (
+        Held({"layer.weight": 400}, frozenset({"layer.weight"}), {}),
+        components_of(tiny_spec("bert"), []),
+    )
     for variant in VARIANTS:
         options = optimization_options(**wanted(variant))
         slots = len(OPTIMIZERS.get(options.optimizer).slots(options))
         assert slots == {"sgd": 0, "sgd, momentum": 1, "sgd, nesterov": 1}.get(variant, 2)
-        account = assemble(held, Components((), [], []), {}, slots)
+        account = assemble(held, components, {}, slots)
         assert account.part("optimizer") == slots * 400
