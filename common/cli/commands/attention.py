@@ -42,4 +42,4 @@ def run(args: argparse.Namespace) -> None:
     elif args.html is None:
         for token, weights in zip(found.target, found.mean(), strict=True):
             most = int(weights.argmax())
-            print(printable_line(f"{token}\t{found.source[most]}\t{weights[most]:.3f}"))
+            print(f"{printable_line(token)}\t{printable_line(found.source[most])}\t{weights[most]:.3f}")
