@@ -190,7 +190,9 @@ def test_transformers_loads_the_encoder_under_the_head(tmp_path):
 
 def test_a_network_that_gives_one_vector_has_no_states_to_read():
     config = ModelConfig(None, "sequence-classification", None, None, {"model_type": "textcnn"}, {"head": "cnn"})
-    with pytest.raises(InputError, match="head: cnn reads the states of an encoder; a textcnn network gives one vector"):
+    with pytest.raises(
+        InputError, match="head: cnn reads the states of an encoder; a textcnn network gives one vector"
+    ):
         load_model_spec(config, LABELS, VOCABULARY, 0, 0)
 
 
