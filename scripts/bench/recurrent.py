@@ -97,10 +97,8 @@ def of_mindspore(cell: str, length: int, unrolled: bool) -> tuple[float, float]:
 
     name = {"tanh": "RNN", "lstm": "LSTM", "gru": "GRU"}[cell]
     random = np.random.default_rng(0)
-    if unrolled:
-        layer = getattr(nn, name)(WIDTH, HIDDEN, batch_first=True)
-    else:
-        layer = placed(getattr(recurrent, name)("layer", WIDTH, HIDDEN), "layer")
+    made = getattr(nn if unrolled else recurrent, name)
+    layer = made(WIDTH, HIDDEN, batch_first=True) if unrolled else placed(made("layer", WIDTH, HIDDEN), "layer")
     for parameter in layer.get_parameters():
         parameter.set_data(ms.Tensor(random.normal(0, 0.1, parameter.shape).astype(np.float32)))
         parameter.requires_grad = True
