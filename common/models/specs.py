@@ -44,7 +44,9 @@ class ModelSpec:
     )  #: whether its head was loaded, reordered or initialised
 
     vectors: Coverage | None = None  #: of published word vectors, where it starts from some
-    task_options: Mapping[str, Any] = field(default_factory=dict)  #: those that decide the head, where it is no usual one
+    task_options: Mapping[str, Any] = field(
+        default_factory=dict
+    )  #: those that decide the head, where it is no usual one
     companion: Companion | None = None  #: a second network that is trained with it; `modules` and `arrays` have its
 
     @property
