@@ -120,9 +120,9 @@ class Engine:
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Language-model logits ``(batch, vocabulary)`` at one position per row."""
         self.model.set_train(False)
-        return self._function("logits", self._logits)(
-            Tensor(positions.astype(np.int32)), *self._inputs(batch)
-        ).asnumpy()
+        unread = {name: np.zeros(len(positions), np.float32) for name in self._names if name not in batch}  # by logits
+        inputs = self._inputs({**batch, **unread})
+        return self._function("logits", self._logits)(Tensor(positions.astype(np.int32)), *inputs).asnumpy()
 
     def decoder(self, capacity: int) -> Decoder | None:
         """A decoder with a cache of static shape; None where the network has none."""

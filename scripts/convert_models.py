@@ -110,7 +110,7 @@ def _bare(tree: ast.Module) -> ast.Module:
 
 def rows() -> list[str]:
     """The table: of each file the places that the converter changed, those it left to a person, edits, lines."""
-    lines = ["| file | places converted | left to a person | edits | lines of code | ported as they are |"]
+    lines = ["| file | places converted | left to a person | edits | lines of code | the same in both |"]
     lines.append("|---|--:|--:|--:|--:|--:|")
     totals = [0] * 5
     for path in sources():

@@ -138,13 +138,11 @@ def make_batch(
 
 def widen(batch: Batch, width: int) -> dict[str, np.ndarray]:
     """The same rows padded further."""
-    fill = {"labels": IGNORE}
-    grown = {}
+    fill, length, grown = {"labels": IGNORE, "words": -1}, batch["input_ids"].shape[1], {}
     for name, array in batch.items():
-        extra = width - array.shape[1] if array.ndim == 2 else 0
-        grown[name] = (
-            np.pad(array, ((0, 0), (0, extra)), constant_values=fill.get(name, 0)) if array.ndim == 2 else array
-        )
+        along = array.ndim > 1 and array.shape[1] == length
+        edges = [(0, 0), (0, width - length), *[(0, 0)] * (array.ndim - 2)]
+        grown[name] = np.pad(array, edges, constant_values=fill.get(name, 0)) if along else array
     return grown
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
 from common.random import normal
 from common.tasks.example import example_batch
+from tests.support import assert_all_near
+from tests.tolerances import GRADIENT, ROUNDED
 
 FAMILIES_OF_PAIRS = ("transformer", "seq2seq_lstm")
 TASK, VOCABULARY, PADDING = "sequence-to-sequence", 40, 0
@@ -39,3 +42,14 @@ def full_plan(spec: ModelSpec) -> Plan:
 def pair_batch(spec: ModelSpec, key: str = "pairs") -> dict[str, np.ndarray]:
     """Three pairs of uneven lengths."""
     return dict(example_batch(spec, LENGTHS, key))
+
+
+def assert_gradients(actual: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
+    """The same gradients. Those that are 0 but for rounding, as that of a bias of keys is, which a softmax does not see,
+    are so in both."""
+    largest = max(np.abs(array).max() for array in expected.values())
+    kept = {name for name, array in expected.items() if np.abs(array).max() > ROUNDED * largest}
+    assert_all_near({n: actual[n] for n in kept}, {n: expected[n] for n in kept}, GRADIENT)
+    for name in expected.keys() - kept:
+        assert np.abs(actual[name]).max() < 10 * ROUNDED * largest, name
+    assert {name for name in expected.keys() - kept if not name.endswith("k_proj.bias")} == set()

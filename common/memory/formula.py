@@ -69,8 +69,8 @@ def kept(spec: ModelSpec, plan: Plan, rows: int, length: int, keeps: Keeps) -> d
     """
     if not FAMILIES.get(spec.family).COUNTED:
         raise InputError(
-            f"The formula for what a step keeps is not that of {spec.family}, whose feed-forward parts have a gate. Use "
-            "--backend pytorch, which counts the tensors themselves."
+            f"The formula for what a step keeps is that of Transformers without gates; a {spec.family} network is none of them. "
+            "Use --backend pytorch, which counts the tensors themselves."
         )
     walk = _Walk(spec, plan, rows, length, keeps)
     walk.backbone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +58,10 @@ class Dora(Lora):
     is a constant for the gradient (section 4.3)."""
 
     name = "dora"
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is a matrix."""
+        return any(module.kind.matrix for module in modules)
 
     def edit(self, found: Match, options: LoraOptions, spec: ModelSpec) -> Edit:
         """Raises InputError for embeddings, slices, and modules without a weight of their own."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from common.methods.method import Method, MethodOptions
 from common.methods.plan import Plan
 from common.methods.unfreezing import everything
-from common.models.specs import ModelSpec
+from common.models.specs import ModelSpec, ModuleSpec
 
 __all__ = ["MEMBER"]
 
@@ -15,6 +17,10 @@ class Full(Method):
 
     name = "full"
     artifact = "checkpoint"
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """Every network has parameters."""
+        return True
 
     def plan(self, options: MethodOptions, spec: ModelSpec) -> Plan:
         """Everything is trained; nothing is edited."""

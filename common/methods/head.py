@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.methods.method import Method, MethodOptions
 from common.methods.plan import Plan
 from common.methods.unfreezing import head_parameters, require_head
-from common.models.specs import ModelSpec
+from common.models.specs import ModelSpec, ModuleSpec
 
 __all__ = ["MEMBER"]
 
@@ -18,6 +18,10 @@ class Head(Method):
 
     name = "head"
     needs_head = True
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """Whatever is below the head."""
+        return True
 
     def plan(self, options: MethodOptions, spec: ModelSpec) -> Plan:
         """The head is trained; nothing is edited."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -158,6 +158,10 @@ class Lora(Method):
     name = "lora"
     Options = LoraOptions
     mergeable = True
+
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is a matrix or a table."""
+        return any(module.kind.adaptable for module in modules)
 
     def plan(self, options: LoraOptions, spec: ModelSpec) -> Plan:
         """Resolve the targets; see `common.methods.targets.match`."""

@@ -73,8 +73,8 @@ class Method:
         raise NotImplementedError
 
     def suits(self, modules: Sequence[ModuleSpec]) -> bool:
-        """Whether a network of these modules has what the method edits."""
-        return True
+        """Whether a network of these modules has what the method edits: by default a matrix."""
+        return any(module.kind.matrix for module in modules)
 
     def example(self, targets: tuple[str, ...]) -> MethodOptions:
         """Options for a small network, for parity suites and tests.

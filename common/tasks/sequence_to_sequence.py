@@ -138,12 +138,10 @@ class SequenceToSequence(LanguageModeling):
         yield from super().predict(trained, engine, [{"text": row["prompt"]} for row in rows], options)
 
     def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
-        """Any token after every real position of the target; labels of every other row are smoothed, where they are."""
+        """Any token after every real position of the target."""
         written = inputs["decoder_input_ids"]
         following = draw("labels", written.shape, 1, spec.config["vocab_size"])
-        labels = np.where(written == spec.config["pad_token_id"], IGNORE, following).astype(np.int32)
-        shares = np.where(np.arange(len(labels)) % 2, self.options.label_smoothing, 0.0).astype(np.float32)
-        return {"labels": labels} | ({SMOOTHING: shares} if self.options.label_smoothing else {})
+        return {"labels": np.where(written == spec.config["pad_token_id"], IGNORE, following).astype(np.int32)}
 
     def _sources(self, prompts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> Iterator[np.ndarray]:
         for ids in tokenize(prompts, tokenizer, add_special_tokens=False):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from mindspore import nn
 
 from mindspore_impl.layers.dropout import Dropout
+from mindspore_impl.shims.nn import Embedding
 from mindspore_impl.shims.nn.dropout import Dropout as TorchDropout
 
 __all__ = ["placed"]
@@ -25,6 +26,8 @@ def placed(cell: nn.Cell, path: str) -> nn.Cell:
     for name, inner in list(cell.cells_and_names()):
         inner.path = f"{path}.{name}" if name else path
         inner._auto_prefix = False  # what replaces a cell later is named already
+        if isinstance(inner, Embedding):
+            inner.trained = False  # as of a native one: the rewriting says whether it is
         for leaf, child in list(inner.name_cells().items()):
             if isinstance(child, TorchDropout | nn.Dropout):
                 setattr(inner, leaf, Dropout(f"{inner.path}.{leaf}", child.p))

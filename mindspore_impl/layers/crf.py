@@ -23,12 +23,11 @@ def _identity(tags: int) -> Tensor:
 class Chain(nn.Cell):
     """Scores ``transitions`` (from, to), ``start`` and ``end`` of ``outputs`` tags."""
 
-    def __init__(self, path: str, outputs: int):
-        super().__init__(auto_prefix=False)
-        self.path = path
-        self.transitions: Parameter = parameter(f"{path}.transitions", outputs, outputs)
-        self.start: Parameter = parameter(f"{path}.start", outputs)
-        self.end: Parameter = parameter(f"{path}.end", outputs)
+    def __init__(self, outputs: int):
+        super().__init__()
+        self.transitions: Parameter = parameter("transitions", outputs, outputs)
+        self.start: Parameter = parameter("start", outputs)
+        self.end: Parameter = parameter("end", outputs)
 
     def construct(self, logits, labels, words):
         """Sum of the losses of all sentences, of logits ``(batch, seq, tags)``, labels and words ``(batch, seq)``."""

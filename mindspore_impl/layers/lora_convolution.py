@@ -1,5 +1,5 @@
 """Mirrors pytorch_impl.layers.lora_convolution; differs: a convolution of one dimension is one of two over a single row,
-as MindSpore computes it."""
+as MindSpore computes it, and the cells of converted networks call torch's function."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ class LoRAConvolution(Wrapper):
         super().__init__(base_layer, edit, values)
         self.scaling = edit.arguments.scaling
         self.one_dimension = isinstance(base_layer, nn.Conv1d | Convolution)
+        self.converted = not isinstance(base_layer, nn.Conv1d | nn.Conv2d | Convolution)
 
     def construct(self, x):
         base = self.base_layer
         if not self.active:
             return base(x)
         update = F.reshape(_matmul(self.lora_B, self.lora_A), base.weight.shape) * self.scaling
+        if self.converted:
+            given = (base.bias, base.stride, base.padding, base.dilation, base.groups)
+            return base.function(x, base.weight + update, *given)
         if self.one_dimension:
             x = ops.expand_dims(x, 2)
         weight = base.weight + update

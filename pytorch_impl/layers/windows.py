@@ -30,19 +30,20 @@ class Windows(nn.Module):
 
     def __init__(self, inputs: int, filters: int, sizes: Sequence[int], wide: bool = False):
         super().__init__()
-        self.wide = wide
+        self.wide, self.reaches = wide, [size - 1 for size in sizes]
         self.convolutions = nn.ModuleList([nn.Conv1d(inputs, filters, size, padding=size - 1) for size in sizes])
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Answers of the filters, those of the first width first."""
         kept = mask.unsqueeze(1).to(x.dtype)  # (batch, 1, seq)
         x = x.transpose(1, 2) * kept
-        return torch.cat([self.largest(x, kept, convolution) for convolution in self.convolutions], 1)
+        found = [self.largest(convolution(x), kept, self.reaches[i]) for i, convolution in enumerate(self.convolutions)]
+        return torch.cat(found, 1)
 
-    def largest(self, x: torch.Tensor, kept: torch.Tensor, convolution: nn.Module) -> torch.Tensor:
-        """Of one width, ``(batch, filters)``."""
-        reach = convolution.weight.shape[2] - 1
-        answers = F.relu(convolution(x))  # (batch, filters, seq + reach); the window at i ends there
+    def largest(self, answers: torch.Tensor, kept: torch.Tensor, reach: int) -> torch.Tensor:
+        """Of one width, ``(batch, filters)``; ``answers`` ``(batch, filters, seq + reach)``, that at i of the window which
+        ends there."""
+        answers = F.relu(answers)
         if self.wide:
             kept = F.pad(kept, (reach, 0), value=1.0)
         else:

@@ -109,7 +109,7 @@ def bleu_table(kept: dict[str, Any]) -> str:
             if score["metric"] == METRICS["translation"]:
                 best = min(run["curve"], key=lambda point: point[2])
                 value = f"{score['value']:.1f} ({score['low']:.1f} to {score['high']:.1f})"
-                count = f"{run['parameters']:,}" if run["parameters"] else "–"
+                count = f"{run['parameters']:,}" if run["parameters"] else "-"
                 cells = [name, run["backend"], count, f"{run['steps']:,}", f"{run['curve'][-1][1]:.1f}"]
                 lines.append(f"| {' | '.join([*cells, f'{best[2]:.2f}', way, value])} |")
     return "\n".join(lines)

@@ -42,12 +42,13 @@ SIZES = {
     "transformer": ", d_model: 32, num_layers: 1, num_heads: 2, d_ff: 32",
     "seq2seq_lstm": ", embedding_size: 24, hidden_size: 48, num_layers: 1, initializer_range: 0.3",
 }
+STEPS = {"transformer": 120, "seq2seq_lstm": 240}
 ENGLISH = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four"}
 
 
 def pairs():
     words = list(ENGLISH)
-    sources = [f"{a} {b} {c}" for a in words for b in words for c in words if a != b]
+    sources = [f"{a} {b} {c} {a}" for a in words for b in words for c in words if a != b]
     return sources, [" ".join(ENGLISH[word] for word in source.split()) for source in sources]
 
 
@@ -86,7 +87,7 @@ def printed(capsys):
 def run(request, folder):
     """Trained until it knows the four words."""
     name = f"{request.param}_pairs"
-    assert main(arguments(folder, request.param, "pytorch", 120, "true", name)) == 0
+    assert main(arguments(folder, request.param, "pytorch", STEPS[request.param], "true", name)) == 0
     return folder / "runs" / name / "pytorch"
 
 
@@ -97,8 +98,8 @@ def test_a_small_network_learns_to_translate_words_and_is_scored(run, printed, t
     assert found["texts"]["exact"]["value"] == 100.0
     assert found["texts"]["bleu"]["value"] == pytest.approx(100.0)
     first = json.loads((tmp_path / "out.jsonl").read_text().splitlines()[0])
-    assert first["prompt"] == "eins zwei eins"
-    assert first["references"] == ["one two one"]
+    assert first["prompt"] == "eins zwei eins eins"
+    assert first["references"] == ["one two one one"]
     assert first["finish"] == "end"
     wider = json.loads(
         printed("eval", run, "--outputs", tmp_path / "b.jsonl", "--metrics", "exact", "--num-beams", "3")
@@ -108,7 +109,7 @@ def test_a_small_network_learns_to_translate_words_and_is_scored(run, printed, t
 
 @pytest.mark.needs_pytorch
 def test_lines_files_and_python_are_written_to_alike(run, printed, tmp_path, monkeypatch):
-    sources, targets = ["drei eins vier", "zwei eins"], "three one four"
+    sources, targets = ["drei eins vier drei", "zwei eins eins zwei"], "three one four three"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(sources).encode() + b"\n")))
     assert printed("predict", run).splitlines()[0] == targets
     file = tmp_path / "sources.jsonl"
@@ -130,21 +131,21 @@ def test_attention_is_given_as_numbers_and_as_a_page(run, folder, printed, tmp_p
     opened = twinlora.open(run, device="cpu")
     if "transformer" not in run.parent.name:
         with pytest.raises(InputError, match="gives no attention"):
-            opened.attention("eins zwei drei")
+            opened.attention("eins zwei drei eins")
         return
-    found = opened.attention("eins zwei drei")
-    assert found["text"] == "one two three"
-    assert found["target"] == ["one", "two", "three", "[EOS]"]
-    assert found["source"] == ["drei", "zwei", "eins", "[EOS]"]  # it is read from its end
-    assert np.shape(found["weights"]) == (1, 2, 4, 4)
+    found = opened.attention("eins zwei drei eins")
+    assert found["text"] == "one two three one"
+    assert found["target"] == ["one", "two", "three", "one", "[EOS]"]
+    assert found["source"] == ["eins", "drei", "zwei", "eins", "[EOS]"]  # it is read from its end
+    assert np.shape(found["weights"]) == (1, 2, 5, 5)
     np.testing.assert_allclose(np.sum(found["mean"], 1), 1.0, atol=1e-5)
-    chosen = opened.attention("eins zwei drei", "two <b>")
+    chosen = opened.attention("eins zwei drei eins", "two <b>")
     assert len(chosen["target"]) == 3
     page = tmp_path / "attention.html"
-    given = ("attention", run, "--source", "eins zwei drei")
+    given = ("attention", run, "--source", "eins zwei drei eins")
     assert printed(*given, "--html", page).strip() == str(page)
     text = page.read_text()
-    assert len(re.findall("<rect ", text)) == 4 * 4 * (1 + 1 + 2)
+    assert len(re.findall("<rect ", text)) == 5 * 5 * (1 + 1 + 2)
     assert "three &#8592; eins" in text
     assert json.loads(printed(*given, "--json")) == found
     assert [line.split("\t")[0] for line in printed(*given).splitlines()] == found["target"]
@@ -155,7 +156,7 @@ def test_attention_is_given_as_numbers_and_as_a_page(run, folder, printed, tmp_p
 @pytest.mark.nightly
 def test_mindspore_trains_the_same_losses_and_writes_the_same(run, folder, printed, tmp_path):
     family = run.parent.name.removesuffix("_pairs")
-    assert main(arguments(folder, family, "mindspore", 120, "true", run.parent.name)) == 0
+    assert main(arguments(folder, family, "mindspore", STEPS[family], "true", run.parent.name)) == 0
     other = run.parent / "mindspore"
     losses = [
         [

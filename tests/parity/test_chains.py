@@ -62,12 +62,12 @@ def loss_and_gradients(name: str, given, words, labels, dtype=np.float32):
     from mindspore_impl.layers.crf import Chain
     from mindspore_impl.layers.modules import assign
 
-    chain = Chain("crf", given["start"].shape[0])
+    chain = Chain(given["start"].shape[0])
     for leaf in NAMES:
         assign(getattr(chain, leaf), given[leaf])
         getattr(chain, leaf).requires_grad = True
     weights = ms.ParameterTuple([getattr(chain, leaf) for leaf in NAMES])
-    function = ms.jit(ms.value_and_grad(lambda x, y, w: chain(x, y, w), 0, weights))
+    function = ms.jit(ms.value_and_grad(chain, 0, weights))
     for _ in range(2):  # a graph may compute another gradient at its second execution
         loss, (by_logits, by_weights) = function(*(ms.Tensor(array) for array in (given["logits"], labels, words)))
     found = dict(zip(NAMES, (gradient.asnumpy() for gradient in by_weights), strict=True))

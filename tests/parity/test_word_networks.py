@@ -177,7 +177,13 @@ def both(spec, **given):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
-@pytest.mark.parametrize("family", CLASSIFIERS)
+@pytest.mark.parametrize(
+    "family",
+    [
+        family if family in ("textcnn", "densenet_dsa") else pytest.param(family, marks=pytest.mark.nightly)
+        for family in CLASSIFIERS
+    ],
+)
 def test_every_gradient_agrees(family):
     spec = spec_of(family)
     expected, actual = (engine.gradients([batch_of(spec, 1), batch_of(spec, 2)]) for engine in both(spec))
@@ -189,7 +195,6 @@ def test_every_gradient_agrees(family):
 @pytest.mark.parametrize(
     ("family", "steps"),
     [
-        ("textcnn", 8),
         ("gaussian_nb", 8),
         *(pytest.param(family, 50, marks=pytest.mark.nightly) for family in CLASSIFIERS),
     ],
@@ -224,6 +229,28 @@ def test_a_table_that_stays_is_the_same_to_the_bit_and_the_others_move(backend, 
     assert len(still) == 1
     assert_identical({name: after[name] for name in still}, {name: spec.arrays[name] for name in still})
     assert all(not np.array_equal(after[name], spec.arrays[name]) for name in names if name not in still)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+@pytest.mark.parametrize(
+    ("family", "targets"),
+    [
+        ("textcnn", ("*.embeddings", "*.convolutions.1")),
+        pytest.param("densenet_dsa", ("*.projection", "*.levels.0", "*.linear"), marks=pytest.mark.nightly),
+    ],
+)
+def test_adapters_of_tables_convolutions_and_linear_layers_agree(family, targets):
+    spec = spec_of(family)
+    plan = plan_for(spec, targets)
+    assert {edit.module.kind.name for edit in plan.edits} >= {"convolution"}
+    engines = [build_engine(load(name), spec, plan) for name in ("pytorch", "mindspore")]
+    expected, actual = (engine.eval_step(batch_of(spec)).outputs["logits"] for engine in engines)
+    plain = logits_of(load("pytorch"), spec, batch_of(spec))
+    assert np.abs(expected - plain).max() > 1e-3
+    assert_near(actual, expected, FAMILY)
+    first, second = (engine.gradients([batch_of(spec)]) for engine in engines)
+    assert_all_near(second, first, GRADIENT)
 
 
 @pytest.mark.parametrize("family", CLASSIFIERS)

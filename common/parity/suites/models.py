@@ -23,7 +23,9 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     config = options.get("config")
     if config is not None:
         return (_case(config.name, lambda: of_experiment(config, 1, dropout=False, published_start=False)),)
-    return tuple(of_member(family, task, method) for family, task in pairs() for method in _USUAL)
+    return tuple(
+        of_member(family, task, method) for family, task in pairs() for method in _USUAL if method in methods(family)
+    )
 
 
 def of_member(family: str, task: str, method: str, transform: str | None = None) -> Case:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ def _script() -> ModuleType:
 
 
 SCRIPT = _script()
+SCRIPT.counterpart = functools.cache(SCRIPT.counterpart)  # each file once
 SOURCES = SCRIPT.sources()
 
 
