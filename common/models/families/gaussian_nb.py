@@ -61,7 +61,7 @@ class GaussianNB(Classifier):
         leaf = name.rpartition(".")[2]
         if leaf == "bias":
             return np.float32(0.5) + uniform(seed, name, shape, 0.5)
-        return np.eye(*shape, dtype=np.float32) if leaf == "mean" else np.ones(shape, np.float32)
+        return np.eye(shape[0], shape[1], dtype=np.float32) if leaf == "mean" else np.ones(shape, np.float32)
 
 
 MEMBER = GaussianNB()
