@@ -19,7 +19,7 @@ from common.tasks.example import example_batch
 from tests.support import assert_all_near
 from tests.tolerances import GRADIENT, ROUNDED
 
-FAMILIES_OF_PAIRS = ("transformer", "seq2seq_lstm")
+FAMILIES_OF_PAIRS = ("transformer", "seq2seq-lstm")
 TASK, VOCABULARY, PADDING = "sequence-to-sequence", 40, 0
 LENGTHS = (7, 3, 5)
 

@@ -17,7 +17,7 @@ from common.edits import Edit
 from common.errors import InputError
 from common.methods.plan import Plan
 from common.models import FAMILIES
-from common.models.family import EACH
+from common.models.family import EACH, WRITTEN
 from common.models.modules import ATTENTION, OTHER, RECURRENT, Heads, ModuleSpec, slice_features
 from common.models.specs import ModelSpec
 from common.tasks import TASKS
@@ -169,7 +169,7 @@ def _backbone(count: _Count) -> bool:
     attentions = [module for module in modules if module.kind is ATTENTION]
     at = [index for index, module in enumerate(modules) if module.kind is ATTENTION]
     projections = {path for module in attentions for path in module.arguments.projections}
-    last = at[-1] if at and layout.position != EACH else None
+    last = at[-1] if at and layout.position not in (EACH, WRITTEN) else None
     before = at[-2] if len(at) > 1 else -1  # a layer may be used several times
     needs, positions = False, count.tokens
     projected: dict[str, tuple[bool, bool, bool]] = {}
@@ -235,7 +235,7 @@ def _head(count: _Count, targets: int, needs: bool) -> None:
     """The head at the positions that have a target."""
     layout = count.spec.layout
     assert layout is not None
-    rows = targets if layout.position == EACH else count.rows
+    rows = targets if layout.position in (EACH, WRITTEN) else count.rows
     for module in count.spec.modules[-len(layout.modules(1, 1)) :]:
         if not module.kind.matrix:
             needs = needs or count.trains(module.path)

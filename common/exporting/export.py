@@ -11,6 +11,7 @@ import numpy as np
 from common import __version__
 from common import backend as backends
 from common.backend import Batch
+from common.backend.batch import SEQUENCES
 from common.errors import InputError, RunError
 from common.exporting.folder import MODEL, describe, write_beside
 from common.exporting.runtime import need, run_graph, session
@@ -53,6 +54,11 @@ def export_run(trained: Trained, out: Path, integers: bool = False) -> dict[str,
         raise InputError(
             f"Families that twinlora describes are exported: {', '.join(FAMILIES.names())}; this run is a "
             f"{trained.spec.family}. Merge it with twinlora merge, and export that with transformers' own tools."
+        )
+    if any(field.sequence not in (None, SEQUENCES[0]) for field in FAMILIES.get(trained.spec.family).INPUTS):
+        raise InputError(
+            f"A graph takes the tokens of one sequence; a {trained.spec.family} network reads one and writes another, token by "
+            "token. Use the run itself."
         )
     manifest = describe(trained)
     model = _built(trained)

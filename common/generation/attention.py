@@ -13,6 +13,8 @@ from common.generation.options import GenerationOptions
 from common.generation.texts import generate
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     from common.training.assembly import Trained
 
 __all__ = ["Attention", "attention_of"]
@@ -56,14 +58,14 @@ def attention_of(trained: Trained, engine: Engine, source: str, target: str | No
         raise InputError(
             f"The attention between two texts is that of an encoder-decoder; this run was trained for {trained.task.name}."
         )
+    limit = trained.config.data.max_length
     if target is None:
-        [[found]] = generate(trained, engine, [source], GenerationOptions())
+        [[found]] = generate(trained, engine, [source], GenerationOptions(max_new_tokens=limit - 1))
         text, tokens = found.text, list(found.tokens)
     else:
         text, tokens = target, trained.tokenizer(target, add_special_tokens=False)["input_ids"]
     [read] = trained.task.prompt_ids([source], trained.tokenizer, ())
     written = [opening, *tokens]
-    limit = trained.config.data.max_length
     for name, ids in (("source", read), ("target", written)):
         if len(ids) > limit:
             raise InputError(
@@ -71,17 +73,20 @@ def attention_of(trained: Trained, engine: Engine, source: str, target: str | No
             )
     batch = {"input_ids": _row(read), "attention_mask": _row([1] * len(read)), "decoder_input_ids": _row(written)}
     batch["labels"] = np.full_like(batch["decoder_input_ids"], IGNORE)
-    found = engine.attentions(batch)
-    if found is None:
+    weights = engine.attentions(batch)
+    if weights is None:
         raise InputError(
             f"A {trained.spec.family} network gives no attention from what it writes to what it reads. Use another family."
         )
-    ends = trained.task.ends(trained.tokenizer)[0]
-    pieces = trained.tokenizer.convert_ids_to_tokens
-    spoken = trained.tokenizer.decode
-    names = [[spoken([token]).strip() or piece for token, piece in zip(ids, pieces(ids), strict=True)]
-             for ids in (read, [*tokens, ends[0]])]  # fmt: skip
-    return Attention(tuple(names[0]), tuple(names[1]), found[0], text)
+    [end, *_] = trained.task.ends(trained.tokenizer)[0]
+    tokenizer = trained.tokenizer
+    return Attention(_names(tokenizer, read), _names(tokenizer, [*tokens, end]), weights[0], text)
+
+
+def _names(tokenizer: PreTrainedTokenizerFast, ids: list[int]) -> tuple[str, ...]:
+    """Tokens as people read them: text where they are some, else as the vocabulary writes them."""
+    pieces = zip(ids, tokenizer.convert_ids_to_tokens(ids), strict=True)
+    return tuple(tokenizer.decode([token]).strip() or piece for token, piece in pieces)
 
 
 def _row(ids: list[int]) -> np.ndarray:

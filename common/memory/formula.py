@@ -69,8 +69,8 @@ def kept(spec: ModelSpec, plan: Plan, rows: int, length: int, keeps: Keeps) -> d
     """
     if not FAMILIES.get(spec.family).COUNTED:
         raise InputError(
-            f"The formula for what a step keeps is that of Transformers without gates; a {spec.family} network is none of them. "
-            "Use --backend pytorch, which counts the tensors themselves."
+            "The formula for what a step keeps is that of one sequence, attention and two feed-forward matrices; "
+            f"{spec.family} has other layers. Use --backend pytorch, which counts the tensors themselves."
         )
     walk = _Walk(spec, plan, rows, length, keeps)
     walk.backbone()

@@ -1,4 +1,8 @@
-"""Mirrors pytorch_impl.layers.crf."""
+"""Mirrors pytorch_impl.layers.crf; differs: a sum over all sequences is a product of one matrix for each position,
+``exp(transitions + logits[t])``, and matrix products may be taken in any order: neighbours are multiplied first, then
+neighbouring products. A graph thus has log2(length) products (as in Rush 2020) instead of one step for each position,
+which would be compiled for every length. After each product the largest entry is taken out and its logarithm kept.
+"""
 
 from __future__ import annotations
 

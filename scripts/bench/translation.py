@@ -2,6 +2,7 @@
 """Encoder-decoders: letters to copy or reverse, and the tables of docs/studies/translation.md.
 
     python scripts/bench/translation.py data FOLDER                        FOLDER/copy and FOLDER/reverse
+    python scripts/bench/translation.py texts RUN FILE [--num-beams N]     texts of the best state so far, of a run that goes on
     python scripts/bench/translation.py take NAME RUN [WAY=TEXTS ...]      keep a run's curve, and the scores of its texts
     python scripts/bench/translation.py page                               the tables, from docs/studies/translation.json
 
@@ -12,6 +13,7 @@ greedy or beam-4. NAME is what the page calls the run.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import random
 from collections.abc import Iterator
@@ -20,10 +22,16 @@ from typing import Any
 
 from performance import between
 
+from common.data import load_tokenizer
 from common.errors import InputError, run_script
 from common.files import write_atomic, write_json
-from common.generation.outputs import read_outputs
+from common.generation import GenerationOptions
+from common.generation.outputs import read_outputs, write_outputs
+from common.generation.splits import generate_split, inputs_of
+from common.methods import METHODS
 from common.metrics.text.scoring import score_texts
+from common.training.assembly import Trained, describe, load_engine
+from common.training.rundir import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, KEPT = (ROOT / "docs" / "studies" / f"translation.{kind}" for kind in ("md", "json"))
@@ -79,6 +87,25 @@ def taken(run: Path, texts: dict[str, Path]) -> dict[str, Any]:
         "curve": [[event["step"], event["epoch"], event["perplexity"], event["seconds"]] for event in curve],
         "scores": scores,
     }
+
+
+def so_far(run: RunDirectory) -> Trained:
+    """The best state of a run that may not have come to its end."""
+    config = run.read_config()
+    source = str(run.best(METHODS.get(config.adaptation.method).artifact))
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, source=source, config={}))
+    tokenizer = load_tokenizer(str(run.tokenizer))
+    spec, plan = describe(config, None, tokenizer)
+    arrays = {name: spec.arrays[name] for name in plan.shapes()}
+    return Trained(run, config, {"data": {"labels": None, "columns": []}}, tokenizer, spec, plan, arrays)
+
+
+def write_texts(folder: Path, output: Path, beams: int) -> None:
+    """A text for every input of the test split."""
+    trained = so_far(RunDirectory(folder))
+    options = GenerationOptions(num_beams=beams, **({"length_penalty": 0.6} if beams > 1 else {}))
+    engine = load_engine(trained, folder.resolve().name)
+    write_outputs(output, list(generate_split(trained, engine, inputs_of(trained, "test"), options)))
 
 
 def keep(name: str, run: Path, given: list[str]) -> None:
@@ -150,6 +177,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("data").add_argument("folder", type=Path)
+    texts = commands.add_parser("texts")
+    texts.add_argument("run", type=Path)
+    texts.add_argument("file", type=Path)
+    texts.add_argument("--num-beams", type=int, default=1)
     take = commands.add_parser("take")
     take.add_argument("name")
     take.add_argument("run", type=Path)
@@ -158,6 +189,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.command == "data":
         write_letters(args.folder)
+    elif args.command == "texts":
+        write_texts(args.run, args.file, args.num_beams)
     elif args.command == "take":
         keep(args.name, args.run, args.texts)
     else:

@@ -18,6 +18,7 @@ from common.data.readers import read_table
 from common.data.registry import DATASETS
 from common.data.tokenization import load_tokenizer
 from common.errors import InputError
+from common.metrics.text.scoring import score_texts
 from common.models import FAMILIES
 from common.models.sinusoids import sinusoids
 from common.tasks import TASKS
@@ -146,3 +147,10 @@ def test_positions_are_those_of_the_definition():
     assert table[5, 2] == pytest.approx(np.sin(5 / 10000 ** (2 / 6)), abs=1e-7)
     assert table[5, 3] == pytest.approx(np.cos(5 / 10000 ** (2 / 6)), abs=1e-7)
     assert sinusoids(3, 5).shape == (3, 5)
+
+
+def test_a_text_is_exact_where_its_words_are_those_of_a_reference():
+    [found] = score_texts(
+        [["a b", "a  b ", "b a", "A b"]], [["x", "a b"], ["a b"], ["a b"], ["a b"]], ["exact"]
+    ).systems
+    assert found["exact"].value == 50.0

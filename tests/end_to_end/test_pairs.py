@@ -40,9 +40,9 @@ training:
 """
 SIZES = {
     "transformer": ", d_model: 32, num_layers: 1, num_heads: 2, d_ff: 32",
-    "seq2seq_lstm": ", embedding_size: 24, hidden_size: 48, num_layers: 1, initializer_range: 0.3",
+    "seq2seq-lstm": ", embedding_size: 24, hidden_size: 48, num_layers: 1, initializer_range: 0.3",
 }
-STEPS = {"transformer": 120, "seq2seq_lstm": 240}
+STEPS = {"transformer": 120, "seq2seq-lstm": 240}
 ENGLISH = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four"}
 
 
@@ -124,6 +124,15 @@ def test_lines_files_and_python_are_written_to_alike(run, printed, tmp_path, mon
         opened.generate(sources, slide=True)
     with pytest.raises(InputError, match="A source must fit into the 12 tokens"):
         opened.generate(["eins " * 12])
+
+
+@pytest.mark.needs_pytorch
+def test_a_network_of_two_sequences_is_no_graph_of_one(run, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    assert main(["export", str(run), str(tmp_path / "graph")]) == 2
+    assert "reads one and writes another" in capsys.readouterr().err
+    assert not (tmp_path / "graph").exists()
 
 
 @pytest.mark.needs_pytorch

@@ -188,7 +188,7 @@ def test_attention_has_the_sum_one_over_the_real_tokens_of_a_source(backend):
 
 
 def test_there_is_no_attention_without_one(backend):
-    spec = pair_spec("seq2seq_lstm")
+    spec = pair_spec("seq2seq-lstm")
     assert build_engine(backend, spec, full_plan(spec), {}).attentions(pair_batch(spec)) is None
 
 

@@ -21,7 +21,7 @@ class Seq2SeqLSTM(Family):
     Whether the source is read from its end is an option of the task, since it is a matter of the data.
     """
 
-    name = "seq2seq_lstm"
+    name = "seq2seq-lstm"
     INPUTS = (INPUT_IDS, ATTENTION_MASK, DECODER_INPUT_IDS)
     HEADS = ()
     DROPOUTS = ("dropout",)
@@ -29,7 +29,7 @@ class Seq2SeqLSTM(Family):
     COUNTED = False
     SIZE = {"hidden": "hidden_size", "inner": "embedding_size", "layers": "num_layers"}
     DEFAULTS = {
-        "model_type": "seq2seq_lstm",
+        "model_type": "seq2seq-lstm",
         "vocab_size": 80000,
         "embedding_size": 1000,
         "hidden_size": 1000,
