@@ -203,17 +203,18 @@ def test_every_gradient_agrees(family):
     ],
 )
 def test_losses_agree_with_dropout(family, steps):
+    """At the learning rate of the experiments. At five times as much, torch's 50th loss in float32 is 5e-5 from that in
+    float64."""
     spec = spec_of(family, dropout=0.4)
     engines = both(spec)
     found = []
     for engine in engines:
-        handles = [engine.train_step([batch_of(spec, step % 4)], 5e-3) for step in range(steps)]
+        handles = [engine.train_step([batch_of(spec, step % 2)], 1e-3) for step in range(steps)]
         pairs = zip(engine.fetch(handles), handles, strict=True)
         found.append(np.array([loss / handle.count for (loss, _), handle in pairs]))
     for ours, theirs in zip(found[1], found[0], strict=True):
         assert_near(ours, theirs, STEP_LOSS)
-    quarter = max(steps // 4, 1)
-    assert found[0][-quarter:].mean() < found[0][:quarter].mean()
+    assert found[0][-2:].mean() < found[0][:2].mean()  # the same two batches
 
 
 @pytest.mark.parametrize(
