@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from common.backend import BACKENDS, available
+from tests.spent import Spent
 
 # Hypothesis measures how long examples take, in fractions of a second; on a busy machine that says nothing of them.
 settings.register_profile("twinlora", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,8 +22,15 @@ _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--nightly``: also the tests that are marked so."""
+    """``--nightly``: also the tests that are marked so. ``--spent FILE``: see `tests.spent`."""
     parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too")
+    parser.addoption("--spent", type=Path, help="write the processor seconds of every test file there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure where that was asked for."""
+    if config.getoption("--spent"):
+        config.pluginmanager.register(Spent(config.getoption("--spent")))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -77,14 +77,22 @@ class BatchPlan:
         return self.encoded.task.corrupt(batch, self.encoded, indices, key)
 
 
-def evaluation_batches(encoded: Encoded, batch_size: int, length_multiple: int) -> Iterator[tuple[np.ndarray, Batch]]:
+def evaluation_batches(
+    encoded: Encoded, batch_size: int, length_multiple: int, apart: bool = False
+) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield (indices, batch) over all examples, shortest first; row r of the batch is example ``indices[r]``, further
-    rows are unscored filling."""
+    rows are unscored filling.
+
+    Args:
+        apart: give every batch examples of one padded length, so that none is padded to its neighbours.
+    """
     order = np.argsort(encoded.lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
-        batch = collate(encoded, indices, batch_size, length_multiple)
-        yield indices, encoded.task.corrupt(batch, encoded, indices, EVALUATION)
+    widths = np.minimum(-(-encoded.lengths[order] // length_multiple) * length_multiple, encoded.max_length)
+    for group in np.split(order, np.flatnonzero(np.diff(widths)) + 1) if apart else (order,):
+        for start in range(0, len(group), batch_size):
+            indices = group[start : start + batch_size]
+            batch = collate(encoded, indices, batch_size, length_multiple)
+            yield indices, encoded.task.corrupt(batch, encoded, indices, EVALUATION)
 
 
 def _permutation(random: np.random.Philox, count: int) -> np.ndarray:

@@ -78,6 +78,7 @@ class Trained:
     spec: ModelSpec
     plan: Plan
     arrays: dict[str, np.ndarray]
+    apart: bool = False  #: whether texts of another padded length are answered in batches of their own
 
     @property
     def task(self) -> Task:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from common.bench.latency import split
+from common.bench.latency import named
 from common.cli.main import main
 from tests.exporting.test_export import trained_run
 
@@ -15,8 +15,8 @@ pytest.importorskip("onnxscript")
 
 
 def test_a_backend_stands_before_a_run():
-    assert split("mindspore:runs/a/pytorch") == ("mindspore", "runs/a/pytorch")
-    assert split("runs/a:b/pytorch") == (None, "runs/a:b/pytorch")
+    assert named("mindspore:runs/a/pytorch") == ("mindspore", "runs/a/pytorch")
+    assert named("runs/a:b/pytorch") == (None, "runs/a:b/pytorch")
 
 
 @pytest.mark.nightly
