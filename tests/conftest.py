@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,27 @@ def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory):
         patch.setenv("TWINLORA_LANG", "en")
         patch.setenv("TWINLORA_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def _interpreted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """While tests marked ``interpreted`` run, ``ms.jit`` calls functions as they are, in processes that they start too.
+    The nightly run compiles everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.node.get_closest_marker("interpreted") and not request.config.getoption("--nightly"):
+            patch.setenv("MS_JIT", "0")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _interpreted_module(request: pytest.FixtureRequest):
+    """Before the fixtures of a module train."""
+    yield from _interpreted(request)
+
+
+@pytest.fixture(autouse=True)
+def _interpreted_test(request: pytest.FixtureRequest):
+    """For single tests of a module."""
+    yield from _interpreted(request)
 
 
 @pytest.fixture(autouse=True)

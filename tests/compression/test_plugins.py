@@ -14,7 +14,7 @@ import pytest
 import common
 from common.files import load_arrays
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch, pytest.mark.needs_mindspore, pytest.mark.interpreted]
 
 TOY = Path(__file__).resolve().parents[1] / "plugins" / "toy"
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.interpreted
+
 TOY = Path(__file__).parent / "toy"
 CONFIG = """\
 model:
