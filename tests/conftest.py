@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,34 @@ from tests.spent import Spent
 # Hypothesis measures how long examples take, in fractions of a second; on a busy machine that says nothing of them.
 settings.register_profile("twinlora", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("twinlora")
+
+#: files of which a test takes minutes on a busy machine, longest first: workers that begin them last would wait for one
+_LONG = (
+    "tests/parity/test_suites.py",
+    "tests/golden/test_golden.py",
+    "tests/end_to_end/test_processes.py",
+    "tests/parity/test_mapping_rows.py",
+    "tests/launch/test_faults.py",
+    "tests/end_to_end/test_text_tasks.py",
+    "tests/parity/test_mapping_rows_compiled.py",
+    "tests/parity/test_fast_paths.py",
+    "tests/end_to_end/test_both_backends.py",
+    "tests/parity/test_training.py",
+    "tests/faults/test_short_forms.py",
+    "tests/bench/test_bench_command.py",
+    "tests/parity/test_dropout.py",
+    "tests/parity/test_generation.py",
+    "tests/mindspore/test_graphs.py",
+    "tests/mindspore/porting/test_example.py",
+    "tests/end_to_end/test_demo.py",
+    "tests/launch/test_job.py",
+    "tests/parity/test_mapping_peer.py",
+    "tests/plugins/test_planted_members.py",
+    "tests/setup/test_wheel.py",
+    "tests/compression/test_plugins.py",
+    "tests/mindspore/test_unverified.py",
+    "tests/pytorch/test_sharding.py",
+)
 
 _DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -39,11 +68,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         later = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=later)
         items[:] = [item for item in items if item not in later]
+    sizes = Counter(item.nodeid.partition("::")[0] for item in items)
+    items.sort(key=lambda item: _turn(item.nodeid.partition("::")[0], sizes))
     for backend, there in available().items():
         if not there:
             for item in items:
                 if item.get_closest_marker(f"needs_{backend}"):
                     item.add_marker(pytest.mark.skip(reason=f"{BACKENDS[backend]} is not installed"))
+
+
+def _turn(file: str, sizes: Mapping[str, int]) -> tuple[int, int]:
+    """When a file is begun: long ones first, then those of many tests. Tests within a file keep their order."""
+    return (_LONG.index(file), 0) if file in _LONG else (len(_LONG), -sizes[file])
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

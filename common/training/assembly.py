@@ -20,6 +20,7 @@ from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer
 from common.distributed import ALONE, Group
 from common.errors import InputError
 from common.methods import METHODS
+from common.methods.merge import refuse_lost
 from common.methods.plan import Plan
 from common.methods.unfreezing import with_embeddings
 from common.models import FAMILIES
@@ -103,6 +104,7 @@ def prepare(config: ExperimentConfig) -> Inputs:
         )
     tokenizer = tokenizer_of(config, data)
     spec, plan = describe(config, data.label_names, tokenizer)
+    refuse_lost(plan, spec)
     return Inputs(config, data, tokenizer, spec, plan)
 
 
