@@ -94,7 +94,7 @@ class Application:
     async def ready(self, request: Request) -> Response:
         """Requests are taken."""
         full = [name for name, batcher in self._batchers.items() if batcher.full]
-        state = "ending" if self.ending else "full" if full else "ready"
+        state = "ending" if self.ending else "queue full" if full else "ready"
         return self._json({"status": state}, 200 if state == "ready" else 503)
 
     async def listed(self, request: Request) -> Response:

@@ -17,9 +17,10 @@ from common.serving.model import Named, Served, serve
 from common.serving.options import ServingOptions, is_local
 from common.terminal import notice, printable
 
-__all__ = ["listening", "run", "server_of"]
+__all__ = ["ended_by_signals", "listening", "run", "server_of"]
 
 _PACKAGES = ("starlette", "uvicorn")
+_BACKLOG = 2048  #: connections that wait to be accepted
 
 
 def run(artifacts: Sequence[Named], options: ServingOptions, backend: str | None, device: str | None) -> None:
@@ -41,11 +42,12 @@ def run(artifacts: Sequence[Named], options: ServingOptions, backend: str | None
         with listening(options) as listener:
             host, port = listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
-            for model in models:
-                print(f"{model.name}: {model.task.name}", flush=True)
-            print(printable(f"Answering at http://{shown}:{port}"), flush=True)
-            with _quiet_signals():
-                asyncio.run(server_of(Application(models, options, executor)).serve([listener]))
+            server = server_of(Application(models, options, executor))
+            with ended_by_signals(server):
+                for model in models:
+                    print(f"{model.name}: {model.task.name}", flush=True)
+                print(printable(f"Answering at http://{shown}:{port}"), flush=True)
+                asyncio.run(server.serve([listener]))
 
 
 def _open(artifacts: Sequence[Named], options: ServingOptions, backend: str | None, device: str | None) -> list[Served]:
@@ -54,7 +56,7 @@ def _open(artifacts: Sequence[Named], options: ServingOptions, backend: str | No
 
 @contextlib.contextmanager
 def listening(options: ServingOptions) -> Iterator[socket.socket]:
-    """A socket at the address of the options.
+    """A socket that listens at the address of the options.
 
     Raises:
         InputError: it cannot be had.
@@ -64,6 +66,7 @@ def listening(options: ServingOptions) -> Iterator[socket.socket]:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((options.host, options.port))
+        listener.listen(_BACKLOG)  # from now on connections wait for the server instead of being refused
     except OSError as error:
         raise InputError(
             f"The server must be able to listen at {options.host}, port {options.port}: {error.strerror or error}. Give another "
@@ -99,10 +102,14 @@ def server_of(application: Application) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet_signals() -> Iterator[None]:
-    """A signal that ended the server has done its work: uvicorn raises it again when it is done, which would end the
-    process with the signal's status."""
-    kept = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+def ended_by_signals(server: Any) -> Iterator[None]:
+    """While uvicorn has not begun, and when it is done and raises the signal again that ended it: otherwise the first
+    would end the process at once, and the second with the signal's status."""
+
+    def end(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    kept = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

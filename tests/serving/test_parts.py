@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -71,10 +74,26 @@ def test_an_address_that_is_taken_is_refused():
     from common.serving.server import listening
 
     with listening(ServingOptions(port=0)) as listener:
-        listener.listen()
         taken = ServingOptions(port=listener.getsockname()[1])
         with pytest.raises(InputError, match="must be able to listen at"), listening(taken):
             pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_the_server_is_up_ends_it_and_one_that_ended_it_is_not_raised_again(number):
+    pytest.importorskip("uvicorn")
+    from common.serving.app import Application
+    from common.serving.server import ended_by_signals, listening, server_of
+
+    options = ServingOptions(port=0)
+    before = signal.getsignal(number)
+    with ThreadPoolExecutor(1) as executor, listening(options) as listener:
+        server = server_of(Application([], options, executor))
+        with ended_by_signals(server):
+            signal.raise_signal(number)
+            asyncio.run(server.serve([listener]))
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "example.org"])

@@ -181,7 +181,7 @@ def test_a_full_queue_is_refused_with_when_to_come_again():
         status, found, headers = server.ask("POST", "/predict/echo", {"inputs": ["more"]})
         assert (status, headers["retry-after"]) == (503, "1")
         assert "At most 3 texts may wait for echo" in found["error"]
-        assert server.ask("GET", "/ready")[:2] == (503, {"status": "full"})
+        assert server.ask("GET", "/ready")[:2] == (503, {"status": "queue full"})
         assert server.ask("GET", "/health")[0] == 200
         model.go.set()
         for one in waiting:
