@@ -61,7 +61,9 @@ class Engine:
     def train_step(self, micro_batches: Sequence[Batch], learning_rate: float) -> StepHandle:
         """One optimizer step; see the protocol. Dropout masks are those of `common.dropout`."""
         count = self._task.step_targets(micro_batches)
-        torch.manual_seed(self.settings.seed * 1_000_003 + self._steps)  # for what a network draws besides dropout
+        # for what a network draws besides dropout; torch.manual_seed would look for devices at every step
+        draws = torch.default_generator if self.device == "cpu" else torch
+        draws.manual_seed(self.settings.seed * 1_000_003 + self._steps)
         self.model.train()
         total = torch.zeros(
             (), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32

@@ -109,7 +109,7 @@ def _call(
     call: int,
     double: bool,
 ) -> Result:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # torch.manual_seed prepares for devices, for milliseconds
     parameters, buffers, described = [], [], ""
     if module is not None:
         function = module

@@ -102,7 +102,7 @@ def _spellings(names: list[str]) -> list[str]:
 
 
 def _seed() -> None:
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     np.random.seed(0)  # torch's databases draw from the global generators
     random.seed(0)
 

@@ -7,4 +7,4 @@ cd "$ROOT"
 # Three workers with one thread each keep two cores busy, since a test waits for the processes that it starts; frameworks that take all
 # cores at once slow one another down.
 export OMP_NUM_THREADS=1
-exec "$VENV/bin/python" -m pytest -n 3 --dist loadfile "$@"
+exec "$VENV/bin/python" -m pytest -n 3 --dist loadfile --no-loadscope-reorder "$@"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,33 @@ def free_port() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
+
+
+def run_commands(
+    commands: Sequence[Sequence[Any]], folder: Path, environment: Mapping[str, str], stdin: str = ""
+) -> list[str]:
+    """What commands of ``twinlora`` print, one after the other in one process of their own, which imports the frameworks
+    once; ``stdin`` is for whichever reads it."""
+    program = (
+        "import json, sys\nfrom common.cli.main import main\n"
+        "for command in json.loads(sys.argv[1]):\n"
+        "    code = main(command)\n"
+        "    print('\\x1e', end='', flush=True)\n"
+        "    if code: sys.exit(code)\n"
+    )
+    given = json.dumps([[str(part) for part in command] for command in commands])
+    done = subprocess.run(
+        [sys.executable, "-c", program, given],
+        cwd=folder,
+        env=dict(environment),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.split("\x1e")[:-1]
 
 
 def model_config(kind: str, source: str | None = None, dropout: float | None = 0.0, **entries: Any) -> ModelConfig:

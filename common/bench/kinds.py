@@ -131,14 +131,22 @@ def _generate(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, A
 
 def _latency(args: argparse.Namespace, settings: Settings) -> tuple[dict[str, Any], list[str]]:
     from common.bench.latency import measure_latency
+    from common.files import write_atomic
+    from common.report.frontier import frontier_page
 
-    results = measure_latency(args.artifacts, settings, args.batch, args.tokens, args.answers)
-    lines = [
+    results = measure_latency(args.artifacts, settings, args.batch, args.tokens, args.answers, args.score)
+    lines = [f"{args.batch} x {args.tokens} tokens, {settings.threads} thread(s)"]
+    lines += [
         f"{found['median'] * 1e3:9.2f} ms  p95 {found['p95'] * 1e3:9.2f} ms  {found['sentences_per_second']:8.1f} sentences/s  "
-        f"{found['bytes'] / 2**20:7.1f} MiB  peak {found['peak_memory_bytes'] / 2**20:6.0f} MiB  {found['ratio']:6.3f}  "
-        f"{found['kind']:<10} {name}"
+        f"{found['tokens_per_second']:9.0f} tokens/s  {found['bytes'] / 2**20:7.1f} MiB  "
+        f"peak {found['peak_memory_bytes'] / 2**20:6.0f} MiB  {found['ratio']:6.3f}  "
+        + (f"{results['metric']['name']} {found['score']:.4f}  " if args.score else "")
+        + f"{found['kind']:<10} {name}"
         for name, found in results["artifacts"].items()
     ]
+    if args.page:
+        write_atomic(args.page, frontier_page(results))
+        lines.append(str(args.page))
     return results, lines
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,20 +21,23 @@ __all__ = ["measure_latency"]
 _WARMUP = 5  #: answers before the first that counts, among them what is compiled
 
 
-def measure_latency(artifacts: Sequence[str], settings: Settings, rows: int, tokens: int, count: int) -> dict[str, Any]:
+def measure_latency(
+    artifacts: Sequence[str], settings: Settings, rows: int, tokens: int, count: int, split: str | None = None
+) -> dict[str, Any]:
     """``settings.rounds`` rounds of ``count`` answers of every artifact, in turn, each in a process of its own.
 
     Args:
         artifacts: run directories, each computed in its own backend, or ``BACKEND:RUN``; or exported models.
         rows: of a batch of random tokens without padding.
+        split: of the artifacts' data, on which each is scored by its ``training.metric`` when all have answered.
 
     Returns:
         For each artifact the seconds of an answer: median, 95th percentile and all samples; sentences and tokens per
-        second at the median; the bytes of its arrays on disk; the peak memory of its process; and its time divided by
-        that of the first.
+        second at the median; the bytes of its arrays on disk; the peak memory of its process; its time divided by
+        that of the first; and its score.
 
     Raises:
-        InputError: an artifact is named twice, or is none.
+        InputError: an artifact is named twice, or is none; or they are scored by different metrics.
     """
     if len(set(artifacts)) != len(artifacts) or not artifacts:
         raise InputError(f"Every artifact is measured once; received {', '.join(artifacts) or 'none'}.")
@@ -42,7 +45,7 @@ def measure_latency(artifacts: Sequence[str], settings: Settings, rows: int, tok
         workers = {name: stack.enter_context(Worker(name, settings.threads)) for name in artifacts}
         about = {}
         for name, worker in workers.items():
-            backend, path = split(name)
+            backend, path = named(name)
             about[name] = worker.ask("open_artifact", path=path, backend=backend, device=settings.device)
             worker.ask("answer", rows=rows, tokens=tokens, count=_WARMUP)
         samples: dict[str, list[float]] = {name: [] for name in artifacts}
@@ -54,6 +57,9 @@ def measure_latency(artifacts: Sequence[str], settings: Settings, rows: int, tok
                 + ", ".join(f"{median(found) * 1e3:.2f} ms" for found in samples.values())
             )
         memory = {name: worker.ask("peak")["bytes"] for name, worker in workers.items()}
+        metric = None if split is None else _one_metric(about) | {"split": split}
+        data = settings.data_dir
+        scores = {name: worker.ask("score", split=split, data_dir=data) for name, worker in workers.items() if split}
     first = median(samples[artifacts[0]])
     found = {}
     for name in artifacts:
@@ -67,11 +73,25 @@ def measure_latency(artifacts: Sequence[str], settings: Settings, rows: int, tok
             "peak_memory_bytes": memory[name],
             "ratio": middle / first,
             "samples": samples[name],
+            **scores.get(name, {}),
         }
-    return {"rows": rows, "tokens": tokens, "answers_per_round": count, "artifacts": found}
+    shape = {"rows": rows, "tokens": tokens, "threads": settings.threads, "answers_per_round": count}
+    return shape | ({} if metric is None else {"metric": metric}) | {"artifacts": found}
 
 
-def split(name: str) -> tuple[str | None, str]:
+def _one_metric(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The metric that all artifacts are scored by. Raises InputError where there are several."""
+    names = {one["metric"] for one in about.values()}
+    if len(names) > 1:
+        listed = "; ".join(f"{name}: {one['metric']}" for name, one in about.items())
+        raise InputError(
+            f"Artifacts that are compared by their score must have one training.metric; received {listed}."
+        )
+    [name] = names
+    return {"name": name, "higher_is_better": next(iter(about.values()))["higher_is_better"]}
+
+
+def named(name: str) -> tuple[str | None, str]:
     """(backend, path) of ``BACKEND:RUN`` or ``RUN``."""
     from common.backend import BACKENDS
 
@@ -92,7 +112,9 @@ class Answering:
         exported = is_export(folder)
         self.trained = open_export(folder) if exported else open_trained(RunDirectory(folder))
         self.engine = engine_of(self.trained, backend, None if exported else device)
-        self.about = {"kind": "onnx" if exported else backend or self.trained.summary["backend"]}
+        metric = self.trained.config.training.metric
+        self.about: dict[str, Any] = {"kind": "onnx" if exported else backend or self.trained.summary["backend"]}
+        self.about |= {"metric": metric, "higher_is_better": self.trained.task.higher_is_better(metric)}
         self.about["bytes"] = sum(file.stat().st_size for file in _stored(folder)) if exported else self._native_bytes()
 
     def _native_bytes(self) -> int:
@@ -111,6 +133,12 @@ class Answering:
         if isinstance(self.engine, OnnxEngine):  # which answers what it does not score, too
             return partial(run_graph, self.engine.graph, batch)
         return partial(self.engine.eval_step, batch)
+
+    def score(self, split: str, directory: str | None) -> float:
+        """``training.metric`` of a split of the artifact's data. Raises InputError where there is none."""
+        from common.training.evaluation import score
+
+        return float(score(self.trained, self.engine, split, directory)[self.about["metric"]])
 
 
 def _stored(folder: Path) -> list[Path]:

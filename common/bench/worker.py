@@ -80,6 +80,10 @@ class Session:
             seconds.append(time.perf_counter() - begun)
         return {"seconds": seconds}
 
+    def score(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The artifact's metric on a split of its data."""
+        return {"score": self._answering.score(request["split"], request.get("data_dir"))}
+
     def peak(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Largest resident set of this process so far."""
         return {"bytes": peak_memory()}

@@ -168,7 +168,7 @@ def trained(args: argparse.Namespace, exported: bool = False) -> Trained:
     """The completed run of ``add_run``, or what ``add_opened`` describes.
 
     Args:
-        exported: whether an exported model will do, which has no arrays.
+        exported: whether an exported model will do, which has no arrays, or a model folder, which has no run.
 
     Raises:
         InputError: it is neither a completed run nor an adapter, or something was given that a run says itself.
@@ -176,6 +176,7 @@ def trained(args: argparse.Namespace, exported: bool = False) -> Trained:
     from common.exporting import is_export, open_export
     from common.training.adapters import is_adapter, open_adapter
     from common.training.assembly import open_trained
+    from common.training.folders import is_model_folder, open_model_folder
     from common.training.rundir import RunDirectory
 
     model, experiment = getattr(args, "model", None), getattr(args, "config", None)
@@ -185,6 +186,8 @@ def trained(args: argparse.Namespace, exported: bool = False) -> Trained:
         return open_export(args.run_directory)
     if hasattr(args, "config") and is_adapter(args.run_directory):
         return open_adapter(args.run_directory, experiment, model, getattr(args, "data_dir", None))
+    if exported and not (model or experiment) and is_model_folder(args.run_directory):
+        return open_model_folder(args.run_directory)
     if model or experiment:
         raise InputError(
             f"--model and --config are for an adapter folder, which holds adapter_config.json; {args.run_directory} is none."

@@ -81,14 +81,30 @@ class BatchPlan:
         return self.encoded.task.corrupt(batch, self.encoded, indices, key)
 
 
-def evaluation_batches(encoded: Encoded, batch_size: int, length_multiple: int) -> Iterator[tuple[np.ndarray, Batch]]:
+def evaluation_batches(
+    encoded: Encoded, batch_size: int, length_multiple: int, apart: bool = False
+) -> Iterator[tuple[np.ndarray, Batch]]:
     """Yield (indices, batch) over all examples, shortest first; row r of the batch is example ``indices[r]``, further
-    rows are unscored filling."""
+    rows are unscored filling.
+
+    Args:
+        apart: give every batch examples of one padded shape, so that none is padded to its neighbours.
+    """
     order = np.argsort(encoded.sizes, kind="stable")
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
-        batch = collate(encoded, indices, batch_size, length_multiple)
-        yield indices, encoded.task.corrupt(batch, encoded, indices, EVALUATION)
+    for group in _of_one_shape(encoded, order, length_multiple) if apart else (order,):
+        for start in range(0, len(group), batch_size):
+            indices = group[start : start + batch_size]
+            batch = collate(encoded, indices, batch_size, length_multiple)
+            yield indices, encoded.task.corrupt(batch, encoded, indices, EVALUATION)
+
+
+def _of_one_shape(encoded: Encoded, order: np.ndarray, length_multiple: int) -> list[np.ndarray]:
+    """Examples that have one shape alone, in order."""
+    groups: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    for index in order:
+        alone = collate(encoded, np.array([index]), 1, length_multiple)
+        groups.setdefault(tuple(array.shape for array in alone.values()), []).append(index)
+    return [np.array(group) for group in groups.values()]
 
 
 def _permutation(random: np.random.Philox, count: int) -> np.ndarray:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from common.data.loading import TextData
     from common.tasks.task import Task
 
-__all__ = ["Columns", "Encoded", "Ragged", "beginning", "encode", "tokenize"]
+__all__ = ["Columns", "Encoded", "Ragged", "beginning", "encode", "encode_rows", "tokenize"]
 
 _FORMAT = "3"  #: part of the cache key; raise it when the meaning of the arrays changes
 _CHUNK = 1000
@@ -125,9 +125,7 @@ def encode(
     Raises:
         InputError: the split does not exist, or the task cannot encode it (see `common.tasks.task.Task.encode`).
     """
-    if split not in data.splits:
-        raise InputError(f"There is no {split} split; the data set has {', '.join(data.splits)}.")
-    rows = data.splits[split]
+    rows = _split(data, split)
     characters = character_fields(schema)
     made = "".join(f" {name}" for name in characters) + f" {SENTENCES}" * reads_sentences(schema)
     path = _cache_path(f"{task.name} {task.options}{made}", rows, tokenizer, config.max_length)
@@ -141,9 +139,34 @@ def encode(
         stored = _packed(columns) | {_TRUNCATED: np.array(truncated, np.int64)}
         _write_cache(path, stored)
     truncated = int(stored.pop(_TRUNCATED))
+    return _encoded(_unpacked(stored), truncated, data, tokenizer, config, task, schema)
+
+
+def encode_rows(
+    data: TextData, split: str, tokenizer: PreTrainedTokenizerFast, config: DataConfig, task: Task, schema: BatchSchema
+) -> Encoded:
+    """As `encode`, past the cache: for texts that are read once, such as those that somebody asks about."""
+    columns, truncated = task.encode(_split(data, split), tokenizer, config.max_length)
+    return _encoded(columns, truncated, data, tokenizer, config, task, schema)
+
+
+def _split(data: TextData, name: str) -> datasets.Dataset:
+    if name not in data.splits:
+        raise InputError(f"There is no {name} split; the data set has {', '.join(data.splits)}.")
+    return data.splits[name]
+
+
+def _encoded(
+    columns: Columns,
+    truncated: int,
+    data: TextData,
+    tokenizer: PreTrainedTokenizerFast,
+    config: DataConfig,
+    task: Task,
+    schema: BatchSchema,
+) -> Encoded:
     special = {"mask": tokenizer.mask_token_id, "end": tokenizer.eos_token_id, "vocabulary": len(tokenizer)}
     known = {name: number for name, number in special.items() if number is not None}
-    columns = _unpacked(stored)
     names = data.label_names or ()
     return Encoded(task, schema, columns, tokenizer.pad_token_id, config.max_length, truncated, known, names)
 

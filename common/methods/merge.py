@@ -14,7 +14,15 @@ from common.models.layers import LAYERS
 from common.models.specs import ModelSpec
 from common.models.structure import restructured
 
-__all__ = ["merge_problems", "merge_remarks", "merged_model", "merged_weight", "refuse_unmergeable", "rounded"]
+__all__ = [
+    "merge_problems",
+    "merge_remarks",
+    "merged_model",
+    "merged_weight",
+    "refuse_lost",
+    "refuse_unmergeable",
+    "rounded",
+]
 
 _BLOCK = 2**16  #: elements of a weight that are merged at once, 512 KiB in float64
 
@@ -84,6 +92,18 @@ def merge_remarks(plan: Plan, spec: ModelSpec) -> list[str]:
     shares."""
     problems = merge_problems(plan.edits, spec.shared, True)
     return [f"an adapter of this plan cannot be merged: {problem}." for problem in problems]
+
+
+def refuse_lost(plan: Plan, spec: ModelSpec) -> None:
+    """Raise InputError where an adapter could be used nowhere but in its run: where two networks are trained together and
+    the adapted weight is shared, no checkpoint of either can take it in, and PEFT does not know the second one."""
+    lost = [] if spec.companion is None else [edit.path for edit in plan.edits if edit.path in spec.shared]
+    if lost:
+        raise InputError(
+            f"An adapter of {lost[0]} could not be merged: an output layer shares its weight, and neither the network nor its "
+            f"{spec.companion.name if spec.companion else ''} can be stored with it. Leave it out of adaptation.targets: "
+            f'exclude: ["{lost[0]}"].'
+        )
 
 
 def refuse_unmergeable(edits: Iterable[Edit], shared: frozenset[str], mergeable: bool, in_memory: bool = False) -> None:

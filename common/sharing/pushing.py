@@ -42,6 +42,7 @@ class Shared:
     """What goes: name in the repository to a file here, or to its content."""
 
     files: Mapping[str, Path | bytes]
+    left: tuple[Path, ...] = ()  #: folders of further networks beside the weights, which stay here
 
     def sizes(self) -> dict[str, int]:
         """Bytes by name."""
@@ -94,7 +95,7 @@ def _of_run(run: RunDirectory, to: str, base_id: str | None) -> Shared:
             f"{folder} holds no weights, which are what is shared. Train again, or restore it from a copy."
         )
     _refuse_parts(folder, files)
-    return Shared(_with_base(files, base_id))
+    return Shared(_with_base(files, base_id), _further(folder))
 
 
 def _of_folder(folder: Path, base_id: str | None) -> Shared:
@@ -107,7 +108,13 @@ def _of_folder(folder: Path, base_id: str | None) -> Shared:
     _refuse_parts(folder, files)
     if (folder / CARD).is_file():
         files[CARD] = folder / CARD
-    return Shared(_with_base(files, base_id))
+    return Shared(_with_base(files, base_id), _further(folder))
+
+
+def _further(folder: Path) -> tuple[Path, ...]:
+    """Folders inside that hold weights: networks that were trained with this one, such as a generator of replaced
+    tokens."""
+    return tuple(sorted(path.parent for path in folder.glob("*/*.safetensors") if path.is_file()))
 
 
 def _refuse_parts(folder: Path, files: Mapping[str, Path | bytes]) -> None:

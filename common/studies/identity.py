@@ -38,6 +38,7 @@ _ASIDE = (
     "parity",
     "porting",
     "report",
+    "serving",
     "starter",
     "studies",
     "trackers",

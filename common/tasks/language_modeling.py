@@ -57,6 +57,7 @@ class LanguageModeling(Task):
     name = "language-modeling"
     head = "causal"
     new_head = False
+    writes = True
     peft_type = "CAUSAL_LM"
     roles: ClassVar[tuple[Role, ...]] = (Role("text", "text_column", _read_lines), PROMPT)
     FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)

@@ -101,6 +101,7 @@ class Task:
     )
     smoothed: ClassVar[str | None] = None  #: how adversarial training compares its outputs, which needs ``of_logits``
     # of the backends too: "divergence" of classes or "squared" difference of numbers; None where it has no such way
+    writes: ClassVar[bool] = False  #: whether its answers are texts that it generates
     converses: ClassVar[bool] = False  #: whether a prompt may be a list of messages
     Options: ClassVar[type[TaskOptions]] = TaskOptions
 

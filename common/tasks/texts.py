@@ -99,8 +99,19 @@ class TextTask(Task):
         Raises:
             InputError: a model of pairs is given one text, or a model of single texts two.
         """
-        paired = TEXT_PAIR.name in trained.summary["data"]["columns"]
+        paired = _paired(rows, trained.summary["data"]["columns"])
         yield from super().predict(trained, engine, [_fitting(row, paired) for row in rows], options)
+
+
+def _paired(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bool:
+    """Whether the model reads pairs: by the columns that it was trained on, or, of a model folder, which says none, by
+    the rows."""
+    if columns:
+        return TEXT_PAIR.name in columns
+    having = {TEXT_PAIR.name in row for row in rows}
+    if len(having) > 1:
+        raise InputError("A batch holds pairs of texts or single ones; received both. Ask them one after the other.")
+    return having == {True}
 
 
 def _fitting(row: Mapping[str, Any], paired: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from common.terminal import notice
 from common.training.assembly import POSITIONS, Inputs, Trained, describe
 from common.training.rundir import RunDirectory
 
-__all__ = ["is_adapter", "open_adapter", "start"]
+__all__ = ["is_adapter", "longest_text", "open_adapter", "start"]
 
 _OUTPUTS = ("out_proj.weight", "classifier.weight", "score.weight")  #: of the heads that give one number a class
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spm.model")
@@ -125,7 +125,7 @@ def _configuration(
         "data": {
             "name": "files",
             "files": {"train": "none"},
-            "max_length": _length(given, adaptation_options(method).prepended),
+            "max_length": longest_text(given, adaptation_options(method).prepended),
         },
         "adaptation": method,
         "training": {"global_batch_size": 1},
@@ -162,8 +162,8 @@ def _task(folder: Path, settings: Mapping[str, Any], given: Mapping[str, Any]) -
     return fitting[0].name
 
 
-def _length(given: Mapping[str, Any], prepended: int) -> int:
-    """Tokens of a text that fit, after ``prepended`` virtual ones."""
+def longest_text(given: Mapping[str, Any], prepended: int) -> int:
+    """Tokens of a text that fit, after ``prepended`` virtual ones, into the model of a ``config.json``; 512 at most."""
     if given["model_type"] in FAMILIES:
         family = FAMILIES.get(given["model_type"])
         positions = family.positions({**family.DEFAULTS, **given})

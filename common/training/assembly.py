@@ -20,6 +20,7 @@ from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer
 from common.distributed import ALONE, Group
 from common.errors import InputError
 from common.methods import METHODS
+from common.methods.merge import refuse_lost
 from common.methods.plan import Plan
 from common.methods.unfreezing import with_embeddings
 from common.models import FAMILIES
@@ -81,6 +82,7 @@ class Trained:
     spec: ModelSpec
     plan: Plan
     arrays: dict[str, np.ndarray]
+    apart: bool = False  #: whether texts of another padded length are answered in batches of their own
 
     @property
     def task(self) -> Task:
@@ -105,6 +107,7 @@ def prepare(config: ExperimentConfig) -> Inputs:
         )
     tokenizer = tokenizer_of(config, data)
     spec, plan = describe(config, data.label_names, tokenizer)
+    refuse_lost(plan, spec)
     return Inputs(config, data, tokenizer, spec, plan)
 
 

@@ -52,9 +52,15 @@ def evaluated(
 
 
 def results(
-    engine: Engine, encoded: Encoded, batch_size: int, length_multiple: int, check: Callable[[], None] = lambda: None
+    engine: Engine,
+    encoded: Encoded,
+    batch_size: int,
+    length_multiple: int,
+    check: Callable[[], None] = lambda: None,
+    apart: bool = False,
 ) -> Iterator[tuple[np.ndarray, Batch, EvalResult]]:
-    """Yield (indices, batch, result) of every batch that falls to this process.
+    """Yield (indices, batch, result) of every batch that falls to this process; ``apart`` as of
+    `common.data.evaluation_batches`.
 
     Every process gets equally many, the last perhaps without an example: each batch tells the shape of the outputs,
     and all processes may have to gather the weights together.
@@ -66,7 +72,7 @@ def results(
         indices, batch = numbered
         return indices[:0], encoded.task.ignored(batch)
 
-    batches = evaluation_batches(encoded, batch_size, length_multiple)
+    batches = evaluation_batches(encoded, batch_size, length_multiple, apart)
     for _, (indices, batch) in share(batches, engine.group, idle):
         check()
         if choose is not None:

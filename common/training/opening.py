@@ -24,7 +24,7 @@ from common.training.rundir import RunDirectory
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["Opened", "open_model"]
+__all__ = ["Opened", "classes_of", "open_model", "task_of"]
 
 _UNNAMED = ("LABEL_0", "LABEL_1")  #: what ``transformers`` calls the classes of a config.json that names none
 
@@ -70,8 +70,8 @@ def _of_folder(source: str, name: str | None) -> Opened:
     given, recorded = split_entries(read_config(locate(source)))
     tokenizer, head = load_tokenizer(source), recorded.get("head", {})
     own = head.get("task") if name in (None, head.get("task")) else None  # the task of a head that was recorded
-    task = TASKS.get(own or name) if own or name else _task_of(source, given)
-    labels = _labels(given)
+    task = task_of(source, given, own or name)
+    labels = classes_of(given)
     config = ModelConfig(source, task.name, None, None, {}, task_options=head["options"] if own else {})
     spec = load_model_spec(
         config, None if task.example_labels() is None else labels, len(tokenizer), tokenizer.pad_token_id, seed=0
@@ -79,12 +79,19 @@ def _of_folder(source: str, name: str | None) -> Opened:
     return Opened(spec, tokenizer)
 
 
-def _labels(given: Mapping[str, Any]) -> tuple[str, ...]:
+def classes_of(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the classes of a ``config.json``."""
     return tuple(map(str, (given.get("id2label") or dict(enumerate(_UNNAMED))).values()))
 
 
-def _task_of(source: str, given: Mapping[str, Any]) -> Task:
-    """The only task whose head is the architecture that ``given`` names."""
+def task_of(source: str, given: Mapping[str, Any], name: str | None = None) -> Task:
+    """The task ``name``; by default the only one whose head is the architecture that ``given``, a ``config.json``, names.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    if name:
+        return TASKS.get(name)
     family = given["model_type"]
     if family not in FAMILIES:
         raise InputError(
@@ -102,7 +109,7 @@ def _task_of(source: str, given: Mapping[str, Any]) -> Task:
     if len(found) > 1:  # one head, several losses: ``transformers`` tells them apart by the problem type
         problem = given.get("problem_type")
         wanted = None if problem == _CLASSES else problem
-        labels = _labels(given)
+        labels = classes_of(given)
         found = [task for task in found if task.entries(labels).get("problem_type") == wanted]
     if len(found) != 1:
         known = ", ".join(task.name for task in found) or ", ".join(TASKS.names())

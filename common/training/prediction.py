@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.backend import Engine
-from common.data import Encoded, TextData, encode
+from common.data import Encoded, TextData, encode_rows
 from common.data.readers import Table
 from common.data.roles import Reading
 from common.errors import InputError
@@ -19,7 +19,7 @@ from common.terminal import notice
 from common.training.assembly import Trained
 from common.training.evaluation import results
 
-__all__ = ["answer_lines", "encoded_rows", "outputs_of", "parse_object"]
+__all__ = ["answer_lines", "checked_row", "encoded_rows", "outputs_of", "parse_object"]
 
 _INPUT = "standard input"
 _CORRECT = "Each line is an object of its own; correct it."
@@ -35,18 +35,18 @@ def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any
         notice(f"Texts are read up to data.max_length = {settings.max_length} tokens, as in training; some are longer.")
     size = trained.config.training.evaluation_batch_size
     found: list[dict[str, np.ndarray]] = [{} for _ in rows]
-    for indices, _, result in results(engine, encoded, size, settings.length_multiple):
+    for indices, _, result in results(engine, encoded, size, settings.length_multiple, apart=trained.apart):
         for row, index in enumerate(indices):
             found[index] = {name: output[row] for name, output in result.outputs.items()}
     return found
 
 
 def encoded_rows(trained: Trained, rows: Sequence[Mapping[str, Any]]) -> Encoded:
-    """One row or more, tokenised and truncated as in training."""
+    """One row or more, tokenised and truncated as in training. What is asked leaves no trace in the cache."""
     from datasets import Dataset
 
     data = TextData({"input": Dataset.from_list([dict(row) for row in rows])}, trained.labels, frozenset({"input"}))
-    return encode(data, "input", trained.tokenizer, trained.config.data, trained.task, trained.spec.schema)
+    return encode_rows(data, "input", trained.tokenizer, trained.config.data, trained.task, trained.spec.schema)
 
 
 def parse_object(task: Task, line: str, number: int) -> dict[str, Any]:
@@ -58,12 +58,16 @@ def parse_object(task: Task, line: str, number: int) -> dict[str, Any]:
     found = parse_json(line, f"{_INPUT}, line {number}", "an object", _CORRECT)
     if not isinstance(found, dict):
         raise InputError(f"{_INPUT}, line {number}: a JSON object was expected; found {type(found).__name__}.")
-    return _checked(task, found, number)
+    return checked_row(task, found, _INPUT, f"line {number}")
 
 
-def _checked(task: Task, found: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """The roles that ``task`` reads, checked as in training."""
-    table = Table(_INPUT, {name: [value] for name, value in found.items()}, [number])
+def checked_row(task: Task, found: Mapping[str, Any], origin: str, place: str) -> dict[str, Any]:
+    """The roles that ``task`` reads, checked as in training; other entries are left out.
+
+    Raises:
+        InputError: a role is missing or cannot be read; ``place`` in ``origin`` is named.
+    """
+    table = Table(origin, {name: [value] for name, value in found.items()}, [1], files=[place])
     reading = {role.name: Reading((role.name,), frozenset(found)) for role in task.roles}
     wanted = (role for role in task.roles if not role.target and (role.required or role.name in found))
     return {role.name: role.read(table, reading[role.name])[0] for role in wanted}
@@ -93,7 +97,9 @@ def _row(task: Task, line: bytes, number: int, objects: bool) -> dict[str, Any]:
         text = line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{_INPUT}, line {number}: UTF-8 text was expected: {error}.") from error
-    return parse_object(task, text, number) if objects else _checked(task, task.parse(text), number)
+    return (
+        parse_object(task, text, number) if objects else checked_row(task, task.parse(text), _INPUT, f"line {number}")
+    )
 
 
 def _answers(

@@ -14,7 +14,7 @@ from common.files import load_arrays
 from common.training.opening import open_model
 from tests.support import assert_near
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch, pytest.mark.interpreted]
 OPTIONS = ["--with", "fwsvd", "--set", "rank=4", "--device", "cpu"]
 
 

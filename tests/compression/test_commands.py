@@ -28,7 +28,7 @@ from common.training.run import train
 from common.training.rundir import RunDirectory
 from tests.support import assert_identical, assert_near, build_engine, make_batch, plan_for, tiny_spec
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch, pytest.mark.interpreted]
 BACKENDS = ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
 OPTIONS = ["--with", "svd", "--set", "rank=4"]
 

@@ -18,7 +18,7 @@ from common.training.assembly import encode_split, prepare
 from common.training.teaching import open_teacher, taught
 from tests.support import assert_near
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch, pytest.mark.interpreted]
 BACKENDS = ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
 QUIET = ("model.dropout=0.0", "adaptation={method: full}")
 

@@ -13,7 +13,7 @@ import twinlora
 from common.cli.main import main
 from common.errors import InputError
 
-pytestmark = pytest.mark.needs_pytorch
+pytestmark = [pytest.mark.needs_pytorch, pytest.mark.interpreted]
 
 EXPERIMENT = """\
 model:

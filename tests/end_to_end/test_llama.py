@@ -15,7 +15,7 @@ from common.cli.main import main
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
-pytestmark = [pytest.mark.slow, pytest.mark.needs_mindspore]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_mindspore, pytest.mark.interpreted]
 
 LOSS = 1e-4  #: relative, each step
 STEPS = 6

@@ -128,3 +128,36 @@ def test_documents_that_are_not_found_are_refused_before_anything_is_written(fol
     assert main([*given, "--set", "model.task_options={documents: headings}"]) == 2
     assert "at least two documents" in capsys.readouterr().err
     assert not (folder / "runs").exists()
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize(
+    ("sharing", "table"),
+    [
+        ("none", "generator.bert.embeddings.word_embeddings"),
+        ("shared", "bert.embeddings.word_embeddings"),
+        ("gradient-disentangled", "generator.bert.embeddings.word_embeddings"),
+    ],
+)
+def test_an_adapter_that_no_checkpoint_could_hold_is_refused_before_training(folder, capsys, sharing, table):
+    options = [
+        f"model.task_options={{embeddings: {sharing}}}",
+        'adaptation={method: lora, rank: 2, alpha: 4, targets: ["*.word_embeddings"]}',
+    ]
+    given = [part for option in options for part in ("--set", option)]
+    assert main([*command("detection", folder, "run", "pytorch"), *given]) == 2
+    assert f"An adapter of {table} could not be merged" in capsys.readouterr().err
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.needs_pytorch
+def test_a_generator_that_stays_behind_is_said_when_its_network_is_shared(folder, capsys):
+    assert main([*command("detection", folder, "run", "pytorch"), "--set", "training.max_steps=1"]) == 0
+    run = folder / "runs" / "run" / "pytorch"
+    capsys.readouterr()
+    assert main(["push", str(run), "--to", "me/mine", "--dry-run"]) == 0
+    shown = capsys.readouterr()
+    assert f"{run / 'model' / 'generator'} is a network of its own" in shown.err
+    assert "generator" not in shown.out.partition("\n\n")[0]
+    assert main(["push", str(run / "model" / "generator"), "--to", "me/other", "--dry-run"]) == 0
+    assert "model.safetensors" in capsys.readouterr().out

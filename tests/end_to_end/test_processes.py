@@ -21,6 +21,8 @@ from common.training.progress import Progress
 from common.training.run import train
 from tests.support import HANGS, alive, free_port
 
+pytestmark = pytest.mark.interpreted
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """\
 model:

@@ -15,6 +15,8 @@ from common.training.checkpoint import INTEGERS
 from common.training.progress import Progress
 from common.training.run import train
 
+pytestmark = pytest.mark.interpreted
+
 CONFIG = """\
 model:
   tokenizer: bpe:300

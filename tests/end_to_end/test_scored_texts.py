@@ -13,7 +13,7 @@ from common.cli.main import main
 from common.metrics.text import TEXT_METRICS
 from common.training.perplexity import windows, words_of
 
-pytestmark = pytest.mark.needs_pytorch
+pytestmark = [pytest.mark.needs_pytorch, pytest.mark.interpreted]
 
 MODEL = "config: {model_type: gpt2, n_embd: 16, n_layer: 1, n_head: 2, n_positions: 48, initializer_range: 0.3}"
 FACTS = f"""\

@@ -261,6 +261,7 @@ class InterruptsAt(Progress):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(("task", "backend"), [*paired(TASKS)])
 def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path, task, backend):
     overrides = experiment(tmp_path, task, 8, 21)

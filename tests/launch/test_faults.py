@@ -21,10 +21,13 @@ HANGING = "2"  # seconds until a call that hangs is given up; a whole copy takes
 
 def faults(calls, first=1):
     """Every kind of fault at every one of ``calls``, the first of which has the number ``first``; two of them have no
-    half."""
+    half. Of the files on the way home, the first and the last are tried in every run, those between them in the nightly
+    one."""
     numbered = list(enumerate(calls, start=first))
+    home = len(calls) - len(HOME)
+    between = range(first + home + 2, first + len(calls) - 2) if calls[home:] == HOME else ()
     return [
-        pytest.param(how, call, id=f"{how}-{call}-{name}")
+        pytest.param(how, call, id=f"{how}-{call}-{name}", marks=[pytest.mark.nightly] if call in between else [])
         for how in KINDS
         for call, name in numbered
         if how != "half" or name not in LISTING[:2]

@@ -15,7 +15,7 @@ from tests.support import assert_near
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
-pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore]
+pytestmark = [pytest.mark.needs_pytorch, pytest.mark.needs_mindspore, pytest.mark.interpreted]
 
 WORDS = ["up", "down", "left", "right"]
 NEW = ["[left-arrow]", "<x>"]

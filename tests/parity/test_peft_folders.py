@@ -17,6 +17,8 @@ from common.errors import InputError
 from common.training.adapters import open_adapter
 from tests.support import assert_near
 
+pytestmark = pytest.mark.interpreted
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")

@@ -14,6 +14,7 @@ from common.backend.batch import EVALUATION
 from common.config.schema import ModelConfig
 from common.data.batching import collate
 from common.data.encoding import Encoded, Ragged
+from common.methods.merge import merged_model
 from common.metrics.detection import area_under_curve
 from common.models import FAMILIES
 from common.models.checkpoint import read_checkpoint, save_pretrained
@@ -65,6 +66,28 @@ def assert_gradients(actual, expected, tolerance=GRADIENT):
     largest = max(np.abs(array).max() for array in expected.values())
     for name, array in expected.items():
         assert np.abs(actual[name] - array).max() <= tolerance * largest, name
+
+
+def test_lora_of_both_networks_is_merged_into_both_checkpoints(backend, tmp_path):
+    """What the merged networks compute, read back from their two folders, is what the adapted ones did."""
+    for sharing in ("none", "shared", "gradient-disentangled"):
+        spec = spec_of(DETECTION, "electra", embeddings=sharing)
+        plan = plan_for(spec, ("*.query", "generator.*.value"))
+        assert any(edit.path.startswith("generator.") for edit in plan.edits)
+        values = nonzero_values(plan)
+        batch = dict(example_batch(spec, LENGTHS, "merging"))
+        adapted = build_engine(backend, spec, plan, values).eval_step(batch)
+        base = build_engine(backend, spec, plan_for(spec, method="full"), {}).eval_step(batch)
+        merged, errors = merged_model(plan, spec, values)
+        assert set(errors) == {edit.path for edit in plan.edits}
+        save_pretrained(tmp_path / sharing, merged, merged.arrays)
+        options = model(DETECTION, str(tmp_path / sharing), embeddings=sharing)
+        again = load_model_spec(options, None, VOCABULARY, 0, 1)
+        assert again.new_parameters == ()
+        found = build_engine(backend, again, plan_for(again, method="full"), {}).eval_step(batch)
+        assert found.loss_sum == pytest.approx(adapted.loss_sum, rel=GRADIENT)
+        assert abs(base.loss_sum - adapted.loss_sum) > 10 * GRADIENT * abs(adapted.loss_sum)
+        assert_near(found.outputs["logits"], adapted.outputs["logits"], ACCUMULATION)
 
 
 # Pairs of segments

@@ -14,6 +14,8 @@ from common.methods.mixing import mixed_plan
 from common.training.several import AdapterSet, open_set
 from tests.support import assert_near, build_engine, make_batch, nonzero_values, plan_for, tiny_spec
 
+pytestmark = pytest.mark.interpreted
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")

@@ -238,35 +238,30 @@ def test_a_recorded_run_becomes_a_suite(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_that_lack_each_others_framework_make_traces_that_a_third_without_either_compares(tmp_path):
-    program = "import sys\nfor name in {hidden!r}: sys.modules[name] = None\nfrom common.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+    program = (
+        "import json, sys\nfor name in {hidden!r}: sys.modules[name] = None\nfrom common.cli.main import main\n"
+        "sys.exit(max(main(command) for command in json.loads(sys.argv[1])))"
+    )
 
-    def run(hidden, *arguments):
+    def run(hidden, *commands):
         return subprocess.run(
-            [sys.executable, "-c", program.format(hidden=hidden), *arguments],
+            [sys.executable, "-c", program.format(hidden=hidden), json.dumps(commands)],
             capture_output=True,
             text=True,
             check=False,
         )
 
     suite = ["trace", "record", "layers", "--device", "cpu", "-o"]
+    in_double = [*suite, str(tmp_path / "exact"), "--backend", "pytorch", "--dtype", "float64"]
+    traces = [str(tmp_path / name) for name in ("torch", "mindspore")]
     done = [
-        run(["mindspore"], *suite, str(tmp_path / "torch"), "--backend", "pytorch"),
-        run(["mindspore"], *suite, str(tmp_path / "exact"), "--backend", "pytorch", "--dtype", "float64"),
-        run(["torch"], *suite, str(tmp_path / "mindspore"), "--backend", "mindspore"),
+        run(["mindspore"], [*suite, traces[0], "--backend", "pytorch"], in_double),
+        run(["torch"], [*suite, traces[1], "--backend", "mindspore"]),
+        run(["torch", "mindspore"], ["trace", "compare", *traces, "--reference", str(tmp_path / "exact")]),
     ]
-    done.append(
-        run(
-            ["torch", "mindspore"],
-            "trace",
-            "compare",
-            *(str(tmp_path / n) for n in ("torch", "mindspore")),
-            "--reference",
-            str(tmp_path / "exact"),
-        )
-    )
-    assert [one.returncode for one in done] == [0, 0, 0, 0], [one.stderr for one in done]
+    assert [one.returncode for one in done] == [0, 0, 0], [one.stderr for one in done]
     assert "Both compute the same thing" in done[-1].stdout
-    refused = run(["mindspore"], "parity", "layers", "-o", str(tmp_path / "p"))
+    refused = run(["mindspore"], ["parity", "layers", "-o", str(tmp_path / "p")])
     assert refused.returncode == 2
     assert "not installed here: mindspore" in refused.stderr
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import run_commands
+
+pytestmark = pytest.mark.interpreted
 
 TOY = Path(__file__).parent / "toy"
 CONFIG = """\
@@ -36,40 +38,27 @@ def folder(tmp_path_factory):
     return folder
 
 
-def twinlora(folder, *arguments, stdin=""):
-    code = "import sys; from common.cli.main import main; sys.exit(main(sys.argv[1:]))"
+def twinlora(folder, *commands, stdin=""):
+    """What each command prints, one after the other in a process of their own; ``stdin`` is for the last."""
     environment = {**os.environ, "TWINLORA_PLUGINS": str(folder / "toy"), "TWINLORA_CACHE": str(folder / "cache")}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
     files = ["--set", "data.files={train: train.txt, validation: validation.txt, test: test.txt}"]
-    given = [*arguments, *(files if arguments[0] in ("inspect", "train") else [])]
-    root = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = root
-    done = subprocess.run(
-        [sys.executable, "-c", code, *given],
-        cwd=folder,
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    given = [[*command, *(files if command[0] in ("inspect", "train") else [])] for command in commands]
+    return run_commands(given, folder, environment, stdin)
 
 
 def test_planted_members_are_counted_before_anything_is_built(folder):
-    shown = twinlora(folder, "inspect", "trial.yaml")
+    [shown] = twinlora(folder, ["inspect", "trial.yaml"])
     assert "bag, order" in shown
     assert ["scale", "8"] in [line.split() for line in shown.splitlines()]
     assert ["head", "18"] in [line.split() for line in shown.splitlines()]
 
 
-def trained(folder, backend):
-    """The run of the planted members, made once."""
+def training(folder, backend):
+    """The run of the planted members, and what trains it where it is not there."""
     run = f"runs/trial/{backend}"
-    if not (folder / run / "summary.json").exists():
-        twinlora(folder, "train", "trial.yaml", "--backend", backend)
-    return run
+    there = (folder / run / "summary.json").exists()
+    return run, [] if there else [["train", "trial.yaml", "--backend", backend]]
 
 
 BACKENDS = [pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}")) for name in ("pytorch", "mindspore")]
@@ -80,23 +69,22 @@ BACKENDS = [pytest.param(name, marks=getattr(pytest.mark, f"needs_{name}")) for 
     [BACKENDS[0], pytest.param("mindspore", marks=[pytest.mark.needs_mindspore, pytest.mark.nightly])],
 )
 def test_planted_members_train_save_load_and_answer(folder, backend):
-    run = trained(folder, backend)
+    run, before = training(folder, backend)
+    scores, answers = twinlora(folder, *before, ["eval", run], ["predict", run], stdin="ant bee\ndog cow\n")[-2:]
     summary = json.loads((folder / run / "summary.json").read_text())
     assert summary["trainable"] == {"scale": 8, "head": 18, "total": 26}
     assert summary["adapter_bytes"] > 0
-    assert json.loads(twinlora(folder, "eval", run)) == summary["test"]
-    assert twinlora(folder, "predict", run, stdin="ant bee\ndog cow\n").split() in (
-        ["yes", "no"],
-        ["yes"] * 2,
-        ["no"] * 2,
-    )
+    assert json.loads(scores) == summary["test"]
+    assert answers.split() in (["yes", "no"], ["yes"] * 2, ["no"] * 2)
 
 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 @pytest.mark.parametrize("only", ["*bag/order*", pytest.param("*bag*", marks=pytest.mark.nightly)])
 def test_planted_members_agree_between_the_backends(folder, only):
-    twinlora(folder, "parity", "members", "--only", only, "-o", "parity")
+    found = {backend: training(folder, backend) for backend in ("pytorch", "mindspore")}
+    before = [command for _, commands in found.values() for command in commands]
+    twinlora(folder, *before, ["parity", "members", "--only", only, "-o", "parity"])
     report = json.loads((folder / "parity/report.json").read_text())
     names = {case["id"] for case in report["cases"]}
     assert {"models/bag/order/lora"} <= names
@@ -104,10 +92,7 @@ def test_planted_members_agree_between_the_backends(folder, only):
     scaled = [name for name in names if name.startswith("models/bag/") and name.endswith("/scale")]
     assert scaled or only != "*bag*"  # every method has one pair of a family and a task
     losses = [
-        [
-            json.loads(line)["loss"]
-            for line in (folder / trained(folder, name) / "metrics.jsonl").read_text().splitlines()
-        ]
-        for name in ("pytorch", "mindspore")
+        [json.loads(line)["loss"] for line in (folder / run / "metrics.jsonl").read_text().splitlines()]
+        for run, _ in found.values()
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -17,6 +17,7 @@ from common.parity.compare import compare
 from common.parity.page import comparison_page
 from common.report import compare_runs, run_page
 from common.report.document import document_page
+from common.report.frontier import frontier_page
 from common.report.runs import read_run
 from common.report.spectrum import spectrum_page
 from common.report.study.write import write_report
@@ -27,6 +28,7 @@ from tests.common.test_parity_traces import changed, make, put, values
 from tests.common.test_report_pages import write_run
 from tests.common.test_texts_page import written
 from tests.report.planted import plant
+from tests.report.test_frontier import ACCURACY, MEASURED
 from tests.support import tiny_spec
 
 __all__ = ["KINDS", "write_page"]
@@ -121,8 +123,12 @@ def _document(folder: Path) -> Path:
     return document_page(found, "Attention of han_imdb", folder / "document.html")
 
 
+def _frontier(folder: Path) -> Path:
+    return _kept(folder / "frontier.html", frontier_page({**MEASURED, "metric": ACCURACY}))
+
+
 _WRITERS = {
     "run": _run, "compare": _compare, "study": _study, "parity": _parity, "demo": _demo, "texts": _texts,
-    "spectrum": _spectrum, "mapping": _mapping, "document": _document,
+    "spectrum": _spectrum, "mapping": _mapping, "document": _document, "frontier": _frontier,
 }  # fmt: skip
 KINDS = tuple(_WRITERS)

@@ -15,7 +15,7 @@ _KINDS = {
     "startup": "time to the help text, to each framework, and to the first finished step",
     "growth": "step time and memory by length, batch, rank and number of adapted matrices, with fitted exponents",
     "generate": "tokens per second of greedy generation, against transformers.generate on the same weights",
-    "latency": "time of one answer of runs and exported models, median and 95th percentile, with sizes and memory",
+    "latency": "time of one answer of runs and exported models, median and 95th percentile, with sizes, memory and scores",
     "merge": "merging and loading an adapter of a model of 1.5 billion parameters, against the memory's bandwidth",
 }
 
@@ -69,6 +69,12 @@ def _arguments(kind: str, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--batch", type=int, default=1, help="rows; default: 1")
         parser.add_argument("--tokens", type=int, default=32, help="of a row; default: 32")
         parser.add_argument("--answers", type=int, default=20, help="in a round; default: 20")
+        parser.add_argument(
+            "--score", metavar="SPLIT", help="score every artifact by its training.metric on a split of its data"
+        )
+        parser.add_argument(
+            "--page", metavar="FILE", type=Path, help="write an HTML page: the frontier of score, latency and size"
+        )
     if kind == "merge":
         parser.add_argument("--layers", type=int, help="for a trial; default: all 48")
     if kind == "job":

@@ -48,9 +48,12 @@ def run(args: argparse.Namespace) -> None:
     from common.exporting.runtime import engine_of
     from common.training.adapters import is_adapter
     from common.training.evaluation import score
+    from common.training.folders import is_model_folder
 
     if is_adapter(args.run_directory) and args.config is None:
         raise InputError("An adapter folder does not say what it is scored on. Give an experiment: --config CONFIG.")
+    if is_model_folder(args.run_directory):
+        raise InputError("A model folder does not say what it is scored on. Score the run that it was made of.")
     if args.metrics and not args.outputs:
         raise InputError("--metrics are those of generated texts. Give a file for them: --outputs FILE.")
     chosen = options.generation(args)

@@ -31,11 +31,16 @@ def run(args: argparse.Namespace) -> None:
     """List what goes, and send it unless ``--dry-run`` is given."""
     from common.report.elements import byte_size
     from common.sharing.pushing import CARD, gather, push
-    from common.terminal import printable, printable_line
+    from common.terminal import notice, printable, printable_line
 
     shared = gather(args.path, args.to, args.base)
     for name, size in sorted(shared.sizes().items()):
         print(printable_line(f"{name:<30} {byte_size(size):>12}"))
+    for folder in shared.left:
+        notice(
+            f"{folder} is a network of its own, which was trained with this one and is not part of what is shared. To share it "
+            f"too: twinlora push {folder} --to ORG/OTHER-NAME"
+        )
     if not args.dry_run:
         print(push(shared, args.to, args.private))
         return

@@ -1,0 +1,91 @@
+"""An engine whose answer to a row does not depend on the batch that the row is in, to the last bit.
+
+Batches always have the same number of rows (`common.data.batching.collate`), and with `Trained.apart` none is padded to
+its neighbours, so that kernels see one shape for each padded length. Whether they then compute a row alike wherever it
+stands is looked at and not assumed: quantised graphs scale activations by the largest value of the whole batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from common.backend import Batch, Engine, EvalResult
+from common.backend.batch import BatchSchema, Field
+from common.terminal import notice
+
+__all__ = ["Steady"]
+
+
+class Steady:
+    """An engine that computes rows together where that changes no bit, and one by one where it does.
+
+    The first batch of several rows of each padded length is computed both ways. Everything but ``eval_step`` is the
+    engine's own.
+
+    Args:
+        schema: of its batches.
+        pad_id: of the tokenizer.
+        name: of the artifact, for the note that says that its rows are computed one by one.
+    """
+
+    def __init__(self, engine: Engine, schema: BatchSchema, pad_id: int, name: str):
+        self._engine, self._schema, self._pad_id, self._name = engine, schema, pad_id, name
+        self._together: dict[int, bool] = {}  # by padded length
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def eval_step(self, batch: Batch) -> EvalResult:
+        """Outputs of every row, as if it were alone in the batch."""
+        filling = {field.name: self._filling(field, batch[field.name][0]) for field in self._schema.fields}
+        rows = len(next(iter(batch.values())))
+        real = [row for row in range(rows) if any((batch[name][row] != one).any() for name, one in filling.items())]
+        width = next(batch[field.name].shape[1] for field in self._schema.fields if field.per_token)
+        if len(real) < 2:
+            return self._engine.eval_step(batch)
+        if width not in self._together:
+            return self._first(batch, filling, real, width)
+        return self._engine.eval_step(batch) if self._together[width] else self._each(batch, filling, real)
+
+    def _first(self, batch: Batch, filling: Batch, real: list[int], width: int) -> EvalResult:
+        """The result, having found out whether rows of this length can be computed together."""
+        together = self._engine.eval_step(batch)
+        looked_at = (real[0], real[-1])
+        alone = [self._engine.eval_step(_alone(batch, filling, row)).outputs for row in looked_at]
+        same = all(
+            np.asarray(found[name][0]).tobytes() == np.asarray(together.outputs[name][row]).tobytes()
+            for row, found in zip(looked_at, alone, strict=True)
+            for name in found
+        )
+        self._together[width] = same
+        if same:
+            return together
+        notice(f"{self._name}: texts change one another's rounding in a batch, so that each is computed by itself.")
+        return self._each(batch, filling, real)
+
+    def _each(self, batch: Batch, filling: Batch, real: list[int]) -> EvalResult:
+        found = {row: self._engine.eval_step(_alone(batch, filling, row)).outputs for row in real}
+        outputs = {}
+        for name, first in found[real[0]].items():
+            outputs[name] = np.zeros_like(np.asarray(first))
+            for row, one in found.items():
+                outputs[name][row] = one[name][0]
+        return EvalResult(float("nan"), 0, outputs)
+
+    def _filling(self, field: Field, like: np.ndarray) -> np.ndarray:
+        """A row without an example, as `common.data.batching.collate` makes it."""
+        row = np.full_like(like, self._pad_id if field.padding == "pad_id" else field.padding)
+        if field.first is not None:
+            row[0] = field.first
+        return row
+
+
+def _alone(batch: Batch, filling: Batch, row: int) -> dict[str, np.ndarray]:
+    """The batch of one row and filling."""
+    found = {}
+    for name, array in batch.items():
+        found[name] = np.repeat(filling[name][None], len(array), 0) if name in filling else array.copy()
+        found[name][0] = array[row]
+    return found
