@@ -33,6 +33,7 @@ class ModelConfig:
     ]  #: Hugging Face configuration entries: changes to ``source``, or all of them when ``source`` is null
     task_options: dict[str, Any] = field(default_factory=dict)  #: of the task's own class, see its ``Options``
     add_tokens: tuple[str, ...] = ()  #: tokens that the vocabulary of ``source`` gets; its embedding is trained then
+    quantize: str | None = None  #: a transform that stores every linear layer but the head in few bits, under adapters
     adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 
 

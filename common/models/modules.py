@@ -76,6 +76,7 @@ class ModuleSpec:
     parameters: tuple[tuple[str, tuple[int, ...]], ...] = ()  #: of kind ``other``: leaf and shape
     added: tuple[str, ...] = ()  #: leaves of further biases, ``(out_features,)`` each
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
+    dtypes: tuple[tuple[str, str], ...] = ()  #: leaves of ``parameters`` that hold integers, with their NumPy dtypes
 
     def shapes(self) -> Shapes:
         """Parameter name to shape; a tied weight is listed by its owner only."""
@@ -86,6 +87,10 @@ class ModuleSpec:
         if self.bias and (weight is not None or self.kind is BIAS):
             shapes[f"{self.path}.bias"] = (self.out_features,)
         return shapes | {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
+
+    def integers(self) -> dict[str, np.dtype]:
+        """Those of its parameters that hold integers, with their dtypes."""
+        return {f"{self.path}.{leaf}": np.dtype(dtype) for leaf, dtype in self.dtypes}
 
     def biases(self) -> dict[str, tuple[int, ...]]:
         """Those of its parameters that are biases, with their shapes."""

@@ -37,6 +37,7 @@ def of_run(
             "fingerprint": spec.fingerprint,
             "head": spec.head_origin.plain(),
             **({"structural_edits": len(spec.edits)} if spec.edits else {}),
+            **({"bytes": spec.bytes()} if spec.integers() else {}),
         },
         "method": config.adaptation.method,
         "data": {
