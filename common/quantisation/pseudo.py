@@ -18,7 +18,7 @@ import numpy as np
 
 from common.dropout import counters, of_turn
 
-__all__ = ["DRAWS", "Groups", "SPREAD", "noise", "quantised", "words"]
+__all__ = ["DRAWS", "SPREAD", "Groups", "noise", "quantised", "words"]
 
 DRAWS = 4  #: products that are added to one number of the noise
 SPREAD = math.sqrt(12 / DRAWS) * 2.0**-32  #: brings the variance of their sum to 1

@@ -93,7 +93,7 @@ class FakeQuantised(Wrapper):
             x = self.move(x, found)
         scale = found / self.most
         given = ops.stop_gradient(x)
-        rounded = ops.rint(given / ops.select(scale == 0, ops.ones_like(scale), scale))
+        rounded = ops.round(given / ops.select(scale == 0, ops.ones_like(scale), scale))
         codes = ops.minimum(ops.maximum(rounded, -self.most), self.most)
         quantised = codes * scale + (given - given)
         none = (scale == 0).astype(given.dtype)
@@ -109,7 +109,7 @@ class FakeQuantised(Wrapper):
         given = ops.stop_gradient(weight)
         scale = self.maximum(ops.abs(given), self.axes) / self.largest
         scale = ops.tile(ops.select(scale == 0, ops.ones_like(scale), scale), self.repeats)
-        codes = ops.minimum(ops.maximum(ops.rint(given / scale), -self.largest), self.largest)
+        codes = ops.minimum(ops.maximum(ops.round(given / scale), -self.largest), self.largest)
         return through(weight, codes * scale)
 
 

@@ -65,12 +65,12 @@ class Integers(Frozen):
         width = rows.shape[1]
         if self.activations == "tensor":
             scale = _tile(ops.reshape(self.input_scale, (1, 1)), (rows.shape[0], 1))
-            codes = ops.rint(rows / spread(scale, width))
+            codes = ops.round(rows / spread(scale, width))
             codes = ops.minimum(ops.maximum(codes, -self.largest), self.largest)
             return codes + (rows - rows), scale
         scale = _largest(ops.abs(rows), 1) / self.largest
         scale = ops.select(scale == 0, ops.ones_like(scale), scale)
-        return ops.rint(rows / spread(scale, width)), scale
+        return ops.round(rows / spread(scale, width)), scale
 
     def sums(self, codes):
         """Q x_q, ``(tokens, out)``."""

@@ -74,10 +74,10 @@ class QuantisationNoise(Wrapper):
         """The weight as integers of b bits give it, with the gradient of the weight."""
         weight = self.base_layer.weight
         given = ops.stop_gradient(weight)
-        levels = ops.rint(ops.exp(ops.rint(ops.stop_gradient(self.bits())) * _LOG)) - 1.0
+        levels = ops.round(ops.exp(ops.round(ops.stop_gradient(self.bits())) * _LOG)) - 1.0
         step = ops.reshape(self.spread(self.span() / levels), self.shape)
         low = given.min()
-        codes = ops.rint((given - low) / ops.select(step == 0, ops.ones_like(step), step))
+        codes = ops.round((given - low) / ops.select(step == 0, ops.ones_like(step), step))
         return through(weight, low + codes * step)
 
     def bits(self):

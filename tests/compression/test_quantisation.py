@@ -60,19 +60,20 @@ def reference_nf4(weight, double):
     numbers = weight.reshape(-1).astype(np.float64)
     blocks = [numbers[start : start + 64] for start in range(0, len(numbers), 64)]
     scales_ = np.array([np.abs(block).max() for block in blocks])
-    indices = [[int(np.abs(x / s - book).argmin()) for x in b] for b, s in zip(blocks, scales_, strict=True)]
+    indices = [np.abs((b / s)[:, None] - book).argmin(1) for b, s in zip(blocks, scales_, strict=True)]
     if double:
         offset = scales_.mean()
         for start in range(0, len(scales_), 256):
             part = scales_[start : start + 256] - offset
-            above = np.abs(part).max()
-            nearest = [np.abs(x / above - normal_floats.dynamic_map().astype(np.float64)).argmin() for x in part]
-            scales_[start : start + 256] = normal_floats.dynamic_map().astype(np.float64)[nearest] * above + offset
+            above, numbers_of = np.abs(part).max() or 1.0, normal_floats.dynamic_map().astype(np.float64)
+            scales_[start : start + 256] = (
+                numbers_of[np.abs((part / above)[:, None] - numbers_of).argmin(1)] * above + offset
+            )
     return np.concatenate([book[i] * s for i, s in zip(indices, scales_, strict=True)]).reshape(weight.shape)
 
 
 @pytest.mark.parametrize("double", [True, False])
-@pytest.mark.parametrize("shape", [(24, 16), (5, 13), (3, 64), (300, 64), (1, 1)])
+@pytest.mark.parametrize("shape", [(24, 16), (5, 13), (270, 64), (1, 1)])
 def test_nf4_is_what_its_definition_gives(shape, double):
     weight = normal(0, "weight", shape, 0.3)
     stored = normal_floats.quantised(weight, double)
@@ -98,6 +99,7 @@ def test_the_code_book_is_made_of_quantiles_of_the_normal_distribution():
 
 
 def test_the_map_of_the_scales_is_that_of_torchs_linspace():
+    """To the last bits: torch adds in another order on processors with other registers."""
     torch = pytest.importorskip("torch")
     numbers = [0.0, 1.0]
     for exponent in range(7):
@@ -106,7 +108,7 @@ def test_the_map_of_the_scales_is_that_of_torchs_linspace():
         numbers += [*middles.tolist(), *(-middles).tolist()]
     found = normal_floats.dynamic_map()
     assert len(found) == 256
-    assert np.array_equal(found, np.sort(np.array(numbers, np.float32)))
+    assert np.allclose(found, np.sort(np.array(numbers, np.float32)), rtol=2.0**-22, atol=0)
 
 
 def test_blocks_of_zeros_and_subnormal_numbers_are_kept_in_nf4():

@@ -147,7 +147,9 @@ def test_the_range_is_a_moving_average_in_training_and_stays_in_evaluation(backe
 def test_an_activation_that_is_not_finite_is_not_hidden_by_quantisation(backend, value):
     spec = one_layer()
     plan = plan_of(spec, "qat")
-    layer = layer_of(backend, engine_of(backend, spec, plan).model, next(e.path for e in plan.edits if "query" in e.path))
+    layer = layer_of(
+        backend, engine_of(backend, spec, plan).model, next(e.path for e in plan.edits if "query" in e.path)
+    )
     x = np.ones((2, 16), np.float32)
     called(backend, layer, x, True)
     x[1, 3] = value
