@@ -67,7 +67,7 @@ def test_what_the_output_shares_is_left_alone():
     spec = one_layer("gpt2")
     assert "transformer.wte" not in [edit.path for edit in plan_of(spec, "qat").edits]
     with pytest.raises(InputError, match="matches none"):
-        plan_of(spec, "qat", targets=("wte",))
+        QAT.plan(QAT.Options("qat", targets=("wte",)), spec)
 
 
 @pytest.mark.parametrize("bits", [8, 3])
