@@ -46,7 +46,7 @@ class FakeQuantised(Wrapper):
             x = self.quantised_input(x)
         if arguments.bits is None:
             return base(x)
-        return functional_call(base, {"weight": self.quantised_weight(arguments.bits)}, (x,))
+        return functional_call(base, {"weight": self.quantised_weight()}, (x,))
 
     def quantised_input(self, x: torch.Tensor) -> torch.Tensor:
         """q(x) by the moving average."""
@@ -66,14 +66,15 @@ class FakeQuantised(Wrapper):
         if torch._C._current_graph_task_id() == -1:
             self.input_range.copy_(found)
 
-    def quantised_weight(self, bits: int) -> torch.Tensor:
+    def quantised_weight(self) -> torch.Tensor:
         """q(W)."""
         weight, axis = self.base_layer.weight, scale_axis(self.edit.module)
+        most = float(largest(self.edit.arguments.bits))
         given = weight.detach()
         scale = given.abs().amax([other for other in range(given.ndim) if other != axis], keepdim=True)
-        scale = scale / float(largest(bits))
+        scale = scale / most
         scale = torch.where(scale == 0, torch.ones_like(scale), scale)
-        return through(weight, torch.round(given / scale).clamp(-largest(bits), largest(bits)) * scale)
+        return through(weight, torch.round(given / scale).clamp(-most, most) * scale)
 
 
 build = FakeQuantised

@@ -39,6 +39,7 @@ OTHER_MEANINGS = {
     "common/tasks/data_to_text.py": _COLUMN,
     "common/tasks/language_modeling.py": _COLUMN,
     "common/tasks/task.py": _COLUMN,
+    "pytorch_impl/mapping_peer.py": {"int8"},  # a dtype
 }
 
 
