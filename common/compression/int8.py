@@ -12,8 +12,8 @@ import numpy as np
 from common.compression.narrow import Narrow
 from common.compression.transform import Needs, TransformOptions
 from common.errors import InputError
-from common.models.layers.integers import MEMBER as INTEGERS_LAYER
-from common.models.layers.integers import IntegerArguments, stored
+from common.models.layers.scaled_integers import MEMBER as INTEGERS_LAYER
+from common.models.layers.scaled_integers import IntegerArguments, stored
 from common.models.modules import ModuleSpec
 from common.quantisation.integers import largest
 

@@ -15,8 +15,8 @@ from common.methods.method import Method, MethodOptions
 from common.methods.plan import Plan
 from common.methods.targets import Target, match
 from common.methods.unfreezing import everything
-from common.models.layers.integers import MEMBER as INTEGERS_LAYER
-from common.models.layers.integers import IntegerArguments, stored
+from common.models.layers.scaled_integers import MEMBER as INTEGERS_LAYER
+from common.models.layers.scaled_integers import IntegerArguments, stored
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.quantisation.fake import FakeArguments, edit_of, faked

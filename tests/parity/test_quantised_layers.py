@@ -81,10 +81,10 @@ def base_only(backend, spec):
 
 
 def layer_case(bits, activations, inputs, outputs, kind=LINEAR):
-    layer = LAYERS.get("integers")
+    layer = LAYERS.get("scaled_integers")
     module = ModuleSpec("layer", kind, inputs, outputs, bias=not kind.lookup)
     edit = layer.edit(module, layer.Arguments(bits, activations))
-    from common.models.layers.integers import stored
+    from common.models.layers.scaled_integers import stored
 
     shape = kind.weight(module)
     values = stored(module, normal(1, "weight", shape, 0.5), edit.arguments, 0.03)
@@ -139,7 +139,7 @@ def test_an_input_that_is_not_finite_is_none_afterwards(backend, activations, in
 @pytest.mark.parametrize("kind", [EMBEDDING, TRANSPOSED_LINEAR, LINEAR])
 def test_weights_are_the_same_bits_in_either_backend(backend, kind, bits):
     edit, values = layer_case(bits, "none", 30, 17, kind)
-    weight = LAYERS.get("integers").dense(edit, values)
+    weight = LAYERS.get("scaled_integers").dense(edit, values)
     x = np.array([[0, 29, 3, 29]], np.int32) if kind.lookup else np.eye(30, dtype=np.float32)
     found = run_layer(backend, edit, values, x)
     if kind.lookup:
@@ -214,7 +214,7 @@ def test_the_gradient_passes_the_rounding_of_activations(backend, case):
     edit, values = layer_case(8, "token", 48, 20)
     x, g = normal(3, "x", (5, 48), 1.0), normal(4, "g", (5, 20), 1.0)
     found = run_layer(backend, edit, values, x, g)
-    expected = g.astype(np.float64) @ LAYERS.get("integers").dense(edit, values)
+    expected = g.astype(np.float64) @ LAYERS.get("scaled_integers").dense(edit, values)
     assert_near(found, expected, GRADIENT)
 
 

@@ -1,4 +1,4 @@
-"""Integers in the place of a weight, see `common.models.layers.integers`.
+"""Integers in the place of a weight, see `common.models.layers.scaled_integers`.
 
 With the integers Q ``(out, in)`` and their scales s ``(out,)``:
 
@@ -21,10 +21,10 @@ from common.quantisation.integers import columns_exact, largest, packed
 from pytorch_impl.layers.frozen import Frozen, computed_in
 from pytorch_impl.layers.modules import product
 
-__all__ = ["Integers", "build"]
+__all__ = ["ScaledIntegers", "build"]
 
 
-class Integers(Frozen):
+class ScaledIntegers(Frozen):
     """``(..., in)`` to ``(..., out)``, or ids ``(...)`` to ``(..., width)``."""
 
     def __init__(self, module: nn.Module, edit: Edit, values: Mapping[str, np.ndarray]):
@@ -83,4 +83,4 @@ class Integers(Frozen):
         return total.to(codes.dtype) + whole
 
 
-build = Integers
+build = ScaledIntegers

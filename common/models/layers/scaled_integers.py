@@ -18,8 +18,8 @@ from common.quantisation.integers import dequantised, pack, packed, quantised, s
 
 __all__ = ["INTEGER", "INTEGER_TABLE", "MEMBER", "IntegerArguments", "rows_first", "stored"]
 
-INTEGER = Kind("integers", lambda module: None, matrix=True)
-INTEGER_TABLE = Kind("integers_table", lambda module: None, lookup=True)
+INTEGER = Kind("scaled_integers", lambda module: None, matrix=True)
+INTEGER_TABLE = Kind("scaled_integers_table", lambda module: None, lookup=True)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def stored(
     return {f"{module.path}.{leaf}": array for leaf, array in found.items()}
 
 
-class Integers(Layer):
+class ScaledIntegers(Layer):
     """Replaces a linear layer in either weight layout, or an embedding.
 
     Parameters: ``<path>.codes``, int8 ``(out, in)``, or, of at most four bits, uint8 ``(out, ceil(in / 2))`` with two of
@@ -64,7 +64,7 @@ class Integers(Layer):
     inputs.
     """
 
-    name = "integers"
+    name = "scaled_integers"
     Arguments = IntegerArguments
     frozen = True
 
@@ -104,4 +104,4 @@ class Integers(Layer):
         return rows_first(edit.module, dequantised(codes, arrays[f"{edit.path}.scale"])).astype(np.float64)
 
 
-MEMBER = Integers()
+MEMBER = ScaledIntegers()

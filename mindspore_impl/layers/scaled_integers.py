@@ -1,4 +1,4 @@
-"""Mirrors pytorch_impl.layers.integers; differs: nothing broadcasts, see `mindspore_impl.fused`, and two integers of a byte
+"""Mirrors pytorch_impl.layers.scaled_integers; differs: nothing broadcasts, see `mindspore_impl.fused`, and two integers of a byte
 are taken apart in float32, which has the operators."""
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from common.quantisation.integers import columns_exact, largest, packed
 from mindspore_impl.fused import spread
 from mindspore_impl.layers.frozen import Frozen
 
-__all__ = ["Integers", "build"]
+__all__ = ["ScaledIntegers", "build"]
 
 _transposed, _largest, _tile = ops.MatMul(transpose_b=True), ops.ReduceMax(keep_dims=True), ops.Tile()
 
 
-class Integers(Frozen):
+class ScaledIntegers(Frozen):
     """``(..., in)`` to ``(..., out)``, or ids ``(...)`` to ``(..., width)``."""
 
     def __init__(self, module: nn.Cell, edit: Edit, values: Mapping[str, np.ndarray]):
@@ -86,4 +86,4 @@ class Integers(Frozen):
         return total.astype(ms.float32) + whole
 
 
-build = Integers
+build = ScaledIntegers
