@@ -112,6 +112,7 @@ def _assemble(
     plain, new = (*backbone.modules, *head), layout.new()
     edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
     modules = edited(plain, edits)
+    head = tuple(module for module in modules if module.path in {module.path for module in head})
     _check_memory(family.name, modules)
     shapes = {name: shape for module in modules for name, shape in module.shapes().items()}
     added = rows_of_tokens(family, layout, complete) if config.add_tokens and folder is not None else {}

@@ -134,11 +134,17 @@ def test_a_diffq_run_reports_its_bits(work, tmp_path):
 def test_memory_counts_the_stored_bytes_and_nothing_that_a_frozen_weight_would_keep(backend, quantize, capsys):
     def account(*overrides):
         capsys.readouterr()
-        given = ["model.source=null", "model.tokenizer=bpe:300", "adaptation.bias=none", *overrides]
+        given = [
+            "model.source=null",
+            "model.tokenizer=bpe:300",
+            "adaptation.bias=none",
+            "adaptation.dropout=0",
+            *overrides,
+        ]
         entries = "model.config={model_type: bert, hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2}"
         arguments = [part for entry in (*given, entries) for part in ("--set", entry)]
         assert main(["memory", "bert_sst2", *arguments, "--backend", backend, "--length", "32", "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
+        return json.loads(capsys.readouterr().out)[0]
 
     plain, few = account(), account(f"model.quantize={quantize}")
     assert few["activations"] == plain["activations"]
