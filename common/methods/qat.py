@@ -75,6 +75,7 @@ class Qat(Method):
     name = "qat"
     Options = QatOptions
     folds_into_layers = True
+    needs_engine = True
     alone = "Every process would see other activations, and keep other ranges of them"
 
     def plan(self, options: QatOptions, spec: ModelSpec) -> Plan:

@@ -12,9 +12,10 @@ from common.dropout import step_key
 from common.errors import InputError
 from common.methods import METHODS
 from common.methods.merge import merged_model, refuse_unmergeable
+from common.methods.plan import Plan
 from common.models.structure import dense
 from common.quantisation import pseudo
-from common.quantisation.fake import RANGE, faked
+from common.quantisation.fake import RANGE, faked, observing
 from tests.support import (
     KINDS,
     ONE_LAYER,
@@ -141,6 +142,27 @@ def test_the_range_is_a_moving_average_in_training_and_stays_in_evaluation(backe
     found = called(backend, layer, 10 * inputs[0], False, g)  # of which most is clamped
     assert_near(found, g.astype(np.float64) @ weight, GRADIENT)
     assert engine.trainable()[f"{path}.{RANGE}"] == before == pytest.approx(seen, rel=1e-6)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+def test_observed_ranges_are_the_largest_of_all_batches_in_either_backend():
+    """Of MindSpore in a compiled graph, as calibration runs it; the model computes what it did."""
+    spec = one_layer()
+    edits = tuple(observing(module) for module in spec.modules if module.kind.matrix)
+    plan = Plan("full", edits, (), (), "checkpoint")
+    found = []
+    for name in ("pytorch", "mindspore"):
+        engine = build_engine(load(name), spec, plan, values_of(plan), compile=True if name == "mindspore" else None)
+        each = [engine.eval_step(make_batch("bert", [9, 4], seed=seed)).outputs["logits"] for seed in range(3)]
+        found.append((each, engine.trainable()))
+    plain = build_engine(load("pytorch"), spec, plan_for(spec, (), "full"))
+    expected = [plain.eval_step(make_batch("bert", [9, 4], seed=seed)).outputs["logits"] for seed in range(3)]
+    for each, ranges in found:
+        assert_near(np.array(each), np.array(expected), BERT_LOGITS_ABS, absolute=True)
+        assert min(array[0] for array in ranges.values()) > 0
+        for name, array in ranges.items():
+            assert_near(array, found[0][1][name], 1e-5, what=name)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
