@@ -5,7 +5,8 @@
 
 Parts, each of which adds its figures to the JSON file:
 
-    integers   a LoRA run, merged, stored as integers; scored in PyTorch, the first of them in both backends
+    integers   a LoRA run, merged, stored as integers; scored in PyTorch
+    backends   the first of these in MindSpore
     adapters   LoRA on the base in float32 and in NF4
     steps      the losses of both backends over a few steps of LoRA on NF4 and of QAT
     qat        the whole model trained, then rounded to 4 bits, and trained while it computes with 4 bits
@@ -103,18 +104,25 @@ class Bench:
 
 
 def integers(bench: Bench) -> None:
-    """Stored integers of one trained model; the first of them in both backends."""
+    """Stored integers of one trained model."""
     base = bench.run("lora", "pytorch", *LORA)
     rows = []
     for name, options in STORED.items():
-        slug = re.sub(r"[^\w]+", "-", name)
-        folder = bench.compressed(str(bench.work / "lora" / "pytorch"), slug, "int8", options)
+        folder = bench.compressed(str(bench.work / "lora" / "pytorch"), _slug(name), "int8", options)
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         size = (folder / "model.safetensors").stat().st_size
-        accuracies = {backend: bench.accuracy(folder, backend) for backend in (BACKENDS if not rows else BACKENDS[:1])}
+        accuracies = {"pytorch": bench.accuracy(folder, "pytorch")}
         rows.append({"name": name, "file": size, "bytes": report["findings"], "accuracy": accuracies})
     whole = base["model"]["parameters"] * 4
     bench.keep("integers", {"accuracy": base["validation"]["accuracy"], "bytes": whole, "rows": rows, **_about(base)})
+
+
+def backends(bench: Bench) -> None:
+    """The first of the stored models in MindSpore too."""
+    found = bench.results["integers"]
+    folder = bench.work / _slug(found["rows"][0]["name"])
+    found["rows"][0]["accuracy"]["mindspore"] = bench.accuracy(folder, "mindspore")
+    bench.keep("integers", found)
 
 
 def adapters(bench: Bench) -> None:
@@ -147,7 +155,7 @@ def steps(bench: Bench) -> None:
     }
     found = {}
     for name, overrides in cases.items():
-        slug = "steps-" + re.sub(r"[^\w]+", "-", name)
+        slug = f"steps-{_slug(name)}"
         losses = []
         for backend in BACKENDS:
             bench.run(slug, backend, *overrides, *few)
@@ -185,12 +193,16 @@ def diffq(bench: Bench) -> None:
     bench.keep("diffq", {"rows": rows, **_about(summary)})
 
 
-PARTS = {"integers": integers, "adapters": adapters, "steps": steps, "qat": qat, "diffq": diffq}
+PARTS = {"integers": integers, "backends": backends, "adapters": adapters, "steps": steps, "qat": qat, "diffq": diffq}
 
 
 def _quantised(method: str, options: str, *further: str) -> str:
     targets = ", ".join(json.dumps(pattern) for pattern in ("*.dense", "*.query", "*.key", "*.value", *further))
     return f"adaptation={{method: {method}, {options}, targets: [{targets}]}}"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w]+", "-", name)
 
 
 def _about(summary: Mapping[str, Any]) -> dict[str, Any]:
