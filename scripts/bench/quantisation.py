@@ -7,7 +7,7 @@ Parts, each of which adds its figures to the JSON file:
 
     integers   a LoRA run, merged, stored as integers; scored in PyTorch
     backends   the first of these in MindSpore
-    adapters   LoRA on the base in float32 and in NF4
+    adapters   LoRA on the base in float32 and in few bits
     steps      the losses of both backends over a few steps of LoRA on NF4 and of QAT
     qat        the whole model trained, then rounded to 4 bits, and trained while it computes with 4 bits
     diffq      learnt bits under three penalties
@@ -76,14 +76,22 @@ class Bench:
             return done.read_summary()
         return train(self.config(name, *overrides), backend, "cpu", self.work, resume=True)
 
-    def compressed(self, source: str, name: str, transform: str, options: Mapping[str, Any], task: Any = None) -> Path:
+    def compressed(
+        self,
+        source: str,
+        name: str,
+        transform: str,
+        options: Mapping[str, Any],
+        task: str | None = None,
+        targets: Sequence[str] = EVERYWHERE,
+    ) -> Path:
         """A model folder, made once."""
         folder = self.work / name
         if not folder.exists():
             observed = None
             if options.get("activations") == "tensor":
                 observed = Behaviour(str(self._experiment()), None, 64, "pytorch", "cpu")
-            compress(source, transform, {**options, "targets": list(EVERYWHERE)}, folder, task, behaviour=observed)
+            compress(source, transform, {**options, "targets": list(targets)}, folder, task, behaviour=observed)
         return folder
 
     def _experiment(self) -> Path:
@@ -125,21 +133,37 @@ def backends(bench: Bench) -> None:
     bench.keep("integers", found)
 
 
+BASES = {
+    "float32": (),
+    "NF4": (("nf4", {}, EVERYWHERE),),
+    "NF4, word embeddings in 8 bits": (("nf4", {}, EVERYWHERE[:1]), ("int8", {"activations": "none"}, EVERYWHERE[1:])),
+}  #: transforms, one after the other
+
+
 def adapters(bench: Bench) -> None:
     """LoRA on a frozen base of few bits."""
     rows = []
-    for name, transform, options in (
-        ("float32", None, {}),
-        ("NF4", "nf4", {}),
-    ):
-        source, found = bench.model, None
-        if transform is not None:
-            folder = bench.compressed(bench.model, f"base-{transform}", transform, options, "sequence-classification")
-            source, found = str(folder), json.loads((folder / REPORT).read_text(encoding="utf-8"))["findings"]
-        run = "lora" if transform is None else f"lora-{transform}"
-        summary = bench.run(run, "pytorch", *LORA, f"model.source={json.dumps(source)}")
-        rows.append({"name": name, "bytes": found, "accuracy": summary["validation"]["accuracy"], **_about(summary)})
+    for name, transforms in BASES.items():
+        source, shares = bench.model, (1.0, 1.0)
+        for number, (transform, options, targets) in enumerate(transforms):
+            task = "sequence-classification"
+            folder = bench.compressed(source, f"base-{_slug(name)}-{number}", transform, options, task, targets)
+            source, shares = str(folder), _shares(folder)
+        summary = bench.run(
+            "lora" if not transforms else f"lora-{_slug(name)}", "pytorch", *LORA, f"model.source={source}"
+        )
+        accuracy = summary["validation"]["accuracy"]
+        rows.append({"name": name, "shares": shares, "accuracy": accuracy, **_about(summary)})
     bench.keep("adapters", rows)
+
+
+def _shares(folder: Path) -> tuple[float, float]:
+    """Bytes of the quantised matrices, and of the model, as shares of those in float32."""
+    spec = open_model(folder, "sequence-classification").spec
+    own = {name for edit in spec.edits for name in edit.shapes() if not name.endswith(".bias")}
+    few = sum(spec.arrays[name].nbytes for name in own)
+    plain = sum(4 * edit.module.in_features * edit.module.out_features for edit in spec.edits)
+    return few / plain, spec.bytes() / (spec.bytes() - few + plain)
 
 
 def steps(bench: Bench) -> None:
@@ -228,17 +252,7 @@ def table(results: Mapping[str, Any]) -> str:
         heads = ["stored", "share of these matrices", "file, MiB", "share", "accuracy, PyTorch", "accuracy, MindSpore"]
         parts.append(_markdown(heads, [plain, *rows]))
     if "adapters" in results:
-        rows = [
-            [
-                row["name"],
-                *(
-                    "1" if row["bytes"] is None else _share(row["bytes"][of]["share"])
-                    for of in ("bytes of these modules", "bytes of the model")
-                ),
-                _percent(row["accuracy"]),
-            ]
-            for row in results["adapters"]
-        ]
+        rows = [[row["name"], *map(_share, row["shares"]), _percent(row["accuracy"])] for row in results["adapters"]]
         parts.append(_markdown(["base under LoRA", "share of these matrices", "share of the base", "accuracy"], rows))
     if "qat" in results:
         rows = [[row["name"], _percent(row["accuracy"])] for row in results["qat"]["rows"]]
