@@ -83,7 +83,8 @@ class NormalFloat(Layer):
 
 def _arrays(edit: Edit, arrays: Mapping[str, np.ndarray]) -> Stored:
     """The layer's arrays."""
-    return Stored(*(arrays.get(f"{edit.path}.{leaf}") for leaf in Stored._fields))
+    codes, absmax, above, offset = (f"{edit.path}.{leaf}" for leaf in Stored._fields)
+    return Stored(arrays[codes], arrays[absmax], arrays.get(above), arrays.get(offset))
 
 
 MEMBER = NormalFloat()
