@@ -100,18 +100,22 @@ def save_arrays(
     only, not on their order.
 
     Args:
-        dtype: ``float32``, ``float16`` or ``bfloat16``, to which every array is rounded, to the nearest and to even
-            where two are; None leaves them as they are.
+        dtype: ``float32``, ``float16`` or ``bfloat16``, to which every array of floating-point numbers is rounded, to the
+            nearest and to even where two are; None leaves them as they are.
     """
     from safetensors.numpy import save
 
     # not ascontiguousarray, which makes scalars vectors
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     if dtype == "bfloat16":  # which NumPy lacks
-        content = _renamed(save({name: _upper(array) for name, array in ordered.items()}), "U16", "BF16")
+        content = _renamed(save({n: _upper(a) if _rounds(a) else a for n, a in ordered.items()}), "U16", "BF16")
     else:
-        content = save(ordered if dtype is None else {name: array.astype(dtype) for name, array in ordered.items()})
+        content = save({n: a.astype(dtype) if dtype is not None and _rounds(a) else a for n, a in ordered.items()})
     write_parts(path, checksums.sealed(content, metadata or {}))
+
+
+def _rounds(array: np.ndarray) -> bool:
+    return array.dtype.kind == "f"
 
 
 def _upper(array: np.ndarray) -> np.ndarray:

@@ -8,11 +8,16 @@ import numpy as np
 
 from common.errors import InputError
 
-__all__ = ["Expected", "array_problems", "check_arrays", "check_finite"]
+__all__ = ["Expected", "array_problems", "check_arrays", "check_finite", "expected"]
 
 #: A shape stands for floating-point numbers of that shape; an array for its own shape and kind, so that an integer counter is expected as one.
 Expected = tuple[int, ...] | np.ndarray
 _KINDS = {"f": "floating-point numbers", "i": "integers", "u": "integers", "b": "booleans", "c": "complex numbers"}
+
+
+def expected(shape: tuple[int, ...], dtype: np.dtype | None = None) -> Expected:
+    """What is expected of an array of ``shape``: floating-point numbers without a ``dtype``; takes no memory."""
+    return shape if dtype is None else np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def array_problems(expected: Mapping[str, Expected], arrays: Mapping[str, np.ndarray]) -> list[str]:

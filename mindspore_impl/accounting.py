@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from common.backend import EngineSettings
 from common.memory.account import Held
 from common.memory.formula import Attended, Keeps, kept, probabilities
@@ -32,6 +34,7 @@ KEEPS = Keeps(
 
 def held(spec: ModelSpec, plan: Plan, settings: EngineSettings, rows: int, length: int) -> tuple[Held, str]:
     """Weights, and what is kept by formula; see the counterpart."""
-    shapes = {name: shape for module in spec.modules for name, shape in module.shapes().items()} | plan.shapes()
-    weights = {name: 4 * math.prod(shape) for name, shape in shapes.items()}
+    integers, word = spec.integers(), np.dtype(np.float32)
+    shapes = spec.shapes() | plan.shapes()
+    weights = {name: integers.get(name, word).itemsize * math.prod(shape) for name, shape in shapes.items()}
     return Held(weights, frozenset(plan.shapes()), kept(spec, plan, rows, length, KEEPS)), "by formula"

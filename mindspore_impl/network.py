@@ -20,6 +20,7 @@ from common.models.companions import DISENTANGLED, SHARED, Companion
 from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
 from common.models.modules import LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
+from common.strict import expected
 from mindspore_impl import functional as F
 from mindspore_impl.blocks.activation import ACTIVATIONS, activate
 from mindspore_impl.blocks.placing import placed
@@ -359,7 +360,8 @@ def build_model(spec: ModelSpec, device: str) -> nn.Cell:
     """Build ``spec`` with its arrays, in evaluation mode, on the device that `device.select` set."""
     model = Network(spec)
     carry_out(model, spec.edits, {})
-    names = {name: tuple(parameter.shape) for name, parameter in parameters(model).items()}
+    integers = spec.integers()
+    names = {name: expected(tuple(p.shape), integers.get(name)) for name, p in parameters(model).items()}
     write_parameters(model, names, spec.arrays)
     model.device = device
     return model.set_train(False)

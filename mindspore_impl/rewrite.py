@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.methods import METHODS
 from common.methods.merge import refuse_unmergeable
 from common.methods.plan import Plan
-from common.strict import check_arrays
+from common.strict import Expected, check_arrays
 from mindspore_impl.layers.dropout import DropoutKey
 from mindspore_impl.layers.modules import assign
 from mindspore_impl.layers.wrapper import Wrapper
@@ -137,7 +137,7 @@ def read_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dic
     return {name: found[name].asnumpy().astype(np.float32, copy=True) for name in names}
 
 
-def write_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray]) -> None:
+def write_parameters(model: nn.Cell, names: Mapping[str, Expected], arrays: Mapping[str, np.ndarray]) -> None:
     """Strict inverse of ``read_parameters``: missing, unexpected and wrongly shaped arrays are an error that lists
     them, and nothing is written."""
     check_arrays(names, arrays)

@@ -16,7 +16,8 @@ __all__ = ["capabilities", "model_problems"]
 def capabilities(device: str) -> Capabilities:
     """Everything but what the device or the version of torch lacks."""
     missing = {
-        "compiled adversarial training": "torch.compile does not see the perturbation. Set training.compile to null"
+        "sharded integers": "dividing weights of few bits among processes was never run. Set training.shard to false",
+        "compiled adversarial training": "torch.compile does not see the perturbation. Set training.compile to null",
     }
     if not devices.supports(device, "bf16"):
         missing["dtype:bf16"] = f"{device} does not compute in bfloat16. Use training.dtype fp32"

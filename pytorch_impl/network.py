@@ -18,6 +18,7 @@ from common.models.companions import DISENTANGLED, SHARED, Companion
 from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
 from common.models.modules import LAYER_NORM, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
+from common.strict import expected
 from pytorch_impl.adversarial import normalized
 from pytorch_impl.hf_bridge import foreign
 from pytorch_impl.hf_bridge.packed import layer
@@ -339,5 +340,7 @@ def build_model(spec: ModelSpec, device: str) -> nn.Module:
     """
     model = Network(spec) if spec.layout is not None else foreign.build(spec)
     carry_out(model, spec.edits, {})
-    write_parameters(model, {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}, spec.arrays)
+    integers = spec.integers()
+    names = {name: expected(tuple(p.shape), integers.get(name)) for name, p in model.named_parameters()}
+    write_parameters(model, names, spec.arrays)
     return model.to(device).eval()

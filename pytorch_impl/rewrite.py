@@ -14,7 +14,7 @@ from common.errors import InputError
 from common.methods import METHODS
 from common.methods.merge import refuse_unmergeable
 from common.methods.plan import Plan
-from common.strict import check_arrays
+from common.strict import Expected, check_arrays
 from pytorch_impl.layers.wrapper import Wrapper
 
 __all__ = [
@@ -105,14 +105,15 @@ def read_parameters(model: nn.Module, names: Mapping[str, tuple[int, ...]]) -> d
     return {name: found[name].detach().float().cpu().numpy().copy() for name in names}
 
 
-def write_parameters(model: nn.Module, names: Mapping[str, tuple[int, ...]], arrays: Mapping[str, np.ndarray]) -> None:
+def write_parameters(model: nn.Module, names: Mapping[str, Expected], arrays: Mapping[str, np.ndarray]) -> None:
     """Strict inverse of ``read_parameters``: missing, unexpected and wrongly shaped arrays are an error that lists
     them, and nothing is written."""
     check_arrays(names, arrays)
     found = parameters(model)
     with torch.no_grad():
         for name, array in arrays.items():
-            found[name].copy_(torch.from_numpy(np.array(array, np.float32)))
+            dtype = np.float32 if found[name].is_floating_point() else array.dtype
+            found[name].copy_(torch.from_numpy(np.array(array, dtype)))
 
 
 def merge(model: nn.Module) -> dict[str, float]:

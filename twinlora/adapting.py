@@ -119,8 +119,9 @@ def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:
         raise InputError(f"A torch.nn.Module or a mindspore.nn.Cell is adapted; received {type(model).__name__}.")
     backend = backends.load(name)
     options = adaptation_options(dict(plan))
-    found = METHODS.get(options.method).plan(options, backend.adapting.outline(model))
-    if METHODS.get(found.method).steering(found) is not None:
+    method = METHODS.get(options.method)
+    found = method.plan(options, backend.adapting.outline(model))
+    if method.needs_engine or method.steering(found) is not None:
         raise InputError(
             f"Method {found.method} acts in every step of a training, which a loop of your own does not tell it of. Use "
             "twinlora train, or another method."

@@ -55,6 +55,8 @@ def requirements(spec: Any, plan: Any, settings: EngineSettings) -> tuple[str, .
     needed = [f"family:{spec.family}", f"task:{spec.task}", *(f"layer:{layer}" for layer in layers)]
     needed += [f"dtype:{settings.dtype}"]
     needed += [name for name in ("recompute", "shard") if getattr(settings, name)]
+    if settings.shard and spec.integers():
+        needed.append("sharded integers")
     if settings.adversarial is not None and settings.compile:
         needed.append("compiled adversarial training")
     return tuple(needed)

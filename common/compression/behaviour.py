@@ -18,11 +18,13 @@ from common.compression.transform import Score
 from common.config import ExperimentConfig, load_config
 from common.data import Encoded, TextData, encode, load_dataset
 from common.data.batching import EVALUATION, collate
-from common.edits import ParameterSpec
+from common.edits import Edit, ParameterSpec
 from common.errors import InputError, RunError
 from common.methods import full
+from common.methods.plan import Plan
 from common.models.loading import load_model_spec
 from common.models.specs import ModelSpec
+from common.quantisation.fake import observing
 from common.reading import expanded
 from common.tasks import configured
 from common.training.assembly import build_engine, positions_of
@@ -119,13 +121,11 @@ class Observed:
     backend: str
     device: str | None
 
-    def engine(self, parameters: Sequence[str]) -> Engine:
-        """An engine in fp32 that differentiates the named parameters."""
-        shapes = self.spec.shapes()
+    def engine(self, parameters: Sequence[str], edits: tuple[Edit, ...] = ()) -> Engine:
+        """An engine in fp32 that differentiates the named parameters, and holds those of ``edits``."""
+        shapes, member = self.spec.shapes(), full.MEMBER
         listed = tuple(ParameterSpec(name, shapes[name], "observed") for name in parameters)
-        plan = dataclasses.replace(
-            full.MEMBER.plan(full.MEMBER.Options(full.MEMBER.name), self.spec), unfrozen=listed, head=()
-        )
+        plan = Plan(member.name, edits, listed, (), member.artifact, member.Options(member.name))
         package = backends.load(self.backend)
         return build_engine(package, package.device.select(self.device), self.config, self.spec, plan)
 
@@ -151,6 +151,19 @@ class Observed:
         """Mean over the examples of the squared gradient of each module's weight, float64, by path."""
         found = self.engine([f"{path}.weight" for path in paths]).collect(self.examples())
         return {path: found[f"{path}.weight"] for path in paths}
+
+    def ranges(self, paths: Sequence[str]) -> dict[str, float]:
+        """The largest absolute value that each matrix reads, by path; nothing of tables.
+
+        Padding is read too: it is what the layer gets.
+        """
+        modules = {module.path: module for module in self.spec.modules}
+        edits = tuple(observing(modules[path]) for path in paths if modules[path].kind.matrix)
+        engine = self.engine([], edits)
+        for batch in self.examples():
+            engine.eval_step(batch)
+        seen = engine.trainable()
+        return {edit.path: float(seen[edit.parameters[0].name][0]) for edit in edits}
 
     def scorer(self, paths: Sequence[str]) -> Scores:
         """Scores of the model with other weights of these modules."""

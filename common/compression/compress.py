@@ -106,8 +106,8 @@ def transformed(
                 f"The transform {transform.name} needs {needed} of the model's behaviour on data; none were given."
             )
         paths = [item.module.path for item in matches(options, spec)]
-        statistics = observed.fisher(paths) if needed == "fisher" else observed.scorer(paths)
-        record["observed"] = observed.record("train" if needed == "fisher" else "validation")
+        statistics = {"fisher": observed.fisher, "ranges": observed.ranges, "scores": observed.scorer}[needed](paths)
+        record["observed"] = observed.record("validation" if needed == "scores" else "train")
     changed, report = transform.apply(spec, options, statistics)
     return dataclasses.replace(changed, history=(*spec.history, record)), report
 

@@ -33,7 +33,8 @@ Statistics = Mapping[
     str, np.ndarray
 ]  #: module path to float64 array: of ``fisher`` the mean over examples of the squared
 #: gradient of the module's weight, in its layout
-Needs = Literal["nothing", "fisher", "scores"]  #: of the model's behaviour on data: `Statistics`, or a `Scorer`
+#: of the model's behaviour on data: `Statistics`, the largest absolute value of each module's input, or a `Scorer`
+Needs = Literal["nothing", "fisher", "ranges", "scores"]
 
 
 @dataclass(frozen=True, order=True)
@@ -130,9 +131,12 @@ def _without_slices(patterns: Sequence[str]) -> tuple[Target, ...]:
     return tuple(Target(pattern.partition("[")[0]) for pattern in patterns)
 
 
-def matches(options: TransformOptions, spec: ModelSpec) -> list[Match]:
+def matches(options: TransformOptions, spec: ModelSpec, finite: bool = True) -> list[Match]:
     """The modules that ``options`` name, in the order of the model: those with one weight of their own that a
     checkpoint or a run gave. Heads and weights that were just initialised are none of them.
+
+    Args:
+        finite: whether every weight must be.
 
     Raises:
         InputError: a pattern matches nothing; it names slices, a scale, or a weight that the head shares; or a weight is
@@ -154,6 +158,7 @@ def matches(options: TransformOptions, spec: ModelSpec) -> list[Match]:
     if problems:
         listed = "\n  ".join(problems)
         raise InputError(f"These targets cannot be transformed:\n  {listed}")
-    check_finite({(name := f"{item.module.path}.weight"): spec.arrays[name] for item in found}, "A transform")
+    if finite:
+        check_finite({(name := f"{item.module.path}.weight"): spec.arrays[name] for item in found}, "A transform")
     order = {module.path: index for index, module in enumerate(spec.modules)}
     return sorted(found, key=lambda item: order[item.module.path])

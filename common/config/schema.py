@@ -37,6 +37,7 @@ class ModelConfig:
     vectors: str | None = (
         None  #: file of word vectors that a network from scratch starts from (`common.models.vectors`)
     )
+    quantize: str | None = None  #: a transform that stores every linear layer but the head in few bits, under adapters
     adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 
 

@@ -131,11 +131,7 @@ def encode(
     path = _cache_path(f"{task.name} {task.options}{made}", rows, tokenizer, config.max_length)
     stored = _read_cache(path)
     if stored is None:
-        columns, truncated = task.encode(rows, tokenizer, config.max_length)
-        if characters:
-            columns = with_characters(columns, rows, characters)
-        if reads_sentences(schema):
-            columns = with_sentences(columns, rows, tokenizer)
+        columns, truncated = _columns(rows, tokenizer, config, task, schema)
         stored = _packed(columns) | {_TRUNCATED: np.array(truncated, np.int64)}
         _write_cache(path, stored)
     truncated = int(stored.pop(_TRUNCATED))
@@ -146,8 +142,21 @@ def encode_rows(
     data: TextData, split: str, tokenizer: PreTrainedTokenizerFast, config: DataConfig, task: Task, schema: BatchSchema
 ) -> Encoded:
     """As `encode`, past the cache: for texts that are read once, such as those that somebody asks about."""
-    columns, truncated = task.encode(_split(data, split), tokenizer, config.max_length)
+    columns, truncated = _columns(_split(data, split), tokenizer, config, task, schema)
     return _encoded(columns, truncated, data, tokenizer, config, task, schema)
+
+
+def _columns(
+    rows: datasets.Dataset, tokenizer: PreTrainedTokenizerFast, config: DataConfig, task: Task, schema: BatchSchema
+) -> tuple[Columns, int]:
+    """What the task and the inputs of the family need, and the number of examples that were cut."""
+    columns, truncated = task.encode(rows, tokenizer, config.max_length)
+    characters = character_fields(schema)
+    if characters:
+        columns = with_characters(columns, rows, characters)
+    if reads_sentences(schema):
+        columns = with_sentences(columns, rows, tokenizer)
+    return columns, truncated
 
 
 def _split(data: TextData, name: str) -> datasets.Dataset:

@@ -70,9 +70,9 @@ def assemble(held: Held, components: Components, about: Mapping[str, Any], slots
     found = {name: Counter[str]() for name in COMPONENTS}
     trained = 0
     for name, size in held.weights.items():
-        module, _, leaf = name.rpartition(".")
+        module = name.rpartition(".")[0]
         where = components.of.get(module)
-        if leaf not in ("weight", "bias"):  # an edit's own
+        if name not in components.names:  # an edit's own
             where = ADAPTERS
         part = found[where or components.find(module)]
         part["weights"] += size

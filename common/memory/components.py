@@ -25,6 +25,7 @@ class Components:
 
     def __init__(self, modules: Sequence[ModuleSpec], head: Iterable[str], edited: Iterable[str] = ()):
         self.of = dict(_components(modules, set(head)))
+        self.names = {name for module in modules for name in module.shapes()}  #: parameters of the network itself
         self._edited = set(edited)
 
     def find(self, path: str) -> str:

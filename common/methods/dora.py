@@ -79,8 +79,8 @@ class Dora(Lora):
         weight = spec.arrays.get(f"{module.path}.weight")
         if weight is None:
             raise InputError(
-                f"DoRA needs the weight of every layer it adapts; {module.path} is a {module.kind.name} module, whose "
-                "weight is a product. Use method lora, or adapt the model before it is compressed."
+                f"DoRA needs the weight of every layer it adapts; {module.path} is a {module.kind.name} module, which "
+                "has none as it stands. Use method lora, or adapt the model before it is compressed."
             )
         return edit_of(module, self.arguments(found, options), weight, options.init, options.lora_plus_ratio)
 

@@ -118,9 +118,9 @@ def merged_model(
 ) -> tuple[ModelSpec, dict[str, float]]:
     """Fold a trained adapter (and trained head and biases) into the base model.
 
-    Edits of plain modules are folded into their parameters (`common.methods.method.Method.fold`). A layer in the place
-    of a module takes its update in by itself, see `common.models.layers.layer.Layer.absorb`; the model keeps that
-    layer.
+    Edits of plain modules are folded into their parameters (`common.methods.method.Method.fold`), or leave a layer in
+    their place (`Method.layer_after`). A layer in the place of a module takes its update in by itself, see
+    `common.models.layers.layer.Layer.absorb`; the model keeps that layer. One whose weight is frozen is multiplied out.
 
     Args:
         dense: multiply out the adapted layers that cannot take an update in, and add it to their weight.
@@ -132,18 +132,23 @@ def merged_model(
         InputError: an adapted weight is shared with the output head, or the method or a layer cannot be merged.
     """
     method = METHODS.get(plan.method)
-    refuse_unmergeable(plan.edits, spec.shared, method.mergeable)
+    refuse_unmergeable(plan.edits, spec.shared, method.mergeable or method.folds_into_layers)
     arrays = dict(spec.arrays) | {parameter.name: trained[parameter.name] for parameter in plan.unfrozen}
     structural = {edit.path: edit for edit in spec.edits}
     errors = {}
     for edit in plan.edits:
         path = edit.path
-        if path in structural:
+        left = None if path in structural else method.layer_after(edit, arrays, trained)
+        if left is not None:
+            structural[path], found = left
+            del arrays[f"{path}.weight"]
+            arrays |= found
+        elif path in structural:
             delta = method.delta(edit, trained)
             after = _absorbed(structural[path], arrays, delta)
             if after is not None:
                 structural[path] = after
-            elif dense and delta is not None:
+            elif delta is not None and (dense or LAYERS.get(structural[path].layer).frozen):
                 errors[path] = _multiplied_out(structural.pop(path), arrays, delta)
             else:
                 raise _no_update(edit, structural[path], delta is not None)

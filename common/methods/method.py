@@ -59,6 +59,9 @@ class Method:
     artifact: ClassVar[str] = "adapter"  #: or ``checkpoint``, where the whole model is stored
     needs_head: ClassVar[bool] = False  #: whether it trains nothing but a new head
     mergeable: ClassVar[bool] = False  #: whether `fold` folds its edits into a module's own parameters
+    folds_into_layers: ClassVar[bool] = False  #: whether a merged model, not a network in memory, has its edits' result
+    needs_engine: ClassVar[bool] = False  #: whether it is there for models of this project alone
+    alone: ClassVar[str | None] = None  #: why several processes cannot train it together
 
     def completed(self, options: Any, tokenizer: PreTrainedTokenizerFast) -> Any:
         """``options`` with what only the tokenizer can tell of them. Called before `plan`, where there is one."""
@@ -112,6 +115,22 @@ class Method:
         assert factors is not None  # or the method overrides this one, or is not mergeable
         weight, error = merged_weight(base["weight"], factors)
         return {"weight": weight}, error
+
+    def layer_after(
+        self, edit: Edit, base: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
+    ) -> tuple[Edit, dict[str, np.ndarray]] | None:
+        """The structural edit that a merged model has in the place of a plain module that ``edit`` wraps, and its arrays;
+        None where the module stays what it is, and `fold` is called.
+
+        Args:
+            base: every array of the model, by name, after training.
+            arrays: the trained parameters, by name.
+        """
+        return None
+
+    def findings(self, plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """What a training found besides its metrics, of its best state, ready for JSON."""
+        return {}
 
     def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
         """The section ``adaptation`` under which this method plans exactly what an adapter folder holds; None where the

@@ -49,7 +49,7 @@ def weight_of(module: ModuleSpec, init: str, spec: ModelSpec) -> np.ndarray:
     """The weight of a linear layer, as stored.
 
     Raises:
-        InputError: it is no linear layer, or its weight is a product.
+        InputError: it is no linear layer, or has no weight as it stands.
     """
     weight = spec.arrays.get(f"{module.path}.weight")
     if not module.kind.matrix or weight is None:

@@ -27,14 +27,36 @@ def _in_head(name: str, spec: ModelSpec) -> bool:
     return name.rpartition(".")[0] in spec.head
 
 
+def _refuse_integers(spec: ModelSpec, paths: Collection[str]) -> None:
+    held = [module.path for module in spec.modules if module.dtypes and module.path in paths]
+    if held:
+        more = f" and {len(held) - 3} more" if len(held) > 3 else ""
+        raise InputError(
+            f"Weights that are trained as they are must be floating-point numbers; {', '.join(held[:3])}{more} are stored "
+            "in few bits, which have no gradient. Train adapters on them (method lora), or make the model plain first: "
+            "twinlora merge RUN OUT --dense, or train the model that it was made of."
+        )
+
+
 def everything(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
-    """Every parameter of the model."""
-    named = _trainable(spec).items()
-    return tuple(_spec(name, shape, HEAD if _in_head(name, spec) else "other") for name, shape in named)
+    """Every parameter of the model.
+
+    Raises:
+        InputError: some hold integers.
+    """
+    _refuse_integers(spec, [module.path for module in spec.modules])
+    return tuple(
+        _spec(name, shape, HEAD if _in_head(name, spec) else "other") for name, shape in _trainable(spec).items()
+    )
 
 
 def head_parameters(spec: ModelSpec) -> tuple[ParameterSpec, ...]:
-    """Those of the task head."""
+    """Those of the task head.
+
+    Raises:
+        InputError: some hold integers.
+    """
+    _refuse_integers(spec, spec.head)
     return tuple(_spec(name, shape, HEAD) for name, shape in _trainable(spec).items() if _in_head(name, spec))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from common import hub
 from common.data.sources import resolve_folder
 from common.errors import InputError
-from common.files import load_arrays, refuse_quantised, write_json
+from common.files import BUFFERS, load_arrays, refuse_quantised, write_json
 from common.models import weights
 from common.models.companions import alone, parted
 from common.models.specs import ModelSpec
@@ -82,12 +82,17 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_checkpoint(folder: Path) -> dict[str, np.ndarray]:
+def read_checkpoint(folder: Path, integers: Iterable[str] = ()) -> dict[str, np.ndarray]:
     """Read ``model.safetensors``, or the shards that ``model.safetensors.index.json`` lists, as they are named in the
-    file."""
+    file.
+
+    Args:
+        integers: names of parameters that may hold some.
+    """
+    names = "".join(f"|{re.escape(name)}$" for name in integers)
     arrays: dict[str, np.ndarray] = {}
     for shard in _weight_files(folder):
-        arrays |= load_arrays(shard)[0]
+        arrays |= load_arrays(shard, re.compile(BUFFERS.pattern + names))[0]
     return arrays
 
 
@@ -125,6 +130,7 @@ def canonical_names(
     head: tuple[str, ...],
     absent: tuple[str, ...],
     unused: tuple[str, ...],
+    integers: Mapping[str, np.dtype] | None = None,
 ) -> dict[str, np.ndarray]:
     """Rename checkpoint keys to the model's canonical names and keep what the model has.
 
@@ -137,6 +143,7 @@ def canonical_names(
         head: paths of the task head's new modules, which may be missing or of another shape.
         absent: paths of modules that may be missing as a whole.
         unused: paths that the checkpoint may hold though the model does not.
+        integers: parameters that hold some, with their dtypes.
 
     Raises:
         InputError: a key inside the base model is unknown, missing or of another shape; all of them are listed.
@@ -151,8 +158,11 @@ def canonical_names(
         if name not in shapes and name.split(".")[0] in roots:
             name = f"{prefix}.{name}"
         in_head = name.rsplit(".", 1)[0] in head
-        if name in shapes and value.shape == tuple(shapes[name]):
-            found[name] = np.ascontiguousarray(value, dtype=np.float32)
+        dtype = (integers or {}).get(name)
+        if dtype is not None and value.dtype != dtype:
+            problems.append(f"{key}: of {value.dtype}, expected {dtype}")
+        elif name in shapes and value.shape == tuple(shapes[name]):
+            found[name] = np.ascontiguousarray(value, dtype=np.float32 if dtype is None else dtype)
         elif name in shapes and not in_head:
             problems.append(f"{key}: shape {value.shape}, expected {tuple(shapes[name])}")
         elif name.startswith(f"{prefix}.") and not _BUFFERS.search(name) and not name.startswith(left_out):
@@ -198,7 +208,7 @@ def save_pretrained(
     Raises:
         InputError: ``arrays`` are not exactly the parameters of ``spec``, or not finite, or too large for ``dtype``.
     """
-    check_arrays({name: shape for module in spec.modules for name, shape in module.shapes().items()}, arrays)
+    check_arrays(spec.expected(), arrays)
     if spec.companion is not None:
         own, theirs = parted(spec.companion, arrays)
         save_pretrained(Path(folder) / spec.companion.name, spec.companion.spec, theirs, dtype, shard_size)

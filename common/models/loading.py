@@ -121,20 +121,24 @@ def _assemble(
     plain, new = (*backbone.modules, *head), layout.new()
     edits = read_edits(recorded, plain, backbone.prefix, family.OPTIONAL)
     modules = edited(plain, edits)
+    head = tuple(module for module in modules if module.path in {module.path for module in head})
     _check_memory(family.name, modules)
     shapes = {name: shape for module in modules for name, shape in module.shapes().items()}
     added = rows_of_tokens(family, layout, complete) if config.add_tokens and folder is not None else {}
+    integers = {name: dtype for module in modules for name, dtype in module.integers().items()}
     loaded: dict[str, np.ndarray] = {}
     own: dict[str, np.ndarray] = {}
     rows = None
     if folder is not None:
         tied = tuple(module.path for module in modules if module.tied_to)
         absent = tuple(module.path for module in head)
-        held = united(read_checkpoint(folder), layout, backbone.prefix, shapes, _of_two_values(family, task, complete))
+        held = united(
+            read_checkpoint(folder, integers), layout, backbone.prefix, shapes, _of_two_values(family, task, complete)
+        )
         own, rows = _outputs(layout, held, shapes, given, classes)
         size = given.get("vocab_size", family.DEFAULTS["vocab_size"])
         stored = stored_shapes(shapes, tuple(added), size)
-        loaded = canonical_names(held, stored, backbone.prefix, new, absent, (*tied, *family.OPTIONAL))
+        loaded = canonical_names(held, stored, backbone.prefix, new, absent, (*tied, *family.OPTIONAL), integers)
         lacking = {module.path for module in head if not module.shapes().keys() <= loaded.keys()}
         new = tuple(module.path for module in head if module.path in {*new, *(lacking & set(layout.base))})
         if rows is not None:

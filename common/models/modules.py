@@ -87,6 +87,7 @@ class ModuleSpec:
     added: tuple[str, ...] = ()  #: leaves of further biases, ``(out_features,)`` each
     biased: tuple[str, ...] = ()  #: those of ``parameters`` that are biases
     arguments: Any = None  #: what the kind needs besides: `Heads` of attention, rows of a position table
+    dtypes: tuple[tuple[str, str], ...] = ()  #: leaves of ``parameters`` that hold integers, with their NumPy dtypes
 
     def shapes(self) -> Shapes:
         """Parameter name to shape; a tied weight is listed by its owner only."""
@@ -99,6 +100,10 @@ class ModuleSpec:
         shapes |= {f"{self.path}.{leaf}": (self.out_features,) for leaf in self.added}
         further = {} if self.kind.further is None else self.kind.further(self)
         return shapes | {f"{self.path}.{leaf}": shape for leaf, shape in further.items()}
+
+    def integers(self) -> dict[str, np.dtype]:
+        """Those of its parameters that hold integers, with their dtypes."""
+        return {f"{self.path}.{leaf}": np.dtype(dtype) for leaf, dtype in self.dtypes}
 
     def biases(self) -> dict[str, tuple[int, ...]]:
         """Those of its parameters that are biases, with their shapes."""

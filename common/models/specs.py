@@ -16,6 +16,7 @@ from common.models.family import HeadLayout
 from common.models.heads import HeadOrigin
 from common.models.modules import ModuleSpec
 from common.models.vectors import Coverage
+from common.strict import Expected, expected
 
 __all__ = ["ModelSpec", "ModuleSpec"]
 
@@ -79,6 +80,20 @@ class ModelSpec:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Every parameter's shape by name; tied weights once."""
         return {name: shape for module in self.modules for name, shape in module.shapes().items()}
+
+    def integers(self) -> dict[str, np.dtype]:
+        """Parameters that hold integers, with their dtypes; every other one is float32."""
+        return {name: dtype for module in self.modules for name, dtype in module.integers().items()}
+
+    def expected(self) -> dict[str, Expected]:
+        """What strict loading expects under every name."""
+        integers = self.integers()
+        return {name: expected(shape, integers.get(name)) for name, shape in self.shapes().items()}
+
+    def bytes(self) -> int:
+        """Size of the parameters, tied weights once: 4 bytes a number, and of integers as many as they have."""
+        integers, word = self.integers(), np.dtype(np.float32)
+        return sum(integers.get(name, word).itemsize * math.prod(shape) for name, shape in self.shapes().items())
 
     def parameter_count(self) -> int:
         """Number of scalars in the base model, tied weights once."""

@@ -1,6 +1,6 @@
 """In which numbers and files a model is written.
 
-Nothing is rounded unless it is asked for. Without a dtype, a model is stored in the one that its config.json names where
+Integers stay what they are. Nothing is rounded unless it is asked for. Without a dtype, a model is stored in the one that its config.json names where
 every value is one of its numbers, and in float32 otherwise; config.json then says which it is.
 """
 
@@ -38,7 +38,7 @@ def chosen(config: Mapping[str, Any], arrays: Mapping[str, np.ndarray], wanted: 
     """
     if wanted is None:
         named = next((config[entry] for entry in _ENTRIES if config.get(entry)), None)
-        exact = named in DTYPES and all(_exact(array, named) for array in arrays.values())
+        exact = named in DTYPES and all(_exact(array, named) for array in arrays.values() if array.dtype.kind == "f")
         return str(named) if exact else "float32"
     if wanted not in DTYPES:
         raise InputError(f"Weights are stored as {', '.join(DTYPES)}; received {wanted!r}.")
@@ -73,7 +73,7 @@ def write_shards(folder: Path, arrays: Mapping[str, np.ndarray], dtype: str, siz
     """
     from huggingface_hub import split_state_dict_into_shards_factory
 
-    width = 4 if dtype == "float32" else 2
+    width = 4 if dtype == "float32" else 2  # of a floating-point number
     wrong = InputError(
         f"The size of a file of weights is a number of bytes greater than 0, or such as 5GB; received {size!r}."
     )
@@ -83,7 +83,7 @@ def write_shards(folder: Path, arrays: Mapping[str, np.ndarray], dtype: str, siz
     try:
         split = split_state_dict_into_shards_factory(
             {name: arrays[name] for name in sorted(arrays)},
-            get_storage_size=lambda array: array.size * width,
+            get_storage_size=lambda array: array.size * (width if array.dtype.kind == "f" else array.itemsize),
             filename_pattern="model{suffix}.safetensors",
             max_shard_size=size,
         )

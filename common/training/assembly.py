@@ -131,6 +131,8 @@ def describe(
     """
     words = Words(tokenizer.get_vocab(), frozenset(tokenizer.all_special_ids))
     spec = load_model_spec(config.model, labels, len(tokenizer), tokenizer.pad_token_id, config.seed, words)
+    if config.model.quantize is not None:
+        spec = _quantised(spec, config.model.quantize)
     positions = positions_of(spec)
     if positions is not None:
         _refuse_longer(config.data.max_length, config.adaptation.prepended, positions)
@@ -139,6 +141,14 @@ def describe(
     method = METHODS.get(config.adaptation.method)
     plan = method.plan(method.completed(config.adaptation, tokenizer), spec)
     return spec, with_embeddings(plan, spec)
+
+
+def _quantised(spec: ModelSpec, name: str) -> ModelSpec:
+    """The frozen base of adapters in few bits; its fingerprint stays that of the weights that it was made of."""
+    from common.compression.compress import transformed
+    from common.compression.narrow import base_of
+
+    return transformed(spec, *base_of(name))[0]
 
 
 def positions_of(spec: ModelSpec) -> int | None:
@@ -209,6 +219,9 @@ def build_engine(
     """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an
     accelerator: it is built on the CPU."""
     settings = engine_settings(config)
+    alone = METHODS.get(plan.method).alone
+    if group.size > 1 and alone is not None:
+        raise InputError(f"method: {plan.method} is trained by one process; received {group.size}. {alone}.")
     if set(config.distillation.fields) & set(spec.schema.fields):  # in training alone, see `common.training.teaching`
         settings = dataclasses.replace(settings, distillation=config.distillation)
     if config.optimization.max_norm is not None:

@@ -279,5 +279,11 @@ class _Session:
         compilations = self.engine.compilations
         summary["seconds"] |= {"compile": compilations.seconds, "data": trainer.data_seconds}
         summary |= trainer.movement.plain()
+        found = (
+            METHODS.get(self.inputs.plan.method).findings(self.inputs.plan, self.read_best())
+            if status != FAILED
+            else {}
+        )
+        summary |= {"findings": found} if found else {}
         summary |= {"batch_shapes": len(trainer.shapes), "compiled_graphs": compilations.count}
         return summary

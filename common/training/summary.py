@@ -38,6 +38,7 @@ def of_run(
             "head": spec.head_origin.plain(),
             **({"structural_edits": len(spec.edits)} if spec.edits else {}),
             **({"vectors": spec.vectors.plain()} if spec.vectors is not None else {}),
+            **({"bytes": spec.bytes()} if spec.integers() else {}),
         },
         "method": config.adaptation.method,
         "data": {

@@ -124,7 +124,7 @@ class Convolution(nn.Cell):
 def assign(parameter: Parameter, array: np.ndarray) -> None:
     """Write ``array`` into the parameter's own memory. Compiled graphs hold on to that memory and would not see
     `set_data`, which replaces it."""
-    ops.assign(parameter, Tensor(np.array(array, np.float32)))
+    ops.assign(parameter, Tensor(np.array(array, ms.dtype_to_nptype(parameter.dtype))))
 
 
 def past_of(batch):

@@ -52,6 +52,7 @@ OTHER_MEANINGS = {
     "common/models/structure.py": {"head"},  # an entry of config.json
     "common/training/opening.py": {"head"},
     "common/tasks/texts.py": {"head"},  # an entry of model.task_options
+    "pytorch_impl/mapping_peer.py": {"int8"},  # a dtype
 }
 
 

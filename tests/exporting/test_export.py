@@ -251,3 +251,15 @@ def test_every_family_and_head_is_exported_exactly(family, task, tmp_path):
     for rows, tokens in ((1, 1), (1, 9), (3, 5), (4, 30)):
         wanted = backend.hf_bridge.onnx.logits(model, batch(rows, tokens))
         assert run_graph(graph, batch(rows, tokens)) == pytest.approx(wanted, abs=1e-5 * max(1, np.abs(wanted).max()))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "override",
+    ["model.quantize=nf4", "model.quantize=int8", "adaptation={method: qat, bits: 4}", "adaptation={method: diffq}"],
+)
+def test_a_graph_of_few_bits_computes_what_its_run_does(tmp_path, override):
+    """As wide numbers: the graph holds weights that are made anew, or are rounded in every pass."""
+    run = trained_run(tmp_path, "bert-classification-lora-pytorch", override)
+    assert main(["export", str(run), str(tmp_path / "out")]) == 0
+    assert json.loads((tmp_path / "out" / MANIFEST).read_text())["check"]["largest_difference"] < 1e-4

@@ -75,3 +75,37 @@ def forward_backward(
     by_weight = found[1] if continuous else found
     gradients = {name: gradient.asnumpy() for name, gradient in zip(names, by_weight, strict=True)}
     return y.asnumpy(), gradients | ({"x": found[0].asnumpy()} if continuous else {})
+
+
+def run_layer(
+    backend: ModuleType, edit: Edit, values: dict[str, np.ndarray], x: np.ndarray, upstream: np.ndarray | None = None
+) -> np.ndarray:
+    """What a layer in the place of a module computes of x; with ``upstream``, the gradient of sum(y * upstream) by x.
+
+    Args:
+        values: of its parameters, by name.
+    """
+    kind, inputs, outputs = edit.module.kind, edit.module.in_features, edit.module.out_features
+    if backend.__name__ == "pytorch_impl":
+        import torch
+
+        from pytorch_impl.rewrite import layer_of
+
+        layer = layer_of(edit)(torch.nn.Linear(1, 1), edit, values)
+        given = torch.from_numpy(np.array(x))
+        if upstream is None:
+            with torch.no_grad():
+                return layer(given).numpy()
+        given.requires_grad_()
+        (layer(given) * torch.from_numpy(np.array(upstream))).sum().backward()
+        return given.grad.numpy()
+    import mindspore as ms
+
+    from mindspore_impl.layers.modules import Embedding, Linear
+    from mindspore_impl.rewrite import layer_of
+
+    layer = layer_of(edit)((Embedding if kind.lookup else Linear)(edit.path, inputs, outputs), edit, values)
+    if upstream is None:
+        return layer(ms.Tensor(np.array(x))).asnumpy()
+    factor = ms.Tensor(np.array(upstream))
+    return ms.grad(lambda given: (layer(given) * factor).sum())(ms.Tensor(np.array(x))).asnumpy()

@@ -75,9 +75,9 @@ def _print_model(config: ExperimentConfig, spec: ModelSpec, plan: Plan) -> None:
     from common.methods.coverage import coverage_table
     from common.methods.merge import merge_remarks
 
-    count = spec.parameter_count()
+    count, stored = spec.parameter_count(), "with integers" if spec.integers() else "in fp32"
     print(
-        f"model   {printable_line(config.model.source or 'new')}: {spec.family}, {spec.task}, {count:,} parameters, {4 * count:,} bytes in fp32"
+        f"model   {printable_line(config.model.source or 'new')}: {spec.family}, {spec.task}, {count:,} parameters, {spec.bytes():,} bytes {stored}"
     )
     print(printable_line(str(spec.head_origin)))
     if spec.vectors is not None:

@@ -20,6 +20,7 @@ class Layer:
 
     name: ClassVar[str]
     Arguments: ClassVar[type]  #: frozen dataclass of plain values, stored in config.json
+    frozen: ClassVar[bool] = False  #: its weight has no gradient, and an update makes it a plain one
 
     def module(self, module: ModuleSpec, arguments: Any) -> ModuleSpec:
         """What stands at the path afterwards: a kind of its own, which lists its ``parameters``.

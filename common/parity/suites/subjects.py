@@ -118,9 +118,12 @@ def drawn(
     if transform is not None:
         member = TRANSFORMS.get(transform)
         spec, _ = member.apply(spec, member.example(FAMILIES.get(family).TARGETS))
-    spec = dataclasses.replace(
-        spec, arrays={name: _parameter(kind, name, array) for name, array in spec.arrays.items()}
-    )
+    fixed = {module.path for module in spec.modules if module.dtypes}  # integers and their scales
+    arrays = {
+        name: array if name.rpartition(".")[0] in fixed else _parameter(kind, name, array)
+        for name, array in spec.arrays.items()
+    }
+    spec = dataclasses.replace(spec, arrays=arrays)
     plan = METHODS.get(options.method).plan(options, spec)
     different = [tuple(_batch(spec, kind, step, part) for part in range(2)) for step in range(repeat)]
     stream = tuple(different[step % repeat] for step in range(steps))

@@ -1,0 +1,1 @@
+"""Numbers of few bits, in NumPy: what the backends' layers compute, to the bit where integers decide."""

@@ -1,0 +1,155 @@
+"""Runs with numbers of few bits: from a command to a folder, a training on it, its scores, predictions and merges."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import sys
+
+import pytest
+
+import twinlora
+from common.backend import load
+from common.cli.main import main
+from common.models.structure import dense
+from common.training.opening import open_model
+from tests.compression.test_commands import outputs
+from tests.support import assert_near, build_engine, plan_for
+
+pytestmark = [pytest.mark.needs_pytorch]
+BACKENDS = ["pytorch", pytest.param("mindspore", marks=[pytest.mark.needs_mindspore, pytest.mark.nightly])]
+
+
+def of_spec(spec, backend):
+    """Of a model whose weights cannot be trained."""
+    plan = dataclasses.replace(plan_for(spec, (), "bitfit"), head=())
+    return outputs(build_engine(load(backend), spec, plan, {}))
+
+
+@pytest.fixture(scope="module")
+def integers(work, base):
+    """The run, with activations quantised by what its data gave."""
+    folder = work.folder / "few-bits"
+    targets = ["--targets", "all-linear", "*.word_embeddings"]
+    options = ["--set", "activations=tensor", "--samples", "8"]
+    assert main(["compress", str(base), "--with", "int8", *options, *targets, "-o", str(folder)]) == 0
+    return folder
+
+
+def test_the_folder_says_what_it_holds_and_takes_fewer_bytes(integers, base, capsys):
+    report = json.loads((integers / "compression.json").read_text())
+    assert report["observed"]["samples"] == 8
+    assert report["findings"]["bytes of these modules"]["share"] < 0.35
+    spec = open_model(integers).spec
+    assert {edit.arguments.activations for edit in spec.edits if edit.module.kind.matrix} == {"tensor"}
+    scales = [array for name, array in spec.arrays.items() if name.endswith("input_scale")]
+    assert scales
+    assert all(0 < scale[0] < 1 for scale in scales)
+    assert spec.bytes() < open_model(base).spec.bytes()
+
+
+def test_ranges_are_the_largest_inputs_that_examples_gave(integers, work, base):
+    """Against hooks of torch on the same examples."""
+    import numpy as np
+    import torch
+
+    from common.compression.behaviour import Behaviour
+
+    opened = open_model(base)
+    observed = Behaviour(samples=8, backend="pytorch", device="cpu").of(base, opened)
+    spec, seen = opened.spec, {}
+    model = load("pytorch").build_model(spec, "cpu")
+    paths = [edit.path for edit in open_model(integers).spec.edits if edit.module.kind.matrix]
+    for path in paths:
+        model.get_submodule(path).register_forward_pre_hook(
+            lambda module, given, path=path: seen.update({path: max(seen.get(path, 0.0), float(given[0].abs().max()))})
+        )
+    with torch.no_grad():
+        for batch in observed.examples():
+            model.logits({name: torch.from_numpy(array).long() for name, array in batch.items()})
+    held = open_model(integers).spec.arrays
+    for path in paths:
+        assert held[f"{path}.input_scale"][0] == pytest.approx(seen[path] / 127, rel=1e-5), path
+    assert np.isfinite(list(seen.values())).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_adapter_on_nf4_is_trained_inspected_scored_and_merged(work, base, backend, tmp_path, capsys, monkeypatch):
+    plain = work.folder / f"plain-{backend}"
+    assert main(["merge", str(base), str(plain)]) == 0
+    run = work.train(backend, f"nf4-{backend}", "model.quantize=nf4", model=plain)
+    summary = json.loads((run / "summary.json").read_text())
+    capsys.readouterr()
+    assert main(["inspect", *work.experiment("model.quantize=nf4", model=plain)]) == 0
+    assert f"{summary['model']['bytes']:,} bytes with integers" in capsys.readouterr().out
+    assert main(["eval", str(run)]) == 0
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(summary["test"]["loss"], rel=1e-5)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"up down left\n")))
+    assert main(["predict", str(run), "--device", "cpu"]) == 0
+    assert capsys.readouterr().out.split("\t")[0] in ("a", "b")
+    assert main(["merge", str(run), str(tmp_path / "merged")]) == 0
+    assert main(["merge", str(run), str(tmp_path / "dense"), "--dense"]) == 0
+    merged, whole = open_model(tmp_path / "merged").spec, open_model(tmp_path / "dense").spec
+    assert merged.edits
+    assert whole.edits == ()
+    opened = twinlora.open(run, device="cpu")
+    expected = outputs(opened._engine)
+    assert_near(of_spec(whole, backend), expected, 1e-5, absolute=True)
+    assert_near(of_spec(merged, backend), expected, 1e-5, absolute=True)
+    assert main(["train", *work.experiment("model.quantize=laser", model=plain), "--backend", backend]) == 2
+    assert "stores weights in few bits: int8, nf4" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_qat_run_is_scored_as_it_was_trained_and_merged_into_integers(work, base, backend, tmp_path, capsys):
+    run = work.train(backend, f"qat-{backend}", "adaptation={method: qat, bits: 4}")
+    summary = json.loads((run / "summary.json").read_text())
+    capsys.readouterr()
+    assert main(["eval", str(run)]) == 0
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(summary["test"]["loss"], rel=1e-5)
+    assert main(["merge", str(run), str(tmp_path / "integers")]) == 0
+    merged = open_model(tmp_path / "integers").spec
+    assert {edit.arguments.bits for edit in merged.edits} == {4}
+    expected = outputs(twinlora.open(run, device="cpu")._engine)
+    assert_near(of_spec(merged, backend), expected, 0.05, absolute=True)  # an activation on the edge of two integers
+    assert_near(of_spec(dense(merged), backend), expected, 0.1, absolute=True)
+
+
+@pytest.mark.slow
+def test_a_diffq_run_reports_its_bits(work, tmp_path):
+    run = work.train("pytorch", "diffq", "adaptation={method: diffq, penalty: 1000, rate: 100}")
+    found = json.loads((run / "summary.json").read_text())["findings"]
+    assert 2 <= found["mean_bits"] < 8
+    assert found["megabytes"] < found["megabytes_float32"] / 4
+    assert main(["merge", str(run), str(tmp_path / "rounded")]) == 0
+    expected = outputs(twinlora.open(run, device="cpu")._engine)
+    assert_near(of_spec(open_model(tmp_path / "rounded").spec, "pytorch"), expected, 1e-5, absolute=True)
+
+
+@pytest.mark.parametrize("backend", ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
+@pytest.mark.parametrize("quantize", ["int8", "nf4"])
+def test_memory_counts_the_stored_bytes_and_nothing_that_a_frozen_weight_would_keep(backend, quantize, capsys):
+    def account(*overrides):
+        capsys.readouterr()
+        given = [
+            "model.source=null",
+            "model.tokenizer=bpe:300",
+            "adaptation.bias=none",
+            "adaptation.dropout=0",
+            *overrides,
+        ]
+        entries = "model.config={model_type: bert, hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2}"
+        arguments = [part for entry in (*given, entries) for part in ("--set", entry)]
+        assert main(["memory", "bert_sst2", *arguments, "--backend", backend, "--length", "32", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)[0]
+
+    plain, few = account(), account(f"model.quantize={quantize}")
+    assert few["activations"] == plain["activations"]
+    assert few["trained"] == plain["trained"]
+    linear = 2 * (4 * 64 * 64 + 2 * 64 * 128) + 64 * 64  # with the pooler
+    saved = plain["weights"] - few["weights"]
+    assert (0.7 if quantize == "int8" else 0.85) * 4 * linear < saved < 4 * linear
+    assert "adapters" in few["components"]
