@@ -61,8 +61,9 @@ def convert_section(cls: type, values: dict[str, Any], path: KeyPath, report: Re
     return _section(cls, values, path, report, {})
 
 
-def _section(cls: type, values: dict[str, Any], path: KeyPath, report: Report, seen: dict[str, Any]) -> Any:
-    """A section whose class may depend on what it holds (``cls.select``, by the entry ``cls.CHOICE``), and that may check itself (``problems``)."""
+def _section(cls: Any, values: dict[str, Any], path: KeyPath, report: Report, seen: dict[str, Any]) -> Any:
+    """A section whose class may depend on what it holds (``cls.select``, by the entry ``cls.CHOICE``), and that may check
+    itself (``problems``)."""
     if hasattr(cls, "select"):
         try:
             cls = cls.select(values)

@@ -69,7 +69,8 @@ class Layers:
 
     def _change_choice(self, section: str, layer: dict[str, Any]) -> None:
         """Where ``layer`` chooses another method or optimizer than the layer below, the entries of the one below go."""
-        below, cls = self.tree.get(section), field_types(ExperimentConfig).get(section)
+        below = self.tree.get(section)
+        cls: Any = field_types(ExperimentConfig).get(section)
         choice = getattr(cls, "CHOICE", None)
         if isinstance(below, dict) and choice in layer and layer[choice] != below.get(choice):
             common = field_types(cls)  # entries that every choice has

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -103,7 +103,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             file = stack.enter_context(path.open("rb"))
             packed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
-            content: IO[bytes] = stack.enter_context(gzip.open(file)) if packed else file
+            content: Any = stack.enter_context(gzip.open(file)) if packed else file
             for number, line in enumerate(iter(lambda: content.readline(_LONGEST), b""), 1):
                 if len(line) == _LONGEST:
                     raise InputError(f"{path}, line {number}, is longer than {_LONGEST:,} bytes. {_REMEDY}")

@@ -209,8 +209,8 @@ class Application:
 
 async def _unless_gone(request: Request, futures: list[asyncio.Future[Any]]) -> list[Any] | None:
     """The answers; None where the client leaves before them, whose texts are then not computed."""
-    everything = asyncio.gather(*futures)
-    leaving = asyncio.ensure_future(_left(request))
+    everything: asyncio.Future[Any] = asyncio.gather(*futures)
+    leaving: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait({everything, leaving}, return_when=asyncio.FIRST_COMPLETED)
         return everything.result() if everything.done() else None

@@ -42,6 +42,7 @@ class CrfTagging(TokenClassification):
     FIELDS = (*TokenClassification.FIELDS, Field("words", ("batch", "seq"), padding=-1))
     outputs = ("logits", "chain")
     Options = ChainOptions
+    options: ChainOptions
 
     def recognise(self, profile):
         """Never: a table of words and tags is read as token classification unless a user says otherwise."""

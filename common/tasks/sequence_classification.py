@@ -108,7 +108,7 @@ class SequenceClassification(TextTask):
         layout = super().layout(family, config)
         if layout is None or self.options.loss != "isomax":
             return layout
-        changed = {"kind": DISTANCES, "output": _PROTOTYPES, "output_bias": False, "named": False}
+        changed: dict[str, Any] = {"kind": DISTANCES, "output": _PROTOTYPES, "output_bias": False, "named": False}
         return dataclasses.replace(layout, architecture=bare(layout.architecture), **changed)
 
     def evaluator(self, encoded: Encoded) -> _Evaluator:
