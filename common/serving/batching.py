@@ -99,7 +99,8 @@ class Batcher:
         self._arrived.set()
 
     def _take(self) -> list[_Waiting]:
-        most, found = (1 if self._rows == 1 else _BATCHES * self._rows), []
+        most = 1 if self._rows == 1 else _BATCHES * self._rows
+        found: list[_Waiting] = []
         while self._queue and len(found) < most:
             one = self._queue.popleft()
             if one.answer.cancelled():
