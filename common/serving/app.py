@@ -209,10 +209,11 @@ class Application:
 
 async def _unless_gone(request: Request, futures: list[asyncio.Future[Any]]) -> list[Any] | None:
     """The answers; None where the client leaves before them, whose texts are then not computed."""
-    everything: asyncio.Future[Any] = asyncio.gather(*futures)
-    leaving: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
+    everything = asyncio.gather(*futures)
+    leaving = asyncio.ensure_future(_left(request))
+    either: set[asyncio.Future[Any]] = {everything, leaving}
     try:
-        await asyncio.wait({everything, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return everything.result() if everything.done() else None
     finally:
         leaving.cancel()

@@ -145,7 +145,7 @@ def measured(artifact: Path, args: argparse.Namespace, texts: Sequence[str]) -> 
 def table(found: dict[str, Any]) -> str:
     """One line for each artifact, and on what they were measured."""
     lines = [
-        f"| {found['clients']} connections, {found['seconds']:g} s, {found['settings']['threads']} thread(s) | answers | errors | "
+        f"| {found['clients']} connections, {found['texts']} texts, {found['seconds']:g} s, {found['settings']['threads']} thread(s) | answers | errors | "
         "other than `predict` | answers/s | median, ms | 95th percentile, ms |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
