@@ -67,6 +67,7 @@ class Network(nn.Cell):
             find(self, spec.layout.tied_to) if spec.layout.tied_to else None
         )  # stays the base table when that is adapted
         self.perturbed_width = spec.perturbed_width
+        self.chain = None  # the scores of a chain of the head's outputs, `mindspore_impl.layers.crf.Chain`
         _add_head(self, spec)
         self.companion = None  # the second network that is trained with this one
         if spec.companion is not None:
@@ -311,7 +312,7 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
     layout: HeadLayout = spec.layout
     width = FAMILIES.get(spec.family).backbone(spec.config).width
     network.dense, network.norm, network.output, network.added = None, None, None, None
-    network.context, network.chain = None, None  # the latter: scores of a chain of the head's outputs
+    network.context = None
     network.reading, inside = _reading(layout, width), layout.reading.modules if layout.reading else ()
     for module in dataclasses.replace(layout, beside=None).modules(width, layout.count(spec.config)):
         if module in inside:
@@ -321,7 +322,7 @@ def _add_head(network: Network, spec: ModelSpec) -> None:
         elif module.path == layout.context:
             network.context = LayerNorm(module.path, module.in_features, layout.norm_eps)
         elif module.path == layout.chain:
-            network.chain = Chain(module.path, module.out_features)
+            network.chain = placed(Chain(module.out_features), module.path)
         elif module.path == layout.norm:
             network.norm = LayerNorm(module.path, module.in_features, layout.norm_eps)
         elif module.path == layout.dense:

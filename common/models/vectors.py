@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Coverage", "Words", "filled", "read_vectors", "with_vectors"]
 
 _GZIP = b"\x1f\x8b"
+_LONGEST = 2**20  #: bytes of a line
 _REMEDY = "Give a text file of GloVe, word2vec or fastText (.txt, .vec), or one of them under gzip."
 
 
@@ -101,13 +103,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             file = stack.enter_context(path.open("rb"))
             packed = file.read(len(_GZIP)) == _GZIP
             file.seek(0)
-            content: Iterable[bytes] = stack.enter_context(gzip.open(file)) if packed else file
-            for number, line in enumerate(content, 1):
+            content: IO[bytes] = stack.enter_context(gzip.open(file)) if packed else file
+            for number, line in enumerate(iter(lambda: content.readline(_LONGEST), b""), 1):
+                if len(line) == _LONGEST:
+                    raise InputError(f"{path}, line {number}, is longer than {_LONGEST:,} bytes. {_REMEDY}")
                 if number == 1 and b"\0" in line:
                     raise InputError(f"{path} is a binary file. {_REMEDY}")
                 # A line that is no UTF-8, of which some published files have a few, is that of no word.
                 yield number, line.decode("utf-8", "replace").rstrip()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"The word vectors in {path} cannot be read: {error}. {_REMEDY}") from error
 
 

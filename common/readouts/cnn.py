@@ -1,4 +1,4 @@
-"""Convolutions over all states of an encoder, as those of a classifier of words (`cnn_classifier`)."""
+"""Convolutions over all states of an encoder, as those of a classifier of words (`cnn-classifier`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.models.family import Family, HeadLayout, Reading
-from common.models.words import condensed, windows
+from common.models.words import condensed, sizes_problem, windows
 from common.readouts.readout import Readout, ReadoutOptions, bare
 
 __all__ = ["MEMBER", "Cnn", "CnnOptions"]
@@ -25,8 +25,10 @@ class CnnOptions(ReadoutOptions):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Sizes that are none."""
-        if not self.kernel_sizes or min(self.kernel_sizes) < 1:
-            yield "kernel_sizes", f"must be a list of integers greater than 0; received {list(self.kernel_sizes)}"
+        yield from (
+            ("kernel_sizes", text.removeprefix("kernel_sizes "))
+            for text in sizes_problem("kernel_sizes", self.kernel_sizes)
+        )
         for name in ("filters", "condensed_size"):
             if getattr(self, name) < 1:
                 yield name, f"must be greater than 0; received {getattr(self, name)}"

@@ -71,6 +71,11 @@ mark.gap { padding: 0; border-left: 2px solid var(--a); background: none; }
 .texts details { margin: 0.6rem 0 0; font-size: 0.9rem; }
 .texts ul { margin: 0.3rem 0 0; padding-left: 1.2rem; }
 .beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 0 1.2rem; }
+.read { display: grid; grid-template-columns: 5.5rem minmax(0, 1fr); gap: 0 1rem; padding: 0.45rem 0; border-top: 1px solid var(--rule); }
+.read b { font-weight: 500; font-size: 0.85rem; font-variant-numeric: tabular-nums; color: var(--soft); }
+.read span { display: block; height: 0.4rem; border-radius: 0.2rem; background: var(--a); width: calc(var(--w) * 100%); min-width: 1px; }
+.read p { margin: 0; max-width: none; font-family: Georgia, "Noto Serif", serif; line-height: 1.7; overflow-wrap: anywhere; white-space: pre-wrap; }
+@media (max-width: 600px) { .read { grid-template-columns: minmax(0, 1fr); } }
 .definitions { color: var(--soft); font-size: 0.85rem; padding-left: 1.1rem; }
 .scroll + h3, .grid + h3, p + h3 { margin-top: 1.4rem; }
 table.words td, table.words th { text-align: left; }

@@ -1,4 +1,8 @@
-"""Mirrors pytorch_impl.layers.crf."""
+"""Mirrors pytorch_impl.layers.crf; differs: a sum over all sequences is a product of one matrix for each position,
+``exp(transitions + logits[t])``, and matrix products may be taken in any order: neighbours are multiplied first, then
+neighbouring products. A graph thus has log2(length) products (as in Rush 2020) instead of one step for each position,
+which would be compiled for every length. After each product the largest entry is taken out and its logarithm kept.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +27,11 @@ def _identity(tags: int) -> Tensor:
 class Chain(nn.Cell):
     """Scores ``transitions`` (from, to), ``start`` and ``end`` of ``outputs`` tags."""
 
-    def __init__(self, path: str, outputs: int):
-        super().__init__(auto_prefix=False)
-        self.path = path
-        self.transitions: Parameter = parameter(f"{path}.transitions", outputs, outputs)
-        self.start: Parameter = parameter(f"{path}.start", outputs)
-        self.end: Parameter = parameter(f"{path}.end", outputs)
+    def __init__(self, outputs: int):
+        super().__init__()
+        self.transitions: Parameter = parameter("transitions", outputs, outputs)
+        self.start: Parameter = parameter("start", outputs)
+        self.end: Parameter = parameter("end", outputs)
 
     def construct(self, logits, labels, words):
         """Sum of the losses of all sentences, of logits ``(batch, seq, tags)``, labels and words ``(batch, seq)``."""

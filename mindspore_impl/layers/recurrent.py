@@ -200,7 +200,7 @@ class _Layers(nn.Cell):
                 forth, back = orders[number]
                 given = F.reshape(self.reordered(F.reshape(x, (batch * length, -1)), forth, back), (length, batch, -1))
                 start = self.start(hx, layer * len(self.suffixes) + number, batch, x)
-                states, end = self.run(given, padding, start, last, f"l{layer}{self.suffixes[number]}")
+                states, end = self._run(given, padding, start, last, f"l{layer}{self.suffixes[number]}")
                 states = self.reordered(F.reshape(states, (length * batch, self.hidden_size)), back, forth)
                 outputs += (states * ops.tile(mask, (1, self.hidden_size)),)
                 found += (end,)
@@ -225,7 +225,7 @@ class _Layers(nn.Cell):
         mask = getattr(self, f"recurrent_{name}").mask((1, self.hidden_size))
         return weight if mask is None else weight * ops.tile(mask, (weight.shape[0], 1))
 
-    def run(self, x, padding, start, last, name):
+    def _run(self, x, padding, start, last, name):
         """States ``(seq, batch, hidden)`` of one layer in one direction, and the one at ``last``."""
         length, batch, width = x.shape
         shares = _product_of_transposed(F.reshape(x, (length * batch, width)), getattr(self, f"weight_ih_{name}"))
@@ -252,7 +252,7 @@ class LSTM(_Layers):
         widths = [input_size] + [hidden_size * len(self.suffixes)] * (self.num_layers - 1)
         self.kernels = tuple([ops.LSTM(width + 1, hidden_size, 1, True, False, 0.0) for width in widths])
 
-    def run(self, x, padding, start, last, name):
+    def _run(self, x, padding, start, last, name):
         """As of `_Layers`; the kernel knows no lengths, so that padding closes the gates by a further input."""
         length, batch, _ = x.shape
         first = ops.cat((getattr(self, f"weight_ih_{name}"), _closing(self.hidden_size)), 1)

@@ -1,4 +1,4 @@
-"""Update rules of optimizers, one module each: ``rule(options)``."""
+"""Mirrors pytorch_impl.optimizers; update rules of optimizers, one module each: ``rule(options)``."""
 
 from common.members import extended_path
 

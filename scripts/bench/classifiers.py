@@ -81,9 +81,8 @@ data up to 64 times with a patience of 7, ours as often as the table says.
 ## SST-2, sentences
 {sst2}
 
-6,920 sentences train these networks, with random vectors. The published ones know their words from GloVe's corpus beforehand,
-and a third of the words of the test split occur in no training sentence or in one; that is what is missing here, and
-it is missing most where the network has the most to learn.
+6,920 sentences train these networks, with random vectors of 300 dimensions. The published ones know their words from GloVe's
+corpus, also those that stand in no training sentence, which are one unknown word to ours.
 
 ## The four variants of TextCNN
 {variants}

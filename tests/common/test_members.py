@@ -49,6 +49,8 @@ OTHER_MEANINGS = {
     "common/tasks/data_to_text.py": _COLUMN,
     "common/tasks/language_modeling.py": _COLUMN,
     "common/tasks/task.py": _COLUMN,
+    "common/models/structure.py": {"head"},  # an entry of config.json
+    "common/training/opening.py": {"head"},
     "common/tasks/texts.py": {"head"},  # an entry of model.task_options
 }
 

@@ -58,6 +58,8 @@ def test_words_are_found_as_written_or_in_lower_case_and_others_keep_their_start
         (b"the 1 nan\n", "finite"),
         (b"\x00\x01the 1 2\n", "binary"),
         (b"\x1f\x8bnot gzip", "cannot be read"),
+        (gzip.compress(b"the 1 2\n" * 999)[:40] + b"\xff" * 60, "cannot be read"),
+        (b"the " + b"1" * 2**20, "line 1, is longer"),
     ],
 )
 def test_a_defective_file_is_refused_with_the_place(content, message, tmp_path):

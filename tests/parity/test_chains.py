@@ -62,7 +62,7 @@ def loss_and_gradients(name: str, given, words, labels, dtype=np.float32):
     from mindspore_impl.layers.crf import Chain
     from mindspore_impl.layers.modules import assign
 
-    chain = Chain("crf", given["start"].shape[0])
+    chain = Chain(given["start"].shape[0])
     for leaf in NAMES:
         assign(getattr(chain, leaf), given[leaf])
         getattr(chain, leaf).requires_grad = True

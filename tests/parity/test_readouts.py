@@ -32,6 +32,15 @@ ENCODERS = [
 OPTIONS = {
     "cls": {},
     "cnn": {"kernel_sizes": [2, 3], "filters": 6, "condensed_size": 5},
+    "densenet_cnn": {
+        "kernel_sizes": [[1, 1], [3, 3], [3, 5]],
+        "first_filters": 6,
+        "filters": 4,
+        "trunk_size": 7,
+        "window_sizes": [2, 3],
+        "window_filters": 6,
+        "condensed_size": 5,
+    },
 }
 
 
@@ -72,16 +81,34 @@ def read_by_cls(arrays, states, spec):
     return states[-1 if spec.layout.position == LAST else 0]
 
 
-def read_by_cnn(arrays, states, spec):
-    found = []
-    for index, size in enumerate(OPTIONS["cnn"]["kernel_sizes"]):
-        weight, bias = (arrays[f"cnn.windows.convolutions.{index}.{leaf}"] for leaf in ("weight", "bias"))
-        padded = np.pad(states, ((0, size - 1), (0, 0)))
-        answers = [np.tensordot(weight, padded[i : i + size].T, 2) + bias for i in range(len(states))]
-        found.append(np.maximum(answers, 0).max(0))
-    x = norm(np.concatenate(found), arrays, "cnn.condensed.norm")
-    x = arrays["cnn.condensed.linear.weight"] @ x + arrays["cnn.condensed.linear.bias"]
-    return norm(x, arrays, "cnn.condensed.output_norm")
+def convolution(x, arrays, path, before, behind):
+    """``(seq, in)`` with so many zeros at its ends."""
+    weight, bias = arrays[f"{path}.weight"], arrays[f"{path}.bias"]
+    padded = np.pad(x, ((before, behind), (0, 0)))
+    size = weight.shape[2]
+    return np.stack([np.tensordot(weight, padded[i : i + size].T, 2) + bias for i in range(len(padded) - size + 1)])
+
+
+def read_by_cnn(arrays, states, spec, path="cnn", sizes=OPTIONS["cnn"]["kernel_sizes"]):
+    answers = [convolution(states, arrays, f"{path}.windows.convolutions.{i}", 0, k - 1) for i, k in enumerate(sizes)]
+    found = np.concatenate([np.maximum(answer, 0).max(0) for answer in answers])
+    x = norm(found, arrays, f"{path}.condensed.norm")
+    x = arrays[f"{path}.condensed.linear.weight"] @ x + arrays[f"{path}.condensed.linear.bias"]
+    return norm(x, arrays, f"{path}.condensed.output_norm")
+
+
+def read_by_densenet_cnn(arrays, states, spec):
+    options, last = OPTIONS["densenet_cnn"], [states]
+    for column in range(2):
+        known = []
+        for index, sizes in enumerate(options["kernel_sizes"]):
+            reach, given = sizes[column] // 2, np.concatenate(known, 1) if known else states
+            path = f"densenet_cnn.trunk.columns.{column}.levels.{index}"
+            known.append(np.maximum(convolution(given, arrays, path, reach, reach), 0))
+        last.append(known[-1])
+    mixed = np.maximum(convolution(np.concatenate(last, 1), arrays, "densenet_cnn.trunk.mix", 0, 0), 0)
+    x = norm(mixed, arrays, "densenet_cnn.trunk_norm")
+    return read_by_cnn(arrays, x, spec, "densenet_cnn", options["window_sizes"])
 
 
 @pytest.mark.parametrize("head", OPTIONS)
@@ -94,14 +121,14 @@ def test_logits_are_those_of_the_definition_on_the_encoders_states(backend, fami
     hidden = forward(engine.model, {name: batch[name] for name in names})
     last = hidden[max(name for name in hidden if name.startswith("hidden/"))].astype(np.float64)
     arrays = {name: array.astype(np.float64) for name, array in spec.arrays.items()}
-    read = {"cls": read_by_cls, "cnn": read_by_cnn}[head]
+    read = {"cls": read_by_cls, "cnn": read_by_cnn, "densenet_cnn": read_by_densenet_cnn}[head]
     features = np.stack([read(arrays, states[:length], spec) for states, length in zip(last, LENGTHS, strict=True)])
     expected = features @ arrays["classifier.weight"].T + arrays["classifier.bias"]
     assert_near(engine.eval_step(batch).outputs["logits"], expected, FAMILY)
 
 
 def test_the_definitions_cover_every_head():
-    assert set(READOUTS.names()) - {"densenet_cnn"} == set(OPTIONS)
+    assert set(READOUTS.names()) == set(OPTIONS)
 
 
 @pytest.mark.parametrize("head", OPTIONS)

@@ -16,10 +16,13 @@ from common.metrics.text.scoring import score_texts
 from common.parity.compare import compare
 from common.parity.page import comparison_page
 from common.report import compare_runs, run_page
+from common.report.document import document_page
 from common.report.runs import read_run
 from common.report.spectrum import spectrum_page
 from common.report.study.write import write_report
 from common.report.texts import texts_page
+from common.tasks.task import Answer
+from common.training.documents import Document, ReadSentence, Word
 from tests.common.test_parity_traces import changed, make, put, values
 from tests.common.test_report_pages import write_run
 from tests.common.test_texts_page import written
@@ -99,8 +102,27 @@ def _texts(folder: Path) -> Path:
     return texts_page([first, second], references, scores, folder / "texts.html")
 
 
+def _document(folder: Path) -> Path:
+    """A long text of short and long sentences."""
+    texts = [
+        "A fine film. ",
+        "It is " + "very " * 40 + "long ! ",
+        "Averyveryverylongwordthatfitsnowherebutmustnotstickout. ",
+        "x",
+    ]
+    weights = np.random.default_rng(0).dirichlet(np.ones(40))
+    sentences = []
+    for weight, text in zip(weights, texts * 10, strict=True):
+        parts = text.split(" ")
+        shares = np.random.default_rng(len(text)).dirichlet(np.ones(len(parts)))
+        words = tuple(Word(f"{part} ", float(share)) for part, share in zip(parts, shares, strict=True))
+        sentences.append(ReadSentence(float(weight), words))
+    found = Document(Answer("positive\t0.9123", {}), tuple(sentences))
+    return document_page(found, "Attention of han_imdb", folder / "document.html")
+
+
 _WRITERS = {
     "run": _run, "compare": _compare, "study": _study, "parity": _parity, "demo": _demo, "texts": _texts,
-    "spectrum": _spectrum, "mapping": _mapping,
+    "spectrum": _spectrum, "mapping": _mapping, "document": _document,
 }  # fmt: skip
 KINDS = tuple(_WRITERS)

@@ -51,7 +51,7 @@ def renamed_imports(text: str, renames: Mapping[str, str]) -> str:
             if module is None or original_node.relative or _root(module).value not in renames:
                 return original_node
             new = cst.Name(renames[_root(module).value])
-            return original_node.with_changes(module=original_node.module.deep_replace(_root(module), new))
+            return original_node.with_changes(module=module.deep_replace(_root(module), new))
 
         def leave_Import(self, original_node: cst.Import, updated_node: cst.Import) -> cst.Import:
             names = [

@@ -24,14 +24,14 @@ class GaussianNB(Classifier):
     """The mean of class c is 1 in feature c and 0 elsewhere, and stays; variances and priors are trained, and where the
     table is, so are the features."""
 
-    name = "gaussian_nb"
+    name = "gaussian-nb"
     prefix = "gaussian_nb"
     architecture = "GaussianNB"
     WORDS = ("gaussian_nb.embeddings",)
     TARGETS = ("gaussian_nb.embeddings",)
     SIZE = {"hidden": "embedding_size"}
     DEFAULTS = {
-        "model_type": "gaussian_nb",
+        "model_type": "gaussian-nb",
         "vocab_size": 20000,
         "embedding": TRAINED,
         "embedding_size": 300,
@@ -61,7 +61,7 @@ class GaussianNB(Classifier):
         leaf = name.rpartition(".")[2]
         if leaf == "bias":
             return np.float32(0.5) + uniform(seed, name, shape, 0.5)
-        return np.eye(*shape, dtype=np.float32) if leaf == "mean" else np.ones(shape, np.float32)
+        return np.eye(shape[0], shape[1], dtype=np.float32) if leaf == "mean" else np.ones(shape, np.float32)
 
 
 MEMBER = GaussianNB()
