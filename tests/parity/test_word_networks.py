@@ -183,7 +183,7 @@ def both(spec, **given):
 @pytest.mark.parametrize(
     "family",
     [
-        family if family in ("textcnn", "densenet_dsa") else pytest.param(family, marks=pytest.mark.nightly)
+        family if family in ("textcnn", "densenet-dsa") else pytest.param(family, marks=pytest.mark.nightly)
         for family in CLASSIFIERS
     ],
 )
@@ -198,7 +198,7 @@ def test_every_gradient_agrees(family):
 @pytest.mark.parametrize(
     ("family", "steps"),
     [
-        ("gaussian_nb", 8),
+        ("gaussian-nb", 8),
         *(pytest.param(family, 50, marks=pytest.mark.nightly) for family in CLASSIFIERS),
     ],
 )
@@ -219,7 +219,7 @@ def test_losses_agree_with_dropout(family, steps):
 
 @pytest.mark.parametrize(
     ("family", "embedding"),
-    [("textcnn", "multichannel"), ("cnn_classifier", "static")],
+    [("textcnn", "multichannel"), ("cnn-classifier", "static")],
 )
 def test_a_table_that_stays_is_the_same_to_the_bit_and_the_others_move(backend, family, embedding):
     spec = spec_of(family, embedding=embedding)
@@ -241,7 +241,7 @@ def test_a_table_that_stays_is_the_same_to_the_bit_and_the_others_move(backend, 
     ("family", "targets"),
     [
         ("textcnn", ("*.embeddings", "*.convolutions.1")),
-        pytest.param("densenet_dsa", ("*.projection", "*.levels.0", "*.linear"), marks=pytest.mark.nightly),
+        pytest.param("densenet-dsa", ("*.projection", "*.levels.0", "*.linear"), marks=pytest.mark.nightly),
     ],
 )
 def test_adapters_of_tables_convolutions_and_linear_layers_agree(family, targets):
