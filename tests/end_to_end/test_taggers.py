@@ -22,7 +22,7 @@ model:
   task: crf-tagging
   task_options: {scheme: bioes, constrained: true}
   tokenizer: tokens:40
-  config: {model_type: bilstm_cnn, word_size: 8, character_filters: 4, lstm_size: 6, dropout: 0.1}
+  config: {model_type: bilstm-cnn, word_size: 8, character_filters: 4, lstm_size: 6, dropout: 0.1}
 data: {name: files, label_column: tags, files: {train: train.conll, validation: validation.conll, test: test.conll}}
 adaptation: {method: full}
 optimization: {learning_rate: 0.05}
