@@ -18,7 +18,7 @@ __all__ = ["EVALUATION", "BatchPlan", "collate", "evaluation_batches"]
 
 _POOL = 50  #: global batches whose examples are sorted by length together
 _SENTENCES = 4  #: numbers of sentences are padded to a multiple of it
-_CHARACTERS = 8  #: characters of words are padded to a multiple of it
+_CHARACTERS = 16  #: characters of words are padded to a multiple of it
 
 
 class BatchPlan:

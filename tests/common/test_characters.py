@@ -51,9 +51,9 @@ def test_characters_stand_at_the_first_token_of_their_word():
 
 
 def test_the_axis_of_characters_reaches_to_the_longest_word_of_a_batch_rounded_up():
-    split = encoded(WORDS, [[0, 1, 2], [0]])
-    assert collate(split, np.array([1]), 1, 1)["characters"].shape == (1, 1, 8)
-    assert collate(split, np.array([0]), 1, 1)["characters"].shape == (1, 3, 16)
+    split = encoded([["a", "x" * 17], ["b"]], [[0, 1], [0]])
+    assert collate(split, np.array([1]), 1, 1)["characters"].shape == (1, 1, 16)
+    assert collate(split, np.array([0]), 1, 1)["characters"].shape == (1, 2, 32)
 
 
 def test_a_long_word_is_cut():

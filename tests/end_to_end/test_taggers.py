@@ -22,11 +22,11 @@ model:
   task: crf-tagging
   task_options: {scheme: bioes, constrained: true}
   tokenizer: tokens:40
-  config: {model_type: bilstm_cnn, word_size: 8, character_filters: 4, lstm_size: 6, dropout: 0.1}
+  config: {model_type: bilstm-cnn, word_size: 8, character_filters: 4, lstm_size: 6, dropout: 0.1}
 data: {name: files, label_column: tags, files: {train: train.conll, validation: validation.conll, test: test.conll}}
 adaptation: {method: full}
 optimization: {learning_rate: 0.05}
-training: {global_batch_size: 8, max_steps: 24, evaluate_every_steps: 8, evaluate_every_epochs: null, log_every_steps: 1, metric: f1}
+training: {global_batch_size: 8, epochs: 12, evaluate_every_steps: 8, evaluate_every_epochs: null, log_every_steps: 1, metric: f1}
 """
 MUSIC = """\
 model: {task: polyphonic-music, tokenizer: words:8, config: {model_type: rnn, cell: gru, hidden_size: 6}}

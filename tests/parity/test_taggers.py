@@ -22,8 +22,8 @@ from tests.tolerances import GRADIENT, PADDING_ABS, STEP_LOSS
 VOCABULARY, LENGTHS = 40, (9, 1, 4, 7)
 CHAINS, MUSIC, TEXT = "crf-tagging", "polyphonic-music", "language-modeling"
 NETWORKS = {
-    "tagger": ("bilstm_cnn", CHAINS, {"character_filters": 5, "character_size": 4}),
-    "words": ("bilstm_cnn", "token-classification", {"character_filters": 0, "num_layers": 2}),
+    "tagger": ("bilstm-cnn", CHAINS, {"character_filters": 5, "character_size": 4}),
+    "words": ("bilstm-cnn", "token-classification", {"character_filters": 0, "num_layers": 2}),
     "music": ("rnn", MUSIC, {"cell": "gru"}),
     "text": ("rnn", TEXT, {"cell": "tanh", "num_layers": 2}),
     "chain": ("bert", CHAINS, {}),

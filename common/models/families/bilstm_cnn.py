@@ -21,7 +21,8 @@ __all__ = ["MEMBER", "BilstmCnn"]
 class BilstmCnn(Family):
     """With ``character_filters: 0`` the characters are left out. It is no network of `transformers`."""
 
-    name = "bilstm_cnn"
+    name = "bilstm-cnn"
+    prefix: ClassVar[str] = "bilstm_cnn"  #: of every module
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, CHARACTERS)
     HEADS = ()
     DROPOUTS = ("dropout",)
@@ -30,7 +31,7 @@ class BilstmCnn(Family):
     COUNTED = False
     SIZE = {"hidden": "word_size", "layers": "num_layers", "inner": "lstm_size"}
     DEFAULTS = {
-        "model_type": "bilstm_cnn",
+        "model_type": "bilstm-cnn",
         "vocab_size": 10000,
         "word_size": 100,
         "character_rows": ROWS,
@@ -60,7 +61,7 @@ class BilstmCnn(Family):
             *(characters if filters else ()),
             recurrent("bilstm_cnn.lstm", config["word_size"] + filters, layers),
         )
-        return Backbone(listed, layers.width, layers.layers, self.name)
+        return Backbone(listed, layers.width, layers.layers, self.prefix)
 
     def head(self, name: str, config: Mapping[str, Any]) -> HeadLayout | None:
         """One class for each word."""
