@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from common.backend import IGNORE, load
+from common.backend.adversarial import Adversarial
+from common.backend.batch import BatchSchema
+from common.backend.distillation import Distillation
 from common.config import load_config
 from common.config.schema import ModelConfig
 from common.errors import InputError
@@ -141,6 +144,23 @@ def test_without_the_options_a_batch_is_as_it_was():
     assert spec_of("plain").layout == FAMILIES.get("bert").head("sequence", spec_of("plain").config)
     smoothed = task.configured({"label_smoothing": 0.1})
     assert smoothed.schema(FAMILIES.get("bert")).names[-1] == "smoothing"
+
+
+@pytest.mark.parametrize("way", ["adversarial", "distillation"])
+def test_smoothed_labels_go_with_a_further_term(backend, way):
+    """With its weight 0 the loss is that without it; the labels are smoothed in both."""
+    given, batch, spec = {}, batch_of("smoothed"), spec_of("smoothed")
+    if way == "adversarial":
+        given["adversarial"] = Adversarial("sift", weight=0.0)
+    else:
+        given["distillation"] = Distillation("a teacher", logits="mse", logits_weight=0.0)
+        batch["teacher_logits"] = np.ones((4, 3), np.float32)
+        schema = BatchSchema.of(spec.schema.fields, given["distillation"].fields)
+        spec = dataclasses.replace(spec, schema=schema)
+    engine = build_engine(backend, spec, plan_for(spec, method="full"), **given)
+    ((trained, _),) = engine.fetch([engine.train_step([batch], 0.0)])
+    ((plain, _),) = (one := engine_of(backend, "smoothed")).fetch([one.train_step([batch_of("smoothed")], 0.0)])
+    assert trained == pytest.approx(plain, rel=1e-5)
 
 
 def test_scale_invariant_training_and_isomax_exclude_each_other():
