@@ -31,6 +31,11 @@ WAYS = {
 }
 
 
+def often(values, *main):
+    """``values``, of which all but ``main`` are for the nightly run."""
+    return [value if value in main else pytest.param(value, marks=pytest.mark.nightly) for value in values]
+
+
 def spec_of(way, shifted=True, **entries):
     sizes = {"model_type": "bert", "vocab_size": VOCABULARY, "num_hidden_layers": 1, **FAMILIES.get("bert").tiny()}
     config = ModelConfig(None, "sequence-classification", None, 0.0, sizes, WAYS.get(way, {}))
@@ -66,7 +71,7 @@ def cross_entropy(logits, labels, smoothing=0.0):
     return -(q * logs)[rows].sum()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", often(WAYS, "both"))
 def test_training_has_the_options_and_evaluation_has_the_logits(backend, way):
     engine, batch, options = engine_of(backend, way), batch_of(way), WAYS[way]
     evaluated = engine.eval_step(batch)
@@ -113,7 +118,7 @@ def test_prototypes_start_at_the_origin_and_move_apart(backend):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", often(WAYS, "both"))
 def test_gradients_and_losses_agree(way):
     engines = [engine_of(load(name), way) for name in ("pytorch", "mindspore")]
     expected, actual = (engine.gradients([batch_of(way, 1)]) for engine in engines)
@@ -146,7 +151,7 @@ def test_without_the_options_a_batch_is_as_it_was():
     assert smoothed.schema(FAMILIES.get("bert")).names[-1] == "smoothing"
 
 
-@pytest.mark.parametrize("way", ["adversarial", "distillation"])
+@pytest.mark.parametrize("way", often(("adversarial", "distillation"), "distillation"))
 def test_smoothed_labels_go_with_a_further_term(backend, way):
     """With its weight 0 the loss is that without it; the labels are smoothed in both."""
     given, batch, spec = {}, batch_of("smoothed"), spec_of("smoothed")
