@@ -145,9 +145,7 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, lengt
         array = np.full((rows, *inner), padding, field.dtype)
         array[: len(indices)] = field.default if column is None else column[indices]
     if field.first is not None:
-        first = (0,) * (array.ndim - 1)
-        place = (slice(len(indices), None), *first)
-        array[place] = field.first
+        array.reshape(rows, -1)[len(indices) :, 0] = field.first
     return array
 
 
@@ -163,8 +161,8 @@ def _nested(
     shape = (rows, -(-most // _SENTENCES) * _SENTENCES, -(-longest // length_multiple) * length_multiple)
     array = np.full(shape, padding, field.dtype)
     for row, index in enumerate(indices):
-        place = (row, *places(counts[index]))
-        array[place] = field.default if column is None else column[index]
+        sentence, place = places(counts[index])
+        array[row, sentence, place] = field.default if column is None else column[index]
     return array
 
 
