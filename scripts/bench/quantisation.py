@@ -138,23 +138,33 @@ BASES = {
     "NF4": (("nf4", {}, EVERYWHERE),),
     "NF4, word embeddings in 8 bits": (("nf4", {}, EVERYWHERE[:1]), ("int8", {"activations": "none"}, EVERYWHERE[1:])),
 }  #: transforms, one after the other
+WIDER = ("float32", "NF4")  #: those that are trained with adapters of every linear layer too
 
 
 def adapters(bench: Bench) -> None:
-    """LoRA on a frozen base of few bits."""
+    """LoRA on a frozen base of few bits: of query and value, and of every linear layer."""
     rows = []
-    for name, transforms in BASES.items():
-        source, shares = bench.model, (1.0, 1.0)
-        for number, (transform, options, targets) in enumerate(transforms):
-            task = "sequence-classification"
-            folder = bench.compressed(source, f"base-{_slug(name)}-{number}", transform, options, task, targets)
-            source, shares = str(folder), _shares(folder)
-        summary = bench.run(
-            "lora" if not transforms else f"lora-{_slug(name)}", "pytorch", *LORA, f"model.source={source}"
-        )
-        accuracy = summary["validation"]["accuracy"]
-        rows.append({"name": name, "shares": shares, "accuracy": accuracy, **_about(summary)})
-    bench.keep("adapters", rows)
+    for targets, bases in (("query, value", BASES), ("every linear layer", WIDER)):
+        further = () if bases is BASES else ("adaptation.targets=[all-linear]",)
+        for name in bases:
+            source, shares = _base(bench, name)
+            run = "-".join(
+                ["lora", *(_slug(part) for part in (name, targets) if part not in ("float32", "query, value"))]
+            )
+            summary = bench.run(run, "pytorch", *LORA, *further, f"model.source={source}")
+            accuracy = summary["validation"]["accuracy"]
+            rows.append({"name": name, "targets": targets, "shares": shares, "accuracy": accuracy, **_about(summary)})
+            bench.keep("adapters", rows)
+
+
+def _base(bench: Bench, name: str) -> tuple[str, tuple[float, float]]:
+    """The folder, and what `_shares` says of it."""
+    source, shares = bench.model, (1.0, 1.0)
+    for number, (transform, options, targets) in enumerate(BASES[name]):
+        task = "sequence-classification"
+        folder = bench.compressed(source, f"base-{_slug(name)}-{number}", transform, options, task, targets)
+        source, shares = str(folder), _shares(folder)
+    return source, shares
 
 
 def _shares(folder: Path) -> tuple[float, float]:
@@ -252,8 +262,15 @@ def table(results: Mapping[str, Any]) -> str:
         heads = ["stored", "share of these matrices", "file, MiB", "share", "accuracy, PyTorch", "accuracy, MindSpore"]
         parts.append(_markdown(heads, [plain, *rows]))
     if "adapters" in results:
-        rows = [[row["name"], *map(_share, row["shares"]), _percent(row["accuracy"])] for row in results["adapters"]]
-        parts.append(_markdown(["base under LoRA", "share of these matrices", "share of the base", "accuracy"], rows))
+        rows = [
+            [row["name"], row["targets"], *map(_share, row["shares"]), _percent(row["accuracy"])]
+            for row in results["adapters"]
+        ]
+        parts.append(
+            _markdown(
+                ["base under LoRA", "adapters of", "share of these matrices", "share of the base", "accuracy"], rows
+            )
+        )
     if "qat" in results:
         rows = [[row["name"], _percent(row["accuracy"])] for row in results["qat"]["rows"]]
         parts.append(_markdown(["linear layers and word embeddings", "accuracy"], rows))
