@@ -57,11 +57,6 @@ def _narrowed(spec: ModelSpec, config: ExperimentConfig, recorded: Mapping[str, 
     Raises:
         InputError: the folder has other structural edits.
     """
-    if config.model.quantize is not None:
-        from common.compression.narrow import base_of
-
-        member, options = base_of(config.model.quantize)
-        return member.outlined(spec, options)
     family = FAMILIES.get(spec.family)
     edits = read_edits(recorded, spec.modules, family.backbone(spec.config).prefix, family.OPTIONAL)
     others = sorted({edit.layer for edit in edits if not LAYERS.get(edit.layer).frozen})
@@ -69,7 +64,13 @@ def _narrowed(spec: ModelSpec, config: ExperimentConfig, recorded: Mapping[str, 
         raise InputError(
             f"Memory is accounted for plain layers and for those of few bits; {config.model.source} holds {', '.join(others)}."
         )
-    return restructured(spec, edits, {})
+    spec = restructured(spec, edits, {})
+    if config.model.quantize is None:
+        return spec
+    from common.compression.narrow import base_of
+
+    member, options = base_of(config.model.quantize)
+    return member.outlined(spec, options)
 
 
 def _labels(config: ExperimentConfig) -> tuple[str, ...]:

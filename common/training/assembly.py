@@ -144,10 +144,16 @@ def describe(
 
 
 def _quantised(spec: ModelSpec, name: str) -> ModelSpec:
-    """The frozen base of adapters in few bits; its fingerprint stays that of the weights that it was made of."""
+    """The frozen base of adapters in few bits; its fingerprint stays that of the weights that it was made of.
+
+    Raises:
+        InputError: ``name`` is no transform of few bits, or a second network is trained too.
+    """
     from common.compression.compress import transformed
     from common.compression.narrow import base_of
 
+    if spec.companion is not None:
+        raise InputError(f"model.quantize is there for one network; task {spec.task} trains two. Set it to null.")
     return transformed(spec, *base_of(name))[0]
 
 

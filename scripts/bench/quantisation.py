@@ -10,7 +10,8 @@ Parts, each of which adds its figures to the JSON file:
     adapters   LoRA on the base in float32 and in few bits
     steps      the losses of both backends over a few steps of LoRA on NF4 and of QAT
     qat        the whole model trained, then rounded to 4 bits, and trained while it computes with 4 bits
-    diffq      learnt bits under three penalties
+    diffq      learnt bits under three penalties, from the trained model
+    tested     adapters on the test split
 
 Every run is scored once, after its last step.
 """
@@ -18,6 +19,7 @@ Every run is scored once, after its last step.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -31,6 +33,8 @@ from common.compression.compress import REPORT, compress
 from common.config import load_config, to_yaml
 from common.errors import run_script
 from common.files import write_atomic, write_json
+from common.training.assembly import load_engine, open_trained
+from common.training.evaluation import score
 from common.training.opening import open_model
 from common.training.run import train
 from common.training.rundir import RunDirectory
@@ -47,6 +51,7 @@ SETTINGS = (
 )
 LORA = ("adaptation.bias=none",)
 WHOLE = ("optimization.learning_rate=1e-4", "optimization.head_learning_rate=1e-3")
+CONTINUED = ("optimization.learning_rate=3e-5", "optimization.head_learning_rate=3e-5")
 EVERYWHERE = ("all-linear", "*.word_embeddings")
 STORED = {
     "8 bits, products of integers": {"bits": 8, "activations": "token"},
@@ -54,7 +59,7 @@ STORED = {
     "4 bits, weights alone": {"bits": 4, "activations": "none"},
 }
 PENALTIES = (0.1, 1.0, 10.0)  #: a megabyte
-FEWER = ("data.max_examples={train: 320, validation: 218, test: 32}",)  #: of DiffQ, whose steps take longest
+FEWER = ("data.max_examples={train: 160, validation: 218, test: 32}",)  #: of DiffQ, whose steps take longest
 
 
 class Bench:
@@ -141,20 +146,24 @@ BASES = {
 
 
 def adapters(bench: Bench) -> None:
-    """LoRA on a frozen base of few bits."""
+    """LoRA of query and value on a frozen base of few bits."""
     rows = []
-    for name, transforms in BASES.items():
-        source, shares = bench.model, (1.0, 1.0)
-        for number, (transform, options, targets) in enumerate(transforms):
-            task = "sequence-classification"
-            folder = bench.compressed(source, f"base-{_slug(name)}-{number}", transform, options, task, targets)
-            source, shares = str(folder), _shares(folder)
-        summary = bench.run(
-            "lora" if not transforms else f"lora-{_slug(name)}", "pytorch", *LORA, f"model.source={source}"
-        )
-        accuracy = summary["validation"]["accuracy"]
-        rows.append({"name": name, "shares": shares, "accuracy": accuracy, **_about(summary)})
+    for name in BASES:
+        source, shares = _base(bench, name)
+        run = "lora" if not BASES[name] else f"lora-{_slug(name)}"
+        summary = bench.run(run, "pytorch", *LORA, f"model.source={source}")
+        rows.append({"name": name, "shares": shares, "accuracy": summary["validation"]["accuracy"], **_about(summary)})
     bench.keep("adapters", rows)
+
+
+def _base(bench: Bench, name: str) -> tuple[str, tuple[float, float]]:
+    """The folder, and what `_shares` says of it."""
+    source, shares = bench.model, (1.0, 1.0)
+    for number, (transform, options, targets) in enumerate(BASES[name]):
+        task = "sequence-classification"
+        folder = bench.compressed(source, f"base-{_slug(name)}-{number}", transform, options, task, targets)
+        source, shares = str(folder), _shares(folder)
+    return source, shares
 
 
 def _shares(folder: Path) -> tuple[float, float]:
@@ -208,16 +217,38 @@ def qat(bench: Bench) -> None:
 
 
 def diffq(bench: Bench) -> None:
-    """Learnt bits."""
+    """Learnt bits of the model that `qat` begins with trained."""
+    trained = bench.work / "full" / "pytorch" / "model"
     rows = []
     for penalty in PENALTIES:
-        options = _quantised("diffq", f"penalty: {penalty}, rate: 1500")
-        summary = bench.run(f"diffq-{penalty:g}", "pytorch", *WHOLE, *FEWER, options)
-        rows.append({"penalty": penalty, "accuracy": summary["validation"]["accuracy"], **summary["findings"]})
-    bench.keep("diffq", {"rows": rows, **_about(summary)})
+        options = _quantised("diffq", f"penalty: {penalty}, rate: 5000")
+        overrides = (*CONTINUED, *FEWER, f"model.source={trained}", options)
+        summary = bench.run(f"diffq-from-{penalty:g}", "pytorch", *overrides)
+        scores = {"before": summary["before"]["accuracy"], "accuracy": summary["validation"]["accuracy"]}
+        rows.append({"penalty": penalty, **scores, **summary["findings"]})
+        bench.keep("diffq", {"rows": rows, **_about(summary)})
 
 
-PARTS = {"integers": integers, "backends": backends, "adapters": adapters, "steps": steps, "qat": qat, "diffq": diffq}
+def tested(bench: Bench) -> None:
+    """Adapters on both bases on the 1,821 sentences of the test split."""
+    rows = bench.results["adapters"]
+    for row, run in zip(rows, ("lora", "lora-NF4"), strict=False):
+        trained = open_trained(RunDirectory(bench.work / run / "pytorch"))
+        data = dataclasses.replace(trained.config.data, max_examples={})
+        trained = dataclasses.replace(trained, config=dataclasses.replace(trained.config, data=data))
+        row["test"] = score(trained, load_engine(trained, "pytorch", "cpu"), "test")["accuracy"]
+        bench.keep("adapters", rows)
+
+
+PARTS = {
+    "integers": integers,
+    "backends": backends,
+    "adapters": adapters,
+    "steps": steps,
+    "qat": qat,
+    "diffq": diffq,
+    "tested": tested,
+}
 
 
 def _quantised(method: str, options: str, *further: str) -> str:
@@ -252,8 +283,29 @@ def table(results: Mapping[str, Any]) -> str:
         heads = ["stored", "share of these matrices", "file, MiB", "share", "accuracy, PyTorch", "accuracy, MindSpore"]
         parts.append(_markdown(heads, [plain, *rows]))
     if "adapters" in results:
-        rows = [[row["name"], *map(_share, row["shares"]), _percent(row["accuracy"])] for row in results["adapters"]]
-        parts.append(_markdown(["base under LoRA", "share of these matrices", "share of the base", "accuracy"], rows))
+        rows = [
+            [
+                row["name"],
+                row["targets"],
+                *map(_share, row["shares"]),
+                _percent(row["accuracy"]),
+                _percent(row["test"]) if "test" in row else "",
+            ]
+            for row in results["adapters"]
+        ]
+        parts.append(
+            _markdown(
+                [
+                    "base under LoRA",
+                    "adapters of",
+                    "share of these matrices",
+                    "share of the base",
+                    "accuracy",
+                    "test split",
+                ],
+                rows,
+            )
+        )
     if "qat" in results:
         rows = [[row["name"], _percent(row["accuracy"])] for row in results["qat"]["rows"]]
         parts.append(_markdown(["linear layers and word embeddings", "accuracy"], rows))
@@ -263,11 +315,16 @@ def table(results: Mapping[str, Any]) -> str:
                 f"{row['penalty']:g}",
                 f"{row['mean_bits']:.2f}",
                 _share(row["megabytes"] / row["megabytes_float32"]),
+                _percent(row["before"]),
                 _percent(row["accuracy"]),
             ]
             for row in results["diffq"]["rows"]
         ]
-        parts.append(_markdown(["penalty a MiB", "mean bits", "share of their bytes", "accuracy"], rows))
+        parts.append(
+            _markdown(
+                ["penalty a MiB", "mean bits", "share of their bytes", "accuracy at 8 bits, before", "after"], rows
+            )
+        )
     if "steps" in results:
         rows = [
             [name, str(found["steps"]), f"{found['largest_relative_difference']:.1e}"]

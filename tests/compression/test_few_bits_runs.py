@@ -18,7 +18,7 @@ from tests.compression.test_commands import outputs
 from tests.support import assert_near, build_engine, plan_for
 
 pytestmark = [pytest.mark.needs_pytorch]
-BACKENDS = ["pytorch", pytest.param("mindspore", marks=[pytest.mark.needs_mindspore, pytest.mark.nightly])]
+BACKENDS = ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)]
 
 
 def of_spec(spec, backend):
@@ -75,6 +75,7 @@ def test_ranges_are_the_largest_inputs_that_examples_gave(integers, work, base):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_an_adapter_on_nf4_is_trained_inspected_scored_and_merged(work, base, backend, tmp_path, capsys, monkeypatch):
     plain = work.folder / f"plain-{backend}"
@@ -103,6 +104,7 @@ def test_an_adapter_on_nf4_is_trained_inspected_scored_and_merged(work, base, ba
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_qat_run_is_scored_as_it_was_trained_and_merged_into_integers(work, base, backend, tmp_path, capsys):
     run = work.train(backend, f"qat-{backend}", "adaptation={method: qat, bits: 4}")
@@ -119,6 +121,7 @@ def test_a_qat_run_is_scored_as_it_was_trained_and_merged_into_integers(work, ba
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_diffq_run_reports_its_bits(work, tmp_path):
     run = work.train("pytorch", "diffq", "adaptation={method: diffq, penalty: 1000, rate: 100}")
     found = json.loads((run / "summary.json").read_text())["findings"]
@@ -129,8 +132,8 @@ def test_a_diffq_run_reports_its_bits(work, tmp_path):
     assert_near(of_spec(open_model(tmp_path / "rounded").spec, "pytorch"), expected, 1e-5, absolute=True)
 
 
-@pytest.mark.parametrize("backend", ["pytorch", pytest.param("mindspore", marks=pytest.mark.needs_mindspore)])
-@pytest.mark.parametrize("quantize", ["int8", "nf4"])
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("quantize", [pytest.param("int8", marks=pytest.mark.nightly), "nf4"])
 def test_memory_counts_the_stored_bytes_and_nothing_that_a_frozen_weight_would_keep(backend, quantize, capsys):
     def account(*overrides):
         capsys.readouterr()

@@ -71,8 +71,7 @@ def test_what_the_output_shares_is_left_alone():
         QAT.plan(QAT.Options("qat", targets=("wte",)), spec)
 
 
-@pytest.mark.parametrize("bits", [8, 3])
-@pytest.mark.parametrize("kind", ["bert", "gpt2-classifier"])
+@pytest.mark.parametrize(("kind", "bits"), [("bert", 3), pytest.param("gpt2-classifier", 8, marks=pytest.mark.nightly)])
 def test_weights_are_computed_with_as_integers_and_differentiated_as_if_they_were_not(backend, kind, bits):
     """The gradient of a quantised weight is that of a plain model with that weight, and so are the outputs."""
     spec = one_layer(kind)
@@ -144,6 +143,7 @@ def test_the_range_is_a_moving_average_in_training_and_stays_in_evaluation(backe
     assert engine.trainable()[f"{path}.{RANGE}"] == before == pytest.approx(seen, rel=1e-6)
 
 
+@pytest.mark.nightly
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 def test_observed_ranges_are_the_largest_of_all_batches_in_either_backend():
@@ -181,7 +181,7 @@ def test_an_activation_that_is_not_finite_is_not_hidden_by_quantisation(backend,
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 @pytest.mark.parametrize("compile_", [False, pytest.param(True, marks=pytest.mark.nightly)])
-@pytest.mark.parametrize("method", ["qat", "diffq"])
+@pytest.mark.parametrize("method", ["qat", pytest.param("diffq", marks=pytest.mark.nightly)])
 def test_both_backends_agree_in_the_losses_of_20_steps(method, compile_):
     """Of QAT the weights alone: an activation on the edge between two integers goes to either by a rounding."""
     spec = one_layer()
@@ -274,6 +274,7 @@ def test_the_noise_is_that_of_numpy_and_the_bits_get_the_gradient_of_the_formula
     assert handle[1] == pytest.approx(np.sqrt(squares), rel=1e-4)
 
 
+@pytest.mark.nightly
 def test_the_penalty_is_part_of_the_gradient(backend):
     spec = one_layer()
     batch = [make_batch("bert", [7, 3, 5])]
@@ -291,7 +292,7 @@ def test_the_penalty_is_part_of_the_gradient(backend):
         assert_near(added, expected, 1e-3, what=name)
 
 
-@pytest.mark.parametrize("kind", ["bert", "gpt2-classifier"])
+@pytest.mark.parametrize("kind", ["bert", pytest.param("gpt2-classifier", marks=pytest.mark.nightly)])
 def test_evaluation_uses_rounded_bits_and_merging_gives_those_weights(backend, kind):
     spec = one_layer(kind)
     plan = plan_of(spec, "diffq", initial=3.3)
@@ -307,6 +308,7 @@ def test_evaluation_uses_rounded_bits_and_merging_gives_those_weights(backend, k
     assert report["megabytes"] < 0.12 * report["megabytes_float32"]
 
 
+@pytest.mark.nightly
 def test_a_higher_penalty_leaves_fewer_bits(backend):
     spec = one_layer()
     batches = [[make_batch("bert", [7, 3, 5, 6], seed=seed)] for seed in range(4)]

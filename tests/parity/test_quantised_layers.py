@@ -46,7 +46,7 @@ CASES = {
 }
 SMOOTH = [case for case in CASES if "token" not in case]  #: without steps in what they compute of their input
 EVERY = [
-    pytest.param(case, kind, marks=() if index % len(KINDS) == number else pytest.mark.nightly)
+    pytest.param(case, kind, marks=() if index == number == 0 else pytest.mark.nightly)
     for index, case in enumerate(SMOOTH)
     for number, kind in enumerate(KINDS)
 ]
@@ -125,7 +125,7 @@ def test_products_of_integers_are_exact_in_either_backend(backend, bits, inputs,
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("activations", ["token", "tensor", "none"])
-@pytest.mark.parametrize("inputs", [48, 2500])
+@pytest.mark.parametrize("inputs", [48, pytest.param(2500, marks=pytest.mark.nightly)])
 def test_an_input_that_is_not_finite_is_none_afterwards(backend, activations, inputs, value):
     edit, values = layer_case(8, activations, inputs, 7)
     x = normal(3, "x", (4, inputs), 1.0)
@@ -186,14 +186,16 @@ def test_the_model_computes_what_its_multiplied_out_weights_compute(backend, cas
     assert np.abs(original - ours).max() > 1e-3  # the rounding is seen
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=() if k == "bert" else pytest.mark.nightly) for k in KINDS])
 def test_quantised_activations_move_the_outputs_by_little(backend, kind):
     ours, theirs = (logits(base_only(backend, s), kind) for s in (changed("int8-token", kind), tiny_spec(kind)))
     assert 0 < np.abs(ours - theirs).max() <= 0.1 * np.abs(theirs).max()
 
 
-@pytest.mark.parametrize("compile_", [False, pytest.param(True, marks=pytest.mark.needs_mindspore)])
-@pytest.mark.parametrize("case", ["int8", "nf4"])
+@pytest.mark.parametrize(
+    "compile_", [False, pytest.param(True, marks=[pytest.mark.needs_mindspore, pytest.mark.nightly])]
+)
+@pytest.mark.parametrize("case", [pytest.param("int8", marks=pytest.mark.nightly), "nf4"])
 def test_gradients_of_an_adapter_are_those_over_the_multiplied_out_weights(backend, case, compile_):
     spec = one_layer(case, "bert")
     batch = [make_batch("bert", [7, 3, 5])]
@@ -208,8 +210,7 @@ def test_gradients_of_an_adapter_are_those_over_the_multiplied_out_weights(backe
         assert np.abs(found[0][name] - expected).max() <= GRADIENT * max(np.abs(expected).max(), 1e-3 * largest), name
 
 
-@pytest.mark.parametrize("case", ["int8-token"])
-def test_the_gradient_passes_the_rounding_of_activations(backend, case):
+def test_the_gradient_passes_the_rounding_of_activations(backend):
     """dL/dx = dL/dy W: that of the layer without the rounding, at the outputs of the layer with it."""
     edit, values = layer_case(8, "token", 48, 20)
     x, g = normal(3, "x", (5, 48), 1.0), normal(4, "g", (5, 20), 1.0)
@@ -220,8 +221,16 @@ def test_the_gradient_passes_the_rounding_of_activations(backend, case):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
-@pytest.mark.parametrize("case", [*SMOOTH[:1], pytest.param("int4", marks=pytest.mark.nightly), "nf4"])
-@pytest.mark.parametrize("kind", ["bert", pytest.param("gpt2", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("case", "kind"),
+    [
+        ("nf4", "bert"),
+        *(
+            pytest.param(*both, marks=pytest.mark.nightly)
+            for both in (("int8", "bert"), ("int4", "gpt2"), ("nf4", "gpt2"))
+        ),
+    ],
+)
 def test_both_backends_agree_in_the_losses_of_20_steps_of_an_adapter(case, kind):
     spec = one_layer(case, kind)
     plan = plan_for(spec, TARGETS[kind])
@@ -237,17 +246,8 @@ def test_both_backends_agree_in_the_losses_of_20_steps_of_an_adapter(case, kind)
 
 # Methods on a frozen base
 
-WORKING = {
-    "lora": {"rank": 2, "alpha": 3.0},
-    "adalora": {"alpha": 3.0, "initial_rank": 2, "target_rank": 1, "total_steps": 9},
-    "vera": {"rank": 4},
-    "bottleneck": {"size": 4},
-    "ia3": {},
-    "bitfit": {},
-    "ln_tuning": {},
-}
 
-
+@pytest.mark.nightly
 def test_every_method_works_on_a_base_of_few_bits_or_is_refused(backend):
     """Losses fall, and nothing of the base moves; what needs a weight says so."""
     spec = one_layer("nf4", "bert")
@@ -274,7 +274,7 @@ def test_every_method_works_on_a_base_of_few_bits_or_is_refused(backend):
     assert "weight" in refused["dora"]
 
 
-@pytest.mark.parametrize("case", ["int8", "nf4"])
+@pytest.mark.parametrize("case", [pytest.param("int8", marks=pytest.mark.nightly), "nf4"])
 def test_merging_an_adapter_gives_a_plain_weight_in_its_place(backend, case):
     spec = one_layer(case, "bert")
     plan = plan_for(spec, TARGETS["bert"])
