@@ -26,8 +26,9 @@ def save(
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write config.json and model.safetensors; ``arrays`` are all parameters. See `save_pretrained`."""
-    save_pretrained(folder, spec, arrays)
+    """Write config.json and model.safetensors: the trained ``arrays``, and what was not trained as it is in ``spec``. See
+    `save_pretrained`."""
+    save_pretrained(folder, spec, {**spec.arrays, **arrays})
 
 
 def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
@@ -36,5 +37,5 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     if spec.companion is not None:
         held = gathered(spec.companion, held, read_checkpoint(Path(folder) / spec.companion.name))
     arrays = {name: np.asarray(array, np.float32) for name, array in held.items()}
-    check_arrays(plan.shapes(), arrays)
-    return arrays
+    check_arrays(spec.shapes(), arrays)
+    return {name: arrays[name] for name in plan.shapes()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from common.backend.batch import Batch
 from common.backend.distillation import Distillation
 from common.compilation import Compilations
 from common.distributed import Group
+
+if TYPE_CHECKING:
+    from common.edits import ParameterSpec
 
 __all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle"]
 
@@ -55,6 +58,9 @@ class EngineSettings:
     shard: bool = False  #: divide the frozen parameters among the processes
     adversarial: Adversarial | None = None  #: a term of perturbed embeddings
     distillation: Distillation | None = None  #: terms of a teacher's outputs, which the batches then hold
+    beside: tuple[
+        ParameterSpec, ...
+    ] = ()  #: trained with the model and no part of it: kept in the engine's state alone
 
 
 @dataclass(frozen=True)
@@ -151,8 +157,8 @@ class Engine(Protocol):
         """Strict inverse of ``trainable``."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``; and that of the method's
-        `common.methods.steering.Steering`, where it has one."""
+        """Optimizer state: ``step`` (int64 scalar), ``exp_avg.<name>``, ``exp_avg_sq.<name>``; that of the method's
+        `common.methods.steering.Steering`, where it has one; and what is trained beside the model, ``beside.<name>``."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""

@@ -6,5 +6,13 @@ from common.members import Members, extended_path
 __all__ = ["TRANSFORMS", "Transform", "TransformOptions"]
 
 __path__ = extended_path(__path__, __name__)
-HELPERS = ("behaviour", "compress", "low_rank", "matrices", "report", "spectrum")  #: modules beside the members
+HELPERS = (
+    "behaviour",
+    "compress",
+    "importance",
+    "low_rank",
+    "matrices",
+    "report",
+    "spectrum",
+)  #: modules beside the members
 TRANSFORMS: Members[Transform] = Members("common.compression", Transform, "The transform", "_", "transform")

@@ -105,9 +105,12 @@ def transformed(
             raise InputError(
                 f"The transform {transform.name} needs {needed} of the model's behaviour on data; none were given."
             )
-        paths = [item.module.path for item in matches(options, spec)]
-        statistics = observed.fisher(paths) if needed == "fisher" else observed.scorer(paths)
-        record["observed"] = observed.record("train" if needed == "fisher" else "validation")
+        if needed == "importance":
+            statistics = observed.importance(transform.groups(spec, options))
+        else:
+            paths = [item.module.path for item in matches(options, spec)]
+            statistics = observed.fisher(paths) if needed == "fisher" else observed.scorer(paths)
+        record["observed"] = observed.record("validation" if needed == "scores" else "train")
     changed, report = transform.apply(spec, options, statistics)
     return dataclasses.replace(changed, history=(*spec.history, record)), report
 

@@ -68,6 +68,9 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "distillation.task_weight": _NOT_NEGATIVE,
     "distillation.logits_weight": _NOT_NEGATIVE,
     "distillation.hidden_weight": _NOT_NEGATIVE,
+    "distillation.attention_weight": _NOT_NEGATIVE,
+    "meta.learning_rate": _POSITIVE,
+    "meta.weight": _NOT_NEGATIVE,
 }
 _RULES: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = []
 
@@ -287,6 +290,24 @@ def _adversarial(method, task, shard):
 def _adversarial_teacher(method, teacher):
     if method != "none" and teacher is not None:
         yield "training.adversarial.method", f"{method} and distillation.teacher exclude each other; leave one out"
+
+
+@_rule(
+    "meta.unlabelled",
+    "model.task",
+    "model.adapter",
+    "distillation.teacher",
+    "training.adversarial.method",
+    "training.shard",
+)
+def _meta(unlabelled, task, adapter, teacher, adversarial, shard):
+    if unlabelled is None:
+        return
+    if task in TASKS and not TASKS.get(task).taught:
+        yield "meta.unlabelled", f"is for tasks with classes of whole texts; received model.task: {task}"
+    if adapter is not None or teacher is not None or adversarial != "none" or shard:
+        others = "model.adapter, distillation.teacher, training.adversarial and training.shard"
+        yield "meta.unlabelled", f"excludes {others}; leave them out"
 
 
 @_rule("optimization.warmup_steps", "optimization.warmup_ratio")

@@ -114,11 +114,12 @@ def merged_model(
     method = METHODS.get(plan.method)
     refuse_unmergeable(plan.edits, spec.shared, method.mergeable)
     arrays = dict(spec.arrays) | {parameter.name: trained[parameter.name] for parameter in plan.unfrozen}
-    structural = {edit.path: edit for edit in spec.edits}
+    structural = {edit.path: edit for edit in spec.edits}  # the last one of every path
+    before = [edit for edit in spec.edits if structural[edit.path] is not edit]
     errors = {}
     for edit in plan.edits:
         path = edit.path
-        if path in structural:
+        if path in structural and edit.module.kind.weight(edit.module) is None:
             delta = method.delta(edit, trained)
             after = _absorbed(structural[path], arrays, delta)
             if after is not None:
@@ -132,7 +133,7 @@ def merged_model(
             base = {leaf: arrays[name] for leaf, name in names.items()}
             folded, errors[path] = method.fold(edit, base, trained)
             arrays |= {names[leaf]: array for leaf, array in folded.items()}
-    return restructured(spec, tuple(structural.values()), arrays), errors
+    return restructured(spec, (*before, *structural.values()), arrays), errors
 
 
 Delta = tuple[np.ndarray, np.ndarray]

@@ -12,7 +12,18 @@ from common.backend.batch import Field
 from common.models.modules import BIAS, EMBEDDING, LAYER_NORM, LINEAR, ModuleSpec
 from common.random import normal
 
-__all__ = ["ATTENTION_MASK", "EACH", "FIRST", "INPUT_IDS", "LAST", "TOKEN_TYPE_IDS", "Backbone", "Family", "HeadLayout"]
+__all__ = [
+    "ATTENTION_MASK",
+    "EACH",
+    "FIRST",
+    "INPUT_IDS",
+    "LAST",
+    "TOKEN_TYPE_IDS",
+    "Backbone",
+    "Family",
+    "HeadLayout",
+    "LayerParts",
+]
 
 INPUT_IDS = Field("input_ids", ("batch", "seq"), padding="pad_id", bound="vocab_size")
 ATTENTION_MASK = Field("attention_mask", ("batch", "seq"), default=1, first=1)
@@ -109,6 +120,17 @@ class Backbone:
     order: tuple[str, ...] = ()  #: paths of all modules in the order of their use, if one is used several times
 
 
+@dataclass(frozen=True)
+class LayerParts:
+    """Paths, behind that of a layer, of an attention that is softmax(q k^T / sqrt(width)) v of projections of their own and
+    nothing besides, and of the linear layers of a feed-forward part without gates."""
+
+    attention: str
+    mixed: str  #: the linear layer behind the attention
+    inner: str  #: the first of the feed-forward part
+    outer: str
+
+
 class Family:
     """A model family. Members override what differs; ``name`` is Hugging Face's ``model_type``."""
 
@@ -125,6 +147,9 @@ class Family:
     COUNTED: ClassVar[bool] = True  #: whether `common.memory.formula` knows what its layers keep
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
 
+    PARTS: ClassVar[LayerParts | None] = (
+        None  #: of its layers, where heads and units can be taken out; see `LayerParts`
+    )
     EMBEDDING_NORM: ClassVar[str | None] = (
         None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
     )

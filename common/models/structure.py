@@ -12,7 +12,7 @@ from common.config.convert import INVALID, build
 from common.edits import Edit
 from common.errors import InputError
 from common.models.layers import LAYERS
-from common.models.modules import ModuleSpec
+from common.models.modules import ATTENTION, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["ENTRY", "dense", "edited", "entries", "read_edits", "restructured", "split_entries"]
@@ -23,14 +23,26 @@ _REFUSAL = "none: this model has layers that transformers does not have, see REA
 
 
 def edited(modules: Iterable[ModuleSpec], edits: Iterable[Edit]) -> tuple[ModuleSpec, ...]:
-    """The modules after ``edits``, in the same order."""
+    """The modules after ``edits``, of which the last one of a path counts, in the same order. An attention has as many
+    heads as its query projection then gives."""
     by_path = {edit.path: LAYERS.get(edit.layer).module(edit.module, edit.arguments) for edit in edits}
-    return tuple(by_path.get(module.path, module) for module in modules)
+    found = tuple(by_path.get(module.path, module) for module in modules)
+    return tuple(_with_heads(module, by_path) if module.kind is ATTENTION else module for module in found)
+
+
+def _with_heads(attention: ModuleSpec, changed: Mapping[str, ModuleSpec]) -> ModuleSpec:
+    heads = attention.arguments
+    query = changed.get(heads.projections[0])
+    if query is None or query.out_features == attention.in_features:
+        return attention
+    width, given = attention.in_features // heads.count, query.out_features
+    fewer = dataclasses.replace(heads, count=given // width)
+    return dataclasses.replace(attention, in_features=given, out_features=given, arguments=fewer)
 
 
 def restructured(spec: ModelSpec, edits: Sequence[Edit], arrays: Mapping[str, np.ndarray]) -> ModelSpec:
     """``spec`` with these structural edits, and no others, and the arrays that belong to them."""
-    before = {edit.path: edit.module for edit in spec.edits}
+    before = {edit.path: edit.module for edit in reversed(spec.edits)}
     plain = tuple(before.get(module.path, module) for module in spec.modules)
     return dataclasses.replace(spec, modules=edited(plain, edits), edits=tuple(edits), arrays=arrays)
 
@@ -38,13 +50,11 @@ def restructured(spec: ModelSpec, edits: Sequence[Edit], arrays: Mapping[str, np
 def dense(spec: ModelSpec) -> ModelSpec:
     """The same model without structural edits: every weight is multiplied out in float64 and rounded once."""
     arrays = dict(spec.arrays)
-    for edit in spec.edits:
-        weight = LAYERS.get(edit.layer).dense(edit, spec.arrays).astype(np.float32)
-        kept = edit.module.shapes()
+    for edit in reversed(spec.edits):  # the last one of a path stands on the one before
+        plain = LAYERS.get(edit.layer).plain(edit, arrays)
         for name in edit.shapes():
-            if name not in kept:
-                del arrays[name]
-        arrays[f"{edit.path}.weight"] = np.ascontiguousarray(weight)
+            del arrays[name]
+        arrays |= plain
     return restructured(spec, (), arrays)
 
 
@@ -100,6 +110,7 @@ def read_edits(
         path, layer = item["path"], LAYERS.get(item["layer"])
         if path in by_path:
             edits.append(layer.edit(by_path[path], _arguments(layer.Arguments, item)))
+            by_path[path] = layer.module(by_path[path], edits[-1].arguments)
         elif path.startswith(f"{prefix}.") and path not in optional:
             raise InputError(
                 f"config.json says that {path} was replaced by a layer {layer.name}, but the model has no such "

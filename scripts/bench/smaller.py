@@ -1,0 +1,265 @@
+"""Measures what docs/smaller.md shows: layers deleted, heads and units pruned, students with and without a teacher,
+self-training.
+
+    python scripts/bench/smaller.py prune layers students self --data DATA/sst2-sentences
+    python scripts/bench/smaller.py --only-table      # docs/smaller.md from docs/smaller.json
+
+Runs are kept in --work and read again, so that a part can be measured later, or continued. Accuracies are those of the 872
+validation sentences after the last step: no state is chosen by the scores shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from common.augmentation.augment import RECORD as AUGMENTED
+from common.augmentation.augment import augment
+from common.augmentation.words import Augmentation
+from common.compression.compress import REPORT, compress
+from common.config import load_config
+from common.data.own import EXPERIMENT
+from common.errors import run_script
+from common.files import write_atomic, write_json
+from common.training.run import train
+from common.training.rundir import RunDirectory
+from common.training.self_training import SelfTraining, self_train
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS, PAGE = ROOT / "docs" / "smaller.json", ROOT / "docs" / "smaller.md"
+TEACHER, STUDENT, FEW = "bert_sst2_full", "distilbert_sst2_small", "bert_sst2_few"
+EXAMPLES = 3200  #: sentences of an epoch of the large models
+SEEDS = (1, 2, 3)
+PRUNED = ({"scope": "model"}, {"scope": "layer"})
+DELETED = ((), (5,), (4, 5), (3, 4, 5), (2, 3, 4, 5), (1, 2, 3, 4, 5))
+COPIES = 2  #: of every sentence, for a student with further texts
+UNLABELLED = 3000
+
+
+class Work:
+    """Where runs are kept."""
+
+    def __init__(self, folder: Path, data: Path):
+        self.folder, self.data = folder, data
+
+    def run(self, name: str, config: str, *overrides: str, backend: str = "pytorch") -> dict[str, Any]:
+        """The summary of one training, which is read where it was made before."""
+        run = RunDirectory(self.folder / name / backend)
+        if run.path.exists() and run.complete():
+            return run.read_summary() or {}
+        changes = list(overrides)
+        if not config.endswith(".yaml"):  # an experiment that was written beside its data names them
+            changes.append(f"data.directory={json.dumps(str(self.data.resolve()))}")
+        return train(load_config(config, changes, name), backend, "cpu", self.folder, resume=True) or {}
+
+    def last(self, name: str, backend: str = "pytorch") -> float:
+        """Accuracy on the validation split after the last step."""
+        lines = (self.folder / name / backend / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        events = [json.loads(line) for line in lines]
+        return [event["accuracy"] for event in events if event["event"] == "evaluation"][-1]
+
+    def seen(self, name: str, summary: dict[str, Any], backend: str = "pytorch") -> dict[str, Any]:
+        """What is kept of a run."""
+        steps = {"steps": summary["steps"], "parameters": summary["model"]["parameters"]}
+        found = {"accuracy": self.last(name, backend), "before": summary["before"]["accuracy"], **steps}
+        return found | {"versions": summary["versions"], "seconds_per_step": summary["seconds_per_step"]}
+
+
+def base(work: Work) -> dict[str, Any]:
+    """The large model."""
+    return work.seen("base", work.run("base", TEACHER, f"data.max_examples={{train: {EXAMPLES}}}"))
+
+
+def prune(work: Work) -> dict[str, Any]:
+    """To three quarters, then one epoch; one of them in both backends, and with the large model as a teacher."""
+    found: dict[str, Any] = {"base": base(work), "rows": []}
+    changes = [f"data.max_examples={{train: {EXAMPLES}}}"]
+    teacher = [f"distillation.teacher={json.dumps(str((work.folder / 'base' / 'pytorch').resolve()))}"]
+    for number, options in enumerate(PRUNED):
+        folder = work.folder / f"pruned-{options['scope']}"
+        if not folder.exists():
+            compress(work.folder / "base" / "pytorch", "prune", options, folder)
+        report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+        row = {"options": options, "findings": report["findings"], **report["model"]}
+        given = [*changes, f"model.source={json.dumps(str(folder.resolve()))}"]
+        ways = [("trained", "pytorch", []), ("taught", "pytorch", teacher)]
+        for way, backend, further in [*ways, *([("trained", "mindspore", [])] if number == 0 else [])]:
+            name = f"pruned-{options['scope']}-{way}"
+            summary = work.run(name, TEACHER, *given, *further, backend=backend)
+            row[f"{way}-{backend}"] = work.seen(name, summary, backend)
+        found["rows"].append(row)
+    return found
+
+
+def layers(work: Work) -> dict[str, Any]:
+    """Deleted before the training, which is the same for all."""
+    rows = []
+    for deleted in DELETED:
+        name = "layers-" + "-".join(map(str, deleted)) if deleted else "base"
+        given = [f"data.max_examples={{train: {EXAMPLES}}}"]
+        if deleted:
+            folder = work.folder / f"{name}-model"
+            if not folder.exists():
+                source = load_config(TEACHER, [], None).model.source
+                compress(str(source), "drop_layers", {"layers": list(deleted)}, folder, "sequence-classification")
+            given.append(f"model.source={json.dumps(str(folder.resolve()))}")
+        rows.append({"deleted": list(deleted), **work.seen(name, work.run(name, TEACHER, *given))})
+    return {"rows": rows}
+
+
+def students(work: Work) -> dict[str, Any]:
+    """A small network of another family and tokenizer: alone, with a teacher, and with a teacher and further texts."""
+    found: dict[str, Any] = {"teacher": base(work), "rows": []}
+    source = work.folder / "base" / "pytorch"
+    teacher = (f"distillation.teacher={json.dumps(str(source.resolve()))}", "distillation.logits=mse")
+    more = work.folder / "augmented"
+    if not more.exists():
+        config = load_config(STUDENT, [f"data.directory={json.dumps(str(work.data.resolve()))}"])
+        augment(config, more, Augmentation(copies=COPIES), mask="[MASK]")
+    record = json.loads((more / AUGMENTED).read_text(encoding="utf-8"))
+    found["augmentation"] = {key: record[key] for key in ("settings", "rows", "added", "changes")}
+    written = str(more / EXPERIMENT)
+    steps = 6 * (6920 // 32 + 1)
+    ways = (
+        ("alone", STUDENT, ()),
+        ("taught", STUDENT, teacher),
+        ("taught, further texts", written, (*teacher, "distillation.task_weight=0.0", f"training.max_steps={steps}")),
+    )
+    for way, config, overrides in ways:
+        seen = []
+        for seed in SEEDS:
+            name = f"student-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
+            seen.append(work.seen(name, work.run(name, config, f"seed={seed}", *overrides)))
+        found["rows"].append({"way": way, "accuracies": [one["accuracy"] for one in seen], **_shared(seen)})
+    return found
+
+
+def _shared(seen: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {key: seen[0][key] for key in ("parameters", "steps", "versions")}
+
+
+def self_training(work: Work) -> dict[str, Any]:
+    """From a few labels, and sentences of the training split without theirs."""
+    texts = work.folder / "unlabelled.txt"
+    if not texts.exists():
+        lines = (work.data / "train.txt").read_text(encoding="utf-8").splitlines()[64 : 64 + UNLABELLED]
+        write_atomic(texts, "\n".join(line.partition(" ")[2] for line in lines) + "\n")
+    rows = []
+    for labels in ("hard", "soft"):
+        for seed in SEEDS:
+            given = [f"data.directory={json.dumps(str(work.data.resolve()))}", f"seed={seed}"]
+            config = load_config(FEW, given, f"self-{labels}-{seed}")
+            how = SelfTraining(2, 0.3, labels)
+            rows.append(
+                {"labels": labels, "seed": seed, **self_train(config, "pytorch", texts, how, "cpu", work.folder)}
+            )
+    return {"rows": rows}
+
+
+PARTS: dict[str, Callable[[Work], dict[str, Any]]] = {
+    "prune": prune,
+    "layers": layers,
+    "students": students,
+    "self": self_training,
+}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return _percent(sum(values) / len(values))
+
+
+def prune_table(found: dict[str, Any]) -> list[str]:
+    """Markdown."""
+    first = found["base"]
+    lines = ["| model | parameters | heads of each layer | pruned | trained, PyTorch | MindSpore | taught, PyTorch |"]
+    lines += ["|---|---:|---|---:|---:|---:|---:|"]
+    lines.append(f"| whole | {first['parameters']:,} | 12 | | {_percent(first['accuracy'])} | | |")
+    for row in found["rows"]:
+        other = _percent(row["trained-mindspore"]["accuracy"]) if "trained-mindspore" in row else ""
+        trained, taught = row["trained-pytorch"], row["taught-pytorch"]
+        lines.append(
+            f"| 75 %, of the {row['options']['scope']} | {trained['parameters']:,} | "
+            f"{', '.join(map(str, row['findings']['heads']))} | {_percent(trained['before'])} | "
+            f"{_percent(trained['accuracy'])} | {other} | {_percent(taught['accuracy'])} |"
+        )
+    return lines
+
+
+def layers_table(found: dict[str, Any]) -> list[str]:
+    """Markdown."""
+    whole = found["rows"][0]["seconds_per_step"]
+    lines = ["| deleted | parameters | accuracy | time of a step |", "|---|---:|---:|---:|"]
+    for row in found["rows"]:
+        deleted = ", ".join(map(str, row["deleted"])) or "none"
+        share = row["seconds_per_step"] / whole
+        lines.append(f"| {deleted} | {row['parameters']:,} | {_percent(row['accuracy'])} | {share:.2f} |")
+    return lines
+
+
+def students_table(found: dict[str, Any]) -> list[str]:
+    """Markdown."""
+    lines = ["| | parameters | accuracy, mean of 3 seeds | each |", "|---|---:|---:|---|"]
+    teacher = found["teacher"]
+    lines.append(f"| the teacher | {teacher['parameters']:,} | {_percent(teacher['accuracy'])} | |")
+    for row in found["rows"]:
+        each = ", ".join(map(_percent, row["accuracies"]))
+        lines.append(f"| student, {row['way']} | {row['parameters']:,} | {_mean(row['accuracies'])} | {each} |")
+    return lines
+
+
+def self_table(found: dict[str, Any]) -> list[str]:
+    """Markdown: means over seeds."""
+    kinds = list(dict.fromkeys(row["labels"] for row in found["rows"]))
+    rounds = len(found["rows"][0]["rounds"])
+    lines = ["| pseudo labels | " + " | ".join(f"round {number}" for number in range(rounds)) + " | used, last round |"]
+    lines.append("|---|" + "---:|" * (rounds + 1))
+    for kind in kinds:
+        rows = [row["rounds"] for row in found["rows"] if row["labels"] == kind]
+        means = [_mean([row[number]["validation"]["accuracy"] for row in rows]) for number in range(rounds)]
+        used = sum(row[-1]["pseudo_labels"] for row in rows) / len(rows)
+        lines.append(f"| {kind} | {' | '.join(means)} | {used:,.0f} of {found['rows'][0]['unlabelled']:,} |")
+    return lines
+
+
+TABLES = {"prune": prune_table, "layers": layers_table, "students": students_table, "self": self_table}
+
+
+def with_tables(page: str, results: dict[str, Any]) -> str:
+    """The page with each table between its marks."""
+    for part, table in TABLES.items():
+        if part in results:
+            body = "\n".join(table(results[part]))
+            pattern = rf"(?<=<!-- {part}:begin -->\n).*?(?=<!-- {part}:end -->)"
+            page = re.sub(pattern, lambda _, body=body: f"{body}\n", page, count=1, flags=re.DOTALL)
+    return page
+
+
+def main() -> None:
+    """Measure and write both files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="default: all")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "sst2-sentences")
+    parser.add_argument("--work", type=Path, default=Path("runs/smaller"), help="runs are kept and reused here")
+    parser.add_argument("--only-table", action="store_true", help="write the page from the results that are there")
+    arguments = parser.parse_args()
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    if not arguments.only_table:
+        work = Work(arguments.work, arguments.data)
+        for part in arguments.parts or PARTS:
+            results[part] = PARTS[part](work)
+            write_json(RESULTS, results)
+    if PAGE.is_file():
+        write_atomic(PAGE, with_tables(PAGE.read_text(encoding="utf-8"), results))
+    print("\n\n".join("\n".join(TABLES[part](results[part])) for part in TABLES if part in results))
+
+
+if __name__ == "__main__":
+    run_script(main)
