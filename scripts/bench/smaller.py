@@ -4,7 +4,7 @@ self-training.
     python scripts/bench/smaller.py prune layers students self --data DATA/sst2-sentences
     python scripts/bench/smaller.py --only-table      # docs/smaller.md from docs/smaller.json
 
-Runs are kept in --work and read again, so that a part can be measured later, or continued. Accuracies are those of the 872
+Runs are kept in --work and read again, so that a part can be measured later, or continued. Accuracies are those of
 validation sentences after the last step: no state is chosen by the scores shown.
 """
 
@@ -13,31 +13,50 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from common.augmentation.augment import RECORD as AUGMENTED
 from common.augmentation.augment import augment
 from common.augmentation.words import Augmentation
 from common.compression.compress import REPORT, compress
 from common.config import load_config
+from common.data import load_dataset
 from common.data.own import EXPERIMENT
 from common.errors import run_script
 from common.files import write_atomic, write_json
+from common.tasks import configured
+from common.training.assembly import load_engine, open_trained
+from common.training.prediction import outputs_of
 from common.training.run import train
 from common.training.rundir import RunDirectory
 from common.training.self_training import SelfTraining, self_train
+from common.training.teachers import write_logits
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "smaller.json", ROOT / "docs" / "smaller.md"
 TEACHER, STUDENT, FEW = "bert_sst2_full", "distilbert_sst2_small", "bert_sst2_few"
-EXAMPLES = 3200  #: sentences of an epoch of the large models
+SPLITS = {
+    "train": 1280,
+    "validation": 500,
+    "test": 32,
+}  #: sentences that the large models see in their epoch, and are scored on
+SMALL = {**SPLITS, "train": 2000}  #: of the students
 SEEDS = (1, 2, 3)
 PRUNED = ({"scope": "model"}, {"scope": "layer"})
-DELETED = ((), (5,), (4, 5), (3, 4, 5), (2, 3, 4, 5), (1, 2, 3, 4, 5))
+DELETED = ((), (4, 5), (2, 3, 4, 5), (1, 2, 3, 4, 5))
+STEPS = 500  #: of every student
 COPIES = 2  #: of every sentence, for a student with further texts
-UNLABELLED = 3000
+UNLABELLED = 1000
+ROUNDS = 2
+FEW_SPLITS = {**SPLITS, "train": 64}
+
+
+def _splits(sizes: Mapping[str, int]) -> str:
+    return f"data.max_examples={json.dumps(dict(sizes))}"
 
 
 class Work:
@@ -71,13 +90,13 @@ class Work:
 
 def base(work: Work) -> dict[str, Any]:
     """The large model."""
-    return work.seen("base", work.run("base", TEACHER, f"data.max_examples={{train: {EXAMPLES}}}"))
+    return work.seen("base", work.run("base", TEACHER, _splits(SPLITS)))
 
 
 def prune(work: Work) -> dict[str, Any]:
     """To three quarters, then one epoch; one of them in both backends, and with the large model as a teacher."""
     found: dict[str, Any] = {"base": base(work), "rows": []}
-    changes = [f"data.max_examples={{train: {EXAMPLES}}}"]
+    changes = [_splits(SPLITS)]
     teacher = [f"distillation.teacher={json.dumps(str((work.folder / 'base' / 'pytorch').resolve()))}"]
     for number, options in enumerate(PRUNED):
         folder = work.folder / f"pruned-{options['scope']}"
@@ -89,7 +108,7 @@ def prune(work: Work) -> dict[str, Any]:
         ways = [("trained", "pytorch", []), ("taught", "pytorch", teacher)]
         for way, backend, further in [*ways, *([("trained", "mindspore", [])] if number == 0 else [])]:
             name = f"pruned-{options['scope']}-{way}"
-            summary = work.run(name, TEACHER, *given, *further, backend=backend)
+            summary = work.run(name, TEACHER, "training.evaluate_every_epochs=1", *given, *further, backend=backend)
             row[f"{way}-{backend}"] = work.seen(name, summary, backend)
         found["rows"].append(row)
     return found
@@ -100,7 +119,7 @@ def layers(work: Work) -> dict[str, Any]:
     rows = []
     for deleted in DELETED:
         name = "layers-" + "-".join(map(str, deleted)) if deleted else "base"
-        given = [f"data.max_examples={{train: {EXAMPLES}}}"]
+        given = [_splits(SPLITS)]
         if deleted:
             folder = work.folder / f"{name}-model"
             if not folder.exists():
@@ -112,30 +131,48 @@ def layers(work: Work) -> dict[str, Any]:
 
 
 def students(work: Work) -> dict[str, Any]:
-    """A small network of another family and tokenizer: alone, with a teacher, and with a teacher and further texts."""
+    """A small network of another family and tokenizer: alone, with a teacher, and with a teacher and changed copies of the
+    texts. The teacher reads each set of texts once; the same file of logits then serves every seed."""
     found: dict[str, Any] = {"teacher": base(work), "rows": []}
-    source = work.folder / "base" / "pytorch"
-    teacher = (f"distillation.teacher={json.dumps(str(source.resolve()))}", "distillation.logits=mse")
     more = work.folder / "augmented"
+    given = (f"data.directory={json.dumps(str(work.data.resolve()))}", _splits(SMALL))
     if not more.exists():
-        config = load_config(STUDENT, [f"data.directory={json.dumps(str(work.data.resolve()))}"])
-        augment(config, more, Augmentation(copies=COPIES), mask="[MASK]")
+        augment(load_config(STUDENT, given), more, Augmentation(copies=COPIES), mask="[MASK]")
     record = json.loads((more / AUGMENTED).read_text(encoding="utf-8"))
     found["augmentation"] = {key: record[key] for key in ("settings", "rows", "added", "changes")}
     written = str(more / EXPERIMENT)
-    steps = 6 * (6920 // 32 + 1)
+    taught = ("distillation.logits=mse", f"training.max_steps={STEPS}", "training.epochs=100")
+    alone = taught[1:]
     ways = (
-        ("alone", STUDENT, ()),
-        ("taught", STUDENT, teacher),
-        ("taught, further texts", written, (*teacher, "distillation.task_weight=0.0", f"training.max_steps={steps}")),
+        ("alone", STUDENT, (_splits(SMALL), *alone)),
+        ("taught", STUDENT, (_splits(SMALL), *taught, _teacher(work, "given", STUDENT, given))),
+        (
+            "taught, further texts",
+            written,
+            (*taught, "distillation.task_weight=0.0", _teacher(work, "more", written, ())),
+        ),
     )
     for way, config, overrides in ways:
         seen = []
         for seed in SEEDS:
             name = f"student-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
-            seen.append(work.seen(name, work.run(name, config, f"seed={seed}", *overrides)))
+            summary = work.run(name, config, f"seed={seed}", "training.evaluate_every_epochs=100", *overrides)
+            seen.append(work.seen(name, summary))
         found["rows"].append({"way": way, "accuracies": [one["accuracy"] for one in seen], **_shared(seen)})
     return found
+
+
+def _teacher(work: Work, name: str, config: str, overrides: Sequence[str]) -> str:
+    """Logits of the large model for the training texts of an experiment, as a file."""
+    path = (work.folder / f"logits-{name}.safetensors").resolve()
+    if not path.exists():
+        section = load_config(config, list(overrides))
+        data = load_dataset(section.data, configured(section.model))
+        trained = open_trained(RunDirectory(work.folder / "base" / "pytorch"))
+        rows = [{"text": text} for text in data.splits["train"]["text"]]
+        outputs = outputs_of(trained, load_engine(trained, None, "cpu"), rows)
+        write_logits(path, np.stack([output["logits"] for output in outputs]), data)
+    return f"distillation.teacher={json.dumps(str(path))}"
 
 
 def _shared(seen: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -149,11 +186,11 @@ def self_training(work: Work) -> dict[str, Any]:
         lines = (work.data / "train.txt").read_text(encoding="utf-8").splitlines()[64 : 64 + UNLABELLED]
         write_atomic(texts, "\n".join(line.partition(" ")[2] for line in lines) + "\n")
     rows = []
-    for labels in ("hard", "soft"):
-        for seed in SEEDS:
-            given = [f"data.directory={json.dumps(str(work.data.resolve()))}", f"seed={seed}"]
+    for labels, seeds in (("hard", SEEDS), ("soft", SEEDS[:1])):
+        for seed in seeds:
+            given = [f"data.directory={json.dumps(str(work.data.resolve()))}", f"seed={seed}", _splits(FEW_SPLITS)]
             config = load_config(FEW, given, f"self-{labels}-{seed}")
-            how = SelfTraining(2, 0.3, labels)
+            how = SelfTraining(ROUNDS, 0.3, labels)
             rows.append(
                 {"labels": labels, "seed": seed, **self_train(config, "pytorch", texts, how, "cpu", work.folder)}
             )
