@@ -1,7 +1,7 @@
 """Measures what docs/smaller.md shows: layers deleted, heads and units pruned, students with and without a teacher,
 self-training.
 
-    python scripts/bench/smaller.py prune layers students self --data DATA/sst2-sentences
+    python scripts/bench/smaller.py prune layers students self --data DATA
     python scripts/bench/smaller.py --only-table      # docs/smaller.md from docs/smaller.json
 
 Runs are kept in --work and read again, so that a part can be measured later, or continued. Accuracies are those of
@@ -19,13 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from common.augmentation.augment import RECORD as AUGMENTED
-from common.augmentation.augment import augment
-from common.augmentation.words import Augmentation
+from common.compression.behaviour import Behaviour
 from common.compression.compress import REPORT, compress
 from common.config import load_config
 from common.data import load_dataset
-from common.data.own import EXPERIMENT
 from common.errors import run_script
 from common.files import write_atomic, write_json
 from common.tasks import configured
@@ -38,21 +35,19 @@ from common.training.teachers import write_logits
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, PAGE = ROOT / "docs" / "smaller.json", ROOT / "docs" / "smaller.md"
-TEACHER, STUDENT, FEW = "bert_sst2_full", "distilbert_sst2_small", "bert_sst2_few"
-SPLITS = {
-    "train": 1280,
-    "validation": 500,
-    "test": 32,
-}  #: sentences that the large models see in their epoch, and are scored on
-SMALL = {**SPLITS, "train": 2000}  #: of the students
+INTENTS, TEACHER, STUDENT, FEW = "bert_snips_full", "bert_sst2_full", "distilbert_sst2_small", "bert_sst2_few"
+FOLDERS = {INTENTS: "snips", TEACHER: "sst2-sentences", STUDENT: "sst2-sentences", FEW: "sst2-sentences"}
+#: examples of an epoch, and those that a state is scored on
+UTTERANCES = {"train": 960, "validation": 300, "test": 32}
+SENTENCES = {"train": 1280, "validation": 500, "test": 32}  #: of the teacher
+GIVEN = {**SENTENCES, "train": 2000}  #: of the students
+LABELLED = {"train": 64, "validation": 300, "test": 32}  #: of self-training
 SEEDS = (1, 2, 3)
+SAMPLES = 64  #: on which importance is found
 PRUNED = ({"scope": "model"}, {"scope": "layer"})
 DELETED = ((), (4, 5), (2, 3, 4, 5), (1, 2, 3, 4, 5))
-STEPS = 500  #: of every student
-COPIES = 2  #: of every sentence, for a student with further texts
-UNLABELLED = 1000
-ROUNDS = 2
-FEW_SPLITS = {**SPLITS, "train": 64}
+STEPS = 300  #: of every student
+UNLABELLED, ROUNDS, FEW_STEPS = 500, 1, 40
 
 
 def _splits(sizes: Mapping[str, int]) -> str:
@@ -70,10 +65,12 @@ class Work:
         run = RunDirectory(self.folder / name / backend)
         if run.path.exists() and run.complete():
             return run.read_summary() or {}
-        changes = list(overrides)
-        if not config.endswith(".yaml"):  # an experiment that was written beside its data names them
-            changes.append(f"data.directory={json.dumps(str(self.data.resolve()))}")
-        return train(load_config(config, changes, name), backend, "cpu", self.folder, resume=True) or {}
+        experiment = load_config(config, [self.place(config), *overrides], name)
+        return train(experiment, backend, "cpu", self.folder, resume=True) or {}
+
+    def place(self, config: str) -> str:
+        """Where the data of an experiment lie."""
+        return f"data.directory={json.dumps(str((self.data / FOLDERS[config]).resolve()))}"
 
     def last(self, name: str, backend: str = "pytorch") -> float:
         """Accuracy on the validation split after the last step."""
@@ -88,27 +85,25 @@ class Work:
         return found | {"versions": summary["versions"], "seconds_per_step": summary["seconds_per_step"]}
 
 
-def base(work: Work) -> dict[str, Any]:
-    """The large model."""
-    return work.seen("base", work.run("base", TEACHER, _splits(SPLITS)))
-
-
 def prune(work: Work) -> dict[str, Any]:
-    """To three quarters, then one epoch; one of them in both backends, and with the large model as a teacher."""
-    found: dict[str, Any] = {"base": base(work), "rows": []}
-    changes = [_splits(SPLITS)]
-    teacher = [f"distillation.teacher={json.dumps(str((work.folder / 'base' / 'pytorch').resolve()))}"]
+    """To three quarters, then one epoch; one of them in both backends, and with the whole model as a teacher."""
+    whole = work.run("intents", INTENTS, _splits(UTTERANCES))
+    found: dict[str, Any] = {"base": work.seen("intents", whole), "rows": []}
+    source = work.folder / "intents" / "pytorch"
+    teacher = f"distillation.teacher={json.dumps(str(source.resolve()))}"
     for number, options in enumerate(PRUNED):
         folder = work.folder / f"pruned-{options['scope']}"
         if not folder.exists():
-            compress(work.folder / "base" / "pytorch", "prune", options, folder)
+            compress(source, "prune", options, folder, behaviour=Behaviour(samples=SAMPLES))
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         row = {"options": options, "findings": report["findings"], **report["model"]}
-        given = [*changes, f"model.source={json.dumps(str(folder.resolve()))}"]
-        ways = [("trained", "pytorch", []), ("taught", "pytorch", teacher)]
-        for way, backend, further in [*ways, *([("trained", "mindspore", [])] if number == 0 else [])]:
+        given = [_splits(UTTERANCES), f"model.source={json.dumps(str(folder.resolve()))}"]
+        ways: list[tuple[str, str, list[str]]] = [("trained", "pytorch", [])]
+        if number == 0:
+            ways += [("taught", "pytorch", [teacher]), ("trained", "mindspore", [])]
+        for way, backend, further in ways:
             name = f"pruned-{options['scope']}-{way}"
-            summary = work.run(name, TEACHER, "training.evaluate_every_epochs=1", *given, *further, backend=backend)
+            summary = work.run(name, INTENTS, *given, *further, backend=backend)
             row[f"{way}-{backend}"] = work.seen(name, summary, backend)
         found["rows"].append(row)
     return found
@@ -118,55 +113,39 @@ def layers(work: Work) -> dict[str, Any]:
     """Deleted before the training, which is the same for all."""
     rows = []
     for deleted in DELETED:
-        name = "layers-" + "-".join(map(str, deleted)) if deleted else "base"
-        given = [_splits(SPLITS)]
+        name = "layers-" + "-".join(map(str, deleted)) if deleted else "intents"
+        given = [_splits(UTTERANCES)]
         if deleted:
             folder = work.folder / f"{name}-model"
             if not folder.exists():
-                source = load_config(TEACHER, [], None).model.source
+                source = load_config(INTENTS).model.source
                 compress(str(source), "drop_layers", {"layers": list(deleted)}, folder, "sequence-classification")
             given.append(f"model.source={json.dumps(str(folder.resolve()))}")
-        rows.append({"deleted": list(deleted), **work.seen(name, work.run(name, TEACHER, *given))})
+        rows.append({"deleted": list(deleted), **work.seen(name, work.run(name, INTENTS, *given))})
     return {"rows": rows}
 
 
 def students(work: Work) -> dict[str, Any]:
-    """A small network of another family and tokenizer: alone, with a teacher, and with a teacher and changed copies of the
-    texts. The teacher reads each set of texts once; the same file of logits then serves every seed."""
-    found: dict[str, Any] = {"teacher": base(work), "rows": []}
-    more = work.folder / "augmented"
-    given = (f"data.directory={json.dumps(str(work.data.resolve()))}", _splits(SMALL))
-    if not more.exists():
-        augment(load_config(STUDENT, given), more, Augmentation(copies=COPIES), mask="[MASK]")
-    record = json.loads((more / AUGMENTED).read_text(encoding="utf-8"))
-    found["augmentation"] = {key: record[key] for key in ("settings", "rows", "added", "changes")}
-    written = str(more / EXPERIMENT)
-    taught = ("distillation.logits=mse", f"training.max_steps={STEPS}", "training.epochs=100")
-    alone = taught[1:]
-    ways = (
-        ("alone", STUDENT, (_splits(SMALL), *alone)),
-        ("taught", STUDENT, (_splits(SMALL), *taught, _teacher(work, "given", STUDENT, given))),
-        (
-            "taught, further texts",
-            written,
-            (*taught, "distillation.task_weight=0.0", _teacher(work, "more", written, ())),
-        ),
-    )
-    for way, config, overrides in ways:
+    """A small network of another family and tokenizer, alone and with a teacher. The teacher reads the texts once; the same
+    file of logits then serves every seed."""
+    whole = work.run("base", TEACHER, _splits(SENTENCES))
+    found: dict[str, Any] = {"teacher": work.seen("base", whole), "rows": []}
+    given = (_splits(GIVEN), f"training.max_steps={STEPS}", "training.epochs=100", "training.evaluate_every_epochs=100")
+    for way in ("alone", "taught"):
         seen = []
         for seed in SEEDS:
-            name = f"student-{way.replace(', ', '-').replace(' ', '-')}-{seed}"
-            summary = work.run(name, config, f"seed={seed}", "training.evaluate_every_epochs=100", *overrides)
-            seen.append(work.seen(name, summary))
+            taught = ("distillation.logits=mse", _teacher(work)) if way == "taught" else ()
+            name = f"student-{way}-{seed}"
+            seen.append(work.seen(name, work.run(name, STUDENT, f"seed={seed}", *given, *taught)))
         found["rows"].append({"way": way, "accuracies": [one["accuracy"] for one in seen], **_shared(seen)})
     return found
 
 
-def _teacher(work: Work, name: str, config: str, overrides: Sequence[str]) -> str:
-    """Logits of the large model for the training texts of an experiment, as a file."""
-    path = (work.folder / f"logits-{name}.safetensors").resolve()
+def _teacher(work: Work) -> str:
+    """Logits of the teacher for the students' training texts, as a file."""
+    path = (work.folder / "logits-given.safetensors").resolve()
     if not path.exists():
-        section = load_config(config, list(overrides))
+        section = load_config(STUDENT, [work.place(STUDENT), _splits(GIVEN)])
         data = load_dataset(section.data, configured(section.model))
         trained = open_trained(RunDirectory(work.folder / "base" / "pytorch"))
         rows = [{"text": text} for text in data.splits["train"]["text"]]
@@ -183,17 +162,16 @@ def self_training(work: Work) -> dict[str, Any]:
     """From a few labels, and sentences of the training split without theirs."""
     texts = work.folder / "unlabelled.txt"
     if not texts.exists():
-        lines = (work.data / "train.txt").read_text(encoding="utf-8").splitlines()[64 : 64 + UNLABELLED]
+        count = LABELLED["train"]
+        lines = (work.data / FOLDERS[FEW] / "train.txt").read_text(encoding="utf-8").splitlines()
+        lines = lines[count : count + UNLABELLED]
         write_atomic(texts, "\n".join(line.partition(" ")[2] for line in lines) + "\n")
     rows = []
-    for labels, seeds in (("hard", SEEDS), ("soft", SEEDS[:1])):
-        for seed in seeds:
-            given = [f"data.directory={json.dumps(str(work.data.resolve()))}", f"seed={seed}", _splits(FEW_SPLITS)]
-            config = load_config(FEW, given, f"self-{labels}-{seed}")
-            how = SelfTraining(ROUNDS, 0.3, labels)
-            rows.append(
-                {"labels": labels, "seed": seed, **self_train(config, "pytorch", texts, how, "cpu", work.folder)}
-            )
+    for seed in SEEDS[:1]:
+        given = [work.place(FEW), f"seed={seed}", _splits(LABELLED), f"training.max_steps={FEW_STEPS}"]
+        how = SelfTraining(ROUNDS, 0.3, "hard")
+        config = load_config(FEW, given, f"self-{seed}")
+        rows.append({"seed": seed, **self_train(config, "pytorch", texts, how, "cpu", work.folder)})
     return {"rows": rows}
 
 
@@ -218,14 +196,16 @@ def prune_table(found: dict[str, Any]) -> list[str]:
     first = found["base"]
     lines = ["| model | parameters | heads of each layer | pruned | trained, PyTorch | MindSpore | taught, PyTorch |"]
     lines += ["|---|---:|---|---:|---:|---:|---:|"]
-    lines.append(f"| whole | {first['parameters']:,} | 12 | | {_percent(first['accuracy'])} | | |")
+    lines.append(f"| whole | {first['parameters']:,} | 12 each | | {_percent(first['accuracy'])} | | |")
     for row in found["rows"]:
-        other = _percent(row["trained-mindspore"]["accuracy"]) if "trained-mindspore" in row else ""
-        trained, taught = row["trained-pytorch"], row["taught-pytorch"]
+        trained = row["trained-pytorch"]
+        others = [
+            _percent(row[way]["accuracy"]) if way in row else "" for way in ("trained-mindspore", "taught-pytorch")
+        ]
         lines.append(
-            f"| 75 %, of the {row['options']['scope']} | {trained['parameters']:,} | "
+            f"| 75 %, scope {row['options']['scope']} | {trained['parameters']:,} | "
             f"{', '.join(map(str, row['findings']['heads']))} | {_percent(trained['before'])} | "
-            f"{_percent(trained['accuracy'])} | {other} | {_percent(taught['accuracy'])} |"
+            f"{_percent(trained['accuracy'])} | {others[0]} | {others[1]} |"
         )
     return lines
 
@@ -243,7 +223,7 @@ def layers_table(found: dict[str, Any]) -> list[str]:
 
 def students_table(found: dict[str, Any]) -> list[str]:
     """Markdown."""
-    lines = ["| | parameters | accuracy, mean of 3 seeds | each |", "|---|---:|---:|---|"]
+    lines = ["| | parameters | accuracy, mean of the seeds | each |", "|---|---:|---:|---|"]
     teacher = found["teacher"]
     lines.append(f"| the teacher | {teacher['parameters']:,} | {_percent(teacher['accuracy'])} | |")
     for row in found["rows"]:
@@ -253,16 +233,12 @@ def students_table(found: dict[str, Any]) -> list[str]:
 
 
 def self_table(found: dict[str, Any]) -> list[str]:
-    """Markdown: means over seeds."""
-    kinds = list(dict.fromkeys(row["labels"] for row in found["rows"]))
-    rounds = len(found["rows"][0]["rounds"])
-    lines = ["| pseudo labels | " + " | ".join(f"round {number}" for number in range(rounds)) + " | used, last round |"]
-    lines.append("|---|" + "---:|" * (rounds + 1))
-    for kind in kinds:
-        rows = [row["rounds"] for row in found["rows"] if row["labels"] == kind]
-        means = [_mean([row[number]["validation"]["accuracy"] for row in rows]) for number in range(rounds)]
-        used = sum(row[-1]["pseudo_labels"] for row in rows) / len(rows)
-        lines.append(f"| {kind} | {' | '.join(means)} | {used:,.0f} of {found['rows'][0]['unlabelled']:,} |")
+    """Markdown."""
+    lines = ["| round | labels | pseudo labels | accuracy |", "|---:|---:|---:|---:|"]
+    for row in found["rows"]:
+        for number, one in enumerate(row["rounds"]):
+            score = _percent(one["validation"]["accuracy"])
+            lines.append(f"| {number} | {row['given']} | {one['pseudo_labels']} of {row['unlabelled']} | {score} |")
     return lines
 
 
@@ -283,7 +259,7 @@ def main() -> None:
     """Measure and write both files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="default: all")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "sst2-sentences")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=Path("runs/smaller"), help="runs are kept and reused here")
     parser.add_argument("--only-table", action="store_true", help="write the page from the results that are there")
     arguments = parser.parse_args()

@@ -154,7 +154,7 @@ def test_hidden_states_of_real_tokens_are_compared_where_virtual_ones_come_first
     states = torch.randn(2, 3 + 5, 4)
     teacher = states[:, 3:, None] + 2.0
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
-    assert _hidden_term([states], teacher, mask, "mse").tolist() == pytest.approx([4.0, 4.0], rel=1e-5)
+    assert _hidden_term([states], teacher, mask, "mse", None).tolist() == pytest.approx([4.0, 4.0], rel=1e-5)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -127,8 +127,8 @@ def test_meta_pseudo_labels_exclude_a_teacher_and_methods_that_steer(work, base,
         arguments = work.experiment(f"meta.unlabelled={texts}", *overrides)
         return load_config(arguments[0], arguments[2::2])
 
-    with pytest.raises(InputError, match=r"meta.unlabelled excludes model.adapter, distillation.teacher"):
+    with pytest.raises(InputError, match=r"meta.unlabelled and distillation.teacher exclude each other"):
         configured(f"distillation.teacher={base}")
-    inputs = prepare(configured("adaptation={method: adalora, targets: ['*.query'], initial_rank: 4, target_rank: 2}"))
+    inputs = prepare(configured("adaptation={method: adalora, targets: ['*.query'], alpha: 4, total_steps: 6}"))
     with pytest.raises(InputError, match="the method adalora changes more in a step"):
         with_unlabelled(inputs, {"train": encode_split(inputs, "train")})
