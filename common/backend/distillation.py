@@ -20,7 +20,7 @@ __all__ = [
 
 TEACHER_LOGITS = Field("teacher_logits", ("batch", "label"), "float32", default=0)
 TEACHER_HIDDEN = Field("teacher_hidden", ("batch", "seq", "state", "width"), "float32", default=0)
-TEACHER_ATTENTION = Field("teacher_attention", ("batch", "seq", "state", "head", "key"), "float32", default=0)
+TEACHER_ATTENTION = Field("teacher_attention", ("batch", "seq", "state", "heads", "key"), "float32", default=0)
 PROJECTION = "distillation.projection.weight"  #: trained beside a student whose width is not its teacher's
 #: further terms of logits, which meta pseudo labels use and no configuration names: the sum over classes of softmax(s) * t,
 #: and of log softmax(s) * t, of rows with and without a label

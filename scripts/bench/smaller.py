@@ -1,7 +1,7 @@
 """Measures what docs/smaller.md shows: layers deleted, heads and units pruned, students with and without a teacher,
 self-training.
 
-    python scripts/bench/smaller.py prune layers students self --data DATA
+    python scripts/bench/smaller.py students heads layers self --data DATA
     python scripts/bench/smaller.py --only-table      # docs/smaller.md from docs/smaller.json
 
 Runs are kept in --work and read again, so that a part can be measured later, or continued. Accuracies are those of
@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from common.compression import drop_layers
+from common.compression import prune as pruning
 from common.compression.behaviour import Behaviour
 from common.compression.compress import REPORT, compress
 from common.config import load_config
@@ -94,7 +96,7 @@ def prune(work: Work) -> dict[str, Any]:
     for number, options in enumerate(PRUNED):
         folder = work.folder / f"pruned-{options['scope']}"
         if not folder.exists():
-            compress(source, "prune", options, folder, behaviour=Behaviour(samples=SAMPLES))
+            compress(source, pruning.MEMBER.name, options, folder, behaviour=Behaviour(samples=SAMPLES))
         report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
         row = {"options": options, "findings": report["findings"], **report["model"]}
         given = [_splits(UTTERANCES), f"model.source={json.dumps(str(folder.resolve()))}"]
@@ -119,7 +121,9 @@ def layers(work: Work) -> dict[str, Any]:
             folder = work.folder / f"{name}-model"
             if not folder.exists():
                 source = load_config(INTENTS).model.source
-                compress(str(source), "drop_layers", {"layers": list(deleted)}, folder, "sequence-classification")
+                compress(
+                    str(source), drop_layers.MEMBER.name, {"layers": list(deleted)}, folder, "sequence-classification"
+                )
             given.append(f"model.source={json.dumps(str(folder.resolve()))}")
         rows.append({"deleted": list(deleted), **work.seen(name, work.run(name, INTENTS, *given))})
     return {"rows": rows}
@@ -176,7 +180,7 @@ def self_training(work: Work) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[Work], dict[str, Any]]] = {
-    "prune": prune,
+    "heads": prune,
     "layers": layers,
     "students": students,
     "self": self_training,
@@ -242,7 +246,7 @@ def self_table(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-TABLES = {"prune": prune_table, "layers": layers_table, "students": students_table, "self": self_table}
+TABLES = {"heads": prune_table, "layers": layers_table, "students": students_table, "self": self_table}
 
 
 def with_tables(page: str, results: dict[str, Any]) -> str:
