@@ -23,27 +23,28 @@ _REFUSAL = "none: this model has layers that transformers does not have, see REA
 
 
 def edited(modules: Iterable[ModuleSpec], edits: Iterable[Edit]) -> tuple[ModuleSpec, ...]:
-    """The modules after ``edits``, of which the last one of a path counts, in the same order. An attention has as many
-    heads as its query projection then gives."""
-    by_path = {edit.path: LAYERS.get(edit.layer).module(edit.module, edit.arguments) for edit in edits}
-    found = tuple(by_path.get(module.path, module) for module in modules)
-    return tuple(_with_heads(module, by_path) if module.kind is ATTENTION else module for module in found)
+    """The modules after ``edits``, of which the last one of a path counts, in the same order."""
+    return _replaced(modules, {edit.path: LAYERS.get(edit.layer).module(edit.module, edit.arguments) for edit in edits})
 
 
-def _with_heads(attention: ModuleSpec, changed: Mapping[str, ModuleSpec]) -> ModuleSpec:
-    heads = attention.arguments
-    query = changed.get(heads.projections[0])
-    if query is None or query.out_features == attention.in_features:
-        return attention
-    width, given = attention.in_features // heads.count, query.out_features
-    fewer = dataclasses.replace(heads, count=given // width)
-    return dataclasses.replace(attention, in_features=given, out_features=given, arguments=fewer)
+def _replaced(modules: Iterable[ModuleSpec], others: Mapping[str, ModuleSpec]) -> tuple[ModuleSpec, ...]:
+    """With ``others`` in the places of their paths. An attention has as many heads as its query projection then gives."""
+    before = {module.path: module for module in modules}
+    found = []
+    for path, module in before.items():
+        if module.kind is ATTENTION and (query := others.get(module.arguments.projections[0])) is not None:
+            given, width = query.out_features, module.in_features // module.arguments.count
+            if given != before[query.path].out_features:
+                heads = dataclasses.replace(module.arguments, count=given // width)
+                module = dataclasses.replace(module, in_features=given, out_features=given, arguments=heads)
+        found.append(others.get(path, module))
+    return tuple(found)
 
 
 def restructured(spec: ModelSpec, edits: Sequence[Edit], arrays: Mapping[str, np.ndarray]) -> ModelSpec:
     """``spec`` with these structural edits, and no others, and the arrays that belong to them."""
     before = {edit.path: edit.module for edit in reversed(spec.edits)}
-    plain = tuple(before.get(module.path, module) for module in spec.modules)
+    plain = _replaced(spec.modules, before)
     return dataclasses.replace(spec, modules=edited(plain, edits), edits=tuple(edits), arrays=arrays)
 
 
