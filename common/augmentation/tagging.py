@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from common.errors import InputError
 
@@ -71,7 +72,8 @@ def by_run(path: str | Path, backend: str | None = None, device: str | None = No
     run = twinlora.open(path, backend, device)
 
     def tag(texts: Sequence[Sequence[str]]) -> list[list[str]]:
-        answers = run.predict([{"words": list(words)} for words in texts])
+        rows: list[Any] = [{"words": list(words)} for words in texts]
+        answers = run.predict(rows)
         if any("tags" not in answer for answer in answers):
             raise InputError(f"--tagger must be a run that tags words; {path} is none.")
         return [[tag or "X" for tag in answer["tags"]] for answer in answers]

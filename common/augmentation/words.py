@@ -69,8 +69,8 @@ class Vocabulary:
                 if tag in OPEN:
                     counts.setdefault(tag, Counter())[word] += 1
         ordered = {tag: sorted(found.items()) for tag, found in counts.items()}
-        words = {tag: tuple(word for word, _ in found) for tag, found in ordered.items()}
-        return cls(words, {tag: np.cumsum([count for _, count in found]) for tag, found in ordered.items()})
+        known = {tag: tuple(word for word, _ in found) for tag, found in ordered.items()}
+        return cls(known, {tag: np.cumsum([count for _, count in found]) for tag, found in ordered.items()})
 
     def other(self, word: str, tag: str, share: float) -> str | None:
         """Another word of the same part of speech, in proportion to how often it occurs; None where there is none.

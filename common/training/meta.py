@@ -203,11 +203,11 @@ class MetaEngine:
         epoch, done = divmod(self._steps, self.unlabelled.steps_per_epoch)
         if self._stream is None or done == 0:
             self._stream = self.unlabelled.epoch(epoch, done)
-        sizes = len(self.unlabelled.indices(epoch)[done])
-        found = []
+        size = len(self.unlabelled.indices(epoch)[done])
+        found: list[Batch] = []
         for batch in next(self._stream):
-            rows = np.arange(len(batch["labels"])) < sizes - sum(len(one["labels"]) for one in found)
-            found.append({**batch, _ROWS: rows})
+            seen = sum(len(one["labels"]) for one in found)
+            found.append({**batch, _ROWS: np.arange(len(batch["labels"])) < size - seen})
         return found
 
     def fetch(self, handles: Sequence[StepHandle]) -> list[tuple[float, float]]:

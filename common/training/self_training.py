@@ -93,7 +93,8 @@ def self_train(
     folder = Path(output) / config.name
     record: dict[str, Any] = {"settings": dataclasses.asdict(how), "given": len(gold), "unlabelled": len(rows)}
     record["rounds"] = []
-    kept, logits = [], np.zeros((0, len(names)), np.float32)
+    kept: list[Row] = []
+    logits = np.zeros((0, len(names)), np.float32)
     for number in range(how.rounds + 1):
         place = folder / f"round-{number}"
         section = _experiment(place, config, data, gold, kept, logits, how)

@@ -122,7 +122,7 @@ def taught(
     kept = {name: columns[name] for name in (field.name for field in wanted.fields)}
     found = {name: dataclasses.replace(one, schema=schema) for name, one in encoded.items()}
     found["train"] = dataclasses.replace(found["train"], columns={**split.columns, **kept})
-    beside = ()
+    beside: tuple[ParameterSpec, ...] = ()
     if wanted.hidden != "none":
         assert teacher.spec is not None  # or it was refused
         beside = _projection(_width(inputs.spec), _width(teacher.spec))
