@@ -132,7 +132,7 @@ def _attention_term(probabilities, teacher, mask, kind):
 def _attended(model: nn.Cell, wanted: Distillation) -> Callable:
     """The probabilities of the layers that are compared, of the hidden states before them: computed again from queries and
     keys, since attention gives out what it mixes and nothing else."""
-    listed = model.attentions if wanted.attention != "none" else ()
+    listed = model.attention_heads if wanted.attention != "none" else ()
     layers = tuple(range(len(listed))[-1:] if wanted.attention_layers == "last" else range(len(listed)))
     counts = tuple(one.count for one in listed)
     queries, keys = ([find(model, one.projections[which]) for one in listed] for which in (0, 1))

@@ -47,7 +47,7 @@ class Network(nn.Cell):
     def __init__(self, spec: ModelSpec):
         super().__init__(auto_prefix=False)
         self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
-        self.attentions = tuple(module.arguments for module in spec.modules if module.kind is ATTENTION)
+        self.attention_heads = tuple(module.arguments for module in spec.modules if module.kind is ATTENTION)
         self.fields = spec.schema.names  # of a batch, in the order in which graphs take them
         self.plain, self.position = (), spec.layout.position
         self.prepended = None  # the layer that puts virtual tokens before a sequence; given by `rewrite`

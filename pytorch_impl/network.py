@@ -60,7 +60,7 @@ class Network(nn.Module):
     def __init__(self, spec: ModelSpec):
         super().__init__()
         self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
-        self.attentions = tuple(module.arguments for module in spec.modules if module.kind is ATTENTION)
+        self.attention_heads = tuple(module.arguments for module in spec.modules if module.kind is ATTENTION)
         self._family = family(spec.family)
         self._prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
         setattr(self, self._prefix, self._family.backbone(spec.config))
