@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from common.augmentation.augment import augmented
-from common.augmentation.tagging import by_rule
+from common.augmentation.tagging import by_rule, by_run
 from common.augmentation.words import Augmentation, Changes, Vocabulary, changed
 from common.cli.main import main
 from common.config import load_config
@@ -150,3 +150,22 @@ def test_other_tasks_are_refused(tmp_path):
         InputError, match="is for texts, or pairs of texts, of one class each; the rows have tags, words"
     ):
         require_classes(data, "Augmentation")
+
+
+def test_a_run_that_tags_words_is_a_tagger_and_others_are_refused(monkeypatch):
+    import twinlora
+
+    class Tagged:
+        def predict(self, rows):
+            return [
+                {"words": row["words"], "tags": [word.upper() for word in row["words"][:-1]] + [None]} for row in rows
+            ]
+
+    class Classified:
+        def predict(self, rows):
+            return [{"label": "a"} for _ in rows]
+
+    monkeypatch.setattr(twinlora, "open", lambda path, backend, device: {"tags": Tagged(), "other": Classified()}[path])
+    assert by_run("tags")([["a", "b"], ["c"]]) == [["A", "X"], ["X"]]
+    with pytest.raises(InputError, match="must be a run that tags words; other is none"):
+        by_run("other")([["a"]])
