@@ -49,7 +49,7 @@ SAMPLES = 64  #: on which importance is found
 PRUNED = ({"scope": "model"},)
 DELETED = ((), (4, 5), (2, 3, 4, 5), (1, 2, 3, 4, 5))
 STEPS = 300  #: of every student
-UNLABELLED, ROUNDS, FEW_STEPS = 500, 1, 40
+UNLABELLED, ROUNDS, FEW_STEPS = 400, 1, 32
 
 
 def _splits(sizes: Mapping[str, int]) -> str:
