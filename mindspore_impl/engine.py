@@ -8,7 +8,7 @@ from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 
 from common.backend import Batch, EngineSettings, EvalResult, StepHandle
 from common.backend.adversarial import initial_perturbation
@@ -18,10 +18,11 @@ from common.distributed import ALONE, Group, share
 from common.methods import METHODS
 from common.methods.plan import Plan
 from common.methods.steering import split_state, with_state
+from common.strict import check_arrays
 from common.tasks import TASKS
 from mindspore_impl.adversarial import adversarial, apart, grown
 from mindspore_impl.decoding import Decoder
-from mindspore_impl.distillation import distilled
+from mindspore_impl.distillation import beside, distilled
 from mindspore_impl.layers.dropout import share_key
 from mindspore_impl.layers.modules import assign
 from mindspore_impl.network import task
@@ -31,6 +32,8 @@ from mindspore_impl.rewrite import adapters, parameters, read_parameters, write_
 from mindspore_impl.translating import Translator
 
 __all__ = ["Engine"]
+
+_BESIDE = "beside."  #: of the names of what is trained beside the model, in the engine's state
 
 
 class Engine:
@@ -47,11 +50,14 @@ class Engine:
         self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        self._optimizer = Optimizer(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
+        self._beside = beside(settings, self.device)
+        self._trained = {**self._parameters, **self._beside}
+        rates = plan.rates(settings.head_factor) | dict.fromkeys(self._beside, 1.0)
+        self._optimizer = Optimizer(self._trained, plan.decayed | self._beside.keys(), rates, settings)
         self._names = model.fields
-        weights = ms.ParameterTuple(self._parameters.values())
+        weights = ms.ParameterTuple(self._trained.values())
         self._differentiate, self._evaluate, self._logits = _functions(
-            _loss_of(model, settings), model, weights, self._names
+            _loss_of(model, settings, self._beside), model, weights, self._names
         )
         self._perturb = None
         if settings.adversarial is not None:
@@ -74,7 +80,7 @@ class Engine:
             if gradients is None:  # the last step of an epoch may have fewer micro-batches than there are processes
                 total, gradients = (
                     ops.zeros((), ms.float32),
-                    tuple(ops.zeros(p.shape, ms.float32) for p in self._parameters.values()),
+                    tuple(ops.zeros(p.shape, ms.float32) for p in self._trained.values()),
                 )
             total, *gradients = self.group.sum([total, *gradients])
         gradients, steered = self._steered(gradients)
@@ -87,7 +93,7 @@ class Engine:
         """The gradients with those of the method's own terms; and those of the parameters that it reads."""
         if self._steering is None:
             return gradients, {}
-        given, found = dict(zip(self._parameters, gradients, strict=True)), {}
+        given, found = dict(zip(self._trained, gradients, strict=True)), {}
         added = self._steering.gradients(self._read(self._steering.names))
         for name in self._steering.names:
             if name in added:
@@ -146,7 +152,8 @@ class Engine:
         """Gradient of the mean loss by canonical name, float32, without dropout and without an update."""
         self.model.set_train(False)
         _, gradients = self._accumulate(enumerate(micro_batches), self._task.step_targets(micro_batches))
-        return {name: gradient.asnumpy().copy() for name, gradient in zip(self._parameters, gradients, strict=True)}
+        found = dict(zip(self._trained, gradients, strict=True))
+        return {name: found[name].asnumpy().copy() for name in self._parameters}
 
     def collect(self, examples: Iterable[Batch]) -> dict[str, np.ndarray]:
         """Mean of squared gradients, one example at a time; see the protocol."""
@@ -168,12 +175,18 @@ class Engine:
         write_parameters(self.model, self.plan.shapes(), arrays)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state by canonical name."""
-        return with_state(self._optimizer.state(), self._steering)
+        """Optimizer state by canonical name, and what is trained beside the model."""
+        found = {f"{_BESIDE}{name}": parameter.asnumpy().copy() for name, parameter in self._beside.items()}
+        return with_state(self._optimizer.state(), self._steering) | found
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
-        self._optimizer.load_state(split_state(arrays, self._steering))
+        added = {name: array for name, array in arrays.items() if name.startswith(_BESIDE)}
+        check_arrays({f"{_BESIDE}{name}": tuple(p.shape) for name, p in self._beside.items()}, added)
+        rest = {name: array for name, array in arrays.items() if name not in added}
+        self._optimizer.load_state(split_state(rest, self._steering))
+        for name, parameter in self._beside.items():
+            assign(parameter, added[f"{_BESIDE}{name}"])
         self._steps = int(arrays["step"])
 
     def _accumulate(
@@ -214,12 +227,14 @@ class Engine:
         return tuple(Tensor(batch[name]) for name in self._names)
 
 
-def _loss_of(model: nn.Cell, settings: EngineSettings) -> Callable[..., tuple[Tensor, ...]]:
+def _loss_of(
+    model: nn.Cell, settings: EngineSettings, added: dict[str, Parameter]
+) -> Callable[..., tuple[Tensor, ...]]:
     """The task's, a student's, or that of adversarial training."""
     module, wanted = task(model.task), settings.distillation
     if settings.adversarial is not None:
         return adversarial(module.loss, module.of_logits, settings.adversarial, TASKS.get(model.task).smoothed)
-    return module.loss if wanted is None else distilled(module.loss, module.of_logits, wanted)
+    return module.loss if wanted is None else distilled(model, module.loss, module.of_logits, wanted, added)
 
 
 def _named(names, arrays):

@@ -18,7 +18,7 @@ from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
 from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
-from common.models.modules import LINEAR, ModuleSpec
+from common.models.modules import ATTENTION, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from common.strict import expected
 from mindspore_impl import functional as F
@@ -51,6 +51,7 @@ class Network(nn.Cell):
     def __init__(self, spec: ModelSpec):
         super().__init__(auto_prefix=False)
         self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
+        self.attention_heads = tuple(module.arguments for module in spec.modules if module.kind is ATTENTION)
         self.fields = spec.schema.names  # of a batch, in the order in which graphs take them
         self.plain, self.position = (), spec.layout.position
         self.prepended = None  # the layer that puts virtual tokens before a sequence; given by `rewrite`

@@ -17,10 +17,11 @@ from common.distributed import ALONE, Group, share
 from common.methods import METHODS
 from common.methods.plan import Plan
 from common.methods.steering import split_state, with_state
+from common.strict import check_arrays
 from common.tasks import TASKS
 from pytorch_impl.adversarial import adversarial, apart, grown
 from pytorch_impl.decoding import Decoder
-from pytorch_impl.distillation import distilled
+from pytorch_impl.distillation import beside, distilled
 from pytorch_impl.layers.dropout import share_key
 from pytorch_impl.network import task
 from pytorch_impl.optimizer import Optimizer
@@ -29,6 +30,8 @@ from pytorch_impl.rewrite import parameters, read_parameters, write_parameters
 from pytorch_impl.translating import Translator
 
 __all__ = ["Engine"]
+
+_BESIDE = "beside."  #: of the names of what is trained beside the model, in the engine's state
 
 
 class Engine:
@@ -46,11 +49,14 @@ class Engine:
         self._task = TASKS.get(model.task)
         found = parameters(model)
         self._parameters = {name: found[name] for name in plan.shapes()}
-        loss, self._logits = _loss_of(model, settings), _logits
+        self._beside = beside(settings, device)
+        self._trained = {**self._parameters, **self._beside}
+        loss, self._logits = _loss_of(model, settings, self._beside), _logits
         if settings.shard:
             loss, self._logits = group.shard(model, self._parameters.values(), loss, self._logits)
         self.device = str(next(model.parameters()).device)
-        self._optimizer = Optimizer(self._parameters, plan.decayed, plan.rates(settings.head_factor), settings)
+        rates = plan.rates(settings.head_factor) | dict.fromkeys(self._beside, 1.0)
+        self._optimizer = Optimizer(self._trained, plan.decayed | self._beside.keys(), rates, settings)
         self._steering = METHODS.get(plan.method).steering(plan)
         self.compilations = Compilations()
         self._loss_sum = self.compilations.watch(torch.compile(loss)) if settings.compile else loss
@@ -73,9 +79,9 @@ class Engine:
             loss_sum = self._loss(batch, True, self._perturbation(batch, number))[0]
             (loss_sum / count).backward()
             total += loss_sum.detach()
-        gradients = tuple(parameter.grad for parameter in self._parameters.values())
+        gradients = tuple(parameter.grad for parameter in self._trained.values())
         if self.group.size > 1:
-            given = zip(gradients, self._parameters.values(), strict=True)
+            given = zip(gradients, self._trained.values(), strict=True)
             total, *gradients = self.group.sum(
                 [
                     total,
@@ -95,7 +101,7 @@ class Engine:
         the optimizer clips in place."""
         if self._steering is None:
             return gradients, {}
-        given, found = dict(zip(self._parameters, gradients, strict=True)), {}
+        given, found = dict(zip(self._trained, gradients, strict=True)), {}
         added = self._steering.gradients(self._read(self._steering.names))
         for name in self._steering.names:
             gradient = given[name]
@@ -180,7 +186,7 @@ class Engine:
             for name, parameter in self._parameters.items()
         }
         arrays = {name: _at_least_float32(gradient).cpu().numpy().copy() for name, gradient in found.items()}
-        for parameter in self._parameters.values():
+        for parameter in self._trained.values():
             parameter.grad = None
         return arrays
 
@@ -204,12 +210,19 @@ class Engine:
         write_parameters(self.model, self.plan.shapes(), arrays)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state by canonical name."""
-        return with_state(self._optimizer.state(), self._steering)
+        """Optimizer state by canonical name, and what is trained beside the model."""
+        found = {f"{_BESIDE}{name}": p.detach().float().cpu().numpy().copy() for name, p in self._beside.items()}
+        return with_state(self._optimizer.state(), self._steering) | found
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""
-        self._optimizer.load_state(split_state(arrays, self._steering))
+        added = {name: array for name, array in arrays.items() if name.startswith(_BESIDE)}
+        check_arrays({f"{_BESIDE}{name}": tuple(p.shape) for name, p in self._beside.items()}, added)
+        rest = {name: array for name, array in arrays.items() if name not in added}
+        self._optimizer.load_state(split_state(rest, self._steering))
+        with torch.no_grad():
+            for name, parameter in self._beside.items():
+                parameter.copy_(torch.from_numpy(np.array(added[f"{_BESIDE}{name}"])))
         self._steps = int(arrays["step"])
 
     def _loss(
@@ -244,12 +257,14 @@ class Engine:
         return torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.settings.dtype == "bf16")
 
 
-def _loss_of(model: nn.Module, settings: EngineSettings) -> Callable[..., tuple[torch.Tensor, ...]]:
+def _loss_of(
+    model: nn.Module, settings: EngineSettings, added: dict[str, nn.Parameter]
+) -> Callable[..., tuple[torch.Tensor, ...]]:
     """The task's, a student's, or that of adversarial training."""
     module, wanted = task(model.task), settings.distillation
     if settings.adversarial is not None:
         return adversarial(module.loss, module.of_logits, settings.adversarial, TASKS.get(model.task).smoothed)
-    return module.loss if wanted is None else distilled(module.loss, module.of_logits, wanted)
+    return module.loss if wanted is None else distilled(model, module.loss, module.of_logits, wanted, added)
 
 
 def _logits(model: nn.Module, inputs: Mapping[str, torch.Tensor], positions: torch.Tensor) -> torch.Tensor:

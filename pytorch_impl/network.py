@@ -16,7 +16,7 @@ from common.members import file_name
 from common.models import FAMILIES
 from common.models.companions import DISENTANGLED, SHARED, Companion
 from common.models.family import EACH, FIRST, POOLED, STATES, WRITTEN, HeadLayout
-from common.models.modules import LAYER_NORM, LINEAR, ModuleSpec
+from common.models.modules import ATTENTION, LAYER_NORM, LINEAR, ModuleSpec
 from common.models.specs import ModelSpec
 from common.strict import expected
 from pytorch_impl.adversarial import normalized
@@ -63,6 +63,7 @@ class Network(nn.Module):
     def __init__(self, spec: ModelSpec):
         super().__init__()
         self.family, self.task, self.layout, self.shared = spec.family, spec.task, spec.layout, spec.shared
+        self.attention_heads = tuple(module.arguments for module in spec.modules if module.kind is ATTENTION)
         self._family = family(spec.family)
         self._prefix = FAMILIES.get(spec.family).backbone(spec.config).prefix
         setattr(self, self._prefix, self._family.backbone(spec.config))

@@ -26,11 +26,9 @@ def save(
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write config.json and model.safetensors; ``arrays`` are all parameters but those that stay as they start. See
+    """Write config.json and model.safetensors: the trained ``arrays``, and what was not trained as it is in ``spec``. See
     `save_pretrained`."""
-    save_pretrained(
-        folder, spec, {**{name: spec.arrays[name] for name in spec.frozen if name in spec.arrays}, **arrays}
-    )
+    save_pretrained(folder, spec, {**spec.arrays, **arrays})
 
 
 def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
@@ -39,5 +37,5 @@ def load(folder: Path, plan: Plan, spec: ModelSpec) -> dict[str, np.ndarray]:
     if spec.companion is not None:
         held = gathered(spec.companion, held, read_checkpoint(Path(folder) / spec.companion.name))
     arrays = {name: np.asarray(array, np.float32) for name, array in held.items() if name not in spec.frozen}
-    check_arrays(plan.shapes(), arrays)
-    return arrays
+    check_arrays({name: shape for name, shape in spec.shapes().items() if name not in spec.frozen}, arrays)
+    return {name: arrays[name] for name in plan.shapes()}

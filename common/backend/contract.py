@@ -21,6 +21,7 @@ from common.distributed import Group
 
 if TYPE_CHECKING:
     from common.config.schema import OptimizationConfig
+    from common.edits import ParameterSpec
 
 __all__ = ["FAST_PATHS", "Decoder", "Engine", "EngineSettings", "EvalResult", "StepHandle", "Translator"]
 
@@ -55,6 +56,9 @@ class EngineSettings:
     adversarial: Adversarial | None = None  #: a term of perturbed embeddings
     distillation: Distillation | None = None  #: terms of a teacher's outputs, which the batches then hold
     bounded: str | None = None  #: name of the weight whose rows ``optimization.max_norm`` bounds
+    beside: tuple[
+        ParameterSpec, ...
+    ] = ()  #: trained with the model and no part of it: kept in the engine's state alone
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,8 @@ class Engine(Protocol):
 
     def state(self) -> dict[str, np.ndarray]:
         """Optimizer state: ``step`` (int64 scalar) and ``<slot>.<name>`` for every slot of `common.optimizers.Optimizer`
-        and every trained parameter; and that of the method's `common.methods.steering.Steering`, where it has one."""
+        and every trained parameter; that of the method's `common.methods.steering.Steering`, where it has one; and what is
+        trained beside the model, ``beside.<name>``."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""

@@ -96,7 +96,7 @@ def _named(given: Sequence[str]) -> str | None:
 
 
 def _commands() -> set[str]:
-    return {found.name for found in pkgutil.iter_modules(commands.__path__)}
+    return {found.name.replace("_", "-") for found in pkgutil.iter_modules(commands.__path__)}
 
 
 def _run(given: Sequence[str]) -> int:

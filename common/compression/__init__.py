@@ -9,6 +9,7 @@ __path__ = extended_path(__path__, __name__)
 HELPERS = (
     "behaviour",
     "compress",
+    "importance",
     "low_rank",
     "matrices",
     "narrow",

@@ -14,6 +14,7 @@ import numpy as np
 from common import backend as backends
 from common.backend import Batch, Engine
 from common.backend.distillation import Distillation
+from common.compression.importance import Group, importances
 from common.compression.transform import Score
 from common.config import ExperimentConfig, load_config
 from common.data import Encoded, TextData, encode, load_dataset
@@ -164,6 +165,11 @@ class Observed:
             engine.eval_step(batch)
         seen = engine.trainable()
         return {edit.path: float(seen[edit.parameters[0].name][0]) for edit in edits}
+
+    def importance(self, groups: Sequence[Group]) -> dict[str, np.ndarray]:
+        """See `common.compression.importance.importances`, on the examples one at a time."""
+        engine = self.engine(list(dict.fromkeys(name for group in groups for name, _ in group.parameters)))
+        return importances(groups, self.spec.arrays, (engine.gradients([example]) for example in self.examples()))
 
     def scorer(self, paths: Sequence[str]) -> Scores:
         """Scores of the model with other weights of these modules."""

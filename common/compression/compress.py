@@ -105,8 +105,12 @@ def transformed(
             raise InputError(
                 f"The transform {transform.name} needs {needed} of the model's behaviour on data; none were given."
             )
-        paths = [item.module.path for item in matches(options, spec)]
-        statistics = {"fisher": observed.fisher, "ranges": observed.ranges, "scores": observed.scorer}[needed](paths)
+        if needed == "importance":
+            statistics = observed.importance(transform.groups(spec, options))
+        else:
+            paths = [item.module.path for item in matches(options, spec)]
+            observers = {"fisher": observed.fisher, "ranges": observed.ranges, "scores": observed.scorer}
+            statistics = observers[needed](paths)
         record["observed"] = observed.record("validation" if needed == "scores" else "train")
     changed, report = transform.apply(spec, options, statistics)
     return dataclasses.replace(changed, history=(*spec.history, record)), report

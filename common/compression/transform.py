@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from common.compression.importance import Group
 from common.compression.report import Report
 from common.errors import InputError
 from common.methods.targets import ALL_LINEAR, Match, Target, match
+from common.models.family import Family
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
 from common.strict import check_finite
@@ -32,9 +34,9 @@ SECTION = "compress"  #: what messages call the place of the options
 Statistics = Mapping[
     str, np.ndarray
 ]  #: module path to float64 array: of ``fisher`` the mean over examples of the squared
-#: gradient of the module's weight, in its layout
+#: gradient of the module's weight, in its layout; of ``importance`` one number for each unit of a group
 #: of the model's behaviour on data: `Statistics`, the largest absolute value of each module's input, or a `Scorer`
-Needs = Literal["nothing", "fisher", "ranges", "scores"]
+Needs = Literal["nothing", "fisher", "importance", "ranges", "scores"]
 
 
 @dataclass(frozen=True, order=True)
@@ -89,6 +91,14 @@ class Transform:
     def needed(self, options: Any) -> Needs:
         """What it needs under these options."""
         return self.needs
+
+    def suits(self, family: Family, config: Mapping[str, Any]) -> bool:
+        """Whether models of ``family`` can be transformed at all."""
+        return True
+
+    def groups(self, spec: ModelSpec, options: Any) -> Sequence[Group]:
+        """Whose importance it needs, where it needs some."""
+        return ()
 
     def apply(self, spec: ModelSpec, options: Any, statistics: Any = None) -> tuple[ModelSpec, Report]:
         """The transformed model with its arrays, and the report.

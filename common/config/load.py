@@ -65,6 +65,8 @@ def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     plain = _listed(dataclasses.asdict(config))
     if config.distillation.teacher is None:
         del plain["distillation"]  # without a teacher it says nothing
+    if config.meta.unlabelled is None:
+        del plain["meta"]
     if config.training.adversarial == Adversarial():
         del plain["training"]["adversarial"]
     return plain

@@ -69,6 +69,9 @@ RANGES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "distillation.task_weight": _NOT_NEGATIVE,
     "distillation.logits_weight": _NOT_NEGATIVE,
     "distillation.hidden_weight": _NOT_NEGATIVE,
+    "distillation.attention_weight": _NOT_NEGATIVE,
+    "meta.learning_rate": _POSITIVE,
+    "meta.weight": _NOT_NEGATIVE,
 }
 _RULES: list[tuple[tuple[str, ...], Callable[..., Iterator[Problem]]]] = []
 
@@ -297,6 +300,28 @@ def _adversarial(method, task, shard):
 def _adversarial_teacher(method, teacher):
     if method != "none" and teacher is not None:
         yield "training.adversarial.method", f"{method} and distillation.teacher exclude each other; leave one out"
+
+
+@_rule("meta.unlabelled", "model.task", "model.adapter", "training.shard")
+def _meta(unlabelled, task, adapter, shard):
+    if unlabelled is None:
+        return
+    if task in TASKS and not TASKS.get(task).taught:
+        yield "meta.unlabelled", f"is for tasks with classes of whole texts; received model.task: {task}"
+    if adapter is not None or shard:
+        yield "meta.unlabelled", "excludes model.adapter and training.shard; leave them out"
+
+
+@_rule("meta.unlabelled", "distillation.teacher")
+def _meta_teacher(unlabelled, teacher):
+    if unlabelled is not None and teacher is not None:
+        yield "meta.unlabelled", "and distillation.teacher exclude each other; leave one out"
+
+
+@_rule("meta.unlabelled", "training.adversarial.method")
+def _meta_adversarial(unlabelled, method):
+    if unlabelled is not None and method != "none":
+        yield "meta.unlabelled", f"and training.adversarial.method {method} exclude each other; leave one out"
 
 
 @_rule("optimization.warmup_steps", "optimization.warmup_ratio")

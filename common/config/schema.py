@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from common.backend.adversarial import Adversarial
 from common.backend.distillation import Distillation
+from common.backend.meta import Meta
 from common.methods.method import MethodOptions
 
 __all__ = ["DataConfig", "ExperimentConfig", "ModelConfig", "OptimizationConfig", "TrainingConfig"]
@@ -147,3 +148,4 @@ class ExperimentConfig:
     optimization: OptimizationConfig
     training: TrainingConfig
     distillation: Distillation = field(default_factory=Distillation)  #: of a teacher; none by default
+    meta: Meta = field(default_factory=Meta)  #: meta pseudo labels; none by default

@@ -134,16 +134,19 @@ def merged_model(
     method = METHODS.get(plan.method)
     refuse_unmergeable(plan.edits, spec.shared, method.mergeable or method.folds_into_layers)
     arrays = dict(spec.arrays) | {parameter.name: trained[parameter.name] for parameter in plan.unfrozen}
-    structural = {edit.path: edit for edit in spec.edits}
+    structural = {edit.path: edit for edit in spec.edits}  # the last one of every path
+    before = [edit for edit in spec.edits if structural[edit.path] is not edit]
     errors = {}
     for edit in plan.edits:
         path = edit.path
-        left = None if path in structural else method.layer_after(edit, arrays, trained)
+        held = path in structural and edit.module.kind.weight(edit.module) is None  # by a layer without a plain weight
+        left = None if held else method.layer_after(edit, arrays, trained)
         if left is not None:
+            before += [structural[path]] if path in structural else []
             structural[path], found = left
             del arrays[f"{path}.weight"]
             arrays |= found
-        elif path in structural:
+        elif held:
             delta = method.delta(edit, trained)
             after = _absorbed(structural[path], arrays, delta)
             if after is not None:
@@ -157,7 +160,7 @@ def merged_model(
             base = {leaf: arrays[name] for leaf, name in names.items()}
             folded, errors[path] = method.fold(edit, base, trained)
             arrays |= {names[leaf]: array for leaf, array in folded.items()}
-    return restructured(spec, tuple(structural.values()), arrays), errors
+    return restructured(spec, (*before, *structural.values()), arrays), errors
 
 
 Delta = tuple[np.ndarray, np.ndarray]

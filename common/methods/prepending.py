@@ -95,6 +95,12 @@ class Prepending(Method):
         inputs = FAMILIES.get(spec.family).INPUTS
         fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)
         first = attentions[0]
+        counts = sorted({found.arguments.count for found in attentions})
+        if len(counts) > 1:
+            raise InputError(
+                f"The method {self.name} gives every layer keys and values of the same heads; this model has layers of "
+                f"{', '.join(map(str, counts))} heads. Use another method."
+            )
         heads, pairs = first.arguments.count, first.arguments.pairs
         kept = first.in_features // heads * pairs
         layers = FAMILIES.get(spec.family).backbone(spec.config).layers

@@ -32,6 +32,7 @@ __all__ += [
     "Backbone",
     "Family",
     "HeadLayout",
+    "LayerParts",
     "Reading",
 ]
 
@@ -160,6 +161,17 @@ class Backbone:
     order: tuple[str, ...] = ()  #: paths of all modules in the order of their use, if one is used several times
 
 
+@dataclass(frozen=True)
+class LayerParts:
+    """Paths, behind that of a layer, of an attention that is softmax(q k^T / sqrt(width)) v of projections of their own and
+    nothing besides, and of the linear layers of a feed-forward part without gates."""
+
+    attention: str
+    mixed: str  #: the linear layer behind the attention
+    inner: str  #: the first of the feed-forward part
+    outer: str
+
+
 class Family:
     """A model family. Members override what differs; ``name`` is Hugging Face's ``model_type``."""
 
@@ -177,6 +189,9 @@ class Family:
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  #: paths that checkpoints may hold though a head leaves them out
     WORDS: ClassVar[tuple[str, ...]] = ()  #: paths of the tables whose rows start as published vectors of words
 
+    PARTS: ClassVar[LayerParts | None] = (
+        None  #: of its layers, where heads and units can be taken out; see `LayerParts`
+    )
     EMBEDDING_NORM: ClassVar[str | None] = (
         None  #: path, behind the prefix, of the norm of its embeddings, before which they can be perturbed
     )

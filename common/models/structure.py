@@ -12,7 +12,7 @@ from common.config.convert import INVALID, build
 from common.edits import Edit
 from common.errors import InputError
 from common.models.layers import LAYERS
-from common.models.modules import ModuleSpec
+from common.models.modules import ATTENTION, ModuleSpec
 from common.models.specs import ModelSpec
 
 __all__ = ["ENTRY", "dense", "edited", "entries", "read_edits", "restructured", "split_entries"]
@@ -23,28 +23,39 @@ _REFUSAL = "none: this model has layers that transformers does not have, see REA
 
 
 def edited(modules: Iterable[ModuleSpec], edits: Iterable[Edit]) -> tuple[ModuleSpec, ...]:
-    """The modules after ``edits``, in the same order."""
-    by_path = {edit.path: LAYERS.get(edit.layer).module(edit.module, edit.arguments) for edit in edits}
-    return tuple(by_path.get(module.path, module) for module in modules)
+    """The modules after ``edits``, of which the last one of a path counts, in the same order."""
+    return _replaced(modules, {edit.path: LAYERS.get(edit.layer).module(edit.module, edit.arguments) for edit in edits})
+
+
+def _replaced(modules: Iterable[ModuleSpec], others: Mapping[str, ModuleSpec]) -> tuple[ModuleSpec, ...]:
+    """With ``others`` in the places of their paths. An attention has as many heads as its query projection then gives."""
+    before = {module.path: module for module in modules}
+    found = []
+    for path, module in before.items():
+        if module.kind is ATTENTION and (query := others.get(module.arguments.projections[0])) is not None:
+            given, width = query.out_features, module.in_features // module.arguments.count
+            if given != before[query.path].out_features:
+                heads = dataclasses.replace(module.arguments, count=given // width)
+                module = dataclasses.replace(module, in_features=given, out_features=given, arguments=heads)
+        found.append(others.get(path, module))
+    return tuple(found)
 
 
 def restructured(spec: ModelSpec, edits: Sequence[Edit], arrays: Mapping[str, np.ndarray]) -> ModelSpec:
     """``spec`` with these structural edits, and no others, and the arrays that belong to them."""
-    before = {edit.path: edit.module for edit in spec.edits}
-    plain = tuple(before.get(module.path, module) for module in spec.modules)
+    before = {edit.path: edit.module for edit in reversed(spec.edits)}
+    plain = _replaced(spec.modules, before)
     return dataclasses.replace(spec, modules=edited(plain, edits), edits=tuple(edits), arrays=arrays)
 
 
 def dense(spec: ModelSpec) -> ModelSpec:
     """The same model without structural edits: every weight is multiplied out in float64 and rounded once."""
     arrays = dict(spec.arrays)
-    for edit in spec.edits:
-        weight = LAYERS.get(edit.layer).dense(edit, spec.arrays).astype(np.float32)
-        kept = edit.module.shapes()
+    for edit in reversed(spec.edits):  # the last one of a path stands on the one before
+        plain = LAYERS.get(edit.layer).plain(edit, arrays)
         for name in edit.shapes():
-            if name not in kept:
-                del arrays[name]
-        arrays[f"{edit.path}.weight"] = np.ascontiguousarray(weight)
+            del arrays[name]
+        arrays |= plain
     return restructured(spec, (), arrays)
 
 
@@ -109,6 +120,7 @@ def read_edits(
         path, layer = item["path"], LAYERS.get(item["layer"])
         if path in by_path:
             edits.append(layer.edit(by_path[path], _arguments(layer.Arguments, item)))
+            by_path[path] = layer.module(by_path[path], edits[-1].arguments)
         elif path.startswith(f"{prefix}.") and path not in optional:
             raise InputError(
                 f"config.json says that {path} was replaced by a layer {layer.name}, but the model has no such "

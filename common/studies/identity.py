@@ -27,12 +27,12 @@ __all__ = ["Reader", "code_fingerprint", "identity"]
 #: packages of ``common`` that decide nothing in a run: a study is not repeated where one of them changes
 _ASIDE = (
     "api_mapping",
+    "augmentation",
     "bench",
     "cli",
     "configs",
     "demo",
     "doctor.py",
-    "exporting",
     "launch",
     "memory",
     "parity",

@@ -18,6 +18,7 @@ from common.backend.capabilities import check
 from common.config import ExperimentConfig
 from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer
 from common.distributed import ALONE, Group
+from common.edits import ParameterSpec
 from common.errors import InputError
 from common.methods import METHODS
 from common.methods.merge import refuse_lost
@@ -64,6 +65,7 @@ class Inputs:
     spec: ModelSpec
     plan: Plan
     teacher: str | None = None  #: fingerprint of the teacher's arrays, where its outputs are in the batches
+    beside: tuple[ParameterSpec, ...] = ()  #: what is trained with the model and no part of it
 
     @property
     def task(self) -> Task:
@@ -220,11 +222,21 @@ def engine_settings(config: ExperimentConfig) -> EngineSettings:
 
 
 def build_engine(
-    backend: ModuleType, device: str, config: ExperimentConfig, spec: ModelSpec, plan: Plan, group: Group = ALONE
+    backend: ModuleType,
+    device: str,
+    config: ExperimentConfig,
+    spec: ModelSpec,
+    plan: Plan,
+    group: Group = ALONE,
+    beside: tuple[ParameterSpec, ...] = (),
 ) -> Engine:
     """Build the model, rewrite it by the plan and wrap it in an engine. One that is sharded never exists whole on an
-    accelerator: it is built on the CPU."""
-    settings = engine_settings(config)
+    accelerator: it is built on the CPU.
+
+    Args:
+        beside: what is trained with the model and no part of it.
+    """
+    settings = dataclasses.replace(engine_settings(config), beside=beside)
     alone = METHODS.get(plan.method).alone
     if group.size > 1 and alone is not None:
         raise InputError(f"method: {plan.method} is trained by one process; received {group.size}. {alone}.")

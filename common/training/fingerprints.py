@@ -25,6 +25,7 @@ __all__ = [
     "configuration",
     "hashed",
     "of_base",
+    "of_data",
     "of_inputs",
     "of_tokenizer",
     "read",
@@ -46,7 +47,7 @@ _SHOWN = 16  #: digits of a hash
 
 def of_inputs(inputs: Inputs) -> dict[str, Any]:
     """Of everything that a training reads; the same for the same content wherever it lies."""
-    found = {**of_base(inputs.spec), "tokenizer": of_tokenizer(inputs.tokenizer), "data": _of_data(inputs.data)}
+    found = {**of_base(inputs.spec), "tokenizer": of_tokenizer(inputs.tokenizer), "data": of_data(inputs.data)}
     return found if inputs.teacher is None else {**found, "teacher": inputs.teacher}
 
 
@@ -75,7 +76,8 @@ def of_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
     return _hash((json.dumps(sorted(tokenizer.get_vocab().items())), json.dumps(special), json.dumps(probes)))
 
 
-def _of_data(data: TextData) -> dict[str, str]:
+def of_data(data: TextData) -> dict[str, str]:
+    """Of every split, with the names of the classes."""
     names = json.dumps(data.label_names)
     return {
         split: _hash((names, *(part for name in sorted(rows.column_names) for part in (name, *map(str, rows[name])))))

@@ -19,7 +19,7 @@ from common.backend import Engine
 from common.config import ExperimentConfig, to_yaml
 from common.data import BatchPlan, Encoded, save_tokenizer
 from common.distributed import Group, micro_batch_size
-from common.errors import InterruptedRunError, RunError, of_system
+from common.errors import InputError, InterruptedRunError, RunError, of_system
 from common.files import write_atomic, write_json
 from common.language import translated
 from common.methods import METHODS
@@ -28,7 +28,7 @@ from common.methods.merge import merge_remarks
 from common.tasks.task import Evaluator
 from common.trackers.feeding import Feeder, Tracked, opening_of
 from common.trackers.feeding import check as check_trackers
-from common.training import adapters, fingerprints, processes, system, teaching
+from common.training import adapters, fingerprints, meta, processes, system, teaching
 from common.training import summary as summaries
 from common.training.assembly import Inputs, build_engine, encode_split, prepare
 from common.training.evaluation import evaluated
@@ -120,6 +120,10 @@ def _train(
     if teacher is not None:
         progress.say(translated("The teacher {name} reads the training split", name=config.distillation.teacher))
         inputs, encoded = teaching.taught(inputs, encoded, teacher, backend, device)
+    if config.meta.unlabelled is not None:
+        if group.size > 1:
+            raise InputError("Meta pseudo labels are computed in one process; this job has several.")
+        inputs, encoded = meta.with_unlabelled(inputs, encoded)
     for note in inputs.data.notes:
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))
@@ -132,7 +136,12 @@ def _train(
         progress.say(
             "training.shard divides the frozen weights among several processes; this one is alone and holds them all."
         )
-    engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group)
+    engine: Engine
+    if config.meta.unlabelled is None:
+        engine = build_engine(backend, device, config, inputs.spec, inputs.plan, group, inputs.beside)
+    else:
+        size = config.training.global_batch_size
+        engine = meta.meta_engine(inputs, encoded.pop("unlabelled"), backend, device, size)
     if config.model.adapter is not None and not (resume and run.checkpoint.is_file()):
         engine.load_trainable(adapters.start(config.model.adapter, inputs))
         progress.say(

@@ -52,7 +52,8 @@ class SelfAttention(nn.Cell):
         self, path: str, hidden: int, heads: int, dropout: float, names: LayerNames = BERT_NAMES, turns: int = 1
     ):
         super().__init__(auto_prefix=False)
-        self.scale, self.plain = (hidden // heads) ** -0.5, ()
+        self.width, self.plain = hidden // heads, ()
+        self.scale = self.width**-0.5
         self.query = Linear(f"{path}.{names.query}", hidden, hidden)
         self.key = Linear(f"{path}.{names.key}", hidden, hidden)
         self.value = Linear(f"{path}.{names.value}", hidden, hidden)
@@ -72,8 +73,10 @@ class SelfAttention(nn.Cell):
         Returns:
             ``(batch * queries, hidden)``.
         """
-        batch, heads = mask.shape[:2]
         query, key, value = self.query(x if read is None else read), self.key(x), self.value(x)
+        batch, heads = mask.shape[0], query.shape[1] // self.width  # which may be fewer than those of the mask
+        if heads < mask.shape[1]:
+            mask = mask[:, :heads]
         query, key, value = (
             split_heads(query, batch, heads),
             split_heads(key, batch, heads),

@@ -56,9 +56,9 @@ def first_attended(
         mask: of `padding_mask`.
         first: ``hidden[:, :1]``, where the caller reads it too: the gradients of two slices are summed in another order.
     """
-    split = (*hidden.shape[:1], -1, hidden.shape[2] // attention.attention_head_size, attention.attention_head_size)
     inputs = zip(projections, (hidden[:, :1] if first is None else first, hidden, hidden), strict=True)
-    query, key, value = (projection(x).view(split).transpose(1, 2) for projection, x in inputs)
+    heads = (-1, attention.attention_head_size)  # a layer may have fewer heads than the configuration says
+    query, key, value = (projection(x).view(*x.shape[:2], *heads).transpose(1, 2) for projection, x in inputs)
     attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
     options = {
         "dropout": dropout.p if attention.training else 0.0,

@@ -40,7 +40,9 @@ def test_help_imports_nothing_heavy_and_names_every_command():
     )
 
 
-@pytest.mark.parametrize("file", sorted(path.stem for path in Path(commands.__path__[0]).glob("[a-z]*.py")))
+@pytest.mark.parametrize(
+    "file", sorted(path.stem.replace("_", "-") for path in Path(commands.__path__[0]).glob("[a-z]*.py"))
+)
 def test_every_command_has_help(file, capsys):
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args([file, "--help"])

@@ -37,6 +37,8 @@ OTHER_MEANINGS = {
     "pytorch_impl/layers/lora.py": {"lora"},  # asks for that fast path
     "common/methods/plan.py": {"head"},  # a component of the counts
     "common/methods/combining.py": {"svd"},  # a way of combining adapters, by PEFT's name
+    "common/studies/search/space.py": {"prune"},  # the section of a search that says when trials are given up
+    "common/studies/search/decisions.py": {"prune"},  # the function that decides it
     "common/bench/generate.py": _COLUMN,
     "common/bench/kinds.py": _COLUMN,
     "common/cli/commands/generate.py": _COLUMN,

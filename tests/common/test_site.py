@@ -46,7 +46,7 @@ def test_the_reference_names_every_entry_of_an_experiment(reference):
 
 def test_the_reference_shows_the_help_of_every_command(reference):
     page = reference.commands()
-    names = [path.stem for path in Path(commands.__path__[0]).glob("[a-z]*.py")]
+    names = [path.stem.replace("_", "-") for path in Path(commands.__path__[0]).glob("[a-z]*.py")]
     assert all(f"## twinlora {name}\n" in page for name in names)
     assert "### twinlora study run\n" in page
 

@@ -11,6 +11,7 @@ import pytest
 from common.backend import IGNORE, load
 from common.backend.batch import BatchSchema
 from common.backend.distillation import Distillation
+from common.edits import Normal, ParameterSpec
 from tests.support import KINDS, ONE_LAYER, assert_near, build_engine, make_batch, plan_for, tiny_spec
 from tests.tolerances import GRADIENT, STEP_LOSS
 
@@ -20,7 +21,10 @@ WAYS = {
     "kl-cos": {"logits": "kl", "hidden": "cos", "logits_weight": 2.0},
     "mse-every": {"logits": "mse", "hidden": "mse", "hidden_states": "all", "hidden_weight": 3.0},
     "hidden-alone": {"logits": "none", "hidden": "mse", "task_weight": 0.0},
+    "attention": {"logits": "none", "attention": "mse", "attention_weight": 4.0},
+    "attention-cos": {"attention": "cos", "attention_layers": "all", "hidden": "cos"},
 }
+PLAIN = [way for way in WAYS if not way.startswith("attention")]
 
 
 def student(kind, way, **entries):
@@ -38,6 +42,9 @@ def batch_of(kind, wanted, seed=0):
     made = {
         "teacher_logits": random.standard_normal((rows, 3)).astype(np.float32),
         "teacher_hidden": random.standard_normal((rows, width, 2, 16)).astype(np.float32),  # of one layer, or all of it
+        "teacher_attention": random.random((rows, width, 1, 2, width + 3)).astype(
+            np.float32
+        ),  # of more keys than there are
     }
     return batch | {field.name: made[field.name] for field in wanted.fields}
 
@@ -50,6 +57,44 @@ def engine_of(backend, kind, way, method="full", **given):
 def log_softmax(x):
     shifted = x - x.max(-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+
+
+def attended(spec, layer, state, length):
+    """softmax(q k^T / sqrt(width)) of one sequence, ``(heads, seq, seq)``."""
+    from common.training.attending import probabilities
+
+    found = probabilities(spec, layer, state[:length])
+    heads, width = 2, 8
+    query, key = (
+        (
+            state[:length]
+            @ spec.arrays[f"bert.encoder.layer.{layer}.attention.self.{name}.weight"].T.astype(np.float64)
+            + spec.arrays[f"bert.encoder.layer.{layer}.attention.self.{name}.bias"]
+        ).reshape(length, heads, width)
+        for name in ("query", "key")
+    )
+    for head in range(heads):
+        powers = np.exp(query[:, head] @ key[:, head].T / np.sqrt(width))
+        assert_near(found[head], powers / powers.sum(1, keepdims=True), 1e-6, absolute=True)
+    return found.astype(np.float64)
+
+
+def expected_attention(spec, states, batch, wanted):
+    """Sum over the real rows, in float64; of a model of one layer."""
+    total = 0.0
+    for row in np.flatnonzero(batch["labels"] != IGNORE):
+        length = int(batch["attention_mask"][row].sum())
+        ours = attended(spec, 0, states[0][row], length).transpose(1, 0, 2)  # (queries, heads, keys)
+        given = batch["teacher_attention"][row, :length, 0].astype(np.float64)
+        theirs = given[:, :, : batch["input_ids"].shape[1]]
+        whole = np.zeros(theirs.shape)
+        whole[:, :, :length] = ours
+        if wanted.attention == "mse":
+            each = ((whole - theirs) ** 2).sum(-1) / length
+        else:
+            each = 1 - (whole * theirs).sum(-1) / np.linalg.norm(whole, axis=-1) / np.linalg.norm(theirs, axis=-1)
+        total += each.mean()
+    return wanted.attention_weight * total
 
 
 def expected(states, logits, batch, wanted):
@@ -79,8 +124,9 @@ def expected(states, logits, batch, wanted):
     return total
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", ["bert", "gpt2-classifier"])
+@pytest.mark.parametrize(
+    ("kind", "way"), [*(("gpt2-classifier", way) for way in PLAIN), *(("bert", way) for way in WAYS)]
+)
 def test_the_loss_is_that_of_numpy_and_evaluation_is_the_tasks_own(backend, kind, way):
     engine, wanted = engine_of(backend, kind, way)
     batch = batch_of(kind, wanted)
@@ -93,7 +139,10 @@ def test_the_loss_is_that_of_numpy_and_evaluation_is_the_tasks_own(backend, kind
     assert scored.loss_sum == pytest.approx(own, rel=1e-5)
     assert scored.count == 3
     [(loss, _)] = engine.fetch([engine.train_step([batch], 0.0)])
-    assert loss == pytest.approx(expected(states, logits, batch, wanted), rel=1e-5)
+    whole = expected(states, logits, batch, wanted)
+    if wanted.attention != "none":
+        whole += expected_attention(student(kind, way)[0], states, batch, wanted)
+    assert loss == pytest.approx(whole, rel=1e-5)
 
 
 @pytest.mark.needs_pytorch
@@ -104,6 +153,7 @@ def test_the_loss_is_that_of_numpy_and_evaluation_is_the_tasks_own(backend, kind
     [
         ("bert", "kl-cos"),
         ("gpt2-classifier", "mse-every"),
+        pytest.param("bert", "attention-cos", marks=pytest.mark.nightly),
         pytest.param("bert", "soft", marks=pytest.mark.nightly),
         pytest.param("bert", "hidden-alone", marks=pytest.mark.nightly),
     ],
@@ -132,3 +182,71 @@ def test_a_row_that_fills_a_batch_changes_nothing(backend):
     for name, gradient in part.items():
         if np.abs(gradient).max() > 1e-4:
             assert_near(whole[name], gradient, 1e-5, what=name)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+def test_both_backends_differentiate_attention_alike():
+    gradients = []
+    for name in ("pytorch", "mindspore"):
+        engine, wanted = engine_of(load(name), "bert", "attention")
+        gradients.append(engine.gradients([batch_of("bert", wanted)]))
+    key = "bert.encoder.layer.0.attention.self.key.weight"
+    assert np.abs(gradients[0][key]).max() > 1e-3
+    assert_near(gradients[1][key], gradients[0][key], GRADIENT)
+
+
+PROJECTION = "distillation.projection.weight"
+
+
+def projected(backend, **given):
+    """A student of width 16 whose teacher has width 24."""
+    wanted = Distillation("teacher", logits="none", hidden="mse")
+    spec = tiny_spec("bert", num_hidden_layers=1)
+    spec = dataclasses.replace(spec, schema=BatchSchema.of(spec.schema.fields, wanted.fields))
+    beside = (ParameterSpec(PROJECTION, (24, 16), "distillation", Normal(0.25)),)
+    return build_engine(backend, spec, plan_for(spec, (), "full"), distillation=wanted, beside=beside, **given)
+
+
+def wide_batch(seed=0):
+    batch = dict(make_batch("bert", LENGTHS, seed=seed))
+    hidden = np.random.default_rng(seed).standard_normal((*batch["input_ids"].shape, 2, 24))
+    return batch | {"teacher_hidden": hidden.astype(np.float32)}
+
+
+def test_states_of_another_width_are_projected_by_a_matrix_that_learns_and_is_kept_in_the_state_alone(backend):
+    engine = projected(backend)
+    start = engine.state()[f"beside.{PROJECTION}"]
+    batch = wide_batch()
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids")}
+    found = import_module(f"{backend.__name__}.parity").forward(engine.model, inputs)
+    total = -log_softmax(found["logits"])[np.arange(4), batch["labels"]].sum()
+    for place, name in enumerate(("hidden/00", "hidden/01")):
+        apart = ((found[name] @ start.T - batch["teacher_hidden"][:, :, place]) ** 2).mean(-1)
+        total += sum(apart[row, :length].mean() for row, length in enumerate(LENGTHS)) / 2
+    [(loss, _)] = engine.fetch([engine.train_step([batch], 1e-2)])
+    assert loss == pytest.approx(total, rel=1e-5)
+    state = engine.state()
+    assert np.abs(state[f"beside.{PROJECTION}"] - start).max() > 1e-3
+    assert PROJECTION not in engine.trainable()
+    assert f"exp_avg.{PROJECTION}" in state
+    assert engine.gradients([batch]).keys() == engine.trainable().keys()
+    other = projected(backend)
+    other.load_trainable(engine.trainable())
+    other.load_state(state)
+    for one in (engine, other):
+        one.train_step([wide_batch(1)], 1e-2)
+    assert (engine.state()[f"beside.{PROJECTION}"] == other.state()[f"beside.{PROJECTION}"]).all()
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+@pytest.mark.parametrize("compile_", [False, pytest.param(True, marks=pytest.mark.nightly)])
+def test_both_backends_learn_the_same_projection(compile_):
+    found = []
+    for name in ("pytorch", "mindspore"):
+        engine = projected(load(name), compile=compile_ and name == "mindspore")
+        losses = engine.fetch([engine.train_step([wide_batch(step % 3)], 1e-3) for step in range(12)])
+        found.append((engine.state()[f"beside.{PROJECTION}"], np.array(losses)))
+    assert_near(found[1][0], found[0][0], 1e-4)
+    assert_near(found[1][1], found[0][1], 1e-4)

@@ -30,6 +30,7 @@ class Albert(Bert):
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout_prob")
     UNDROPPED = ("*.ffn_output",)
     OPTIONAL = ("albert.pooler",)
+    PARTS = None  # its layers are one, used several times
     DEFAULTS = {
         "model_type": name,
         "vocab_size": 30000,

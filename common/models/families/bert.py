@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from common.backend.batch import Field
-from common.models.family import ATTENTION_MASK, EACH, FIRST, INPUT_IDS, TOKEN_TYPE_IDS, Backbone, Family, HeadLayout
+from common.models.family import (
+    ATTENTION_MASK,
+    EACH,
+    FIRST,
+    INPUT_IDS,
+    TOKEN_TYPE_IDS,
+    Backbone,
+    Family,
+    HeadLayout,
+    LayerParts,
+)
 from common.models.modules import ATTENTION, EMBEDDING, LAYER_NORM, LINEAR, Heads, ModuleSpec
 
 __all__ = ["MEMBER", "Bert", "encoder_layer"]
@@ -36,6 +46,9 @@ class Bert(Family):
     INPUTS: ClassVar[tuple[Field, ...]] = (INPUT_IDS, ATTENTION_MASK, TOKEN_TYPE_IDS)
     DROPOUTS: ClassVar[tuple[str, ...]] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
     TARGETS = ("*.query", "*.value")
+    PARTS: ClassVar[LayerParts | None] = LayerParts(
+        "attention.self", "attention.output.dense", "intermediate.dense", "output.dense"
+    )
     EMBEDDING_NORM = "embeddings.LayerNorm"
     OPTIONAL: ClassVar[tuple[str, ...]] = ("bert.pooler.dense",)
     SIZE = {

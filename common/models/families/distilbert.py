@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from common.models.family import EACH, FIRST, Backbone, Family, HeadLayout
+from common.models.family import EACH, FIRST, Backbone, Family, HeadLayout, LayerParts
 from common.models.modules import ATTENTION, EMBEDDING, LAYER_NORM, LINEAR, Heads, ModuleSpec
 
 __all__ = ["MEMBER", "DistilBert", "sinusoids"]
@@ -30,6 +30,7 @@ class DistilBert(Family):
     HEADS = ("dim", "n_heads")
     DROPOUTS = ("dropout", "attention_dropout", "seq_classif_dropout")
     TARGETS = ("*.q_lin", "*.v_lin")
+    PARTS = LayerParts("attention", "attention.out_lin", "ffn.lin1", "ffn.lin2")
     EMBEDDING_NORM = "embeddings.LayerNorm"
     ACTIVATION = "activation"
     UNDROPPED = ("*.attention.out_lin",)

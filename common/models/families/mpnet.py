@@ -40,6 +40,7 @@ class MPNet(Roberta):
     OPTIONAL = ("mpnet.pooler.dense",)
     DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     TARGETS = ("*.attn.q", "*.attn.v")
+    PARTS = None  # a table of biases has a column for each head of every layer
     DEFAULTS = {
         **{
             name: value

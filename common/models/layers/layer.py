@@ -34,6 +34,12 @@ class Layer:
         """The weight that computes the same in ``edit.module``, float64 in its layout."""
         raise NotImplementedError
 
+    def plain(self, edit: Edit, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All parameters of ``edit.module`` that compute the same, float32."""
+        weight = f"{edit.path}.weight"
+        kept = {name: arrays[name] for name in edit.module.shapes() if name != weight}
+        return {weight: np.ascontiguousarray(self.dense(edit, arrays), np.float32), **kept}
+
     def absorb(
         self, edit: Edit, arrays: Mapping[str, np.ndarray], delta: Delta
     ) -> tuple[Any, dict[str, np.ndarray]] | None:

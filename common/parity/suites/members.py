@@ -10,7 +10,7 @@ from common.compression import TRANSFORMS
 from common.methods import METHODS, full, lora
 from common.parity.cases import Case
 from common.parity.suites.models import of_member
-from common.parity.suites.subjects import pairs, suits
+from common.parity.suites.subjects import pairs, suits, transformable
 
 __all__ = ["cases"]
 
@@ -29,6 +29,10 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     for transform in TRANSFORMS:
         if transform.needs == "nothing":
             first = dict(reversed(every))
-            compressed = [(family, task) for family, task in first.items() if usual[family] == lora.MEMBER.name]
+            compressed = [
+                (family, task)
+                for family, task in first.items()
+                if usual[family] == lora.MEMBER.name and transformable(transform, family)
+            ]
             listed += [of_member(family, task, lora.MEMBER.name, transform.name) for family, task in compressed]
     return tuple(listed)

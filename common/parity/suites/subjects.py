@@ -13,7 +13,7 @@ import numpy as np
 
 from common.api_mapping.arrays import draw, integers, normal
 from common.backend import Batch, Engine, EngineSettings
-from common.compression import TRANSFORMS
+from common.compression import TRANSFORMS, Transform
 from common.config import ExperimentConfig, optimization_options
 from common.config.schema import ModelConfig
 from common.errors import InputError
@@ -26,7 +26,7 @@ from common.parity.cases import Arrays, Host, UnsupportedError
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 
-__all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs", "suits"]
+__all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs", "suits", "transformable"]
 
 VOCABULARY, POSITIONS = 211, 64
 _SIZES = {"hidden": 64, "layers": 4, "heads": 4, "inner": 128, "positions": POSITIONS}
@@ -83,6 +83,11 @@ def suits(method: Method, family: str, task: str) -> bool:
     layout = TASKS.get(task).layout(FAMILIES.get(family), _tiny(family))
     has_head = layout is not None and bool(layout.new())
     return method.suits(FAMILIES.get(family).backbone(_tiny(family)).modules) and (has_head or not method.needs_head)
+
+
+def transformable(transform: Transform, family: str) -> bool:
+    """Whether a model of ``family`` can be transformed so."""
+    return transform.suits(FAMILIES.get(family), _tiny(family))
 
 
 def methods(family: str) -> dict[str, MethodOptions]:

@@ -1,0 +1,1 @@
+"""Augmentation of texts with classes: further rows made of the rows that are there, by a seed."""
