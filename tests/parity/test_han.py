@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from common.backend import load
+from common.config import load_config
 from common.config.schema import ModelConfig
 from common.errors import InputError
+from common.memory.account import take
 from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec
 from common.random import normal
@@ -214,3 +216,10 @@ def test_an_unknown_variant_is_refused(entry, value):
     config = ModelConfig(None, "sequence-classification", None, None, {"model_type": "han", entry: value})
     with pytest.raises(InputError, match=f"{entry} must be one of .*; received '{value}'"):
         load_model_spec(config, LABELS, VOCABULARY, 0, 0)
+
+
+@pytest.mark.needs_pytorch
+def test_the_memory_of_a_recurrent_network_has_no_account():
+    config = load_config("han_imdb")
+    with pytest.raises(InputError, match="packed sequences of its recurrent layers"):
+        take(load("pytorch"), config, 4, 20)
