@@ -19,10 +19,12 @@ from common.files import new_folder
 from common.methods import METHODS
 from common.methods.merge import merge_problems, merged_model
 from common.models import FAMILIES
+from common.models.modules import RECURRENT
+from common.models.specs import ModelSpec
 from common.tasks.example import example_batch
 from common.training.assembly import Trained
 
-__all__ = ["TOLERANCE", "export_run"]
+__all__ = ["TOLERANCE", "export_run", "unexportable"]
 
 TOLERANCE = 1e-4  #: of a logit, or of the largest one where that exceeds 1
 _SHAPES = ((1, 1), (2, 7), (3, 19), (5, 33))  #: (rows, tokens) that the graph is checked at; it was traced at another
@@ -55,11 +57,9 @@ def export_run(trained: Trained, out: Path, integers: bool = False) -> dict[str,
             f"Families that twinlora describes are exported: {', '.join(FAMILIES.names())}; this run is a "
             f"{trained.spec.family}. Merge it with twinlora merge, and export that with transformers' own tools."
         )
-    if any(field.sequence not in (None, SEQUENCES[0]) for field in FAMILIES.get(trained.spec.family).INPUTS):
-        raise InputError(
-            f"A graph takes the tokens of one sequence; a {trained.spec.family} network reads one and writes another, token by "
-            "token. Use the run itself."
-        )
+    reason = unexportable(trained.spec)
+    if reason is not None:
+        raise InputError(f"{reason} Use the run itself.")
     manifest = describe(trained)
     model = _built(trained)
     with new_folder(out) as folder:
@@ -79,6 +79,20 @@ def export_run(trained: Trained, out: Path, integers: bool = False) -> dict[str,
         manifest |= {"versions": _versions()}
         write_beside(folder, trained, manifest)
     return manifest
+
+
+def unexportable(spec: ModelSpec) -> str | None:
+    """Why no graph is written of a network that twinlora describes; None where one is."""
+    if any(field.sequence not in (None, SEQUENCES[0]) for field in FAMILIES.get(spec.family).INPUTS):
+        return (
+            f"A graph takes the tokens of one sequence; a {spec.family} network reads one and writes another, token by "
+            "token."
+        )
+    if any(module.kind is RECURRENT for module in spec.modules):
+        return f"A graph takes any number of tokens; torch's exporter cannot trace the packed sequences of a {spec.family} network."
+    if spec.layout is not None and spec.layout.chain:
+        return f"A graph gives logits of single tokens; those of {spec.task} are decoded as one chain."
+    return None
 
 
 def _built(trained: Trained) -> Any:

@@ -103,6 +103,7 @@ class Task:
     # of the backends too: "divergence" of classes or "squared" difference of numbers; None where it has no such way
     converses: ClassVar[bool] = False  #: whether a prompt may be a list of messages
     Options: ClassVar[type[TaskOptions]] = TaskOptions
+    options: Any  #: an object of ``Options``
 
     def __init__(self, options: Any = None):
         self.options = self.Options() if options is None else options

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from common.backend.contract import Engine, EvalResult
 from common.chains import SCHEMES, converted, scheme_names
 from common.data.encoding import Columns, Encoded, Ragged
 from common.data.profile import LABEL_LISTS, WORD_LISTS, Recognised
+from common.data.roles import Role
 from common.data.words import TAGS, WORDS, encode_words, spans_in, tag_names
 from common.distributed import Group
 from common.errors import InputError
@@ -59,9 +60,9 @@ class TokenClassification(Task):
     name = "token-classification"
     head = "token"
     peft_type = "TOKEN_CLS"
-    roles = (WORDS, TAGS)
-    FIELDS = (Field("labels", ("batch", "seq"), padding=IGNORE),)
-    outputs = ("logits",)
+    roles: ClassVar[tuple[Role, ...]] = (WORDS, TAGS)
+    FIELDS: ClassVar[tuple[Field, ...]] = (Field("labels", ("batch", "seq"), padding=IGNORE),)
+    outputs: ClassVar[tuple[str, ...]] = ("logits",)
     metrics = {"loss": False, "accuracy": True, **dict.fromkeys((*_SPANS, *_TAGS), True), "unseen_words": False}
     Options = TaggingOptions
 
@@ -69,7 +70,8 @@ class TokenClassification(Task):
         super().__init__(options)
         if self.options.scheme is not None:
             read = spans_in(self.options.scheme)
-            self.roles = tuple(dataclasses.replace(role, read=read) if role.target else role for role in self.roles)
+            roles = (dataclasses.replace(role, read=read) if role.target else role for role in self.roles)
+            self.roles = tuple(roles)  # type: ignore[misc]  # how its columns are read depends on its options
 
     def recognise(self, profile):
         """A list of words, and one of as many tags."""

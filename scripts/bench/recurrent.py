@@ -34,7 +34,7 @@ TABLES = {
 }
 BATCH, WIDTH, HIDDEN, LENGTHS = 16, 100, 128, (16, 64)
 UNROLLED = (16,)  #: longer ones are compiled for many seconds
-REPEATS = 5
+REPEATS = 3
 
 
 def kept() -> dict[str, Any]:

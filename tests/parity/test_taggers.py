@@ -10,6 +10,7 @@ import pytest
 from common.backend import load
 from common.config.schema import ModelConfig
 from common.errors import InputError
+from common.exporting.export import unexportable
 from common.models import FAMILIES
 from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec
@@ -135,6 +136,11 @@ def test_a_later_frame_or_character_reaches_no_earlier_one():
         np.testing.assert_array_equal(*found)
         later = [engine.logits_at(given, np.full(4, 6, np.int32)) for given in (batch, changed)]
         assert np.abs(later[0] - later[1])[0].max() > 1e-3
+
+
+@pytest.mark.parametrize(("name", "reason"), [("words", "packed sequences"), ("chain", "decoded as one chain")])
+def test_no_graph_is_exported_that_would_compute_less(name, reason):
+    assert reason in unexportable(spec_of(name))
 
 
 def test_what_reads_both_directions_predicts_no_next_token():
