@@ -71,7 +71,7 @@ class Layers:
         """Where ``layer`` chooses another method or optimizer than the layer below, the entries of the one below go."""
         below, cls = self.tree.get(section), field_types(ExperimentConfig).get(section)
         choice = getattr(cls, "CHOICE", None)
-        if isinstance(below, dict) and choice in layer and layer[choice] != below.get(choice):
+        if cls is not None and isinstance(below, dict) and choice in layer and layer[choice] != below.get(choice):
             common = field_types(cls)  # entries that every choice has
             self.tree[section] = {name: value for name, value in below.items() if name in common and name != choice}
 

@@ -129,12 +129,12 @@ def _array(encoded: Encoded, field: Field, indices: np.ndarray, rows: int, lengt
         array = np.full((rows, *inner), padding, field.dtype)
         array[: len(indices)] = field.default if column is None else column[indices]
     if field.first is not None:
-        array[(slice(len(indices), None), *(0,) * (array.ndim - 1))] = field.first
+        array.reshape(rows, -1)[len(indices) :, 0] = field.first
     return array
 
 
 def _nested(
-    encoded: Encoded, field: Field, indices: np.ndarray, rows: int, length_multiple: int, padding: float
+    encoded: Encoded, field: Field, indices: np.ndarray, rows: int, length_multiple: int, padding: float | str
 ) -> np.ndarray:
     """``(rows, sentences, words)``: as many sentences as the longest document has and as many words as the longest
     sentence, both rounded up."""
@@ -145,7 +145,8 @@ def _nested(
     shape = (rows, -(-most // _SENTENCES) * _SENTENCES, -(-longest // length_multiple) * length_multiple)
     array = np.full(shape, padding, field.dtype)
     for row, index in enumerate(indices):
-        array[(row, *places(counts[index]))] = field.default if column is None else column[index]
+        sentence, place = places(counts[index])
+        array[row, sentence, place] = field.default if column is None else column[index]
     return array
 
 

@@ -108,8 +108,8 @@ class SequenceClassification(TextTask):
         layout = super().layout(family, config)
         if layout is None or self.options.loss != "isomax":
             return layout
-        changed = {"kind": DISTANCES, "output": _PROTOTYPES, "output_bias": False, "named": False}
-        return dataclasses.replace(layout, architecture=bare(layout.architecture), **changed)
+        named = dataclasses.replace(layout, architecture=bare(layout.architecture), named=False)
+        return dataclasses.replace(named, kind=DISTANCES, output=_PROTOTYPES, output_bias=False)
 
     def evaluator(self, encoded: Encoded) -> _Evaluator:
         """Metrics of `common.metrics.classification_metrics`."""

@@ -70,7 +70,8 @@ def _of_folder(source: str, name: str | None) -> Opened:
     given, recorded = split_entries(read_config(locate(source)))
     tokenizer, head = load_tokenizer(source), recorded.get("head", {})
     own = head.get("task") if name in (None, head.get("task")) else None  # the task of a head that was recorded
-    task = TASKS.get(own or name) if own or name else _task_of(source, given)
+    named = own or name
+    task = TASKS.get(named) if named else _task_of(source, given)
     labels = _labels(given)
     config = ModelConfig(source, task.name, None, None, {}, task_options=head["options"] if own else {})
     spec = load_model_spec(

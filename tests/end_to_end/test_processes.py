@@ -76,10 +76,15 @@ def events(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
+_MOMENTUM = ("optimization.optimizer=sgd", "optimization.momentum=0.9", "optimization.max_norm=0.5")
+
+
 @pytest.mark.slow
 @pytest.mark.processes
+@pytest.mark.parametrize("settings", [(), pytest.param(_MOMENTUM, marks=pytest.mark.nightly)], ids=["adamw", "sgd"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides, backend):
+def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides, backend, settings):
+    overrides = [*overrides, *settings]
     done = subprocess.run(
         command(tmp_path, backend, "two", overrides),
         capture_output=True,

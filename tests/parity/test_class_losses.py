@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from common.backend import IGNORE, load
+from common.backend.adversarial import Adversarial
+from common.backend.batch import BatchSchema
+from common.backend.distillation import Distillation
 from common.config import load_config
 from common.config.schema import ModelConfig
 from common.errors import InputError
@@ -26,6 +29,11 @@ WAYS = {
     "isomax": {"loss": "isomax"},
     "both": {"loss": "isomax", "scale": 4.0, "label_smoothing": 0.1},
 }
+
+
+def often(values, *main):
+    """``values``, of which all but ``main`` are for the nightly run."""
+    return [value if value in main else pytest.param(value, marks=pytest.mark.nightly) for value in values]
 
 
 def spec_of(way, shifted=True, **entries):
@@ -63,7 +71,7 @@ def cross_entropy(logits, labels, smoothing=0.0):
     return -(q * logs)[rows].sum()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", often(WAYS, "both"))
 def test_training_has_the_options_and_evaluation_has_the_logits(backend, way):
     engine, batch, options = engine_of(backend, way), batch_of(way), WAYS[way]
     evaluated = engine.eval_step(batch)
@@ -110,7 +118,7 @@ def test_prototypes_start_at_the_origin_and_move_apart(backend):
 
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", often(WAYS, "both"))
 def test_gradients_and_losses_agree(way):
     engines = [engine_of(load(name), way) for name in ("pytorch", "mindspore")]
     expected, actual = (engine.gradients([batch_of(way, 1)]) for engine in engines)
@@ -141,6 +149,23 @@ def test_without_the_options_a_batch_is_as_it_was():
     assert spec_of("plain").layout == FAMILIES.get("bert").head("sequence", spec_of("plain").config)
     smoothed = task.configured({"label_smoothing": 0.1})
     assert smoothed.schema(FAMILIES.get("bert")).names[-1] == "smoothing"
+
+
+@pytest.mark.parametrize("way", often(("adversarial", "distillation"), "distillation"))
+def test_smoothed_labels_go_with_a_further_term(backend, way):
+    """With its weight 0 the loss is that without it; the labels are smoothed in both."""
+    given, batch, spec = {}, batch_of("smoothed"), spec_of("smoothed")
+    if way == "adversarial":
+        given["adversarial"] = Adversarial("sift", weight=0.0)
+    else:
+        given["distillation"] = Distillation("a teacher", logits="mse", logits_weight=0.0)
+        batch["teacher_logits"] = np.ones((4, 3), np.float32)
+        schema = BatchSchema.of(spec.schema.fields, given["distillation"].fields)
+        spec = dataclasses.replace(spec, schema=schema)
+    engine = build_engine(backend, spec, plan_for(spec, method="full"), **given)
+    ((trained, _),) = engine.fetch([engine.train_step([batch], 0.0)])
+    ((plain, _),) = (one := engine_of(backend, "smoothed")).fetch([one.train_step([batch_of("smoothed")], 0.0)])
+    assert trained == pytest.approx(plain, rel=1e-5)
 
 
 def test_scale_invariant_training_and_isomax_exclude_each_other():

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from common.backend import load
+from common.config import load_config
 from common.config.schema import ModelConfig
 from common.errors import InputError
+from common.memory.account import take
 from common.models.checkpoint import save_pretrained
 from common.models.loading import load_model_spec
 from common.random import normal
@@ -26,6 +28,11 @@ VARIANTS = {
     "word vectors": {"pooling": "mean", "encoder": "none"},
     "attention to word vectors": {"encoder": "none"},
 }
+
+
+def often(values, *main):
+    """``values``, of which all but ``main`` are for the nightly run."""
+    return [value if value in main else pytest.param(value, marks=pytest.mark.nightly) for value in values]
 
 
 def spec_of(variant="paper", dropout=0.0, source=None):
@@ -112,7 +119,7 @@ def documents(batch):
     ]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", often(VARIANTS, "paper"))
 def test_logits_are_those_of_the_papers_formulas_in_float64(backend, variant):
     spec = spec_of(variant)
     batch = batch_of(spec)
@@ -121,7 +128,7 @@ def test_logits_are_those_of_the_papers_formulas_in_float64(backend, variant):
     assert_near(engine_of(backend, spec).eval_step(batch).outputs["logits"], expected, FAMILY)
 
 
-@pytest.mark.parametrize("variant", ["paper", "means"])
+@pytest.mark.parametrize("variant", often(("paper", "means"), "paper"))
 def test_the_two_attentions_are_the_papers_and_sum_to_one_over_what_is_real(backend, variant):
     spec = spec_of(variant)
     batch = batch_of(spec)
@@ -138,8 +145,8 @@ def test_the_two_attentions_are_the_papers_and_sum_to_one_over_what_is_real(back
             assert_near(words[row, number, : len(weights)], weights, FAMILY)
 
 
-@pytest.mark.parametrize("variant", ["paper", "means"])
-@pytest.mark.parametrize("more", [(3, 0), (0, 4), (2, 2)], ids=["sentences", "words", "both"])
+@pytest.mark.parametrize("variant", often(("paper", "means"), "paper"))
+@pytest.mark.parametrize("more", often([(3, 0), (0, 4), (2, 2)], (2, 2)), ids=["sentences", "words", "both"])
 def test_padding_further_changes_nothing(backend, variant, more):
     """Neither outputs nor gradients; what stands in the padding is not read."""
     spec = spec_of(variant)
@@ -169,6 +176,7 @@ def both(spec, **given):
     return [engine_of(load(name), spec, **given) for name in ("pytorch", "mindspore")]
 
 
+@pytest.mark.nightly
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 def test_every_gradient_agrees():
@@ -208,3 +216,10 @@ def test_an_unknown_variant_is_refused(entry, value):
     config = ModelConfig(None, "sequence-classification", None, None, {"model_type": "han", entry: value})
     with pytest.raises(InputError, match=f"{entry} must be one of .*; received '{value}'"):
         load_model_spec(config, LABELS, VOCABULARY, 0, 0)
+
+
+@pytest.mark.needs_pytorch
+def test_the_memory_of_a_recurrent_network_has_no_account():
+    config = load_config("han_imdb")
+    with pytest.raises(InputError, match="packed sequences of its recurrent layers"):
+        take(load("pytorch"), config, 4, 20)

@@ -45,6 +45,11 @@ RATES = {"adadelta": 1.0}  #: of whose steps others are too small beside the rou
 RATE = 3e-3
 
 
+def often(values, *main):
+    """``values``, of which all but ``main`` are for the nightly run."""
+    return [value if value in main else pytest.param(value, marks=pytest.mark.nightly) for value in values]
+
+
 def wanted(variant):
     return {"optimizer": variant.partition(",")[0], **VARIANTS[variant][0]}
 
@@ -77,7 +82,7 @@ def test_every_optimizer_has_a_variant_here():
 
 @pytest.mark.needs_pytorch
 @pytest.mark.parametrize("bound", [pytest.param(None, marks=pytest.mark.nightly), 0.5], ids=["unbounded", "clipped"])
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", often(VARIANTS, "adam", "sgd, nesterov", "adadelta"))
 def test_twenty_steps_are_those_of_torchs_class(backend, variant, bound):
     """On given gradients, with decayed and other parameters, two learning rates, and clipping."""
     torch = pytest.importorskip("torch")
@@ -115,7 +120,7 @@ def test_twenty_steps_are_those_of_torchs_class(backend, variant, bound):
         assert_all_near({name: engine.state()[name] for name in expected}, expected, MOMENT)
 
 
-@pytest.mark.parametrize("variant", MAIN)
+@pytest.mark.parametrize("variant", often(MAIN, "adadelta"))
 def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(backend, variant, tmp_path):
     batches = [[make_batch("bert", [6, 3], seed=2 * i), make_batch("bert", [9], seed=2 * i + 1)] for i in range(4)]
     given = {"weight_decay": 0.2, "max_norm": 0.5, "bounded": "classifier.weight"}
@@ -135,7 +140,7 @@ def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(backend, variant
     assert_identical(second.state(), whole.state())
 
 
-@pytest.mark.parametrize("variant", MAIN)
+@pytest.mark.parametrize("variant", often(MAIN, "sgd, momentum"))
 def test_micro_batches_make_the_step_of_the_whole_batch(backend, variant):
     batch = make_batch("bert", [16, 15, 3, 5, 2])
     parts = [rows_of(batch, slice(0, 2)), rows_of(batch, slice(2, 5))]
@@ -147,7 +152,7 @@ def test_micro_batches_make_the_step_of_the_whole_batch(backend, variant):
     assert_all_near(*({name: array for name, array in one.items() if name != "step"} for one in kept), MOMENT)
 
 
-@pytest.mark.parametrize("bound", [0.3, 1e3], ids=["reached", "unreached"])
+@pytest.mark.parametrize("bound", [0.3, pytest.param(1e3, marks=pytest.mark.nightly)], ids=["reached", "unreached"])
 def test_after_a_step_no_row_of_the_output_is_longer_than_the_bound(backend, bound):
     """Rows that were longer have the bound's length and their direction; others are left as they are, to the bit."""
     free = tiny_engine(backend, "sgd")
