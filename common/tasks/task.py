@@ -104,6 +104,7 @@ class Task:
     writes: ClassVar[bool] = False  #: whether its answers are texts that it generates
     converses: ClassVar[bool] = False  #: whether a prompt may be a list of messages
     Options: ClassVar[type[TaskOptions]] = TaskOptions
+    options: Any  #: an object of ``Options``
 
     def __init__(self, options: Any = None):
         self.options = self.Options() if options is None else options

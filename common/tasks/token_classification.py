@@ -71,7 +71,8 @@ class TokenClassification(Task):
         super().__init__(options)
         if self.options.scheme is not None:
             read = spans_in(self.options.scheme)
-            self.roles = tuple(dataclasses.replace(role, read=read) if role.target else role for role in self.roles)  # type: ignore[misc]
+            roles = (dataclasses.replace(role, read=read) if role.target else role for role in self.roles)
+            self.roles = tuple(roles)  # type: ignore[misc]  # how its columns are read depends on its options
 
     def recognise(self, profile):
         """A list of words, and one of as many tags."""

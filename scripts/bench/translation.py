@@ -139,14 +139,18 @@ def bleu_table(kept: dict[str, Any]) -> str:
                 count = f"{run['parameters']:,}" if run["parameters"] else "-"
                 cells = [name, run["backend"], count, f"{run['steps']:,}", f"{run['curve'][-1][1]:.1f}"]
                 lines.append(f"| {' | '.join([*cells, f'{best[2]:.2f}', way, value])} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else "No texts of a finished run are kept."
 
 
 def curves_table(kept: dict[str, Any]) -> str:
     """Validation perplexity of the translation runs by step."""
     names = [name for name, run in kept.items() if not _of_letters(run)]
+    parts = [
+        f"{name} has not come to its end: {kept[name]['steps']:,} steps." for name in names if _goes_on(kept[name])
+    ]
     steps = sorted({point[0] for name in names for point in kept[name]["curve"]})
-    lines = [f"| step | {' | '.join(names)} |", f"|---:|{'---:|' * len(names)}"]
+    lines = [*parts, ""] if parts else []
+    lines += [f"| step | {' | '.join(names)} |", f"|---:|{'---:|' * len(names)}"]
     for step in steps:
         values = {name: {point[0]: point[2] for point in kept[name]["curve"]}.get(step) for name in names}
         cells = (f"{values[name]:.2f}" if values[name] is not None else "" for name in names)
@@ -156,6 +160,10 @@ def curves_table(kept: dict[str, Any]) -> str:
         reached = next((point[0] for point in kept[name]["curve"] if point[2] < PERPLEXITY), None)
         lines.append(f"| {name} | {f'{reached:,}' if reached else 'not reached'} |")
     return "\n".join(lines)
+
+
+def _goes_on(run: dict[str, Any]) -> bool:
+    return run["status"] == "not finished"
 
 
 def _of_letters(run: dict[str, Any]) -> bool:
