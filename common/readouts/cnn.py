@@ -1,4 +1,4 @@
-"""Convolutions over all states of an encoder, as those of a classifier of words (`cnn_classifier`)."""
+"""Convolutions over all states of an encoder, as those of a classifier of words (`cnn-classifier`)."""
 
 from __future__ import annotations
 

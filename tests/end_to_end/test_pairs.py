@@ -83,7 +83,10 @@ def printed(capsys):
     return of
 
 
-@pytest.fixture(scope="module", params=FAMILIES_OF_PAIRS)
+FAMILIES = [FAMILIES_OF_PAIRS[0], pytest.param(FAMILIES_OF_PAIRS[1], marks=pytest.mark.nightly)]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
 def run(request, folder):
     """Trained until it knows the four words."""
     name = f"{request.param}_pairs"
@@ -188,7 +191,7 @@ def test_mindspore_trains_the_same_losses_and_writes_the_same(run, folder, print
 
 
 @pytest.mark.needs_pytorch
-@pytest.mark.parametrize("family", FAMILIES_OF_PAIRS)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_run_that_is_interrupted_ends_as_one_that_is_not(folder, family):
     given = arguments(folder, family, "pytorch", 8, "false", f"{family}_stopped", "--set", "training.log_every_steps=1")
     file, overrides = given[1], [part for part in given if "=" in part]

@@ -23,8 +23,8 @@ training: {{global_batch_size: 8, max_steps: 6, evaluate_every_steps: 3, evaluat
 """
 NETWORKS = {
     "textcnn": ("multichannel", "filters: 4, kernel_sizes: [2, 3]"),
-    "cnn_classifier": ("static", "filters: 4, kernel_sizes: [2, 3], condensed_size: 4"),
-    "gaussian_nb": ("trained", "dropout: 0.1"),
+    "cnn-classifier": ("static", "filters: 4, kernel_sizes: [2, 3], condensed_size: 4"),
+    "gaussian-nb": ("trained", "dropout: 0.1"),
 }
 #: in every run; the others in the nightly run
 USUAL = ("textcnn", "pytorch")
@@ -81,8 +81,9 @@ def test_a_classifier_trains_evaluates_predicts_and_is_opened_again(folder, twin
     assert json.loads(twinlora("eval", str(run))) == summary["test"]
     answers = twinlora("predict", str(run), stdin="the good ㅎ\nbad film\n").split()
     assert answers[0] in ("yes", "no")
+    prefix = family.replace("-", "_")
     arrays, _ = load_arrays(run / "model/model.safetensors")
-    table = arrays.get(f"{family}.static_embeddings.weight", arrays[f"{family}.embeddings.weight"])
+    table = arrays.get(f"{prefix}.static_embeddings.weight", arrays[f"{prefix}.embeddings.weight"])
     assert ([1, 0, 0, 1] in table.tolist()) == (NETWORKS[family][0] != "trained")
     opened = twinlora("inspect", f"{family}.yaml", "--set", "model.vectors=null", "--model", str(run / "model"))
     assert "head loaded" in opened

@@ -183,7 +183,7 @@ def both(spec, **given):
 @pytest.mark.parametrize(
     "family",
     [
-        family if family in ("textcnn", "densenet_dsa") else pytest.param(family, marks=pytest.mark.nightly)
+        family if family in ("textcnn", "densenet-dsa") else pytest.param(family, marks=pytest.mark.nightly)
         for family in CLASSIFIERS
     ],
 )
@@ -198,27 +198,28 @@ def test_every_gradient_agrees(family):
 @pytest.mark.parametrize(
     ("family", "steps"),
     [
-        ("gaussian_nb", 8),
+        ("gaussian-nb", 8),
         *(pytest.param(family, 50, marks=pytest.mark.nightly) for family in CLASSIFIERS),
     ],
 )
 def test_losses_agree_with_dropout(family, steps):
+    """At the learning rate of the experiments. At five times as much, torch's 50th loss in float32 is 5e-5 from that in
+    float64."""
     spec = spec_of(family, dropout=0.4)
     engines = both(spec)
     found = []
     for engine in engines:
-        handles = [engine.train_step([batch_of(spec, step % 4)], 5e-3) for step in range(steps)]
+        handles = [engine.train_step([batch_of(spec, step % 2)], 1e-3) for step in range(steps)]
         pairs = zip(engine.fetch(handles), handles, strict=True)
         found.append(np.array([loss / handle.count for (loss, _), handle in pairs]))
     for ours, theirs in zip(found[1], found[0], strict=True):
         assert_near(ours, theirs, STEP_LOSS)
-    quarter = max(steps // 4, 1)
-    assert found[0][-quarter:].mean() < found[0][:quarter].mean()
+    assert found[0][-2:].mean() < found[0][:2].mean()  # the same two batches
 
 
 @pytest.mark.parametrize(
     ("family", "embedding"),
-    [("textcnn", "multichannel"), ("cnn_classifier", "static")],
+    [("textcnn", "multichannel"), ("cnn-classifier", "static")],
 )
 def test_a_table_that_stays_is_the_same_to_the_bit_and_the_others_move(backend, family, embedding):
     spec = spec_of(family, embedding=embedding)
@@ -240,7 +241,7 @@ def test_a_table_that_stays_is_the_same_to_the_bit_and_the_others_move(backend, 
     ("family", "targets"),
     [
         ("textcnn", ("*.embeddings", "*.convolutions.1")),
-        pytest.param("densenet_dsa", ("*.projection", "*.levels.0", "*.linear"), marks=pytest.mark.nightly),
+        pytest.param("densenet-dsa", ("*.projection", "*.levels.0", "*.linear"), marks=pytest.mark.nightly),
     ],
 )
 def test_adapters_of_tables_convolutions_and_linear_layers_agree(family, targets):

@@ -15,14 +15,14 @@ __all__ = ["MEMBER"]
 class CNNClassifier(Classifier):
     """Windows begin at every word and read zeros behind the text."""
 
-    name = "cnn_classifier"
+    name = "cnn-classifier"
     prefix = "cnn_classifier"
     architecture = "CNNClassifier"
     WORDS = ("cnn_classifier.embeddings",)
     TARGETS = ("cnn_classifier.condensed.linear",)
     SIZE = {"hidden": "embedding_size", "inner": "filters"}
     DEFAULTS = {
-        "model_type": "cnn_classifier",
+        "model_type": "cnn-classifier",
         "vocab_size": 20000,
         "embedding": TRAINED,
         "embedding_size": 300,

@@ -16,13 +16,13 @@ __all__ = ["MEMBER"]
 class DenseNetCNN(DenseColumns):
     """The trunk, a norm, and the layers of a convolutional classifier."""
 
-    name = "densenet_cnn"
+    name = "densenet-cnn"
     prefix = "densenet_cnn"
     architecture = "DenseNetCNN"
     WORDS = ("densenet_cnn.embeddings",)
     TARGETS = ("densenet_cnn.condensed.linear",)
     DEFAULTS = {
-        "model_type": "densenet_cnn",
+        "model_type": "densenet-cnn",
         **DenseColumns.DEFAULTS,
         "kernel_sizes": [[1, 1], [3, 3], [3, 5], [3, 7], [3, 9]],
         "window_filters": 256,

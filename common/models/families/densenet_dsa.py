@@ -16,13 +16,13 @@ __all__ = ["MEMBER"]
 class DenseNetDSA(DenseColumns):
     """The trunk with leaky rectifiers, and several dynamic self-attentions side by side instead of windows."""
 
-    name = "densenet_dsa"
+    name = "densenet-dsa"
     prefix = "densenet_dsa"
     architecture = "DenseNetDSA"
     WORDS = ("densenet_dsa.embeddings",)
     TARGETS = ("densenet_dsa.attention.projection", "densenet_dsa.condensed.linear")
     DEFAULTS = {
-        "model_type": "densenet_dsa",
+        "model_type": "densenet-dsa",
         **DenseColumns.DEFAULTS,
         "kernel_sizes": [[1, 1], [3, 3], [5, 5], [7, 7], [9, 9]],
         "attention_heads": 8,

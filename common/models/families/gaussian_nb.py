@@ -24,14 +24,14 @@ class GaussianNB(Classifier):
     """The mean of class c is 1 in feature c and 0 elsewhere, and stays; variances and priors are trained, and where the
     table is, so are the features."""
 
-    name = "gaussian_nb"
+    name = "gaussian-nb"
     prefix = "gaussian_nb"
     architecture = "GaussianNB"
     WORDS = ("gaussian_nb.embeddings",)
     TARGETS = ("gaussian_nb.embeddings",)
     SIZE = {"hidden": "embedding_size"}
     DEFAULTS = {
-        "model_type": "gaussian_nb",
+        "model_type": "gaussian-nb",
         "vocab_size": 20000,
         "embedding": TRAINED,
         "embedding_size": 300,
