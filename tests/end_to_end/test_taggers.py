@@ -121,6 +121,7 @@ def test_music_is_learned_and_continued(folder, twinlora, backend):
     twinlora("train", "music.yaml", "--backend", backend, "--name", "longer", "--set", "training.max_steps=3")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_run_that_was_interrupted_ends_in_the_bytes_of_one_that_was_not(folder, twinlora, backend):
     config = load_config(folder / "tagger.yaml")

@@ -88,10 +88,11 @@ BACKENDS = [
     pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
     pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
 ]
+LATER = [BACKENDS[0], pytest.param("mindspore", marks=[pytest.mark.needs_mindspore, pytest.mark.nightly])]
 
 
-@pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.nightly)])
 def test_the_loss_is_that_over_all_sequences(name, seed):
     given, words, labels = case(seed)
     expected = brute_force(given, words, labels).sum()
@@ -127,7 +128,7 @@ def test_gradients_are_those_of_float64(name):
         assert np.abs(found[leaf] - array).max() <= 1e-5 * largest, leaf
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", LATER)
 def test_padding_further_changes_nothing(name):
     given, words, labels = case(11, 5, 6)
     wide = {**given, "logits": np.concatenate([given["logits"], np.full((5, 7, TAGS), 3.0, np.float32)], 1)}
@@ -141,7 +142,7 @@ def test_padding_further_changes_nothing(name):
         np.testing.assert_allclose(other[leaf], found[leaf], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", LATER)
 def test_a_confident_and_wrong_sentence_has_a_finite_loss(name):
     given, words, labels = case(2, 4, 5)
     given["logits"] = given["logits"] * 60
