@@ -323,8 +323,10 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that were not measured."""
+    kept = [column for column in range(len(heads)) if any(row[column] for row in rows)]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line[column] for column in kept)} |" for line in lines)
 
 
 def _share(value: float) -> str:
