@@ -286,26 +286,14 @@ def table(results: Mapping[str, Any]) -> str:
         rows = [
             [
                 row["name"],
-                row["targets"],
                 *map(_share, row["shares"]),
                 _percent(row["accuracy"]),
                 _percent(row["test"]) if "test" in row else "",
             ]
             for row in results["adapters"]
         ]
-        parts.append(
-            _markdown(
-                [
-                    "base under LoRA",
-                    "adapters of",
-                    "share of these matrices",
-                    "share of the base",
-                    "accuracy",
-                    "test split",
-                ],
-                rows,
-            )
-        )
+        heads = ["base under LoRA", "share of these matrices", "share of the base", "accuracy", "test split"]
+        parts.append(_markdown(heads, rows))
     if "qat" in results:
         rows = [[row["name"], _percent(row["accuracy"])] for row in results["qat"]["rows"]]
         parts.append(_markdown(["linear layers and word embeddings", "accuracy"], rows))
@@ -335,8 +323,10 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table without the columns that were not measured."""
+    kept = [column for column in range(len(heads)) if any(row[column] for row in rows)]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(line[column] for column in kept)} |" for line in lines)
 
 
 def _share(value: float) -> str:
