@@ -66,13 +66,14 @@ def preloaded(found: dict[str, Any]) -> str:
     return "".join(f", {library} preloaded" for library in found.get("hardware", {}).get("preloaded", ()))
 
 
-def described(name: str, found: dict[str, Any]) -> str:
+def described(name: str, found: dict[str, Any], linked: bool = True) -> str:
     """On what and with what a file was made."""
     machine, settings = found["hardware"], found["settings"]
     versions = ", ".join(f"{package} {version}" for package, version in found["versions"].items())
     changed = f"; {', '.join(settings['set'])}" if settings["set"] else ""
     place = machine["accelerator"] or machine["cpu"]
-    return f"[{name}](performance/{name}): {place}, {machine['threads']} threads{preloaded(found)}, {settings['rounds']} rounds{changed}. {versions}."
+    label = f"[{name}](performance/{name})" if linked else f"`{name}`"
+    return f"{label}: {place}, {machine['threads']} threads{preloaded(found)}, {settings['rounds']} rounds{changed}. {versions}."
 
 
 def step(found: dict[str, Any]) -> list[str]:
@@ -261,7 +262,7 @@ def families(folder: Path) -> str:
         lines.append(row(case.removeprefix(FAMILY), *(cells or ["", ""]), *(sizes or ["", ""])))
     kept = sorted(
         {
-            described(f"{kind}-{FAMILY}*.json", one)
+            described(f"{kind}-{FAMILY}*.json", one, linked=False)
             for kind, ones in (("step", steps), ("memory", memories))
             for one in ones.values()
         }

@@ -234,7 +234,7 @@ def test_smoothing_is_a_column_of_its_own_only_where_it_is_asked_for():
 
 def test_a_causal_language_model_that_names_no_task_is_opened_as_the_general_one(tmp_path):
     from common.models.checkpoint import save_pretrained
-    from common.training.opening import _task_of
+    from common.training.opening import task_of
     from tests.support import tiny_spec
 
     spec = tiny_spec("gpt2")
@@ -243,7 +243,7 @@ def test_a_causal_language_model_that_names_no_task_is_opened_as_the_general_one
     assert causal == {"data-to-text", "instruction-tuning", "language-modeling"}
     save_pretrained(tmp_path, spec, spec.arrays)
     given = json.loads((tmp_path / "config.json").read_text())
-    assert _task_of(str(tmp_path), {**given, "architectures": ["GPT2LMHeadModel"]}).name == "language-modeling"
+    assert task_of(str(tmp_path), {**given, "architectures": ["GPT2LMHeadModel"]}).name == "language-modeling"
 
 
 @pytest.mark.parametrize("name", ["data-to-text", "language-modeling"])
