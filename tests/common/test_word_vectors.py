@@ -58,7 +58,7 @@ def test_words_are_found_as_written_or_in_lower_case_and_others_keep_their_start
         (b"the 1 nan\n", "finite"),
         (b"\x00\x01the 1 2\n", "binary"),
         (b"\x1f\x8bnot gzip", "cannot be read"),
-        (gzip.compress(b"the 1 2\n" * 999)[:40] + b"\xff" * 60, "cannot be read"),
+        (gzip.compress(b"the 1 2\n" * 999, mtime=0)[:40] + b"\xff" * 60, "cannot be read"),
         (b"the " + b"1" * 2**20, "line 1, is longer"),
     ],
 )
