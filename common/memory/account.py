@@ -19,6 +19,7 @@ from common.config import ExperimentConfig
 from common.errors import InputError
 from common.memory.components import ADAPTERS, COMPONENTS, Components
 from common.memory.outline import outlined
+from common.models.modules import RECURRENT
 from common.models.specs import ModelSpec
 from common.optimizers import OPTIMIZERS
 from common.training.assembly import engine_settings
@@ -93,6 +94,11 @@ def take(backend: ModuleType, config: ExperimentConfig, rows: int, length: int) 
         InputError: the model or the method has no account, or the sizes do not fit the model.
     """
     spec, plan = outlined(config)
+    if any(module.kind is RECURRENT for module in spec.modules):
+        raise InputError(
+            f"Memory is accounted for layers that show what they keep; the kernels of the recurrent layers of a {spec.family} "
+            "model do not. Measure a short run instead."
+        )
     check_sizes(spec, rows, length)
     settings = dataclasses.replace(engine_settings(config), shard=False)
     check(backend, "cpu", spec, plan, settings)

@@ -146,3 +146,15 @@ def test_no_graph_is_exported_that_would_compute_less(name, reason):
 def test_what_reads_both_directions_predicts_no_next_token():
     with pytest.raises(InputError, match=r"has no head for language-modeling"):
         spec_of("text", bidirectional=True)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("name", ["pytorch", pytest.param("mindspore", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("method", ["lora", "qat"])
+def test_the_table_of_characters_takes_adapters(name, method):
+    pytest.importorskip("mindspore" if name == "mindspore" else "torch")
+    spec = spec_of("tagger")
+    plan = plan_for(spec, ("bilstm_cnn.characters.table",) if method == "lora" else (), method)
+    engine = build_engine(load(name), spec, plan, {})
+    gradients = engine.gradients([batch_of(spec)])
+    assert any("characters.table" in key and np.abs(array).max() > 0 for key, array in gradients.items())
