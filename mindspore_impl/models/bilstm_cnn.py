@@ -33,7 +33,6 @@ class Characters(ms.nn.Cell):
     def construct(self, characters: ms.Tensor) -> ms.Tensor:
         batch, length, count = characters.shape
         words = characters.reshape(batch * length, count)
-        real = (words > 0).to(self.table.weight.dtype).unsqueeze(2)
         vectors = self.table(words)
         real = (words > 0).to(vectors.dtype).unsqueeze(2)
         vectors = self.dropout(vectors) * real
