@@ -10,6 +10,7 @@ import numpy as np
 
 from common.config import ExperimentConfig
 from common.data import DATASETS
+from common.data.tokenizer_training import is_trained
 from common.errors import InputError
 from common.methods import METHODS
 from common.methods.plan import Plan
@@ -80,7 +81,8 @@ def _labels(config: ExperimentConfig) -> tuple[str, ...]:
 
 def _vocabulary(config: ExperimentConfig) -> dict[str, int]:
     """The size that a new tokenizer will have, where the model's configuration names none."""
-    source, size = str(config.model.tokenizer).partition(":")[::2]
-    if config.model.source or "vocab_size" in config.model.config or source != "bpe" or not size.isdigit():
+    source = str(config.model.tokenizer)
+    size = source.partition(":")[2]
+    if config.model.source or "vocab_size" in config.model.config or not is_trained(source) or not size.isdecimal():
         return {}
     return {"vocab_size": int(size)}

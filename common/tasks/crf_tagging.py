@@ -17,6 +17,7 @@ import numpy as np
 
 from common.backend.batch import IGNORE, Batch, Field
 from common.chains import SCHEMES, allowed, viterbi
+from common.errors import InputError
 from common.models.family import HeadLayout
 from common.models.specs import ModelSpec
 from common.spans import has_spans
@@ -48,6 +49,17 @@ class CrfTagging(TokenClassification):
         """Never: a table of words and tags is read as token classification unless a user says otherwise."""
         return None
 
+    def label_names(self, entry, tables):
+        """As of token classification.
+
+        Raises:
+            InputError: the decoder is constrained to spans that begin with B-, and no tag does.
+        """
+        names = super().label_names(entry, tables)
+        if self.options.constrained and self.options.scheme is None and has_spans(names):
+            _refuse_other_schemes(names)
+        return names
+
     def layout(self, family: Any, config: Mapping[str, Any]) -> HeadLayout | None:
         """The family's head for tokens, and the scores of a chain of its outputs."""
         found = super().layout(family, config)
@@ -57,8 +69,7 @@ class CrfTagging(TokenClassification):
         """The most probable sequence of tags of each row."""
         permitted = None
         if self.options.constrained and has_spans(names):
-            longest = any(name[0] in "ES" for name in names if name != "O")
-            permitted = allowed(names, SCHEMES[longest])
+            permitted = allowed(names, _scheme(names))
         return viterbi(outputs["logits"], words, outputs["chain"][0], permitted)
 
     def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
@@ -70,6 +81,22 @@ class CrfTagging(TokenClassification):
         words = np.where(begins, begins.cumsum(1) - 1, -1)
         labels = np.where(known, targets["labels"], IGNORE)
         return {"labels": labels.astype(np.int32), "words": words.astype(np.int32)}
+
+
+def _refuse_other_schemes(names: Sequence[str]) -> None:
+    """Raises InputError where spans go on that no tag begins, as those of I-person alone: the decoder would leave every
+    one out."""
+    lost = [name for name in names if name[0] in "IE" and f"B-{name[2:]}" not in names]
+    if lost:
+        raise InputError(
+            f"model.task_options.constrained decodes spans that begin with B- or S-; the data have {', '.join(lost[:3])} "
+            "and no B- of that type. Set model.task_options.scheme to bio or bioes, or leave constrained out."
+        )
+
+
+def _scheme(names: Sequence[str]) -> str:
+    """The scheme of tags with these names."""
+    return SCHEMES[any(name[0] in "ES" for name in names if name != "O")]
 
 
 MEMBER = CrfTagging()

@@ -33,8 +33,9 @@ class Characters(ms.nn.Cell):
     def construct(self, characters: ms.Tensor) -> ms.Tensor:
         batch, length, count = characters.shape
         words = characters.reshape(batch * length, count)
-        real = (words > 0).to(self.table.weight.dtype).unsqueeze(2)
-        vectors = self.dropout(self.table(words)) * real
+        vectors = self.table(words)
+        real = (words > 0).to(vectors.dtype).unsqueeze(2)
+        vectors = self.dropout(vectors) * real
         found = mint.transpose(self.convolution(mint.transpose(vectors, 1, 2)), 1, 2)
         most = F.amax(found * real + (1.0 - real) * _LEAST, 1) * real[:, 0]
         return most.reshape(batch, length, self.filters)

@@ -36,8 +36,9 @@ class Characters(nn.Module):
     def forward(self, characters: torch.Tensor) -> torch.Tensor:
         batch, length, count = characters.shape
         words = characters.reshape(batch * length, count)
-        real = (words > 0).to(self.table.weight.dtype).unsqueeze(2)
-        vectors = self.dropout(self.table(words)) * real
+        vectors = self.table(words)
+        real = (words > 0).to(vectors.dtype).unsqueeze(2)
+        vectors = self.dropout(vectors) * real
         found = self.convolution(vectors.transpose(1, 2)).transpose(1, 2)
         most = (found * real + (1.0 - real) * _LEAST).amax(1) * real[:, 0]
         return most.reshape(batch, length, self.filters)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from common.chains import allowed, converted, scheme_names, viterbi
+from common.errors import InputError
 from common.spans import spans
+from common.tasks import TASKS
 
 TAGS = 4
 
@@ -79,3 +82,17 @@ def test_a_word_without_a_tag_ends_no_span():
 
 def test_types_with_hyphens_keep_them():
     assert scheme_names(("O", "B-creative-work", "I-creative-work"), "bioes")[-1] == "S-creative-work"
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"), [(("O", "I-x"), True), (("O", "B-x", "I-x"), False), (("O", "S-x"), False)]
+)
+@pytest.mark.parametrize("scheme", [None, "bio"])
+def test_a_constrained_decoder_refuses_tags_that_it_could_never_give(names, refused, scheme):
+    entry = SimpleNamespace(label_names=names)
+    task = TASKS.get("crf-tagging").configured({"constrained": True, "scheme": scheme})
+    if refused and scheme is None:
+        with pytest.raises(InputError, match="scheme to bio"):
+            task.label_names(entry, [])
+    else:
+        assert set(task.label_names(entry, [])) >= {"O"}

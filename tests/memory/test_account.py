@@ -174,3 +174,18 @@ def test_sizes_that_do_not_fit_are_refused(capsys, given, message):
     words = [word for override in TINY_BERT for word in ("--set", override)]
     assert main(["memory", "bert_emotion", "--batch", "4", "--length", "32", *words, *given]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("experiment", ["rnn_characters", "han_imdb", "bilstm_cnn_ud_pos", "seq2seq_copy"])
+def test_recurrent_layers_are_refused_since_their_kernels_do_not_show_what_they_keep(experiment):
+    with pytest.raises(InputError, match="recurrent layers"):
+        account("pytorch", experiment, rows=2, length=8)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("tokenizer", ["words:50", "tokens:50", "characters:50"])
+def test_a_table_of_words_has_the_size_that_its_tokenizer_is_trained_for(tokenizer):
+    entries = 'model.config={"model_type": "textcnn", "embedding_size": 4, "filters": 2, "kernel_sizes": [2]}'
+    found = account("pytorch", "textcnn_sst2", entries, f"model.tokenizer={tokenizer}", rows=2, length=8)
+    assert found.trained == 50 * 4 + (4 * 2 * 2 + 2) + (2 * 2 + 2)

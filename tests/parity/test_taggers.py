@@ -17,7 +17,7 @@ from common.models.loading import load_model_spec
 from common.random import normal
 from common.tasks import TASKS
 from common.tasks.example import example_batch
-from tests.support import assert_identical, assert_near, build_engine, plan_for, widen
+from tests.support import assert_identical, assert_near, build_engine, nonzero_values, plan_for, widen
 from tests.tolerances import GRADIENT, PADDING_ABS, STEP_LOSS
 
 VOCABULARY, LENGTHS = 40, (9, 1, 4, 7)
@@ -146,3 +146,15 @@ def test_no_graph_is_exported_that_would_compute_less(name, reason):
 def test_what_reads_both_directions_predicts_no_next_token():
     with pytest.raises(InputError, match=r"has no head for language-modeling"):
         spec_of("text", bidirectional=True)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.parametrize("name", ["pytorch", pytest.param("mindspore", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("method", ["lora", "qat"])
+def test_the_table_of_characters_takes_adapters(name, method):
+    pytest.importorskip("mindspore" if name == "mindspore" else "torch")
+    spec = spec_of("tagger")
+    plan = plan_for(spec, ("bilstm_cnn.characters.table",) if method == "lora" else (), method)
+    engine = build_engine(load(name), spec, plan, nonzero_values(plan))
+    gradients = engine.gradients([batch_of(spec)])
+    assert any("characters.table" in key and np.abs(array).max() > 0 for key, array in gradients.items())
