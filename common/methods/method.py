@@ -61,6 +61,7 @@ class Method:
     mergeable: ClassVar[bool] = False  #: whether `fold` folds its edits into a module's own parameters
     folds_into_layers: ClassVar[bool] = False  #: whether a merged model, not a network in memory, has its edits' result
     needs_engine: ClassVar[bool] = False  #: whether it is there for models of this project alone
+    rounds: ClassVar[bool] = False  #: whether the network computes with rounded numbers while it is trained
     alone: ClassVar[str | None] = None  #: why several processes cannot train it together
 
     def completed(self, options: Any, tokenizer: PreTrainedTokenizerFast) -> Any:

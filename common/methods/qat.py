@@ -76,6 +76,7 @@ class Qat(Method):
     Options = QatOptions
     folds_into_layers = True
     needs_engine = True
+    rounds = True
     alone = "Every process would see other activations, and keep other ranges of them"
 
     def plan(self, options: QatOptions, spec: ModelSpec) -> Plan:

@@ -53,7 +53,7 @@ def named(given: Sequence[str]) -> list[Named]:
 def _named(given: str) -> Named:
     name, equals, path = given.partition("=")
     if equals and "/" not in name:
-        return Named(name, Path(path))
+        return Named(name, Path(path).expanduser())
     folder = Path(given).expanduser()
     parts = folder.absolute().parts
     return Named(parts[-2] if len(parts) > 1 and parts[-1] in BACKENDS else folder.absolute().name, folder)

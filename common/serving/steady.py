@@ -46,13 +46,17 @@ class Steady:
         if len(real) < 2:
             return self._engine.eval_step(batch)
         if width not in self._together:
-            return self._first(batch, filling, real, width)
+            other = next((row for row in real[:0:-1] if _differ(batch, real[0], row)), None)
+            if other is None:  # equal rows change nothing in one another, so that nothing is learned of others
+                return self._each(batch, filling, real)
+            return self._first(batch, filling, real, width, other)
         return self._engine.eval_step(batch) if self._together[width] else self._each(batch, filling, real)
 
-    def _first(self, batch: Batch, filling: Batch, real: list[int], width: int) -> EvalResult:
-        """The result, having found out whether rows of this length can be computed together."""
+    def _first(self, batch: Batch, filling: Batch, real: list[int], width: int, other: int) -> EvalResult:
+        """The result, having found out whether rows of this length can be computed together. ``other`` is a row that
+        differs from the first one."""
         together = self._engine.eval_step(batch)
-        looked_at = (real[0], real[-1])
+        looked_at = (real[0], other)
         alone = [self._engine.eval_step(_alone(batch, filling, row)).outputs for row in looked_at]
         same = all(
             np.asarray(found[name][0]).tobytes() == np.asarray(together.outputs[name][row]).tobytes()
@@ -69,7 +73,8 @@ class Steady:
         found = {row: self._engine.eval_step(_alone(batch, filling, row)).outputs for row in real}
         outputs = {}
         for name, first in found[real[0]].items():
-            outputs[name] = np.zeros_like(np.asarray(first))
+            unasked = np.asarray(first)[1:2]  # a text without tokens is a row of filling, and has its answer
+            outputs[name] = np.repeat(unasked, len(first), 0)
             for row, one in found.items():
                 outputs[name][row] = one[name][0]
         return EvalResult(float("nan"), 0, outputs)
@@ -80,6 +85,10 @@ class Steady:
         if field.first is not None:
             row[0] = field.first
         return row
+
+
+def _differ(batch: Batch, first: int, second: int) -> bool:
+    return any((array[first] != array[second]).any() for array in batch.values())
 
 
 def _alone(batch: Batch, filling: Batch, row: int) -> dict[str, np.ndarray]:

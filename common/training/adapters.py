@@ -27,6 +27,7 @@ from common.reading import expanded
 from common.tasks import TASKS, configured
 from common.terminal import notice
 from common.training.assembly import POSITIONS, Inputs, Trained, describe
+from common.training.opening import classes_of
 from common.training.rundir import RunDirectory
 
 __all__ = ["is_adapter", "longest_text", "open_adapter", "start"]
@@ -180,7 +181,7 @@ def _labels(config: ExperimentConfig, tensors: Mapping[str, np.ndarray], given: 
     )
     entry = DATASETS.get(config.data.name)
     published = config.data.label_names or (entry.label_names if entry else None)
-    stored = tuple(map(str, (given.get("id2label") or {}).values()))
+    stored = classes_of(given) if given.get("id2label") else ()
     for names in (published, stored):
         if names and rows in (None, len(names)):
             notice(f"An adapter holds no names of classes; by their index they are {', '.join(names)}.")

@@ -41,7 +41,8 @@ from common.training.assembly import Inputs, build_engine
 __all__ = ["Learner", "MetaEngine", "first_order", "meta_engine", "through_the_step", "with_unlabelled"]
 
 Arrays = Mapping[str, np.ndarray]
-_STEP = 1e-3  #: of a central difference, in relation to the norm of the parameters
+_STEP = 1e-3  #: of a central difference at the most, in relation to the norm of the parameters
+_CHANGE = 1e-2  #: of the loss by that step at the most: beyond it, large networks are no longer straight
 _CERTAIN = 30.0  #: logit of a label: e^-30 is nothing beside 1
 _TEACHER = "teacher."  #: of its arrays in the state
 _ROWS = "real rows"  #: in the batches of this module alone: which rows hold an example
@@ -80,7 +81,7 @@ def through_the_step(
     norm = _norm(direction)
     if norm == 0.0:
         return np.zeros_like(q, np.float64)
-    size = _STEP * max(_norm(before), _STEP) / norm
+    size = min(_STEP * max(_norm(before), _STEP), _CHANGE / norm) / norm
     sides = []
     for sign in (1.0, -1.0):
         student.put({name: array + sign * size * direction[name] for name, array in before.items()})
@@ -281,6 +282,7 @@ def with_unlabelled(inputs: Inputs, encoded: Mapping[str, Encoded]) -> tuple[Inp
     """
     config = inputs.config
     require_classes(inputs.data, "Meta pseudo labels")
+    _refuse_rounding(inputs)
     if METHODS.get(inputs.plan.method).steering(inputs.plan) is not None:
         raise InputError(
             f"The student of meta pseudo labels takes plain steps along its gradient, and the method {inputs.plan.method} "
@@ -297,6 +299,31 @@ def with_unlabelled(inputs: Inputs, encoded: Mapping[str, Encoded]) -> tuple[Inp
     spec = dataclasses.replace(inputs.spec, schema=schema)
     changed = dataclasses.replace(inputs, spec=spec, teacher=fingerprints.of_data(texts)["train"])
     return changed, {name: dataclasses.replace(one, schema=schema) for name, one in found.items()}
+
+
+def _refuse_rounding(inputs: Inputs) -> None:
+    """Raise InputError where a small step of the student gives no difference, or plain steps no trained student."""
+    config, method = inputs.config, METHODS.get(inputs.plan.method)
+    if method.rounds:
+        raise InputError(
+            f"The student of meta pseudo labels takes plain steps along its gradient, and the method {method.name} computes "
+            "with rounded numbers, of which it observes ranges in steps of its own. Use another adaptation.method, and "
+            f"train with {method.name} afterwards."
+        )
+    if config.meta.form != "exact":
+        return
+    remedy = "Set meta.form=first-order"
+    if config.training.dtype != "fp32":
+        raise InputError(
+            f"The exact form of meta pseudo labels is a difference of small steps, which training.dtype {config.training.dtype} "
+            f"rounds away. {remedy}, or training.dtype=fp32."
+        )
+    rounding = [edit.path for edit in inputs.spec.edits if getattr(edit.arguments, "activations", "none") != "none"]
+    if rounding:
+        raise InputError(
+            "The exact form of meta pseudo labels is a difference of small steps, which integers of activations round "
+            f"away; {rounding[0]} has some. {remedy}, or begin with a model of activations=none."
+        )
 
 
 def meta_engine(inputs: Inputs, unlabelled: Encoded, backend: ModuleType, device: str, batch: int) -> MetaEngine:

@@ -80,8 +80,15 @@ def _of_folder(source: str, name: str | None) -> Opened:
 
 
 def classes_of(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the classes of a ``config.json``."""
-    return tuple(map(str, (given.get("id2label") or dict(enumerate(_UNNAMED))).values()))
+    """Names of the classes of a ``config.json`` by their index, in whatever order it has them.
+
+    Example:
+        >>> classes_of({"id2label": {"0": "a", "10": "c", "2": "b"}})
+        ('a', 'b', 'c')
+    """
+    found = given.get("id2label") or dict(enumerate(_UNNAMED))
+    numbered = all(str(index).isdecimal() for index in found)
+    return tuple(str(found[index]) for index in (sorted(found, key=int) if numbered else found))
 
 
 def task_of(source: str, given: Mapping[str, Any], name: str | None = None) -> Task:

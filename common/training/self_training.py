@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,9 @@ from common.data import TextData, load_dataset
 from common.data.own import TEXTS, named_rows, read_unlabelled, require_classes, write_own
 from common.errors import InputError
 from common.files import write_json
+from common.reading import read_json
 from common.tasks import configured
+from common.training import fingerprints
 from common.training.assembly import load_engine, open_trained
 from common.training.prediction import outputs_of
 from common.training.progress import Progress
@@ -92,7 +95,10 @@ def self_train(
         raise InputError(f"Every text of {unlabelled} is one of the training split, whose labels are known.")
     folder = Path(output) / config.name
     record: dict[str, Any] = {"settings": dataclasses.asdict(how), "given": len(gold), "unlabelled": len(rows)}
+    record["texts"] = fingerprints.hashed(json.dumps([gold, rows], sort_keys=True))
+    _refuse_other(folder / RECORD, record)
     record["rounds"] = []
+    write_json(folder / RECORD, record)
     kept: list[Row] = []
     logits = np.zeros((0, len(names)), np.float32)
     for number in range(how.rounds + 1):
@@ -109,6 +115,28 @@ def self_train(
             record["rounds"][-1] |= said
     write_json(folder / RECORD, record)
     return record
+
+
+def _refuse_other(path: Path, record: Mapping[str, Any]) -> None:
+    """Raise InputError where the folder holds rounds of other texts or settings, whose finished runs would be read as if
+    they were of these; more rounds continue it."""
+    if not path.is_file():
+        return
+    shape = {"settings": dict, "texts": str}
+    before = read_json(path, "a record of self-training", "Use --name for new rounds.", shape)
+    now = record["settings"]
+    changed = [
+        f"{name} was {before['settings'].get(name)}, now {value}"
+        for name, value in now.items()
+        if name != "rounds" and before["settings"].get(name) != value
+    ]
+    if before["texts"] != record["texts"]:
+        changed.append("the labels or the texts without labels are others")
+    if changed:
+        raise InputError(
+            f"Self-training is continued with the settings and texts that it began with; {path} differs: {'; '.join(changed)}. "
+            "Use --name for new rounds."
+        )
 
 
 def _experiment(

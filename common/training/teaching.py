@@ -92,8 +92,9 @@ def _problems_of_states(inputs: Inputs, teacher: Teacher) -> Iterator[str]:
     ours, theirs = _backbone(inputs.spec), _backbone(spec)
     if "all" in (wanted.hidden_states, wanted.attention_layers) and theirs.layers % ours.layers:
         yield f"its {theirs.layers} layers are no multiple of the student's {ours.layers}"
-    if wanted.attention != "none":
-        yield from attention_problems(inputs.spec, spec, inputs.plan.prepended, wanted.attention_layers)
+    if wanted.attention != "none" and not (teacher.trained is not None and teacher.trained.plan.prepended):
+        merged = teacher.merged()  # of which the probabilities are computed
+        yield from attention_problems(inputs.spec, merged, inputs.plan.prepended, wanted.attention_layers)
 
 
 def _backbone(spec: ModelSpec) -> Backbone:

@@ -78,3 +78,17 @@ def test_published_classes_cannot_be_renamed(tmp_path):
 def test_names_that_are_no_names_are_refused_in_the_configuration(names, message):
     with pytest.raises(InputError, match=message):
         load_config("bert_sst2", [f"data.label_names={names}"])
+
+
+def test_classes_of_a_configuration_are_read_by_their_index_and_not_by_their_place():
+    """As a tool that sorts JSON by its keys writes them."""
+    from types import SimpleNamespace
+
+    from common.training import adapters
+    from common.training.opening import classes_of
+
+    given = {"id2label": {str(index): f"class{index}" for index in (0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9)}}
+    expected = tuple(f"class{index}" for index in range(11))
+    assert classes_of(given) == expected
+    config = SimpleNamespace(data=SimpleNamespace(name="files", label_names=()))
+    assert adapters._labels(config, {}, given) == expected

@@ -121,6 +121,16 @@ def test_a_qat_run_is_scored_as_it_was_trained_and_merged_into_integers(work, ba
 
 
 @pytest.mark.slow
+def test_attention_of_a_teacher_that_merges_into_integers_is_refused(work, capsys):
+    run = work.train("pytorch", "qat-teacher", "adaptation={method: qat}", "training.max_steps=1")
+    section = f"distillation={{teacher: {run}, attention: mse}}"
+    command = ["--backend", "pytorch", "--device", "cpu", "--output", str(work.folder / "qat-student")]
+    capsys.readouterr()
+    assert main(["train", *work.experiment(section), *command]) == 2
+    assert "attention.self.query is no plain linear layer; multiply it out with --dense" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 @pytest.mark.nightly
 def test_a_diffq_run_reports_its_bits(work, tmp_path):
     run = work.train("pytorch", "diffq", "adaptation={method: diffq, penalty: 1000, rate: 100}")

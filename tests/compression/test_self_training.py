@@ -71,6 +71,34 @@ def test_every_round_is_trained_on_the_labels_and_those_it_is_sure_of(work, text
     assert steps
 
 
+def test_finished_rounds_are_not_taken_for_those_of_other_texts_or_settings(work, texts, tmp_path, capsys, monkeypatch):
+    from common.training import self_training
+
+    trained = []
+
+    def train(config, backend, device, output, **others):
+        trained.append(config.name)
+        raise InputError("stopped")
+
+    monkeypatch.setattr(self_training, "train", train)
+    command = ["self-train", *work.experiment(), "--backend", "pytorch", "--output", str(tmp_path), "--unlabelled"]
+    fewer = tmp_path / "fewer.txt"
+    fewer.write_text("\n".join(texts.read_text().splitlines()[:9]))
+    assert main([*command, str(texts)]) == 2
+    assert trained == ["round-0"]
+    for given, said in (
+        ([str(texts), "--entropy", "0.2"], "entropy was 0.3, now 0.2"),
+        ([str(texts), "--labels", "soft"], "labels was hard, now soft"),
+        ([str(fewer)], "the labels or the texts without labels are others"),
+    ):
+        capsys.readouterr()
+        assert main([*command, *given]) == 2
+        assert said in capsys.readouterr().err
+    assert trained == ["round-0"]
+    assert main([*command, str(texts), "--rounds", "3"]) == 2
+    assert trained == ["round-0", "round-0"], "more rounds continue it"
+
+
 def test_what_does_not_fit_is_refused(work, texts, tmp_path, capsys):
     command = ["self-train", *work.experiment(), "--backend", "pytorch", "--device", "cpu", "--output", str(tmp_path)]
     assert main([*command, "--unlabelled", str(texts), "--rounds", "0"]) == 2
@@ -132,3 +160,26 @@ def test_meta_pseudo_labels_exclude_a_teacher_and_methods_that_steer(work, base,
     inputs = prepare(configured("adaptation={method: adalora, targets: ['*.query'], alpha: 4, total_steps: 6}"))
     with pytest.raises(InputError, match="the method adalora changes more in a step"):
         with_unlabelled(inputs, {"train": encode_split(inputs, "train")})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["adaptation={method: qat}"], "the method qat computes with rounded numbers"),
+        (["training.dtype=bf16"], "which training.dtype bf16 rounds away. Set meta.form=first-order"),
+        (["meta.form=first-order", "training.dtype=bf16"], None),
+    ],
+)
+def test_meta_pseudo_labels_refuse_what_rounds_their_differences_away(work, texts, overrides, said):
+    from common.config import load_config
+    from common.training.assembly import encode_split, prepare
+    from common.training.meta import with_unlabelled
+
+    arguments = work.experiment(f"meta.unlabelled={texts}", *overrides)
+    inputs = prepare(load_config(arguments[0], arguments[2::2]))
+    encoded = {"train": encode_split(inputs, "train")}
+    if said is None:
+        assert "unlabelled" in with_unlabelled(inputs, encoded)[1]
+    else:
+        with pytest.raises(InputError, match=said):
+            with_unlabelled(inputs, encoded)

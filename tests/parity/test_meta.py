@@ -162,6 +162,34 @@ def test_the_gradient_through_the_step_is_that_of_finite_differences(net, given)
     assert_near(after["w"], student["w"] - RATE * gradient["w"], 1e-12)
 
 
+class ArrayNet:
+    """The same in NumPy, with embeddings that no text reads."""
+
+    def __init__(self, arrays, unread):
+        self.put({**arrays, "unread": np.full(4, unread)})
+
+    def parameters(self):
+        return dict(self.held)
+
+    def put(self, arrays):
+        self.held = arrays
+
+    def log_probabilities(self, x):
+        return logs_of(self.held, x)
+
+    def gradient(self, x, targets):
+        return {**gradient_of(self.held, x, targets), "unread": np.zeros(4)}
+
+
+def test_the_step_of_the_difference_does_not_grow_with_the_size_of_a_network(given):
+    student, q = drawn(1), np.exp(logs_of(drawn(2), given["x"]))
+    found = [
+        through_the_step(ArrayNet(student, unread), given["x"], q, given["labelled"], given["labels"], RATE)
+        for unread in (0.0, 1e4)
+    ]
+    assert_near(found[1], found[0], 1e-3)
+
+
 @pytest.mark.parametrize("net", NETS)
 def test_the_first_order_form_is_the_change_of_the_loss_by_the_step(net, given):
     """h is that change; to first order it is the rate times the product of both gradients, so that halving the rate

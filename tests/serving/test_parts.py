@@ -33,6 +33,11 @@ def test_artifacts_are_named_by_their_run_or_as_given():
     ]
 
 
+def test_a_home_folder_is_found_behind_a_name_as_without_one(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/reader")
+    assert [str(one.path) for one in named(["a=~/b", "~/c"])] == ["/home/reader/b", "/home/reader/c"]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -145,6 +150,33 @@ def test_rows_that_change_one_another_are_computed_one_by_one(capsys):
         assert steady.eval_step(batch_of(5, 6, 7)).outputs["logits"][:3, 0].tolist() == alone
     assert "computed by itself" in capsys.readouterr().err
     assert steady.mixing == 0.5, "everything else is the engine's"
+
+
+def test_equal_rows_do_not_decide_that_others_can_be_computed_together():
+    """Where the first batch holds one text twice, as probes send it."""
+
+    class Scaled(Rows):
+        def eval_step(self, batch):
+            found = batch["input_ids"].max(1, keepdims=True).astype(np.float32)
+            return EvalResult(1.0, 1, {"logits": found / batch["input_ids"].max()})
+
+    steady = Steady(Scaled(), tiny_spec("bert").schema, 0, "scaled")
+    assert steady.eval_step(batch_of(5, 5)).outputs["logits"][:2, 0].tolist() == [1, 1]
+    for texts in ((5, 7, 5), (5, 7, 5)):
+        assert steady.eval_step(batch_of(*texts)).outputs["logits"][:3, 0].tolist() == [1, 1, 1], "as when alone"
+
+
+def test_a_text_without_tokens_has_the_answer_of_the_model():
+    class Shifted(Rows):
+        def eval_step(self, batch):
+            found = super().eval_step(batch)
+            return EvalResult(1.0, 1, {"logits": found.outputs["logits"] + 2})
+
+    steady = Steady(Shifted(0.5), tiny_spec("bert").schema, 0, "shifted")
+    for _ in range(2):
+        found = steady.eval_step(batch_of(5, 6)).outputs["logits"]
+        assert found[:2, 0].tolist() == [15 * 1.5 + 2, 18 * 1.5 + 2]
+        assert found[2:, 0].tolist() != [0, 0]
 
 
 def test_examples_of_one_padded_length_have_batches_of_their_own():
