@@ -74,7 +74,8 @@ class Han(ms.nn.Cell):
         sentences and which of them have words."""
         h = vectors
         if self.encodes:
-            h, _ = self.sentence_gru(vectors, F.clamp(F.sum(mask, -1), min=1.0).long())
+            counted = F.sum(mask.to(ms.float32), -1)  # bfloat16 does not hold every number above 256
+            h, _ = self.sentence_gru(vectors, F.clamp(counted, min=1.0).long())
         weights = self.sentence_attention(h, mask)
         return F.squeeze(F.matmul(weights.unsqueeze(1), h), 1), weights
 

@@ -77,7 +77,8 @@ class Han(nn.Module):
         sentences and which of them have words."""
         h = vectors
         if self.encodes:
-            h, _ = self.sentence_gru(vectors, mask.sum(-1).clamp(min=1.0).long())
+            counted = mask.to(torch.float32).sum(-1)  # bfloat16 does not hold every number above 256
+            h, _ = self.sentence_gru(vectors, counted.clamp(min=1.0).long())
         weights = self.sentence_attention(h, mask)
         return torch.matmul(weights.unsqueeze(1), h).squeeze(1), weights
 

@@ -223,3 +223,20 @@ def test_the_memory_of_a_recurrent_network_has_no_account():
     config = load_config("han_imdb")
     with pytest.raises(InputError, match="packed sequences of its recurrent layers"):
         take(load("pytorch"), config, 4, 20)
+
+
+@pytest.mark.needs_pytorch
+def test_bfloat16_reads_every_sentence_of_a_document_of_more_than_256():
+    import torch
+
+    from pytorch_impl.models.han import backbone
+
+    config = {"vocab_size": 4, "embedding_size": 2, "hidden_size": 1, "dropout": 0.0, "encoder": "gru"}
+    torch.manual_seed(0)
+    model = backbone({**config, "pooling": "attention", "attention_size": 2})
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    vectors = torch.ones(1, 257, 2, dtype=torch.bfloat16, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        model.sentences(vectors, torch.ones(1, 257, dtype=torch.bfloat16))[0].sum().backward()
+    assert vectors.grad[0, -1].abs().max() > 0
