@@ -32,8 +32,11 @@ class Numbered:
 
 
 def stem_of(family: Family, config: Mapping[str, Any]) -> str | None:
-    """Path of the list of layers; None where layers share their parameters, so that there is no list of them."""
-    entry = family.SIZE["layers"]
+    """Path of the list of layers; None where there is none, or several: layers that share their parameters, networks of
+    two parts."""
+    entry = family.SIZE.get("layers")
+    if entry is None:
+        return None
     count = config[entry]
     longer = {**config, entry: count + 1} | {name: None for name in EACH_LAYER if name in config}
     known = {module.path for module in family.backbone(config).modules}
@@ -49,7 +52,7 @@ def numbered(spec: ModelSpec, wish: str) -> Numbered:
         wish: what is asked of them, for messages: "Layers are deleted".
 
     Raises:
-        InputError: it is of no family that is described here, has two networks, or its layers share their parameters.
+        InputError: it is of no family that is described here, has two networks, or has not one list of layers with parameters of their own.
     """
     if spec.family not in FAMILIES or spec.companion is not None:
         raise InputError(
@@ -57,7 +60,11 @@ def numbered(spec: ModelSpec, wish: str) -> Numbered:
             f"{spec.family} model{' of two networks' if spec.companion is not None else ''}."
         )
     family = FAMILIES.get(spec.family)
-    stem, entry = stem_of(family, spec.config), family.SIZE["layers"]
+    stem = stem_of(family, spec.config)
     if stem is None:
-        raise InputError(f"{wish} one by one; those of a {spec.family} model share their parameters.")
+        raise InputError(
+            f"{wish} one by one, of a model with one list of layers that have parameters of their own; a {spec.family} "
+            "model has none. Choose another method or transform."
+        )
+    entry = family.SIZE["layers"]
     return Numbered(stem, spec.config[entry], entry)
