@@ -67,6 +67,7 @@ def test_generation_of_both_backends_and_transformers(tmp_path, capfd):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.needs_pytorch
 @pytest.mark.needs_mindspore
 def test_steps_of_both_backends_and_peft(tmp_path, capfd):

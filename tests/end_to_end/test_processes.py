@@ -115,6 +115,7 @@ def test_two_processes_equal_one_with_the_same_micro_batches(tmp_path, overrides
 
 
 @pytest.mark.slow
+@pytest.mark.nightly  # tests/pytorch/test_sharding.py computes the same with two processes in every run
 @pytest.mark.processes
 @pytest.mark.needs_pytorch
 def test_two_processes_that_divide_the_weights_end_in_the_same_bytes(tmp_path, overrides):
@@ -199,7 +200,7 @@ def test_a_lost_process_ends_the_others_and_is_named(tmp_path, overrides, backen
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", OFTEN_IN_PYTORCH)
 def test_a_job_that_is_stopped_saves_its_state_and_leaves_no_process(tmp_path, overrides, backend):
     endless = ["training.max_steps=1000000", "training.epochs=1000000", "training.evaluate_every_steps=1000000"]
     run = tmp_path / "endless/trial" / backend

@@ -242,10 +242,6 @@ def paired(tasks):
             yield pytest.param(task, name, marks=(*needed, *marks))
 
 
-def _later(case):
-    return pytest.param(*case.values, marks=(*case.marks, pytest.mark.nightly))
-
-
 class InterruptsAt(Progress):
     """Sends the signal of Ctrl-C when a step is logged."""
 
@@ -277,9 +273,8 @@ def test_an_interrupted_run_ends_in_the_same_bytes(tmp_path, task, backend):
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(
-    ("task", "backend"), [*paired(["regression"]), *map(_later, paired(["multi-label-classification"]))]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize(("task", "backend"), paired(["regression", "multi-label-classification"]))
 def test_two_processes_equal_one(tmp_path, task, backend):
     overrides = experiment(tmp_path, task, 6, 21)  # the last step of an epoch leaves one process without work
     command = ["bash", str(ROOT / f"scripts/{backend}/distributed.sh"), str(tmp_path / "trial.yaml")]

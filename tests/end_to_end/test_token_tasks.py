@@ -185,7 +185,7 @@ def test_a_new_tokenizer_is_trained_on_the_words(folder):
 @pytest.mark.parametrize(
     ("task", "backend"),
     [
-        pytest.param("masked-language-modeling", "pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("masked-language-modeling", "pytorch", marks=(pytest.mark.needs_pytorch, pytest.mark.nightly)),
         pytest.param("token-classification", "pytorch", marks=(pytest.mark.needs_pytorch, pytest.mark.nightly)),
         pytest.param("token-classification", "mindspore", marks=(pytest.mark.needs_mindspore, pytest.mark.nightly)),
     ],

@@ -152,7 +152,7 @@ def test_the_loss_is_that_of_numpy_and_evaluation_is_the_tasks_own(backend, kind
     ("kind", "way"),
     [
         ("bert", "kl-cos"),
-        ("gpt2-classifier", "mse-every"),
+        pytest.param("gpt2-classifier", "mse-every", marks=pytest.mark.nightly),
         pytest.param("bert", "attention-cos", marks=pytest.mark.nightly),
         pytest.param("bert", "soft", marks=pytest.mark.nightly),
         pytest.param("bert", "hidden-alone", marks=pytest.mark.nightly),

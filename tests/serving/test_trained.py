@@ -81,7 +81,7 @@ def test_a_classifier_answers_as_predict_whatever_else_is_asked(films):
         assert found["texts"] > found["batches"], "texts were computed together"
 
 
-@pytest.mark.parametrize("backend", [pytest.param("mindspore", marks=NEEDS["mindspore"])])
+@pytest.mark.parametrize("backend", [pytest.param("mindspore", marks=(NEEDS["mindspore"], pytest.mark.nightly))])
 def test_a_classifier_in_another_backend_answers_as_predict_there(films, backend):
     run = twinlora.open(films, backend, "cpu")
     expected = [run.predict([text])[0] for text in TEXTS]
