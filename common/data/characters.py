@@ -1,6 +1,6 @@
 """The characters of words, by numbers that need no vocabulary.
 
-0 is padding. A character below `PLAIN` has a number of its own, so that those of European languages are told apart;
+0 is padding. A character below `PLAIN` has a number of its own, so that those of European languages differ;
 others share `PLAIN` further numbers by their code point modulo `PLAIN`, so that characters of one script, which stand
 side by side in Unicode, seldom meet. Nothing must be stored with a run, and no character is unknown.
 """

@@ -42,7 +42,7 @@ class Batcher:
         rows: of a batch; 1 computes every text by itself.
         wait: seconds that a text waits for others.
         most: texts that may wait.
-        counts: are told what happens.
+        counts: what happens is counted there.
     """
 
     def __init__(self, compute: Compute, rows: int, wait: float, most: int, counts: Counts):
