@@ -171,7 +171,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     fine = [] if arguments.only else list(_fine(arguments))
     summary = next(iter(runs.values())).read_summary()
     return {
-        "backend": arguments.backend,
         "settings": {
             key: getattr(arguments, key)
             for key in ("steps", "batch", "layers", "width", "vocabulary", "rate", "examples")
@@ -227,11 +226,13 @@ def main() -> None:
         vars(arguments).update(small, work=arguments.work / "smoke")
         print(json.dumps(measure(arguments)["curves"], indent=1)[:2000])
         return
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     if not arguments.only_page:
-        write_json(RESULTS, measure(arguments))
+        kept[arguments.backend] = measure(arguments)
+        write_json(RESULTS, kept)
     from pretraining_page import write_page
 
-    write_page(json.loads(RESULTS.read_text(encoding="utf-8")))
+    write_page(kept)
 
 
 if __name__ == "__main__":

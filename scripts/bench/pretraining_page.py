@@ -20,18 +20,20 @@ GROUPS = {
     "replaced": ("Replaced tokens: area under the ROC curve", "auc", "replaced"),
     "deberta": ("DeBERTa without its parts: accuracy of hidden tokens", "accuracy", "DeBERTa"),
 }
+MAIN, OTHER = "pytorch", "mindspore"  #: whose curves are shown, and whose runs are compared with them
 Results = Mapping[str, Any]
 
 
-def write_page(results: Results) -> None:
-    """Write the page and a drawing of every group of runs."""
+def write_page(kept: Mapping[str, Results]) -> None:
+    """Write the page and a drawing of every group of runs, from the results of each backend."""
+    results = kept[MAIN]
     for name, (title, metric, prefix) in GROUPS.items():
         if _group(results, prefix):
             write_atomic(IMAGES / f"pretraining_{name}.svg", drawing(results, title, metric, prefix))
-    write_atomic(PAGE, page(results))
+    write_atomic(PAGE, page(results, kept.get(OTHER)))
 
 
-def page(results: Results) -> str:
+def page(results: Results, other: Results | None) -> str:
     """Markdown."""
     settings, hardware = results["settings"], results["hardware"]
     lines = [
@@ -39,7 +41,7 @@ def page(results: Results) -> str:
         "",
         f"Encoders of {settings['layers']} layers, {settings['width']} wide, pre-trained on WikiText-2 for "
         f"{settings['steps']:,} steps of {settings['batch']} examples of 128 tokens (WordPiece of {settings['vocabulary']:,} tokens trained "
-        f"there, learning rate {settings['rate']:g}, one seed) with the {results['backend']} backend on {hardware['cpu']}. "
+        f"there, learning rate {settings['rate']:g}, one seed) with the PyTorch backend on {hardware['cpu']}. "
         "The sizes are those of a study in minutes; they show an order at best, and no figure of a paper.",
         "",
         "Made by `python scripts/bench/pretraining.py`; [how the objectives are defined](../pretraining.md).",
@@ -49,6 +51,7 @@ def page(results: Results) -> str:
         f"time, and token frequencies have perplexity {results['baseline']['perplexity']:,.0f}.",
         "",
         *_section(results, "masked"),
+        *_agreement(results, other),
         "## Replaced tokens",
         *_section(results, "replaced"),
         "## DeBERTa without its parts",
@@ -80,6 +83,25 @@ def _section(results: Results, name: str) -> list[str]:
         best = max(found["points"], key=lambda point: point.get(metric, 0.0))
         cells = [_cell(key, best.get(key)) for key in metrics]
         lines.append(f"| {run} | {found['parameters']:,} | {' | '.join(cells)} | {found['seconds_per_step']:.2f} |")
+    return [*lines, ""]
+
+
+def _agreement(results: Results, other: Results | None) -> list[str]:
+    """The runs that both backends made, point by point."""
+    if other is None:
+        return []
+    lines = ["The same run in MindSpore, scored at the same steps:", ""]
+    lines += [
+        "| run | loss at the end, PyTorch | MindSpore | accuracy, PyTorch | MindSpore | largest relative difference of a loss |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for run, found in other["curves"].items():
+        pairs = list(zip(results["curves"][run]["points"], found["points"], strict=True))
+        apart = max(abs(ours["loss"] - theirs["loss"]) / abs(ours["loss"]) for ours, theirs in pairs)
+        last = pairs[-1]
+        losses = " | ".join(f"{point['loss']:.4f}" for point in last)
+        accuracies = " | ".join(_percent(point["accuracy"]) for point in last)
+        lines.append(f"| {run} | {losses} | {accuracies} | {apart:.1e} |")
     return [*lines, ""]
 
 
