@@ -148,7 +148,8 @@ def test_filters_choose_by_axis_seed_and_number(studies):
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("emotion", 18), ("emotion_minilm", 20), ("lora_rank", 21), ("targets", 21), ("methods", 54)]
+    ("name", "count"),
+    [("emotion", 18), ("emotion_minilm", 20), ("lora_rank", 21), ("targets", 21), ("methods", 54), ("peft_sst2", 39)],
 )
 def test_a_shipped_study_is_valid(name, count):
     definition = read_definition(name)
@@ -175,4 +176,4 @@ def test_the_examples_of_the_documents_are_valid(page, tmp_path):
 
 
 def test_every_shipped_study_is_tested():
-    assert shipped_studies() == ["emotion", "emotion_minilm", "lora_rank", "methods", "targets"]
+    assert shipped_studies() == ["emotion", "emotion_minilm", "lora_rank", "methods", "peft_sst2", "targets"]
