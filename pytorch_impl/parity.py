@@ -20,7 +20,7 @@ from pytorch_impl.layers.loss import token_loss_sum
 from pytorch_impl.layers.modules import Conv1D, Embedding, LayerNorm, Linear
 from pytorch_impl.rewrite import layer_of, parameters
 
-__all__ = ["flags", "forward", "layer", "trained"]
+__all__ = ["flags", "forward", "layer", "release", "trained"]
 
 
 def flags() -> dict[str, Any]:
@@ -31,6 +31,10 @@ def flags() -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "threads": torch.get_num_threads(),
     }
+
+
+def release() -> None:
+    """Give back what is kept of networks that are gone: torch keeps nothing."""
 
 
 def forward(model: nn.Module, batch: Batch) -> dict[str, np.ndarray]:

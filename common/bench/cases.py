@@ -71,6 +71,30 @@ def _of_family(family: Family) -> _Shape:
     return _Shape(base, (*common, *changed, "model.dropout=0"), size)
 
 
+#: Shipped experiments whose networks are trained as a whole, on random words.
+_NETWORKS = (
+    "textcnn_sst2",
+    "cnn_sst2",
+    "densenet_cnn_sst2",
+    "densenet_dsa_sst2",
+    "gaussian_nb_sst2",
+    "han_imdb",
+    "rnn_characters",
+    "rnn_jsb",
+    "bilstm_cnn_ud_pos",
+    "bilstm_cnn_crf_wnut17",
+    "seq2seq_multi30k",
+    "transformer_multi30k",
+)
+_PLAIN = (
+    "model.source=null",
+    "model.dropout=0",
+    "model.config.vocab_size=8000",
+    "optimization.optimizer=adamw",
+    "optimization.weight_decay=0",
+    "optimization.max_norm=null",
+)
+
 CASES = {
     "minilm-16x128": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 128)),
     "minilm-16x32": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 32)),
@@ -79,6 +103,7 @@ CASES = {
     "gpt2-mini-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_MINI}", "model.dropout=0"), (4, 256)),
     **{f"bert-base-{rows}x512": _Shape("bert_sst2", _BERT_BASE_CASE, (rows, 512)) for rows in (4, 16)},
     **{f"family-{family.name}": _of_family(family) for family in FAMILIES},
+    **{f"network-{name}": _Shape(name, _PLAIN, (32, 32)) for name in _NETWORKS},
 }
 
 

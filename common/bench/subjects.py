@@ -41,6 +41,8 @@ PEERS = {
     "peft-compile": ("pytorch", "peft_peer"),
     "loralib": ("pytorch", "loralib_peer"),
     "mindpet": ("mindspore", "mindpet_peer"),
+    "torch": ("pytorch", "torch_peer"),
+    "cells": ("mindspore", "cells_peer"),
 }
 SUBJECTS = (*OURS, *PEERS)
 #: The same of peers that generate text.

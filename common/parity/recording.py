@@ -18,6 +18,8 @@ from common.training.system import hardware
 
 __all__ = ["producer", "record"]
 
+_BUILT = ("model", "training")  #: kinds of cases that build a network, of which nothing is needed afterwards
+
 
 def record(
     suite: Suite,
@@ -36,6 +38,8 @@ def record(
         entry, arrays = _one(case, host)
         entries.append(entry)
         tensors[case.id] = arrays
+        if case.kind in _BUILT:
+            host.parity.release()
         if say:
             say(case, entry)
     described = {"name": suite.name, "sha256": suite.digest(), "options": dict(suite.options)}

@@ -70,7 +70,7 @@ def pretrained(name: str, arguments: argparse.Namespace) -> RunDirectory:
     """A finished run of `PRETRAININGS`, which is made where it is not there."""
     shipped, options, network = PRETRAININGS[name]
     sizes = _network(arguments, network or "model_type: bert")
-    steps = arguments.steps
+    steps = arguments.ablation_steps if network else arguments.steps
     return _trained(
         shipped,
         name,
@@ -87,7 +87,7 @@ def pretrained(name: str, arguments: argparse.Namespace) -> RunDirectory:
         "training.evaluate_every_epochs=null",
         f"training.evaluate_every_steps={max(1, steps // 10)}",
         "data.length_multiple=128",  # one shape of batches, so that few graphs are compiled
-        *([f"data.max_examples={{train: {arguments.lines}, validation: 200, test: 200}}"] if arguments.lines else []),
+        f"data.max_examples={{train: {arguments.lines}, validation: {arguments.lines // 10}, test: 100}}",
     )
 
 
@@ -167,13 +167,23 @@ def fine_tuned(task: str, start: str | None, seed: int, arguments: argparse.Name
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything, ready for JSON."""
-    runs = {name: pretrained(name, arguments) for name in arguments.only or PRETRAININGS}
     fine = [] if arguments.only else list(_fine(arguments))
+    runs = {name: pretrained(name, arguments) for name in arguments.only or PRETRAININGS}
     summary = next(iter(runs.values())).read_summary()
     return {
         "settings": {
             key: getattr(arguments, key)
-            for key in ("steps", "batch", "layers", "width", "vocabulary", "rate", "examples")
+            for key in (
+                "lines",
+                "steps",
+                "ablation_steps",
+                "batch",
+                "layers",
+                "width",
+                "vocabulary",
+                "rate",
+                "examples",
+            )
         },
         "versions": summary["versions"],
         "hardware": summary["hardware"],
@@ -208,7 +218,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--work", type=Path, default=Path("runs/pretraining"), help="runs are kept and reused here")
     parser.add_argument("--backend", default="pytorch", choices=("pytorch", "mindspore"))
+    parser.add_argument(
+        "--lines", type=int, default=12000, help="of WikiText-2's training split; a tenth of it is scored"
+    )
     parser.add_argument("--steps", type=int, default=2000, help="of a batch of examples of 128 tokens")
+    parser.add_argument("--ablation-steps", type=int, default=1000, help="of DeBERTa and of it without a part")
     parser.add_argument("--batch", type=int, default=16, help="examples")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--width", type=int, default=128)
@@ -220,9 +234,18 @@ def main() -> None:
     parser.add_argument("--smoke", action="store_true", help="a few steps of everything, and no results")
     parser.add_argument("--only-page", action="store_true", help="write the page from the results that are there")
     arguments = parser.parse_args()
-    arguments.lines, arguments.fine_steps = None, None
+    arguments.fine_steps = None
     if arguments.smoke:
-        small = {"steps": 4, "layers": 2, "width": 64, "vocabulary": 500, "lines": 600, "examples": 64, "fine_steps": 2}
+        small = {
+            "steps": 4,
+            "ablation_steps": 4,
+            "layers": 2,
+            "width": 64,
+            "vocabulary": 500,
+            "lines": 600,
+            "examples": 64,
+            "fine_steps": 2,
+        }
         vars(arguments).update(small, work=arguments.work / "smoke")
         print(json.dumps(measure(arguments)["curves"], indent=1)[:2000])
         return

@@ -39,7 +39,7 @@ def page(results: Results, other: Results | None) -> str:
     lines = [
         "# Pre-training objectives, small",
         "",
-        f"Encoders of {settings['layers']} layers, {settings['width']} wide, pre-trained on WikiText-2 for "
+        f"Encoders of {settings['layers']} layers, {settings['width']} wide, pre-trained on the first {settings['lines']:,} lines of WikiText-2 for "
         f"{settings['steps']:,} steps of {settings['batch']} examples of 128 tokens (WordPiece of {settings['vocabulary']:,} tokens trained "
         f"there, learning rate {settings['rate']:g}, one seed) with the PyTorch backend on {hardware['cpu']}. "
         "The sizes are those of a study in minutes; they show an order at best, and no figure of a paper.",
@@ -55,6 +55,8 @@ def page(results: Results, other: Results | None) -> str:
         "## Replaced tokens",
         *_section(results, "replaced"),
         "## DeBERTa without its parts",
+        f"{settings['ablation_steps']:,} steps each.",
+        "",
         *_section(results, "deberta"),
         "## Fine-tuned",
         f"Every parameter, {settings['examples']:,} examples at most, three epochs, score of the best epoch on the "
