@@ -21,8 +21,9 @@ __all__ = ["aligned"]
 
 
 def aligned(backbone: nn.Module, contents: Contents, cut: bool) -> nn.Module:
-    """``backbone``, a ``DebertaModel`` or a relative, whose attention computes so unless ``plain`` names `attention`, or
-    torch.compile does, which gathers while it adds.
+    """``backbone``, a ``DebertaModel`` or a relative, whose attention computes so unless ``plain`` names `attention`,
+    the table has fewer rows than there are distances, or torch.compile reads it, which gathers while it adds. In bfloat16
+    it always does: there is no such number as the mask of `transformers`.
 
     Args:
         contents: `pytorch_impl.hf_bridge.disentangled.fused_contents` or ``separate_contents``.
@@ -45,13 +46,14 @@ def _attended(
     rel_embeddings: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """As the forward pass of ``self``, with its arguments; ``attention_mask`` is ``(batch, 1, seq, seq)``."""
-    plain = "attention" in self.plain or torch.compiler.is_compiling()
+    batch, length, _ = hidden_states.shape
+    span, read = self.distances.span, self.distances.read(length)
+    few = read < length and not torch.is_autocast_enabled(hidden_states.device.type)  # a gather of few rows is faster
+    plain = "attention" in self.plain or torch.compiler.is_compiling() or few
     if plain or output_attentions or query_states is not None:
         given = (output_attentions, query_states, relative_pos, rel_embeddings)
         return type(self).forward(self, hidden_states, attention_mask, *given)
-    batch, length, _ = hidden_states.shape
     heads, width = self.num_attention_heads, self.attention_head_size
-    span, read = self.distances.span, self.distances.read(length)
     table = self.pos_dropout(rel_embeddings)[span - read : span + read]
     *parts, ahead, behind = self.contents(self, hidden_states, hidden_states, table)
     query, key, value = (x.view(batch, length, heads, width).to(computed_in(x)) for x in parts)

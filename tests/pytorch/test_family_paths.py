@@ -25,14 +25,11 @@ VARIANTS = {  #: family, task, entries of the configuration
     "deberta c2p": ("deberta", SENTENCE, {"pos_att_type": ["c2p"]}),
     "deberta without positions": ("deberta", SENTENCE, {"pos_att_type": []}),
     "deberta with a short table": ("deberta", SENTENCE, {"max_relative_positions": 5}),
-    "deberta-v2": ("deberta-v2", SENTENCE, {}),
-    "deberta-v2 p2c": ("deberta-v2", SENTENCE, {"pos_att_type": ["p2c"], "share_att_key": True}),
-    "deberta-v3": (
-        "deberta-v2",
-        SENTENCE,
-        {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_buckets": 6},
-    ),
-    "deberta-v2 words": ("deberta-v2", "masked-language-modeling", {"conv_kernel_size": 3}),
+    "deberta-v2": ("deberta-v2", SENTENCE, {"position_buckets": -1, "share_att_key": False}),
+    "deberta-v2 p2c": ("deberta-v2", SENTENCE, {"position_buckets": 16, "pos_att_type": ["p2c"]}),
+    "deberta-v3": ("deberta-v2", SENTENCE, {"position_buckets": 16}),
+    "deberta-v2 with few buckets": ("deberta-v2", SENTENCE, {"position_buckets": 6}),
+    "deberta-v2 words": ("deberta-v2", "masked-language-modeling", {"position_buckets": -1, "conv_kernel_size": 3}),
 }
 PLAIN = ("attention", "fused")
 
@@ -117,3 +114,15 @@ def test_recomputed_layers_change_no_bit(variant):
 def test_compiled_training_is_that_of_the_interpreted_network(variant):
     found = [run(variant, (), compile=mode, steps=2) for mode in (True, False)]
     assert_near(found[0][1], found[1][1], STEP_LOSS)
+
+
+@pytest.mark.parametrize(
+    ("variant", "aligned"), [("deberta", True), ("deberta-v3", True), ("deberta-v2 with few buckets", False)]
+)
+def test_a_table_of_few_rows_is_gathered(variant, aligned, monkeypatch):
+    from pytorch_impl.hf_bridge import relative
+
+    used = []
+    monkeypatch.setattr(relative, "_products", lambda *given, of=relative._products: used.append(1) or of(*given))
+    run(variant, (), steps=0)
+    assert bool(used) == aligned
