@@ -33,8 +33,8 @@ FAST_PATHS = {
     "last_layer": "the last encoder layer for the classified position alone (whose dropout masks are others then)",
     "products": "float32 products of frozen layers through oneDNN on CPUs that MKL is slow on (PyTorch)",
     "loss": "the language model's loss in pieces, without its logits",
-    "fused": "GELU and layer norm with a hand-written backward pass (MindSpore); GELU's tanh form as one operator "
-    "(PyTorch)",
+    "fused": "GELU and layer norm with a hand-written backward pass (MindSpore); GELU's tanh form, and layer norm where it "
+    "is composed, as one operator (PyTorch)",
     "memory": "the process keeps what it frees instead of giving it back to the system after every step; for good, "
     "once switched on (PyTorch, CPUs)",
     "weights": "in bf16, frozen weights kept in bfloat16 instead of being cast in every pass (PyTorch)",

@@ -10,6 +10,7 @@ from transformers.masking_utils import sdpa_mask
 
 from common.errors import InputError
 from pytorch_impl.layers.attention import KEPT, attention
+from pytorch_impl.layers.frozen import computed_in
 
 __all__ = ["ATTENTION"]
 
@@ -37,6 +38,7 @@ def _attend(
         raise InputError(
             f"Attention with {unknown[0]}, as {type(module).__name__} wants it, is not computed here. Use a model without it."
         )
+    query, key, value = (x.to(computed_in(x)) for x in (query, key, value))  # rotary positions are float32 in bf16
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     count = (
         query.shape[:3].numel() * key.shape[2] * (2 if causal else 1)
@@ -49,8 +51,6 @@ def _attend(
     added = _additive(query, key, attention_mask, causal)
     if position_bias is not None:
         added = position_bias if added is None else added + position_bias
-    groups = query.shape[1] // key.shape[1]
-    key, value = (x.repeat_interleave(groups, 1) if groups > 1 else x for x in (key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     module.probabilities.p = dropout
     hand_written = position_bias is None and "attention" not in getattr(

@@ -110,8 +110,9 @@ def fused_contents(attention, hidden, first, table):
         fused = attention.in_proj(states)
         return (x.flatten(2) for x in fused.view(*fused.shape[:2], heads, -1).chunk(3, dim=-1))
 
-    query, _, _ = parts(first)
-    _, key, value = parts(hidden)
+    query, key, value = parts(hidden)
+    if first is not hidden:
+        query, _, _ = parts(first)
     ahead = attention.pos_proj(table) if "c2p" in attention.pos_att_type else None
     behind = attention.pos_q_proj(table) if "p2c" in attention.pos_att_type else None
     return query + attention.q_bias, key, value + attention.v_bias, ahead, behind

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from types import MethodType
 
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import NewGELUActivation
 
+from common.backend import FAST_PATHS
 from common.errors import InputError
 from pytorch_impl.hf_bridge.attention import ATTENTION
 from pytorch_impl.layers.dropout import Dropout
 
-__all__ = ["DROPOUT_ENTRY", "count_dropouts", "fuse", "recompute", "use_attention"]
+__all__ = ["DROPOUT_ENTRY", "compute_by", "count_dropouts", "fuse", "recompute", "use_attention"]
 
 DROPOUT_ENTRY = re.compile(r"(dropout|dropout_prob|_pdrop)$")  #: of a configuration, in whatever family
+
+
+def compute_by(backbone: nn.Module, ways: Mapping[type, Callable]) -> nn.Module:
+    """``backbone``, whose modules of these types have another ``forward``. It reads off their ``plain`` when to call the
+    one of their type: always, until `pytorch_impl.preparation` says what is plain; and when torch.compile reads it, which
+    fuses by itself."""
+    for module in backbone.modules():
+        if type(module) in ways:
+            module.plain, module.forward = tuple(FAST_PATHS), MethodType(ways[type(module)], module)
+    return backbone
 
 
 def count_dropouts(model: nn.Module, backbone: nn.Module) -> None:

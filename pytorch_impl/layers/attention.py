@@ -27,8 +27,8 @@ def attention(
 
     Args:
         query: ``(batch, heads, queries, width)``.
-        key, value: ``(batch, heads, seq, width)``.
-        mask: additive, broadcastable to ``(batch, heads, queries, seq)``; gets no gradient by hand.
+        key, value: ``(batch, pairs, seq, width)``; ``heads / pairs`` successive heads share one of them.
+        mask: additive, broadcastable to ``(batch, heads, queries, seq)``.
         hand_written: keep the probabilities if they are no more than `KEPT`; else compute them again in the backward
             pass, a `PIECE` at a time.
 
@@ -37,16 +37,23 @@ def attention(
     """
     if hand_written:
         return _Attention.apply(query, key, value, mask, scale, dropout.mask((*query.shape[:3], key.shape[2])))
+    groups = query.shape[1] // key.shape[1]
+    key, value = (x.repeat_interleave(groups, 1) if groups > 1 else x for x in (key, value))
     scores = torch.matmul(query, key.transpose(2, 3)) * scale
     return torch.matmul(dropout(torch.softmax(scores if mask is None else scores + mask, -1)), value)
 
 
 class _Attention(torch.autograd.Function):
+    """The queries of the heads that share a key are those of one head: nothing is repeated, and the gradients of keys and
+    values are summed in their products."""
+
     @staticmethod
     def forward(ctx, query, key, value, mask, scale, dropped):
-        ctx.shape, ctx.scale, ctx.dropped = query.shape, scale, dropped
-        query, key, value = (x.reshape(-1, *x.shape[2:]) for x in (query, key, value))  # (batch * heads, seq, width)
-        ctx.parts = _parts(ctx.shape, key)
+        ctx.shape, ctx.pairs, ctx.scale, ctx.dropped = query.shape, key.shape[1], scale, dropped
+        key, value = (x.reshape(-1, *x.shape[2:]) for x in (key, value))  # (batch * pairs, seq, width)
+        joined = query.shape[1] // ctx.pairs * query.shape[2]  # queries of the heads that share a key
+        query = query.reshape(key.shape[0], joined, query.shape[3])
+        ctx.parts = _parts(ctx, key.shape[1])
         mixed, kept = torch.empty_like(query), []
         for part in ctx.parts:
             probabilities = _probabilities(query, key, mask, part, ctx)
@@ -66,6 +73,7 @@ class _Attention(torch.autograd.Function):
         query, key, value, mask, *kept = ctx.saved_tensors
         gradient = gradient.reshape(query.shape)
         grad_query, grad_key, grad_value = (torch.empty_like(x) for x in (query, key, value))
+        grad_mask = mask.new_empty(*query.shape[:2], key.shape[1]) if ctx.needs_input_grad[3] else None
         for part, probabilities in zip(ctx.parts, kept, strict=True):
             g = gradient[part]
             if probabilities is None:
@@ -79,19 +87,23 @@ class _Attention(torch.autograd.Function):
             grad_probabilities = torch.bmm(g, value[part].transpose(1, 2)).to(probabilities.dtype)
             if factor is not None:
                 grad_probabilities = grad_probabilities.mul_(factor)
-            grad_scores = torch._softmax_backward_data(grad_probabilities, probabilities, -1, probabilities.dtype).to(
-                query.dtype
-            )
+            grad_scores = torch._softmax_backward_data(grad_probabilities, probabilities, -1, probabilities.dtype)
+            if grad_mask is not None:
+                grad_mask[part] = grad_scores
+            grad_scores = grad_scores.to(query.dtype)
             _scaled(grad_scores, key[part], ctx.scale, grad_query[part])
             _scaled(grad_scores.transpose(1, 2), query[part], ctx.scale, grad_key[part])
-        return *(x.view(*ctx.shape[:2], *x.shape[1:]) for x in (grad_query, grad_key, grad_value)), None, None, None
+        grad_key, grad_value = (x.view(-1, ctx.pairs, *x.shape[1:]) for x in (grad_key, grad_value))
+        if grad_mask is not None:
+            grad_mask = grad_mask.view(*ctx.shape[:3], -1).sum_to_size(mask.shape)
+        return grad_query.view(ctx.shape), grad_key, grad_value, grad_mask, None, None
 
 
-def _parts(shape: torch.Size, key: torch.Tensor) -> list[slice]:
-    """Of the ``(batch * heads)``, some sequences at a time."""
-    batch, heads, queries, _ = shape
-    size = max(1, PIECE // (heads * queries * key.shape[1]))
-    return [slice(start * heads, min(start + size, batch) * heads) for start in range(0, batch, size)]
+def _parts(ctx, seq: int) -> list[slice]:
+    """Of the ``(batch * pairs)``, some sequences at a time."""
+    batch, heads, queries, _ = ctx.shape
+    size = max(1, PIECE // (heads * queries * seq))
+    return [slice(start * ctx.pairs, min(start + size, batch) * ctx.pairs) for start in range(0, batch, size)]
 
 
 def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, part: slice, ctx) -> torch.Tensor:
@@ -101,9 +113,8 @@ def _probabilities(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | 
         torch.promote_types(query.dtype, torch.float32)
     )
     if mask is not None:
-        heads = ctx.shape[1]
-        scores.view(-1, heads, *scores.shape[1:]).add_(
-            mask if mask.shape[0] == 1 else mask[part.start // heads : part.stop // heads]
+        scores.view(-1, *ctx.shape[1:3], key.shape[1]).add_(
+            mask if mask.shape[0] == 1 else mask[part.start // ctx.pairs : part.stop // ctx.pairs]
         )
     return torch.softmax(scores, -1)
 
@@ -113,6 +124,6 @@ def _scaled(left: torch.Tensor, right: torch.Tensor, scale: float, out: torch.Te
 
 
 def _factor(x: torch.Tensor, part: slice, ctx) -> torch.Tensor | None:
-    return (
-        None if ctx.dropped is None else ctx.dropped.rows(part, (ctx.shape[0] * ctx.shape[1], *ctx.shape[2:])).factor(x)
-    )
+    if ctx.dropped is None:
+        return None
+    return ctx.dropped.rows(part, (ctx.shape[0] * ctx.pairs, *x.shape[1:])).factor(x)

@@ -17,6 +17,8 @@ from pytorch_impl.layers.modules import product
 __all__ = ["PIECE", "token_loss_sum", "token_scores"]
 
 PIECE = 2**24  #: logits that exist at once, 64 MiB in float32
+KEPT = 2**23 - 2**12  #: of a block that the process keeps when it is freed, see `pytorch_impl.device.keep_freed_memory`
+ROWS = 128  #: for which a product with the whole vocabulary is as fast as for more
 
 
 def token_loss_sum(
@@ -46,7 +48,7 @@ def token_scores(
     right = torch.zeros(len(labels), device=hidden.device)
     total = torch.zeros((), device=hidden.device, dtype=torch.promote_types(hidden.dtype, torch.float32))
     scored = (labels >= 0).nonzero().squeeze(1)
-    for rows in scored.split(max(1, PIECE // len(weight))):
+    for rows in scored.split(_piece(len(weight))):
         logits = torch.nn.functional.linear(hidden[rows], weight, bias).to(total.dtype)
         right[rows] = (logits.argmax(1) == labels[rows]).float()
         total += torch.nn.functional.cross_entropy(logits, labels[rows], reduction="sum")
@@ -60,6 +62,12 @@ def normalize_(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     largest = logits.amax(1, keepdim=True)
     norm = logits.sub_(largest).exp_().sum(1, keepdim=True)
     return largest + norm.log(), logits.div_(norm)
+
+
+def _piece(words: int) -> int:
+    """Rows of logits that exist at once."""
+    rows = min(PIECE, KEPT) // words
+    return rows if rows >= ROWS else max(1, PIECE // words)
 
 
 def _room(count: int) -> int:
@@ -82,7 +90,7 @@ class _TokenLoss(torch.autograd.Function):
         kind = hidden.device.type
         if torch.is_autocast_enabled(kind):  # cast once instead of for every piece
             weight = weight.to(torch.get_autocast_dtype(kind))
-        piece = max(1, PIECE // len(weight))
+        piece = _piece(len(weight))
         for rows in scored.split(piece):
             states, targets = hidden[rows], labels[rows]
             padded = states.new_zeros(min(_room(len(rows)), piece), states.shape[1], dtype=weight.dtype)

@@ -8,9 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import DebertaConfig, DebertaModel
+from transformers.models.deberta.modeling_deberta import DebertaLayerNorm
 
+from pytorch_impl.fused import layer_norm
 from pytorch_impl.hf_bridge.disentangled import decoded, first_position, fused_contents, fused_layer
 from pytorch_impl.hf_bridge.encoders import layer_states, pretrained_config
+from pytorch_impl.hf_bridge.relative import aligned
+from pytorch_impl.hf_bridge.surgery import compute_by
 
 __all__ = ["backbone", "decoded_states", "first_states", "hidden_states", "states"]
 
@@ -19,7 +23,15 @@ _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 def backbone(config: Mapping[str, Any]) -> nn.Module:
     """The encoder with untouched start values, to be filled by the caller."""
-    return DebertaModel(pretrained_config(DebertaConfig, config))
+    model = DebertaModel(pretrained_config(DebertaConfig, config))
+    return aligned(compute_by(model, {DebertaLayerNorm: _normed}), fused_contents, cut=True)
+
+
+def _normed(norm: nn.Module, hidden_states: torch.Tensor) -> torch.Tensor:
+    """`transformers` composes it of eleven operators."""
+    if "fused" in norm.plain or torch.compiler.is_compiling():
+        return type(norm).forward(norm, hidden_states)
+    return layer_norm(hidden_states, norm.weight.shape, norm.weight, norm.bias, norm.variance_epsilon)
 
 
 def _inputs(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

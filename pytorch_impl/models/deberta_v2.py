@@ -11,6 +11,7 @@ from transformers import DebertaV2Config, DebertaV2Model
 
 from pytorch_impl.hf_bridge.disentangled import decoded, first_position, separate_contents, separate_layer
 from pytorch_impl.hf_bridge.encoders import layer_states, pretrained_config
+from pytorch_impl.hf_bridge.relative import aligned
 
 __all__ = ["backbone", "decoded_states", "first_states", "hidden_states", "states"]
 
@@ -19,7 +20,7 @@ _NAMES = ("input_ids", "attention_mask", "token_type_ids")
 
 def backbone(config: Mapping[str, Any]) -> nn.Module:
     """The encoder with untouched start values, to be filled by the caller."""
-    return DebertaV2Model(pretrained_config(DebertaV2Config, config))
+    return aligned(DebertaV2Model(pretrained_config(DebertaV2Config, config)), separate_contents, cut=False)
 
 
 def _inputs(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
