@@ -58,9 +58,9 @@ class Narrow(Transform):
             edit = self.layer.edit(module, arguments)
             edits.append(edit)
             arrays |= found
-            size, count = (sum(getattr(array, of) for array in found.values()) for of in ("nbytes", "size"))
+            size = sum(array.nbytes for array in found.values())
             norm, error = self._error(weight, self.layer.dense(edit, found))
-            rows.append(ModuleReport(module.path, weight.size, count, error, norm, {"bytes": size}))
+            rows.append(ModuleReport(module.path, weight.size, weight.size, error, norm, {"bytes": size}))
             before, after = before + weight.nbytes, after + size
         changed = restructured(spec, edits, arrays)
         findings = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import math
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
@@ -119,11 +120,16 @@ def _vector(rest: str, width: int, where: str) -> np.ndarray | None:
     """The numbers of a line; None where they belong to a word with spaces in it, of which GloVe's largest file has some.
 
     Raises:
-        InputError: there are fewer than ``width``, or they are no finite numbers.
+        InputError: there are fewer than ``width``, or more, or they are no finite numbers.
     """
     fields = rest.split()
-    if len(fields) > width:
+    if len(fields) > width and not all(map(_is_number, fields[: len(fields) - width])):
         return None
+    if len(fields) > width:
+        raise InputError(
+            f"{where}: a vector of {width} numbers was expected, as the first line says or has; found {len(fields)}. Correct "
+            "the first line, or copy the file again."
+        )
     if len(fields) < width:
         raise InputError(
             f"{where}: a vector of {width} numbers was expected; found {len(fields)}. Copy the file again."
@@ -135,6 +141,13 @@ def _vector(rest: str, width: int, where: str) -> np.ndarray | None:
     if not np.isfinite(vector).all():
         raise InputError(f"{where}: every number of a vector must be finite in float32. Copy the file again.")
     return vector
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def filled(table: np.ndarray, path: str | Path, words: Words) -> tuple[np.ndarray, Coverage]:

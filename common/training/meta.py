@@ -38,7 +38,16 @@ from common.strict import check_arrays
 from common.training import fingerprints
 from common.training.assembly import Inputs, build_engine
 
-__all__ = ["Learner", "MetaEngine", "first_order", "meta_engine", "through_the_step", "with_unlabelled"]
+__all__ = [
+    "Learner",
+    "MetaEngine",
+    "first_order",
+    "meta_engine",
+    "refuse_unfit",
+    "through_the_step",
+    "unlabelled_texts",
+    "with_unlabelled",
+]
 
 Arrays = Mapping[str, np.ndarray]
 _STEP = 1e-3  #: of a central difference at the most, in relation to the norm of the parameters
@@ -280,25 +289,39 @@ def with_unlabelled(inputs: Inputs, encoded: Mapping[str, Encoded]) -> tuple[Inp
     Raises:
         InputError: the file of texts or the method does not fit.
     """
+    refuse_unfit(inputs)
+    texts, config = unlabelled_texts(inputs), inputs.config
+    schema = BatchSchema.of(inputs.spec.schema.fields, (TEACHER_LOGITS,))
+    found = {**encoded, "unlabelled": encode(texts, "train", inputs.tokenizer, config.data, inputs.task, schema)}
+    spec = dataclasses.replace(inputs.spec, schema=schema)
+    changed = dataclasses.replace(inputs, spec=spec, teacher=fingerprints.of_data(texts)["train"])
+    return changed, {name: dataclasses.replace(one, schema=schema) for name, one in found.items()}
+
+
+def unlabelled_texts(inputs: Inputs) -> TextData:
+    """What ``meta.unlabelled`` names, as a training split without labels.
+
+    Raises:
+        InputError: it cannot be read, or has no such column.
+    """
+    from datasets import Dataset
+
     config = inputs.config
+    assert config.meta.unlabelled is not None  # or this is not called
     require_classes(inputs.data, "Meta pseudo labels")
+    parts = [part for part in TEXTS if part in inputs.data.splits["train"].column_names]
+    rows = read_unlabelled(config.meta.unlabelled, config.data, parts)
+    return TextData({"train": Dataset.from_list(rows)}, inputs.data.label_names, frozenset({"train"}))
+
+
+def refuse_unfit(inputs: Inputs) -> None:
+    """Raise InputError where the method or the settings give a student no gradient that is one."""
     _refuse_rounding(inputs)
     if METHODS.get(inputs.plan.method).steering(inputs.plan) is not None:
         raise InputError(
             f"The student of meta pseudo labels takes plain steps along its gradient, and the method {inputs.plan.method} "
             "changes more in a step. Use another adaptation.method."
         )
-    assert config.meta.unlabelled is not None  # or this is not called
-    from datasets import Dataset
-
-    parts = [part for part in TEXTS if part in inputs.data.splits["train"].column_names]
-    rows = read_unlabelled(config.meta.unlabelled, config.data, parts)
-    texts = TextData({"train": Dataset.from_list(rows)}, inputs.data.label_names, frozenset({"train"}))
-    schema = BatchSchema.of(inputs.spec.schema.fields, (TEACHER_LOGITS,))
-    found = {**encoded, "unlabelled": encode(texts, "train", inputs.tokenizer, config.data, inputs.task, schema)}
-    spec = dataclasses.replace(inputs.spec, schema=schema)
-    changed = dataclasses.replace(inputs, spec=spec, teacher=fingerprints.of_data(texts)["train"])
-    return changed, {name: dataclasses.replace(one, schema=schema) for name, one in found.items()}
 
 
 def _refuse_rounding(inputs: Inputs) -> None:

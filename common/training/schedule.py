@@ -54,9 +54,9 @@ def total_steps(settings: TrainingConfig, steps_per_epoch: int) -> int:
 
 
 def warmup_steps(settings: OptimizationConfig, total: int) -> int:
-    """Steps of warm-up, from either form; a ratio is rounded up to a step."""
+    """Steps of warm-up, from either form; a ratio is rounded up to a step, of which one above 0 is one at least."""
     if settings.warmup_ratio is not None:
-        return math.ceil(round(settings.warmup_ratio * total, 6))
+        return max(math.ceil(round(settings.warmup_ratio * total, 6)), settings.warmup_ratio > 0)
     return settings.warmup_steps or 0
 
 
