@@ -21,8 +21,8 @@ def capabilities(device: str) -> Capabilities:
     }
     if device.startswith("ascend"):
         missing["cell:lstm"] = (
-            "MindSpore's ops.LSTM has kernels for CPU and GPU alone. Use --device cpu, or cells of another kind where the "
-            "family has some"
+            "MindSpore's ops.LSTM has kernels for CPU and GPU alone. Use --device cpu, or cells of another kind where "
+            "the family has some"
         )
     return Capabilities("mindspore", missing)
 

@@ -20,8 +20,8 @@ __all__ = ["Capabilities", "check", "requirements"]
 class Capabilities:
     """Everything is supported but what ``missing`` gives a reason for.
 
-    Keys are ``dtype:bf16``, ``cell:lstm``, ``recompute``, ``shard``, or ``family:NAME``, ``task:NAME`` and ``layer:NAME`` where the
-    backend lacks the member's file.
+    Keys are ``dtype:bf16``, ``cell:lstm``, ``recompute``, ``shard``, or ``family:NAME``, ``task:NAME`` and
+    ``layer:NAME`` where the backend lacks the member's file.
     """
 
     backend: str

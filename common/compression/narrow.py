@@ -92,7 +92,7 @@ def base_of(name: str) -> tuple[Narrow, Any]:
     if found is None:
         known = ", ".join(member.name for member in narrow)
         raise InputError(
-            f"model.quantize must be null or a transform that stores weights in few bits: {known}; received {name!r}. Any "
-            "other is applied once, by twinlora compress, and its folder is the model.source."
+            f"model.quantize must be null or a transform that stores weights in few bits: {known}; received {name!r}. "
+            "Any other is applied once, by twinlora compress, and its folder is the model.source."
         )
     return found, found.under_adapters()

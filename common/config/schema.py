@@ -70,7 +70,8 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizationConfig:
-    """An optimizer and a learning-rate schedule. Each optimizer adds its own entries, with defaults where it has any."""
+    """An optimizer and a learning-rate schedule. Each optimizer adds its own entries, with defaults where it has
+    any."""
 
     CHOICE = "optimizer"  #: the entry that chooses the class
 

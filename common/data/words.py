@@ -100,8 +100,8 @@ def spans_only(table: Table, reading: Reading) -> list[list[int]]:
     """`read_tags` of tags that mark spans in one of the two schemes, which their names tell.
 
     Raises:
-        InputError: a sentence is tagged in another scheme, as in IOB1, of which a span begins with B- only behind another
-            one of its type. Those of a test split may be: they are scored, and not learned.
+        InputError: a sentence is tagged in another scheme, as in IOB1, of which a span begins with B- only behind
+            another one of its type. Those of a test split may be: they are scored, and not learned.
     """
     names, sentences = reading.label_names, read_tags(table, reading)
     if reading.unpublished:
@@ -114,8 +114,8 @@ def spans_only(table: Table, reading: Reading) -> list[list[int]]:
         raise InputError(
             f"model.task_options.constrained decodes spans of the scheme {scheme}, as which these tags were taken; "
             f"{table.where(row)} has {what}, and {len(broken)} of {len(sentences)} sentences depart from it. Set "
-            f"model.task_options.scheme to {' or '.join(SCHEMES)}, in which the spans are written anew, or leave constrained "
-            "out."
+            f"model.task_options.scheme to {' or '.join(SCHEMES)}, in which the spans are written anew, or leave "
+            "constrained out."
         )
     return sentences
 

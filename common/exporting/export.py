@@ -89,7 +89,10 @@ def unexportable(spec: ModelSpec) -> str | None:
             "token."
         )
     if any(module.kind is RECURRENT for module in spec.modules):
-        return f"A graph takes any number of tokens; torch's exporter cannot trace the packed sequences of a {spec.family} network."
+        return (
+            "A graph takes any number of tokens; torch's exporter cannot trace the packed sequences of a "
+            f"{spec.family} network."
+        )
     if spec.layout is not None and spec.layout.chain:
         return f"A graph gives logits of single tokens; those of {spec.task} are decoded as one chain."
     return None

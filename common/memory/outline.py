@@ -68,7 +68,8 @@ def _narrowed(spec: ModelSpec, config: ExperimentConfig, recorded: Mapping[str, 
     others = sorted({edit.layer for edit in edits if not LAYERS.get(edit.layer).frozen})
     if others:
         raise InputError(
-            f"Memory is accounted for plain layers and for those of few bits; {config.model.source} holds {', '.join(others)}."
+            f"Memory is accounted for plain layers and for those of few bits; {config.model.source} holds "
+            f"{', '.join(others)}."
         )
     spec = restructured(spec, edits, {})
     if config.model.quantize is None:

@@ -96,8 +96,8 @@ class ModelSpec:
         return sum(integers.get(name, word).itemsize * math.prod(shape) for name, shape in self.shapes().items())
 
     def counts(self) -> dict[str, int]:
-        """Scalars of every module by its path, tied weights once: of one whose weight is stored in few bits, which share
-        bytes and have scales, those of the weight."""
+        """Scalars of every module by its path, tied weights once: of one whose weight is stored in few bits, which
+        share bytes and have scales, those of the weight."""
         from common.models.layers import LAYERS
 
         stood_for = {edit.path: edit.module for edit in self.edits}

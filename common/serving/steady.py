@@ -1,8 +1,9 @@
 """An engine whose answer to a row does not depend on the batch that the row is in, to the last bit.
 
 Batches always have the same number of rows (`common.data.batching.collate`), and with `Trained.apart` none is padded to
-its neighbours, so that kernels see one shape for each padded shape of a row. Whether they then compute a row alike wherever it
-stands is looked at and not assumed: quantised graphs scale activations by the largest value of the whole batch.
+its neighbours, so that kernels see one shape for each padded shape of a row. Whether they then compute a row alike
+wherever it stands is looked at and not assumed: quantised graphs scale activations by the largest value of the whole
+batch.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ class ChainOptions(TaggingOptions):
 
 
 class CrfTagging(TokenClassification):
-    """Negative log-likelihood of the tags of a sentence. Labels ``(batch, seq)`` int32, logits ``(batch, seq, labels)``,
-    chain ``(batch, labels + 2, labels)``."""
+    """Negative log-likelihood of the tags of a sentence. Labels ``(batch, seq)`` int32, logits ``(batch, seq,
+    labels)``, chain ``(batch, labels + 2, labels)``."""
 
     name = "crf-tagging"
     assumed = False

@@ -67,8 +67,8 @@ def of_adapter(source: str) -> str:
 
 
 def of_base(spec: ModelSpec) -> dict[str, str]:
-    """Of the weights that the model begins with, of its configuration, and of what transforms have put into it: layers of
-    the same arrays may compute with other settings."""
+    """Of the weights that the model begins with, of its configuration, and of what transforms have put into it: layers
+    of the same arrays may compute with other settings."""
     found = {
         "base": spec.fingerprint,
         "configuration": hashed(json.dumps(configuration(spec), sort_keys=True, default=str)),

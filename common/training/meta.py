@@ -1,5 +1,5 @@
-"""Meta pseudo labels (Pham et al. 2021): a teacher labels texts, a student learns from them, and the teacher learns from
-how well the student then does on texts with labels.
+"""Meta pseudo labels (Pham et al. 2021): a teacher labels texts, a student learns from them, and the teacher learns
+from how well the student then does on texts with labels.
 
 With q the teacher's probabilities of N unlabelled texts, s the student's, and L the student's mean loss on the labels,
 
@@ -10,10 +10,10 @@ The exact form differentiates L(w') through that step: since g is linear in q,
 
     dL(w') / dq_ic = rate / N u_ic,   u_ic = derivative of log s_ic at w in the direction of the gradient of L at w'
 
-so that the teacher's meta term is the sum over i, c of q_ic times a constant, whose gradient by the teacher's parameters is
-the meta gradient. The directional derivative is a central difference along that direction. The first-order form draws one
-class y_i for each text from q, and weighs the teacher's cross-entropy with these by h = L(w) - L(w'), which is
-rate gradient(L) . g to first order.
+so that the teacher's meta term is the sum over i, c of q_ic times a constant, whose gradient by the teacher's
+parameters is the meta gradient. The directional derivative is a central difference along that direction. The
+first-order form draws one class y_i for each text from q, and weighs the teacher's cross-entropy with these by h = L(w)
+- L(w'), which is rate gradient(L) . g to first order.
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ def _with(batches: Sequence[Batch], values: np.ndarray, label: int) -> list[dict
 
 
 class MetaEngine:
-    """Implements `common.backend.Engine`: of the student, except for what a step trains. The loss and the norm of a step
-    are those of the teacher.
+    """Implements `common.backend.Engine`: of the student, except for what a step trains. The loss and the norm of a
+    step are those of the teacher.
 
     Args:
         student: its loss is the soft cross-entropy with the field of the teacher.
@@ -319,8 +319,8 @@ def refuse_unfit(inputs: Inputs) -> None:
     _refuse_rounding(inputs)
     if METHODS.get(inputs.plan.method).steering(inputs.plan) is not None:
         raise InputError(
-            f"The student of meta pseudo labels takes plain steps along its gradient, and the method {inputs.plan.method} "
-            "changes more in a step. Use another adaptation.method."
+            "The student of meta pseudo labels takes plain steps along its gradient, and the method "
+            f"{inputs.plan.method} changes more in a step. Use another adaptation.method."
         )
 
 
@@ -329,7 +329,8 @@ def _refuse_rounding(inputs: Inputs) -> None:
     config, method = inputs.config, METHODS.get(inputs.plan.method)
     if method.rounds:
         raise InputError(
-            f"The student of meta pseudo labels takes plain steps along its gradient, and the method {method.name} computes "
+            f"The student of meta pseudo labels takes plain steps along its gradient, and the method {method.name} "
+            "computes "
             "with rounded numbers, of which it observes ranges in steps of its own. Use another adaptation.method, and "
             f"train with {method.name} afterwards."
         )
@@ -338,8 +339,8 @@ def _refuse_rounding(inputs: Inputs) -> None:
     remedy = "Set meta.form=first-order"
     if config.training.dtype != "fp32":
         raise InputError(
-            f"The exact form of meta pseudo labels is a difference of small steps, which training.dtype {config.training.dtype} "
-            f"rounds away. {remedy}, or training.dtype=fp32."
+            "The exact form of meta pseudo labels is a difference of small steps, which training.dtype "
+            f"{config.training.dtype} rounds away. {remedy}, or training.dtype=fp32."
         )
     rounding = [edit.path for edit in inputs.spec.edits if getattr(edit.arguments, "activations", "none") != "none"]
     if rounding:

@@ -1,4 +1,5 @@
-"""Self-training: a run labels texts that have no labels, the next one is trained on those of which it is sure, and so on."""
+"""Self-training: a run labels texts that have no labels, the next one is trained on those of which it is sure, and so
+on."""
 
 from __future__ import annotations
 
@@ -72,8 +73,8 @@ def self_train(
     output: Path = Path("runs"),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train on the given labels, then ``rounds`` times on these and the pseudo labels of the round before, each time from
-    the model that ``config`` names. Continues where it was interrupted.
+    """Train on the given labels, then ``rounds`` times on these and the pseudo labels of the round before, each time
+    from the model that ``config`` names. Continues where it was interrupted.
 
     ``output/NAME`` holds ``round-0``, ``round-1``, ... with ``data``, and a run of ``backend`` each, and
     ``self_training.json``.
@@ -134,8 +135,8 @@ def _refuse_untaught(inputs: Inputs) -> None:
 
 
 def _refuse_other(path: Path, record: Mapping[str, Any]) -> None:
-    """Raise InputError where the folder holds rounds of other texts or settings, whose finished runs would be read as if
-    they were of these; more rounds continue it."""
+    """Raise InputError where the folder holds rounds of other texts or settings, whose finished runs would be read as
+    if they were of these; more rounds continue it."""
     if not path.is_file():
         return
     shape = {"settings": dict, "texts": str, "backend": str, "inputs": dict}
@@ -154,8 +155,8 @@ def _refuse_other(path: Path, record: Mapping[str, Any]) -> None:
         changed.append("the other splits, the base model or the tokenizer are others")
     if changed:
         raise InputError(
-            f"Self-training is continued with the settings and texts that it began with; {path} differs: {'; '.join(changed)}. "
-            "Use --name for new rounds."
+            f"Self-training is continued with the settings and texts that it began with; {path} differs: "
+            f"{'; '.join(changed)}. Use --name for new rounds."
         )
 
 
@@ -192,8 +193,8 @@ def _labelled(
     certain = np.flatnonzero(uncertain <= how.entropy)
     if not len(certain):
         raise InputError(
-            f"No text has an entropy of at most {how.entropy:g} bits; the most certain one has {uncertain.min():.3f}. Give a "
-            "larger --entropy, or train longer before."
+            f"No text has an entropy of at most {how.entropy:g} bits; the most certain one has {uncertain.min():.3f}. "
+            "Give a larger --entropy, or train longer before."
         )
     best = logits.argmax(1)
     counts = np.bincount(best[certain], minlength=len(names))

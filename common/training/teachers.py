@@ -1,5 +1,5 @@
-"""Teachers: whatever gives logits for the texts of a training split. A run in either backend, a model folder, an exported
-graph, or a file of logits."""
+"""Teachers: whatever gives logits for the texts of a training split. A run in either backend, a model folder, an
+exported graph, or a file of logits."""
 
 from __future__ import annotations
 

@@ -249,7 +249,8 @@ def _check_memory(size: int) -> None:
     free = psutil.virtual_memory().available
     if size > _SHARE * free:
         raise InputError(
-            f"The teacher's hidden states and probabilities of the training split take {size / 2**30:.1f} GiB, more than "
+            f"The teacher's hidden states and probabilities of the training split take {size / 2**30:.1f} GiB, more "
+            "than "
             f"half of the {free / 2**30:.1f} GiB that are free. Use distillation.hidden_states=last, hidden=none, "
             "attention=none, or fewer examples (data.max_examples)."
         )

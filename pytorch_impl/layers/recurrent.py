@@ -23,8 +23,8 @@ __all__ = ["GRU", "LSTM", "RNN", "VariationalDropout", "cell"]
 
 
 class VariationalDropout(nn.Module):
-    """y = x m / (1 - p) while training, with a mask m for each row that is the same at all its positions. ``(batch, seq,
-    width)`` to the same."""
+    """y = x m / (1 - p) while training, with a mask m for each row that is the same at all its positions. ``(batch,
+    seq, width)`` to the same."""
 
     def __init__(self, path: str, p: float):
         super().__init__()

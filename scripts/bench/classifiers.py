@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Train the sentence classifiers, keep what came out in docs/studies/classifiers.json, and write docs/studies/classifiers.md.
+"""Train the sentence classifiers, keep what came out in docs/studies/classifiers.json, and write
+docs/studies/classifiers.md.
 
     python scripts/bench/classifiers.py --train DATA [JOB ...] [--backend mindspore] [--runs RUNS]
     python scripts/bench/classifiers.py --take [--runs RUNS]
     python scripts/bench/classifiers.py
 
-DATA is a folder with snips and sst2-sentences in their usual local forms, and glove/*.txt. A job that has been trained is
-left out. --take reads the summaries of RUNS (default: runs/classifiers); without it the page is made of what is kept.
+DATA is a folder with snips and sst2-sentences in their usual local forms, and glove/*.txt. A job that has been trained
+is left out. --take reads the summaries of RUNS (default: runs/classifiers); without it the page is made of what is
+kept.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ docs/studies/documents.json and write docs/studies/documents.md.
     python scripts/bench/documents.py --take [--runs RUNS]
     python scripts/bench/documents.py
 
-DATA is a folder with imdb_sample, snips and glove/*.txt. A job that has been trained is left out. --take reads the summaries
-of RUNS (default: runs/documents); without it the page is made of what is kept.
+DATA is a folder with imdb_sample, snips and glove/*.txt. A job that has been trained is left out. --take reads the
+summaries of RUNS (default: runs/documents); without it the page is made of what is kept.
 """
 
 from __future__ import annotations

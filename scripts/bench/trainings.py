@@ -1,4 +1,5 @@
-"""What programs share that train a list of experiments once each, keep of every run what a page shows, and write the page."""
+"""What programs share that train a list of experiments once each, keep of every run what a page shows, and write the
+page."""
 
 from __future__ import annotations
 

@@ -160,7 +160,8 @@ def test_memory_counts_the_stored_bytes_and_nothing_that_a_frozen_weight_would_k
             "adaptation.dropout=0",
             *overrides,
         ]
-        entries = "model.config={model_type: bert, hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2}"
+        sizes = "hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2"
+        entries = f"model.config={{model_type: bert, {sizes}}}"
         arguments = [part for entry in (*given, entries) for part in ("--set", entry)]
         assert main(["memory", "bert_sst2", *arguments, "--backend", backend, "--length", "32", "--json"]) == 0
         return json.loads(capsys.readouterr().out)[0]
@@ -208,7 +209,10 @@ def test_adapters_on_layers_of_equal_integers_and_other_settings_share_no_base(w
     runs = {}
     for activations in ("none", "token"):
         folder = tmp_path / activations
-        assert main(["compress", str(base), "--with", "int8", "--set", f"activations={activations}", "-o", str(folder)]) == 0
+        assert (
+            main(["compress", str(base), "--with", "int8", "--set", f"activations={activations}", "-o", str(folder)])
+            == 0
+        )
         runs[activations] = work.train("pytorch", f"on-{activations}", "training.max_steps=2", model=folder)
     specs = [open_model(tmp_path / activations).spec for activations in runs]
     assert specs[0].fingerprint == specs[1].fingerprint
@@ -218,5 +222,5 @@ def test_adapters_on_layers_of_equal_integers_and_other_settings_share_no_base(w
     assert set(open_set({"a": runs["none"], "b": runs["none"]})) == {"a", "b"}
     trained = open_trained(RunDirectory(runs["none"]))
     shutil.copytree(tmp_path / "token", tmp_path / "none", dirs_exist_ok=True)
-    with pytest.raises(InputError, match="began with other inputs .*\n  layers: was"):
+    with pytest.raises(InputError, match=r"began with other inputs .*\n  layers: was"):
         open_trained(trained.run)

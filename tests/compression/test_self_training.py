@@ -91,7 +91,10 @@ def test_finished_rounds_are_not_taken_for_those_of_other_texts_or_settings(work
         ([str(texts), "--labels", "soft"], "labels was hard, now soft"),
         ([str(fewer)], "the labels or the texts without labels are others"),
         ([str(texts), "--backend", "mindspore"], "backend was pytorch, now mindspore"),
-        ([str(texts), "--set", f"data.files.validation={work.folder / 'test.csv'}"], "the other splits, the base model or"),
+        (
+            [str(texts), "--set", f"data.files.validation={work.folder / 'test.csv'}"],
+            "the other splits, the base model or",
+        ),
     ):
         capsys.readouterr()
         assert main([*command, *given]) == 2

@@ -146,20 +146,22 @@ def test_the_outline_has_the_rows_of_a_tokenizer_that_is_there_and_of_added_toke
     save_tokenizer(load_tokenizer("words:12", ["a few words of a small text"]), tmp_path / "words")
     given = ["model.source=null", f"model.tokenizer={tmp_path / 'words'}", *NETWORKS[network]]
     given.append(f"model.add_tokens={json.dumps(added)}")
-    for source in (None, tmp_path / "base"):
-        if source is not None:
-            save_pretrained(source, spec, spec.arrays)
-            more = ("<third>",) if added else ()
-            given = [f"model.source={source}", *given[1:], f"model.add_tokens={json.dumps(more)}"]
-            given = [entry for entry in given if not entry.startswith("model.config=")]
-            save_tokenizer(tokenizer, tmp_path / "words")
-        settings = config("bert_emotion", *given)
+
+    def compared(*overrides):
+        """The model in full, whose shapes are those of the outline."""
+        settings = config("bert_emotion", *overrides)
         tokenizer = load_tokenizer(str(tmp_path / "words"), added=settings.model.add_tokens)
-        labels = tuple(outlined(settings)[0].config["id2label"].values())
-        spec, plan = describe(settings, labels, tokenizer)
         outline, planned = outlined(settings)
+        spec, plan = describe(settings, tuple(outline.config["id2label"].values()), tokenizer)
         assert outline.shapes() == spec.shapes()
         assert planned.shapes() == plan.shapes()
+        return spec, tokenizer
+
+    spec, tokenizer = compared(*given)
+    save_pretrained(tmp_path / "base", spec, spec.arrays)
+    save_tokenizer(tokenizer, tmp_path / "words")
+    more = [f"model.source={tmp_path / 'base'}", f"model.add_tokens={json.dumps(['<third>'] if added else [])}"]
+    compared(*(entry for entry in given[1:-1] if not entry.startswith("model.config=")), *more)
 
 
 @pytest.mark.needs_pytorch

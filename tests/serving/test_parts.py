@@ -176,7 +176,9 @@ def test_documents_are_computed_together_by_the_shape_of_all_their_axes():
     for indices, sums in (((0, 1), [15, 12]), ((2, 3), [216, 204]), ((2, 3), [216, 204])):
         batch = collate(encoded, np.array(indices), 4, 8)
         filling = {name: array[3] for name, array in batch.items()}
-        assert all((steady._filling(field, filling[field.name]) == filling[field.name]).all() for field in schema.fields)
+        assert all(
+            (steady._filling(field, filling[field.name]) == filling[field.name]).all() for field in schema.fields
+        )
         assert steady.eval_step(batch).outputs["logits"][:2, 0].tolist() == sums, "each as when alone"
 
 

@@ -155,7 +155,7 @@ def test_a_run_belongs_to_the_answers_of_its_teacher(studies, fake_runs):
     studies.run(definition)
     assert len(studies.calls(study)) == 3, "the point without a teacher is not repeated"
     (studies.folder / "teacher.safetensors").unlink()
-    with pytest.raises(InputError, match="teacher.safetensors"):
+    with pytest.raises(InputError, match=r"teacher\.safetensors"):
         studies.run(definition)
 
 

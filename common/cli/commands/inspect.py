@@ -77,7 +77,9 @@ def _print_folder(args: argparse.Namespace) -> None:
 
     folder = Path(args.config)
     if args.data_dir or args.model or args.name or args.set or args.yaml:
-        raise InputError(f"{folder} is a folder, and --data-dir, --model, --name, --set and --yaml belong to an experiment.")
+        raise InputError(
+            f"{folder} is a folder, and --data-dir, --model, --name, --set and --yaml belong to an experiment."
+        )
     if is_export(folder):
         raise InputError(f"{folder} is an exported model, a graph without modules. Give the run that it was made of.")
     if is_model_folder(folder):
