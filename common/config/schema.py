@@ -28,7 +28,8 @@ class ModelConfig:
     task: str  #: a member of `common.tasks`
     tokenizer: (
         str | None
-    )  #: hub id, folder, ``python:...`` or KIND:SIZE, such as ``bpe:8192`` (trained on the training split); null takes that of ``source``
+    )  #: hub id, folder, ``python:...`` or KIND:SIZE, such as ``bpe:8192``, trained on the training split; null: that
+    #: of ``source``
     dropout: float | None  #: replaces every dropout probability of the base model; null keeps the checkpoint's
     config: dict[
         str, Any
