@@ -144,7 +144,7 @@ def test_the_outline_has_the_rows_of_a_tokenizer_that_is_there_and_of_added_toke
     from common.training.assembly import describe
 
     save_tokenizer(load_tokenizer("words:12", ["a few words of a small text"]), tmp_path / "words")
-    given = ["model.source=null", f"model.tokenizer={tmp_path / 'words'}", *NETWORKS[network]]
+    given = ["model.source=null", f"model.tokenizer={tmp_path / 'words'}", "data.max_length=16", *NETWORKS[network]]
     given.append(f"model.add_tokens={json.dumps(added)}")
 
     def compared(*overrides):

@@ -171,7 +171,7 @@ def test_a_run_belongs_to_its_texts_without_labels(studies, fake_runs):
 
 
 @pytest.mark.parametrize(("setting", "said"), [
-    ("{method: adalora, alpha: 4, targets: [query], total_steps: 8}", "changes more in a step"),
+    ("{method: adalora, alpha: 4, targets: [query], target_rank: 1, initial_rank: 2, total_steps: 8}", "changes more in a step"),
     ("{method: qat}", "computes with rounded numbers"),
 ])  # fmt: skip
 def test_what_a_student_of_pseudo_labels_cannot_be_is_refused_before_any_run(studies, fake_runs, setting, said):
