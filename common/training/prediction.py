@@ -67,6 +67,9 @@ def checked_row(task: Task, found: Mapping[str, Any], origin: str, place: str) -
     Raises:
         InputError: a role is missing or cannot be read; ``place`` in ``origin`` is named.
     """
+    if not found:
+        keys = ", ".join(role.name for role in task.roles if role.required and not role.target)
+        raise InputError(f"{origin}, {place}: an object with {keys} was expected; found an empty one.")
     table = Table(origin, {name: [value] for name, value in found.items()}, [1], files=[place])
     reading = {role.name: Reading((role.name,), frozenset(found)) for role in task.roles}
     wanted = (role for role in task.roles if not role.target and (role.required or role.name in found))
