@@ -218,6 +218,13 @@ async def _unless_gone(request: Request, futures: list[asyncio.Future[Any]]) -> 
     finally:
         leaving.cancel()
         everything.cancel()
+        everything.add_done_callback(_seen)
+
+
+def _seen(everything: asyncio.Future[Any]) -> None:
+    """Nobody waits for answers to a client that has left; asyncio writes of an exception that nobody asked for."""
+    if not everything.cancelled():
+        everything.exception()
 
 
 async def _left(request: Request) -> None:
