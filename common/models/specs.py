@@ -57,10 +57,16 @@ class ModelSpec:
 
     @property
     def frozen(self) -> frozenset[str]:
-        """Names of the parameters that no method trains, by its family's configuration."""
+        """Names of the parameters that no method trains, by its family's configuration: of a module that a transform has
+        replaced, what stands for them."""
         from common.models import FAMILIES
 
-        return frozenset(FAMILIES.get(self.family).frozen(self.config) if self.family in FAMILIES else ())
+        names = set(FAMILIES.get(self.family).frozen(self.config) if self.family in FAMILIES else ())
+        for edit in self.edits:  # the last one of a path stands on the one before
+            before = edit.module.shapes().keys()
+            if names & before:
+                names |= edit.shapes().keys() - before
+        return frozenset(names)
 
     def used(self) -> tuple[ModuleSpec, ...]:
         """The modules in the order of the forward pass, as often as they are used."""

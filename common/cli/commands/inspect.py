@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from common.errors import InputError
     from common.training.assembly import prepare
 
-    if Path(args.config).is_dir():
+    if _holds_model(Path(args.config)):
         _print_folder(args)
         return
     config = options.experiment(args)
@@ -62,6 +62,17 @@ def run(args: argparse.Namespace) -> None:
         raise  # a training would end here, so the exit code is that of an error
     _print_model(config, inputs.spec, inputs.plan)
     _print_data(inputs)
+
+
+def _holds_model(folder: Path) -> bool:
+    """Whether it is a folder that `_print_folder` can say something of; others may be named as an experiment is."""
+    from common.exporting import is_export
+    from common.training.adapters import is_adapter
+    from common.training.folders import is_model_folder
+    from common.training.rundir import RunDirectory
+
+    found = (is_export, is_adapter, is_model_folder, lambda path: RunDirectory(path).config.is_file())
+    return folder.is_dir() and any(holds(folder) for holds in found)
 
 
 def _print_folder(args: argparse.Namespace) -> None:
