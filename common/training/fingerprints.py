@@ -50,6 +50,8 @@ _SHOWN = 16  #: digits of a hash
 def of_inputs(inputs: Inputs) -> dict[str, Any]:
     """Of everything that a training reads; the same for the same content wherever it lies."""
     found = {**of_base(inputs.spec), "tokenizer": of_tokenizer(inputs.tokenizer), "data": of_data(inputs.data)}
+    if inputs.task.converses:
+        found["template"] = hashed(str(inputs.tokenizer.chat_template))
     return found if inputs.teacher is None else {**found, "teacher": inputs.teacher}
 
 
