@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from common.cli import options
 from common.terminal import printable, printable_line
 
@@ -153,6 +151,8 @@ def _components(spec: ModelSpec) -> dict[str, int]:
 
 def _replacements(spec: ModelSpec) -> Iterator[str]:
     """A line for the layers of one kind that transforms have put into the network: how many, and what they take."""
+    import numpy as np
+
     integers, word, shapes = spec.integers(), np.dtype(np.float32), spec.shapes()
     held: dict[str, list[tuple[int, int]]] = {}
     for edit in {edit.path: edit for edit in spec.edits}.values():
