@@ -7,13 +7,14 @@ of several with E- and a span of one word with S-.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from common.spans import spans
 
-__all__ = ["SCHEMES", "allowed", "converted", "scheme_names", "viterbi"]
+__all__ = ["SCHEMES", "allowed", "converted", "departure", "scheme_names", "scheme_of", "viterbi"]
 
 SCHEMES = ("bio", "bioes")
 _OUTSIDE = "O"
@@ -73,6 +74,16 @@ def scheme_names(names: Sequence[str], scheme: str) -> tuple[str, ...]:
     return (_OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in prefixes))
 
 
+def scheme_of(names: Sequence[str]) -> str:
+    """The scheme of tags with these names.
+
+    Example:
+        >>> scheme_of(("O", "B-x", "I-x")), scheme_of(("O", "S-x"))
+        ('bio', 'bioes')
+    """
+    return SCHEMES[any(name[0] in "ES" for name in names if name != _OUTSIDE)]
+
+
 def converted(tags: Sequence[str | None], scheme: str) -> list[str | None]:
     """The same spans in ``scheme``; a word without a tag (None) stays one and ends no span that goes on behind it.
 
@@ -99,14 +110,29 @@ def _prefix(place: int, first: int, stop: int, scheme: str) -> str:
 def allowed(names: Sequence[str], scheme: str) -> np.ndarray:
     """Which transitions are sequences of spans, bool ``(tags + 2, tags)`` as `viterbi` takes them: from a tag, at the
     start; and at the end."""
-    tags = len(names)
-    found = np.zeros((tags + 2, tags), bool)
-    for to, name in enumerate(names):
-        begins = name == _OUTSIDE or name[0] in _BEGINS[scheme]
-        for source, before in enumerate(names):
-            over = before == _OUTSIDE or before[0] in _CLOSED[scheme]
-            goes_on = before != _OUTSIDE and before[0] in _OPEN[scheme] and before[2:] == name[2:]
-            found[source, to] = over if begins else goes_on
-        found[tags, to] = begins
-        found[tags + 1, to] = name == _OUTSIDE or name[0] in _CLOSED[scheme]
-    return found
+    found = [[_follows(before, name, scheme) for name in names] for before in (*names, _OUTSIDE)]
+    return np.array([*found, [_follows(name, _OUTSIDE, scheme) for name in names]], bool)
+
+
+def departure(tags: Sequence[str | None], scheme: str) -> str | None:
+    """The first transition of a sentence that ``scheme`` does not allow, in words; None where it allows all. A word
+    without a tag (None) may have any.
+
+    Example:
+        >>> departure(["O", "I-x"], "bio")
+        'I-x after O'
+    """
+    for place, (before, after) in enumerate(itertools.pairwise((_OUTSIDE, *tags, _OUTSIDE))):
+        if before is None or after is None or _follows(before, after, scheme):
+            continue
+        if place == len(tags):
+            return f"{before} at the end"
+        return f"{after} after {before}" if place else f"{after} at the beginning"
+    return None
+
+
+def _follows(before: str, after: str, scheme: str) -> bool:
+    """Whether one tag may follow another; beyond both ends of a sentence stands O."""
+    if after == _OUTSIDE or after[0] in _BEGINS[scheme]:
+        return before == _OUTSIDE or before[0] in _CLOSED[scheme]
+    return before != _OUTSIDE and before[0] in _OPEN[scheme] and before[2:] == after[2:]

@@ -43,7 +43,7 @@ def shapes_remark(shapes: Collection[tuple[int, ...]], multiple: int) -> str | N
     """What to say when a graph was compiled for one batch shape more than `SHAPES`; None at any other number.
 
     Args:
-        shapes: ``(batch, seq)`` of the batches so far.
+        shapes: of the arrays of the batches so far, one after the other, and last how many tokens the longest row has.
         multiple: to which lengths are rounded up.
     """
     if len(shapes) != SHAPES + 1:

@@ -100,8 +100,8 @@ def save_arrays(
     only, not on their order.
 
     Args:
-        dtype: ``float32``, ``float16`` or ``bfloat16``, to which every array of floating-point numbers is rounded, to the
-            nearest and to even where two are; None leaves them as they are.
+        dtype: ``float32``, ``float16`` or ``bfloat16``, to which every array of floating-point numbers is rounded, to
+            the nearest and to even where two are; None leaves them as they are.
     """
     from safetensors.numpy import save
 

@@ -12,13 +12,18 @@ __all__ = ["capabilities", "model_problems"]
 
 
 def capabilities(device: str) -> Capabilities:
-    """What is missing, whatever the device: none but the CPU was tried."""
+    """What is missing; of other devices than the CPU, none of which was tried, what MindSpore documents."""
     missing = {
         "dtype:bf16": "MindSpore's CPU kernels lack it. Use training.dtype fp32",
         "dtype:fp64": "references are computed in PyTorch",
         "recompute": "MindSpore's CPU executor keeps nearly as much with it. Set training.recompute to false",
         "shard": "only the PyTorch backend divides weights among processes. Set training.shard to false",
     }
+    if device.startswith("ascend"):
+        missing["cell:lstm"] = (
+            "MindSpore's ops.LSTM has kernels for CPU and GPU alone. Use --device cpu, or cells of another kind where "
+            "the family has some"
+        )
     return Capabilities("mindspore", missing)
 
 

@@ -130,8 +130,8 @@ def _attention_term(probabilities, teacher, mask, kind):
 
 
 def _attended(model: nn.Cell, wanted: Distillation) -> Callable:
-    """The probabilities of the layers that are compared, of the hidden states before them: computed again from queries and
-    keys, since attention gives out what it mixes and nothing else."""
+    """The probabilities of the layers that are compared, of the hidden states before them: computed again from queries
+    and keys, since attention gives out what it mixes and nothing else."""
     listed = model.attention_heads if wanted.attention != "none" else ()
     layers = tuple(range(len(listed))[-1:] if wanted.attention_layers == "last" else range(len(listed)))
     counts = tuple(one.count for one in listed)

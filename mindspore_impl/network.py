@@ -190,8 +190,8 @@ class Network(nn.Cell):
         return tuple(partial(function, self.backbone) for function in self._target_states)
 
     def attentions(self, inputs):
-        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``; None
-        where the family has no such attention."""
+        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``;
+        None where the family has no such attention."""
         return None if self._attentions is None else self._attentions(self.backbone, self.extended(inputs))
 
     def cached_head(self, kept):
@@ -234,8 +234,8 @@ def _read_from(inputs: dict[str, Tensor], position: str) -> Tensor:
 
 
 def _read(hidden: Tensor, inputs: dict[str, Tensor], position: str) -> Tensor:
-    """Of ``(batch * (virtual tokens + seq), hidden)``, which a converted network gives as ``(batch, seq, hidden)``, or of
-    ``(batch, hidden)`` of the whole, what a head at this position reads."""
+    """Of ``(batch * (virtual tokens + seq), hidden)``, which a converted network gives as ``(batch, seq, hidden)``, or
+    of ``(batch, hidden)`` of the whole, what a head at this position reads."""
     if position == POOLED:
         return hidden
     if hidden.ndim == 3:

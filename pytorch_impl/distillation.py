@@ -119,8 +119,8 @@ def _attention_term(probabilities, teacher, mask, kind):
 
 
 def _attended(model: nn.Module, wanted: Distillation) -> Callable:
-    """The probabilities of the layers that are compared, of the hidden states before them: computed again from queries and
-    keys, since attention gives out what it mixes and nothing else."""
+    """The probabilities of the layers that are compared, of the hidden states before them: computed again from queries
+    and keys, since attention gives out what it mixes and nothing else."""
     listed = model.attention_heads if wanted.attention != "none" else ()
     layers = range(len(listed))[-1:] if wanted.attention_layers == "last" else range(len(listed))
 

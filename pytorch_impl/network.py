@@ -94,8 +94,8 @@ class Network(nn.Module):
         return int(self.layout.position == FIRST and hasattr(self._family, "first_states") and not whole)
 
     def encode(self, inputs: Inputs, position: str) -> torch.Tensor:
-        """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch, seq, hidden)``
-        at each; of a sequence that is written ``(batch, target, hidden)``.
+        """Hidden states ``(batch, hidden)`` at the first or last real position or of the whole, or ``(batch, seq,
+        hidden)`` at each; of a sequence that is written ``(batch, target, hidden)``.
 
         Virtual tokens of a prompt are positions before the others: the first of them is the first position, and none of
         them is among each.
@@ -118,8 +118,8 @@ class Network(nn.Module):
         return None if self._perturbation is None else (normalized(given[0]) + self._perturbation,)
 
     def _in_context(self, states: torch.Tensor, inputs: Inputs, position: str) -> torch.Tensor:
-        """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these; or what
-        a module of the head makes of all of them."""
+        """``(batch, seq, hidden)`` with the first position's added to each, and normed, where the head reads these; or
+        what a module of the head makes of all of them."""
         if position == STATES:
             return self.get_submodule(self.layout.reading.path)(states, inputs["attention_mask"])
         if self.layout.context is None:
@@ -210,8 +210,8 @@ class Network(nn.Module):
         return partial(self._family.remembered, self.backbone), partial(self._family.continued, self.backbone)
 
     def attentions(self, inputs: Inputs) -> list[torch.Tensor] | None:
-        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``; None
-        where the family has no such attention."""
+        """Of every decoder layer how much target tokens attend to source tokens, ``(batch, heads, target, source)``;
+        None where the family has no such attention."""
         found = getattr(self._family, "attentions", None)
         return None if found is None else found(self.backbone, self.extended(inputs))
 

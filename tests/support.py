@@ -67,8 +67,8 @@ def free_port() -> str:
 def run_commands(
     commands: Sequence[Sequence[Any]], folder: Path, environment: Mapping[str, str], stdin: str = ""
 ) -> list[str]:
-    """What commands of ``twinlora`` print, one after the other in one process of their own, which imports the frameworks
-    once; ``stdin`` is for whichever reads it."""
+    """What commands of ``twinlora`` print, one after the other in one process of their own, which imports the
+    frameworks once; ``stdin`` is for whichever reads it."""
     program = (
         "import json, sys\nfrom common.cli.main import main\n"
         "for command in json.loads(sys.argv[1]):\n"

@@ -45,8 +45,8 @@ def pair_batch(spec: ModelSpec, key: str = "pairs") -> dict[str, np.ndarray]:
 
 
 def assert_gradients(actual: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray]) -> None:
-    """The same gradients. Those that are 0 but for rounding, as that of a bias of keys is, which a softmax does not see,
-    are so in both."""
+    """The same gradients. Those that are 0 but for rounding, as that of a bias of keys is, which a softmax does not
+    see, are so in both."""
     largest = max(np.abs(array).max() for array in expected.values())
     kept = {name for name, array in expected.items() if np.abs(array).max() > ROUNDED * largest}
     assert_all_near({n: actual[n] for n in kept}, {n: expected[n] for n in kept}, GRADIENT)

@@ -114,8 +114,8 @@ class Run:
             target: what is written; None: what the model writes, the most probable token each time.
 
         Returns:
-            ``source`` and ``target``, lists of tokens, ``text``, ``mean``, a list for each written token with the sum 1,
-            and ``weights`` of every layer and head.
+            ``source`` and ``target``, lists of tokens, ``text``, ``mean``, a list for each written token with the sum
+            1, and ``weights`` of every layer and head.
 
         Raises:
             InputError: the network has no such attention, or a text exceeds the context.

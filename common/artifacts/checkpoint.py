@@ -26,8 +26,8 @@ def save(
     arrays: Mapping[str, np.ndarray],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Write config.json and model.safetensors: the trained ``arrays``, and what was not trained as it is in ``spec``. See
-    `save_pretrained`."""
+    """Write config.json and model.safetensors: the trained ``arrays``, and what was not trained as it is in ``spec``.
+    See `save_pretrained`."""
     save_pretrained(folder, spec, {**spec.arrays, **arrays})
 
 

@@ -24,8 +24,8 @@ _CLOSED = {
     "AUX": "is are was were be been being am do does did have has had can could will would shall should may might must "
     "'s 're 'm 've 'd 'll ca wo",
     "PART": "not n't to",
-    "ADV": "very too also just only even more most never always often ever still again quite rather almost here now then "
-    "well much how why far soon",
+    "ADV": "very too also just only even more most never always often ever still again quite rather almost here now "
+    "then well much how why far soon",
 }
 _WORDS = {word: tag for tag, listed in _CLOSED.items() for word in listed.split()}
 _ENDINGS = (
@@ -38,7 +38,8 @@ _SHORTEST = 3  #: letters before an ending
 
 
 def by_rule(texts: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Closed classes by a list, numbers and marks by their characters, the rest by their ending; what has none is a noun.
+    """Closed classes by a list, numbers and marks by their characters, the rest by their ending; what has none is a
+    noun.
 
     Example:
         >>> by_rule([["a", "gorgeous", "movie", "!"]])

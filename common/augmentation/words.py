@@ -1,5 +1,5 @@
-"""Changed copies of texts (Tang et al. 2019): words are masked or exchanged for others of the same part of speech, then a
-few in a row are masked."""
+"""Changed copies of texts (Tang et al. 2019): words are masked or exchanged for others of the same part of speech, then
+a few in a row are masked."""
 
 from __future__ import annotations
 

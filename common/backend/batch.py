@@ -39,9 +39,9 @@ class Field:
     ``axes``: ``("batch",)`` holds a value an example, ``("batch", "seq")`` one a token and ``("batch", "label")`` one a
     label, ``("batch", "seq", "char")`` one for each character of the word that begins with a token. ``("batch",
     "target")`` holds one for each token of a second sequence, which an encoder-decoder writes and which has lengths of
-    its own. ``("batch", "sentence", "word")`` holds one a token, at its place in its sentence (`common.data.sentences`). An
-    axis of any other name has a size that the task decides when it masks a batch, and 0 before. Encoded data that have
-    no column of this name are filled with ``default`` at every real position.
+    its own. ``("batch", "sentence", "word")`` holds one a token, at its place in its sentence
+    (`common.data.sentences`). An axis of any other name has a size that the task decides when it masks a batch, and 0
+    before. Encoded data that have no column of this name are filled with ``default`` at every real position.
     """
 
     name: str

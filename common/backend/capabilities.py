@@ -11,6 +11,7 @@ from typing import Any
 from common.backend.contract import EngineSettings
 from common.errors import InputError
 from common.members import file_name
+from common.models.modules import RECURRENT
 
 __all__ = ["Capabilities", "check", "requirements"]
 
@@ -19,8 +20,8 @@ __all__ = ["Capabilities", "check", "requirements"]
 class Capabilities:
     """Everything is supported but what ``missing`` gives a reason for.
 
-    Keys are ``dtype:bf16``, ``recompute``, ``shard``, or ``family:NAME``, ``task:NAME`` and ``layer:NAME`` where the
-    backend lacks the member's file.
+    Keys are ``dtype:bf16``, ``cell:lstm``, ``recompute``, ``shard``, or ``family:NAME``, ``task:NAME`` and
+    ``layer:NAME`` where the backend lacks the member's file.
     """
 
     backend: str
@@ -52,8 +53,9 @@ def requirements(spec: Any, plan: Any, settings: EngineSettings) -> tuple[str, .
         plan: a `common.methods.plan.Plan`.
     """
     layers = sorted({edit.layer for edit in (*spec.edits, *plan.edits)})
+    cells = sorted({module.arguments.cell for module in spec.modules if module.kind is RECURRENT})
     needed = [f"family:{spec.family}", f"task:{spec.task}", *(f"layer:{layer}" for layer in layers)]
-    needed += [f"dtype:{settings.dtype}"]
+    needed += [*(f"cell:{cell}" for cell in cells), f"dtype:{settings.dtype}"]
     needed += [name for name in ("recompute", "shard") if getattr(settings, name)]
     if settings.shard and spec.integers():
         needed.append("sharded integers")

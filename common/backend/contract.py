@@ -150,8 +150,8 @@ class Engine(Protocol):
         """
 
     def translator(self) -> Translator | None:
-        """What writes to sources, with the parameters and adapters as they are; None where the network has no such way, so
-        that `logits_at` must do."""
+        """What writes to sources, with the parameters and adapters as they are; None where the network has no such way,
+        so that `logits_at` must do."""
 
     def attentions(self, batch: Batch) -> np.ndarray | None:
         """How much every written token attends to every token that is read, ``(batch, layers, heads, target, source)``
@@ -181,9 +181,10 @@ class Engine(Protocol):
         """Strict inverse of ``trainable``."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """Optimizer state: ``step`` (int64 scalar) and ``<slot>.<name>`` for every slot of `common.optimizers.Optimizer`
-        and every trained parameter; that of the method's `common.methods.steering.Steering`, where it has one; and what is
-        trained beside the model, ``beside.<name>``."""
+        """Optimizer state: ``step`` (int64 scalar) and ``<slot>.<name>`` for every slot of
+        `common.optimizers.Optimizer` and every trained parameter; that of the method's
+        `common.methods.steering.Steering`, where it has one; and what is trained beside the model,
+        ``beside.<name>``."""
 
     def load_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Strict inverse of ``state``."""

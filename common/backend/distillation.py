@@ -22,8 +22,8 @@ TEACHER_LOGITS = Field("teacher_logits", ("batch", "label"), "float32", default=
 TEACHER_HIDDEN = Field("teacher_hidden", ("batch", "seq", "state", "width"), "float32", default=0)
 TEACHER_ATTENTION = Field("teacher_attention", ("batch", "seq", "state", "heads", "key"), "float32", default=0)
 PROJECTION = "distillation.projection.weight"  #: trained beside a student whose width is not its teacher's
-#: further terms of logits, which meta pseudo labels use and no configuration names: the sum over classes of softmax(s) * t,
-#: and of log softmax(s) * t, of rows with and without a label
+#: further terms of logits, which meta pseudo labels use and no configuration names: the sum over classes of softmax(s)
+#: * t, and of log softmax(s) * t, of rows with and without a label
 LINEAR: Any = "linear"
 LOG_LINEAR: Any = "log-linear"
 
@@ -42,8 +42,8 @@ class Distillation:
         mse     mean over the width of (h - g)^2
         cos     1 - cos(h, g)
 
-    where h is P h if the widths differ, with a matrix P that is learned as well; and ``attention_weight`` times the mean
-    over layers, heads and real tokens of the same of the probabilities a token attends to real tokens with.
+    where h is P h if the widths differ, with a matrix P that is learned as well; and ``attention_weight`` times the
+    mean over layers, heads and real tokens of the same of the probabilities a token attends to real tokens with.
     """
 
     teacher: str | None = None  #: a run directory or a model folder with a trained head; null: there is none
@@ -70,7 +70,8 @@ class Distillation:
         if not used:
             yield (
                 "logits",
-                "hidden and attention are none, so that nothing is taken from the teacher; choose one, or leave out teacher",
+                "hidden and attention are none, so that nothing is taken from the teacher; choose one, or leave out "
+                "teacher",
             )
         elif not any((self.task_weight, *weights)):
             yield "task_weight", "and the weights of the other terms that are in use are 0, so that nothing is learned"

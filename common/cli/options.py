@@ -31,9 +31,14 @@ __all__ = [
 ]
 
 
-def add_experiment(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """CONFIG and everything that changes it."""
+def add_experiment(parser: argparse.ArgumentParser, required: bool = True, folder: bool = False) -> None:
+    """CONFIG and everything that changes it.
+
+    Args:
+        folder: whether CONFIG may also be a folder that holds a model.
+    """
     text = "a YAML file, or the name of a shipped experiment such as bert_sst2"
+    text += "; or a run directory, an adapter or a model folder" * folder
     config = parser.add_argument(
         "config",
         metavar="CONFIG",

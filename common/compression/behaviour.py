@@ -13,6 +13,7 @@ import numpy as np
 
 from common import backend as backends
 from common.backend import Batch, Engine
+from common.backend.adversarial import Adversarial
 from common.backend.distillation import Distillation
 from common.compression.importance import Group, importances
 from common.compression.transform import Score
@@ -71,7 +72,8 @@ class Behaviour:
         config = dataclasses.replace(
             config,
             data=config.data if folder is None else dataclasses.replace(config.data, directory=folder),
-            training=dataclasses.replace(config.training, dtype="fp32", shard=False),
+            training=dataclasses.replace(config.training, dtype="fp32", shard=False, adversarial=Adversarial()),
+            optimization=dataclasses.replace(config.optimization, max_norm=None),  # nothing is updated
             distillation=Distillation(),
         )
         task = configured(config.model)

@@ -50,8 +50,8 @@ class DropLayers(Transform):
         beyond = [number for number in options.layers if number >= layers.count]
         if beyond or len(options.layers) >= layers.count:
             raise InputError(
-                f"layers must leave one of the model's {layers.count} layers, which are 0 to {layers.count - 1}; received "
-                f"{list(options.layers)}."
+                f"layers must leave one of the model's {layers.count} layers, which are 0 to {layers.count - 1}; "
+                f"received {list(options.layers)}."
             )
         check_finite(spec.arrays, "A transform")
         left = [number for number in range(layers.count) if number not in options.layers]

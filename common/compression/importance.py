@@ -34,8 +34,8 @@ def importances(
 ) -> dict[str, np.ndarray]:
     """Mean over examples of |sum over a unit's weights of weight times gradient|, ``(count,)`` float64 by path.
 
-    That sum is the derivative of the loss by a factor of the unit's weights, at 1. Of the columns that read a head it is
-    the derivative by a mask of the head (Michel et al. 2019); of the weights and the bias that make a unit of a
+    That sum is the derivative of the loss by a factor of the unit's weights, at 1. Of the columns that read a head it
+    is the derivative by a mask of the head (Michel et al. 2019); of the weights and the bias that make a unit of a
     feed-forward part, what the loss would change by without them, to first order (Molchanov et al. 2017).
 
     Args:

@@ -1,4 +1,5 @@
-"""Integers: every weight becomes integers with a scale for each output; what a product reads can be quantised as well."""
+"""Integers: every weight becomes integers with a scale for each output; what a product reads can be quantised as
+well."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ class Int8Options(TransformOptions):
     """All have defaults. Embeddings are named beside ``all-linear``."""
 
     bits: int = 8  #: of a weight; of four bits or fewer two share a byte
-    #: ``token``: products of integers, the input quantised by the largest of each token while it runs; ``tensor``: by the
-    #: largest that was observed on data; ``none``: weights alone, multiplied by their scales before the product
+    #: ``token``: products of integers, the input quantised by the largest of each token while it runs; ``tensor``: by
+    #: the largest that was observed on data; ``none``: weights alone, multiplied by their scales before the product
     activations: Literal["token", "tensor", "none"] = "token"
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -73,8 +74,8 @@ def _input_scale(module: ModuleSpec, ranges: Mapping[str, float], arguments: Int
     found = ranges.get(module.path, 0.0)
     if not np.isfinite(found) or found <= 0:
         raise InputError(
-            f"The input of {module.path} must have been seen, and be finite, for its scale; its largest absolute value is "
-            f"{found}. Give other examples (--data, --samples), or set activations=token."
+            f"The input of {module.path} must have been seen, and be finite, for its scale; its largest absolute value "
+            f"is {found}. Give other examples (--data, --samples), or set activations=token."
         )
     return float(np.float32(found) / np.float32(largest(arguments.activation_bits)))
 

@@ -58,9 +58,9 @@ class Narrow(Transform):
             edit = self.layer.edit(module, arguments)
             edits.append(edit)
             arrays |= found
-            size, count = (sum(getattr(array, of) for array in found.values()) for of in ("nbytes", "size"))
+            size = sum(array.nbytes for array in found.values())
             norm, error = self._error(weight, self.layer.dense(edit, found))
-            rows.append(ModuleReport(module.path, weight.size, count, error, norm, {"bytes": size}))
+            rows.append(ModuleReport(module.path, weight.size, weight.size, error, norm, {"bytes": size}))
             before, after = before + weight.nbytes, after + size
         changed = restructured(spec, edits, arrays)
         findings = {
@@ -92,7 +92,7 @@ def base_of(name: str) -> tuple[Narrow, Any]:
     if found is None:
         known = ", ".join(member.name for member in narrow)
         raise InputError(
-            f"model.quantize must be null or a transform that stores weights in few bits: {known}; received {name!r}. Any "
-            "other is applied once, by twinlora compress, and its folder is the model.source."
+            f"model.quantize must be null or a transform that stores weights in few bits: {known}; received {name!r}. "
+            "Any other is applied once, by twinlora compress, and its folder is the model.source."
         )
     return found, found.under_adapters()

@@ -1,5 +1,5 @@
-"""NF4 (Dettmers et al. 2023, QLoRA): weights in 4 bits by the quantiles of a normal distribution, as a frozen base under
-adapters."""
+"""NF4 (Dettmers et al. 2023, QLoRA): weights in 4 bits by the quantiles of a normal distribution, as a frozen base
+under adapters."""
 
 from __future__ import annotations
 

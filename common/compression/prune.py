@@ -1,5 +1,5 @@
-"""Structured pruning: heads of attention and units of feed-forward parts that matter least to the loss are taken out, and
-with them rows and columns of the linear layers around them."""
+"""Structured pruning: heads of attention and units of feed-forward parts that matter least to the loss are taken out,
+and with them rows and columns of the linear layers around them."""
 
 from __future__ import annotations
 
@@ -98,8 +98,8 @@ def _layers(spec: ModelSpec) -> list[_Layer]:
     changed = [module for layer in found for module in layer.modules() if module.kind is not LINEAR]
     if changed:
         raise InputError(
-            f"{changed[0].path} is a {changed[0].kind.name} module, of which no rows or columns can be taken. Prune first, "
-            "and compress afterwards."
+            f"{changed[0].path} is a {changed[0].kind.name} module, of which no rows or columns can be taken. Prune "
+            "first, and compress afterwards."
         )
     names = [f"{module.path}.weight" for layer in found for module in layer.modules()]
     check_finite({name: spec.arrays[name] for name in names}, "A transform")

@@ -62,8 +62,8 @@ def convert_section(cls: type, values: dict[str, Any], path: KeyPath, report: Re
 
 
 def _section(cls: Any, values: dict[str, Any], path: KeyPath, report: Report, seen: dict[str, Any]) -> Any:
-    """A section whose class may depend on what it holds (``cls.select``, by the entry ``cls.CHOICE``), and that may check
-    itself (``problems``)."""
+    """A section whose class may depend on what it holds (``cls.select``, by the entry ``cls.CHOICE``), and that may
+    check itself (``problems``)."""
     if hasattr(cls, "select"):
         try:
             cls = cls.select(values)

@@ -351,8 +351,8 @@ def _rising(schedule, steps, ratio):
     if schedule == "inverse_sqrt" and not (steps or ratio):
         yield (
             "optimization.warmup_steps",
-            "or warmup_ratio must be greater than 0 with optimization.schedule: inverse_sqrt, which falls with the root of "
-            "the steps since the warm-up's length",
+            "or warmup_ratio must be greater than 0 with optimization.schedule: inverse_sqrt, which falls with the "
+            "root of the steps since the warm-up's length",
         )
 
 

@@ -28,7 +28,8 @@ class ModelConfig:
     task: str  #: a member of `common.tasks`
     tokenizer: (
         str | None
-    )  #: hub id, folder, ``python:...`` or KIND:SIZE, such as ``bpe:8192`` (trained on the training split); null takes that of ``source``
+    )  #: hub id, folder, ``python:...`` or KIND:SIZE, such as ``bpe:8192``, trained on the training split; null: that
+    #: of ``source``
     dropout: float | None  #: replaces every dropout probability of the base model; null keeps the checkpoint's
     config: dict[
         str, Any
@@ -70,7 +71,8 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizationConfig:
-    """An optimizer and a learning-rate schedule. Each optimizer adds its own entries, with defaults where it has any."""
+    """An optimizer and a learning-rate schedule. Each optimizer adds its own entries, with defaults where it has
+    any."""
 
     CHOICE = "optimizer"  #: the entry that chooses the class
 

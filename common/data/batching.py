@@ -24,9 +24,9 @@ _CHARACTERS = 16  #: characters of words are padded to a multiple of it
 class BatchPlan:
     """The order of training: a function of (data, sizes, seed, epoch) only, every example exactly once an epoch.
 
-    An epoch is shuffled, cut into pools of 50 global batches, sorted by length (`common.data.encoding.Encoded.sizes`) within each pool, cut into batches, and
-    the batches are shuffled. Examples left over after the last full batch are drawn before sorting, so that they are
-    not the longest ones, and come last.
+    An epoch is shuffled, cut into pools of 50 global batches, sorted by length (`common.data.encoding.Encoded.sizes`)
+    within each pool, cut into batches, and the batches are shuffled. Examples left over after the last full batch are
+    drawn before sorting, so that they are not the longest ones, and come last.
     """
 
     def __init__(

@@ -45,14 +45,16 @@ def character_fields(schema: BatchSchema) -> tuple[str, ...]:
 
 
 def with_characters(columns: Columns, rows: datasets.Dataset, names: tuple[str, ...]) -> Columns:
-    """``columns``, with one for each of ``names``: the characters of each word at its first token, and padding elsewhere.
+    """``columns``, with one for each of ``names``: the characters of each word at its first token, and padding
+    elsewhere.
 
     Raises:
         InputError: the data are no lists of words.
     """
     if "words" not in columns or "words" not in rows.column_names:
         raise InputError(
-            "A family that reads the characters of words needs data of words, with a task such as token-classification; "
+            "A family that reads the characters of words needs data of words, with a task such as "
+            "token-classification; "
             f"received the columns {', '.join(rows.column_names)}. Choose another task or another family."
         )
     starts = cast("Ragged", columns["words"])

@@ -58,7 +58,8 @@ def read_unlabelled(path: str | Path, config: DataConfig, parts: Sequence[str]) 
     """Texts without labels, each once.
 
     Args:
-        path: a file of texts; in a .txt file a line is one. Others have the column of the experiment's texts, or ``text``.
+        path: a file of texts; in a .txt file a line is one. Others have the column of the experiment's texts, or
+            ``text``.
         parts: roles that a row has, of `TEXTS`.
 
     Raises:
@@ -81,8 +82,8 @@ def write_own(
     place: Path | None = None,
     sections: Mapping[str, Any] | None = None,
 ) -> ExperimentConfig:
-    """Write ``train`` in the place of the training split, the other splits as they are, and the experiment ``config`` on
-    these files. Equal arguments write equal bytes.
+    """Write ``train`` in the place of the training split, the other splits as they are, and the experiment ``config``
+    on these files. Equal arguments write equal bytes.
 
     Args:
         place: where the folder will stand, for the paths in the experiment; by default where it is.

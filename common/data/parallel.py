@@ -70,8 +70,8 @@ def read_together(files: Mapping[str, Path], source: str, encoding: str = "utf-8
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{files[name]} has {count:,}" for name, count in counts.items())
         raise InputError(
-            f"Parallel files must have the same number of lines, since line n of one belongs to line n of the other: {listed}. "
-            "A line may be missing, or the files may not belong together."
+            "Parallel files must have the same number of lines, since line n of one belongs to line n of the other: "
+            f"{listed}. A line may be missing, or the files may not belong together."
         )
     count = next(iter(counts.values()))
     while count and not any(lines[count - 1].strip() for lines in columns.values()):

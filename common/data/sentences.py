@@ -1,8 +1,8 @@
 """Sentences of a text, by rules: which tokens stand together, for networks that read a document sentence by sentence.
 
-A sentence ends at a line break (``<br>`` of reviews too), at 。！？, and at a mark ``.!?…`` with closing quotation marks and
-brackets behind it, where white space follows and then a capital letter, a digit or an opening mark, or where the mark
-itself stands alone, as in tokenised text. ``Mr.`` and other `ABBREVIATIONS`, and single capitals, end none.
+A sentence ends at a line break (``<br>`` of reviews too), at 。！？, and at a mark ``.!?…`` with closing quotation marks
+and brackets behind it, where white space follows and then a capital letter, a digit or an opening mark, or where the
+mark itself stands alone, as in tokenised text. ``Mr.`` and other `ABBREVIATIONS`, and single capitals, end none.
 """
 
 from __future__ import annotations

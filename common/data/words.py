@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.backend.batch import IGNORE
-from common.chains import SCHEMES, converted, scheme_names
+from common.chains import SCHEMES, converted, departure, scheme_names, scheme_of
 from common.data.encoding import Columns, Ragged
 from common.data.readers import Table
 from common.data.roles import Reading, Role
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import datasets
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["NO_TAG", "TAGS", "WORDS", "encode_words", "spans_in", "tag_names"]
+__all__ = ["NO_TAG", "TAGS", "WORDS", "encode_words", "spans_in", "spans_only", "tag_names"]
 
 NO_TAG = "_"  #: CoNLL-U's mark of a word without a tag; it is read, and no target
 _CHUNK = 1000
@@ -94,6 +94,30 @@ def spans_in(scheme: str) -> Callable[[Table, Reading], list[list[int]]]:
         return sentences
 
     return read
+
+
+def spans_only(table: Table, reading: Reading) -> list[list[int]]:
+    """`read_tags` of tags that mark spans in one of the two schemes, which their names tell.
+
+    Raises:
+        InputError: a sentence is tagged in another scheme, as in IOB1, of which a span begins with B- only behind
+            another one of its type. Those of a test split may be: they are scored, and not learned.
+    """
+    names, sentences = reading.label_names, read_tags(table, reading)
+    if reading.unpublished:
+        return sentences
+    scheme = scheme_of(names)
+    found = ([None if tag == IGNORE else names[tag] for tag in tags] for tags in sentences)
+    broken = [(row, what) for row, tags in enumerate(found) if (what := departure(tags, scheme))]
+    if broken:
+        row, what = broken[0]
+        raise InputError(
+            f"model.task_options.constrained decodes spans of the scheme {scheme}, as which these tags were taken; "
+            f"{table.where(row)} has {what}, and {len(broken)} of {len(sentences)} sentences depart from it. Set "
+            f"model.task_options.scheme to {' or '.join(SCHEMES)}, in which the spans are written anew, or leave "
+            "constrained out."
+        )
+    return sentences
 
 
 def tag_names(tables: Sequence[Table], accepted: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,5 @@
 """Trained models as files that run without a framework."""
 
-from common.exporting.folder import is_export, open_export
+from common.exporting.folder import digest_of, is_export, open_export
 
-__all__ = ["is_export", "open_export"]
+__all__ = ["digest_of", "is_export", "open_export"]

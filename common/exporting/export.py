@@ -11,7 +11,7 @@ import numpy as np
 from common import __version__
 from common import backend as backends
 from common.backend import Batch
-from common.backend.batch import SEQUENCES
+from common.backend.batch import CHARACTER_AXIS, SENTENCE_AXIS, SEQUENCES
 from common.errors import InputError, RunError
 from common.exporting.folder import MODEL, describe, write_beside
 from common.exporting.runtime import need, run_graph, session
@@ -89,7 +89,12 @@ def unexportable(spec: ModelSpec) -> str | None:
             "token."
         )
     if any(module.kind is RECURRENT for module in spec.modules):
-        return f"A graph takes any number of tokens; torch's exporter cannot trace the packed sequences of a {spec.family} network."
+        return (
+            "A graph takes any number of tokens; torch's exporter cannot trace the packed sequences of a "
+            f"{spec.family} network."
+        )
+    if any({SENTENCE_AXIS, CHARACTER_AXIS} & set(field.axes) for field in FAMILIES.get(spec.family).INPUTS):
+        return f"A graph takes rows of tokens; a {spec.family} network reads sentences, or words by their characters."
     if spec.layout is not None and spec.layout.chain:
         return f"A graph gives logits of single tokens; those of {spec.task} are decoded as one chain."
     return None

@@ -21,7 +21,7 @@ from common.tasks import TASKS
 from common.training.assembly import Trained
 from common.training.rundir import RunDirectory
 
-__all__ = ["MANIFEST", "MODEL", "describe", "is_export", "open_export", "write_beside"]
+__all__ = ["MANIFEST", "MODEL", "describe", "digest_of", "is_export", "open_export", "write_beside"]
 
 MANIFEST = "export.json"
 MODEL = "model.onnx"
@@ -68,6 +68,12 @@ def write_beside(folder: Path, trained: Trained, manifest: Mapping[str, Any]) ->
     save_tokenizer(trained.tokenizer, folder)
     names = sorted(path.name for path in folder.iterdir() if path.name.startswith(MODEL))
     write_json(folder / MANIFEST, {**manifest, "files": {name: _digest(folder / name) for name in names}})
+
+
+def digest_of(folder: Path) -> str:
+    """Of the graph and its weights, as the manifest has it; `open_export` compares."""
+    manifest = read_json(Path(folder) / MANIFEST, "the manifest of an exported model", _REMEDY, _SHAPE)
+    return " ".join(manifest["files"][name] for name in sorted(manifest["files"]))
 
 
 def open_export(folder: Path) -> Trained:

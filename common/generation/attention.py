@@ -56,7 +56,8 @@ def attention_of(trained: Trained, engine: Engine, source: str, target: str | No
     opening = trained.task.opening(trained.tokenizer)
     if opening is None:
         raise InputError(
-            f"The attention between two texts is that of an encoder-decoder; this run was trained for {trained.task.name}."
+            "The attention between two texts is that of an encoder-decoder; this run was trained for "
+            f"{trained.task.name}."
         )
     limit = trained.config.data.max_length
     if target is None:
@@ -69,14 +70,16 @@ def attention_of(trained: Trained, engine: Engine, source: str, target: str | No
     for name, ids in (("source", read), ("target", written)):
         if len(ids) > limit:
             raise InputError(
-                f"A {name} must fit into the {limit} tokens that the model was trained on; received {len(ids)}. Shorten it."
+                f"A {name} must fit into the {limit} tokens that the model was trained on; received {len(ids)}. "
+                "Shorten it."
             )
     batch = {"input_ids": _row(read), "attention_mask": _row([1] * len(read)), "decoder_input_ids": _row(written)}
     batch["labels"] = np.full_like(batch["decoder_input_ids"], IGNORE)
     weights = engine.attentions(batch)
     if weights is None:
         raise InputError(
-            f"A {trained.spec.family} network gives no attention from what it writes to what it reads. Use another family."
+            f"A {trained.spec.family} network gives no attention from what it writes to what it reads. Use another "
+            "family."
         )
     [end, *_] = trained.task.ends(trained.tokenizer)[0]
     tokenizer = trained.tokenizer

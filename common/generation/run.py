@@ -94,7 +94,7 @@ def _written(source: Sequence[int], context: int, options: GenerationOptions) ->
         raise InputError("An encoder-decoder reads a whole source, so that nothing slides. Leave slide (--slide) out.")
     if len(source) > context:
         raise InputError(
-            f"A source must fit into the {context} tokens that the model was trained on; received {len(source)}. Shorten "
-            "it, or train with a larger data.max_length."
+            f"A source must fit into the {context} tokens that the model was trained on; received {len(source)}. "
+            "Shorten it, or train with a larger data.max_length."
         )
     return new_tokens(1, context, options)

@@ -96,7 +96,8 @@ def take(backend: ModuleType, config: ExperimentConfig, rows: int, length: int) 
     spec, plan = outlined(config)
     if any(module.kind is RECURRENT for module in spec.modules):
         raise InputError(
-            f"A step of a {spec.family} network holds memory by the lengths of its texts, which the packed sequences of its "
+            f"A step of a {spec.family} network holds memory by the lengths of its texts, which the packed sequences "
+            "of its "
             "recurrent layers follow; there is no account of it. Measure one: summary.json of a run holds peak_memory."
         )
     check_sizes(spec, rows, length)

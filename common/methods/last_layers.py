@@ -1,5 +1,6 @@
-"""Training the last layers and the task head, the embeddings and all other layers frozen. With the method that trains the
-head alone, this is the range from feature-based use of a model to full fine-tuning (Devlin et al. 2019, section 5.3)."""
+"""Training the last layers and the task head, the embeddings and all other layers frozen. With the method that trains
+the head alone, this is the range from feature-based use of a model to full fine-tuning (Devlin et al. 2019, section
+5.3)."""
 
 from __future__ import annotations
 

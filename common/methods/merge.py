@@ -95,13 +95,14 @@ def merge_remarks(plan: Plan, spec: ModelSpec) -> list[str]:
 
 
 def refuse_lost(plan: Plan, spec: ModelSpec) -> None:
-    """Raise InputError where an adapter could be used nowhere but in its run: where two networks are trained together and
-    the adapted weight is shared, no checkpoint of either can take it in, and PEFT does not know the second one."""
+    """Raise InputError where an adapter could be used nowhere but in its run: where two networks are trained together
+    and the adapted weight is shared, no checkpoint of either can take it in, and PEFT does not know the second one."""
     lost = [] if spec.companion is None else [edit.path for edit in plan.edits if edit.path in spec.shared]
     if lost:
         raise InputError(
-            f"An adapter of {lost[0]} could not be merged: an output layer shares its weight, and neither the network nor its "
-            f"{spec.companion.name if spec.companion else ''} can be stored with it. Leave it out of adaptation.targets: "
+            f"An adapter of {lost[0]} could not be merged: an output layer shares its weight, and neither the network "
+            f"nor its {spec.companion.name if spec.companion else ''} can be stored with it. Leave it out of "
+            "adaptation.targets: "
             f'exclude: ["{lost[0]}"].'
         )
 

@@ -120,8 +120,8 @@ class Method:
     def layer_after(
         self, edit: Edit, base: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray]
     ) -> tuple[Edit, dict[str, np.ndarray]] | None:
-        """The structural edit that a merged model has in the place of a plain module that ``edit`` wraps, and its arrays;
-        None where the module stays what it is, and `fold` is called.
+        """The structural edit that a merged model has in the place of a plain module that ``edit`` wraps, and its
+        arrays; None where the module stays what it is, and `fold` is called.
 
         Args:
             base: every array of the model, by name, after training.

@@ -84,13 +84,13 @@ class Prepending(Method):
         attentions = [found for found in spec.modules if found.kind is ATTENTION]
         if not attentions:
             raise InputError(
-                f"adaptation.method {self.name} puts virtual tokens before what attention reads; a {spec.family} network has none. "
-                "Use another method."
+                f"adaptation.method {self.name} puts virtual tokens before what attention reads; a {spec.family} "
+                "network has none. Use another method."
             )
         if not self.suits(spec.modules):
             raise InputError(
-                f"adaptation.method {self.name} puts virtual tokens before one sequence; a {spec.family} network reads one and "
-                "writes another. Use a method with targets."
+                f"adaptation.method {self.name} puts virtual tokens before one sequence; a {spec.family} network reads "
+                "one and writes another. Use a method with targets."
             )
         inputs = FAMILIES.get(spec.family).INPUTS
         fields = tuple((field.name, int(field.default or 0)) for field in inputs if field is not INPUT_IDS)

@@ -1,5 +1,5 @@
-"""Quantisation-aware training (Jacob et al. 2018): the whole model is trained while it computes with quantised numbers, and
-ends in integers."""
+"""Quantisation-aware training (Jacob et al. 2018): the whole model is trained while it computes with quantised numbers,
+and ends in integers."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class QatOptions(MethodOptions):
 
 
 def inserted(options: Any, spec: ModelSpec) -> tuple[list[ModuleSpec], tuple[tuple[str, tuple[str, ...]], ...]]:
-    """The modules whose weight is quantised, in the order of the model: linear layers, convolutions and embeddings with a
-    weight of their own; and what each of ``options.targets`` matched.
+    """The modules whose weight is quantised, in the order of the model: linear layers, convolutions and embeddings with
+    a weight of their own; and what each of ``options.targets`` matched.
 
     Raises:
         InputError: a pattern matches nothing.
@@ -114,8 +114,8 @@ class Qat(Method):
         return INTEGERS_LAYER.edit(module, after), stored(module, base[f"{module.path}.weight"], after, scale)
 
     def example(self, targets: tuple[str, ...]) -> QatOptions:
-        """Weights alone, in the usual targets, whole: an activation that rounding moves from one number to the next would
-        show in every comparison."""
+        """Weights alone, in the usual targets, whole: an activation that rounding moves from one number to the next
+        would show in every comparison."""
         whole = tuple(dict.fromkeys(target.partition("[")[0] for target in targets))
         return QatOptions(self.name, whole, activation_bits=None)
 

@@ -32,7 +32,8 @@ def _refuse_integers(spec: ModelSpec, paths: Collection[str]) -> None:
     if held:
         more = f" and {len(held) - 3} more" if len(held) > 3 else ""
         raise InputError(
-            f"Weights that are trained as they are must be floating-point numbers; {', '.join(held[:3])}{more} are stored "
+            f"Weights that are trained as they are must be floating-point numbers; {', '.join(held[:3])}{more} are "
+            "stored "
             "in few bits, which have no gradient. Train adapters on them (method lora), or make the model plain first: "
             "twinlora merge RUN OUT --dense, or train the model that it was made of."
         )

@@ -12,7 +12,8 @@ __all__ = ["DenseColumns"]
 
 
 class DenseColumns(Classifier):
-    """Every level of a column reads all levels before it; a convolution of width 1 mixes the input with the last levels.
+    """Every level of a column reads all levels before it; a convolution of width 1 mixes the input with the last
+    levels.
 
     ``kernel_sizes`` has a list for each level: the widths of its convolutions, one for each column.
     """

@@ -69,7 +69,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class HeadLayout:
-    """A task head: [context,] [reading,] [dropout, dense, activation, norm,] dropout, output, at the positions it reads.
+    """A task head: [context,] [reading,] [dropout, dense, activation, norm,] dropout, output, at the positions it
+    reads.
 
     The dense layer has the backbone's width, or ``width``, which the norm and the output then have as well. Paths are
     Hugging Face's. ``base`` lists those of its modules that a pretrained checkpoint holds, which are adapted and frozen
@@ -163,8 +164,8 @@ class Backbone:
 
 @dataclass(frozen=True)
 class LayerParts:
-    """Paths, behind that of a layer, of an attention that is softmax(q k^T / sqrt(width)) v of projections of their own and
-    nothing besides, and of the linear layers of a feed-forward part without gates."""
+    """Paths, behind that of a layer, of an attention that is softmax(q k^T / sqrt(width)) v of projections of their own
+    and nothing besides, and of the linear layers of a feed-forward part without gates."""
 
     attention: str
     mixed: str  #: the linear layer behind the attention

@@ -52,7 +52,8 @@ def numbered(spec: ModelSpec, wish: str) -> Numbered:
         wish: what is asked of them, for messages: "Layers are deleted".
 
     Raises:
-        InputError: it is of no family that is described here, has two networks, or has not one list of layers with parameters of their own.
+        InputError: it is of no family that is described here, has two networks, or has not one list of layers with
+            parameters of their own.
     """
     if spec.family not in FAMILIES or spec.companion is not None:
         raise InputError(

@@ -79,8 +79,8 @@ def recurrent(path: str, inputs: int, recurrence: Recurrence) -> ModuleSpec:
 
 
 def initial(module: ModuleSpec, name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Start value of one parameter: weights uniform within 1 / sqrt(hidden), as torch's, and biases 0, but for the one of
-    the forget gate."""
+    """Start value of one parameter: weights uniform within 1 / sqrt(hidden), as torch's, and biases 0, but for the one
+    of the forget gate."""
     recurrence: Recurrence = module.arguments
     if name not in module.biases():
         return uniform(seed, name, shape, 1.0 / math.sqrt(recurrence.hidden))

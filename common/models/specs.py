@@ -57,10 +57,16 @@ class ModelSpec:
 
     @property
     def frozen(self) -> frozenset[str]:
-        """Names of the parameters that no method trains, by its family's configuration."""
+        """Names of the parameters that no method trains, by its family's configuration: of a module that a transform has
+        replaced, what stands for them."""
         from common.models import FAMILIES
 
-        return frozenset(FAMILIES.get(self.family).frozen(self.config) if self.family in FAMILIES else ())
+        names = set(FAMILIES.get(self.family).frozen(self.config) if self.family in FAMILIES else ())
+        for edit in self.edits:  # the last one of a path stands on the one before
+            before = edit.module.shapes().keys()
+            if names & before:
+                names |= edit.shapes().keys() - before
+        return frozenset(names)
 
     def used(self) -> tuple[ModuleSpec, ...]:
         """The modules in the order of the forward pass, as often as they are used."""
@@ -95,6 +101,20 @@ class ModelSpec:
         integers, word = self.integers(), np.dtype(np.float32)
         return sum(integers.get(name, word).itemsize * math.prod(shape) for name, shape in self.shapes().items())
 
+    def counts(self) -> dict[str, int]:
+        """Scalars of every module by its path, tied weights once: of one whose weight is stored in few bits, which
+        share bytes and have scales, those of the weight."""
+        from common.models.layers import LAYERS
+
+        stood_for = {edit.path: edit.module for edit in self.edits}
+        narrow = {edit.path for edit in self.edits if LAYERS.get(edit.layer).frozen}
+        found = {}
+        for module in self.modules:
+            if module.path in narrow and module.dtypes:  # unless a later edit stands in its place
+                module = stood_for[module.path]
+            found[module.path] = sum(math.prod(shape) for shape in module.shapes().values())
+        return found
+
     def parameter_count(self) -> int:
-        """Number of scalars in the base model, tied weights once."""
-        return sum(math.prod(shape) for shape in self.shapes().values())
+        """Number of scalars in the base model, see `counts`."""
+        return sum(self.counts().values())

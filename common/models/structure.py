@@ -28,7 +28,8 @@ def edited(modules: Iterable[ModuleSpec], edits: Iterable[Edit]) -> tuple[Module
 
 
 def _replaced(modules: Iterable[ModuleSpec], others: Mapping[str, ModuleSpec]) -> tuple[ModuleSpec, ...]:
-    """With ``others`` in the places of their paths. An attention has as many heads as its query projection then gives."""
+    """With ``others`` in the places of their paths. An attention has as many heads as its query projection then
+    gives."""
     before = {module.path: module for module in modules}
     found = []
     for path, module in before.items():
@@ -93,7 +94,8 @@ def split_entries(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     head = found.get("head", {"task": "", "options": {}})
     if not isinstance(head, dict) or not isinstance(head.get("task"), str) or not isinstance(head.get("options"), dict):
         raise InputError(
-            f'The entry "{ENTRY}" of config.json must hold a head with "task" and "options", or none; received {head!r}. '
+            f'The entry "{ENTRY}" of config.json must hold a head with "task" and "options", or none; received '
+            f"{head!r}. "
             "Write the folder again."
         )
     return {key: value for key, value in config.items() if key not in (ENTRY, _WEIGHTS)}, found

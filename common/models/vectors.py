@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import math
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
@@ -54,8 +55,8 @@ class Coverage:
         found = self.exact + self.lowered
         share = 100 * found / max(self.words, 1)
         return (
-            f"vectors {self.file}: {found:,} of {self.words:,} words ({share:.1f} %), {self.lowered:,} of them in lower "
-            "case; the others start at random"
+            f"vectors {self.file}: {found:,} of {self.words:,} words ({share:.1f} %), {self.lowered:,} of them in "
+            "lower case; the others start at random"
         )
 
     def plain(self) -> dict[str, Any]:
@@ -116,14 +117,20 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _vector(rest: str, width: int, where: str) -> np.ndarray | None:
-    """The numbers of a line; None where they belong to a word with spaces in it, of which GloVe's largest file has some.
+    """The numbers of a line; None where they belong to a word with spaces in it, of which GloVe's largest file has
+    some.
 
     Raises:
-        InputError: there are fewer than ``width``, or they are no finite numbers.
+        InputError: there are fewer than ``width``, or more, or they are no finite numbers.
     """
     fields = rest.split()
-    if len(fields) > width:
+    if len(fields) > width and not all(map(_is_number, fields[: len(fields) - width])):
         return None
+    if len(fields) > width:
+        raise InputError(
+            f"{where}: a vector of {width} numbers was expected, as the first line says or has; found {len(fields)}. "
+            "Correct the first line, or copy the file again."
+        )
     if len(fields) < width:
         raise InputError(
             f"{where}: a vector of {width} numbers was expected; found {len(fields)}. Copy the file again."
@@ -135,6 +142,13 @@ def _vector(rest: str, width: int, where: str) -> np.ndarray | None:
     if not np.isfinite(vector).all():
         raise InputError(f"{where}: every number of a vector must be finite in float32. Copy the file again.")
     return vector
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def filled(table: np.ndarray, path: str | Path, words: Words) -> tuple[np.ndarray, Coverage]:
@@ -151,8 +165,8 @@ def filled(table: np.ndarray, path: str | Path, words: Words) -> tuple[np.ndarra
     vectors, width = read_vectors(path, {*rows, *(word.lower() for word in rows)})
     if width != table.shape[1]:
         raise InputError(
-            f"The vectors of model.vectors and the table of words must have one width; {path} has {width} numbers a word, the "
-            f"table {table.shape[1]}. Set the width in model.config to {width}, or use another file."
+            f"The vectors of model.vectors and the table of words must have one width; {path} has {width} numbers a "
+            f"word, the table {table.shape[1]}. Set the width in model.config to {width}, or use another file."
         )
     result, exact, lowered = np.array(table, np.float32), 0, 0
     for word, row in rows.items():

@@ -1,7 +1,8 @@
 """In which numbers and files a model is written.
 
-Integers stay what they are. Nothing is rounded unless it is asked for. Without a dtype, a model is stored in the one that its config.json names where
-every value is one of its numbers, and in float32 otherwise; config.json then says which it is.
+Integers stay what they are. Nothing is rounded unless it is asked for. Without a dtype, a model is stored in the one
+that its config.json names where every value is one of its numbers, and in float32 otherwise; config.json then says
+which it is.
 """
 
 from __future__ import annotations

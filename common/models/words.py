@@ -1,4 +1,5 @@
-"""What the families of networks on whole words have in common: their table, where it starts and whether it is trained."""
+"""What the families of networks on whole words have in common: their table, where it starts and whether it is
+trained."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ def bounded(spec: ModelSpec, plan: Plan) -> str:
     """
     if spec.layout is None:
         raise InputError(
-            f"optimization.max_norm bounds the rows of a head that is described here; the head of a {spec.family} model is "
-            "not. Set it to null, or choose another model.source."
+            f"optimization.max_norm bounds the rows of a head that is described here; the head of a {spec.family} "
+            "model is not. Set it to null, or choose another model.source."
         )
     name = f"{spec.layout.output}.weight"
     if name not in plan.shapes():

@@ -1,10 +1,11 @@
-"""Fake quantisation: a network computes with the numbers that integers can be, and is trained through them as if they were
-not rounded (Jacob et al. 2018; the gradient is the straight-through estimate of Bengio et al. 2013).
+"""Fake quantisation: a network computes with the numbers that integers can be, and is trained through them as if they
+were not rounded (Jacob et al. 2018; the gradient is the straight-through estimate of Bengio et al. 2013).
 
     q(x) = s clamp(round(x / s), -n, n),    dq/dx = 1,    n = 2^(bits - 1) - 1
 
-A weight has a scale for each output, its largest absolute value over n. An input has one, r / n with the moving average r of
-its largest absolute value, r <- decay r + (1 - decay) max|x|, which begins with the first one and is made in training alone.
+A weight has a scale for each output, its largest absolute value over n. An input has one, r / n with the moving average
+r of its largest absolute value, r <- decay r + (1 - decay) max|x|, which begins with the first one and is made in
+training alone.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def scale_axis(module: ModuleSpec) -> int:
 
 
 def edit_of(module: ModuleSpec, arguments: FakeArguments) -> Edit:
-    """The edit of ``module``; where its input is looked at, ``<path>.input_range`` (1,) is among the parameters, though no
-    gradient moves it, so that it is kept with the rest."""
+    """The edit of ``module``; where its input is looked at, ``<path>.input_range`` (1,) is among the parameters, though
+    no gradient moves it, so that it is kept with the rest."""
     looked_at = arguments.observes or arguments.activation_bits is not None
     found = ParameterSpec(f"{module.path}.{RANGE}", (1,), RANGE, Zeros(), decay=False)
     return Edit(module.path, "fake_quantised", "wrap", module, arguments, (found,) if looked_at else ())

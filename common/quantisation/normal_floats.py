@@ -1,9 +1,9 @@
 """NF4 and its double quantisation (Dettmers et al. 2023), in the code book, the blocks and the layout of bitsandbytes.
 
-A weight is read row by row. Every `BLOCK` numbers share a scale, the largest of their absolute values; of each number the
-nearest of 16 quantiles of a normal distribution, scaled to [-1, 1], is stored, two in a byte, the first one in its upper
-part. The scales less their mean are quantised again: every `NESTED` of them share a scale, and the nearest of 256 numbers
-of a dynamic exponent is stored. That makes 4 + 8 / 64 + 32 / (64 * 256) = 4.127 bits a weight.
+A weight is read row by row. Every `BLOCK` numbers share a scale, the largest of their absolute values; of each number
+the nearest of 16 quantiles of a normal distribution, scaled to [-1, 1], is stored, two in a byte, the first one in its
+upper part. The scales less their mean are quantised again: every `NESTED` of them share a scale, and the nearest of 256
+numbers of a dynamic exponent is stored. That makes 4 + 8 / 64 + 32 / (64 * 256) = 4.127 bits a weight.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def sizes(count: int) -> tuple[int, int, int]:
 
 @cache
 def dynamic_map() -> np.ndarray:
-    """The 256 numbers of the scales, ascending, float32 (Dettmers 2016, section 3): of every power of ten from 10^-6 to 1 the
-    middles of 1, 2, 4, ... 64 equal parts of [0.1, 1], with either sign, 0 and 1."""
+    """The 256 numbers of the scales, ascending, float32 (Dettmers 2016, section 3): of every power of ten from 10^-6 to
+    1 the middles of 1, 2, 4, ... 64 equal parts of [0.1, 1], with either sign, 0 and 1."""
     numbers = [np.float32(0), np.float32(1)]
     for exponent in range(_EXPONENTS):
         edges = _evenly(2**exponent + 1)

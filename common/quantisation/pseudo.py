@@ -75,8 +75,8 @@ def words(path: str, axis: str, count: int) -> list[np.ndarray]:
 
 
 def noise(path: str, key: int, shape: tuple[int, int]) -> np.ndarray:
-    """Float32 numbers of mean 0 and variance 1 for a weight of ``shape``, by path, step and place alone: the same bits in
-    every backend.
+    """Float32 numbers of mean 0 and variance 1 for a weight of ``shape``, by path, step and place alone: the same bits
+    in every backend.
 
     Each is the sum of four uniform ones, which is normal but for its tails: its fourth moment is 2.7 instead of 3, and
     none is beyond 3.47. A uniform one is the product of a row's and a column's counter, as of dropout's masks.

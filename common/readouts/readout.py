@@ -22,8 +22,8 @@ class ReadoutOptions:
 
 
 class Readout:
-    """One head. Where it has modules of its own between the states and the output, ``READOUT`` of the backends' modules of
-    its name computes them (`common.models.family.Reading`)."""
+    """One head. Where it has modules of its own between the states and the output, ``READOUT`` of the backends' modules
+    of its name computes them (`common.models.family.Reading`)."""
 
     name: ClassVar[str]
     Options: ClassVar[type[ReadoutOptions]] = ReadoutOptions
@@ -58,8 +58,8 @@ class Readout:
         """
         if own.position == POOLED:
             raise InputError(
-                f"model.task_options.head: {self.name} reads the states of an encoder; a {family.name} network gives one vector "
-                "for a text. Leave it out, or choose another network."
+                f"model.task_options.head: {self.name} reads the states of an encoder; a {family.name} network gives "
+                "one vector for a text. Leave it out, or choose another network."
             )
         return self.on_states(self.options(given), own, family, config)
 

@@ -22,8 +22,8 @@ _LETTER = 7.5  #: width of a letter
 
 
 def heat_map(rows: Sequence[str], columns: Sequence[str], weights: np.ndarray) -> Html:
-    """An inline SVG of ``weights`` ``(rows, columns)`` in [0, 1], each as dark as it is large and written in the tip of its
-    cell; the page's colours, light or dark."""
+    """An inline SVG of ``weights`` ``(rows, columns)`` in [0, 1], each as dark as it is large and written in the tip of
+    its cell; the page's colours, light or dark."""
     left = 10 + _LETTER * max(map(len, rows))
     top = 10 + _LETTER * max(map(len, columns))
     width, height = left + _CELL * len(columns), top + _CELL * len(rows)
@@ -49,7 +49,8 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], weights: np.ndarray) -
 
 @in_english
 def attention_page(found: Attention, title: str, out: Path) -> Path:
-    """Write one self-contained HTML file and return its path: the mean over layers and heads, each layer, and each head.
+    """Write one self-contained HTML file and return its path: the mean over layers and heads, each layer, and each
+    head.
 
     Args:
         title: of the page.

@@ -18,10 +18,11 @@ _LISTED = 20  #: words of the table
 
 
 def document_page(found: Document, title: str, out: Path) -> Path:
-    """Write one self-contained HTML file, in the language of the block (`common.language.speaking`), and return its path.
+    """Write one self-contained HTML file, in the language of the block (`common.language.speaking`), and return its
+    path.
 
-    A sentence's bar is as long as its weight is beside the largest; a word is as dark as its weight is beside the largest
-    of its sentence.
+    A sentence's bar is as long as its weight is beside the largest; a word is as dark as its weight is beside the
+    largest of its sentence.
     """
     largest = max(sentence.weight for sentence in found.sentences)
     lead = translated("The model's answer: {answer}", answer=found.answer.plain.replace("\t", ", "))

@@ -40,8 +40,8 @@ def frontier_page(found: Mapping[str, Any]) -> str:
     names = list(artifacts)
     best = _best(artifacts, metric)
     lead = (
-        f"{found['rows']} x {found['tokens']} tokens, {found['threads']} thread(s). Artifacts answered in turn, each in a "
-        "process of its own."
+        f"{found['rows']} x {found['tokens']} tokens, {found['threads']} thread(s). Artifacts answered in turn, each "
+        "in a process of its own."
     )
     return page(
         "Latency, size and score" if metric else "Latency and size",

@@ -64,7 +64,8 @@ def _row(task: Task, given: Any, place: str) -> dict[str, Any]:
 def _check(options: Mapping[str, Any], task: Task) -> None:
     if not task.writes:
         raise InputError(
-            f"the request: options are of models that write texts; this one was trained for {task.name}. Leave options out."
+            f"the request: options are of models that write texts; this one was trained for {task.name}. Leave options "
+            "out."
         )
     chosen = GenerationOptions.of(options)
     if chosen.num_return_sequences > 1:

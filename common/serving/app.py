@@ -117,8 +117,8 @@ class Application:
         except Full as error:
             raise Refused(
                 503,
-                f"At most {self.options.max_queue} texts may wait for {model.name}; there is no room for {len(asked.rows)} more. "
-                f"Try again in {error.seconds} s.",
+                f"At most {self.options.max_queue} texts may wait for {model.name}; there is no room for "
+                f"{len(asked.rows)} more. Try again in {error.seconds} s.",
                 {"Retry-After": str(error.seconds)},
             ) from None
         answers = await _unless_gone(request, futures)
@@ -187,8 +187,8 @@ class Application:
             return self._json({"error": "The client left."}, _GONE)
         if isinstance(error, HTTPException):
             text = (
-                f"What is answered: GET /health, /ready, /models and /metrics, POST /predict/NAME; received {request.method} "
-                f"{request.url.path[:100]}."
+                "What is answered: GET /health, /ready, /models and /metrics, POST /predict/NAME; received "
+                f"{request.method} {request.url.path[:100]}."
             )
             return self._json({"error": text}, error.status_code, error.headers)
         text = str(error) if isinstance(error, TwinloraError) else f"The model failed with {type(error).__name__}."
@@ -218,6 +218,13 @@ async def _unless_gone(request: Request, futures: list[asyncio.Future[Any]]) -> 
     finally:
         leaving.cancel()
         everything.cancel()
+        everything.add_done_callback(_seen)
+
+
+def _seen(everything: asyncio.Future[Any]) -> None:
+    """Nobody waits for answers to a client that has left; asyncio writes of an exception that nobody asked for."""
+    if not everything.cancelled():
+        everything.exception()
 
 
 async def _left(request: Request) -> None:

@@ -41,7 +41,8 @@ def named(given: Sequence[str]) -> list[Named]:
     for one in found:
         if not one.name or not all(letter.isalnum() or letter in "-_." for letter in one.name):
             raise InputError(
-                f"The name of an artifact has letters, digits, '-', '_' and '.'; received {one.name!r}. Write NAME={one.path}."
+                f"The name of an artifact has letters, digits, '-', '_' and '.'; received {one.name!r}. Write "
+                f"NAME={one.path}."
             )
         if names.count(one.name) > 1:
             raise InputError(

@@ -34,8 +34,8 @@ def run(artifacts: Sequence[Named], options: ServingOptions, backend: str | None
         raise InputError(f"The server needs {' and '.join(missing)}. Run: pip install 'twinlora[serve]'")
     if not is_local(options.host):
         notice(
-            f"{options.host} can be reached by other machines, and whoever reaches it is answered: there are no passwords and "
-            "no encryption here. Put a proxy before it that has both."
+            f"{options.host} can be reached by other machines, and whoever reaches it is answered: there are no "
+            "passwords and no encryption here. Put a proxy before it that has both."
         )
     with ThreadPoolExecutor(1, "model") as executor:  # frameworks are asked in the thread that they began in
         models = executor.submit(_open, artifacts, options, backend, device).result()
@@ -69,8 +69,8 @@ def listening(options: ServingOptions) -> Iterator[socket.socket]:
         listener.listen(_BACKLOG)  # from now on connections wait for the server instead of being refused
     except OSError as error:
         raise InputError(
-            f"The server must be able to listen at {options.host}, port {options.port}: {error.strerror or error}. Give another "
-            "--port (0: one that is free) or --host."
+            f"The server must be able to listen at {options.host}, port {options.port}: {error.strerror or error}. "
+            "Give another --port (0: one that is free) or --host."
         ) from error
     with listener:
         yield listener

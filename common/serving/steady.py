@@ -1,8 +1,9 @@
 """An engine whose answer to a row does not depend on the batch that the row is in, to the last bit.
 
 Batches always have the same number of rows (`common.data.batching.collate`), and with `Trained.apart` none is padded to
-its neighbours, so that kernels see one shape for each padded length. Whether they then compute a row alike wherever it
-stands is looked at and not assumed: quantised graphs scale activations by the largest value of the whole batch.
+its neighbours, so that kernels see one shape for each padded shape of a row. Whether they then compute a row alike
+wherever it stands is looked at and not assumed: quantised graphs scale activations by the largest value of the whole
+batch.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from common.terminal import notice
 
 __all__ = ["Steady"]
 
+Shape = tuple[tuple[int, ...], ...]  #: of the arrays of a batch
+
 
 class Steady:
     """An engine that computes rows together where that changes no bit, and one by one where it does.
 
-    The first batch of several rows of each padded length is computed both ways. Everything but ``eval_step`` is the
+    The first batch of several rows of each padded shape is computed both ways. Everything but ``eval_step`` is the
     engine's own.
 
     Args:
@@ -32,7 +35,7 @@ class Steady:
 
     def __init__(self, engine: Engine, schema: BatchSchema, pad_id: int, name: str):
         self._engine, self._schema, self._pad_id, self._name = engine, schema, pad_id, name
-        self._together: dict[int, bool] = {}  # by padded length
+        self._together: dict[Shape, bool] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -42,18 +45,18 @@ class Steady:
         filling = {field.name: self._filling(field, batch[field.name][0]) for field in self._schema.fields}
         rows = len(next(iter(batch.values())))
         real = [row for row in range(rows) if any((batch[name][row] != one).any() for name, one in filling.items())]
-        width = next(batch[field.name].shape[1] for field in self._schema.fields if field.per_token)
+        shape = tuple(array.shape for array in batch.values())
         if len(real) < 2:
             return self._engine.eval_step(batch)
-        if width not in self._together:
+        if shape not in self._together:
             other = next((row for row in real[:0:-1] if _differ(batch, real[0], row)), None)
             if other is None:  # equal rows change nothing in one another, so that nothing is learned of others
                 return self._each(batch, filling, real)
-            return self._first(batch, filling, real, width, other)
-        return self._engine.eval_step(batch) if self._together[width] else self._each(batch, filling, real)
+            return self._first(batch, filling, real, shape, other)
+        return self._engine.eval_step(batch) if self._together[shape] else self._each(batch, filling, real)
 
-    def _first(self, batch: Batch, filling: Batch, real: list[int], width: int, other: int) -> EvalResult:
-        """The result, having found out whether rows of this length can be computed together. ``other`` is a row that
+    def _first(self, batch: Batch, filling: Batch, real: list[int], shape: Shape, other: int) -> EvalResult:
+        """The result, having found out whether rows of this shape can be computed together. ``other`` is a row that
         differs from the first one."""
         together = self._engine.eval_step(batch)
         looked_at = (real[0], other)
@@ -63,7 +66,7 @@ class Steady:
             for row, found in zip(looked_at, alone, strict=True)
             for name in found
         )
-        self._together[width] = same
+        self._together[shape] = same
         if same:
             return together
         notice(f"{self._name}: texts change one another's rounding in a batch, so that each is computed by itself.")
@@ -83,7 +86,7 @@ class Steady:
         """A row without an example, as `common.data.batching.collate` makes it."""
         row = np.full_like(like, self._pad_id if field.padding == "pad_id" else field.padding)
         if field.first is not None:
-            row[0] = field.first
+            row.reshape(-1)[0] = field.first
         return row
 
 

@@ -9,18 +9,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from common.artifacts import adapter
 from common.config import ExperimentConfig, to_plain
 from common.data import BatchPlan
 from common.errors import InputError
 from common.methods import METHODS
-from common.models.checkpoint import fingerprint
-from common.reading import expanded
 from common.resources import package_folder
 from common.studies.points import Point
-from common.training import fingerprints
+from common.training import fingerprints, meta, teaching
 from common.training.assembly import Inputs, encode_split, prepare
 from common.training.schedule import total_steps
+from common.training.teachers import Teacher
 
 __all__ = ["Reader", "code_fingerprint", "identity"]
 
@@ -82,14 +80,16 @@ class Reader:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[dict[str, Any], int, Inputs]] = {}
+        self._teachers: dict[str, Teacher] = {}
+        self._texts: dict[str, str] = {}
 
     def fingerprint(self, config: ExperimentConfig) -> dict[str, Any]:
-        """Hashes of data, base model and tokenizer.
+        """Hashes of data, base model and tokenizer, and of a teacher, texts without labels or an adapter.
 
         Raises:
             InputError: something cannot be read, or does not fit together.
         """
-        return self._read(config)[0]
+        return {**self._read(config)[0], **self._told(config)}
 
     def steps(self, config: ExperimentConfig) -> int:
         """Optimizer steps at most. Raises as `fingerprint`."""
@@ -108,9 +108,14 @@ class Reader:
         Raises:
             InputError: its targets do not fit the model, or anything else that training would refuse first.
         """
-        inputs = self._read(point.config)[2]
+        config, inputs = point.config, self._read(point.config)[2]
         try:
-            METHODS.get(point.config.adaptation.method).plan(point.config.adaptation, inputs.spec)
+            plan = METHODS.get(config.adaptation.method).plan(config.adaptation, inputs.spec)
+            inputs = dataclasses.replace(inputs, config=config, plan=plan)
+            if config.distillation.teacher is not None:
+                teaching.refuse_misfit(inputs, self._teacher(inputs))
+            if config.meta.unlabelled is not None:
+                meta.refuse_unfit(inputs)
         except InputError as error:
             raise InputError(f"The point {point.describe()}: {error}") from error
 
@@ -121,19 +126,30 @@ class Reader:
             plan = BatchPlan(encode_split(inputs, "train"), 1, None, 1, config.seed)
             found = fingerprints.of_inputs(inputs)
             if config.model.adapter is not None:
-                found["adapter"] = _adapter(config.model.adapter)
+                found["adapter"] = fingerprints.of_adapter(config.model.adapter)
             self._known[key] = found, plan.steps_per_epoch, inputs
         return self._known[key]
 
+    def _told(self, config: ExperimentConfig) -> dict[str, str]:
+        """Hash of the teacher, or of the texts without labels, under the name that a run has for either."""
+        inputs = dataclasses.replace(self._read(config)[2], config=config)
+        if config.distillation.teacher is not None:
+            return {"teacher": self._teacher(inputs).fingerprint}
+        if config.meta.unlabelled is None:
+            return {}
+        key = json.dumps([_reading(config), config.meta.unlabelled])
+        if key not in self._texts:
+            self._texts[key] = fingerprints.of_data(meta.unlabelled_texts(inputs))["train"]
+        return {"teacher": self._texts[key]}
 
-def _adapter(source: str) -> str:
-    """Hash of the adapter that a training begins from.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    _, arrays, _ = adapter.read_adapter(expanded(source))
-    return fingerprint(arrays)
+    def _teacher(self, inputs: Inputs) -> Teacher:
+        """Opened once for all points that name it."""
+        key = json.dumps([inputs.config.distillation.teacher, dataclasses.asdict(inputs.config.model)], default=str)
+        if key not in self._teachers:
+            opened = teaching.open_teacher(inputs)
+            assert opened is not None  # the configuration names one
+            self._teachers[key] = opened
+        return self._teachers[key]
 
 
 def _reading(config: ExperimentConfig) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from common.backend.batch import IGNORE, Batch, Field
-from common.chains import SCHEMES, allowed, viterbi
+from common.chains import allowed, scheme_of, viterbi
+from common.data.words import spans_only
 from common.errors import InputError
 from common.models.family import HeadLayout
 from common.models.specs import ModelSpec
@@ -35,8 +36,8 @@ class ChainOptions(TaggingOptions):
 
 
 class CrfTagging(TokenClassification):
-    """Negative log-likelihood of the tags of a sentence. Labels ``(batch, seq)`` int32, logits ``(batch, seq, labels)``,
-    chain ``(batch, labels + 2, labels)``."""
+    """Negative log-likelihood of the tags of a sentence. Labels ``(batch, seq)`` int32, logits ``(batch, seq,
+    labels)``, chain ``(batch, labels + 2, labels)``."""
 
     name = "crf-tagging"
     assumed = False
@@ -44,6 +45,12 @@ class CrfTagging(TokenClassification):
     outputs = ("logits", "chain")
     Options = ChainOptions
     options: ChainOptions
+
+    def __init__(self, options: Any = None):
+        super().__init__(options)
+        if self.options.constrained and self.options.scheme is None:
+            roles = (dataclasses.replace(role, read=spans_only) if role.target else role for role in self.roles)
+            self.roles = tuple(roles)  # type: ignore[misc]  # as of `TokenClassification`
 
     def recognise(self, profile):
         """Never: a table of words and tags is read as token classification unless a user says otherwise."""
@@ -53,11 +60,14 @@ class CrfTagging(TokenClassification):
         """As of token classification.
 
         Raises:
-            InputError: the decoder is constrained to spans that begin with B-, and no tag does.
+            InputError: the decoder is constrained to spans, and the tags mark none.
         """
         names = super().label_names(entry, tables)
-        if self.options.constrained and self.options.scheme is None and has_spans(names):
-            _refuse_other_schemes(names)
+        if self.options.constrained and not has_spans(names):
+            raise InputError(
+                "model.task_options.constrained is for tags that mark spans, such as B-person; the data have "
+                f"{', '.join(names[:8])}. Remove it."
+            )
         return names
 
     def layout(self, family: Any, config: Mapping[str, Any]) -> HeadLayout | None:
@@ -68,8 +78,8 @@ class CrfTagging(TokenClassification):
     def best(self, outputs: Mapping[str, np.ndarray], words: np.ndarray, names: Sequence[str]) -> np.ndarray:
         """The most probable sequence of tags of each row."""
         permitted = None
-        if self.options.constrained and has_spans(names):
-            permitted = allowed(names, _scheme(names))
+        if self.options.constrained:
+            permitted = allowed(names, scheme_of(names))
         return viterbi(outputs["logits"], words, outputs["chain"][0], permitted)
 
     def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
@@ -81,22 +91,6 @@ class CrfTagging(TokenClassification):
         words = np.where(begins, begins.cumsum(1) - 1, -1)
         labels = np.where(known, targets["labels"], IGNORE)
         return {"labels": labels.astype(np.int32), "words": words.astype(np.int32)}
-
-
-def _refuse_other_schemes(names: Sequence[str]) -> None:
-    """Raises InputError where spans go on that no tag begins, as those of I-person alone: the decoder would leave every
-    one out."""
-    lost = [name for name in names if name[0] in "IE" and f"B-{name[2:]}" not in names]
-    if lost:
-        raise InputError(
-            f"model.task_options.constrained decodes spans that begin with B- or S-; the data have {', '.join(lost[:3])} "
-            "and no B- of that type. Set model.task_options.scheme to bio or bioes, or leave constrained out."
-        )
-
-
-def _scheme(names: Sequence[str]) -> str:
-    """The scheme of tags with these names."""
-    return SCHEMES[any(name[0] in "ES" for name in names if name != "O")]
 
 
 MEMBER = CrfTagging()

@@ -47,8 +47,8 @@ def read_frames(table: Table, reading: Reading) -> list[list[list[int]]]:
         wrong = [key for frame in value for key in frame if type(key) is not int or not 0 <= key < KEYS]
         if wrong:
             raise InputError(
-                f"{table.where(row)}: a key must be an integer from 0 to {KEYS - 1}, the lowest A being 0 (of MIDI's numbers "
-                f"subtract 21); found {wrong[0]!r}."
+                f"{table.where(row)}: a key must be an integer from 0 to {KEYS - 1}, the lowest A being 0 (of MIDI's "
+                f"numbers subtract 21); found {wrong[0]!r}."
             )
         found.append(value)
     return found

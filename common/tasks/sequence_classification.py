@@ -55,9 +55,9 @@ class SequenceClassificationOptions(TextOptions):
 class SequenceClassification(TextTask):
     """Cross-entropy over the classes. Labels ``(batch,)`` int32, logits ``(batch, labels)``.
 
-    With ``label_smoothing`` e the training's loss is (1 - e) (-log p_y) + e mean_c(-log p_c) (Szegedy et al. 2016). With
-    ``loss: isomax`` (Macedo et al. 2021) it is the cross-entropy of ``scale`` times the logits. Evaluation has neither: its
-    loss is the cross-entropy of the logits, and the predicted class is that of the nearest prototype.
+    With ``label_smoothing`` e the training's loss is (1 - e) (-log p_y) + e mean_c(-log p_c) (Szegedy et al. 2016).
+    With ``loss: isomax`` (Macedo et al. 2021) it is the cross-entropy of ``scale`` times the logits. Evaluation has
+    neither: its loss is the cross-entropy of the logits, and the predicted class is that of the nearest prototype.
     """
 
     name = "sequence-classification"

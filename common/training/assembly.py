@@ -178,8 +178,8 @@ def _check_perturbed(spec: ModelSpec, prepended: int) -> None:
         )
     if spec.layout is not None and spec.layout.kind is DISTANCES:
         raise InputError(
-            "training.adversarial keeps probabilities together, and those of model.task_options.loss: isomax are trained at "
-            "another scale than they are predicted. Leave one of the two out."
+            "training.adversarial keeps probabilities together, and those of model.task_options.loss: isomax are "
+            "trained at another scale than they are predicted. Leave one of the two out."
         )
     if prepended:
         raise InputError(

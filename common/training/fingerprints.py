@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.errors import InputError
 from common.files import write_json
 from common.models.specs import ModelSpec
-from common.reading import read_json
+from common.reading import expanded, read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "configuration",
     "hashed",
+    "of_adapter",
     "of_base",
     "of_data",
     "of_inputs",
@@ -48,15 +50,33 @@ _SHOWN = 16  #: digits of a hash
 def of_inputs(inputs: Inputs) -> dict[str, Any]:
     """Of everything that a training reads; the same for the same content wherever it lies."""
     found = {**of_base(inputs.spec), "tokenizer": of_tokenizer(inputs.tokenizer), "data": of_data(inputs.data)}
+    if inputs.task.converses:
+        found["template"] = hashed(str(inputs.tokenizer.chat_template))
     return found if inputs.teacher is None else {**found, "teacher": inputs.teacher}
 
 
+def of_adapter(source: str) -> str:
+    """Of the arrays of the adapter that a training begins from.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from common.artifacts import adapter
+    from common.models.checkpoint import fingerprint
+
+    _, arrays, _ = adapter.read_adapter(expanded(source))
+    return fingerprint(arrays)
+
+
 def of_base(spec: ModelSpec) -> dict[str, str]:
-    """Of the weights that the model begins with, and of its configuration."""
-    return {
+    """Of the weights that the model begins with, of its configuration, and of what transforms have put into it: layers
+    of the same arrays may compute with other settings."""
+    found = {
         "base": spec.fingerprint,
         "configuration": hashed(json.dumps(configuration(spec), sort_keys=True, default=str)),
     }
+    layers = [(edit.path, edit.layer, dataclasses.asdict(edit.arguments)) for edit in spec.edits]
+    return found | ({"layers": hashed(json.dumps(layers, sort_keys=True))} if layers else {})
 
 
 def configuration(spec: ModelSpec) -> dict[str, Any]:
@@ -133,9 +153,9 @@ def check_planned(planned: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """A line for each hash of the sections of ``now`` that changed; empty where none did."""
+    """A line for each hash that changed, of the sections that both have; empty where none did."""
     earlier, later = _flat(before), _flat(now)
-    sections = set(now)
+    sections = set(now) & set(before)  # of what an earlier version did not keep nothing is known
     keys = sorted(key for key in earlier.keys() | later.keys() if key.split()[0] in sections)
     changed = [key for key in keys if earlier.get(key) != later.get(key)]
     return "\n".join(f"  {key}: was {_shown(earlier.get(key))}, now {_shown(later.get(key))}" for key in changed)

@@ -72,8 +72,8 @@ def open_model_folder(folder: Path, task_name: str | None = None) -> Trained:
     spec, plan = describe(config, labels, tokenizer)
     if spec.new_parameters:
         raise InputError(
-            f"{folder} lacks {', '.join(spec.new_parameters[:3])}, so that it answers nothing for {task.name}. Give a folder "
-            "with a trained head, such as twinlora merge writes."
+            f"{folder} lacks {', '.join(spec.new_parameters[:3])}, so that it answers nothing for {task.name}. Give a "
+            "folder with a trained head, such as twinlora merge writes."
         )
     notice(f"{folder} says nothing of the texts that it was trained on; they are read up to {tokens} tokens.")
     backend = next(name for name, there in backends.available().items() if there)

@@ -259,8 +259,11 @@ class Trainer:
         return ", ".join(map(str, numbers[:_SHOWN])) + more
 
     def _count_shapes(self, micro_batches: Sequence[Batch]) -> None:
+        fields = self.batches.encoded.schema.fields
         for batch in micro_batches:
-            shape = batch["input_ids"].shape
+            lengths = [batch[field.name].shape[1] for field in fields if field.per_token]
+            sizes = (size for array in batch.values() for size in array.shape)
+            shape = (*sizes, max(lengths, default=batch["input_ids"].shape[-1]))
             if shape not in self.shapes:
                 self.shapes.add(shape)
                 if self.engine.compilations.count:

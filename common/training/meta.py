@@ -1,5 +1,5 @@
-"""Meta pseudo labels (Pham et al. 2021): a teacher labels texts, a student learns from them, and the teacher learns from
-how well the student then does on texts with labels.
+"""Meta pseudo labels (Pham et al. 2021): a teacher labels texts, a student learns from them, and the teacher learns
+from how well the student then does on texts with labels.
 
 With q the teacher's probabilities of N unlabelled texts, s the student's, and L the student's mean loss on the labels,
 
@@ -10,10 +10,10 @@ The exact form differentiates L(w') through that step: since g is linear in q,
 
     dL(w') / dq_ic = rate / N u_ic,   u_ic = derivative of log s_ic at w in the direction of the gradient of L at w'
 
-so that the teacher's meta term is the sum over i, c of q_ic times a constant, whose gradient by the teacher's parameters is
-the meta gradient. The directional derivative is a central difference along that direction. The first-order form draws one
-class y_i for each text from q, and weighs the teacher's cross-entropy with these by h = L(w) - L(w'), which is
-rate gradient(L) . g to first order.
+so that the teacher's meta term is the sum over i, c of q_ic times a constant, whose gradient by the teacher's
+parameters is the meta gradient. The directional derivative is a central difference along that direction. The
+first-order form draws one class y_i for each text from q, and weighs the teacher's cross-entropy with these by h = L(w)
+- L(w'), which is rate gradient(L) . g to first order.
 """
 
 from __future__ import annotations
@@ -38,7 +38,16 @@ from common.strict import check_arrays
 from common.training import fingerprints
 from common.training.assembly import Inputs, build_engine
 
-__all__ = ["Learner", "MetaEngine", "first_order", "meta_engine", "through_the_step", "with_unlabelled"]
+__all__ = [
+    "Learner",
+    "MetaEngine",
+    "first_order",
+    "meta_engine",
+    "refuse_unfit",
+    "through_the_step",
+    "unlabelled_texts",
+    "with_unlabelled",
+]
 
 Arrays = Mapping[str, np.ndarray]
 _STEP = 1e-3  #: of a central difference at the most, in relation to the norm of the parameters
@@ -163,8 +172,8 @@ def _with(batches: Sequence[Batch], values: np.ndarray, label: int) -> list[dict
 
 
 class MetaEngine:
-    """Implements `common.backend.Engine`: of the student, except for what a step trains. The loss and the norm of a step
-    are those of the teacher.
+    """Implements `common.backend.Engine`: of the student, except for what a step trains. The loss and the norm of a
+    step are those of the teacher.
 
     Args:
         student: its loss is the soft cross-entropy with the field of the teacher.
@@ -280,20 +289,8 @@ def with_unlabelled(inputs: Inputs, encoded: Mapping[str, Encoded]) -> tuple[Inp
     Raises:
         InputError: the file of texts or the method does not fit.
     """
-    config = inputs.config
-    require_classes(inputs.data, "Meta pseudo labels")
-    _refuse_rounding(inputs)
-    if METHODS.get(inputs.plan.method).steering(inputs.plan) is not None:
-        raise InputError(
-            f"The student of meta pseudo labels takes plain steps along its gradient, and the method {inputs.plan.method} "
-            "changes more in a step. Use another adaptation.method."
-        )
-    assert config.meta.unlabelled is not None  # or this is not called
-    from datasets import Dataset
-
-    parts = [part for part in TEXTS if part in inputs.data.splits["train"].column_names]
-    rows = read_unlabelled(config.meta.unlabelled, config.data, parts)
-    texts = TextData({"train": Dataset.from_list(rows)}, inputs.data.label_names, frozenset({"train"}))
+    refuse_unfit(inputs)
+    texts, config = unlabelled_texts(inputs), inputs.config
     schema = BatchSchema.of(inputs.spec.schema.fields, (TEACHER_LOGITS,))
     found = {**encoded, "unlabelled": encode(texts, "train", inputs.tokenizer, config.data, inputs.task, schema)}
     spec = dataclasses.replace(inputs.spec, schema=schema)
@@ -301,12 +298,39 @@ def with_unlabelled(inputs: Inputs, encoded: Mapping[str, Encoded]) -> tuple[Inp
     return changed, {name: dataclasses.replace(one, schema=schema) for name, one in found.items()}
 
 
+def unlabelled_texts(inputs: Inputs) -> TextData:
+    """What ``meta.unlabelled`` names, as a training split without labels.
+
+    Raises:
+        InputError: it cannot be read, or has no such column.
+    """
+    from datasets import Dataset
+
+    config = inputs.config
+    assert config.meta.unlabelled is not None  # or this is not called
+    require_classes(inputs.data, "Meta pseudo labels")
+    parts = [part for part in TEXTS if part in inputs.data.splits["train"].column_names]
+    rows = read_unlabelled(config.meta.unlabelled, config.data, parts)
+    return TextData({"train": Dataset.from_list(rows)}, inputs.data.label_names, frozenset({"train"}))
+
+
+def refuse_unfit(inputs: Inputs) -> None:
+    """Raise InputError where the method or the settings give a student no gradient that is one."""
+    _refuse_rounding(inputs)
+    if METHODS.get(inputs.plan.method).steering(inputs.plan) is not None:
+        raise InputError(
+            "The student of meta pseudo labels takes plain steps along its gradient, and the method "
+            f"{inputs.plan.method} changes more in a step. Use another adaptation.method."
+        )
+
+
 def _refuse_rounding(inputs: Inputs) -> None:
     """Raise InputError where a small step of the student gives no difference, or plain steps no trained student."""
     config, method = inputs.config, METHODS.get(inputs.plan.method)
     if method.rounds:
         raise InputError(
-            f"The student of meta pseudo labels takes plain steps along its gradient, and the method {method.name} computes "
+            f"The student of meta pseudo labels takes plain steps along its gradient, and the method {method.name} "
+            "computes "
             "with rounded numbers, of which it observes ranges in steps of its own. Use another adaptation.method, and "
             f"train with {method.name} afterwards."
         )
@@ -315,8 +339,8 @@ def _refuse_rounding(inputs: Inputs) -> None:
     remedy = "Set meta.form=first-order"
     if config.training.dtype != "fp32":
         raise InputError(
-            f"The exact form of meta pseudo labels is a difference of small steps, which training.dtype {config.training.dtype} "
-            f"rounds away. {remedy}, or training.dtype=fp32."
+            "The exact form of meta pseudo labels is a difference of small steps, which training.dtype "
+            f"{config.training.dtype} rounds away. {remedy}, or training.dtype=fp32."
         )
     rounding = [edit.path for edit in inputs.spec.edits if getattr(edit.arguments, "activations", "none") != "none"]
     if rounding:

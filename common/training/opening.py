@@ -92,7 +92,8 @@ def classes_of(given: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def task_of(source: str, given: Mapping[str, Any], name: str | None = None) -> Task:
-    """The task ``name``; by default the only one whose head is the architecture that ``given``, a ``config.json``, names.
+    """The task ``name``; by default the only one whose head is the architecture that ``given``, a ``config.json``,
+    names.
 
     Raises:
         InputError: there is none, or there are several.

@@ -11,7 +11,7 @@ from common.backend import Engine
 from common.data import Encoded, TextData, encode_rows
 from common.data.readers import Table
 from common.data.roles import Reading
-from common.errors import InputError
+from common.errors import InputError, nearest
 from common.reading import parse_json
 from common.tasks import Task
 from common.tasks.task import Answer
@@ -67,6 +67,11 @@ def checked_row(task: Task, found: Mapping[str, Any], origin: str, place: str) -
     Raises:
         InputError: a role is missing or cannot be read; ``place`` in ``origin`` is named.
     """
+    missing = [role.name for role in task.roles if role.required and not role.target and role.name not in found]
+    if missing:
+        keys = f"one with {', '.join(list(found)[:20])}" if found else "an empty one"
+        hint = nearest(missing[0], found)
+        raise InputError(f"{origin}, {place}: an object with {', '.join(missing)} was expected; found {keys}.{hint}")
     table = Table(origin, {name: [value] for name, value in found.items()}, [1], files=[place])
     reading = {role.name: Reading((role.name,), frozenset(found)) for role in task.roles}
     wanted = (role for role in task.roles if not role.target and (role.required or role.name in found))

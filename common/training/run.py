@@ -109,7 +109,7 @@ def _train(
     progress.say(reading)
     inputs = prepare(config)
     if expected is not None:
-        fingerprints.check_planned(expected, fingerprints.of_inputs(inputs))
+        _check_planned(expected, inputs)
     splits = [
         split
         for split in (("train", "validation", "test") if test else ("train", "validation"))
@@ -119,11 +119,15 @@ def _train(
     teacher = teaching.open_teacher(inputs)
     if teacher is not None:
         progress.say(translated("The teacher {name} reads the training split", name=config.distillation.teacher))
+        if expected is not None:
+            fingerprints.check_planned(expected, {"teacher": teacher.fingerprint})
         inputs, encoded = teaching.taught(inputs, encoded, teacher, backend, device)
     if config.meta.unlabelled is not None:
         if group.size > 1:
             raise InputError("Meta pseudo labels are computed in one process; this job has several.")
         inputs, encoded = meta.with_unlabelled(inputs, encoded)
+        if expected is not None:
+            _check_planned(expected, inputs)
     for note in inputs.data.notes:
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))
@@ -162,6 +166,14 @@ def _train(
             summary = _execute(session, trainer, progress)
             feeder.finish(summary)
         return summary
+
+
+def _check_planned(expected: Mapping[str, Any], inputs: Inputs) -> None:
+    """Raise InputError where what is read is not what the run was planned with."""
+    now, start = fingerprints.of_inputs(inputs), inputs.config.model.adapter
+    if start is not None:
+        now["adapter"] = fingerprints.of_adapter(start)
+    fingerprints.check_planned(expected, now)
 
 
 @contextmanager

@@ -17,9 +17,9 @@ def learning_rate(step: int, total: int, warmup: int, settings: OptimizationConf
     During warm-up the rate is ``learning_rate * (step - 1) / warmup``. Then, with p the share of the remaining steps
     already done and f the final rate: linear ``f + (lr - f)(1 - p)``, polynomial ``f + (lr - f)(1 - p)^power``, cosine
     ``f + (lr - f)(1 + cos(pi p)) / 2``. Without a final rate, with e the epochs done: inverse_sqrt
-    ``lr sqrt(warmup / (step - 1))`` (Vaswani et al. 2017, section 5.3), inverse_epochs ``lr / (1 + decay floor(e))`` (Ma
-    and Hovy 2016, section 3.2), halving ``lr / 2^n``, n being 0 before ``halve_after`` epochs, 1 from then on, and one
-    more after every further ``halve_every`` (Sutskever et al. 2014, section 3.4).
+    ``lr sqrt(warmup / (step - 1))`` (Vaswani et al. 2017, section 5.3), inverse_epochs ``lr / (1 + decay floor(e))``
+    (Ma and Hovy 2016, section 3.2), halving ``lr / 2^n``, n being 0 before ``halve_after`` epochs, 1 from then on, and
+    one more after every further ``halve_every`` (Sutskever et al. 2014, section 3.4).
     """
     done = step - 1
     peak, final = settings.learning_rate, settings.final_learning_rate
@@ -54,9 +54,9 @@ def total_steps(settings: TrainingConfig, steps_per_epoch: int) -> int:
 
 
 def warmup_steps(settings: OptimizationConfig, total: int) -> int:
-    """Steps of warm-up, from either form; a ratio is rounded up to a step."""
+    """Steps of warm-up, from either form; a ratio is rounded up to a step, of which one above 0 is one at least."""
     if settings.warmup_ratio is not None:
-        return math.ceil(round(settings.warmup_ratio * total, 6))
+        return max(math.ceil(round(settings.warmup_ratio * total, 6)), settings.warmup_ratio > 0)
     return settings.warmup_steps or 0
 
 

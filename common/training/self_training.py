@@ -1,4 +1,5 @@
-"""Self-training: a run labels texts that have no labels, the next one is trained on those of which it is sure, and so on."""
+"""Self-training: a run labels texts that have no labels, the next one is trained on those of which it is sure, and so
+on."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from common.config import ExperimentConfig
+from common.config import ExperimentConfig, from_yaml, to_plain
+from common.config.yaml_text import dump
 from common.data import TextData, load_dataset
 from common.data.own import TEXTS, named_rows, read_unlabelled, require_classes, write_own
 from common.errors import InputError
@@ -19,12 +21,13 @@ from common.files import write_json
 from common.reading import read_json
 from common.tasks import configured
 from common.training import fingerprints
-from common.training.assembly import load_engine, open_trained
+from common.training.assembly import Inputs, load_engine, open_trained, prepare
 from common.training.prediction import outputs_of
 from common.training.progress import Progress
 from common.training.run import train
 from common.training.rundir import RunDirectory
-from common.training.teachers import SUFFIX, write_logits
+from common.training.teachers import SUFFIX, Teacher, write_logits
+from common.training.teaching import refuse_misfit
 
 __all__ = ["RECORD", "SelfTraining", "entropies", "self_train"]
 
@@ -70,8 +73,8 @@ def self_train(
     output: Path = Path("runs"),
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train on the given labels, then ``rounds`` times on these and the pseudo labels of the round before, each time from
-    the model that ``config`` names. Continues where it was interrupted.
+    """Train on the given labels, then ``rounds`` times on these and the pseudo labels of the round before, each time
+    from the model that ``config`` names. Continues where it was interrupted.
 
     ``output/NAME`` holds ``round-0``, ``round-1``, ... with ``data``, and a run of ``backend`` each, and
     ``self_training.json``.
@@ -85,8 +88,11 @@ def self_train(
         raise InputError("Self-training must fit:\n  " + "\n  ".join(faults))
     if config.distillation.teacher is not None:
         raise InputError("Self-training has teachers of its own; set distillation.teacher to null.")
-    data = load_dataset(config.data, configured(config.model))
+    inputs = prepare(config)
+    data = inputs.data
     names = require_classes(data, "Self-training")
+    if how.labels == "soft":
+        _refuse_untaught(inputs)
     gold = named_rows(data.splits["train"], names)
     known = {tuple(row[part] for part in TEXTS if part in row) for row in gold}
     rows = read_unlabelled(unlabelled, config.data, [part for part in TEXTS if part in gold[0]])
@@ -96,6 +102,7 @@ def self_train(
     folder = Path(output) / config.name
     record: dict[str, Any] = {"settings": dataclasses.asdict(how), "given": len(gold), "unlabelled": len(rows)}
     record["texts"] = fingerprints.hashed(json.dumps([gold, rows], sort_keys=True))
+    record |= {"backend": backend, "inputs": fingerprints.of_inputs(inputs)}
     _refuse_other(folder / RECORD, record)
     record["rounds"] = []
     write_json(folder / RECORD, record)
@@ -117,12 +124,22 @@ def self_train(
     return record
 
 
+def _refuse_untaught(inputs: Inputs) -> None:
+    """Raise InputError where rounds of soft labels, which are a teacher's, would be refused after the first round."""
+    plain = to_plain(inputs.config) | {"distillation": {"teacher": f"labels{SUFFIX}"}}
+    try:
+        from_yaml(dump(plain), inputs.config.name)
+        refuse_misfit(inputs, Teacher("the labels of a round", tuple(inputs.data.label_names or ()), ""))
+    except InputError as error:
+        raise InputError(f"Soft labels are those of a teacher. {error} Or use --labels hard.") from error
+
+
 def _refuse_other(path: Path, record: Mapping[str, Any]) -> None:
-    """Raise InputError where the folder holds rounds of other texts or settings, whose finished runs would be read as if
-    they were of these; more rounds continue it."""
+    """Raise InputError where the folder holds rounds of other texts or settings, whose finished runs would be read as
+    if they were of these; more rounds continue it."""
     if not path.is_file():
         return
-    shape = {"settings": dict, "texts": str}
+    shape = {"settings": dict, "texts": str, "backend": str, "inputs": dict}
     before = read_json(path, "a record of self-training", "Use --name for new rounds.", shape)
     now = record["settings"]
     changed = [
@@ -132,10 +149,14 @@ def _refuse_other(path: Path, record: Mapping[str, Any]) -> None:
     ]
     if before["texts"] != record["texts"]:
         changed.append("the labels or the texts without labels are others")
+    if before["backend"] != record["backend"]:
+        changed.append(f"backend was {before['backend']}, now {record['backend']}")
+    if before["texts"] == record["texts"] and before["inputs"] != record["inputs"]:
+        changed.append("the other splits, the base model or the tokenizer are others")
     if changed:
         raise InputError(
-            f"Self-training is continued with the settings and texts that it began with; {path} differs: {'; '.join(changed)}. "
-            "Use --name for new rounds."
+            f"Self-training is continued with the settings and texts that it began with; {path} differs: "
+            f"{'; '.join(changed)}. Use --name for new rounds."
         )
 
 
@@ -172,8 +193,8 @@ def _labelled(
     certain = np.flatnonzero(uncertain <= how.entropy)
     if not len(certain):
         raise InputError(
-            f"No text has an entropy of at most {how.entropy:g} bits; the most certain one has {uncertain.min():.3f}. Give a "
-            "larger --entropy, or train longer before."
+            f"No text has an entropy of at most {how.entropy:g} bits; the most certain one has {uncertain.min():.3f}. "
+            "Give a larger --entropy, or train longer before."
         )
     best = logits.argmax(1)
     counts = np.bincount(best[certain], minlength=len(names))

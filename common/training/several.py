@@ -75,10 +75,11 @@ def _said(spec: ModelSpec) -> str:
 
 
 def _network(spec: ModelSpec) -> dict[str, Any]:
-    """What the configuration says of the computation: an activation, the number of heads, ... Adapters may differ in the
-    names of classes and in dropout, which is of training."""
+    """What the configuration says of the computation: an activation, the number of heads, the settings of layers in few
+    bits, ... Adapters may differ in the names of classes and in dropout, which is of training."""
     entries = fingerprints.configuration(spec)
-    return {key: value for key, value in entries.items() if key not in _NAMES and not _DROPOUT.search(key)}
+    layers = {"layers": fingerprints.of_base(spec).get("layers")}
+    return layers | {key: value for key, value in entries.items() if key not in _NAMES and not _DROPOUT.search(key)}
 
 
 class AdapterSet:

@@ -1,10 +1,9 @@
-"""Teachers: whatever gives logits for the texts of a training split. A run in either backend, a model folder, an exported
-graph, or a file of logits."""
+"""Teachers: whatever gives logits for the texts of a training split. A run in either backend, a model folder, an
+exported graph, or a file of logits."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,14 +16,16 @@ import numpy as np
 
 from common.backend import Batch
 from common.backend.distillation import Distillation
+from common.config import to_plain
 from common.data import TextData
 from common.errors import InputError
-from common.exporting import is_export, open_export
+from common.exporting import digest_of, is_export, open_export
 from common.files import load_arrays, save_arrays
 from common.methods.merge import merged_model
 from common.models import FAMILIES
 from common.models.checkpoint import fingerprint
 from common.models.specs import ModelSpec
+from common.models.structure import entries
 from common.reading import expanded, parse_json
 from common.training import fingerprints
 from common.training.assembly import Trained, build_engine, open_trained, positions_of
@@ -47,7 +48,7 @@ class Teacher:
 
     source: str
     labels: tuple[str, ...]
-    fingerprint: str
+    fingerprint: str  #: of everything that its answers depend on
     tokenizer: PreTrainedTokenizerFast | None = None  #: None for a file
     spec: ModelSpec | None = None  #: None for a file; without arrays for an exported graph
     trained: Trained | None = None  #: of a run or an exported graph
@@ -93,17 +94,24 @@ def open_source(source: str, task: str) -> Teacher:
         trained = open_export(found) if is_export(found) else open_trained(RunDirectory(found))
         if trained.task.name != task:
             raise InputError(f"{source} was trained for {trained.task.name}, and the student is for {task}.")
-        hashed = _hash_of(trained)
-        return Teacher(source, trained.labels or (), hashed, trained.tokenizer, trained.spec, trained)
+        return _of(Teacher(source, trained.labels or (), "", trained.tokenizer, trained.spec, trained))
     opened = open_model(found if found.exists() else source, task)
     labels = tuple(map(str, opened.spec.config.get("id2label", {}).values()))
-    return Teacher(source, labels, opened.spec.fingerprint, opened.tokenizer, opened.spec)
+    return _of(Teacher(source, labels, "", opened.tokenizer, opened.spec))
 
 
-def _hash_of(trained: Trained) -> str:
-    if is_export(trained.run.path):
-        return hashlib.sha256((trained.run.path / "model.onnx").read_bytes()).hexdigest()
-    return hashlib.sha256((trained.spec.fingerprint + fingerprint(trained.arrays)).encode()).hexdigest()
+def _of(network: Teacher) -> Teacher:
+    """``network`` with its fingerprint: of its weights, its structure, its classes and how it reads a text."""
+    spec, trained = network.spec, network.trained
+    assert spec is not None
+    assert network.tokenizer is not None
+    parts: list[Any] = [network.labels, fingerprints.of_tokenizer(network.tokenizer)]
+    parts += [fingerprints.of_base(spec), entries(spec)]
+    if trained is not None:
+        plain = to_plain(trained.config)
+        parts += [plain["adaptation"], plain["model"]["quantize"], plain["data"]["max_length"]]
+        parts.append(digest_of(trained.run.path) if network.exported else fingerprint(trained.arrays))
+    return dataclasses.replace(network, fingerprint=fingerprints.hashed(json.dumps(parts, sort_keys=True, default=str)))
 
 
 def _of_file(path: Path) -> Teacher:
@@ -117,7 +125,8 @@ def _of_file(path: Path) -> Teacher:
     if len(labels) != arrays["logits"].shape[1]:
         raise InputError(f"{path} names {len(labels)} classes for {arrays['logits'].shape[1]} columns. {_REMEDY}")
     logits = np.asarray(arrays["logits"], np.float32)
-    return Teacher(str(path), tuple(labels), fingerprint(arrays), logits=logits, texts=metadata[_TEXTS])
+    hashed = fingerprints.hashed(json.dumps([labels, fingerprint(arrays)]))
+    return Teacher(str(path), tuple(labels), hashed, logits=logits, texts=metadata[_TEXTS])
 
 
 def write_logits(path: Path, logits: np.ndarray, data: TextData) -> None:

@@ -29,7 +29,7 @@ from common.training.assembly import Inputs
 from common.training.attending import attention_problems, heads_of, probabilities
 from common.training.teachers import Teacher, open_source, reader
 
-__all__ = ["open_teacher", "taught"]
+__all__ = ["open_teacher", "refuse_misfit", "taught"]
 
 _SHARE = 0.5  #: of the free memory, what hidden states and probabilities may take
 
@@ -49,10 +49,16 @@ def open_teacher(inputs: Inputs) -> Teacher | None:
     if not task.taught:
         raise InputError(f"distillation.teacher is for tasks with classes of whole texts; the task is {task.name}.")
     teacher = open_source(wanted.teacher, task.name)
+    refuse_misfit(inputs, teacher)
+    return teacher
+
+
+def refuse_misfit(inputs: Inputs, teacher: Teacher) -> None:
+    """Raise InputError where ``teacher`` and student do not fit."""
+    wanted = inputs.config.distillation
     problems = [*_problems(inputs, teacher), *(_problems_of_states(inputs, teacher) if wanted.states else ())]
     if problems:
         raise InputError(f"The teacher {wanted.teacher} does not fit the student: " + "; ".join(problems) + ".")
-    return teacher
 
 
 def _problems(inputs: Inputs, teacher: Teacher) -> Iterator[str]:
@@ -243,7 +249,8 @@ def _check_memory(size: int) -> None:
     free = psutil.virtual_memory().available
     if size > _SHARE * free:
         raise InputError(
-            f"The teacher's hidden states and probabilities of the training split take {size / 2**30:.1f} GiB, more than "
+            f"The teacher's hidden states and probabilities of the training split take {size / 2**30:.1f} GiB, more "
+            "than "
             f"half of the {free / 2**30:.1f} GiB that are free. Use distillation.hidden_states=last, hidden=none, "
             "attention=none, or fewer examples (data.max_examples)."
         )

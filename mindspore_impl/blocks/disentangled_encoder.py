@@ -105,8 +105,9 @@ class DisentangledEncoder(nn.Cell):
         return self.convolution(F.reshape(embedded, split), F.reshape(found, split), F.reshape(kept, split))
 
     def construct(self, input_ids, attention_mask, token_type_ids, wanted, perturbation=None):
-        """The last layer's output, or the first position's alone, or what the enhanced mask decoder makes of that of the
-        layer before: the last layer is applied to it twice, with queries that begin with the absolute positions added."""
+        """The last layer's output, or the first position's alone, or what the enhanced mask decoder makes of that of
+        the layer before: the last layer is applied to it twice, with queries that begin with the absolute positions
+        added."""
         embedded, mask, table, kept = self.given(input_ids, attention_mask, token_type_ids, perturbation)
         x, last = embedded, len(self.layers) - 1
         for index in range(last):

@@ -1,5 +1,5 @@
-"""Putting a converted network where a native one could be: under the canonical names of its parameters, with the project's
-dropout."""
+"""Putting a converted network where a native one could be: under the canonical names of its parameters, with the
+project's dropout."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Mirrors pytorch_impl.layers.fake_quantised; differs: the layer that is held is computed here with another weight, by its
-kind, since a cell cannot be called with one."""
+"""Mirrors pytorch_impl.layers.fake_quantised; differs: the layer that is held is computed here with another weight, by
+its kind, since a cell cannot be called with one."""
 
 from __future__ import annotations
 

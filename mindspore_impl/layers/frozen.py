@@ -1,5 +1,5 @@
-"""Mirrors pytorch_impl.layers.frozen; differs: parameters are named canonically, and the weight of the backward pass hangs
-on its gradient, so that the compiler does not keep the one of the forward pass for it."""
+"""Mirrors pytorch_impl.layers.frozen; differs: parameters are named canonically, and the weight of the backward pass
+hangs on its gradient, so that the compiler does not keep the one of the forward pass for it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Mirrors pytorch_impl.layers.quantisation_noise; differs: nothing broadcasts, see `mindspore_impl.fused`, and the key is a
-parameter."""
+"""Mirrors pytorch_impl.layers.quantisation_noise; differs: nothing broadcasts, see `mindspore_impl.fused`, and the key
+is a parameter."""
 
 from __future__ import annotations
 

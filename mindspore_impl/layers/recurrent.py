@@ -39,14 +39,15 @@ def _rows(batch: int, length: int) -> Tensor:
 
 @ops.constexpr
 def _closing(hidden: int) -> Tensor:
-    """What padding adds to the gates of an LSTM, ``(4 * hidden, 1)``: nothing comes in, and the cell keeps what it has."""
+    """What padding adds to the gates of an LSTM, ``(4 * hidden, 1)``: nothing comes in, and the cell keeps what it
+    has."""
     gates = np.repeat(np.array([-_SHUT, _SHUT, 0.0, 0.0], np.float32), hidden)
     return Tensor(gates[:, None])
 
 
 class VariationalDropout(nn.Cell):
-    """y = x m / (1 - p) while training, with a mask m for each row that is the same at all its positions. ``(batch, seq,
-    width)`` to the same."""
+    """y = x m / (1 - p) while training, with a mask m for each row that is the same at all its positions. ``(batch,
+    seq, width)`` to the same."""
 
     def __init__(self, path: str, p: float):
         super().__init__()

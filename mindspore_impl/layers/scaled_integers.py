@@ -1,5 +1,5 @@
-"""Mirrors pytorch_impl.layers.scaled_integers; differs: nothing broadcasts, see `mindspore_impl.fused`, and two integers of a byte
-are taken apart in float32, which has the operators."""
+"""Mirrors pytorch_impl.layers.scaled_integers; differs: nothing broadcasts, see `mindspore_impl.fused`, and two
+integers of a byte are taken apart in float32, which has the operators."""
 
 from __future__ import annotations
 

@@ -41,8 +41,8 @@ class Windows(ms.nn.Cell):
         return F.cat(found, 1)
 
     def largest(self, answers: ms.Tensor, kept: ms.Tensor, reach: int) -> ms.Tensor:
-        """Of one width, ``(batch, filters)``; ``answers`` ``(batch, filters, seq + reach)``, that at i of the window which
-        ends there."""
+        """Of one width, ``(batch, filters)``; ``answers`` ``(batch, filters, seq + reach)``, that at i of the window
+        which ends there."""
         answers = F.relu(answers)
         if self.wide:
             kept = F.pad(kept, (reach, 0), value=1.0)

@@ -58,8 +58,8 @@ class Han(ms.nn.Cell):
         self.sentence_attention = Attention(inner, config["attention_size"]) if attends else Mean()
 
     def words(self, ids: ms.Tensor, mask: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
-        """Vectors of sentences ``(batch, sentence, inner)`` and the attention to words ``(batch, sentence, word)``, from
-        ids and mask ``(batch, sentence, word)``."""
+        """Vectors of sentences ``(batch, sentence, inner)`` and the attention to words ``(batch, sentence, word)``,
+        from ids and mask ``(batch, sentence, word)``."""
         batch, sentences, words = ids.shape
         h = self.dropout(self.embeddings(ids.reshape(batch * sentences, words)))
         rows = mask.reshape(batch * sentences, words).to(h.dtype)

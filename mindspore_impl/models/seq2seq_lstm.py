@@ -34,8 +34,8 @@ class Reader(ms.nn.Cell):
         return self.dropout(self.embed_tokens(ids))
 
     def construct(self, ids: ms.Tensor, lengths: ms.Tensor, state: State | None = None) -> Any:
-        """States ``(batch, seq, hidden)`` of the first ``lengths`` ``(batch,)`` tokens of each row, and the one after them,
-        two tensors ``(layers, batch, hidden)``."""
+        """States ``(batch, seq, hidden)`` of the first ``lengths`` ``(batch,)`` tokens of each row, and the one after
+        them, two tensors ``(layers, batch, hidden)``."""
         outputs, end = self.lstm(self.embed(ids), lengths, state)
         return self.state_dropout(outputs), end
 

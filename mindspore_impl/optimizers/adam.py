@@ -1,5 +1,5 @@
-"""Mirrors pytorch_impl.optimizers.adam; differs: MindSpore's fused kernel, to which the bias-corrected epsilon is passed
-so that it computes torch's formula.
+"""Mirrors pytorch_impl.optimizers.adam; differs: MindSpore's fused kernel, to which the bias-corrected epsilon is
+passed so that it computes torch's formula.
  The kernel computes p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + e); with e = eps sqrt(1 - b2^t) that is torch's
 m^ / (sqrt(v^) + eps).
 """

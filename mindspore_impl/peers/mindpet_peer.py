@@ -114,8 +114,8 @@ class MindPet:
         optimization, model = case.config.optimization, self.model
         if optimization.optimizer != "adamw":
             raise InputError(
-                f"The peer mindpet trains with AdamW; optimization.optimizer of the case is {optimization.optimizer}. Leave "
-                "mindpet out of --subjects."
+                f"The peer mindpet trains with AdamW; optimization.optimizer of the case is {optimization.optimizer}. "
+                "Leave mindpet out of --subjects."
             )
         for name, parameter in model.parameters_and_names():
             parameter.requires_grad = "mindpet" in name or name.startswith("classifier")

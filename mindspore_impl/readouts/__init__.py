@@ -1,4 +1,5 @@
-"""Mirrors pytorch_impl.readouts; modules of heads that read all states of an encoder, one file each: ``readout(width, arguments)``."""
+"""Mirrors pytorch_impl.readouts; modules of heads that read all states of an encoder, one file each: ``readout(width,
+arguments)``."""
 
 from common.members import extended_path
 

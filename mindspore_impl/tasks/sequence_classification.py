@@ -13,8 +13,8 @@ __all__ = ["loss", "of_logits"]
 
 
 def loss(network: nn.Cell, inputs: Mapping[str, Tensor], differentiable: bool = True) -> tuple[Tensor, ...]:
-    """Sum of the cross-entropy over the targets, and the logits ``(batch, labels)``; of a step that is ``differentiable``
-    with the options of training, see `common.tasks.sequence_classification`."""
+    """Sum of the cross-entropy over the targets, and the logits ``(batch, labels)``; of a step that is
+    ``differentiable`` with the options of training, see `common.tasks.sequence_classification`."""
     logits = network.logits(inputs)
     return of_logits(logits, inputs) if differentiable else F.cross_entropy_sum(logits, inputs["labels"]), logits
 

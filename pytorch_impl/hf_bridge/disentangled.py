@@ -1,6 +1,6 @@
 """What the networks of `transformers` leave out of DeBERTa: the way to the first position alone, and the enhanced mask
-decoder (He et al. 2021, section 3.2): the last layer is applied twice more, its queries made of the hidden states before
-it plus absolute positions.
+decoder (He et al. 2021, section 3.2): the last layer is applied twice more, its queries made of the hidden states
+before it plus absolute positions.
 
 As in the published code, keys and values are those hidden states both times, and the residual is that of the queries.
 """
@@ -20,8 +20,8 @@ __all__ = ["decoded", "first_position", "fused_contents", "fused_layer", "separa
 STEPS = 2  #: applications of the last layer
 #: layer, hidden states, mask, queries, relative positions and their table to the layer's output
 Applied = Callable[[nn.Module, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-#: attention, hidden states, those of the first position, and the table of relative positions to query, key and value, each
-#: ``(batch, seq, hidden)``, and the table's keys and queries ``(rows, hidden)`` or None
+#: attention, hidden states, those of the first position, and the table of relative positions to query, key and value,
+#: each ``(batch, seq, hidden)``, and the table's keys and queries ``(rows, hidden)`` or None
 Contents = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor | None]]
 
 
@@ -37,8 +37,8 @@ def decoded(model: nn.Module, inputs: Mapping[str, Any], apply: Applied) -> torc
 
 
 def first_position(model: nn.Module, inputs: Mapping[str, Any], contents: Contents, cut: bool) -> torch.Tensor:
-    """The first position's output ``(batch, hidden)``: the last layer computes its queries and all that follows for that
-    position alone.
+    """The first position's output ``(batch, hidden)``: the last layer computes its queries and all that follows for
+    that position alone.
 
     Args:
         contents: `fused_contents` or `separate_contents`.

@@ -17,8 +17,8 @@ _NEGATIVE = -1e30  # exp of it is 0 after the softmax's maximum is taken off
 class DynamicAttention(nn.Module):
     """``(batch, seq, inputs)`` and the mask ``(batch, seq)`` to ``(batch, heads * size)``.
 
-    Of each head h_t = leaky_relu(W x_t + b) and q_t = 0; then ``steps`` times a = softmax(q) over the words, which passes
-    no gradient, z = tanh(sum of a_t h_t), and q_t += h_t . z. The last z is given.
+    Of each head h_t = leaky_relu(W x_t + b) and q_t = 0; then ``steps`` times a = softmax(q) over the words, which
+    passes no gradient, z = tanh(sum of a_t h_t), and q_t += h_t . z. The last z is given.
     """
 
     def __init__(self, inputs: int, heads: int, size: int, steps: int, slope: float = 0.01):

@@ -1,4 +1,5 @@
-"""What layers of few bits share: their stored parameters, a weight that is made anew in every pass, products and lookups.
+"""What layers of few bits share: their stored parameters, a weight that is made anew in every pass, products and
+lookups.
 
    y = x W^T + b,        grad_x = grad_y W
 Nothing is kept for the backward pass, neither x, since W gets no gradient, nor W.

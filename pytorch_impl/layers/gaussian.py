@@ -19,8 +19,8 @@ _LEAST = 1e-6  # of a variance
 class Output(nn.Module):
     """log p(c) + sum over the features of log N(x; mean_c, v_c), ``(batch, in)`` to ``(batch, out)``.
 
-    The variance v is the magnitude of the weight ``(out, in)`` and at least 1e-6, so that its logarithm exists; log p is
-    the log-softmax of the bias ``(out,)``.
+    The variance v is the magnitude of the weight ``(out, in)`` and at least 1e-6, so that its logarithm exists; log p
+    is the log-softmax of the bias ``(out,)``.
     """
 
     def __init__(self, in_features: int, out_features: int):

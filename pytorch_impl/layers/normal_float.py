@@ -2,7 +2,8 @@
 
 With the code book c, the indices i of the numbers, and the scale of each block of 64:
 
-    W = c[i] * scale,       scale = m[a] * above + offset       with the map m of 256 numbers, where scales are quantised too
+    W = c[i] * scale,       scale = m[a] * above + offset       with the map m of 256 numbers, where scales are
+    quantised too
 """
 
 from __future__ import annotations

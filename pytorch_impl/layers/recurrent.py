@@ -23,8 +23,8 @@ __all__ = ["GRU", "LSTM", "RNN", "VariationalDropout", "cell"]
 
 
 class VariationalDropout(nn.Module):
-    """y = x m / (1 - p) while training, with a mask m for each row that is the same at all its positions. ``(batch, seq,
-    width)`` to the same."""
+    """y = x m / (1 - p) while training, with a mask m for each row that is the same at all its positions. ``(batch,
+    seq, width)`` to the same."""
 
     def __init__(self, path: str, p: float):
         super().__init__()
@@ -101,7 +101,8 @@ class _Layers(nn.Module):
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         states = tuple(state.index_select(1, packed.sorted_indices) for state in states)
         given = states if self.states > 1 else states[0]
-        settings = (True, 1, 0.0, False, len(self.suffixes) > 1)
+        # cuDNN keeps what a backward pass needs where it trains; there is no dropout of its own that would differ
+        settings = (True, 1, 0.0, torch.is_grad_enabled(), len(self.suffixes) > 1)
         data, *ends = type(self).function(packed.data, packed.batch_sizes, given, self._weights(layer), *settings)
         found = PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
         outputs, _ = pad_packed_sequence(found, batch_first=True, total_length=x.shape[1])

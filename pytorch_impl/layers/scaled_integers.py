@@ -4,7 +4,8 @@ With the integers Q ``(out, in)`` and their scales s ``(out,)``:
 
     W = s Q,                        y = W x + b                 where activations are not quantised
     x_q = round(x / s_x),           y = (Q x_q) s_x s + b       where they are; s_x = max|x| / 127 of a token, or stored
- Sums of integers are exact: float32 products add few enough columns that no sum exceeds 2^24, and further columns are added
+ Sums of integers are exact: float32 products add few enough columns that no sum exceeds 2^24, and further columns are
+ added
 as int32. The gradient passes the rounding of x as if it were not there.
 """
 

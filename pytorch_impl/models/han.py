@@ -2,8 +2,8 @@
 
 Converted to MindSpore by scripts/convert_models.py.
 
-Shapes: batch, sentence and word are documents, sentences of a document and words of a sentence. A mask is 1 where there is
-a word. A sentence without words gets no attention, and neither does a word that is padding.
+Shapes: batch, sentence and word are documents, sentences of a document and words of a sentence. A mask is 1 where there
+is a word. A sentence without words gets no attention, and neither does a word that is padding.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Han(nn.Module):
         self.sentence_attention = Attention(inner, config["attention_size"]) if attends else Mean()
 
     def words(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Vectors of sentences ``(batch, sentence, inner)`` and the attention to words ``(batch, sentence, word)``, from
-        ids and mask ``(batch, sentence, word)``."""
+        """Vectors of sentences ``(batch, sentence, inner)`` and the attention to words ``(batch, sentence, word)``,
+        from ids and mask ``(batch, sentence, word)``."""
         batch, sentences, words = ids.shape
         h = self.dropout(self.embeddings(ids.reshape(batch * sentences, words)))
         rows = mask.reshape(batch * sentences, words).to(h.dtype)

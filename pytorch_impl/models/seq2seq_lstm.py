@@ -36,8 +36,8 @@ class Reader(nn.Module):
         return self.dropout(self.embed_tokens(ids))
 
     def forward(self, ids: torch.Tensor, lengths: torch.Tensor, state: State | None = None) -> Any:
-        """States ``(batch, seq, hidden)`` of the first ``lengths`` ``(batch,)`` tokens of each row, and the one after them,
-        two tensors ``(layers, batch, hidden)``."""
+        """States ``(batch, seq, hidden)`` of the first ``lengths`` ``(batch,)`` tokens of each row, and the one after
+        them, two tensors ``(layers, batch, hidden)``."""
         outputs, end = self.lstm(self.embed(ids), lengths, state)
         return self.state_dropout(outputs), end
 

@@ -48,8 +48,8 @@ class Transformers:
         settings = self._settings
         if settings.optimizer != "adamw":
             raise InputError(
-                f"The peer trains with AdamW; optimization.optimizer of the case is {settings.optimizer}. Measure another "
-                "case, or leave the peer out of --subjects."
+                f"The peer trains with AdamW; optimization.optimizer of the case is {settings.optimizer}. Measure "
+                "another case, or leave the peer out of --subjects."
             )
         groups = weight_decay_groups(self.plain, settings)
         self._optimizer = torch.optim.AdamW(

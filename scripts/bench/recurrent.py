@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Recurrent networks and taggers: the tables of docs/studies/recurrent.md.
 
-    python scripts/bench/recurrent.py steps                      measure layers: compilation and steps, in processor time
-    python scripts/bench/recurrent.py take TABLE NAME RUN        keep a run in TABLE: music, characters, spans or tags
-    python scripts/bench/recurrent.py page                       the tables, from docs/studies/recurrent.json
+    python scripts/bench/recurrent.py steps                      measure layers: compilation and steps, in processor
+    time python scripts/bench/recurrent.py take TABLE NAME RUN        keep a run in TABLE: music, characters, spans or
+    tags python scripts/bench/recurrent.py page                       the tables, from docs/studies/recurrent.json
 
 NAME is what the page calls the run.
 """

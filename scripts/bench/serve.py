@@ -5,8 +5,8 @@ of docs/serving.md.
     python scripts/bench/serve.py RUN EXPORTED --texts texts.txt --clients 200 --seconds 60 -o serve.json
     python scripts/bench/serve.py --take serve.json --labels PyTorch "ONNX Runtime"
 
-Each artifact is served in turn, by a process of its own. What an answer must be is asked of the artifact before, text by
-text. Without --take and without artifacts the table is made of the file that is kept.
+Each artifact is served in turn, by a process of its own. What an answer must be is asked of the artifact before, text
+by text. Without --take and without artifacts the table is made of the file that is kept.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ async def client(
     while time.perf_counter() < until:
         number = next(turns) % len(texts)
         body = json.dumps({"inputs": [texts[number]]}).encode()
-        head = f"POST /predict/model HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = "POST /predict/model HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         begun = time.perf_counter()
         writer.write(head.encode() + body)
         status, answer = await response(reader)
@@ -145,7 +146,8 @@ def measured(artifact: Path, args: argparse.Namespace, texts: Sequence[str]) -> 
 def table(found: dict[str, Any]) -> str:
     """One line for each artifact, and on what they were measured."""
     lines = [
-        f"| {found['clients']} connections, {found['texts']} texts, {found['seconds']:g} s, {found['settings']['threads']} thread(s) | answers | errors | "
+        f"| {found['clients']} connections, {found['texts']} texts, {found['seconds']:g} s, "
+        f"{found['settings']['threads']} thread(s) | answers | errors | "
         "other than `predict` | answers/s | median, ms | 95th percentile, ms |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]

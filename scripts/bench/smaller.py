@@ -131,8 +131,8 @@ def layers(work: Work) -> dict[str, Any]:
 
 
 def students(work: Work) -> dict[str, Any]:
-    """A small network of another family and tokenizer, alone and with a teacher. The teacher reads the texts once; the same
-    file of logits then serves every seed."""
+    """A small network of another family and tokenizer, alone and with a teacher. The teacher reads the texts once; the
+    same file of logits then serves every seed."""
     whole = work.run("base", TEACHER, _splits(SENTENCES))
     found: dict[str, Any] = {"teacher": work.seen("base", whole), "rows": []}
     given = (_splits(GIVEN), f"training.max_steps={STEPS}", "training.epochs=100", "training.evaluate_every_epochs=100")

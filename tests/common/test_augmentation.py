@@ -121,7 +121,8 @@ def test_the_command_writes_data_and_an_experiment_that_reads_them(tmp_path, cap
     config.write_text(
         "model: {config: {model_type: bert}, tokenizer: bpe:300}\n"
         f"data: {{name: files, files: {{train: {tmp_path}/train.jsonl, validation: {tmp_path}/validation.jsonl}}, "
-        "text_column: text, label_column: label, max_length: 32}\ntraining: {global_batch_size: 4}\nadaptation: {method: full}\n"
+        "text_column: text, label_column: label, max_length: 32}\ntraining: {global_batch_size: "
+        "4}\nadaptation: {method: full}\n"
     )
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from common.chains import allowed, converted, scheme_names, viterbi
+from common.chains import allowed, converted, departure, scheme_names, viterbi
+from common.data.readers import Table
+from common.data.registry import DatasetEntry
+from common.data.roles import Reading
 from common.errors import InputError
 from common.spans import spans
 from common.tasks import TASKS
@@ -84,15 +86,48 @@ def test_types_with_hyphens_keep_them():
     assert scheme_names(("O", "B-creative-work", "I-creative-work"), "bioes")[-1] == "S-creative-work"
 
 
+@pytest.mark.parametrize("scheme", ["bio", "bioes"])
+def test_a_departure_is_found_exactly_where_conversion_changes_the_tags(scheme):
+    names = scheme_names(("O", "B-x", "B-y"), scheme)
+    for tags in itertools.product(names, repeat=3):
+        assert (departure(tags, scheme) is None) == (list(tags) == converted(tags, scheme)), tags
+    assert departure(["I-x"], "bio") == "I-x at the beginning"
+    assert departure(["B-x"], "bioes") == "B-x at the end"
+    assert departure([None, "I-x", None, "O"], scheme) is None
+
+
+IOB1 = (["O", "I-x", "I-x", "B-x", "O"], ["I-y", "O"])
+
+
 @pytest.mark.parametrize(
-    ("names", "refused"), [(("O", "I-x"), True), (("O", "B-x", "I-x"), False), (("O", "S-x"), False)]
+    ("sentences", "said"),
+    [
+        (IOB1, r"line 1 has I-x after O, and 2 of 2 sentences depart"),
+        ((["B-x", "I-x", "O"], ["O", "B-x", "B-x"]), None),
+        ((["O", "I-x"],), "I-x after O"),
+        ((["S-x", "O", "B-x", "E-x"],), None),
+        ((["O", "B-x", "O", "S-x"],), "the scheme bioes, .* has O after B-x"),
+        ((["B-x", "_", "I-x", "O"],), None),
+        ((["noun", "verb"],), "is for tags that mark spans"),
+    ],
 )
 @pytest.mark.parametrize("scheme", [None, "bio"])
-def test_a_constrained_decoder_refuses_tags_that_it_could_never_give(names, refused, scheme):
-    entry = SimpleNamespace(label_names=names)
+def test_a_constrained_decoder_refuses_tags_that_it_could_not_give(sentences, said, scheme):
     task = TASKS.get("crf-tagging").configured({"constrained": True, "scheme": scheme})
-    if refused and scheme is None:
-        with pytest.raises(InputError, match="scheme to bio"):
-            task.label_names(entry, [])
+    entry = DatasetEntry(roles={"words": ("words",), "tags": ("tags",)})
+    table = Table("train.conll", {"tags": list(sentences)}, range(1, len(sentences) + 1))
+
+    def read(unpublished=False):
+        names = task.label_names(entry, [table])
+        reading = Reading(("tags",), frozenset(entry.roles), names, unpublished=unpublished)
+        return next(role for role in task.roles if role.target).read(table, reading)
+
+    if said and "mark spans" in said:
+        with pytest.raises(InputError, match="that mark spans"):
+            read()
+    elif said and scheme is None:
+        with pytest.raises(InputError, match=said):
+            read()
+        assert len(read(unpublished=True)) == len(sentences), "test splits are scored, not learned"
     else:
-        assert set(task.label_names(entry, [])) >= {"O"}
+        assert len(read()) == len(sentences)

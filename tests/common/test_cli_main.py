@@ -132,6 +132,7 @@ def test_inspect_prints_the_resolved_configuration_with_every_option_applied(cap
     from common.config import from_yaml
 
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "bert_sst2").mkdir()  # which holds no model
     assert (
         main(
             [

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from datasets import Dataset
 
 from common.backend.batch import IGNORE
-from common.data import load_tokenizer
+from common.data import TextData, load_tokenizer
 from common.data.chat import TEMPLATES, Template, template_of
 from common.data.conversations import conversation
 from common.errors import InputError
 from common.tasks import TASKS
 from common.tasks.instruction_tuning import InstructionTuning, InstructionTuningOptions
+from common.training import fingerprints
+from tests.support import tiny_spec
 
 WORDS = ["the user asks what a token is", "a token is a part of a text , and so on .", "Write a poem about rivers."]
 TALK = [
@@ -226,6 +229,21 @@ def test_both_forms_of_messages_are_read_and_others_refused():
     ):
         with pytest.raises(InputError, match=message):
             conversation(wrong, "here")
+
+
+def test_another_template_is_another_start_of_a_run(tokenizer, monkeypatch):
+    """Of a task that writes with it: what a run reads is compared when it is resumed, and identifies it in a study."""
+    data = TextData({"train": Dataset.from_dict({"text": ["a"]})}, None, frozenset())
+    found = {}
+    for task in ("instruction-tuning", "language-modeling"):
+        for name in ("plain", "chatml"):
+            monkeypatch.setattr(tokenizer, "chat_template", TEMPLATES[name])
+            given = SimpleNamespace(
+                spec=tiny_spec("gpt2"), tokenizer=tokenizer, data=data, task=TASKS.get(task), teacher=None
+            )
+            found[task, name] = fingerprints.of_inputs(given)
+    assert found["instruction-tuning", "plain"] != found["instruction-tuning", "chatml"]
+    assert found["language-modeling", "plain"] == found["language-modeling", "chatml"]
 
 
 def test_another_template_is_another_entry_of_the_cache(tokenizer, monkeypatch):

@@ -47,6 +47,14 @@ def test_in_json_a_bad_line_is_an_object_with_its_number(predict):
     assert objects[0]["label"] == "good"
 
 
+def test_an_object_without_its_key_is_an_error_of_its_line_and_no_table_without_a_header(predict):
+    code, lines, _ = predict(b'{"text": "great"}\n{}\n{"words": ["great"]}\n', "--jsonl", "--json")
+    assert code == 1
+    said = [json.loads(line)["error"] for line in lines[1:]]
+    assert said[0] == "standard input, line 2: an object with text was expected; found an empty one."
+    assert said[1] == "standard input, line 3: an object with text was expected; found one with words."
+
+
 def test_strict_stops_at_the_first_bad_line(predict):
     code, lines, errors = predict(BAD, "--strict")
     assert (code, len(lines)) == (2, 1)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 
 from common.config import OptimizationConfig, TrainingConfig, load_config
 from common.errors import InputError
+from common.models import FAMILIES
 from common.tasks import TASKS
 from common.training import system
 from common.training.interruption import Interrupted, Interruption
-from common.training.loop import tokens_of
+from common.training.loop import Trainer, tokens_of
 from common.training.runlog import RunLog, durations, read_log
 from common.training.schedule import evaluation_due, learning_rate, total_steps, warmup_steps
 from common.training.stopping import EarlyStopping
@@ -90,6 +92,25 @@ def test_total_steps(epochs, per_epoch, maximum, steps):
 )
 def test_warm_up_is_given_in_steps_or_as_a_ratio_rounded_up(steps, ratio, expected):
     assert warmup_steps(optimization(warmup_steps=steps, warmup_ratio=ratio), 651) == expected
+
+
+def test_a_ratio_above_0_is_a_step_of_warm_up_at_least():
+    """Without one, inverse_sqrt has nothing to fall from."""
+    assert warmup_steps(optimization(warmup_steps=None, warmup_ratio=1e-9), 651) == 1
+
+
+def test_batches_that_differ_in_what_is_written_alone_are_of_two_shapes():
+    task = TASKS.get("sequence-to-sequence")
+    trainer = Trainer.__new__(Trainer)
+    trainer.shapes, trainer.engine = set(), SimpleNamespace(compilations=SimpleNamespace(count=0))
+    trainer.batches = SimpleNamespace(encoded=SimpleNamespace(schema=task.schema(FAMILIES.get("seq2seq-lstm"))))
+    for written in (8, 12, 8):
+        short, long = np.zeros((4, 8), np.int32), np.zeros((4, written), np.int32)
+        names = trainer.batches.encoded.schema.names
+        read = ("input_ids", "attention_mask")
+        trainer._count_shapes([{name: short if name in read else long for name in names}])
+    assert len(trainer.shapes) == 2
+    assert {shape[-1] for shape in trainer.shapes} == {8, 12}
 
 
 @given(st.floats(0.01, 3), st.integers(1, 300), st.integers(1, 900))

@@ -63,7 +63,8 @@ def test_a_saved_tokenizer_of_words_is_the_same(kind, tmp_path):
 
 
 def test_another_process_makes_the_same_vocabulary():
-    code = f"from common.data import load_tokenizer; print(sorted(load_tokenizer('words:12', {CORPUS!r}).get_vocab().items()))"
+    made = f"load_tokenizer('words:12', {CORPUS!r})"
+    code = f"from common.data import load_tokenizer; print(sorted({made}.get_vocab().items()))"
     command = [sys.executable, "-c", code]
     other = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8", timeout=600).stdout
     assert other.strip() == str(sorted(load_tokenizer("words:12", CORPUS).get_vocab().items()))

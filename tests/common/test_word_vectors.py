@@ -54,6 +54,8 @@ def test_words_are_found_as_written_or_in_lower_case_and_others_keep_their_start
         (b"", "holds no vector"),
         (b"3 2\n", "holds no vector"),
         (b"the 1 2\nfilm 1\n", "line 2: a vector of 2 numbers"),
+        (b"2 2\nthe 1 2 3\nfilm 4 5 6\n", "line 2: a vector of 2 numbers was expected, .*; found 3"),
+        (b"the 1 2\nfilm 4 5 6\n", "line 2: a vector of 2 numbers"),
         (b"the 1 x\n", "line 1: numbers were expected"),
         (b"the 1 nan\n", "finite"),
         (b"\x00\x01the 1 2\n", "binary"),

@@ -123,3 +123,14 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(arguments, message,
     assert main(["compress", str(base), *arguments, "-o", str(tmp_path / "out")]) == 2
     assert re.search(message, capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_bounds_the_updates_of_a_run_is_no_matter_of_its_observation(work, tmp_path):
+    """Nothing is updated, so that a head whose rows are bounded needs no training here."""
+    run = work.train("pytorch", "bounded", "optimization.max_norm=0.5", "training.max_steps=2")
+    folders = []
+    for name in ("first", "second"):
+        folders.append(tmp_path / name)
+        assert main(["compress", str(run), *OPTIONS, "--samples", "4", "-o", str(folders[-1])]) == 0
+    first, second = map(arrays_of, folders)
+    assert all(np.array_equal(first[name], second[name]) for name in first)

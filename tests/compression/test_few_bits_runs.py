@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 import sys
 
 import pytest
@@ -12,8 +13,13 @@ import pytest
 import twinlora
 from common.backend import load
 from common.cli.main import main
+from common.errors import InputError
 from common.models.structure import dense
+from common.training import fingerprints
+from common.training.assembly import open_trained
 from common.training.opening import open_model
+from common.training.rundir import RunDirectory
+from common.training.several import open_set
 from tests.compression.test_commands import outputs
 from tests.support import assert_near, build_engine, plan_for
 
@@ -154,7 +160,8 @@ def test_memory_counts_the_stored_bytes_and_nothing_that_a_frozen_weight_would_k
             "adaptation.dropout=0",
             *overrides,
         ]
-        entries = "model.config={model_type: bert, hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2}"
+        sizes = "hidden_size: 64, intermediate_size: 128, num_hidden_layers: 2, num_attention_heads: 2"
+        entries = f"model.config={{model_type: bert, {sizes}}}"
         arguments = [part for entry in (*given, entries) for part in ("--set", entry)]
         assert main(["memory", "bert_sst2", *arguments, "--backend", backend, "--length", "32", "--json"]) == 0
         return json.loads(capsys.readouterr().out)[0]
@@ -166,3 +173,54 @@ def test_memory_counts_the_stored_bytes_and_nothing_that_a_frozen_weight_would_k
     saved = plain["weights"] - few["weights"]
     assert (0.7 if quantize == "int8" else 0.85) * 4 * linear < saved < 4 * linear
     assert "adapters" in few["components"]
+
+
+@pytest.mark.parametrize("name", ["int8", "nf4"])
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_a_folder_is_inspected_as_it_stands(work, base, name, bits, tmp_path, capsys):
+    """Weights count as what they stand for, whatever bytes they share."""
+    if name == "nf4" and bits != 4:
+        pytest.skip("NF4 has four bits")
+    options = ["--set", f"bits={bits}", "--set", "activations=none"] if name == "int8" else []
+    assert main(["compress", str(base), "--with", name, *options, "-o", str(tmp_path / "small")]) == 0
+    spec, plain = open_model(tmp_path / "small").spec, open_model(base).spec
+    assert spec.parameter_count() == plain.parameter_count() == sum(plain.counts().values())
+    report = json.loads((tmp_path / "small" / "compression.json").read_text())
+    assert report["model"]["parameters_after"] == report["model"]["parameters_before"] == plain.parameter_count()
+    capsys.readouterr()
+    assert main(["inspect", str(tmp_path / "small")]) == 0
+    said = capsys.readouterr().out
+    assert f"{plain.parameter_count():,} parameters, {spec.bytes():,} bytes with integers" in said
+    weights = sum(plain.arrays[f"{edit.path}.weight"].size for edit in spec.edits)
+    held = [array for key, array in spec.arrays.items() if key.rpartition(".")[0] in {edit.path for edit in spec.edits}]
+    size = sum(array.nbytes for array in held) - sum(spec.arrays[f"{edit.path}.bias"].nbytes for edit in spec.edits)
+    assert f"{len(spec.edits)} x {spec.edits[0].layer} (" in said
+    assert f"{weights:,} weights in {size:,} bytes, {8 * size / weights:.2f} bits each" in said
+    assert "data " not in said
+    assert main(["inspect", str(base)]) == 0
+    assert "method  lora" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "small"), "--set", "seed=1"]) == 2
+    assert "belong to an experiment" in capsys.readouterr().err
+    assert main(["inspect", str(tmp_path)]) == 2
+
+
+def test_adapters_on_layers_of_equal_integers_and_other_settings_share_no_base(work, base, tmp_path):
+    """The integers are the same whether activations are quantised, and what is computed is not."""
+    runs = {}
+    for activations in ("none", "token"):
+        folder = tmp_path / activations
+        assert (
+            main(["compress", str(base), "--with", "int8", "--set", f"activations={activations}", "-o", str(folder)])
+            == 0
+        )
+        runs[activations] = work.train("pytorch", f"on-{activations}", "training.max_steps=2", model=folder)
+    specs = [open_model(tmp_path / activations).spec for activations in runs]
+    assert specs[0].fingerprint == specs[1].fingerprint
+    assert fingerprints.of_base(specs[0]) != fingerprints.of_base(specs[1])
+    with pytest.raises(InputError, match="Adapters share one base model"):
+        open_set(runs)
+    assert set(open_set({"a": runs["none"], "b": runs["none"]})) == {"a", "b"}
+    trained = open_trained(RunDirectory(runs["none"]))
+    shutil.copytree(tmp_path / "token", tmp_path / "none", dirs_exist_ok=True)
+    with pytest.raises(InputError, match=r"began with other inputs .*\n  layers: was"):
+        open_trained(trained.run)

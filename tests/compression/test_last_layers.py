@@ -1,4 +1,5 @@
-"""Training of the last layers: what is frozen stays, what is trained is what stands at the end, and the run is whole."""
+"""Training of the last layers: what is frozen stays, what is trained is what stands at the end, and the run is
+whole."""
 
 from __future__ import annotations
 

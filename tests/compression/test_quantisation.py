@@ -89,7 +89,8 @@ def test_the_first_of_two_numbers_is_in_the_upper_part_of_the_byte():
 
 
 def test_the_code_book_is_made_of_quantiles_of_the_normal_distribution():
-    """Dettmers et al. 2023, section 3, with the offset of their program: 8 quantiles below zero, zero, 7 ... 1 above."""
+    """Dettmers et al. 2023, section 3, with the offset of their program: 8 quantiles below zero, zero, 7 ... 1
+    above."""
     stats = pytest.importorskip("scipy.stats")
     offset = 0.9677083
     above = stats.norm.ppf(np.linspace(offset, 0.5, 9)[:-1])

@@ -90,6 +90,11 @@ def test_finished_rounds_are_not_taken_for_those_of_other_texts_or_settings(work
         ([str(texts), "--entropy", "0.2"], "entropy was 0.3, now 0.2"),
         ([str(texts), "--labels", "soft"], "labels was hard, now soft"),
         ([str(fewer)], "the labels or the texts without labels are others"),
+        ([str(texts), "--backend", "mindspore"], "backend was pytorch, now mindspore"),
+        (
+            [str(texts), "--set", f"data.files.validation={work.folder / 'test.csv'}"],
+            "the other splits, the base model or",
+        ),
     ):
         capsys.readouterr()
         assert main([*command, *given]) == 2
@@ -97,6 +102,27 @@ def test_finished_rounds_are_not_taken_for_those_of_other_texts_or_settings(work
     assert trained == ["round-0"]
     assert main([*command, str(texts), "--rounds", "3"]) == 2
     assert trained == ["round-0", "round-0"], "more rounds continue it"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.task_options={loss: isomax}"],
+        ["training.adversarial={method: sift}"],
+        ["meta.unlabelled=texts.txt"],
+    ],
+)
+def test_soft_labels_that_a_student_cannot_learn_are_refused_before_the_first_round(
+    work, texts, tmp_path, capsys, monkeypatch, overrides
+):
+    from common.training import self_training
+
+    monkeypatch.setattr(self_training, "train", lambda *_, **__: pytest.fail("a round was trained"))
+    command = ["self-train", *work.experiment(*overrides), "--backend", "pytorch", "--output", str(tmp_path)]
+    assert main([*command, "--unlabelled", str(texts), "--labels", "soft"]) == 2
+    said = capsys.readouterr().err
+    assert "Soft labels are those of a teacher" in said
+    assert "use --labels hard" in said
 
 
 def test_what_does_not_fit_is_refused(work, texts, tmp_path, capsys):

@@ -10,6 +10,7 @@ import pytest
 
 from common.compression import TRANSFORMS
 from common.compression.compress import read_options, transformed
+from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.files import load_arrays, save_arrays
 from common.methods import METHODS
@@ -188,3 +189,24 @@ def test_counts_of_every_method_are_those_of_the_compressed_model(method):
         assert "bert.encoder.layer.0.attention.self.query.bias" not in plan.decayed
     if method == "lora":
         assert {edit.module.kind for edit in plan.edits} == {FACTORED}
+
+
+@pytest.mark.parametrize("embedding", ["static", "multichannel", "trained"])
+def test_a_table_that_stays_as_it_starts_stays_so_when_it_is_factored(embedding):
+    entries = {"model_type": "textcnn", "embedding": embedding, "embedding_size": 8, "filters": 4, "vocab_size": 20}
+    section = ModelConfig(None, "sequence-classification", None, None, entries)
+    spec = load_model_spec(section, ("a", "b"), 20, 0, 0)
+    options = {"rank": 3, "targets": ["*embeddings"]}
+    found = transformed(spec, SVD, read_options(SVD, options))[0]
+    full = METHODS.get("full")
+    trained = {name.removeprefix("textcnn.") for name in full.plan(full.Options("full"), found).shapes()}
+    tables = {name for name in trained if "embeddings" in name}
+    assert (
+        tables
+        == {
+            "static": set(),
+            "multichannel": {"embeddings.first.weight", "embeddings.second.weight"},
+            "trained": {"embeddings.first.weight", "embeddings.second.weight"},
+        }[embedding]
+    )
+    assert "classifier.weight" in trained

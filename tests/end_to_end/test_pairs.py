@@ -1,4 +1,5 @@
-"""Encoder-decoders from pairs of sequences to what is written: on the command line and from Python, in both backends."""
+"""Encoder-decoders from pairs of sequences to what is written: on the command line and from Python, in both
+backends."""
 
 from __future__ import annotations
 

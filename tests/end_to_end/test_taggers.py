@@ -26,7 +26,8 @@ model:
 data: {name: files, label_column: tags, files: {train: train.conll, validation: validation.conll, test: test.conll}}
 adaptation: {method: full}
 optimization: {learning_rate: 0.05}
-training: {global_batch_size: 8, epochs: 12, evaluate_every_steps: 8, evaluate_every_epochs: null, log_every_steps: 1, metric: f1}
+training: {global_batch_size: 8, epochs: 12, evaluate_every_steps: 8, evaluate_every_epochs: null, log_every_steps: 1,
+           metric: f1}
 """
 MUSIC = """\
 model: {task: polyphonic-music, tokenizer: words:8, config: {model_type: rnn, cell: gru, hidden_size: 6}}

@@ -215,7 +215,7 @@ def test_the_number_of_texts_must_be_that_of_training(runs, monkeypatch, capsys)
         ("[1]", "line 2: a JSON object was expected; found list"),
         ('{"text": 3, "text_pair": "up"}', "line 2: a text was expected in column text; found 3"),
         ('{"text": " ", "text_pair": "up"}', "line 2: a text was expected in column text; found ' '"),
-        ('{"texts": "up"}', "must have the column text; it has texts. Nearest: texts."),
+        ('{"texts": "up"}', "an object with text was expected; found one with texts. Nearest: texts."),
     ],
 )
 def test_what_is_no_object_of_texts_is_an_error_with_its_line(runs, monkeypatch, capsys, line, message):

@@ -1,4 +1,5 @@
-"""Sentence classifiers on words through the command line: train from published vectors, evaluate, predict, open again."""
+"""Sentence classifiers on words through the command line: train from published vectors, evaluate, predict, open
+again."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ model:
 data: {{name: files, text_column: text, label_column: label, max_length: 12, length_multiple: 12}}
 adaptation: {{method: full}}
 optimization: {{learning_rate: 0.05}}
-training: {{global_batch_size: 8, max_steps: 6, evaluate_every_steps: 3, evaluate_every_epochs: null, log_every_steps: 1, metric: accuracy}}
+training: {{global_batch_size: 8, max_steps: 6, evaluate_every_steps: 3, evaluate_every_epochs: null,
+            log_every_steps: 1, metric: accuracy}}
 """
 NETWORKS = {
     "textcnn": ("multichannel", "filters: 4, kernel_sizes: [2, 3]"),

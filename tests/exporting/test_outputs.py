@@ -11,11 +11,12 @@ from common.bench.latency import Answering
 from common.errors import InputError, RunError
 from common.exporting import export as exporting
 from common.exporting.runtime import OnnxEngine
-from common.models.loading import load_model_spec
+from common.models import FAMILIES
+from common.models.loading import load_model_spec, outline
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 from common.training import evaluation
-from tests.support import model_config, tiny_spec
+from tests.support import CLASSIFICATION, model_config, tiny_spec
 
 
 class Graph:
@@ -113,3 +114,10 @@ def test_what_is_computed_at_padding_is_not_compared(monkeypatch):
     assert check(monkeypatch, at_padding)["largest_difference"] == 0.0
     with pytest.raises(RunError, match="must give finite logits"):
         check(monkeypatch, nan_at_tokens)
+
+
+@pytest.mark.parametrize(("encoder", "reason"), [("gru", "packed sequences"), ("none", "reads sentences")])
+def test_no_graph_is_written_of_documents_and_their_sentences(encoder, reason):
+    """Its rows would have the words of a sentence that it was traced with, whatever documents have."""
+    spec = outline("han", CLASSIFICATION, {**FAMILIES.get("han").tiny(), "encoder": encoder}, ("a", "b"))
+    assert reason in exporting.unexportable(spec)

@@ -25,8 +25,8 @@ EXAMPLE = "gpt2-completion-lora-pytorch"
 
 
 def _later(case: Case) -> bool:
-    """MindSpore compiles each case for a while: every network with LoRA always, the other methods in the nightly run; two
-    processes in MindSpore always, in PyTorch nightly."""
+    """MindSpore compiles each case for a while: every network with LoRA always, the other methods in the nightly run;
+    two processes in MindSpore always, in PyTorch nightly."""
     if case.execution == "processes":
         return case.backend == "pytorch"
     return case.backend == "mindspore" and case.method != "lora"

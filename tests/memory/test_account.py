@@ -129,6 +129,41 @@ def test_the_formula_agrees_with_what_is_counted_of_the_same_layers(overrides):
         assert found == pytest.approx(expected, rel=0.02), name
 
 
+NETWORKS = {
+    "textcnn": ('model.config={"model_type": "textcnn", "embedding_size": 8, "filters": 4}', FULL),
+    "bert": (*TINY_BERT[2:], ATTENTION),
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("added", [(), ("<new>", "<newer>")])
+def test_the_outline_has_the_rows_of_a_tokenizer_that_is_there_and_of_added_tokens(tmp_path, network, added):
+    from common.data import load_tokenizer, save_tokenizer
+    from common.memory.outline import outlined
+    from common.models.checkpoint import save_pretrained
+    from common.training.assembly import describe
+
+    save_tokenizer(load_tokenizer("words:12", ["a few words of a small text"]), tmp_path / "words")
+    given = ["model.source=null", f"model.tokenizer={tmp_path / 'words'}", "data.max_length=16", *NETWORKS[network]]
+    given.append(f"model.add_tokens={json.dumps(added)}")
+
+    def compared(*overrides):
+        """The model in full, whose shapes are those of the outline."""
+        settings = config("bert_emotion", *overrides)
+        tokenizer = load_tokenizer(str(tmp_path / "words"), added=settings.model.add_tokens)
+        outline, planned = outlined(settings)
+        spec, plan = describe(settings, tuple(outline.config["id2label"].values()), tokenizer)
+        assert outline.shapes() == spec.shapes()
+        assert planned.shapes() == plan.shapes()
+        return spec, tokenizer
+
+    spec, tokenizer = compared(*given)
+    save_pretrained(tmp_path / "base", spec, spec.arrays)
+    save_tokenizer(tokenizer, tmp_path / "words")
+    more = [f"model.source={tmp_path / 'base'}", f"model.add_tokens={json.dumps(['<third>'] if added else [])}"]
+    compared(*(entry for entry in given[1:-1] if not entry.startswith("model.config=")), *more)
+
+
 @pytest.mark.needs_pytorch
 def test_recomputing_layers_and_bfloat16_hold_less():
     plain, recomputed, narrow = (

@@ -1,4 +1,5 @@
-"""Smoothed labels and distances as logits: what classifiers are trained with, in both backends, and what is evaluated."""
+"""Smoothed labels and distances as logits: what classifiers are trained with, in both backends, and what is
+evaluated."""
 
 from __future__ import annotations
 

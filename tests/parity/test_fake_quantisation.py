@@ -1,4 +1,5 @@
-"""QAT and DiffQ in both backends: what the layers compute and their gradients against float64, training, and folding."""
+"""QAT and DiffQ in both backends: what the layers compute and their gradients against float64, training, and
+folding."""
 
 from __future__ import annotations
 

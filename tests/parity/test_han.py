@@ -1,5 +1,5 @@
-"""HAN: each backend against the paper's formulas in NumPy's float64, both against each other; its two attentions; padding by
-words and by sentences."""
+"""HAN: each backend against the paper's formulas in NumPy's float64, both against each other; its two attentions;
+padding by words and by sentences."""
 
 from __future__ import annotations
 

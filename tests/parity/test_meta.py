@@ -1,5 +1,5 @@
-"""The gradient of meta pseudo labels: against finite differences of the student's loss after its step, by every parameter
-of the teacher, in float64 on two-layer networks of either framework; and the engines that train by it."""
+"""The gradient of meta pseudo labels: against finite differences of the student's loss after its step, by every
+parameter of the teacher, in float64 on two-layer networks of either framework; and the engines that train by it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Layers of few bits in both backends: to the bit where integers decide, against the multiplied-out model, under adapters,
-and in the files they are stored in."""
+"""Layers of few bits in both backends: to the bit where integers decide, against the multiplied-out model, under
+adapters, and in the files they are stored in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Heads that may stand on every encoder: what they compute, both backends alike, padding, files, and what is refused."""
+"""Heads that may stand on every encoder: what they compute, both backends alike, padding, files, and what is
+refused."""
 
 from __future__ import annotations
 

@@ -169,3 +169,27 @@ def test_a_mask_is_the_same_at_all_positions_and_of_its_own_in_each_row():
     np.testing.assert_array_equal(found, np.repeat(2.0 * mask[:, None], 6, 1).astype(np.float32))
     assert len({row.tobytes() for row in mask}) > 1
     assert drop.eval()(torch.ones(1, 2, 8)).eq(1).all()
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("training", [True, False])
+def test_kernels_keep_what_a_backward_pass_needs_wherever_gradients_are_formed(kind, training, monkeypatch):
+    """cuDNN's refuse one otherwise: "cudnn RNN backward can only be called in training mode"."""
+    from pytorch_impl.layers import recurrent as layers
+    from pytorch_impl.layers.dropout import share_key
+
+    made, kept_by_kernel = getattr(layers, kind), []
+    kernel = made.function
+
+    def watched(*arguments):
+        kept_by_kernel.append(arguments[-2])
+        return kernel(*arguments)
+
+    monkeypatch.setattr(made, "function", staticmethod(watched))
+    layer = made("layer", WIDTH, HIDDEN).train(training)
+    share_key(layer, "cpu").set(0, 1, 0)
+    x, lengths = torch.ones(2, 3, WIDTH), torch.tensor([3, 1])
+    layer(x, lengths)[0].sum().backward()
+    with torch.no_grad():
+        layer(x, lengths)
+    assert kept_by_kernel == [True, False]

@@ -1,5 +1,5 @@
-"""The sentence classifiers on words: each backend against NumPy in float64, both against each other, padding, and tables
-that stay as they start."""
+"""The sentence classifiers on words: each backend against NumPy in float64, both against each other, padding, and
+tables that stay as they start."""
 
 from __future__ import annotations
 

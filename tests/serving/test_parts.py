@@ -14,8 +14,10 @@ import pytest
 from common.backend import EvalResult
 from common.cli.main import main
 from common.data import evaluation_batches
+from common.data.batching import collate
 from common.data.encoding import Encoded, Ragged
 from common.errors import InputError
+from common.models import FAMILIES
 from common.serving.model import Served, named
 from common.serving.options import ServingOptions, is_local
 from common.serving.steady import Steady
@@ -150,6 +152,34 @@ def test_rows_that_change_one_another_are_computed_one_by_one(capsys):
         assert steady.eval_step(batch_of(5, 6, 7)).outputs["logits"][:3, 0].tolist() == alone
     assert "computed by itself" in capsys.readouterr().err
     assert steady.mixing == 0.5, "everything else is the engine's"
+
+
+def test_documents_are_computed_together_by_the_shape_of_all_their_axes():
+    """Whose batches are ``(batch, sentence, word)``, and of one number of sentences may have several of words."""
+
+    class Documents(Rows):
+        def eval_step(self, batch):
+            self.batches.append(batch["input_ids"])
+            found = batch["input_ids"].sum((1, 2))[:, None].astype(np.float32)
+            mixed = batch["input_ids"].shape[2] > 8  # kernels of wider sentences give rows something in common
+            return EvalResult(1.0, 1, {"logits": found + mixed * np.float32(batch["input_ids"].sum())})
+
+    task = TASKS.get("sequence-classification")
+    schema = task.schema(FAMILIES.get("han"))
+    encoded = Encoded(task, schema, {
+        "input_ids": Ragged.of([np.array(ids, np.int32) for ids in ([4, 5, 6], [7, 5], [9] * 12, [8, 9] * 6)]),
+        "sentences": Ragged.of([np.array(counts, np.int32) for counts in ([2, 1], [2], [12], [10, 2])]),
+        "labels": np.zeros(4, np.int32),
+    }, pad_id=0, max_length=64)  # fmt: skip
+    engine = Documents()
+    steady = Steady(engine, schema, 0, f"documents {id(engine)}")
+    for indices, sums in (((0, 1), [15, 12]), ((2, 3), [216, 204]), ((2, 3), [216, 204])):
+        batch = collate(encoded, np.array(indices), 4, 8)
+        filling = {name: array[3] for name, array in batch.items()}
+        assert all(
+            (steady._filling(field, filling[field.name]) == filling[field.name]).all() for field in schema.fields
+        )
+        assert steady.eval_step(batch).outputs["logits"][:2, 0].tolist() == sums, "each as when alone"
 
 
 def test_equal_rows_do_not_decide_that_others_can_be_computed_together():

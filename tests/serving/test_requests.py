@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import threading
@@ -56,7 +57,7 @@ def test_text_of_any_script_comes_back_as_it_was_sent(server, text):
         (b'{"inputs": ["a", " "]}', "inputs[1]: a text was expected"),
         (b'{"inputs": [""]}', "inputs[0]: a text was expected"),
         (b'{"inputs": [{"text": 3}]}', "inputs[0]: a text was expected"),
-        (b'{"inputs": [{"txt": "a"}]}', "must have the column text"),
+        (b'{"inputs": [{"txt": "a"}]}', "an object with text was expected; found one with txt. Nearest: txt."),
         (b'{"inputs": ["a"], "input": 1}', "no entry 'input'"),
         (b'{"inputs": ["a"], "options": []}', "options must be an object"),
         (b'{"inputs": ["a"], "options": {"seed": 1}}', "options are of models that write texts"),
@@ -150,7 +151,7 @@ def test_a_slow_client_is_given_up_and_keeps_nobody_waiting():
         assert "within 0.5 s" in json.loads(found.read())["error"]
 
 
-def test_a_client_that_leaves_is_not_computed_for():
+def test_a_client_that_leaves_is_not_computed_for(caplog):
     model = Echo()
     with serving(model, max_wait=0.0) as server:
         model.go.clear()
@@ -168,6 +169,8 @@ def test_a_client_that_leaves_is_not_computed_for():
         assert server.predict("last")[0] == 200
         assert ["leaving"] not in model.batches
         assert server.ask("GET", "/metrics")[1]["models"]["echo"]["gone"] == 1
+    gc.collect()
+    assert "never retrieved" not in caplog.text, "asyncio writes so of an exception that nobody asked for"
 
 
 def test_a_full_queue_is_refused_with_when_to_come_again():

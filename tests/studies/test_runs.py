@@ -17,11 +17,15 @@ import pytest
 
 import common
 from common.cli.main import main
+from common.config import load_config
+from common.data import load_dataset
 from common.errors import InputError
 from common.files import save_arrays
 from common.studies import scheduler, worker
 from common.studies.layout import StudyDirectory
+from common.tasks import configured
 from common.training.lock import locked
+from common.training.teachers import write_logits
 from tests.support import HANGS, alive
 
 RATES = "axes: {optimization.learning_rate: [0.01, 0.02, 0.03]}\n"
@@ -129,6 +133,66 @@ def test_a_finished_run_whose_directory_is_gone_is_made_again(studies, fake_runs
     again, _ = studies.run(RATES)
     assert studies.states(again) == ["finished"] * 3
     assert len(studies.calls(again)) == 4
+
+
+def write_teacher(studies, seed):
+    """A file of logits of the training split."""
+    config = load_config(studies.folder / "base.yaml")
+    data = load_dataset(config.data, configured(config.model))
+    logits = np.random.default_rng(seed).normal(size=(len(data.splits["train"]), 2))
+    write_logits(studies.folder / "teacher.safetensors", logits, data)
+
+
+def test_a_run_belongs_to_the_answers_of_its_teacher(studies, fake_runs):
+    write_teacher(studies, 0)
+    definition = f"axes: {{distillation.teacher: [null, {studies.folder / 'teacher.safetensors'}]}}\n"
+    study, _ = studies.run(definition)
+    assert len(studies.calls(study)) == 2
+    write_teacher(studies, 0)
+    studies.run(definition)
+    assert len(studies.calls(study)) == 2, "the same answers, written again"
+    write_teacher(studies, 1)
+    studies.run(definition)
+    assert len(studies.calls(study)) == 3, "the point without a teacher is not repeated"
+    (studies.folder / "teacher.safetensors").unlink()
+    with pytest.raises(InputError, match=r"teacher\.safetensors"):
+        studies.run(definition)
+
+
+def test_a_run_belongs_to_its_texts_without_labels(studies, fake_runs):
+    texts = studies.folder / "texts.txt"
+    texts.write_text("fine dull\ngreat poor\n")
+    definition = f"axes: {{meta.learning_rate: [0.1, 0.2]}}\nset: {{meta.unlabelled: {texts}}}\n"
+    study, _ = studies.run(definition)
+    assert len(studies.calls(study)) == 2
+    texts.write_text("fine dull\ngreat awful\n")
+    studies.run(definition)
+    assert len(studies.calls(study)) == 4
+
+
+@pytest.mark.parametrize(("setting", "said"), [
+    ("{method: adalora, alpha: 4, targets: [query], target_rank: 1, initial_rank: 2, total_steps: 8}", "changes more in a step"),
+    ("{method: qat}", "computes with rounded numbers"),
+])  # fmt: skip
+def test_what_a_student_of_pseudo_labels_cannot_be_is_refused_before_any_run(studies, fake_runs, setting, said):
+    texts = studies.folder / "texts.txt"
+    texts.write_text("fine dull\n")
+    with pytest.raises(InputError, match=said):
+        studies.run(f"axes: {{meta.unlabelled: [null, {texts}]}}\nset: {{adaptation: {setting}}}\n")
+
+
+@pytest.mark.needs_pytorch
+def test_a_run_is_not_trained_with_another_teacher_than_it_was_planned_with(studies, fake_runs, capsys):
+    write_teacher(studies, 0)
+    fake_runs({"": {"fail": "not yet"}})
+    study, _ = studies.run(f"axes: {{distillation.teacher: [{studies.folder / 'teacher.safetensors'}]}}\n")
+    point = study.directory.points()[0]
+    write_teacher(studies, 1)
+    assert worker.main([str(study.directory.path), point["id"], "pytorch", "train"]) == 2
+    assert "  teacher: was" in capsys.readouterr().err
+    assert not study.directory.run(point).metrics.exists()
+    write_teacher(studies, 0)
+    assert worker.main([str(study.directory.path), point["id"], "pytorch", "train"]) == 0
 
 
 @pytest.mark.needs_pytorch

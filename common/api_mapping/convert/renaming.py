@@ -21,8 +21,8 @@ def parse_renames(given: Sequence[str]) -> dict[str, str]:
         old, _, new = text.partition("=")
         if not (old.isidentifier() and new.isidentifier()) or old in found:
             raise InputError(
-                f"--rename takes OLD=NEW, the names of two packages, each once; received {text!r}. For example: --rename "
-                "networks=networks_ms"
+                f"--rename takes OLD=NEW, the names of two packages, each once; received {text!r}. For example: "
+                "--rename networks=networks_ms"
             )
         found[old] = new
     return found

@@ -23,8 +23,8 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
     text = (
-        "How much every token that an encoder-decoder writes attends to every token that it read, or how much a network that "
-        "reads documents attends to sentences and words: as a page, or as numbers."
+        "How much every token that an encoder-decoder writes attends to every token that it read, or how much a "
+        "network that reads documents attends to sentences and words: as a page, or as numbers."
     )
     parser = subparsers.add_parser(
         "attention", help="what a network attends to in a text that it reads", description=text, allow_abbrev=False

@@ -13,7 +13,8 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
     text = (
-        "Write the data set of an experiment with changed copies of its training texts: words masked, exchanged for others of "
+        "Write the data set of an experiment with changed copies of its training texts: words masked, exchanged for "
+        "others of "
         "the same part of speech, a few in a row masked. The folder holds experiment.yaml, which trains on it."
     )
     parser = subparsers.add_parser(
@@ -60,7 +61,7 @@ def run(args: argparse.Namespace) -> None:
         f"{record['rows']} texts, {record['added']} changed copies; {record['left_out_as_equal']} equal ones left out"
     )
     print(
-        f"of {changes['words']} words {changes['masked']} masked, {changes['exchanged']} exchanged, {changes['in_runs']} "
-        f"masked in {changes['runs']} rows"
+        f"of {changes['words']} words {changes['masked']} masked, {changes['exchanged']} exchanged, "
+        f"{changes['in_runs']} masked in {changes['runs']} rows"
     )
     print(args.output)

@@ -15,7 +15,8 @@ _KINDS = {
     "startup": "time to the help text, to each framework, and to the first finished step",
     "growth": "step time and memory by length, batch, rank and number of adapted matrices, with fitted exponents",
     "generate": "tokens per second of greedy generation, against transformers.generate on the same weights",
-    "latency": "time of one answer of runs and exported models, median and 95th percentile, with sizes, memory and scores",
+    "latency": "time of one answer of runs and exported models, median and 95th percentile, with sizes, memory and "
+    "scores",
     "merge": "merging and loading an adapter of a model of 1.5 billion parameters, against the memory's bandwidth",
 }
 

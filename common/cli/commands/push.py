@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> None:
         print(printable_line(f"{name:<30} {byte_size(size):>12}"))
     for folder in shared.left:
         notice(
-            f"{folder} is a network of its own, which was trained with this one and is not part of what is shared. To share it "
-            f"too: twinlora push {folder} --to ORG/OTHER-NAME"
+            f"{folder} is a network of its own, which was trained with this one and is not part of what is shared. To "
+            f"share it too: twinlora push {folder} --to ORG/OTHER-NAME"
         )
     if not args.dry_run:
         print(push(shared, args.to, args.private))

@@ -13,8 +13,8 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
     text = (
-        "Train on the labels of an experiment, label further texts with the result, and train again on both, as often as "
-        "wanted. The same command continues it."
+        "Train on the labels of an experiment, label further texts with the result, and train again on both, as often "
+        "as wanted. The same command continues it."
     )
     parser = subparsers.add_parser(
         "self-train", help="train on labels and on pseudo labels", description=text, allow_abbrev=False

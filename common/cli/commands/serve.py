@@ -11,7 +11,10 @@ __all__ = ["add_parser", "run"]
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
-    text = "Answer over HTTP as twinlora predict does, until SIGTERM or Ctrl-C; requests that were accepted by then are answered. See docs/serving.md."
+    text = (
+        "Answer over HTTP as twinlora predict does, until SIGTERM or Ctrl-C; requests that were accepted by then are "
+        "answered. See docs/serving.md."
+    )
     parser = subparsers.add_parser("serve", help="answer over HTTP", description=text, allow_abbrev=False)
     parser.add_argument(
         "artifacts",
@@ -27,7 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         "--max-batch",
         metavar="N",
         type=int,
-        help="texts that are computed together; default: training.evaluation_batch_size, at which answers are those of predict to the digit",
+        help="texts that are computed together; default: training.evaluation_batch_size, at which answers are those of "
+        "predict to the digit",
     )
     limits.add_argument(
         "--max-wait", metavar="MS", type=float, default=5.0, help="that a text waits for others; default: 5"

@@ -1,5 +1,5 @@
-"""Piano rolls in one JSON file of the splits train, valid and test: sequences of frames, each the list of its keys from 0
-to 87, as the chorales of Bach (Boulanger-Lewandowski et al. 2012) are distributed."""
+"""Piano rolls in one JSON file of the splits train, valid and test: sequences of frames, each the list of its keys from
+0 to 87, as the chorales of Bach (Boulanger-Lewandowski et al. 2012) are distributed."""
 
 from __future__ import annotations
 

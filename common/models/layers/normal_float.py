@@ -46,7 +46,8 @@ def stored(module: ModuleSpec, weight: np.ndarray, arguments: NormalFloatArgumen
 class NormalFloat(Layer):
     """Replaces a linear layer in either weight layout, or an embedding whose width is a multiple of 64.
 
-    Parameters: the arrays of `common.quantisation.normal_floats.Stored` under ``<path>``, and ``<path>.bias`` as before.
+    Parameters: the arrays of `common.quantisation.normal_floats.Stored` under ``<path>``, and ``<path>.bias`` as
+    before.
     """
 
     name = "normal_float"

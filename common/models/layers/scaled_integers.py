@@ -58,10 +58,10 @@ def stored(
 class ScaledIntegers(Layer):
     """Replaces a linear layer in either weight layout, or an embedding.
 
-    Parameters: ``<path>.codes``, int8 ``(out, in)``, or, of at most four bits, uint8 ``(out, ceil(in / 2))`` with two of
-    them in a byte; ``<path>.scale`` float32 ``(out,)``; ``<path>.input_scale`` ``(1,)`` where activations are quantised by
-    a stored scale; and ``<path>.bias`` as before. Of an embedding the same with its rows for outputs and its width for
-    inputs.
+    Parameters: ``<path>.codes``, int8 ``(out, in)``, or, of at most four bits, uint8 ``(out, ceil(in / 2))`` with two
+    of them in a byte; ``<path>.scale`` float32 ``(out,)``; ``<path>.input_scale`` ``(1,)`` where activations are
+    quantised by a stored scale; and ``<path>.bias`` as before. Of an embedding the same with its rows for outputs and
+    its width for inputs.
     """
 
     name = "scaled_integers"

@@ -25,8 +25,8 @@ class SlicedArguments:
 
 
 class Sliced(Layer):
-    """Replaces a linear layer. Parameters have the names that they had, and the kind stays, so that adapters wrap it and
-    merging changes its weight as of any other.
+    """Replaces a linear layer. Parameters have the names that they had, and the kind stays, so that adapters wrap it
+    and merging changes its weight as of any other.
 
     Which rows and columns are left is not recorded: the outputs of one layer are the inputs of another, from which the
     same ones were taken, in the same order.
