@@ -16,11 +16,18 @@ from common.api_mapping.report import DOCUMENT, View, read_document, views
 from common.api_mapping.rows import digest, registry
 from common.errors import InputError
 from common.files import write_atomic
+from common.language import speaking
 
 __all__ = ["FORMATS", "MAKE", "export", "stale", "write_pages"]
 
 FORMATS = ("json", "csv", "msprobe-yaml", "html", "markdown")
-PAGES = {"api_mapping.md": markdown, "api_mapping.html": html_page}
+#: name of a page to its language and what writes it
+PAGES = {
+    "api_mapping.md": ("en", markdown),
+    "api_mapping.html": ("en", html_page),
+    "api_mapping.zh-CN.md": ("zh", markdown),
+    "api_mapping.zh-CN.html": ("zh", html_page),
+}
 #: what makes the pages anew, in a checkout
 MAKE = "twinlora map verify --json common/api_mapping/verification.json && twinlora map docs"
 
@@ -43,14 +50,14 @@ def export(format: str) -> str:
 
 
 def write_pages(folder: Path) -> list[Path]:
-    """Write both pages of the published verification into ``folder`` and return their paths.
+    """Write the pages of the published verification into ``folder`` and return their paths.
 
     Raises:
         InputError: there is none, or it is of another registry.
     """
     content = _complete(read_document())
-    for name, page in PAGES.items():
-        write_atomic(folder / name, _page(page, content))
+    for name in PAGES:
+        write_atomic(folder / name, _written(name, content))
     return [folder / name for name in PAGES]
 
 
@@ -69,8 +76,15 @@ def stale(folder: Path) -> list[str]:
     return [
         f"{name} is {'missing' if text is None else 'not what twinlora map docs writes'}"
         for name, text in written.items()
-        if text != _page(PAGES[name], content)
+        if text != _written(name, content)
     ]
+
+
+def _written(name: str, content: Mapping[str, Any]) -> str:
+    """One of `PAGES`, in its language whichever the block's is."""
+    language, page = PAGES[name]
+    with speaking(language):
+        return _page(page, content)
 
 
 def _page(page: Any, content: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`docs/api_mapping.md`: the mapping as Markdown tables, one for each section of torch."""
+"""`docs/api_mapping.md`: the mapping as Markdown tables, one for each section of torch, in the language of the block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.api_mapping import peer_report, wording
-from common.api_mapping.report import View, errors
+from common.api_mapping.report import View
+from common.api_mapping.translation import said
+from common.language import ENGLISH, current, translated
 
 __all__ = ["markdown"]
 
@@ -19,60 +21,64 @@ def markdown(found: Sequence[View], content: Mapping[str, Any], devices: Sequenc
         content: the verification that is reported.
         devices: names of the lock file's entries.
     """
-    parts = [f"# {wording.TITLE}", _escape(wording.facts(found, content))]
+    parts = [
+        f"# {wording.title()}",
+        "[中文](api_mapping.zh-CN.md)" if current() == ENGLISH else "[English](api_mapping.md)",
+        _escape(wording.facts(found, content)),
+    ]
     if absent := wording.not_run(devices):
-        parts.append(f"**{absent.partition('. ')[0]}.** {absent.partition('. ')[2]}")
+        parts.append(f"**{absent[0]}** {absent[1]}")
     parts.append(
-        "Written by `twinlora map docs` from [verification.json](../common/api_mapping/verification.json); "
-        "[api_mapping.html](api_mapping.html) is the same with search and filters."
+        translated(
+            "Written by `twinlora map docs` from [verification.json](../common/api_mapping/verification.json); "
+            "[api_mapping.html](api_mapping.html) is the same with search and filters."
+        )
     )
-    parts.append(_table(("verdict", "rows", "meaning"), wording.verdicts(found)))
+    parts.append(_table((translated("verdict"), translated("rows"), translated("meaning")), wording.verdicts(found)))
     if old := wording.old_table(found):
-        parts.append(f"The targets of the 2022 table, called with the same inputs: {old}.")
+        parts.append(
+            translated(
+                "The targets of the 2022 table (for MindSpore 1.7), called with the same inputs: {counts}.", counts=old
+            )
+        )
+    parts.append(_escape(wording.notation()))
     for section in dict.fromkeys(view.row.section for view in found):
         rows = [view for view in found if view.row.section == section]
-        parts += [f"## {section}", _table(wording.COLUMNS, map(_row, rows))]
+        parts += [f"## {section}", _table(wording.columns(), map(_row, rows))]
     if samples := peer_report.read():
         parts += [
-            "## Samples of torch's own tests",
+            f"## {peer_report.title()}",
             peer_report.sentence(samples),
-            _table(peer_report.HEAD, peer_report.lines(samples)),
+            _table(tuple(map(said, peer_report.HEAD)), peer_report.lines(samples)),
+            _table((translated("differences that are not wrong"), translated("why")), peer_report.known()),
         ]
-        parts.append(_table(("differences that are not wrong", "why"), peer_report.known()))
-    parts += ["## Tolerances", _table(("class", "values", "gradients", "why"), wording.tolerances(found))]
-    parts.append("An error beyond the limit still passes while it is at most twice torch's own.")
+    parts += [f"## {translated('Tolerances')}", _table(wording.limits(), wording.tolerances(found))]
+    parts.append(wording.beyond())
     return "\n\n".join(parts) + "\n"
 
 
 def _row(view: View) -> tuple[str, ...]:
     row, measured = view.row, view.measured
     chosen = wording.targets(view)
-    target = "<br>".join(f"`{name}`" + (f" on {where}" if len(chosen) > 1 else "") for name, where in chosen)
+    target = "<br>".join(f"`{name}`" + (f" ({where})" if len(chosen) > 1 else "") for name, where in chosen)
     size, call = ("", "") if measured is None else _errors(view, measured)
     old, mint = wording.legacy(view), wording.official(view)
-    told = [view.adaptation, row.note, *(f"refused with {part}: {why}" for part, why in row.limits.items())]
-    told += wording.not_compiled(measured)
+    told = [said(view.adaptation), said(row.note), *wording.refused(row), *wording.not_compiled(measured)]
     return (
         f"`{row.name}`",
         target,
-        view.verdict,
+        said(view.verdict),
         size,
         _escape(call),
-        f"`{old[0]}`: {old[1]}" if old[0] else "",
-        f"`{mint[0]}`: {mint[1]}" if mint[0] else "",
-        "; ".join(_escape(part) for part in told if part),
+        *(translated("{name}: {text}", name=f"`{one[0]}`", text=said(one[1])) if one[0] else "" for one in (old, mint)),
+        translated("; ").join(_escape(part) for part in told if part),
     )
 
 
 def _errors(view: View, measured: Mapping[str, Any]) -> tuple[str, str]:
     if view.row.stochastic or measured["verdict"] == "unsupported here":
         return "", ""
-    gradient = (
-        f"<br>gradient {errors(measured, gradient=True)}"
-        if measured["gradient_error"] != 0 or measured["torch_gradient_error"]
-        else ""
-    )
-    return errors(measured) + gradient, measured["worst"]
+    return wording.both_errors(measured), measured["worst"]
 
 
 def _table(head: Sequence[str], rows: Any) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from common.api_mapping import peer_report, wording
-from common.api_mapping.report import View, errors
-from common.language import in_english
+from common.api_mapping.report import View
+from common.api_mapping.translation import said
+from common.language import translated
 from common.report.elements import Html, details, escape, note, page, section, table, tiles
 
 __all__ = ["html_page"]
@@ -73,7 +74,8 @@ SCRIPT = """
       row.hidden = !fits;
       shown += fits;
     });
-    count.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
+    const {all, some} = count.dataset;
+    count.textContent = (shown === rows.length ? all : some).replace("{shown}", shown).replace("{rows}", rows.length);
   };
   controls.hidden = false;
   for (const control of [search, section, verdict, old]) control.addEventListener("input", apply);
@@ -101,44 +103,57 @@ _PILLS = {
 _PILLS |= {"wrong as documented": "bad", "refuses some calls": "changed", "unsupported here": "bad", "absent": "bad"}
 
 
-@in_english
 def html_page(found: Sequence[View], content: Mapping[str, Any], devices: Sequence[str]) -> str:
     """The page; the arguments are those of `markdown`."""
     parts = [Html(f"<style>{STYLE}</style>")]
     if absent := wording.not_run(devices):
-        parts.append(Html(f'<p class="warning">{_code(absent)}</p>'))
-    meanings = {verdict: meaning for verdict, _, meaning in wording.verdicts(found)}
-    parts.append(
-        tiles(
-            [
-                ("rows", len(found), f"verified {content['date']}"),
-                *((name, count, meanings[name]) for name, count, _ in wording.verdicts(found)),
-            ]
-        )
-    )
+        parts.append(Html(f'<p class="warning"><b>{_code(absent[0])}</b> {_code(absent[1])}</p>'))
+    verified = translated("verified {date}", date=content["date"])
+    parts.append(tiles([(translated("rows"), len(found), verified), *wording.verdicts(found)]))
     if old := wording.old_table(found):
-        parts.append(note(f"The targets of the 2022 table (for MindSpore 1.7), called with the same inputs: {old}."))
+        parts.append(
+            note(
+                translated(
+                    "The targets of the 2022 table (for MindSpore 1.7), called with the same inputs: {counts}.",
+                    counts=old,
+                )
+            )
+        )
+    parts.append(note(Html(_code(wording.notation()))))
     parts += [_controls(found), _table(found), *_samples(), _tolerances(found), Html(f"<script>{SCRIPT}</script>")]
-    return page(wording.TITLE, wording.facts(found, content), *parts)
+    return page(wording.title(), wording.facts(found, content), *parts)
 
 
 def _controls(found: Sequence[View]) -> Html:
     """Search and filters; the script shows them."""
     sections = dict.fromkeys(view.row.section for view in found)
+    hint = translated("Search: a call, a target, a word of the notes")
+    counts = (
+        f'data-all="{escape(translated("{rows} rows"))}" data-some="{escape(translated("{shown} of {rows} rows"))}"'
+    )
     return Html(
-        '<div class="controls" hidden role="search"><input type="search" placeholder="Search: a call, a target, a word of the notes" aria-label="Search">'
-        f'<select aria-label="Section"><option value="">every section</option>{_options(sections)}</select>'
-        f'<select aria-label="Verdict"><option value="">every verdict</option>{_options(wording.present(found))}</select>'
-        '<label><input type="checkbox"> in the 2022 table</label><output aria-live="polite"></output></div>'
+        f'<div class="controls" hidden role="search"><input type="search" placeholder="{escape(hint)}" aria-label="{escape(hint)}">'
+        f"{_choice(translated('every section'), sections)}{_choice(translated('every verdict'), wording.present(found))}"
+        f'<label><input type="checkbox"> {escape(translated("in the 2022 table"))}</label>'
+        f'<output aria-live="polite" {counts}></output></div>'
     )
 
 
-def _options(names: Iterable[str]) -> str:
-    return "".join(f"<option>{escape(name)}</option>" for name in names)
+def _choice(every: str, names: Iterable[str]) -> str:
+    """A filter: by none, or by one of ``names``."""
+    options = "".join(f'<option value="{escape(name)}">{escape(said(name))}</option>' for name in names)
+    return f'<select aria-label="{escape(every)}"><option value="">{escape(every)}</option>{options}</select>'
 
 
 def _table(found: Sequence[View]) -> Html:
-    head = ("torch", "MindSpore", "verdict", "largest error", "2022 table", "official mint call")
+    head = (
+        "torch",
+        "MindSpore",
+        translated("verdict"),
+        translated("largest error"),
+        translated("2022 table"),
+        translated("official mint call"),
+    )
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
     return Html(
         f'<table id="rows"><thead><tr>{top}</tr></thead><tbody>{"".join(_row(view, head) for view in found)}</tbody></table>'
@@ -147,7 +162,10 @@ def _table(found: Sequence[View]) -> Html:
 
 def _row(view: View, head: Sequence[str]) -> str:
     row, measured = view.row, view.measured
-    told = [f"adapter: {view.adaptation}" if view.adaptation else "", row.note]
+    told = [
+        translated("adapter: {what}", what=said(view.adaptation)) if view.adaptation else "",
+        said(row.note),
+    ]
     title = (
         f'<a href="#{row.name}"><code>{_breakable(row.name)}</code></a>'
         + "".join(f"<small>{escape(text)}</small>" for text in told if text)
@@ -172,13 +190,9 @@ def _errors(view: View) -> str:
     if measured is None or measured["verdict"] == "unsupported here":
         return ""
     if view.row.stochastic:
-        return f"distributions at most {measured['error'] or 0:.3f} apart"
-    gradient = (
-        f"<br>gradient {errors(measured, gradient=True)}"
-        if measured["gradient_error"] != 0 or measured["torch_gradient_error"]
-        else ""
-    )
-    return errors(measured) + gradient + (f"<small>in {escape(measured['worst'])}</small>" if measured["worst"] else "")
+        return escape(translated("distributions at most {distance} apart", distance=f"{measured['error'] or 0:.3f}"))
+    worst = translated("in {call}", call=measured["worst"]) if measured["worst"] else ""
+    return wording.both_errors(measured) + (f"<small>{escape(worst)}</small>" if worst else "")
 
 
 def _foreign(told: tuple[str, str, str]) -> str:
@@ -188,27 +202,37 @@ def _foreign(told: tuple[str, str, str]) -> str:
         ""
         if not name
         else f"<code>{_breakable(name)}</code> {_pill(verdict)}"
-        + (f"<small>{escape(_first_words(why))}</small>" if why else "")
+        + (f"<small>{escape(_first_words(said(why)))}</small>" if why else "")
     )
 
 
 def _more(view: View) -> str:
     """Folded away: rejected candidates, refused calls, failures, tolerance and calls."""
     row = view.row
-    items = [f"{name}: {said}" for name in row.targets if (said := view.said(name)) not in ("", "passed")]
-    items += [f"refused with {part}: {why}" for part, why in row.limits.items()]
+    items = [
+        translated("{name}: {text}", name=name, text=said(why))
+        for name in row.targets
+        if (why := view.said(name)) not in ("", "passed")
+    ]
+    items += wording.refused(row)
     items += [
-        f"differs in {failure['case']}: {failure['message']}" for failure in (view.measured or {}).get("failures", ())
+        translated("differs in {call}", call=said(f"{failure['case']}: {failure['message']}"))
+        for failure in (view.measured or {}).get("failures", ())
     ]
     items += [
-        f"{text}, {failure['case']}: {failure['message']}"
+        said(text) + translated("; ") + said(f"{failure['case']}: {failure['message']}")
         for part, text in wording.COMPILED.items()
         for failure in ((view.measured or {}).get(part) or {}).get("failures", ())
     ]
     items += peer_report.of_row(peer_report.read(), row.name)
-    items.append("compared as samples of a distribution" if row.stochastic else f"tolerance: {row.tolerance}")
+    items.append(
+        translated("compared as samples of a distribution")
+        if row.stochastic
+        else translated("tolerance: {name}", name=row.tolerance)
+    )
     return details(
-        f"{len(row.cases)} calls; more", Html("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>")
+        translated("{count} calls; more", count=len(row.cases)),
+        Html("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"),
     )
 
 
@@ -217,27 +241,20 @@ def _samples() -> list[Html]:
     samples = peer_report.read()
     if samples is None:
         return []
-    inside = (table(peer_report.HEAD, peer_report.lines(samples)), note(peer_report.sentence(samples)))
-    return [
-        section(
-            "Samples of torch's own tests",
-            *inside,
-            table(("differences that are not wrong", "why"), peer_report.known()),
-        )
-    ]
+    inside = (
+        table(tuple(map(said, peer_report.HEAD)), peer_report.lines(samples)),
+        note(peer_report.sentence(samples)),
+    )
+    known = table((translated("differences that are not wrong"), translated("why")), peer_report.known())
+    return [section(peer_report.title(), *inside, known)]
 
 
 def _tolerances(found: Sequence[View]) -> Html:
-    heading = ("class", "values within", "gradients within", "why")
-    return section(
-        "Tolerances",
-        table(heading, wording.tolerances(found)),
-        note("An error beyond the limit still passes while it is at most twice torch's own."),
-    )
+    return section(translated("Tolerances"), table(wording.limits(), wording.tolerances(found)), note(wording.beyond()))
 
 
 def _pill(verdict: str) -> str:
-    return f'<span class="pill {_PILLS.get(verdict, "")}">{escape(verdict)}</span>'
+    return f'<span class="pill {_PILLS.get(verdict, "")}">{escape(said(verdict))}</span>'
 
 
 def _breakable(name: str) -> str:

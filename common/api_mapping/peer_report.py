@@ -13,10 +13,12 @@ from typing import Any
 
 from common.api_mapping.peer import KINDS, KNOWN, Finding
 from common.api_mapping.row import Row
+from common.api_mapping.translation import said
+from common.language import translated
 from common.reading import read_json
 from common.resources import package_folder
 
-__all__ = ["FILE", "HEAD", "document", "known", "lines", "of_row", "read", "sentence"]
+__all__ = ["FILE", "HEAD", "document", "known", "lines", "of_row", "read", "sentence", "title"]
 
 FILE = package_folder("common.api_mapping") / "peer.json"
 HEAD = ("samples of", *KINDS)
@@ -79,14 +81,26 @@ def read(path: Path = FILE) -> dict[str, Any] | None:
     )
 
 
+def title() -> str:
+    """Of the part of a page."""
+    return translated("Samples of torch's own tests")
+
+
 def sentence(content: Mapping[str, Any]) -> str:
     """Which samples were run."""
-    much = f"at most {content['limit']} of each operator and dtype" if content["limit"] else "all"
+    much = (
+        translated("at most {limit} of each operator and dtype", limit=content["limit"])
+        if content["limit"]
+        else translated("all")
+    )
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
-    return (
-        f"Samples of the databases of torch's own tests (op_db, module_db and optim_db; {much}), with gradients, "
-        f"run on {content['date']} on the CPU ({versions}). "
-        "An error input counts as equal where both raise an error. Before every call, free memory is filled with a number of no meaning."
+    return translated(
+        "Samples of the databases of torch's own tests (op_db, module_db and optim_db; {much}), with gradients, run on "
+        "{date} on the CPU ({versions}). An error input counts as equal where both raise an error. Before every call, "
+        "free memory is filled with a number of no meaning.",
+        much=much,
+        date=content["date"],
+        versions=versions,
     )
 
 
@@ -99,18 +113,21 @@ def lines(content: Mapping[str, Any]) -> list[tuple[str, ...]]:
             f"{kinds[kind]:,}" + (f" ({kinds[kind] / compared:.1%})" if compared and kind != "not compared" else "")
             for kind in KINDS
         ]
-        found.append((name, *shares))
+        found.append((said(name), *shares))
     return found
 
 
 def known() -> list[tuple[str, str]]:
     """(rows, why) of the differences that are not wrong."""
-    return [(", ".join(one.rows), one.why) for one in KNOWN]
+    return [(", ".join(one.rows), said(one.why)) for one in KNOWN]
 
 
 def of_row(content: Mapping[str, Any] | None, name: str) -> list[str]:
     """What became of a row's samples, and why some were refused."""
     if content is None or name not in content["rows"]:
         return []
-    counts = ", ".join(f"{count} {kind}" for kind, count in content["rows"][name].items())
-    return [f"samples of torch's tests: {counts}", *(f"refused: {why}" for why in content["refused"].get(name, ()))]
+    counts = translated(", ").join(f"{count} {said(kind)}" for kind, count in content["rows"][name].items())
+    return [
+        translated("samples of torch's tests: {counts}", counts=counts),
+        *(translated("refused: {why}", why=why) for why in content["refused"].get(name, ())),
+    ]

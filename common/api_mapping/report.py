@@ -23,6 +23,7 @@ __all__ = [
     "SCHEMA",
     "VERDICTS",
     "View",
+    "counts",
     "describe",
     "errors",
     "lines",
@@ -175,11 +176,16 @@ def views(
     return found
 
 
+def counts(entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """How often each verdict occurs, in the order of ``VERDICTS``, in the document's rows or in their legacy parts."""
+    found = Counter(entry["verdict"] for entry in entries)
+    ordered = [name for name in VERDICTS if name in found] + sorted(set(found) - set(VERDICTS))
+    return [(name, found[name]) for name in ordered]
+
+
 def summary(entries: Iterable[Mapping[str, Any]]) -> str:
-    """Counts by verdict, in the order of ``VERDICTS``, of the document's rows or of their legacy parts."""
-    counts = Counter(entry["verdict"] for entry in entries)
-    ordered = [name for name in VERDICTS if name in counts] + sorted(set(counts) - set(VERDICTS))
-    return ", ".join(f"{counts[name]} {name}" for name in ordered) or "none"
+    """`counts` as text."""
+    return ", ".join(f"{count} {name}" for name, count in counts(entries)) or "none"
 
 
 def errors(entry: Mapping[str, Any], gradient: bool = False) -> str:

@@ -126,8 +126,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     record.add_argument("--device", help=device)
     record.add_argument("--steps", type=int, default=2, help="default: 2")
     record.add_argument("--json", metavar="FILE", type=Path, help="also write every kind of call")
-    docs = action("docs", _docs, "write api_mapping.md and .html of the published verification; needs no framework")
+    docs = action(
+        "docs",
+        _docs,
+        "write the pages of the published verification, api_mapping.md and .html, in English and Chinese; needs no framework",
+    )
     docs.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("docs"), help="default: docs")
+    docs.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a page is not up to date")
     return parser
 
 
@@ -244,11 +249,13 @@ def _record(args: argparse.Namespace) -> None:
         print(args.json)
 
 
-def _docs(args: argparse.Namespace) -> None:
-    from common.api_mapping.export import write_pages
+def _docs(args: argparse.Namespace) -> int:
+    from common.api_mapping.export import stale, write_pages
 
-    for path in write_pages(args.output):
-        print(path)
+    told = stale(args.output) if args.check else write_pages(args.output)
+    for line in told:
+        print(line)
+    return int(args.check and bool(told))
 
 
 def _deliver(text: str, output: Path | None) -> None:
