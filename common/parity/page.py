@@ -35,6 +35,7 @@ def comparison_page(comparison: Comparison, baseline: Trace, test: Trace, refere
     return page(
         f"Parity: {comparison.suite}",
         Html(f"{escape(headline(comparison))}. {escape(advice(comparison))}"),
+        Html("<style>main { max-width: 84rem; }</style>"),
         tiles(figures),
         legend([("a", f"baseline: {comparison.baseline}"), ("b", f"test: {comparison.test}")]),
         note(

@@ -29,6 +29,7 @@ __all__ = [
 
 
 NONE = "\u2013"  # an en dash
+_SHORT = 14  #: characters of a cell that no line breaks
 
 
 class Html(str):
@@ -80,10 +81,15 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], roles: Sequence[st
     headings = zip_longest(head, roles[: len(head)], fillvalue="")
     top = "".join(_heading(cell, role) for cell, role in headings)
     body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(map(_cell, row[1:])) + "</tr>" for row in rows
     )
     return scrolling(Html(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"))
+
+
+def _cell(cell: Any) -> str:
+    """A number and its unit stay on one line."""
+    text = escape(cell)
+    return f"<td>{text}</td>" if len(text) <= _SHORT else f'<td class="long">{text}</td>'
 
 
 def _heading(cell: Any, role: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from common.report.elements import Html, escape
+from common.report.elements import Html, escape, scrolling
 from common.report.runs import smooth
 
 __all__ = ["COLOURS", "SERIES", "Line", "drawn", "line_chart", "smoothed"]
@@ -25,6 +25,9 @@ STYLES = {  # two runs that agree lie on each other: the first is drawn wide and
     "b": {"linewidth": 1.3, "alpha": 1.0},
     "ink": {"linewidth": 1.3, "alpha": 1.0},
 }
+
+
+_WIDE = 6.0  #: inches; wider drawings are scrolled where the page is narrow, since their text would be too small
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def smoothed(line: Line) -> list[Line]:
 
 
 def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = False, x_label: str = "step") -> Html:
-    """Draw the lines over common axes; on a logarithmic axis points that are not positive are left out."""
+    """Draw the lines over common axes. On a logarithmic axis, which shows whole decades, points that are not positive
+    are left out."""
 
     def draw(axes: Any) -> None:
         for line in lines:
@@ -53,14 +57,25 @@ def line_chart(title: str, lines: Sequence[Line], y_label: str, log: bool = Fals
             marks = {"linestyle": "none", "marker": "o", "markersize": 4.5, "markeredgewidth": 0} if line.points else {}
             keep = line.y > 0 if log else np.isfinite(line.y)
             axes.plot(line.x[keep], line.y[keep], color=COLOURS[line.role], solid_capstyle="round", **(style | marks))
-        axes.set_yscale("log" if log else "linear")
+        if log:
+            axes.set_yscale("log")
+            axes.set_ylim(*_decades([line.y for line in lines]))
         axes.xaxis.get_major_locator().set_params(integer=True)
 
     return drawn(title, draw, x_label, y_label)
 
 
+def _decades(values: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The powers of ten around the positive values: within a decade, labels of ticks would differ in no digit shown."""
+    positive = np.concatenate([one[np.isfinite(one) & (one > 0)] for one in values])
+    if not len(positive):
+        return 0.1, 1.0
+    low, high = np.floor(np.log10(positive.min())), np.ceil(np.log10(positive.max()))
+    return float(10.0**low), float(10.0 ** max(high, low + 1))
+
+
 def drawn(
-    title: str, draw: Callable[[Any], None], x_label: str, y_label: str, size: tuple[float, float] = (5.2, 3.0)
+    title: str, draw: Callable[[Any], None], x_label: str, y_label: str, size: tuple[float, float] = (4.4, 2.75)
 ) -> Html:
     """What ``draw`` puts on matplotlib's axes, in the colours of the page. The same drawing gives the same bytes."""
     from matplotlib import rc_context
@@ -71,6 +86,7 @@ def drawn(
         axes = figure.add_subplot()
         axes.set_xlabel(x_label, color=COLOURS["ink"])
         axes.set_ylabel(y_label, color=COLOURS["ink"])
+        axes.set_axisbelow(True)
         axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.5)
         draw(axes)
         axes.tick_params(which="both", length=0, colors=COLOURS["ink"])
@@ -82,14 +98,16 @@ def drawn(
             figure.savefig(
                 buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
             )
-    return _inline(buffer.getvalue(), title)
+    if size[0] < _WIDE:
+        return _inline(buffer.getvalue(), title)
+    return scrolling(_inline(buffer.getvalue(), title, "wide"))
 
 
-def _inline(svg: str, title: str) -> Html:
+def _inline(svg: str, title: str, css: str = "") -> Html:
     """The drawing alone, sized by the page, with the page's colours, and readable by a screen reader."""
     for name, colour in COLOURS.items():
         svg = svg.replace(colour, f"var(--{name})")
     body = svg[svg.index("<svg") :]
     view = re.search(r'viewBox="[^"]+"', body)
     assert view is not None  # matplotlib writes one
-    return Html(f'<svg {view[0]} role="img" aria-label="{escape(title)}">{body[body.index(">") + 1 :]}')
+    return Html(f'<svg class="{css}" {view[0]} role="img" aria-label="{escape(title)}">{body[body.index(">") + 1 :]}')

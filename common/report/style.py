@@ -38,15 +38,23 @@ p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
 .tiles dt + dd { color: var(--ink); font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -0.02em; margin: 0.15rem 0; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0.75rem; }
 .tiles.thirds, .grid.thirds { grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); }
+.grid > figure:only-child { max-width: 44rem; }
 figure { display: flex; flex-direction: column; justify-content: space-between; }
 figcaption p { color: var(--soft); font-size: 0.85rem; margin: 0.1rem 0 0.5rem; }
 svg { display: block; width: 100%; height: auto; }
 svg text { font-family: inherit !important; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; --under: var(--paper); background: linear-gradient(to right, var(--under), transparent) 0 0 / 2rem 100% local,
+  linear-gradient(to left, var(--under), transparent) 100% 0 / 2rem 100% local, linear-gradient(to right, var(--rule), transparent) 0 0 / 0.7rem 100% scroll,
+  linear-gradient(to left, var(--rule), transparent) 100% 0 / 0.7rem 100% scroll; background-repeat: no-repeat; }
+figure .scroll, .card .scroll { --under: var(--card); }
+figure + .scroll { margin-top: 0.9rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.92rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 0.38rem 0.75rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
 th { font-weight: 500; }
 thead th { color: var(--soft); font-size: 0.85rem; }
+.scroll td { white-space: nowrap; }
+.scroll td.long { white-space: normal; }
+svg.wide { min-width: 34rem; }
 tr > :first-child { text-align: left; padding-left: 0; }
 tr > :last-child { padding-right: 0; }
 .a { color: var(--a); }
@@ -79,9 +87,17 @@ mark.gap { padding: 0; border-left: 2px solid var(--a); background: none; }
 .definitions { color: var(--soft); font-size: 0.85rem; padding-left: 1.1rem; }
 .scroll + h3, .grid + h3, p + h3 { margin-top: 1.4rem; }
 table.words td, table.words th { text-align: left; }
-table.words tr > :first-child { min-width: 16rem; font-family: Georgia, "Noto Serif", serif; overflow-wrap: anywhere; }
+table.words tr > :first-child { min-width: 16rem; }
+table.words tbody tr > :first-child { font-family: Georgia, "Noto Serif", serif; overflow-wrap: anywhere; }
 .confusion { width: auto; font-size: 0.85rem; }
 .confusion td, .confusion th { border: 0; padding: 0.3rem 0.6rem; }
+@media (max-width: 600px) {
+  table { font-size: 0.85rem; }
+  thead th { font-size: 0.8rem; }
+  th, td { padding: 0.35rem 0.4rem; }
+  table.words tr > :first-child { min-width: 9rem; }
+}
+:lang(zh) th { word-break: keep-all; }
 small { color: var(--soft); }
 footer { color: var(--soft); font-size: 0.85rem; margin-top: 3rem; }
 @media print { :root { --paper: #ffffff; } section { break-inside: avoid; } }

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from common.errors import InputError
 from common.report import compare_runs, run_page
+from common.report.figures import Line, drawn, line_chart
 from common.report.runs import flatten, labels, read_run, relative_difference, smooth
 from tests.mutations import EXAMPLES, mutated
 from tests.support import refusal
@@ -353,3 +354,19 @@ def test_a_mutated_run_is_reported_or_refused(tmp_path, data, whole):
     for action in (lambda: run_page(folders[1]), lambda: compare_runs(*folders, tmp_path / "c.html")):
         message = refusal(action)
         assert message is None or message.strip()
+
+
+@pytest.mark.parametrize("values", [[1.996e-6, 2.0e-6, 2.004e-6], [1e-6, 1e-6], [3e-8, 4e-3], [0.0, 2e-5]])
+def test_ticks_of_a_logarithmic_axis_are_told_apart(values):
+    """Within a decade all labels would read 2 x 10^-6."""
+    y = np.array(values)
+    svg = line_chart("a difference", [Line("ink", np.arange(len(y)), y)], "", log=True)
+    labels = [label for label in re.findall(r"<!-- (.*?) -->", svg) if "10^" in label]
+    assert len(labels) >= 2
+    assert len(labels) == len(set(labels))
+
+
+def test_a_wide_drawing_is_scrolled_where_the_page_is_narrow():
+    narrow, wide = (drawn("one", lambda axes: None, "x", "y", size) for size in ((4.4, 2.75), (8.4, 3.0)))
+    assert narrow.startswith("<svg")
+    assert wide.startswith('<div class="scroll" tabindex="0"><svg class="wide"')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ from common.compression.transform import TransformOptions
 from common.demo.corpus import Domain
 from common.demo.page import Demonstration, demo_page
 from common.demo.work import PROMPTS, Adapted, PeftLogits
+from common.generation.attention import Attention
+from common.language import speaking
 from common.metrics.text.scoring import score_texts
 from common.parity.compare import compare
 from common.parity.page import comparison_page
 from common.report import compare_runs, run_page
+from common.report.attention import attention_page
 from common.report.document import document_page
 from common.report.frontier import frontier_page
 from common.report.runs import read_run
@@ -127,8 +131,26 @@ def _frontier(folder: Path) -> Path:
     return _kept(folder / "frontier.html", frontier_page({**MEASURED, "metric": ACCURACY}))
 
 
+def _attention(folder: Path) -> Path:
+    """A pair of sentences in two layers of two heads."""
+    read, wrote = "zwei alte hunde rennen durch einen garten [EOS]".split(), "two old dogs run through a garden".split()
+    weights = np.random.default_rng(0).dirichlet(np.full(len(read), 0.3), (2, 2, len(wrote)))
+    found = Attention(tuple(read), tuple(wrote), weights, " ".join(wrote))
+    return attention_page(found, "Attention of transformer_multi30k", folder / "attention.html")
+
+
+def _chinese(writer: Callable[[Path], Path]) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        with speaking("zh"):
+            return writer(folder)
+
+    return write
+
+
 _WRITERS = {
     "run": _run, "compare": _compare, "study": _study, "parity": _parity, "demo": _demo, "texts": _texts,
-    "spectrum": _spectrum, "mapping": _mapping, "document": _document, "frontier": _frontier,
+    "spectrum": _spectrum, "mapping": _mapping, "document": _document, "frontier": _frontier, "attention": _attention,
+    "run-zh": _chinese(_run), "compare-zh": _chinese(_compare), "document-zh": _chinese(_document),
+    "mapping-zh": lambda folder: _mapping(folder).with_name("api_mapping.zh-CN.html"),
 }  # fmt: skip
 KINDS = tuple(_WRITERS)
