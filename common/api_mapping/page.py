@@ -17,7 +17,6 @@ __all__ = ["html_page"]
 
 STYLE = """
 main { max-width: 88rem; }
-.tiles + p { margin-top: 1.2rem; }
 dl.tiles.thirds, dl.tiles { grid-template-columns: repeat(auto-fit, minmax(min(100%, 9.4rem), 1fr)); }
 .controls { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: center; padding: 0.6rem 0; }
 .controls { position: sticky; top: 0; z-index: 1; background: var(--paper); }

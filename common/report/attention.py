@@ -37,11 +37,11 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], weights: np.ndarray) -
     for (row, column), weight in np.ndenumerate(weights):
         place = f'x="{left + _CELL * column:.0f}" y="{top + _CELL * row:.0f}" width="{_CELL}" height="{_CELL}"'
         tip = f"<title>{escape(rows[row])} &#8592; {escape(columns[column])}: {weight:.3f}</title>"
-        parts.append(f'<rect {place} fill="currentColor" fill-opacity="{weight:.3f}">{tip}</rect>')
+        parts.append(f'<rect {place} fill="var(--b)" fill-opacity="{weight:.3f}">{tip}</rect>')
     drawing = "".join(parts)
     return scrolling(
         Html(
-            f'<svg role="img" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
+            f'<svg role="img" aria-label="{len(rows)} x {len(columns)} weights" viewBox="0 0 {width:.0f} {height:.0f}" style="width: {width:.0f}px" '
             f'font-size="13" fill="currentColor">{drawing}</svg>'
         )
     )

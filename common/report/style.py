@@ -36,6 +36,7 @@ p { margin: 0.4rem 0 0.8rem; max-width: 48rem; }
 .tiles dt { color: var(--soft); font-size: 0.85rem; line-height: 1.3; }
 .tiles dd { margin: 0; color: var(--soft); font-size: 0.85rem; line-height: 1.35; }
 .tiles dt + dd { color: var(--ink); font-size: 1.5rem; font-weight: 600; font-variant-numeric: tabular-nums; letter-spacing: -0.02em; margin: 0.15rem 0; }
+.tiles + p { margin-top: 1.2rem; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 0.75rem; }
 .tiles.thirds, .grid.thirds { grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); }
 .grid > figure:only-child { max-width: 44rem; }

@@ -133,9 +133,10 @@ def _frontier(folder: Path) -> Path:
 
 def _attention(folder: Path) -> Path:
     """A pair of sentences in two layers of two heads."""
-    read, wrote = "zwei alte hunde rennen durch einen garten [EOS]".split(), "two old dogs run through a garden".split()
+    read = ("zwei", "alte", "hunde", "rennen", "durch", "einen", "garten", "[EOS]")
+    wrote = ("two", "old", "dogs", "run", "through", "a", "garden", "[EOS]")
     weights = np.random.default_rng(0).dirichlet(np.full(len(read), 0.3), (2, 2, len(wrote)))
-    found = Attention(tuple(read), tuple(wrote), weights, " ".join(wrote))
+    found = Attention(read, wrote, weights, " ".join(wrote[:-1]))
     return attention_page(found, "Attention of transformer_multi30k", folder / "attention.html")
 
 
