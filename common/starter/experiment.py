@@ -15,6 +15,8 @@ __all__ = ["experiment_text"]
 
 _BATCH = 16
 _LONGEST = 512  #: tokens that every base model suggested here takes
+_FEWEST = 200  #: optimizer steps, if that takes no more than so many epochs:
+_MOST_EPOCHS = 20
 _SHARE = 0.99  #: of the examples that are not cut
 
 
@@ -68,7 +70,7 @@ def experiment_text(found: Found, model: str | None, file: Path) -> str:
         "  weight_decay: 0.01",
         "training:",
         f"  global_batch_size: {_BATCH}  # {_steps(trained, found)}",
-        "  epochs: 3",
+        f"  epochs: {_epochs(trained, found)}",
         f"  metric: {found.recognised.metric}  # decides the best state, on the validation split",
     ]
     return "\n".join(lines) + "\n"
@@ -83,11 +85,24 @@ def commands(file: Path) -> tuple[str, ...]:
     )
 
 
+def _packed(found: Found) -> bool:
+    """Whether texts are joined and cut, so that rows are no examples."""
+    return "label_column" not in found.recognised.entries and len(found.texts) == 1
+
+
 def _steps(rows: int, found: Found) -> str:
-    packed = "label_column" not in found.recognised.entries and len(found.texts) == 1
-    if packed:
+    if _packed(found):
         return "examples of an optimizer step"
     return f"{rows:,} examples / {_BATCH} = {math.ceil(rows / _BATCH):,} steps an epoch"
+
+
+def _epochs(rows: int, found: Found) -> str:
+    """Few examples are read more often: an adapter that starts at zero does nothing within some dozen steps."""
+    steps = math.ceil(rows / _BATCH)
+    if _packed(found) or 3 * steps >= _FEWEST:
+        return "3"
+    epochs = min(_MOST_EPOCHS, math.ceil(_FEWEST / steps))
+    return f"{epochs}  # {epochs * steps:,} steps in all, since the examples are few; the best state is kept"
 
 
 def _form(found: Found) -> list[str]:

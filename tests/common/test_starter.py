@@ -199,3 +199,14 @@ def test_the_experiment_never_replaces_the_data(tmp_path, monkeypatch, capsys):
     assert main(["init", "data.csv", "-o", "./data.csv", "--force"]) == 2
     assert "holds the data" in capsys.readouterr().err
     assert (tmp_path / "data.csv").read_text() == content
+
+
+@pytest.mark.parametrize(("count", "epochs"), [(42, 20), (200, 17), (3000, 3)])
+def test_few_examples_are_read_more_often(count, epochs, tmp_path, monkeypatch, capsys):
+    """200 rows of three epochs are 36 steps, after which an adapter answers as chance does."""
+    monkeypatch.chdir(tmp_path)
+    labels = ["bad", "good"] * (count // 2)
+    texts = [f"a {label} film, number {number}" for number, label in enumerate(labels)]
+    (tmp_path / "data.csv").write_text(csv(rows("text", [f'"{text}"' for text in texts], "label", labels)))
+    assert main(["init", "data.csv"]) == 0
+    assert load_config("data.yaml", []).training.epochs == epochs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from common.cli import options
@@ -27,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def run(args: argparse.Namespace) -> None:
     """Train, then say what came out and where it is."""
-    from common.language import term
+    from common.language import term, translated
     from common.training.run import train
 
     summary = train(options.experiment(args), args.backend, args.device, args.output, args.resume, args.overwrite)
@@ -36,4 +37,13 @@ def run(args: argparse.Namespace) -> None:
     for when in ("before", "validation", "test"):
         if summary[when]:
             print(f"{term(when):<11}" + "  ".join(f"{name} {value:.4f}" for name, value in summary[when].items()))
-    print(args.output / summary["name"] / summary["backend"])
+    folder = args.output / summary["name"] / summary["backend"]
+    print(folder)
+    print(
+        translated(
+            "next: {page} in a browser; twinlora predict {folder} answers to lines of text",
+            page=folder / "report.html",
+            folder=folder,
+        ),
+        file=sys.stderr,
+    )
