@@ -45,7 +45,8 @@ figcaption p { color: var(--soft); font-size: 0.85rem; margin: 0.1rem 0 0.5rem; 
 svg { display: block; width: 100%; height: auto; }
 svg text { font-family: inherit !important; }
 .scroll { overflow-x: auto; --under: var(--paper); background: linear-gradient(to right, var(--under) 0.8rem, transparent) 0 0 / 2rem 100% local,
-  linear-gradient(to left, var(--under) 0.8rem, transparent) 100% 0 / 2rem 100% local, linear-gradient(to right, var(--rule), transparent) 0 0 / 0.7rem 100% scroll,
+  linear-gradient(to left, var(--under) 0.8rem, transparent) 100% 0 / 2rem 100% local,
+  linear-gradient(to right, var(--rule), transparent) 0 0 / 0.7rem 100% scroll,
   linear-gradient(to left, var(--rule), transparent) 100% 0 / 0.7rem 100% scroll; background-repeat: no-repeat; }
 figure .scroll, .card .scroll { --under: var(--card); }
 figure + .scroll { margin-top: 0.9rem; }
