@@ -91,6 +91,7 @@ _PLAIN = (
     "model.dropout=0",
     "model.config.vocab_size=8000",
     "optimization.optimizer=adamw",
+    "optimization.learning_rate=1e-3",
     "optimization.weight_decay=0",
     "optimization.max_norm=null",
 )

@@ -1,5 +1,5 @@
 """The peer `cells`: the same cells in a step as one writes it for MindSpore: value_and_grad, clipping and
-nn.AdamWeightDecay in one compiled graph."""
+nn.Adam in one compiled graph."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ class Plain:
         self._names, self._targets = model.fields, TASKS.get(case.spec.task).step_targets
         found, names, loss = parameters(model), self._names, task(case.spec.task).loss
         weights = ms.ParameterTuple([found[name] for name in case.plan.shapes()])
-        optimizer = nn.AdamWeightDecay(
-            weights, settings.learning_rate, settings.beta1, settings.beta2, settings.epsilon, 0.0
-        )
+        # without decay Adam is AdamW; nn.AdamWeightDecay corrects no bias
+        optimizer = nn.Adam(weights, settings.learning_rate, settings.beta1, settings.beta2, settings.epsilon)
         bound = settings.max_grad_norm
 
         def mean(count, *arrays):

@@ -1,6 +1,7 @@
 """Measures pre-training objectives with small encoders: curves, what sharing and position terms are worth, fine-tuning.
 
     python scripts/bench/pretraining.py --data DATA                 # DATA holds wikitext2, sst2 and cola
+    python scripts/bench/pretraining.py --data DATA --agreement --backend mindspore   # and pytorch: some steps of the first
     python scripts/bench/pretraining.py --data DATA --smoke         # a few steps of everything, written nowhere
     python scripts/bench/pretraining.py --only-page                 # docs/studies/pretraining.md from docs/pretraining.json
 
@@ -231,6 +232,9 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=8000, help="of a fine-tuning")
     parser.add_argument("--seeds", type=int, default=1, help="of every fine-tuning")
     parser.add_argument("--only", action="append", choices=PRETRAININGS, help="one pre-training; may be repeated")
+    parser.add_argument(
+        "--agreement", action="store_true", help="400 steps of the first one alone, to compare backends"
+    )
     parser.add_argument("--smoke", action="store_true", help="a few steps of everything, and no results")
     parser.add_argument("--only-page", action="store_true", help="write the page from the results that are there")
     arguments = parser.parse_args()
@@ -251,11 +255,17 @@ def main() -> None:
         return
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     if not arguments.only_page:
-        kept[arguments.backend] = measure(arguments)
+        if arguments.agreement:
+            few = {"steps": 400, "only": FINE[:1], "work": arguments.work / "agreement"}
+            vars(arguments).update(few)
+            kept.setdefault("agreement", {})[arguments.backend] = measure(arguments)
+        else:
+            kept["all"] = measure(arguments)
         write_json(RESULTS, kept)
-    from pretraining_page import write_page
+    if "all" in kept:
+        from pretraining_page import write_page
 
-    write_page(kept)
+        write_page(kept)
 
 
 if __name__ == "__main__":

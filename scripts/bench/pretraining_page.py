@@ -20,20 +20,20 @@ GROUPS = {
     "replaced": ("Replaced tokens: area under the ROC curve", "auc", "replaced"),
     "deberta": ("DeBERTa without its parts: accuracy of hidden tokens", "accuracy", "DeBERTa"),
 }
-MAIN, OTHER = "pytorch", "mindspore"  #: whose curves are shown, and whose runs are compared with them
+BACKENDS = ("pytorch", "mindspore")
 Results = Mapping[str, Any]
 
 
 def write_page(kept: Mapping[str, Results]) -> None:
-    """Write the page and a drawing of every group of runs, from the results of each backend."""
-    results = kept[MAIN]
+    """Write the page and a drawing of every group of runs, from the results of one backend and of a run in both."""
+    results = kept["all"]
     for name, (title, metric, prefix) in GROUPS.items():
         if _group(results, prefix):
             write_atomic(IMAGES / f"pretraining_{name}.svg", drawing(results, title, metric, prefix))
-    write_atomic(PAGE, page(results, kept.get(OTHER)))
+    write_atomic(PAGE, page(results, kept.get("agreement", {})))
 
 
-def page(results: Results, other: Results | None) -> str:
+def page(results: Results, agreement: Mapping[str, Results]) -> str:
     """Markdown."""
     settings, hardware = results["settings"], results["hardware"]
     lines = [
@@ -51,7 +51,7 @@ def page(results: Results, other: Results | None) -> str:
         f"time, and token frequencies have perplexity {results['baseline']['perplexity']:,.0f}.",
         "",
         *_section(results, "masked"),
-        *_agreement(results, other),
+        *_agreement(agreement),
         "## Replaced tokens",
         *_section(results, "replaced"),
         "## DeBERTa without its parts",
@@ -88,23 +88,23 @@ def _section(results: Results, name: str) -> list[str]:
     return [*lines, ""]
 
 
-def _agreement(results: Results, other: Results | None) -> list[str]:
-    """The runs that both backends made, point by point."""
-    if other is None:
+def _agreement(found: Mapping[str, Results]) -> list[str]:
+    """The run that both backends made, point by point."""
+    if set(found) != set(BACKENDS):
         return []
-    lines = ["The same run in MindSpore, scored at the same steps:", ""]
-    lines += [
-        "| run | loss at the end, PyTorch | MindSpore | accuracy, PyTorch | MindSpore | largest relative difference of a loss |",
-        "|---|---:|---:|---:|---:|---:|",
+    [name] = found[BACKENDS[0]]["curves"]
+    pairs = list(zip(*(found[backend]["curves"][name]["points"] for backend in BACKENDS), strict=True))
+    apart = max(abs(ours["loss"] - theirs["loss"]) / abs(ours["loss"]) for ours, theirs in pairs)
+    last = pairs[-1]
+    losses, accuracies = (
+        " and ".join(write(point[key]) for point in last)
+        for key, write in (("loss", "{:.4f}".format), ("accuracy", _percent))
+    )
+    return [
+        f"Both backends, the first of these for {last[0]['step']:,} steps: loss {losses}, accuracy {accuracies} (PyTorch and "
+        f"MindSpore) at the end; the losses of the {len(pairs)} evaluations differ by {apart:.1e} of themselves at most.",
+        "",
     ]
-    for run, found in other["curves"].items():
-        pairs = list(zip(results["curves"][run]["points"], found["points"], strict=True))
-        apart = max(abs(ours["loss"] - theirs["loss"]) / abs(ours["loss"]) for ours, theirs in pairs)
-        last = pairs[-1]
-        losses = " | ".join(f"{point['loss']:.4f}" for point in last)
-        accuracies = " | ".join(_percent(point["accuracy"]) for point in last)
-        lines.append(f"| {run} | {losses} | {accuracies} | {apart:.1e} |")
-    return [*lines, ""]
 
 
 def fine(rows: Sequence[Results]) -> list[str]:
