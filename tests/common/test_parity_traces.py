@@ -50,6 +50,10 @@ class FakeHost:
         def flags():
             return PRODUCER_FLAGS
 
+        @staticmethod
+        def release():
+            """There are no graphs."""
+
 
 def values(noise: float = 0.0, seed: int = 0, dtype=np.float32) -> dict[str, np.ndarray]:
     """Results of one case, off by ``noise`` in a random direction."""

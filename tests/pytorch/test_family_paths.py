@@ -110,9 +110,9 @@ def test_recomputed_layers_change_no_bit(variant):
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly  # a minute each; another test compiles networks by default
 @pytest.mark.skipif(not (shutil.which("g++") or shutil.which("c++")), reason="torch.compile needs a C++ compiler")
-@pytest.mark.parametrize("variant", ["qwen3", pytest.param("deberta-v3", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("variant", ["qwen3", "deberta-v3"])
 def test_compiled_training_is_that_of_the_interpreted_network(variant):
     found = [run(variant, (), compile=mode, steps=2) for mode in (True, False)]
     assert_near(found[0][1], found[1][1], STEP_LOSS)
