@@ -3,11 +3,12 @@ all as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from peft_reference import adapted, tensors, weight_decay_groups
+from plain_loop import Loop
 
 from common.backend import Batch
 from common.bench.cases import Case
@@ -18,7 +19,7 @@ from pytorch_impl.hf_bridge.foreign import build as build_network
 _QKV = "PEFT adapts the whole of GPT-2's c_attn (q, k and v); ours its q and v"
 
 
-class Transformers:
+class Transformers(Loop):
     """Implements `common.bench.subjects.Subject`. The base weights are those of the case; the peer draws its own A, and
     B is zero in both.
 
@@ -40,34 +41,22 @@ class Transformers:
             raise InputError(
                 f"The peer needs the very network of the case; its arrays leave {missing} and add {unexpected}."
             )
-        self.device, self._config, self._settings = device, config, config.optimization
+        self.device, self._config = device, config
         self._bf16 = config.training.dtype == "bf16"
         self.plain = adapt(network, case).to(device)
         self.model = torch.compile(self.plain) if compiled else self.plain
-        self._trained = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
-        settings = self._settings
+        self.trained = [parameter for parameter in self.plain.parameters() if parameter.requires_grad]
+        settings = config.optimization
+        self.bound = settings.max_grad_norm
         if settings.optimizer != "adamw":
             raise InputError(
                 f"The peer trains with AdamW; optimization.optimizer of the case is {settings.optimizer}. Measure "
                 "another case, or leave the peer out of --subjects."
             )
         groups = weight_decay_groups(self.plain, settings)
-        self._optimizer = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             groups, lr=settings.learning_rate, betas=(settings.beta1, settings.beta2), eps=settings.epsilon
         )
-
-    def step(self, batch: Batch) -> torch.Tensor:
-        self.model.train()
-        loss = self.loss(batch)
-        loss.backward()
-        if self._settings.max_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self._trained, self._settings.max_grad_norm)
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        return loss.detach()
-
-    def losses(self, handles: Sequence[torch.Tensor]) -> list[float]:
-        return torch.stack(list(handles)).tolist()
 
     @torch.no_grad()
     def check_loss(self, batch: Batch) -> float:

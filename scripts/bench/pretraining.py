@@ -63,7 +63,9 @@ PRETRAININGS: dict[str, tuple[str, str, str]] = {
         f"{RELATIVE}, pos_att_type: [c2p], enhanced_mask_decoder: true",
     ),
 }
-FINE = ("masked, dynamic", "masked and pairs", "replaced, gradient-disentangled")  #: what is fine-tuned
+FINE = ("masked, dynamic", "masked and pairs", "replaced, gradient-disentangled", "DeBERTa")  #: what is fine-tuned
+#: what the same fine-tuning begins from without pre-training, and its network
+SCRATCH = {"from scratch": "model_type: bert", "DeBERTa from scratch": PRETRAININGS["DeBERTa"][2]}
 TASKS = {"sst2": ("bert_sst2", "accuracy"), "cola": ("bert_cola", "matthews_correlation")}
 
 
@@ -129,24 +131,22 @@ def _originals(inputs: Any, split: str) -> np.ndarray:
     return columns["input_ids"].values[columns["words"].values >= 0]
 
 
-def fine_tuned(task: str, start: str | None, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+def fine_tuned(task: str, start: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """One fine-tuning of everything, from a run of `PRETRAININGS` or from random weights with the same tokenizer."""
     shipped, metric = TASKS[task]
-    source = pretrained(start or FINE[0], arguments).path / "model"
-    model = (
-        [f"model.source={json.dumps(str(source.resolve()))}"]
-        if start
-        else [
+    source = pretrained(FINE[0] if start in SCRATCH else start, arguments).path / "model"
+    model = [f"model.source={json.dumps(str(source.resolve()))}"]
+    if start in SCRATCH:
+        model = [
             "model.source=null",
             f"model.tokenizer={json.dumps(str(source.resolve()))}",
-            f"model.config={_network(arguments, 'model_type: bert')}",
+            f"model.config={_network(arguments, SCRATCH[start])}",
             "model.dropout=0.1",
         ]
-    )
     steps = [f"training.max_steps={arguments.fine_steps}"] if arguments.fine_steps else []
     run = _trained(
         shipped,
-        f"{task} {start or 'scratch'} {seed}",
+        f"{task} {start} {seed}",
         arguments,
         *model,
         *steps,
@@ -163,7 +163,7 @@ def fine_tuned(task: str, start: str | None, seed: int, arguments: argparse.Name
         f"training.metric={metric}",
     )
     score = run.read_summary()["validation"][metric]
-    return {"task": task, "start": start or "from scratch", "seed": seed, "metric": metric, "score": score}
+    return {"task": task, "start": start, "seed": seed, "metric": metric, "score": score}
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _fine(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for task in TASKS:
-        for start in (None, *FINE):
+        for start in (*SCRATCH, *FINE):
             for seed in range(arguments.seeds):
                 yield fine_tuned(task, start, seed, arguments)
 
