@@ -162,8 +162,9 @@ def fine_tuned(task: str, start: str, seed: int, arguments: argparse.Namespace) 
         "training.epochs=3",
         f"training.metric={metric}",
     )
-    score = run.read_summary()["validation"][metric]
-    return {"task": task, "start": start, "seed": seed, "metric": metric, "score": score}
+    summary = run.read_summary()
+    scored = {"score": summary["validation"][metric], "scored": summary["data"]["sizes"]["validation"]}
+    return {"task": task, "start": start, "seed": seed, "metric": metric, **scored}
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

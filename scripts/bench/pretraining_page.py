@@ -66,8 +66,7 @@ def page(results: Results, agreement: Mapping[str, Results]) -> str:
         "",
         *fine(results["fine"]),
         "",
-        "SST-2's validation split has 872 sentences: two standard errors of an accuracy are 3 points, so that differences "
-        "below that say nothing. Encoders of this size and after so little text are no evidence for or against pre-training.",
+        *_noise(results["fine"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -127,6 +126,19 @@ def fine(rows: Sequence[Results]) -> list[str]:
             cells.append(f"{sum(scores) / len(scores):.3f}{spread}")
         lines.append(f"| {start} | {' | '.join(cells)} |")
     return lines
+
+
+def _noise(rows: Sequence[Results]) -> list[str]:
+    """How far apart accuracies must be to say something, p being the largest of them: 2 sqrt(p (1 - p) / n)."""
+    rows = [row for row in rows if row["metric"] == "accuracy"]
+    if not rows:
+        return []
+    best, count = max(row["score"] for row in rows), min(row["scored"] for row in rows)
+    return [
+        f"Two standard errors of an accuracy over {count:,} examples are {200 * (best * (1 - best) / count) ** 0.5:.1f} points; "
+        "smaller differences say nothing. Encoders of this size, after so little text, are no evidence for or against",
+        "pre-training.",
+    ]
 
 
 def drawing(results: Results, title: str, metric: str, prefix: str) -> str:
