@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from common.cli.main import build_parser
+from common.config import load_config
+from common.data import load_dataset
+from common.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -16,10 +22,53 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"```.*?```", text, re.DOTALL)
 
 
+@pytest.fixture(scope="module")
+def parser():
+    return build_parser()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_to_a_file(page):
     targets = LINK.findall(page.read_text(encoding="utf-8"))
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_shows_is_one(page, parser):
+    shown = re.findall(r"```(?:sh)?\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for block in shown for line in block.replace("\\\n", " ").splitlines()]
+    parts = [part.strip() for line in lines for part in re.split(r"\s\|\s|&&", line)]
+    for command in (part for part in parts if part.startswith("twinlora ")):
+        words = shlex.split(command, comments=True)
+        redirected = [at for at, word in enumerate(words) if word in ("<", ">")]
+        parser.parse_args(words[1 : redirected[0] if redirected else None])
+
+
+def test_the_readme_is_read_in_five_minutes():
+    """Its details stand in the tour, which both languages have."""
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) < 900
+
+
+def test_the_readmes_experiments_are_complete(tmp_path, monkeypatch):
+    """Written as they stand, they read the files that they name."""
+    monkeypatch.chdir(tmp_path)
+    reviews = "text,label\n" + "a fine film,good\na dull film,bad\n" * 10
+    for name, content in {"train.csv": reviews, "validation.csv": reviews, "notes.txt": "A line.\n" * 40}.items():
+        Path(name).write_text(content, encoding="utf-8")
+    shown = re.findall(r"```yaml\n# (\S+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert [name for name, _ in shown] == ["reviews.yaml", "notes.yaml"]
+    for name, text in shown:
+        Path(name).write_text(text, encoding="utf-8")
+        config = load_config(name)
+        data = load_dataset(config.data, TASKS.get(config.model.task))
+        assert len(data.splits["train"]) + len(data.splits["validation"]) == 40
+
+
+def test_both_tours_show_every_command(parser):
+    english, chinese = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("tour.md", "tour.zh-CN.md"))
+    assert blocks(english) == blocks(chinese)
+    commands = {command.dest for command in parser._subparsers._group_actions[0]._choices_actions}
+    assert commands - {*re.findall(r"\btwinlora ([a-z-]+)", english)} == set()
 
 
 def test_both_readmes_give_the_same_commands_and_figures():
