@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.members import file_name
 from common.models.modules import RECURRENT
 
-__all__ = ["Capabilities", "check", "requirements"]
+__all__ = ["Capabilities", "check", "check_model", "requirements"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,19 @@ def _exists(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+def of_model(spec: Any, edits: Iterable[Any] = ()) -> tuple[str, ...]:
+    """The capabilities that computing a model needs.
+
+    Args:
+        spec: a `common.models.specs.ModelSpec`.
+        edits: what replaces modules of it, beside its own.
+    """
+    layers = sorted({edit.layer for edit in (*spec.edits, *edits)})
+    cells = sorted({module.arguments.cell for module in spec.modules if module.kind is RECURRENT})
+    needed = [f"family:{spec.family}", f"task:{spec.task}", *(f"layer:{layer}" for layer in layers)]
+    return (*needed, *(f"cell:{cell}" for cell in cells))
+
+
 def requirements(spec: Any, plan: Any, settings: EngineSettings) -> tuple[str, ...]:
     """The capabilities that a run needs.
 
@@ -52,10 +65,7 @@ def requirements(spec: Any, plan: Any, settings: EngineSettings) -> tuple[str, .
         spec: a `common.models.specs.ModelSpec`.
         plan: a `common.methods.plan.Plan`.
     """
-    layers = sorted({edit.layer for edit in (*spec.edits, *plan.edits)})
-    cells = sorted({module.arguments.cell for module in spec.modules if module.kind is RECURRENT})
-    needed = [f"family:{spec.family}", f"task:{spec.task}", *(f"layer:{layer}" for layer in layers)]
-    needed += [*(f"cell:{cell}" for cell in cells), f"dtype:{settings.dtype}"]
+    needed = [*of_model(spec, plan.edits), f"dtype:{settings.dtype}"]
     needed += [name for name in ("recompute", "shard") if getattr(settings, name)]
     if settings.shard and spec.integers():
         needed.append("sharded integers")
@@ -70,9 +80,17 @@ def check(backend: ModuleType, device: str, spec: Any, plan: Any, settings: Engi
     Raises:
         InputError: the reasons, listed.
     """
+    _check(backend, device, spec, requirements(spec, plan, settings))
+
+
+def check_model(backend: ModuleType, device: str, spec: Any) -> None:
+    """Refuse a model, without a plan, that ``backend`` cannot compute on ``device``, as `check` does."""
+    _check(backend, device, spec, of_model(spec))
+
+
+def _check(backend: ModuleType, device: str, spec: Any, needed: Iterable[str]) -> None:
     found = backend.capabilities(device)
-    reasons = ((name, found.reason(name)) for name in requirements(spec, plan, settings))
-    problems = [(name, reason) for name, reason in reasons if reason]
+    problems = [(name, reason) for name in needed if (reason := found.reason(name))]
     if not problems:
         problems = [("model", reason) for reason in backend.model_problems(spec)]
     _raise(found.backend, device, problems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from common.edits import Constant, Edit, ParameterSpec
 from common.methods.method import Method, MethodOptions
 from common.methods.plan import Plan
-from common.methods.qat import inserted
+from common.methods.qat import inserted, quantisable
 from common.methods.unfreezing import everything
 from common.models.modules import ModuleSpec
 from common.models.specs import ModelSpec
@@ -123,10 +123,13 @@ class Diffq(Method):
             numbers += count
         return {"mean_bits": total / numbers, "megabytes": size, "megabytes_float32": 4 * numbers / 2**20}
 
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is a weight."""
+        return any(map(quantisable, modules))
+
     def example(self, targets: tuple[str, ...]) -> DiffqOptions:
-        """Of the usual targets, whole."""
-        whole = tuple(dict.fromkeys(target.partition("[")[0] for target in targets))
-        return DiffqOptions(self.name, whole, penalty=10.0)
+        """Every weight."""
+        return DiffqOptions(self.name, penalty=10.0)
 
     @property
     def peft(self) -> None:

@@ -3,7 +3,7 @@ and ends in integers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from common.models.specs import ModelSpec
 from common.quantisation.fake import FakeArguments, edit_of, faked
 from common.quantisation.integers import largest
 
-__all__ = ["MEMBER", "Qat", "QatOptions", "inserted"]
+__all__ = ["MEMBER", "Qat", "QatOptions", "inserted", "quantisable"]
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,10 @@ def inserted(options: Any, spec: ModelSpec) -> tuple[list[ModuleSpec], tuple[tup
         InputError: a pattern matches nothing.
     """
 
-    def quantisable(module: ModuleSpec) -> bool:
-        plain = module.kind.adaptable or module.kind.windowed
-        return plain and module.kind.weight(module) is not None and module.path not in spec.shared
+    def free(module: ModuleSpec) -> bool:
+        return quantisable(module) and module.path not in spec.shared
 
-    found = match([Target(pattern) for pattern in options.targets], options.exclude, spec, quantisable)
+    found = match([Target(pattern) for pattern in options.targets], options.exclude, spec, free)
     patterns: dict[str, tuple[str, ...]] = {}
     for one in found:
         if one.slices or "[" in one.target.pattern:
@@ -67,6 +66,11 @@ def inserted(options: Any, spec: ModelSpec) -> tuple[list[ModuleSpec], tuple[tup
         patterns[one.target.pattern] = (*patterns.get(one.target.pattern, ()), one.module.path)
     paths = {one.module.path for one in found}
     return [module for module in spec.modules if module.path in paths], tuple(patterns.items())
+
+
+def quantisable(module: ModuleSpec) -> bool:
+    """Whether a module is of a kind that has one weight which can be rounded."""
+    return (module.kind.adaptable or module.kind.windowed) and module.kind.weight(module) is not None
 
 
 class Qat(Method):
@@ -113,11 +117,14 @@ class Qat(Method):
             scale = _input_scale(module, arrays[edit.parameters[0].name], arguments.activation_bits)
         return INTEGERS_LAYER.edit(module, after), stored(module, base[f"{module.path}.weight"], after, scale)
 
+    def suits(self, modules: Sequence[ModuleSpec]) -> bool:
+        """There is a weight."""
+        return any(map(quantisable, modules))
+
     def example(self, targets: tuple[str, ...]) -> QatOptions:
-        """Weights alone, in the usual targets, whole: an activation that rounding moves from one number to the next
-        would show in every comparison."""
-        whole = tuple(dict.fromkeys(target.partition("[")[0] for target in targets))
-        return QatOptions(self.name, whole, activation_bits=None)
+        """Every weight, and no activation: one that rounding moves from one number to the next would show in every
+        comparison."""
+        return QatOptions(self.name, activation_bits=None)
 
     @property
     def peft(self) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -138,16 +138,15 @@ def _record_apart(arguments: Sequence[str]) -> None:
         )
 
 
-def _progress(total: int):
-    """A line every few seconds where somebody watches."""
-    if not sys.stderr.isatty():
-        return None
-    state = {"done": 0, "next": time.perf_counter() + 2.0}
+def _progress(total: int) -> Callable[[Any, dict[str, Any]], None]:
+    """A line every few seconds where somebody watches, every minute in a log."""
+    interval = 2.0 if sys.stderr.isatty() else 60.0
+    state = {"done": 0, "next": time.perf_counter() + interval}
 
     def say(case: Any, entry: dict[str, Any]) -> None:
         state["done"] += 1
         if time.perf_counter() >= state["next"]:
-            state["next"] = time.perf_counter() + 2.0
+            state["next"] = time.perf_counter() + interval
             print(f"  {state['done']:,} of {total:,}: {case.id}", file=sys.stderr, flush=True)
 
     return say

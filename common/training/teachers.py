@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.backend import Batch
+from common.backend.capabilities import check_model
 from common.backend.distillation import Distillation
 from common.config import to_plain
 from common.data import TextData
@@ -150,6 +151,9 @@ def reader(
 
     Args:
         backend: that a network is computed in; a graph is computed by ONNX Runtime.
+
+    Raises:
+        InputError: the backend cannot compute the network on the device.
     """
     if teacher.exported:
         from common.exporting.runtime import OnnxEngine
@@ -161,6 +165,7 @@ def reader(
     assert spec is not None  # files are not read in batches
     model: Any
     if teacher.trained is None:
+        check_model(backend, device, spec)
         model = backend.build_model(spec, device)
     else:
         engine = build_engine(backend, device, _plain(teacher.trained), spec, teacher.trained.plan)

@@ -27,7 +27,8 @@ def placed(cell: nn.Cell, path: str) -> nn.Cell:
         inner.path = f"{path}.{name}" if name else path
         inner._auto_prefix = False  # what replaces a cell later is named already
         if isinstance(inner, Embedding):
-            inner.trained = False  # as of a native one: the rewriting says whether it is
+            inner.padding = inner.padding_idx  # as of a native one, as is what follows
+            inner.trained = False  # the rewriting says whether it is
         for leaf, child in list(inner.name_cells().items()):
             if isinstance(child, TorchDropout | nn.Dropout):
                 setattr(inner, leaf, Dropout(f"{inner.path}.{leaf}", child.p))

@@ -12,6 +12,7 @@ from common.edits import Edit
 from common.quantisation.fake import scale_axis
 from common.quantisation.integers import largest
 from mindspore_impl import functional as F
+from mindspore_impl.layers.modules import convolved, kind_of_convolution
 from mindspore_impl.layers.wrapper import Wrapper
 
 __all__ = ["FakeQuantised", "build", "through"]
@@ -36,19 +37,20 @@ def called(base, kind, weight, x):
     """What ``base``, of this kind of module, computes of x with another weight."""
     if kind == "lookup":
         return F.embedding(x, weight, base.padding if base.trained else None)
-    if kind == "windowed":
-        y = base.conv2d(ops.expand_dims(x, 2), ops.expand_dims(weight, 2))
-        return ops.squeeze(base.bias_add(y, base.bias), 2)
     if kind == "transposed":
         y = _matmul(x, weight)
         return y if base.bias is None else y + base.bias
-    return F.linear(x, weight, base.bias)
+    if kind == "linear":
+        return F.linear(x, weight, base.bias)
+    return convolved(base, kind, weight, x)
 
 
-def kind_of(edit: Edit) -> str:
+def kind_of(edit: Edit, base: nn.Cell) -> str:
     """For `called`."""
     kind = edit.module.kind
-    return next((name for name in ("lookup", "windowed", "transposed") if getattr(kind, name)), "linear")
+    if kind.windowed:
+        return kind_of_convolution(base)
+    return next((name for name in ("lookup", "transposed") if getattr(kind, name)), "linear")
 
 
 class FakeQuantised(Wrapper):
@@ -57,7 +59,7 @@ class FakeQuantised(Wrapper):
     def __init__(self, base_layer: nn.Cell, edit: Edit, values: Mapping[str, np.ndarray]):
         super().__init__(base_layer, edit, values)
         arguments = edit.arguments
-        self.kind, self.observes, self.decay = kind_of(edit), arguments.observes, arguments.decay
+        self.kind, self.observes, self.decay = kind_of(edit, base_layer), arguments.observes, arguments.decay
         self.bits, self.activation_bits = arguments.bits, arguments.activation_bits
         self.largest = float(largest(self.bits)) if self.bits is not None else 0.0
         self.most = float(largest(self.activation_bits)) if self.activation_bits is not None else 0.0

@@ -121,6 +121,25 @@ class Convolution(nn.Cell):
         return ops.squeeze(self.bias_add(y, self.bias), 2)
 
 
+def kind_of_convolution(base: nn.Cell) -> str:
+    """For `convolved`: the class of a convolution, which a graph cannot ask."""
+    if isinstance(base, nn.Conv1d | Convolution):
+        return "one dimension"
+    return "two dimensions" if isinstance(base, nn.Conv2d) else "converted"
+
+
+def convolved(base, kind, weight, x):
+    """What the convolution ``base``, of this kind, computes of x with another weight."""
+    if kind == "converted":  # torch's function, in the networks that the project converts
+        return base.function(x, weight, base.bias, base.stride, base.padding, base.dilation, base.groups)
+    if kind == "one dimension":
+        x = ops.expand_dims(x, 2)
+    y = base.conv2d(x, ops.expand_dims(weight, 2) if weight.ndim == 3 else weight)
+    if base.has_bias:
+        y = base.bias_add(y, base.bias)
+    return ops.squeeze(y, 2) if kind == "one dimension" else y
+
+
 def assign(parameter: Parameter, array: np.ndarray) -> None:
     """Write ``array`` into the parameter's own memory. Compiled graphs hold on to that memory and would not see
     `set_data`, which replaces it."""

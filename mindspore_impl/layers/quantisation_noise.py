@@ -31,7 +31,7 @@ class QuantisationNoise(Wrapper):
         self.shape, self.table, self.numbers = shape, (shape[0], math.prod(shape[1:])), math.prod(shape)
         groups = edit.arguments.groups
         self.kind, self.size, self.least, self.range = (
-            kind_of(edit),
+            kind_of(edit, base_layer),
             groups.size,
             groups.least,
             groups.most - groups.least,

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Write the measured parts of docs/studies/emotion_minilm.md: the report's tables, and both backends side by side.
+"""Write the measured parts of a study's page, docs/studies/NAME.md: the report's tables, and both backends side by side.
 
     twinlora study report runs/studies/emotion_minilm
     python scripts/bench/study_page.py runs/studies/emotion_minilm
 
-Several study directories of one definition may be given; the report is that of the first.
+Several study directories of one definition may be given; the report is that of the first, and NAME its name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from performance import between
 from common.errors import InputError, run_script
 from common.files import write_atomic
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "studies" / "emotion_minilm.md"
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "studies"
 Run = tuple[dict[str, Any], list[float]]  #: summary, and logged losses
 _FIRST = 10  #: logged losses, of a hundred steps
 
@@ -40,9 +40,16 @@ def runs(folders: list[Path]) -> dict[str, dict[str, Run]]:
 def point(settings: dict[str, Any]) -> str:
     """What tells one point of the study from another."""
     given, rates = settings["adaptation"], settings["optimization"]
-    targets = ", ".join(target["pattern"] for target in given.get("targets") or ())
-    method = f"LoRA on {targets}, rank {given['rank']}" if targets else "full fine-tuning"
+    targets = ", ".join(map(pattern, given.get("targets") or ()))
+    method = {"lora": "LoRA", "full": "full fine-tuning"}.get(given["method"], given["method"])
+    method += f" on {targets}" if targets else ""
+    method += f", rank {given['rank']}" if "rank" in given else ""
     return f"{method}; rate {rates['learning_rate']:g}, decay {rates['weight_decay']:g}"
+
+
+def pattern(target: Any) -> str:
+    """Of a target, which some methods have options of."""
+    return str(target["pattern"] if isinstance(target, dict) else target)
 
 
 def table(found: dict[str, dict[str, Run]]) -> str:
@@ -69,9 +76,10 @@ def main() -> None:
     report = args.report or args.studies[0] / "report" / "report.md"
     if not report.is_file():
         raise InputError(f"{report} is missing. Run twinlora study report {args.studies[0]} first.")
+    path = PAGES / f"{args.studies[0].name}.md"
     text = report.read_text(encoding="utf-8").partition("\n")[2].strip()
-    page = between(PAGE.read_text(encoding="utf-8"), "report", re.sub(r"(?m)^## ", "### ", text))
-    write_atomic(PAGE, between(page, "backends", table(runs(args.studies))))
+    page = between(path.read_text(encoding="utf-8"), "report", re.sub(r"(?m)^## ", "### ", text))
+    write_atomic(path, between(page, "backends", table(runs(args.studies))))
 
 
 if __name__ == "__main__":

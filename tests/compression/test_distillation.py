@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from common import backend as backends
+from common.backend.capabilities import Capabilities
 from common.backend.distillation import Distillation
 from common.cli.main import main
 from common.config import from_yaml, load_config, to_yaml
@@ -16,7 +18,7 @@ from common.errors import InputError
 from common.files import load_arrays
 from common.training.assembly import encode_split, prepare
 from common.training.checkpoint import INTEGERS
-from common.training.teachers import write_logits
+from common.training.teachers import open_source, reader, write_logits
 from common.training.teaching import open_teacher, taught
 from tests.support import assert_near
 
@@ -145,6 +147,17 @@ def test_a_teacher_that_reads_what_the_students_batches_lack_is_refused(work, ba
     )
     with pytest.raises(InputError, match="it reads token_type_ids, which batches of the family gpt2 do not hold"):
         open_teacher(prepare(load_config(arguments[0], arguments[2::2])))
+
+
+def test_a_teacher_that_the_backend_cannot_compute_is_refused_before_it_is_built(small):
+    """A model folder, whose network no engine stands around."""
+    teacher = open_source(str(small), "sequence-classification")
+    lacking = SimpleNamespace(
+        capabilities=lambda device: Capabilities("mindspore", {"family:bert": "its kernels are missing"}),
+        model_problems=lambda spec: [],
+    )
+    with pytest.raises(InputError, match=r"(?s)mindspore backend cannot compute this on cpu.*its kernels are missing"):
+        reader(teacher, False, lacking, "cpu")
 
 
 def test_hidden_states_of_real_tokens_are_compared_where_virtual_ones_come_first():

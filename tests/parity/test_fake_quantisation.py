@@ -15,6 +15,8 @@ from common.methods import METHODS
 from common.methods.merge import merged_model, refuse_unmergeable
 from common.methods.plan import Plan
 from common.models.structure import dense
+from common.parity.cases import Host
+from common.parity.suites.subjects import drawn, pairs
 from common.quantisation import pseudo
 from common.quantisation.fake import RANGE, faked, observing
 from tests.support import (
@@ -28,6 +30,7 @@ from tests.support import (
 )
 from tests.tolerances import BERT_LOGITS_ABS, GRADIENT, STEP_LOSS
 
+WORDS = ("bilstm-cnn", "cnn-classifier", "densenet-cnn", "densenet-dsa", "han", "rnn", "seq2seq-lstm", "transformer")
 QAT, DIFFQ = METHODS.get("qat"), METHODS.get("diffq")
 
 
@@ -199,6 +202,24 @@ def test_both_backends_agree_in_the_losses_of_20_steps(method, compile_):
     assert theirs[-4:].mean() < theirs[:4].mean()
     for name in (parameter.name for edit in plan.edits for parameter in edit.parameters):
         assert_near(states[1][name], states[0][name], 1e-3, what=name)
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.needs_mindspore
+@pytest.mark.parametrize("compile_", [False, pytest.param(True, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("method", ["qat", "diffq"])
+@pytest.mark.parametrize("family", ["textcnn", *(pytest.param(name, marks=pytest.mark.nightly) for name in WORDS)])
+def test_both_backends_agree_in_networks_that_were_converted(family, method, compile_):
+    """Of which tables and convolutions are quantised too."""
+    task = next(task for name, task in pairs() if name == family)
+    subject = drawn(family, task, METHODS.get(method).example(()), steps=3)
+    found = []
+    for name in ("pytorch", "mindspore"):
+        host = Host(name, load(name), load(name).device.select("cpu"), compile=compile_ and name == "mindspore")
+        engine = subject.engine(host)[1]
+        handles = [engine.train_step(list(step), 1e-3) for step in subject.steps]
+        found.append(np.array([loss for loss, _ in engine.fetch(handles)]))
+    assert_near(found[1], found[0], STEP_LOSS)
 
 
 @pytest.mark.parametrize("compile_", [False, pytest.param(True, marks=pytest.mark.nightly)])
