@@ -6,8 +6,7 @@ written are outputs. Reading the value of a tensor (``if x.sum() > 0``, ``x.item
 a constant.
 
 Where one scalar of what the function gives has a gradient, as a loss has, its gradients are computed in the same graph:
-``backward()`` finds them there. Otherwise the gradient is a graph of its own, which computes the forward pass anew where
-that is cheaper than to keep it.
+``backward()`` finds them there. Otherwise the gradient is a graph of its own.
 """
 
 from __future__ import annotations
