@@ -68,7 +68,9 @@ def test_a_module_answers_as_in_torch(ask):
     assert ask(network(ours)) == ask(network(theirs))
 
 
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}, {"bias": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}, {"bias": False}]
+)
 def test_an_lstm_projects_its_output_as_torch(options):
     found = []
     for framework in (theirs, ours):
