@@ -14,6 +14,7 @@ from typing import Any
 from common.api_mapping.peer import KINDS, KNOWN, Finding
 from common.api_mapping.row import Row
 from common.api_mapping.translation import said
+from common.errors import InputError
 from common.language import translated
 from common.reading import read_json
 from common.resources import package_folder
@@ -26,29 +27,59 @@ SUITES = {"operator": "operators", "error": "error inputs", "module": "modules",
 REASONS = 3  #: messages of one row that are kept
 
 
-def document(findings: Sequence[Finding], rows: Mapping[str, Row], limit: int) -> dict[str, Any]:
+def document(
+    findings: Sequence[Finding], rows: Mapping[str, Row], limit: int, before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The whole of a run as plain data.
 
     Args:
-        findings: of all rows that have samples.
+        findings: of all rows that have samples, or of all that have samples in some of the suites.
         rows: the registry.
         limit: samples of an operator and dtype that were run; 0 for all.
+        before: the document that is continued where ``findings`` are of some suites; the others keep their counts and
+            the day on which they were run.
     """
     suites: dict[str, Counter[str]] = {name: Counter() for name in SUITES.values()}
     counted: dict[str, Counter[str]] = {}
     for finding in findings:
         suites[_suite(finding, rows)][finding.kind] += 1
         counted.setdefault(finding.row, Counter())[finding.kind] += 1
-    return {
+    today = datetime.date.today().isoformat()
+    found: dict[str, Any] = {
         "schema": 1,
         "versions": {package: metadata.version(package) for package in ("torch", "mindspore")},
-        "date": datetime.date.today().isoformat(),
+        "date": today,
         "limit": limit,
         "suites": {name: {kind: kinds[kind] for kind in KINDS} for name, kinds in suites.items()},
+        "dates": dict.fromkeys(suites, today),
         "rows": {name: {kind: kinds[kind] for kind in KINDS if kinds[kind]} for name, kinds in sorted(counted.items())},
         "refused": _reasons(findings),
         "left": [vars(finding) for finding in findings if finding.kind in ("different", "accepted")],
     }
+    return found if before is None else _continued(found, before)
+
+
+def _continued(found: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """``found`` with what an earlier document says of suites that were not run again.
+
+    Raises:
+        InputError: the earlier run had other versions or another limit, so that both are not one.
+    """
+    for name in ("versions", "limit"):
+        if found[name] != before[name]:
+            raise InputError(
+                f"A run of some suites continues one of the same {name}; received {found[name]} after {before[name]}. "
+                "Run all suites."
+            )
+    for name in [name for name, kinds in found["suites"].items() if not any(kinds.values())]:
+        found["suites"][name] = before["suites"][name]
+        found["dates"][name] = before.get("dates", {}).get(name, before["date"])
+    kept = before["rows"].keys() - found["rows"].keys()
+    found["left"] += [one for one in before["left"] if one["row"] in kept]
+    for part in ("rows", "refused"):
+        others = {name: value for name, value in before[part].items() if name in kept}
+        found[part] = dict(sorted((others | found[part]).items()))
+    return found
 
 
 def _suite(finding: Finding, rows: Mapping[str, Row]) -> str:
@@ -93,13 +124,16 @@ def sentence(content: Mapping[str, Any]) -> str:
         if content["limit"]
         else translated("all")
     )
+    dates = content.get("dates") or dict.fromkeys(content["suites"], content["date"])
+    days = sorted(set(dates.values()))
+    told = {day: translated(", ").join(said(name) for name, one in dates.items() if one == day) for day in days}
     versions = ", ".join(f"{name} {version}" for name, version in content["versions"].items())
     return translated(
         "Samples of the databases of torch's own tests (op_db, module_db and optim_db; {much}), with gradients, run on "
         "{date} on the CPU ({versions}). An error input counts as equal where both raise an error. Before every call, "
         "free memory is filled with a number of no meaning.",
         much=much,
-        date=content["date"],
+        date=days[0] if len(days) == 1 else ", ".join(f"{day} ({names})" for day, names in told.items()),
         versions=versions,
     )
 

@@ -9,11 +9,23 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_divisor, check_tensors
 from mindspore_impl.shims.complexes import product, quotient, sum_of
-from mindspore_impl.shims.pointwise import fine, floating, level, log, log1p, number, promoted, real, signbit, single
+from mindspore_impl.shims.pointwise import (
+    fine,
+    floating,
+    level,
+    log,
+    log1p,
+    met,
+    number,
+    promoted,
+    real,
+    signbit,
+    single,
+)
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "floor_divide", "fmod", "hypot", "ldexp", "lerp", "logaddexp", "logaddexp2",
-    "maximum", "minimum",
+    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "float_power", "floor_divide", "fmod", "hypot", "ldexp", "lerp", "logaddexp",
+    "logaddexp2", "maximum", "minimum",
     "mul", "pow", "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
 
@@ -58,7 +70,7 @@ def mul(input: Tensor, other) -> Tensor:
     """input other."""
     if _complex(input) or _complex(other):
         return product(input, other)
-    return mint.mul(input, number(other, input))
+    return mint.mul(*met(input, number(other, input)))
 
 
 def pow(input, exponent) -> Tensor:
@@ -73,19 +85,26 @@ def pow(input, exponent) -> Tensor:
     )
 
 
+def float_power(input, exponent) -> Tensor:
+    """input ^ exponent in float64; either may be a number."""
+    return mint.float_power(*met(input, exponent))
+
+
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value=1) -> Tensor:
     """input + value tensor1 tensor2, in the dtype of its tensors; MindSpore's rounds the number to float32."""
-    product = real(tensor1) * tensor2
-    if value == 1:
-        return input + product
-    return input + product * (number(value, product) if product.is_floating_point() else int(value))
+    product = mul(real(tensor1), tensor2)
+    if value != 1:
+        product = product * (number(value, product) if product.is_floating_point() else int(value))
+    input, product = met(input, product)
+    return input + product
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value=1) -> Tensor:
     """input + value tensor1 / tensor2, in the dtype of its tensors; torch has it for floating point numbers only."""
     if not (tensor1.is_floating_point() or tensor2.is_floating_point()):
         raise TypeError("addcdiv: integers are not divided; use torch.div with a rounding_mode.")
-    return input + div(tensor1 if value == 1 else tensor1 * number(value, tensor1), tensor2)
+    input, quotient = met(input, div(tensor1 if value == 1 else tensor1 * number(value, tensor1), tensor2))
+    return input + quotient
 
 
 def atan2(input: Tensor, other: Tensor) -> Tensor:
@@ -99,15 +118,15 @@ def atan2(input: Tensor, other: Tensor) -> Tensor:
 
 def copysign(input: Tensor, other) -> Tensor:
     """|input| with the sign of ``other``, where -0 is negative."""
-    size = ops.abs(floating(input))
-    return ops.where(signbit(_like(other, size)), -size, size)
+    size, other = met(ops.abs(floating(input)), _like(other, floating(input)))
+    return ops.where(signbit(other), -size, size)
 
 
 def div(input: Tensor, other, *, rounding_mode: str | None = None) -> Tensor:
     """input / other, where dividing by -0 gives the other infinity; ``rounding_mode`` floor or trunc."""
     if _complex(input) or _complex(other):
         return quotient(input, other, rounding_mode)
-    other = number(other, input)
+    input, other = met(input, number(other, input))
     if rounding_mode not in (None, "floor", "trunc"):
         raise ValueError(f"div: rounding_mode must be None, floor or trunc; received {rounding_mode}.")
     if rounding_mode == "floor":
@@ -232,11 +251,12 @@ def lerp(input: Tensor, end: Tensor, weight) -> Tensor:
     check_tensors("lerp", input, end)
     if not input.is_floating_point() or input.dtype != end.dtype:
         raise TypeError(f"lerp: one floating point dtype is needed; received {input.dtype} and {end.dtype}.")
-    x, y = single(input), single(end)
+    x, y = met(single(input), single(end))
     if isinstance(weight, Tensor):
         if weight.dtype != input.dtype:
             raise TypeError(f"lerp: the weight must have the dtype {input.dtype}; received {weight.dtype}.")
-        share = single(weight)
+        x, share = met(x, single(weight))
+        y, share = met(y, share)
         near = ops.abs(share) < 0.5
         return ops.where(near, x + share * (y - x), y - (y - x) * (1.0 - share)).astype(input.dtype)
     share = number(weight, x)
@@ -247,7 +267,7 @@ def lerp(input: Tensor, end: Tensor, weight) -> Tensor:
 
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)), through float64: near 0 the float32 exponential is too coarse."""
-    x, y = real(input).astype(ms.float64), real(other).astype(ms.float64)
+    x, y = met(real(input).astype(ms.float64), real(other).astype(ms.float64))
     larger = maximum(x, y)
     infinite = ops.isinf(larger)  # whose distance may be NaN
     distance = ops.where(infinite, ops.zeros_like(larger), x) - ops.where(infinite, ops.zeros_like(larger), y)
@@ -309,8 +329,7 @@ def xlogy(input: Tensor, other) -> Tensor:
     """input log(other), 0 where input is 0."""
     input, other = promoted(input, other)
     x = floating(input)
-    y = _like(number(other, x), x)
-    y = floating(y)
+    x, y = met(x, floating(_like(number(other, x), x)))
     nothing = ops.logical_and(
         x == 0, ops.logical_or(y <= 0, y == float("inf"))
     )  # elsewhere 0 log(y) is 0 by itself, and its slope log(y)

@@ -7,11 +7,10 @@ import builtins
 import math
 
 import mindspore as ms
-import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_tensors
-from mindspore_impl.shims.pointwise import level
+from mindspore_impl.shims.pointwise import broadcast_shape, level
 from mindspore_impl.shims.shape import part
 
 __all__ = [
@@ -64,15 +63,10 @@ def complex(real: Tensor, imag: Tensor) -> Tensor:
     return joined(*_alike(real, imag))
 
 
-@ops.constexpr
-def _broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(np.broadcast_shapes(first, second))
-
-
 def _alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     if first.shape == second.shape:
         return first, second
-    shape = _broadcast(first.shape, second.shape)
+    shape = broadcast_shape(first.shape, second.shape)
     return mint.broadcast_to(first, shape), mint.broadcast_to(second, shape)
 
 

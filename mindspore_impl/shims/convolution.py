@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
@@ -148,6 +149,8 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
     """
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
+    if 0 in input.shape and mode != "constant":
+        return _padded_nothing(input, pad, mode)
     for i in range(len(pad) // 2):
         axis, before, after = input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]
         if mode == "circular" and (before < 0 or after < 0):  # what is cut is cut first, and the rest repeated
@@ -157,10 +160,28 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
                 raise ValueError(f"pad: a circular pad may repeat what is left once; received {pad} of {input.shape}.")
         if before < 0 or after < 0 or (mode != "constant" and (before or after)):
             kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))
-            input = ops.gather(input, _places(mode, input.shape[axis], kept[0], kept[1]), axis)  # a copy, not a view
+            if 0 in input.shape or input.shape[axis] + kept[0] + kept[1] == 0:  # of which `ops.gather` has no gradient
+                left = (*input.shape[:axis], input.shape[axis] + kept[0] + kept[1], *input.shape[axis + 1 :])
+                input = ops.zeros(left, input.dtype)
+            else:
+                input = ops.gather(
+                    input, _places(mode, input.shape[axis], kept[0], kept[1]), axis
+                )  # a copy, not a view
         if mode == "constant":
             input = _framed(input, axis, max(before, 0), max(after, 0), value)
     return input
+
+
+def _padded_nothing(input: Tensor, pad: tuple[int, ...], mode: str) -> Tensor:
+    """`pad` of no elements by those of their own, which an axis without any has not."""
+    sizes = list(input.shape)
+    for i in range(len(pad) // 2):
+        axis, before, after = input.ndim - 1 - i, pad[2 * i], pad[2 * i + 1]
+        _places(mode, sizes[axis], before, after)  # which refuses what torch refuses
+        if sizes[axis] == 0 and (before or after):
+            raise ValueError(f"pad: an axis of no elements cannot be padded; received {pad} of {input.shape}.")
+        sizes[axis] = sizes[axis] + before + after
+    return ops.zeros(tuple(sizes), input.dtype)
 
 
 @ops.constexpr
@@ -199,7 +220,15 @@ def unfold(
 ) -> Tensor:
     """The windows of ``(N, C, H, W)`` or ``(C, H, W)`` as columns."""
     images = input if input.ndim == 4 else ops.expand_dims(input, 0)
-    y = ops.unfold(images, _each(kernel_size, 2), _each(dilation, 2), _each(padding, 2), _each(stride, 2))
+    kernel, dilation, padding, stride = (_each(value, 2) for value in (kernel_size, dilation, padding, stride))
+    if images.shape[0] == 0:
+        counts = [
+            (images.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
+        ]
+        return ops.zeros((0, images.shape[1] * kernel[0] * kernel[1], counts[0] * counts[1]), input.dtype)
+    if not input.is_floating_point():  # which the kernel does not take; float64 holds integers up to 2^53
+        return unfold(input.astype(ms.float64), kernel, dilation, padding, stride).astype(input.dtype)
+    y = ops.unfold(images, kernel, dilation, padding, stride)
     return y if input.ndim == 4 else ops.squeeze(y, 0)
 
 

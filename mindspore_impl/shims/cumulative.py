@@ -17,7 +17,9 @@ def cummax(input: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Running largest and its index, the last of equals; the values are gathered, which has a gradient."""
     if not input.ndim:
         return input, ops.zeros((), ms.int64)
-    index = ops.cummax(ops.stop_gradient(input), dim)[1].astype(ms.int64)
+    fixed = ops.stop_gradient(input)
+    fixed = fixed.astype(ms.int32) if input.dtype == ms.bool_ else fixed
+    index = ops.cummax(fixed, dim)[1].astype(ms.int64)
     return ops.gather_elements(input, dim, index), index
 
 

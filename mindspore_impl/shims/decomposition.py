@@ -312,11 +312,12 @@ def pinv(A: Tensor, rcond=None, hermitian: bool = False, *, atol=None, rtol=None
     kept = s > _cut(s, A.shape[-2:], atol, rcond if rtol is None else rtol)
     inverted = ops.where(kept, div(ops.ones_like(s), ops.where(kept, s, ops.ones_like(s))), ops.zeros_like(s))
     p = ops.stop_gradient(mint.matmul(v * ops.expand_dims(inverted, -2), _t(u)))
-    change = A - ops.stop_gradient(A)
+    whole = ops.stop_gradient(A)  # of which torch reads one triangle for the value and all for the gradient
+    change = A - whole
     other = mint.matmul(mint.matmul(p, _t(p)), _t(change))
-    found = p - mint.matmul(p, mint.matmul(change, p)) + other - mint.matmul(other, mint.matmul(fixed, p))
+    found = p - mint.matmul(p, mint.matmul(change, p)) + other - mint.matmul(other, mint.matmul(whole, p))
     rest = mint.matmul(_t(change), mint.matmul(_t(p), p))
-    return found + rest - mint.matmul(p, mint.matmul(fixed, rest))
+    return found + rest - mint.matmul(p, mint.matmul(whole, rest))
 
 
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:

@@ -18,11 +18,28 @@ __all__ = [
 ]  # fmt: skip
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
-    """Order of the elements, int64. NaN counts as largest: the kernel leaves it anywhere, so it is sorted as infinity
-    and then moved to its end."""
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
+    """Order of the elements, int64; equal ones in their own order if ``stable``. NaN counts as largest: the kernel
+    leaves it anywhere, so it is sorted as infinity and then moved to its end."""
     if input.ndim == 0:
         return ops.zeros((), ms.int64)
+    order = _order(input, dim, descending)
+    if not stable or not input.size:
+        return order
+    size, values = input.shape[dim], ops.gather_elements(input, dim, order)
+    if size < 2:
+        return order
+    before, after = mint.narrow(values, dim, 0, size - 1), mint.narrow(values, dim, 1, size - 1)
+    new = before != after
+    if input.is_floating_point():
+        new = ops.logical_and(new, ops.logical_not(ops.logical_and(ops.isnan(before), ops.isnan(after))))
+    first = ops.zeros_like(mint.narrow(order, dim, 0, 1))
+    rank = ops.cumsum(ops.concat((first, new.astype(ms.int64)), dim), dim)
+    return ops.gather_elements(order, dim, ops.sort(rank * size + order, dim)[1].astype(ms.int64))
+
+
+def _order(input: Tensor, dim: int, descending: bool) -> Tensor:
+    """`argsort`, with equal elements in any order."""
     input = input.astype(ms.int32) if input.dtype == ms.bool_ else input
     if not input.is_floating_point() or 0 in input.shape:
         return ops.sort(input, dim, descending)[1].astype(ms.int64)
@@ -37,9 +54,9 @@ def argsort(input: Tensor, dim: int = -1, descending: bool = False) -> Tensor:
     return ops.gather_elements(order, dim, ops.sort(key.astype(ms.float32), dim)[1].astype(ms.int64))
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> tuple[Tensor, Tensor]:
     """(values, indices)."""
-    order = argsort(input, dim, descending)
+    order = argsort(input, dim, descending, stable)
     return input if input.ndim == 0 else ops.gather_elements(input, dim, order), order
 
 
@@ -145,9 +162,14 @@ def added_at(input: Tensor, dim: int, index: Tensor, values: Tensor) -> Tensor:
     return ops.reshape(flat, input.shape)
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
+def scatter(input: Tensor, dim: int, index: Tensor, src, *, reduce: str | None = None) -> Tensor:
     """``src``, a tensor or a number, put at ``index``; of several for one place the last is taken, and has the
-    gradient."""
+    gradient. ``reduce`` add puts the sum of what is there and of what is put."""
+    if reduce is not None:
+        if reduce != "add":
+            raise ValueError(f"scatter: reduce must be add here; received {reduce}. For products take scatter_reduce.")
+        part = src if isinstance(src, Tensor) else ops.full(index.shape, src, dtype=input.dtype)
+        return scatter_add(input, dim, index, part)
     size = _size(input, dim)
     check_indices("scatter", index, 0, size)
     if not index.size:
@@ -320,14 +342,28 @@ def nonzero(input: Tensor, *, as_tuple: bool = False):
 
 
 def searchsorted(
-    sorted_sequence: Tensor, input, *, out_int32: bool = False, right: bool = False, side: str | None = None
+    sorted_sequence: Tensor,
+    input,
+    *,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Tensor | None = None,
 ) -> Tensor:
     """Where the values would go, int64 or int32; a number gives a tensor without axes. ``side`` is left, or right as
-    ``right`` says it too."""
+    ``right`` says it too. ``sorter`` is the order of a sequence that is not sorted, as `argsort` gives it."""
     if side not in (None, "left", "right") or (side == "left" and right):
         raise ValueError(f"searchsorted: side must be left or right, and not contradict right; received {side}.")
     values = input if isinstance(input, Tensor) else ops.zeros((), sorted_sequence.dtype) + input
     wanted = ms.int32 if out_int32 else ms.int64
+    if sorter is not None:
+        if sorter.dtype != ms.int64 or sorter.shape != sorted_sequence.shape:
+            raise ValueError(
+                "searchsorted: sorter must be int64 and of the shape of the sequence; received "
+                f"{sorter.dtype} {sorter.shape} and {sorted_sequence.shape}."
+            )
+        check_indices("searchsorted: sorter", sorter, 0, sorted_sequence.shape[-1])
+        sorted_sequence = ops.gather_elements(sorted_sequence, -1, sorter) if sorter.size else sorted_sequence
     if 0 in sorted_sequence.shape or 0 in values.shape:
         return ops.zeros(values.shape, wanted)
     return ops.searchsorted(sorted_sequence, values, right=right or side == "right").astype(wanted)

@@ -302,7 +302,7 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Binary cross entropy of sigmoid(input), averaged over the last axis; in the inputs' dtype."""
     loss = binary_cross_entropy_with_logits(input, target, weight, reduction="none")
-    return _reduced(loss.sum(-1) / input.shape[-1], reduction)
+    return _reduced(total(loss, input.ndim - 1) / input.shape[-1], reduction)
 
 
 def gaussian_nll_loss(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 import mindspore as ms
-import numpy as np
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.arithmetic import number
 from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.indexing import added_at
-from mindspore_impl.shims.pointwise import fine, single
+from mindspore_impl.shims.pointwise import broadcast_shape, fine, met, single, spread
 from mindspore_impl.shims.reduction import norm, total
 
 __all__ = [
@@ -156,11 +155,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input W^T + b for ``(..., in)`` and W ``(out, in)``, as one two-dimensional product."""
+    """input W^T + b for ``(..., in)`` and W ``(out, in)``, as one two-dimensional product; W ``(in,)`` is one row, whose
+    result has no axis."""
     shape = input.shape
-    if 0 in shape:  # the kernels and their gradients want some
+    if weight.ndim == 1:
+        return ops.squeeze(linear(input, ops.expand_dims(weight, 0), bias), -1)
+    if 0 in shape or 0 in weight.shape:  # the kernels and their gradients want some
         y = ops.zeros((*shape[:-1], weight.shape[0]), input.dtype)
-        return y if bias is None else y + bias
+        return y if bias is None else y + spread(bias, y.shape)
     y = _matmul_t(ops.reshape(input, (-1, shape[-1])), weight)
     if bias is not None:
         y = _bias_add(y, bias)
@@ -171,8 +173,11 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     """input1^T W input2 + b, W being ``(out, in1, in2)``."""
     out, first, second = weight.shape
     mixed = linear(input2, ops.reshape(weight, (out * first, second))).reshape((*input2.shape[:-1], out, first))
-    y = (mixed * ops.expand_dims(input1, -2)).sum(-1).astype(input1.dtype)
-    return y if bias is None else y + bias
+    mixed, other = met(mixed, ops.expand_dims(input1, -2))
+    y = total(mixed * other, -1).astype(input1.dtype)
+    if bias is None:
+        return y
+    return y + (spread(bias, y.shape) if 0 in y.shape else bias)
 
 
 def scaled_dot_product_attention(
@@ -227,11 +232,6 @@ def _length(x: Tensor, dim: int, eps: float) -> Tensor:
     """The norm, at least eps, which the gradient does not see; the gradient at 0 is 0."""
     length = norm(x, 2.0, dim, True)
     return length + ops.stop_gradient(ops.where(length < eps, eps - length, ops.zeros_like(length)))
-
-
-@ops.constexpr
-def broadcast_shape(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(np.broadcast_shapes(first, second))
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.arithmetic import number
-from mindspore_impl.shims.pointwise import single
+from mindspore_impl.shims.arithmetic import add, mul, number
+from mindspore_impl.shims.pointwise import single, spread
 from mindspore_impl.shims.reduction import _mean as _average
 from mindspore_impl.shims.reduction import norm
 
@@ -31,6 +31,8 @@ def layer_norm(
 ) -> Tensor:
     """Layer norm (Ba et al. 2016) over the last axes, of which there are as many as ``normalized_shape`` has sizes."""
     axes = _fitting("layer_norm", input, normalized_shape)
+    if 0 in input.shape:
+        return _of_nothing(input, weight, bias)
     y = _normalized(single(_joined(input, axes)), eps)
     if axes > 1:
         y = ops.reshape(y, input.shape)
@@ -44,7 +46,10 @@ def rms_norm(
     input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """input / root mean square over the last axes; eps is that of the dtype unless given."""
-    x = single(_joined(input, _fitting("rms_norm", input, normalized_shape)))
+    axes = _fitting("rms_norm", input, normalized_shape)
+    if 0 in input.shape:
+        return _of_nothing(input, weight, None)
+    x = single(_joined(input, axes))
     eps = number(_epsilon(input.dtype) if eps is None else eps, input)
     y = ops.reshape(x * ops.rsqrt(_mean(x * x, -1) + eps), input.shape)
     return (y if weight is None else y * weight).astype(input.dtype)
@@ -184,6 +189,12 @@ def _fitting(name: str, input: Tensor, normalized_shape) -> int:
     return axes
 
 
+def _of_nothing(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """An empty result, in which the parameters have the gradient 0."""
+    y = x if weight is None else x * spread(weight, x.shape)
+    return (y if bias is None else y + spread(bias, x.shape)).astype(x.dtype)
+
+
 def _joined(x: Tensor, count: int) -> Tensor:
     """The last ``count`` axes as one."""
     return x if count == 1 else ops.reshape(x, (*x.shape[: x.ndim - count], -1))
@@ -195,8 +206,8 @@ def _channels(x: Tensor, ndim: int) -> Tensor:
 
 def _scaled(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     if weight is not None:
-        x = x * _channels(weight, x.ndim)
-    return x if bias is None else x + _channels(bias, x.ndim)
+        x = mul(x, _channels(weight, x.ndim))
+    return x if bias is None else add(x, _channels(bias, x.ndim))
 
 
 def _follow(running: Tensor, value: Tensor, momentum: float) -> None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import math
 
 import mindspore as ms
-from mindspore import Tensor, ops
+import numpy as np
+from mindspore import Tensor, mint, ops
 
 __all__ = [
     "acos",
@@ -126,20 +127,50 @@ def _kind(tensor: Tensor) -> int:
     return 2 if tensor.is_floating_point() else 0 if tensor.dtype == ms.bool_ else 1
 
 
+@ops.constexpr
+def broadcast_shape(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+    """The common shape of both."""
+    return tuple(np.broadcast_shapes(first, second))
+
+
+def spread(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """``x`` in a shape that it broadcasts to. Where that is empty, the gradient is a sum of no numbers, for which
+    MindSpore 2.10 returns what happens to be in memory (of float64, and of any dtype where the sum is one number); a
+    product with a matrix of no rows has the gradient 0."""
+    if x.shape == shape:
+        return x
+    if 0 not in shape or not x.is_floating_point():
+        return mint.broadcast_to(x, shape)
+    if 0 in x.shape:
+        return ops.reshape(x, shape)
+    column = ops.reshape(single(x), (-1, 1))
+    return ops.reshape(mint.matmul(ops.zeros((0, x.size), column.dtype), column), shape).astype(x.dtype)
+
+
+def met(first, second):
+    """Both as they are, or in one shape where that is empty, see `spread`."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        one, other = first.shape, second.shape
+        if one != other and (0 in one or 0 in other):
+            shape = broadcast_shape(one, other)
+            return spread(first, shape), spread(second, shape)
+    return first, second
+
+
 def promoted(first, second):
     """Both in one dtype as torch chooses it: a 0-d tensor beside one with axes counts only if it is of a higher kind.
     Numbers stay, see `number`."""
     if not isinstance(first, Tensor) or not isinstance(second, Tensor):
         return number(first, second), number(second, first)
     if first.dtype == second.dtype:
-        return first, second
+        return met(first, second)
     if first.is_complex() or second.is_complex():
         return _complex(first, second)
     wanted = [dtype for dtype in WIDEST if dtype in (first.dtype, second.dtype)][0]  # noqa: RUF015, graphs have no next()
     if (first.ndim == 0) != (second.ndim == 0):
         full, scalar = (second, first) if first.ndim == 0 else (first, second)
         wanted = full.dtype if _kind(full) >= _kind(scalar) else scalar.dtype
-    return first.astype(wanted), second.astype(wanted)
+    return met(first.astype(wanted), second.astype(wanted))
 
 
 def _complex(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -207,6 +238,7 @@ def clamp(input: Tensor, min=None, max=None) -> Tensor:
 def _bounded(x: Tensor, beyond: Tensor, bound) -> Tensor:
     """``bound`` where x is beyond it, and NaN where the bound is."""
     if isinstance(bound, Tensor):
+        x, bound = met(x, bound)
         return ops.where(ops.logical_or(beyond, bound != bound), ops.zeros_like(x) + bound, x)
     if bound != bound:  # graphs take x + NaN for x
         return ops.full_like(floating(x), math.nan)

@@ -7,9 +7,9 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import matmul
-from mindspore_impl.shims.pointwise import number, real
+from mindspore_impl.shims.pointwise import number, real, spread
 
-__all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "mm", "mv", "outer"]
+__all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "kron", "mm", "mv", "outer"]
 
 
 def _product(name: str, input: Tensor, other: Tensor, axes: tuple[int, int]) -> Tensor:
@@ -88,6 +88,16 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta=1, alpha=1) ->
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta=1, alpha=1) -> Tensor:
     """beta input + alpha times the products of two batches of matrices."""
     return _added(input, bmm(batch1, batch2), beta, alpha)
+
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """Kronecker product; empty if one of both is."""
+    if input.size and other.size:
+        return ops.kron(input, other)
+    ndim = max(input.ndim, other.ndim)
+    one, two = [(*(1,) * (ndim - x.ndim), *x.shape) for x in (input, other)]
+    shape = tuple([one[axis] * two[axis] for axis in range(ndim)])
+    return spread(input, shape) * spread(other, shape)
 
 
 def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta=1, alpha=1) -> Tensor:

@@ -23,12 +23,13 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> T
     return ops.multinomial(input, num_samples, replacement).astype(ms.int64)
 
 
-def normal(mean=0.0, std=1.0, size=None) -> Tensor:
+def normal(mean=0.0, std=1.0, size=None, *, dtype=None) -> Tensor:
     """Means and deviations as numbers or tensors. In a graph negative deviations in a tensor are not refused, and count
     as positive."""
     check_values("normal", std, 0.0, float("inf"))
-    shape = size if size is not None else mean.shape if isinstance(mean, Tensor) else std.shape
-    return ops.standard_normal(shape) * std + mean
+    shape = tuple(size) if size is not None else mean.shape if isinstance(mean, Tensor) else std.shape
+    found = ops.standard_normal(shape) * std + mean
+    return found if dtype is None else found.astype(dtype)
 
 
 def poisson(input: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ def randint(low, high=None, size=None, *, dtype=None) -> Tensor:
     return ops.randint(low, high, tuple(size)).astype(ms.int64 if dtype is None else dtype)
 
 
-def randint_like(input: Tensor, low, high=None) -> Tensor:
-    """The shape and dtype of ``input``."""
+def randint_like(input: Tensor, low, high=None, *, dtype=None) -> Tensor:
+    """The shape of ``input``, and its dtype unless one is given."""
     low, high = _bounds(low, high)
-    return ops.randint(low, high, input.shape).astype(input.dtype)
+    return ops.randint(low, high, input.shape).astype(input.dtype if dtype is None else dtype)

@@ -10,7 +10,7 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_indices
 from mindspore_impl.shims.indexing import _cut, _flat_places, _picked, added_at, scatter
-from mindspore_impl.shims.network import broadcast_shape
+from mindspore_impl.shims.pointwise import broadcast_shape
 
 __all__ = [
     "diagflat",

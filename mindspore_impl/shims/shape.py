@@ -9,10 +9,11 @@ import numpy as np
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.checks import check_values
-from mindspore_impl.shims.pointwise import WIDEST
+from mindspore_impl.shims.pointwise import WIDEST, spread
 
 __all__ = [
     "broadcast_tensors",
+    "broadcast_to",
     "cat",
     "combinations",
     "diag",
@@ -23,6 +24,7 @@ __all__ = [
     "hsplit",
     "movedim",
     "repeat_interleave",
+    "reshape",
     "roll",
     "rot90",
     "select",
@@ -39,7 +41,30 @@ __all__ = [
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Every tensor in the common shape."""
     shape = np.broadcast_shapes(*[tensor.shape for tensor in tensors])
-    return tuple([mint.broadcast_to(tensor, shape) for tensor in tensors])
+    return tuple([spread(tensor, shape) for tensor in tensors])
+
+
+def broadcast_to(input: Tensor, size) -> Tensor:
+    """Broadcast; -1 keeps a size."""
+    new = len(size) - input.ndim
+    sizes = tuple([input.shape[axis - new] if size[axis] == -1 else size[axis] for axis in range(len(size))])
+    return spread(input, sizes)
+
+
+def check_shape(input: Tensor, shape) -> None:
+    """Refuse -1 in the shape of no elements, which could be any number.
+
+    Raises:
+        ValueError: it is there, beside a 0.
+    """
+    if -1 in shape and 0 in shape:
+        raise ValueError(f"reshape: -1 could be any number beside 0; received {shape} for {input.shape}. Write it out.")
+
+
+def reshape(input: Tensor, shape) -> Tensor:
+    """Another shape, of which one size may be -1."""
+    check_shape(input, shape)
+    return mint.reshape(input, tuple(shape))
 
 
 def _alike(tensors) -> tuple[Tensor, ...]:
@@ -222,7 +247,10 @@ def t(input: Tensor) -> Tensor:
 
 
 def tensor_split(input: Tensor, indices_or_sections, dim: int = 0) -> tuple[Tensor, ...]:
-    """Parts as equal as can be, or cut at the given places."""
+    """Parts as equal as can be, or cut at the given places, which may stand in a tensor (not in a graph)."""
+    if isinstance(indices_or_sections, Tensor):
+        found = indices_or_sections.asnumpy().tolist()
+        indices_or_sections = tuple(found) if indices_or_sections.ndim else found
     cuts = _cuts(input.shape[dim], indices_or_sections)
     return tuple([mint.narrow(input, dim, start, size) for start, size in cuts])
 

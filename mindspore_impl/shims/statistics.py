@@ -124,7 +124,7 @@ def quantile(
     check_values("quantile", q, 0.0, 1.0)
     if not input.size:
         raise ValueError("quantile: there is no quantile of nothing.")
-    if dim is None:
+    if dim is None or not input.ndim:
         found = _quantile(ops.reshape(input, (-1,)), q, 0, interpolation)
         shape = (1,) * input.ndim if keepdim else ()
     else:

@@ -14,11 +14,14 @@ from mindspore.common.api import _pynative_executor
 from mindspore_impl.shims.arithmetic import add, div, mul, sub
 from mindspore_impl.shims.creation import tensor
 from mindspore_impl.shims.indexing import index_fill, masked_fill, scatter
-from mindspore_impl.shims.pointwise import clamp, exp
+from mindspore_impl.shims.pointwise import clamp, exp, spread
+from mindspore_impl.shims.shape import broadcast_to, check_shape
+from mindspore_impl.shims.shape import reshape as _reshape
 
 __all__ = [
-    "add_", "clamp_", "copy_", "detach", "div_", "element_size", "exp_", "expand", "fill_", "index_fill_", "masked_fill_", "mul_", "nelement", "new_full",
-    "new_ones", "new_tensor", "new_zeros", "relu_", "repeat", "reshape_as", "scatter_", "size", "sub_", "to", "type", "unfold", "written", "zero_",
+    "add_", "clamp_", "copy_", "detach", "div_", "element_size", "exp_", "expand", "expand_as", "fill_", "index_fill_", "masked_fill_", "mul_", "nelement",
+    "new_full", "new_ones", "new_tensor", "new_zeros", "relu_", "repeat", "reshape", "reshape_as", "scatter_", "size", "sub_", "to", "type", "unfold", "view",
+    "written", "zero_",
 ]  # fmt: skip
 
 
@@ -121,9 +124,9 @@ def masked_fill_(input: Tensor, mask: Tensor, value) -> Tensor:
     return written(input, masked_fill(input, mask, value))
 
 
-def scatter_(input: Tensor, dim: int, index: Tensor, src) -> Tensor:
-    """``src``, a tensor or a number, at ``index``."""
-    return written(input, scatter(input, dim, index, src))
+def scatter_(input: Tensor, dim: int, index: Tensor, src, *, reduce: str | None = None) -> Tensor:
+    """``src``, a tensor or a number, at ``index``; with ``reduce`` add, added to what is there."""
+    return written(input, scatter(input, dim, index, src, reduce=reduce))
 
 
 def index_fill_(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
@@ -148,12 +151,29 @@ def nelement(input: Tensor) -> int:
 
 def expand(input: Tensor, *sizes) -> Tensor:
     """Broadcast; -1 keeps a size."""
-    return mint.broadcast_to(input, _sizes(sizes))
+    return broadcast_to(input, _sizes(sizes))
+
+
+def expand_as(input: Tensor, other: Tensor) -> Tensor:
+    """The shape of ``other``."""
+    return spread(input, other.shape)
 
 
 def repeat(input: Tensor, *repeats) -> Tensor:
     """Copies side by side, which torch.tile makes too."""
     return mint.tile(input, _sizes(repeats))
+
+
+def reshape(input: Tensor, *shape) -> Tensor:
+    """Another shape, of which one size may be -1."""
+    return _reshape(input, _sizes(shape))
+
+
+def view(input: Tensor, *shape) -> Tensor:
+    """Another shape of the same memory, of which one size may be -1."""
+    sizes = _sizes(shape)
+    check_shape(input, sizes)
+    return input.view(sizes)
 
 
 def reshape_as(input: Tensor, other: Tensor) -> Tensor:

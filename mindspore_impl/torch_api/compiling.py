@@ -4,22 +4,31 @@ The function is traced: it runs once for each kind of input, on the tensors that
 becomes the graph. Parameters and buffers are inputs of the graph, so that updates reach it, and buffers that were
 written are outputs. Reading the value of a tensor (``if x.sum() > 0``, ``x.item()``) is refused, since it would become
 a constant.
+
+Where one scalar of what the function gives has a gradient, as a loss has, its gradients are computed in the same graph:
+``backward()`` finds them there. Otherwise the gradient is a graph of its own.
 """
 
 from __future__ import annotations
 
+import atexit
+import builtins
 import functools
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mindspore as ms
 import numpy as np
 from mindspore._c_expression import TensorPy
+from mindspore.common._grad_function import _Function
 from mindspore.graph import jit_context, jit_trace
 
-from mindspore_impl.torch_api.autograd import grad, record_always
+from mindspore_impl.torch_api.autograd import grad, no_grad, record_always
 from mindspore_impl.torch_api.tensor import Tensor, dropout, tape, tracing
 
 __all__ = ["compile", "compile_function"]
@@ -67,8 +76,8 @@ def compile_function(function: Callable[..., Any], *modules: Any) -> Callable[..
         key = (shape, modes, bool(tape.enable_grad()), kinds)
         graph = graphs.get(key)
         if graph is None:
-            _check(function, shape, held, inputs)
-            graph = graphs[key] = _Graph(function, shape, held)
+            make = _checked(function, shape, held, inputs)
+            graph = graphs[key] = make()
         return graph(held, inputs)
 
     return call
@@ -86,7 +95,9 @@ def _state(modules: tuple[Any, ...]) -> tuple[list[Tensor], tuple[bool, ...]]:
         state = module.__dict__
         modes[id(module)] = state["training"]
         for store in (state["_parameters"], state["_buffers"]):
-            held.update((id(tensor), tensor) for tensor in store.values() if tensor is not None)
+            for tensor in store.values():
+                if tensor is not None:
+                    held[id(tensor)] = tensor
         left += [child for child in state["_modules"].values() if child is not None]
     return list(held.values()), tuple(modes.values())
 
@@ -149,7 +160,7 @@ class _Graph:
             outputs: list[Any] = []
             self.layout = _split(found, outputs)
             self.written = [place for place, tensor in enumerate(self.held) if tensor._held is not tensors[place]]
-            return tuple([output.raw for output in outputs] + [self.held[place]._held for place in self.written])
+            return self._results(outputs) + tuple([self.held[place]._held for place in self.written])
         except Exception as error:  # the trace must come to its end, or no other can begin
             self.error = error
             return (ms.ops.stop_gradient(tensors[0]) if tensors else ms.Tensor(0.0),)
@@ -157,6 +168,10 @@ class _Graph:
             tracing.pop()
             for tensor, (value, source, version) in zip(self.held, before, strict=True):
                 tensor._held, tensor._source, tensor._version = value, source, version
+
+    def _results(self, outputs: list[Tensor]) -> tuple[ms.Tensor, ...]:
+        """What the graph returns before the buffers that were written."""
+        return tuple([output.raw for output in outputs])
 
     def _traced(self, given: list[ms.Tensor]) -> Any:
         """What the graph gives, which is made of this call."""
@@ -188,6 +203,10 @@ class _Graph:
         found = found if isinstance(found, tuple) else (found,)
         if not any(value._requires_grad for value in given):  # a graph's results always are recorded
             found = tuple(ms.ops.stop_gradient(value) if isinstance(value, TensorPy) else value for value in found)
+        return self._given_back(held, found)
+
+    def _given_back(self, held: list[Tensor], found: tuple[Any, ...]) -> Any:
+        """The function's result; buffers take what was written into them."""
         kept = len(found) - len(self.written)
         for place, value in zip(self.written, found[kept:], strict=True):
             held[place]._held = ms.ops.stop_gradient(value)
@@ -195,8 +214,95 @@ class _Graph:
         return _join(self.layout, iter(found[:kept]))
 
 
-def _check(function: Callable[..., Any], shape: Any, held: list[Tensor], inputs: list[Tensor]) -> None:
-    """Compare the graph with the function on other values than those it was traced with.
+class _Joint(_Graph):
+    """One trace together with the gradients of the one output that has some, a scalar: one graph, as people compile a
+    training step for MindSpore."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        shape: Any,
+        held: list[Tensor],
+        count: int,
+        loss: int,
+        used: tuple[int, ...],
+    ):
+        super().__init__(function, shape, held)
+        self.loss, self.used = loss, used
+        self.compiled = ms.jit(ms.value_and_grad(_loss_first(self.compiled, count), used, has_aux=True))
+
+    def _results(self, outputs: list[Tensor]) -> tuple[ms.Tensor, ...]:
+        return (outputs[self.loss].raw, *super()._results(outputs))
+
+    def _evaluated(self, given: list[ms.Tensor]) -> tuple[tuple[Any, ...], tuple[ms.Tensor, ...]]:
+        """What the function gives, and the gradients of its loss."""
+        with no_grad(), _tracing():  # other parameters of the same shapes are traced anew
+            try:
+                (_, found), gradients = self.compiled(*given)
+            except Exception:
+                if self.error is None:
+                    raise
+        if self.error is not None:
+            raise self.error
+        return tuple(found), tuple(gradients) if isinstance(gradients, tuple | list) else (gradients,)
+
+    def __call__(self, held: list[Tensor], inputs: list[Tensor]) -> Any:
+        given, results = [tensor.raw for tensor in (*held, *inputs)], []
+
+        def run() -> tuple[ms.Tensor, tuple[ms.Tensor, ...]]:
+            found, gradients = self._evaluated(given)
+            results.extend(found)
+            return found[self.loss], gradients
+
+        loss = _Known.apply(run, *[given[place] for place in self.used])
+        record_always()
+        results[self.loss] = loss
+        return self._given_back(held, tuple(results))
+
+
+class _Known(_Function):
+    """A scalar whose gradients are computed with it."""
+
+    @staticmethod
+    def forward(context: Any, run: Callable[[], Any], *_: ms.Tensor) -> ms.Tensor:
+        loss, context.gradients = run()
+        return loss
+
+    @staticmethod
+    def backward(context: Any, sent: ms.Tensor) -> tuple[Any, ...]:
+        if float(sent.asnumpy()) == 1.0:
+            return (None, *context.gradients)
+        return (None, *[gradient * sent.astype(gradient.dtype) for gradient in context.gradients])
+
+
+@functools.cache
+def _folder() -> str:
+    """Where the source of graphs lies until the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="twinlora-graphs-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
+def _loss_first(traced: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """The first result of a traced function of ``count`` tensors apart from the others.
+
+    MindSpore takes a trace into a graph only where each of its arguments has a name, and reads source text.
+    """
+    names = ", ".join(f"x{number}" for number in range(count))
+    lines = [f"def call({names}):\n", f"    found = traced({names})\n", "    return found[0], found[1:]\n"]
+    source = "".join(["def enclose(traced):\n", *(f"    {line}" for line in lines), "    return call\n"])
+    file = Path(_folder()) / f"graph{next(_numbers)}.py"
+    file.write_text(source, encoding="utf-8")
+    space: dict[str, Any] = {"__name__": __name__}
+    exec(builtins.compile(source, str(file), "exec"), space)
+    return space["enclose"](traced)
+
+
+def _checked(
+    function: Callable[..., Any], shape: Any, held: list[Tensor], inputs: list[Tensor]
+) -> Callable[[], _Graph]:
+    """What makes the graph of ``function``, after one that it made was compared with the function on other values than
+    those it was traced with.
 
     MindSpore's trace leaves out some operations without a word; their results become constants of the graph. Dropout is
     off meanwhile, since no two of its masks are alike.
@@ -206,35 +312,45 @@ def _check(function: Callable[..., Any], shape: Any, held: list[Tensor], inputs:
     """
     dropout.append(False)
     try:
-        graph = _Graph(function, shape, held)
+        expected = _eagerly(function, shape, held, inputs)
+        make = functools.partial(_Graph, function, shape, held)
+        if expected.loss is not None and expected.used:
+            count = len(held) + len(inputs)
+            make = functools.partial(_Joint, function, shape, held, count, expected.loss, expected.used)
+        graph = make()
         graph(_copies(held, 0), _copies(inputs, 0))
         found = _values_and_gradients(graph, _copies(held, 1), _copies(inputs, 1))
-        parameters = _copies(held, 1)
-        before = [(tensor._held, tensor._source, tensor._version) for tensor in held]
-
-        def eager(a: list[Tensor], b: list[Tensor]) -> Any:
-            for tensor, given in zip(held, a, strict=True):
-                tensor._held, tensor._source = given._held, None
-            arguments, keywords = _join(shape, iter([value.raw for value in b]))
-            return function(*arguments, **keywords)
-
-        try:
-            expected = _values_and_gradients(eager, parameters, _copies(inputs, 1))
-        finally:
-            for tensor, (value, source, version) in zip(held, before, strict=True):
-                tensor._held, tensor._source, tensor._version = value, source, version
     finally:
         dropout.pop()
-    for number, (one, two) in enumerate(zip(found, expected, strict=True)):
+    for number, (one, two) in enumerate(zip(found.arrays, expected.arrays, strict=True)):
         if one.shape != two.shape or not np.allclose(
             one, two, rtol=1e-3, atol=1e-4 * max(np.abs(two).max(initial=0), 1)
         ):
             raise RuntimeError(
                 f"{getattr(function, '__qualname__', function)} cannot be compiled: MindSpore's trace leaves out an "
-                f"operation of it: value {number} of {len(found)} (outputs, then gradients) of the graph is off by "
-                f"{np.abs(one - two).max() if one.shape == two.shape else 'its shape'}. Run it without "
+                f"operation of it: value {number} of {len(found.arrays)} (outputs, then gradients) of the graph is off "
+                f"by {np.abs(one - two).max() if one.shape == two.shape else 'its shape'}. Run it without "
                 "torch.compile, or compile the parts that can be."
             )
+    return make
+
+
+def _eagerly(function: Callable[..., Any], shape: Any, held: list[Tensor], inputs: list[Tensor]) -> _Evaluation:
+    """What the function gives without a graph on other values."""
+    parameters = _copies(held, 1)
+    before = [(tensor._held, tensor._source, tensor._version) for tensor in held]
+
+    def eager(a: list[Tensor], b: list[Tensor]) -> Any:
+        for tensor, given in zip(held, a, strict=True):
+            tensor._held, tensor._source = given._held, None
+        arguments, keywords = _join(shape, iter([value.raw for value in b]))
+        return function(*arguments, **keywords)
+
+    try:
+        return _values_and_gradients(eager, parameters, _copies(inputs, 1))
+    finally:
+        for tensor, (value, source, version) in zip(held, before, strict=True):
+            tensor._held, tensor._source, tensor._version = value, source, version
 
 
 def _copies(tensors: list[Tensor], number: int) -> list[Tensor]:
@@ -250,25 +366,38 @@ def _copies(tensors: list[Tensor], number: int) -> list[Tensor]:
     return made
 
 
-def _values_and_gradients(call: Callable[..., Any], held: list[Tensor], inputs: list[Tensor]) -> list[np.ndarray]:
-    """What a call gives, and the gradients of the weighted sum of it."""
+@dataclass(frozen=True)
+class _Evaluation:
+    """What a call gave."""
+
+    arrays: list[np.ndarray]  #: outputs, then gradients of the weighted sum of them
+    loss: int | None  #: the place of the only output that has a gradient, if that is one number
+    used: tuple[int, ...]  #: places of the tensors that have a gradient, parameters and buffers first
+
+
+def _values_and_gradients(call: Callable[..., Any], held: list[Tensor], inputs: list[Tensor]) -> _Evaluation:
+    """Outputs and gradients of a call."""
     leaves: list[Tensor] = []
     _split(call(held, inputs), leaves)
     found = [leaf.numpy(force=True) for leaf in leaves]
-    active = [leaf for leaf in leaves if leaf.requires_grad]
-    trained = [tensor for tensor in (*held, *inputs) if tensor.requires_grad]
+    active = [place for place, leaf in enumerate(leaves) if leaf.requires_grad]
+    trained = [place for place, tensor in enumerate((*held, *inputs)) if tensor.requires_grad]
+    used: list[int] = []
     if active and trained:
-        weights = [np.random.RandomState(7).uniform(0.5, 1.5, tuple(leaf.shape)) for leaf in active]
+        weights = [np.random.RandomState(7).uniform(0.5, 1.5, tuple(leaves[place].shape)) for place in active]
         sent = [
-            Tensor(ms.Tensor(np.asarray(weight, np.float32)).astype(leaf.raw.dtype))
-            for weight, leaf in zip(weights, active, strict=True)
+            Tensor(ms.Tensor(np.asarray(weight, np.float32)).astype(leaves[place].raw.dtype))
+            for weight, place in zip(weights, active, strict=True)
         ]
-        gradients = grad(active, trained, sent, allow_unused=True)
+        wanted = [(*held, *inputs)[place] for place in trained]
+        gradients = grad([leaves[place] for place in active], wanted, sent, allow_unused=True)
+        used = [place for place, gradient in zip(trained, gradients, strict=True) if gradient is not None]
         found += [
             np.zeros(tuple(t.shape)) if g is None else g.numpy(force=True)
-            for g, t in zip(gradients, trained, strict=True)
+            for g, t in zip(gradients, wanted, strict=True)
         ]
-    return found
+    single = len(active) == 1 and leaves[active[0]].numel() == 1
+    return _Evaluation(found, active[0] if single else None, tuple(used))
 
 
 class _Leaf:

@@ -165,6 +165,31 @@ def test_the_page_counts_samples_by_kind_and_names_refusals():
     assert [finding["call"] for finding in found["left"]] == ["f(2)"]
 
 
+def test_a_run_of_one_suite_keeps_the_others_and_their_day():
+    from common.api_mapping import peer_report
+    from common.errors import InputError
+
+    first = [
+        peer.Finding("torch.add", "refused", "sample 0 float32", "f(x)", "no kernel"),
+        peer.Finding("torch.add", "accepted", "error 0", "f(2)", "TypeError"),
+        peer.Finding("torch.nn.Linear", "refused", "sample 0 training", "", "no layer"),
+    ]
+    before = {**peer_report.document(first, registry(), 8), "date": "2026-01-02"}
+    before.pop("dates")  # as documents were before
+    found = peer_report.document(
+        [peer.Finding("torch.nn.Linear", "equal", "sample 0 training", "")], registry(), 8, before
+    )
+    assert found["suites"]["modules"]["equal"] == found["suites"]["operators"]["refused"] == 1
+    assert found["suites"]["modules"]["refused"] == 0
+    assert found["rows"] == {"torch.add": {"refused": 1, "accepted": 1}, "torch.nn.Linear": {"equal": 1}}
+    assert found["refused"] == {"torch.add": ["no kernel"]}
+    assert [one["row"] for one in found["left"]] == ["torch.add"]
+    assert found["dates"]["operators"] == "2026-01-02" != found["dates"]["modules"]
+    assert f"2026-01-02 (operators, error inputs, optimizers), {found['date']} (modules)" in peer_report.sentence(found)
+    with pytest.raises(InputError, match="limit"):
+        peer_report.document([], registry(), 4, before)
+
+
 def test_the_command_writes_what_it_found(tmp_path, capsys):
     path = tmp_path / "peer.json"
     code = main(

@@ -8,7 +8,7 @@ from typing import Any
 from common.api_mapping.arrays import boolean, integers, normal, strided, uniform, values, wide
 from common.api_mapping.grids import INFINITE, TIES, binary, comparison
 from common.api_mapping.row import alias, case, forward_only
-from common.api_mapping.rows.pointwise import float_row, plain
+from common.api_mapping.rows.pointwise import NO_SUM, float_row, plain
 
 BITWISE = (
     forward_only(integers(3, 4), integers(3, 4)),
@@ -211,14 +211,17 @@ ROWS = (
         **legacy("Mod"),
     ),
     _POW,
-    plain(
+    float_row(
         "float_power",
         (
+            case(uniform(0, 4, low=0.5, high=2.0, dtype="float64"), normal(4, dtype="float64")),
             forward_only(normal(3, 4), 2),
             forward_only(integers(3, 4, low=1), 2),
             forward_only(uniform(3, 4, low=0.2, high=3), uniform(4, low=-1, high=2)),
         ),
         "exponential",
+        NO_SUM,
+        targets=("shim.float_power",),
     ),
     float_row(
         "atan2",

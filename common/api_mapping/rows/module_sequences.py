@@ -9,7 +9,7 @@ from common.api_mapping.row import Case
 from common.api_mapping.rows.modules import made, module_row
 
 RECURRENT = {"input_size": 4, "hidden_size": 3}
-STEPS = "the steps are unrolled in a graph; no packed sequences, no proj_size"
+STEPS = "the steps are unrolled in a graph; no packed sequences"
 HEADS = {"embed_dim": 8, "num_heads": 2}
 LAYER = {"d_model": 8, "nhead": 2, "dim_feedforward": 16, "dropout": 0.0}
 LATER = values(
@@ -133,7 +133,7 @@ ROWS = (
         ),
         "reduction",
         "torch's parameters, a joint weight of the three projections; unbatched input, averaged weights",
-        note="add_bias_kv and add_zero_attn are left out; True in a mask hides. A graph that returns the None of need_weights=False has no gradient; "
+        note="True in a mask hides. A graph that returns the None of need_weights=False has no gradient; "
         "one that uses the output only has",
     ),
     module_row(

@@ -16,6 +16,10 @@ POSITIVE = values(1e-30, 1e-6, 0.5, 1.0, 2.0, 1e6, 1e30)
 HALVES = values(0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 0.0, -0.0, 2.4999998, 8388609.0)
 
 
+NO_SUM = "the gradient is 0 where the result is empty"
+ANY_SIZE = "-1 beside 0 is refused"
+
+
 def float_row(
     name: str, cases: tuple[Case, ...], tolerance: str = "transcendental", adaptation: str = "", **rest
 ) -> Row:

@@ -7,7 +7,7 @@ import math
 from common.api_mapping.arrays import integers, normal, strided, values, wide
 from common.api_mapping.row import Row, case, forward_only
 from common.api_mapping.rows.linalg import NAN, NAN2, NAN3
-from common.api_mapping.rows.pointwise import float_row, plain
+from common.api_mapping.rows.pointwise import NO_SUM, float_row
 
 MATMUL = (
     case(normal(3, 4), normal(4, 5)),
@@ -262,10 +262,17 @@ ROWS = (
         legacy="numpy.tensordot",
         legacy_call="lambda a, b, dims=2: mnp.tensordot(a, b, dims)",
     ),
-    plain(
+    float_row(
         "kron",
-        (case(normal(2, 3), normal(2, 2)), case(normal(3), normal(2)), case(normal(2, 2), normal(3))),
+        (
+            case(normal(2, 3), normal(2, 2)),
+            case(normal(3), normal(2)),
+            case(normal(2, 2), normal(3)),
+            case(normal(0, 3), normal(2, 2)),
+        ),
         "rounding",
+        NO_SUM,
+        targets=("shim.kron",),
     ),
     first(
         "cross",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.api_mapping.arrays import boolean, integers, normal, strided, values
 from common.api_mapping.row import Case, alias, case, forward_only
-from common.api_mapping.rows.pointwise import float_row, plain
+from common.api_mapping.rows.pointwise import ANY_SIZE, NO_SUM, float_row, plain
 
 CUBE = normal(2, 3, 4)
 
@@ -61,7 +61,7 @@ PARTS = (
 )
 
 ROWS = (
-    plain(
+    float_row(
         "reshape",
         moves(
             case(CUBE, (6, 4)),
@@ -72,6 +72,9 @@ ROWS = (
             case(normal(1), ()),
         ),
         "exact",
+        ANY_SIZE,
+        targets=("shim.reshape",),
+        refusals=(case(normal(0, 5), (0, -1)),),
     ),
     plain(
         "flatten",
@@ -188,9 +191,12 @@ ROWS = (
         "exact",
         "flattens without dim; a tensor of repeats",
     ),
-    plain(
+    float_row(
         "broadcast_to",
         (
+            case(normal(1, 4, dtype="float64"), (0, 4)),
+            case(normal(0, 1), (0, 4)),
+            case(normal(), (0, 4)),
             case(normal(3, 1), (3, 4)),
             case(normal(4), (2, 3, 4)),
             case(normal(), (2, 2)),
@@ -198,6 +204,8 @@ ROWS = (
             case(normal(3, 1), (-1, 4)),
         ),
         "exact",
+        NO_SUM,
+        targets=("shim.broadcast_to",),
     ),
     float_row(
         "broadcast_tensors",

@@ -21,6 +21,7 @@ from common.api_mapping.rows import (
     shape,
     statistics,
 )
+from common.api_mapping.rows.pointwise import ANY_SIZE, NO_SUM
 
 #: Methods that do what the function of the same name does, the tensor being its first argument.
 REPEATED = """
@@ -65,8 +66,9 @@ SHAPED = (
 
 
 #: MindSpore's methods that are no candidates: flatten copies where torch gives a view, chunk and split have no kernel for
-#: the compiled gradient, and the others cannot be compiled with torch's arguments.
-NOT_OWN = ("chunk", "expand", "flatten", "repeat_interleave", "split", "transpose")
+#: the compiled gradient, expand_as has a gradient of what happens to be in memory for an empty result, reshape and view
+#: accept what torch refuses, and the others cannot be compiled with torch's arguments.
+NOT_OWN = ("chunk", "expand", "expand_as", "flatten", "repeat_interleave", "reshape", "split", "transpose", "view")
 
 
 def method(name: str, cases: tuple[Case, ...], tolerance: str = "exact", adaptation: str = "", **rest) -> Row:
@@ -108,19 +110,29 @@ def _repeated() -> tuple[Row, ...]:
     return tuple(made)
 
 
-def _moved(name: str, calls: tuple[Case, ...], adaptation: str = "") -> Row:
+def _moved(name: str, calls: tuple[Case, ...], adaptation: str = "", **rest) -> Row:
     first = calls[0]
     others = tuple(
         forward_only(array, *first.arguments[1:], **first.keywords)
         for array in (integers(*first.arguments[0].shape), boolean(*first.arguments[0].shape))
     )
-    return method(name, (*calls, *others), "exact", adaptation)
+    return method(name, (*calls, *others), "exact", adaptation, **rest)
 
 
 ROWS = (
     *_repeated(),
-    _moved("view", (case(CUBE, 6, 4), case(CUBE, (2, -1)), case(CUBE, -1), case(normal(), 1, 1))),
-    _moved("reshape", (case(CUBE, 6, 4), case(CUBE, (2, -1)), case(CUBE, -1), case(strided(CUBE), 3, 8))),
+    _moved(
+        "view",
+        (case(CUBE, 6, 4), case(CUBE, (2, -1)), case(CUBE, -1), case(normal(), 1, 1)),
+        ANY_SIZE,
+        refusals=(case(normal(0, 5), (0, -1)), case(normal(0, 5), 0, -1)),
+    ),
+    _moved(
+        "reshape",
+        (case(CUBE, 6, 4), case(CUBE, (2, -1)), case(CUBE, -1), case(strided(CUBE), 3, 8)),
+        ANY_SIZE,
+        refusals=(case(normal(0, 5), (0, -1)),),
+    ),
     _moved("permute", (case(CUBE, 2, 0, 1), case(CUBE, (-1, 0, 1)))),
     _moved(
         "expand",
@@ -140,7 +152,16 @@ ROWS = (
         "exact",
         "reshape to the other's shape",
     ),
-    method("expand_as", (case(normal(3, 1), normal(3, 4, fixed=True)), forward_only(integers(1, 3), integers(2, 3)))),
+    method(
+        "expand_as",
+        (
+            case(normal(3, 1), normal(3, 4, fixed=True)),
+            forward_only(integers(1, 3), integers(2, 3)),
+            case(normal(1, 4, dtype="float64"), normal(0, 4, dtype="float64", fixed=True)),
+        ),
+        "exact",
+        NO_SUM,
+    ),
     method(
         "size",
         (

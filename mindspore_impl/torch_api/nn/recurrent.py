@@ -47,23 +47,26 @@ class RNNBase(Module):
         dtype: Any = None,
     ):
         super().__init__()
-        if proj_size:
-            raise NotImplementedError("proj_size is not available: apply a Linear to the output.")
+        if proj_size and mode != "LSTM":
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        if not 0 <= proj_size < max(hidden_size, 1):
+            raise ValueError("proj_size has to be a positive integer, smaller than hidden_size")
         self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
         self.proj_size = proj_size
         gates, self._states, self._step = _kind(mode)
-        rows = gates * hidden_size
+        rows, given = gates * hidden_size, proj_size or hidden_size
         for layer in range(num_layers):
-            width = hidden_size * (1 + bidirectional) if layer else input_size
+            width = given * (1 + bidirectional) if layer else input_size
             for suffix in self._suffixes:
                 for name, shape in (
                     ("weight_ih", (rows, width)),
-                    ("weight_hh", (rows, hidden_size)),
+                    ("weight_hh", (rows, given)),
                     ("bias_ih", (rows,)),
                     ("bias_hh", (rows,)),
+                    ("weight_hr", (proj_size, hidden_size)),
                 ):
-                    if bias or not name.startswith("bias"):
+                    if proj_size if name == "weight_hr" else bias or not name.startswith("bias"):
                         parameter = empty_parameter(*shape, device=device, dtype=dtype)
                         self.register_parameter(f"{name}_l{layer}{suffix}", parameter)
         self.reset_parameters()
@@ -140,7 +143,8 @@ class RNNBase(Module):
             for suffix in self._suffixes:
                 start = tuple(state[len(ends)] for state in given)
                 if not start:
-                    start = (ops.zeros((batch, self.hidden_size), x[0].dtype),) * self._states
+                    widths = (self.proj_size or self.hidden_size, self.hidden_size)[: self._states]
+                    start = tuple(ops.zeros((batch, width), x[0].dtype) for width in widths)
                 outputs, end = self._pass(x, start, f"l{layer}{suffix}", bool(suffix))
                 both.append(outputs)
                 ends.append(end)
@@ -152,8 +156,9 @@ class RNNBase(Module):
     ) -> tuple[list[ms.Tensor], tuple[ms.Tensor, ...]]:
         """One layer in one direction. Steps that have fewer rows than others belong to packed sequences: a sequence
         keeps its last state when it ends, and starts later when read backwards."""
-        weight_ih, weight_hh, bias_ih, bias_hh = (
-            raw(self._parameters.get(f"{part}_{name}")) for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        weight_ih, weight_hh, bias_ih, bias_hh, weight_hr = (
+            raw(self._parameters.get(f"{part}_{name}"))
+            for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
         )
         counts = [part.shape[0] for part in x]
         shares = ops.split(linear(ops.cat(x, 0), weight_ih, bias_ih), counts, 0)
@@ -169,6 +174,8 @@ class RNNBase(Module):
             elif count > held:
                 state = tuple(ops.cat((part, begin[held:count]), 0) for part, begin in zip(state, start, strict=True))
             state = self._step(shares[moment], state, weight_hh, bias_hh)
+            if weight_hr is not None:  # projections (Sak et al. 2014)
+                state = (linear(state[0], weight_hr), *state[1:])
             outputs[moment] = state[0]
         for rest in reversed(finished):
             state = tuple(ops.cat((part, more), 0) for part, more in zip(state, rest, strict=True))

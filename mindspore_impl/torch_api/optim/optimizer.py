@@ -184,7 +184,9 @@ class _Cell:
         self.members, self.parameters = members, [parameter for parameter, _ in members]
         self.kept, self.groups = optimizer.kept, [group for _, group in members]
         self.accepted = frozenset(inspect.signature(optimizer.update).parameters)
-        options = [self._options(group) for group in self.groups]
+        self.groups_once = list({id(group): group for group in self.groups}.values())
+        self.current = {id(group): self._options(group) for group in self.groups_once}
+        options = [self.current[id(group)] for group in self.groups]
         weights = [_weight(parameter) for parameter in self.parameters]
         groups = [{"params": [weight], **option} for weight, option in zip(weights, options, strict=True)]
         self.cell = optimizer.update(groups, **options[0])
@@ -213,14 +215,10 @@ class _Cell:
 
     def run(self, groups: list[dict[str, Any]]) -> None:
         """One step with the gradients of now."""
-        options = [self._options(group) for group in self.groups]
-        for rate, new, old in zip(self.cell.rates, options, self.options, strict=True):
-            if new["lr"] != old["lr"]:
-                rate.set_data(ms.Tensor(float(new["lr"]), ms.float32))
-        if any({**new, "lr": 0} != {**old, "lr": 0} for new, old in zip(options, self.options, strict=True)):
-            self.cell.options = tuple({**old, **new} for old, new in zip(self.cell.options, options, strict=True))
-            self.compiled = None
-        self.options = options
+        current = {id(group): self._options(group) for group in self.groups_once}
+        if current != self.current:
+            self._follow([current[id(group)] for group in self.groups])
+            self.current = current
         gradients = tuple(parameter._held._grad for parameter in self.parameters)
         if self.groups[0].get("fused"):
             if self.compiled is None:
@@ -235,6 +233,16 @@ class _Cell:
             self.cell.update_all(gradients)
         for parameter in self.parameters:
             parameter._version += 1
+
+    def _follow(self, options: list[dict[str, Any]]) -> None:
+        """Take over what was changed in the groups since the last step."""
+        for rate, new, old in zip(self.cell.rates, options, self.options, strict=True):
+            if new["lr"] != old["lr"]:
+                rate.set_data(ms.Tensor(float(new["lr"]), ms.float32))
+        if any({**new, "lr": 0} != {**old, "lr": 0} for new, old in zip(options, self.options, strict=True)):
+            self.cell.options = tuple({**old, **new} for old, new in zip(self.cell.options, options, strict=True))
+            self.compiled = None
+        self.options = options
 
     def state(self, place: int) -> dict[str, Any]:
         """Torch's state of one parameter."""

@@ -72,3 +72,76 @@ def test_a_value_that_would_become_a_constant_is_refused(function):
 def test_a_function_whose_trace_is_not_whole_is_refused():
     with pytest.raises(RuntimeError, match="cannot be compiled"):
         torch.compile(lambda x: x.roll(1, 1))(torch.arange(6.0).view(2, 3))
+
+
+class Scaled(nn.Module):
+    """A network whose last layer is not used."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 2)
+        self.unused = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.last(nn.functional.gelu(self.norm(self.first(x))))
+
+
+def accumulate(compiled: bool) -> list[np.ndarray | None]:
+    """Losses and gradients of steps whose gradient is that of two batches, one of them divided; and what is left."""
+    torch.manual_seed(0)
+    model = Scaled()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def loss_of(x, y, scale):
+        found = model(x)
+        return nn.functional.cross_entropy(found, y) * scale, found.detach()
+
+    call, kept = torch.compile(loss_of) if compiled else loss_of, []
+    for _ in range(3):
+        optimizer.zero_grad()
+        for part in range(2):
+            x, y = torch.randn(5, 4), torch.tensor([0, 1, 1, 0, 1])
+            loss, found = call(x, y, torch.tensor(1.0 + part))
+            (loss / 3 if part else loss).backward()
+            kept += [loss.detach().numpy(), found.numpy()]
+        kept += [None if p.grad is None else p.grad.numpy() for p in model.parameters()]
+        optimizer.step()
+    with torch.no_grad():
+        kept.append(call(x, y, torch.tensor(1.0))[0].numpy())
+    return kept + [value.numpy() for value in model.state_dict().values()]
+
+
+def test_a_loss_and_its_gradients_are_one_graph(monkeypatch):
+    from mindspore_impl.torch_api import compiling
+
+    evaluated, once = [], compiling._Joint._evaluated
+    monkeypatch.setattr(compiling._Joint, "_evaluated", lambda self, given: evaluated.append(1) or once(self, given))
+    found = accumulate(True)
+    assert len(evaluated) >= 6  # one in each call that has a gradient
+    for number, (one, two) in enumerate(zip(found, accumulate(False), strict=True)):
+        assert (one is None) == (two is None), number  # parameters that are not used have no gradient
+        if one is not None:
+            assert np.abs(one - two).max() <= 10 * EXECUTION * max(np.abs(two).max(), 1.0), number
+
+
+def test_a_mask_of_dropout_is_the_same_in_the_loss_and_its_gradient():
+    weight = nn.Parameter(torch.ones(200))
+    call = torch.compile(lambda given: nn.functional.dropout(given, 0.5).sum())
+    seen = []
+    for _ in range(3):
+        weight.grad = None
+        loss = call(weight)
+        loss.backward()
+        assert set(weight.grad.numpy()) == {0.0, 2.0}
+        assert loss.item() == weight.grad.sum().item()
+        seen.append(weight.grad.numpy().tobytes())
+    assert len(set(seen)) == 3
+
+
+def test_a_loss_of_a_value_that_would_become_a_constant_is_refused():
+    weight = nn.Parameter(torch.ones(3))
+    with pytest.raises(RuntimeError, match="constant"):
+        torch.compile(lambda given: (given * given.max().item()).sum())(weight)
+    call = torch.compile(lambda given: (given * given).sum())
+    call(weight).backward()
+    assert weight.grad.tolist() == [2.0, 2.0, 2.0]

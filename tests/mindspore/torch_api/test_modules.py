@@ -10,7 +10,7 @@ import torch as theirs
 
 from common.errors import InputError
 from mindspore_impl import torch_api as ours
-from tests.tolerances import GRADIENT, UPDATE
+from tests.tolerances import EXECUTION, GRADIENT, UPDATE
 
 BOTH = pytest.mark.parametrize("torch", [theirs, ours], ids=["torch", "surface"])
 
@@ -66,6 +66,28 @@ def network(torch):
 )
 def test_a_module_answers_as_in_torch(ask):
     assert ask(network(ours)) == ask(network(theirs))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}, {"bias": False}]
+)
+def test_an_lstm_projects_its_output_as_torch(options):
+    found = []
+    for framework in (theirs, ours):
+        framework.manual_seed(3)
+        layer = framework.nn.LSTM(4, 5, proj_size=3, **options)
+        x = framework.tensor(np.random.RandomState(0).randn(6, 2, 4).astype(np.float32), requires_grad=True)
+        y, (h, c) = layer(x)
+        (y.sum() + (h * h).sum() + c.sum()).backward()
+        arrays = [part.detach().numpy() for part in (y, h, c, x.grad, *(p.grad for p in layer.parameters()))]
+        found.append((list(layer.state_dict()), arrays))
+    (names, expected), (own, arrays) = found
+    assert own == names
+    for one, two in zip(arrays, expected, strict=True):
+        assert one.shape == two.shape
+        assert np.abs(one - two).max() <= 10 * EXECUTION * max(np.abs(two).max(), 1.0)
+    with pytest.raises(ValueError, match="proj_size"):
+        ours.nn.GRU(4, 5, proj_size=3)
 
 
 @pytest.mark.parametrize(
