@@ -14,16 +14,16 @@ from common.errors import InputError
 
 __all__ = ["EVERYWHERE", "bind", "chosen_target", "refuses", "refusing"]
 
-#: What the networks call before anything was probed and no shim exists for: operators that MindSpore documents for
-#: every device (Ascend, GPU and CPU), and that pass every case where they were probed.
-EVERYWHERE = {"torch.reshape": "ops.reshape", "torch.tile": "ops.tile"}
+#: What the networks call before anything was probed and no shim exists for: an operator that MindSpore documents for
+#: every device (Ascend, GPU and CPU), and that passes every case where it was probed.
+EVERYWHERE = {"torch.tile": "ops.tile"}
 
 
 def chosen_target(row: Name, locked: Mapping[str, Any]) -> str | None:
     """What ``row`` is bound to, or None where no candidate is known to be right.
 
     The lock file's choice counts if it is still a candidate. Without one, the shim is taken, unless it was rejected
-    here, and then an operator of ``EVERYWHERE``; never a candidate of MindSpore's own that was not verified.
+    here, and then the one of ``EVERYWHERE``; never a candidate of MindSpore's own that was not verified.
 
     Args:
         locked: entries of the lock file for the device and version, by row name.
