@@ -51,9 +51,7 @@ def of_words(source: str) -> bool:
     return is_trained(source) and source.partition(":")[0] in _WHOLE
 
 
-def train_tokenizer(
-    source: str, corpus: Iterable[str] | None, words: Iterable[str] = ()
-) -> PreTrainedTokenizerFast:
+def train_tokenizer(source: str, corpus: Iterable[str] | None, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
     """Train the tokenizer KIND:SIZE on ``corpus``.
 
     Args:

@@ -99,11 +99,15 @@ def test_a_classifier_trains_evaluates_predicts_and_is_opened_again(folder, twin
     ],
 )
 def test_words_of_the_file_are_known_that_no_training_text_has(folder, twinlora, backend):
-    twinlora("train", "cnn-classifier.yaml", "--backend", backend, "--set", "model.vectors_vocabulary=true", "--name", "file")
+    twinlora(
+        "train", "cnn-classifier.yaml", "--backend", backend, "--set", "model.vectors_vocabulary=true", "--name", "file"
+    )
     run = folder / "runs/file" / backend
     coverage = json.loads((run / "summary.json").read_text())["model"]["vectors"]
     assert (coverage["exact"], coverage["words"]) == (4, 8)
-    answers = twinlora("predict", str(run), "--json", stdin="the good film\nthe superb film\nthe superbly film\n").splitlines()
+    answers = twinlora(
+        "predict", str(run), "--json", stdin="the good film\nthe superb film\nthe superbly film\n"
+    ).splitlines()
     seen, alike, unknown = (json.loads(answer)["probabilities"] for answer in answers)
     assert seen == alike
     assert seen != unknown
