@@ -12,6 +12,7 @@ of RUNS (default: runs/taggers); without it the page is made of what is kept.
 
 from __future__ import annotations
 
+import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ _CHOICES: dict[str, tuple[str, tuple[str, ...]]] = {
     "choice_rate": ("the same", (*_VECTORS, "training.epochs=5")),
 }
 JOBS: Jobs = every_seed(_SEEDED) | {name: (_SPANS, "wnut17", changes) for name, (_, changes) in _CHOICES.items()}
+_FIRST_STEPS = 50
 NETWORKS = {"words": "BiLSTM", "characters": "BiLSTM-CNN", "chain": "BiLSTM-CNN-CRF"}
 _TEXT = """\
 # Taggers
@@ -69,6 +71,8 @@ in lower case, and every word of that file is known, also those that the trainin
 WNUT-17, named entities in noisy text: F1 of spans, which are learned as BIOES. {spans_budget}
 
 {spans}
+
+{agreement}
 
 {spans_notes}
 
@@ -123,9 +127,41 @@ def page(kept: dict[str, Any]) -> str:
         "spans_notes": _SPANS_NOTES.format(choices=_chosen(kept)),
         "tags_notes": _TAGS_NOTES,
     }
+    parts["agreement"] = _agreement(kept)
     parts |= {f"{kind}_budget": _budget(kind, kept) for kind in ("spans", "tags")}
     parts |= {f"{kind}_best": _best(kind, metric, kept) for kind, metric in (("spans", "f1"), ("tags", "accuracy"))}
     return _TEXT.format(**parts, source_notes=_SOURCE_NOTES)
+
+
+class _Taggers(Trainings):
+    """Also keeps, under ``agreement JOB``, how far the losses of both backends part, as far as both have run."""
+
+    def taken(self, runs: Path) -> dict[str, Any]:
+        found = super().taken(runs)
+        for name in self.jobs:
+            ours, theirs = (_losses(runs / name / backend / "metrics.jsonl") for backend in BACKENDS)
+            parts = [abs(ours[step] - theirs[step]) for step in sorted(ours.keys() & theirs.keys())]
+            if parts:
+                first = {"steps": _FIRST_STEPS, "largest": max(parts[:_FIRST_STEPS])}
+                found[f"agreement {name}"] = {"steps": len(parts), "largest": max(parts), "first": first}
+        return found
+
+
+def _losses(file: Path) -> dict[int, float]:
+    events = map(json.loads, file.read_text(encoding="utf-8").splitlines()) if file.is_file() else ()
+    return {event["step"]: event["loss"] for event in events if event["event"] == "step"}
+
+
+def _agreement(kept: dict[str, Any]) -> str:
+    found = kept.get("agreement spans_chain_1")
+    if found is None:
+        return ""
+    first = found["first"]
+    return (
+        f"The first {found['steps']} steps of BiLSTM-CNN-CRF, seed 1, were made in MindSpore too. Its losses are PyTorch's within "
+        f"{first['largest']:.0e} for {first['steps']} steps, and within {found['largest']:.0e} for all of them, with dropout, "
+        "whose masks are the same in both."
+    )
 
 
 def _chosen(kept: dict[str, Any]) -> str:
@@ -167,4 +203,4 @@ def _table(kind: str, metric: str, kept: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run_script(lambda: Trainings("taggers", JOBS, kept_of, page).main(__doc__))
+    run_script(lambda: _Taggers("taggers", JOBS, kept_of, page).main(__doc__))
