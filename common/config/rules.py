@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from common.backend import FAST_PATHS
+from common.data.tokenizer_training import of_words
 from common.errors import InputError, nearest
 from common.methods import METHODS
 from common.tasks import TASKS
@@ -193,6 +194,17 @@ def _vectors(source, vectors):
         yield (
             "model.vectors",
             f"are start values of a network from scratch, and model.source is {source!r}; remove one of them",
+        )
+
+
+@_rule("model.vectors_vocabulary", "model.vectors", "model.tokenizer")
+def _vectors_vocabulary(wanted, vectors, tokenizer):
+    if wanted and vectors is None:
+        yield "model.vectors_vocabulary", "is about the words of model.vectors, which is null; name a file of them"
+    if wanted and tokenizer is not None and not of_words(tokenizer):
+        yield (
+            "model.vectors_vocabulary",
+            f"is for a tokenizer of whole words that is trained, such as words:20000; model.tokenizer is {tokenizer!r}",
         )
 
 

@@ -39,6 +39,7 @@ class ModelConfig:
     vectors: str | None = (
         None  #: file of word vectors that a network from scratch starts from (`common.models.vectors`)
     )
+    vectors_vocabulary: bool = False  #: whether every word of that file has a row, also those the training split lacks
     quantize: str | None = None  #: a transform that stores every linear layer but the head in few bits, under adapters
     adapter: str | None = None  #: folder of an adapter that training begins from, of the plan that the experiment has
 

@@ -33,7 +33,7 @@ _SPECIAL = re.compile(r"\[[^\]]*\]|<[^>]*>")  #: how vocabularies write special 
 
 
 def load_tokenizer(
-    source: str, corpus: Iterable[str] | None = None, added: Sequence[str] = ()
+    source: str, corpus: Iterable[str] | None = None, added: Sequence[str] = (), words: Iterable[str] = ()
 ) -> PreTrainedTokenizerFast:
     """Load or train a tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
 
@@ -45,13 +45,14 @@ def load_tokenizer(
             and ``merges.txt`` (byte-level BPE: RoBERTa's where the vocabulary has its special tokens, else GPT-2's).
         corpus: texts that a new one is trained on.
         added: tokens that it gets, each found in a text before the text is split further.
+        words: that a new one of whole words knows beside those of ``corpus``.
 
     Raises:
         InputError: nothing usable is at ``source``, KIND:SIZE is malformed or has no corpus, or a token of ``added``
             is a token already.
     """
     if is_trained(source):
-        return _with_tokens(train_tokenizer(source, corpus), source, added)
+        return _with_tokens(train_tokenizer(source, corpus, words), source, added)
     folder = resolve_folder(source)
     tokenizer = _from_hub(source) if folder is None else _from_folder(folder)
     if tokenizer.pad_token is None:

@@ -12,7 +12,10 @@ words        lower-cased, split at white space and around punctuation
 words-cased  the same as it is written
 tokens       split at white space alone, as it is written: for texts that are tokenised already, lists of words (one
              token each), morphemes or jamo
+tokens-lowered  the same in lower case
 characters   every character, the space included
+
+Further words, those of a file of vectors, may follow the SIZE tokens of any of these kinds but characters.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from common.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-__all__ = ["END_OF_TEXT", "is_trained", "train_tokenizer"]
+__all__ = ["END_OF_TEXT", "is_trained", "of_words", "train_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
 _BYTES = 256
@@ -43,11 +46,20 @@ def is_trained(source: str) -> bool:
     return source.partition(":")[0] in _KINDS and ":" in source
 
 
-def train_tokenizer(source: str, corpus: Iterable[str] | None) -> PreTrainedTokenizerFast:
+def of_words(source: str) -> bool:
+    """Whether ``source`` names a tokenizer that is trained and of which every word is one token."""
+    return is_trained(source) and source.partition(":")[0] in _WHOLE
+
+
+def train_tokenizer(source: str, corpus: Iterable[str] | None, words: Iterable[str] = ()) -> PreTrainedTokenizerFast:
     """Train the tokenizer KIND:SIZE on ``corpus``.
 
+    Args:
+        words: that follow the SIZE tokens of a tokenizer of whole words, unless they are among these. One that the
+            tokenizer would divide or write otherwise could never be found, and is left out.
+
     Raises:
-        InputError: the size is none or too small, or there is no corpus.
+        InputError: the size is none or too small, there is no corpus, or ``words`` are given to another kind.
     """
     kind, _, size = source.partition(":")
     special = {"bpe": _BYTES, "masked-bpe": _BYTES + len(_ROBERTA) - 1, "wordpiece": len(_BERT)}
@@ -62,7 +74,13 @@ def train_tokenizer(source: str, corpus: Iterable[str] | None) -> PreTrainedToke
             f"The tokenizer {source} is trained on a corpus, and none was given. Load the tokenizer saved with the run "
             "instead."
         )
-    return _KINDS[kind](int(size), corpus)
+    words = list(words)
+    if words and not of_words(source):
+        raise InputError(
+            f"Words of a file of vectors join the vocabulary of whole words ({', '.join(_WHOLE)}); received the tokenizer "
+            f"{source}. Use one of these, or leave model.vectors_vocabulary out."
+        )
+    return _WHOLE[kind](int(size), corpus, words=words) if words else _KINDS[kind](int(size), corpus)
 
 
 def _bpe(size: int, corpus: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -121,12 +139,14 @@ def _wordpiece(size: int, corpus: Iterable[str]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=model, **special)
 
 
-def _words(size: int, corpus: Iterable[str], lower: bool = True, punctuation: bool = True) -> PreTrainedTokenizerFast:
+def _words(
+    size: int, corpus: Iterable[str], lower: bool = True, punctuation: bool = True, words: Iterable[str] = ()
+) -> PreTrainedTokenizerFast:
     from tokenizers import normalizers, pre_tokenizers
 
     normalizer = normalizers.Sequence([normalizers.NFC(), *([normalizers.Lowercase()] if lower else [])])
     splitter = pre_tokenizers.BertPreTokenizer() if punctuation else pre_tokenizers.WhitespaceSplit()
-    return _whole(size, corpus, normalizer, splitter)
+    return _whole(size, corpus, normalizer, splitter, words=words)
 
 
 def _characters(size: int, corpus: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -137,18 +157,25 @@ def _characters(size: int, corpus: Iterable[str]) -> PreTrainedTokenizerFast:
 
 
 def _whole(
-    size: int, corpus: Iterable[str], normalizer: Any, splitter: Any, decoder: Any = None
+    size: int, corpus: Iterable[str], normalizer: Any, splitter: Any, decoder: Any = None, words: Iterable[str] = ()
 ) -> PreTrainedTokenizerFast:
-    """The most frequent parts that ``splitter`` makes, those of one count in their order as text."""
+    """The most frequent parts that ``splitter`` makes, those of one count in their order as text; then ``words``."""
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
     pad, unknown, begin, end = _WORDS
+
+    def parts(text: str) -> list[str]:
+        return [part for part, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))]
+
     counts: Counter[str] = Counter()
     for text in corpus:
-        counts.update(part for part, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+        counts.update(parts(text))
     known = sorted(counts.keys() - set(_WORDS), key=lambda part: (-counts[part], part))[: size - len(_WORDS)]
     vocabulary = {part: number for number, part in enumerate((*_WORDS, *known))}
+    for word in words:
+        if parts(word) == [word]:
+            vocabulary.setdefault(word, len(vocabulary))
     model = Tokenizer(models.WordLevel(vocabulary, unk_token=unknown))
     model.normalizer, model.pre_tokenizer = normalizer, splitter
     if decoder is not None:
@@ -180,12 +207,16 @@ def _byte_level(size: int, corpus: Iterable[str], special: tuple[str, ...]):
     return model
 
 
+_WHOLE: dict[str, Callable[..., Any]] = {
+    "words": _words,
+    "words-cased": partial(_words, lower=False),
+    "tokens": partial(_words, lower=False, punctuation=False),
+    "tokens-lowered": partial(_words, punctuation=False),
+}
 _KINDS: dict[str, Callable[[int, Iterable[str]], Any]] = {
     "bpe": _bpe,
     "masked-bpe": _masked_bpe,
     "wordpiece": _wordpiece,
-    "words": _words,
-    "words-cased": partial(_words, lower=False),
-    "tokens": partial(_words, lower=False, punctuation=False),
+    **_WHOLE,
     "characters": _characters,
 }

@@ -21,6 +21,7 @@ from common.models.layers import LAYERS
 from common.models.loading import complete_config, outline
 from common.models.specs import ModelSpec
 from common.models.structure import read_edits, restructured, split_entries
+from common.models.vectors import words_of
 from common.models.vocabulary import rows_of_tokens
 from common.tasks import configured
 
@@ -105,5 +106,6 @@ def _vocabulary(config: ExperimentConfig, family: Family, given: Mapping[str, An
         return {}
     if is_trained(source):
         size = source.partition(":")[2]
-        return {"vocab_size": int(size) + len(model.add_tokens)} if size.isdecimal() else {}
+        words = words_of(model.vectors) if model.vectors and model.vectors_vocabulary else ()
+        return {"vocab_size": int(size) + len(model.add_tokens) + len(words)} if size.isdecimal() else {}
     return {"vocab_size": len(configured(model).fitted(load_tokenizer(source, added=model.add_tokens)))}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from common.models.family import Family
     from common.models.specs import ModelSpec
 
-__all__ = ["Coverage", "Words", "filled", "read_vectors", "with_vectors"]
+__all__ = ["Coverage", "Words", "filled", "read_vectors", "with_vectors", "words_of"]
 
 _GZIP = b"\x1f\x8b"
 _LONGEST = 2**20  #: bytes of a line
@@ -90,6 +90,30 @@ def read_vectors(path: str | Path, wanted: Collection[str]) -> tuple[dict[str, n
     if not lines or not width:
         raise InputError(f"{path} holds no vector. {_REMEDY}")
     return found, width
+
+
+def words_of(path: str | Path) -> list[str]:
+    """Every word of a file that has a vector there, once, in the order of the file.
+
+    Raises:
+        InputError: the file is not there, or not of this form.
+    """
+    path = expanded(path)
+    found: dict[str, None] = {}
+    width = 0
+    for number, line in _lines(path):
+        word, _, rest = line.partition(" ")
+        if number == 1 and _is_header(rest):
+            width = int(rest)
+            continue
+        fields = rest.split()
+        width = width or len(fields)
+        # A longer line is that of a word with spaces in it; one of another width is refused where it is read.
+        if word and len(fields) == width:
+            found[word] = None
+    if not found:
+        raise InputError(f"{path} holds no vector. {_REMEDY}")
+    return list(found)
 
 
 def _is_header(rest: str) -> bool:

@@ -28,7 +28,7 @@ from common.models import FAMILIES
 from common.models.loading import load_model_spec
 from common.models.modules import DISTANCES
 from common.models.specs import ModelSpec
-from common.models.vectors import Words
+from common.models.vectors import Words, words_of
 from common.optimizers.bounding import bounded
 from common.tasks import Task, configured
 from common.terminal import notice
@@ -114,12 +114,17 @@ def prepare(config: ExperimentConfig) -> Inputs:
 
 
 def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenizerFast:
-    """The tokenizer of the configuration; ``bpe:SIZE`` is trained on the training split."""
+    """The tokenizer of the configuration; ``bpe:SIZE`` is trained on the training split.
+
+    Raises:
+        InputError: it cannot be made, or the file whose words it is to know cannot be read.
+    """
     task = configured(config.model)
     corpus = task.corpus(data.splits["train"])
     source = config.model.tokenizer or config.model.source
     assert source is not None  # `common.config.rules`
-    return task.fitted(load_tokenizer(source, corpus, config.model.add_tokens))
+    words = words_of(config.model.vectors) if config.model.vectors and config.model.vectors_vocabulary else ()
+    return task.fitted(load_tokenizer(source, corpus, config.model.add_tokens, words))
 
 
 def describe(

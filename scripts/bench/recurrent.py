@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Recurrent networks and taggers: the tables of docs/studies/recurrent.md.
+"""Recurrent networks: the tables of docs/studies/recurrent.md.
 
-    python scripts/bench/recurrent.py steps                      measure layers: compilation and steps, in processor
-    time python scripts/bench/recurrent.py take TABLE NAME RUN        keep a run in TABLE: music, characters, spans or
-    tags python scripts/bench/recurrent.py page                       the tables, from docs/studies/recurrent.json
+    python scripts/bench/recurrent.py steps                  measure layers: compilation and steps, in processor time
+    python scripts/bench/recurrent.py take TABLE NAME RUN    keep a run in TABLE: music or characters
+    python scripts/bench/recurrent.py page                   the tables, from docs/studies/recurrent.json
 
 NAME is what the page calls the run.
 """
@@ -29,8 +29,6 @@ PAGE, KEPT = (ROOT / "docs" / "studies" / f"recurrent.{kind}" for kind in ("md",
 TABLES = {
     "music": ("loss", "accuracy"),
     "characters": ("loss", "perplexity"),
-    "spans": ("f1", "precision", "recall", "accuracy"),
-    "tags": ("accuracy", "f1_macro"),
 }
 BATCH, WIDTH, HIDDEN, LENGTHS = 16, 100, 128, (16, 64)
 UNROLLED = (16,)  #: longer ones are compiled for many seconds

@@ -15,12 +15,14 @@ from typing import Any
 from common.errors import InputError
 from common.files import write_atomic, write_json
 
-__all__ = ["BACKENDS", "Jobs", "Trainings", "essence", "read_summary"]
+__all__ = ["BACKENDS", "Jobs", "Seeded", "Trainings", "essence", "every_seed", "read_summary", "seeds_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
 _VECTORS = "{glove}"  #: in a change: the file of word vectors
 Jobs = Mapping[str, tuple[str, str, tuple[str, ...]]]  #: by name: experiment, folder of the data, changes
+#: By name without its seed: experiment, folder of the data, changes, seeds.
+Seeded = Mapping[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]]
 
 
 def read_summary(run: Path) -> dict[str, Any] | None:
@@ -29,11 +31,27 @@ def read_summary(run: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def essence(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What every page of classifiers shows of a run."""
+def every_seed(seeded: Seeded) -> Jobs:
+    """A job for each seed, ``NAME_SEED``."""
+    return {
+        f"{name}_{seed}": (experiment, folder, (*changes, f"seed={seed}"))
+        for name, (experiment, folder, changes, seeds) in seeded.items()
+        for seed in seeds
+    }
+
+
+def seeds_of(seeded: Seeded, name: str, backend: str, kept: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is kept of the runs of ``name``, in the order of their seeds."""
+    found = (kept.get(f"{name}_{seed} {backend}") for seed in seeded[name][3])
+    return [run for run in found if run]
+
+
+def essence(summary: Mapping[str, Any], metrics: Iterable[str] = ("accuracy",)) -> dict[str, Any]:
+    """What every page shows of a run; each metric by split."""
     kept = {key: summary[key] for key in ("seed", "status", "steps", "epochs", "best_step", "versions", "hardware")}
-    scores = {split: summary[split]["accuracy"] for split in ("validation", "test")}
-    return kept | {"accuracy": scores, "trained": summary["trainable"]["total"]}
+    for metric in metrics:
+        kept[metric] = {split: summary[split][metric] for split in ("validation", "test")}
+    return kept | {"trained": summary["trainable"]["total"]}
 
 
 @dataclass(frozen=True)

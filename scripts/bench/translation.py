@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 """Encoder-decoders: letters to copy or reverse, and the tables of docs/studies/translation.md.
 
-    python scripts/bench/translation.py data FOLDER                        FOLDER/copy and FOLDER/reverse
-    python scripts/bench/translation.py texts RUN FILE [--num-beams N]     texts of the best state so far, of a run that
-    goes on python scripts/bench/translation.py take NAME RUN [WAY=TEXTS ...]      keep a run's curve, and the scores of
-    its texts python scripts/bench/translation.py page                               the tables, from
-    docs/studies/translation.json
+    python scripts/bench/translation.py data FOLDER                      FOLDER/copy and FOLDER/reverse
+    python scripts/bench/translation.py texts RUN FILE [--num-beams N]   texts of the best state of a run, so far
+    python scripts/bench/translation.py take NAME RUN [WAY=TEXTS ...]    keep a run's curve, and the scores of its texts
+    python scripts/bench/translation.py page                             the tables, from docs/studies/translation.json
 
 TEXTS are files of ``twinlora eval --outputs`` or ``twinlora generate --split``; WAY says how they were written, such as
 greedy or beam-4. NAME is what the page calls the run.

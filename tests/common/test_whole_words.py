@@ -28,6 +28,7 @@ def tokens(tokenizer, text):
         ("words-cased", "THE", ["[UNK]"]),
         ("tokens", "The isn't bad.", ["The", "isn't", "[UNK]"]),
         ("tokens", "나/NP 는/JX", ["나/NP", "는/JX"]),
+        ("tokens-lowered", "THE isn't bad.", ["the", "isn't", "[UNK]"]),
         ("tokens", "ㅎ ㅏ ㄴ", ["ㅎ", "ㅏ", "ㄴ"]),
         ("characters", "a f\n", ["a", " ", "f", "[UNK]"]),
     ],
@@ -46,13 +47,35 @@ def test_the_most_frequent_words_are_kept_and_equal_counts_stand_in_the_order_of
     assert tokens(tokenizer, "d") == ["[UNK]"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "known"),
+    [
+        ("words", ["seoul", "café"]),
+        ("words-cased", ["seoul", "Seoul", "café"]),
+        ("tokens", ["seoul", "Seoul", "isn't", "café"]),
+        ("tokens-lowered", ["seoul", "isn't", "café"]),
+    ],
+)
+def test_further_words_follow_those_of_the_corpus_where_a_text_can_have_them(kind, known):
+    further = ["b", "seoul", "Seoul", "isn't", "café", "cafe\u0301", "seoul", "[PAD]", "[MASK] x"]
+    tokenizer = load_tokenizer(f"{kind}:6", ["b b a a c"], words=further)
+    assert tokenizer.convert_ids_to_tokens(range(4, len(tokenizer))) == ["a", "b", *known]
+    assert tokens(tokenizer, "seoul c") == ["seoul", "[UNK]"]
+
+
+@pytest.mark.parametrize("kind", ["characters", "bpe", "masked-bpe", "wordpiece"])
+def test_tokenizers_of_parts_of_words_take_no_further_words(kind):
+    with pytest.raises(InputError, match="join the vocabulary of whole words"):
+        load_tokenizer(f"{kind}:300", CORPUS, words=["seoul"])
+
+
 def test_characters_are_joined_again_without_spaces_between_them():
     tokenizer = load_tokenizer("characters:50", CORPUS)
     text = "the bad film"
     assert tokenizer.decode(tokenizer(text)["input_ids"], clean_up_tokenization_spaces=False) == text
 
 
-@pytest.mark.parametrize("kind", ["words", "words-cased", "tokens", "characters"])
+@pytest.mark.parametrize("kind", ["words", "words-cased", "tokens", "tokens-lowered", "characters"])
 def test_a_saved_tokenizer_of_words_is_the_same(kind, tmp_path):
     tokenizer = load_tokenizer(f"{kind}:60", CORPUS)
     tokenizer.save_pretrained(tmp_path)

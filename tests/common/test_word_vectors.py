@@ -8,12 +8,13 @@ import gzip
 import numpy as np
 import pytest
 
+from common.config import load_config
 from common.config.schema import ModelConfig
 from common.errors import InputError
 from common.methods import METHODS
 from common.models import FAMILIES
 from common.models.loading import load_model_spec
-from common.models.vectors import Words, filled, read_vectors
+from common.models.vectors import Words, filled, read_vectors, words_of
 
 GLOVE = "the 1 2 3\nfilm 0.5 -1e-2 4\n. . 7 8 9\nthe 9 9 9\nbad 4 5 6\n"
 WORDS = Words({"[PAD]": 0, "[UNK]": 1, "the": 2, "Film": 3, "gone": 4}, frozenset((0, 1)))
@@ -46,6 +47,29 @@ def test_words_are_found_as_written_or_in_lower_case_and_others_keep_their_start
     assert (coverage.words, coverage.exact, coverage.lowered) == (3, 1, 1)
     assert coverage.plain()["unknown"] == 1
     assert "2 of 3 words (66.7 %)" in str(coverage)
+
+
+@pytest.mark.parametrize("header", ["", "6 3\n"])
+def test_the_words_of_a_file_are_those_with_a_vector_once_and_in_order(header, tmp_path):
+    """`. .` is a word with a space in it, which no tokenizer of words finds."""
+    (tmp_path / "v.txt").write_text(f"{header}{GLOVE}of course 7 8 9\n")
+    assert words_of(tmp_path / "v.txt") == ["the", "film", "bad"]
+    (tmp_path / "v.txt").write_text("")
+    with pytest.raises(InputError, match="holds no vector"):
+        words_of(tmp_path / "v.txt")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.vectors_vocabulary=true"], "model.vectors, which is null"),
+        (["model.vectors_vocabulary=true", "model.vectors=v.txt", "model.tokenizer=bpe:900"], "of whole words"),
+        (["model.vectors_vocabulary=true", "model.vectors=v.txt", "model.tokenizer=words"], "of whole words"),
+    ],
+)
+def test_a_vocabulary_of_vectors_needs_a_file_and_whole_words(overrides, message):
+    with pytest.raises(InputError, match=message):
+        load_config("textcnn_sst2", overrides)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
             words = [*random.choice(others, 3), ("good", "bad")[row % 2]]
             rows.append(f"{' '.join(random.permutation(words))},{('yes', 'no')[row % 2]}")
         (folder / f"{split}.csv").write_text("text,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    (folder / "vectors.txt").write_text("good 1 0 0 1\nbad -1 0 0 1\nthe 0 1 0 0\n", encoding="utf-8")
+    (folder / "vectors.txt").write_text("good 1 0 0 1\nbad -1 0 0 1\nthe 0 1 0 0\nsuperb 1 0 0 1\n", encoding="utf-8")
     for family, (embedding, entries) in NETWORKS.items():
         text = CONFIG.format(family=family, embedding=embedding, entries=entries)
         (folder / f"{family}.yaml").write_text(text)
@@ -89,3 +89,25 @@ def test_a_classifier_trains_evaluates_predicts_and_is_opened_again(folder, twin
     assert ([1, 0, 0, 1] in table.tolist()) == (NETWORKS[family][0] != "trained")
     opened = twinlora("inspect", f"{family}.yaml", "--set", "model.vectors=null", "--model", str(run / "model"))
     assert "head loaded" in opened
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param("pytorch", marks=pytest.mark.needs_pytorch),
+        pytest.param("mindspore", marks=[pytest.mark.needs_mindspore, pytest.mark.nightly]),
+    ],
+)
+def test_words_of_the_file_are_known_that_no_training_text_has(folder, twinlora, backend):
+    twinlora(
+        "train", "cnn-classifier.yaml", "--backend", backend, "--set", "model.vectors_vocabulary=true", "--name", "file"
+    )
+    run = folder / "runs/file" / backend
+    coverage = json.loads((run / "summary.json").read_text())["model"]["vectors"]
+    assert (coverage["exact"], coverage["words"]) == (4, 8)
+    answers = twinlora(
+        "predict", str(run), "--json", stdin="the good film\nthe superb film\nthe superbly film\n"
+    ).splitlines()
+    seen, alike, unknown = (json.loads(answer)["probabilities"] for answer in answers)
+    assert seen == alike
+    assert seen != unknown

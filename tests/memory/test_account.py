@@ -224,3 +224,12 @@ def test_a_table_of_words_has_the_size_that_its_tokenizer_is_trained_for(tokeniz
     entries = 'model.config={"model_type": "textcnn", "embedding_size": 4, "filters": 2, "kernel_sizes": [2]}'
     found = account("pytorch", "textcnn_sst2", entries, f"model.tokenizer={tokenizer}", rows=2, length=8)
     assert found.trained == 50 * 4 + (4 * 2 * 2 + 2) + (2 * 2 + 2)
+
+
+@pytest.mark.needs_pytorch
+def test_words_of_a_file_of_vectors_have_rows_too(tmp_path):
+    (tmp_path / "v.txt").write_text("one 1 2 3 4\ntwo 1 2 3 4\nthree 1 2 3 4\n")
+    entries = 'model.config={"model_type": "textcnn", "embedding_size": 4, "filters": 2, "kernel_sizes": [2]}'
+    given = ("model.tokenizer=words:50", f"model.vectors={tmp_path / 'v.txt'}", "model.vectors_vocabulary=true")
+    found = account("pytorch", "textcnn_sst2", entries, *given, rows=2, length=8)
+    assert found.trained == 53 * 4 + (4 * 2 * 2 + 2) + (2 * 2 + 2)
