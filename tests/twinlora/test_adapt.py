@@ -249,7 +249,7 @@ def names_of(network):
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_an_update_is_not_merged_into_a_weight_that_another_layer_reads(framework):
     adapted = moved(twinlora.adapt(repeated(framework, "weight"), PLAN | {"targets": ["0"], "dropout": 0.0}))
-    with pytest.raises(InputError, match="0: .* shares its weight"):
+    with pytest.raises(InputError, match=r"0: .* shares its weight"):
         adapted.merge()
 
 
@@ -267,7 +267,7 @@ def test_a_weight_that_a_module_of_another_kind_reads_is_not_merged_into():
 
     first = torch.nn.Linear(8, 8)
     adapted = moved(twinlora.adapt(torch.nn.Sequential(first, Out(first.weight)), PLAN | {"targets": ["0"]}))
-    with pytest.raises(InputError, match="0: .* shares its weight"):
+    with pytest.raises(InputError, match=r"0: .* shares its weight"):
         adapted.merge()
 
 
