@@ -128,6 +128,11 @@ def _check(trained: Trained, writer: Any, model: Any, path: Path) -> dict[str, A
         found, wanted = _real(found, batch), _real(wanted, batch)
         if not np.isfinite(found).all():
             raise RunError("An exported graph must give finite logits; it gives others. Nothing was written.")
+        if not np.isfinite(wanted).all():
+            raise RunError(
+                "The run gives logits that are not finite, to which no graph can be compared. Nothing was written. Train "
+                "it again."
+            )
         worst = max(worst, float(np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())))
     return {"shapes": [list(shape) for shape in shapes], "largest_difference": worst}
 

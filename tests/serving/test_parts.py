@@ -46,6 +46,8 @@ def test_a_home_folder_is_found_behind_a_name_as_without_one(monkeypatch):
         (["runs/films/pytorch", "runs/films/mindspore"], "films is given twice. Write NAME="),
         (["a b=runs/c"], "received 'a b'"),
         (["=runs/c"], "received ''"),
+        (["~nobody-of-this-name/c"], "Write the path without ~"),
+        (["a=~nobody-of-this-name/c"], "Write the path without ~"),
     ],
 )
 def test_names_that_do_not_fit_are_refused(given, said):
