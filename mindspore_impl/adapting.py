@@ -3,12 +3,14 @@ the rewriting finds them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
 from mindspore import nn
 
 from common.methods.plan import Plan
+from common.methods.targets import refuse_repeated
 from common.models.modules import CONVOLUTION, LINEAR, OTHER, ModuleSpec, Window
 from common.models.specs import ModelSpec
 from mindspore_impl.layers.dropout import Dropout
@@ -36,9 +38,14 @@ def adapt(model: nn.Cell, plan: Plan, values: Mapping[str, np.ndarray]) -> froze
 
     Returns:
         The parameters that were trainable before, for ``remove``.
+
+    Raises:
+        InputError: a layer that the plan edits stands at several places.
     """
+    places, cells = _places(model), dict(model.cells_and_names())
+    refuse_repeated({edit.path: places.get(id(cells[edit.path]), []) for edit in plan.edits})
     trainable = frozenset(name for name, parameter in parameters(model).items() if parameter.requires_grad)
-    model.shared = frozenset()
+    model.shared = _shared(model)
     for path, cell in model.cells_and_names():
         if isinstance(cell, nn.Dense | nn.Conv1d | nn.Conv2d):
             cell.path = path
@@ -67,6 +74,26 @@ def read(model: nn.Cell, plan: Plan) -> dict[str, np.ndarray]:
 def write(model: nn.Cell, plan: Plan, arrays: Mapping[str, np.ndarray]) -> None:
     """Strict inverse of ``read``."""
     write_parameters(model, plan.shapes(), arrays)
+
+
+def _places(model: nn.Cell) -> dict[int, list[str]]:
+    """The paths of every cell by its id: one for each name by which another cell holds it."""
+    found: dict[int, list[str]] = {}
+    for path, cell in model.cells_and_names():
+        for name, child in cell._cells.items():
+            found.setdefault(id(child), []).append(f"{path}.{name}".lstrip("."))
+    return found
+
+
+def _shared(model: nn.Cell) -> frozenset[str]:
+    """Cells of which another one, or the same under another name, holds a parameter too."""
+    cells = dict(model.cells_and_names())
+    holders = Counter(id(parameter) for cell in cells.values() for parameter in cell._params.values())
+    return frozenset(
+        path
+        for path, cell in cells.items()
+        if any(holders[id(parameter)] > 1 for parameter in cell.get_parameters(expand=False))
+    )
 
 
 def _modules(model: nn.Cell) -> tuple[ModuleSpec, ...]:

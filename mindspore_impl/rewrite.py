@@ -139,8 +139,16 @@ def read_parameters(model: nn.Cell, names: Mapping[str, tuple[int, ...]]) -> dic
 
 def write_parameters(model: nn.Cell, names: Mapping[str, Expected], arrays: Mapping[str, np.ndarray]) -> None:
     """Strict inverse of ``read_parameters``: missing, unexpected and wrongly shaped arrays are an error that lists
-    them, and nothing is written."""
+    them, and nothing is written.
+
+    Raises:
+        InputError: they are others, or the model is merged, so that it would go on computing with the old ones.
+    """
     check_arrays(names, arrays)
+    if any(layer.merged for layer in adapters(model).values()):
+        raise InputError(
+            "Parameters are not loaded while adapters are merged: the weights hold the old update. Call unmerge first."
+        )
     found = parameters(model)
     for name, array in arrays.items():
         assign(found[name], array)
@@ -154,9 +162,15 @@ def merge(model: nn.Cell) -> dict[str, float]:
             its weight with the head; nothing was merged.
     """
     layers = adapters(model)
+    newly = [layer for layer in layers.values() if not layer.merged]
     mergeable = all(layer.method.mergeable for layer in layers.values())
     refuse_unmergeable((layer.edit for layer in layers.values()), model.shared, mergeable, in_memory=True)
-    return {path: layer.merge() for path, layer in layers.items()}
+    try:
+        return {path: layer.merge() for path, layer in layers.items()}
+    except BaseException:  # all of them or none
+        for layer in newly:
+            layer.unmerge()
+        raise
 
 
 def unmerge(model: nn.Cell) -> None:

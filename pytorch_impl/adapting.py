@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 
 from common.backend import FAST_PATHS
 from common.methods.plan import Plan
+from common.methods.targets import refuse_repeated
 from common.models.specs import ModelSpec
 from pytorch_impl.hf_bridge.foreign import modules_of
 from pytorch_impl.layers.dropout import Dropout
@@ -36,9 +38,14 @@ def adapt(model: nn.Module, plan: Plan, values: Mapping[str, np.ndarray]) -> fro
 
     Returns:
         The parameters that were trainable before, for ``remove``.
+
+    Raises:
+        InputError: a layer that the plan edits stands at several places.
     """
+    places = _places(model)
+    refuse_repeated({edit.path: places.get(id(model.get_submodule(edit.path)), []) for edit in plan.edits})
     trainable = frozenset(name for name, parameter in parameters(model).items() if parameter.requires_grad)
-    model.shared = frozenset(module.tied_to for module in modules_of(model) if module.tied_to)
+    model.shared = _shared(model)
     rewrite(model, plan, values)
     for layer in adapters(model).values():
         layer.plain = tuple(FAST_PATHS)
@@ -65,3 +72,22 @@ def read(model: nn.Module, plan: Plan) -> dict[str, np.ndarray]:
 def write(model: nn.Module, plan: Plan, arrays: Mapping[str, np.ndarray]) -> None:
     """Strict inverse of ``read``."""
     write_parameters(model, plan.shapes(), arrays)
+
+
+def _places(model: nn.Module) -> dict[int, list[str]]:
+    """The paths of every module by its id: one for each name by which another module holds it."""
+    found: dict[int, list[str]] = {}
+    for path, module in model.named_modules():
+        for name, child in module._modules.items():
+            found.setdefault(id(child), []).append(f"{path}.{name}".lstrip("."))
+    return found
+
+
+def _shared(model: nn.Module) -> frozenset[str]:
+    """Modules of which another one, or the same under another name, holds a parameter too."""
+    holders = Counter(id(parameter) for module in model.modules() for parameter in module._parameters.values())
+    return frozenset(
+        path
+        for path, module in model.named_modules()
+        if any(holders[id(parameter)] > 1 for parameter in module.parameters(recurse=False))
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from common.errors import InputError
 
 __all__ = ["Adapted", "adapt"]
+
+_COMPUTATION = "computation"  #: in the metadata of a file, see `common.methods.plan.Plan.computation`
 
 
 class Adapted:
@@ -75,20 +78,51 @@ class Adapted:
         self._backend.adapting.remove(self.model, self._trainable, merge)
 
     def save(self, file: str | Path) -> None:
-        """Write the trained arrays as one safetensors file, which either backend loads."""
+        """Write the trained arrays as one safetensors file, which either backend loads, and in its metadata what the
+        plan computes with them."""
         from common.files import save_arrays
 
-        save_arrays(Path(file), self.arrays())
+        save_arrays(Path(file), self.arrays(), {_COMPUTATION: json.dumps(self.plan.computation())})
 
     def load(self, file: str | Path) -> None:
         """Strict inverse of ``save``.
 
         Raises:
-            InputError: the file is missing, damaged or of another plan.
+            InputError: the file is missing, damaged or of another plan, also one that differs in a scale alone; or the
+                updates are merged into the weights. Nothing was changed.
         """
         from common.files import load_arrays
 
-        self._backend.adapting.write(self.model, self.plan, load_arrays(Path(file))[0])
+        arrays, metadata = load_arrays(Path(file))
+        _refuse_other(Path(file), metadata, self.plan)
+        self._backend.adapting.write(self.model, self.plan, arrays)
+
+
+def _refuse_other(file: Path, metadata: Mapping[str, str], plan: Any) -> None:
+    """Raise InputError where the arrays of a file were trained under other settings, which their shapes do not show."""
+    from common.reading import parse_json
+    from common.terminal import notice
+
+    if _COMPUTATION not in metadata:
+        notice(f"{file} does not say which plan it is of, so that names and shapes alone are compared.")
+        return
+    shape = {...: {"layer": str}}
+    found = parse_json(metadata[_COMPUTATION], f"{file}", "the plan of its arrays", "Save it again.", shape)
+    planned = plan.computation()
+    if found.keys() != planned.keys():  # the names of the arrays say which
+        return
+    problems = [
+        f"{path}: {entry} is {found[path].get(entry)!r} in the file and {planned[path].get(entry)!r} in the plan"
+        for path in planned
+        for entry in dict.fromkeys((*planned[path], *found[path]))
+        if found[path].get(entry) != planned[path].get(entry)
+    ]
+    if problems:
+        listed = "\n  ".join(problems[:20])
+        raise InputError(
+            f"Arrays are loaded into the plan that they were trained with; {file} is of another one:\n  {listed}\n"
+            "Adapt the network with the settings of the file."
+        )
 
 
 def adapt(model: Any, plan: Mapping[str, Any], seed: int = 0) -> Adapted:

@@ -45,6 +45,9 @@ _SHAPE = {
     "base_model_name_or_path?": str | None,
     "target_modules?": (None, str, [str]),
     "modules_to_save?": (None, str, [str]),
+    "init_r?": float | None,
+    "target_r?": float | None,
+    "options?": (None, dict),
 }
 
 

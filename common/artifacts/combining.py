@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,8 +69,14 @@ def read_folder(folder: Path) -> Folder:
                 f"Adapters that are combined have matrices of one rank for a module; {path} has the shapes {a.shape} and "
                 f"{b.shape} for {module}. Leave convolutions out of the targets."
             )
+        rank = lookup(settings, "rank_pattern", module, settings.get("r", 8))
         alpha = lookup(settings, "alpha_pattern", module, settings.get("lora_alpha", 8))
-        scale = alpha / (math.sqrt(len(a)) if settings.get("use_rslora") else len(a))
+        if rank != len(a) or not rank or not isinstance(alpha, int | float):
+            raise InputError(
+                f"The scale of an update is alpha by its rank; {path} says rank {rank} and alpha {alpha} for {module}, "
+                f"whose matrices have rank {len(a)}. Get it again from where it came."
+            )
+        scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
         factors[module] = Factors(a, b, scale)
         if "embedding" in first.rpartition(".")[2]:
             lookups.add(module)
@@ -142,10 +149,12 @@ def _inside(key: str, wrapped: Container[str]) -> str:
 
 
 def _settings(given: Mapping[str, Any], ranks: Mapping[str, int]) -> dict[str, Any]:
-    """With alpha = rank the scale is 1 in every module."""
+    """With alpha = rank the scale is 1 in every module. Targets are one regular expression, since PEFT would find a list
+    at the end of other paths too."""
     rank = Counter(ranks.values()).most_common(1)[0][0]
-    pattern = {f"^{path.replace('.', chr(92) + '.')}": value for path, value in ranks.items() if value != rank}
-    required = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": list(ranks)}
+    pattern = {f"^{re.escape(path)}": value for path, value in ranks.items() if value != rank}
+    targets = "|".join(map(re.escape, ranks))
+    required = {"peft_type": "LORA", "r": rank, "lora_alpha": rank, "target_modules": targets}
     patterns = {"rank_pattern": pattern, "alpha_pattern": pattern} if pattern else {}
     kept = {key: given[key] for key in (*_SAME, "bias") if given.get(key)}
     return {**required, **patterns, **kept}

@@ -13,6 +13,7 @@ from common.config.yaml_text import dump
 from common.data.loading import TextData
 from common.data.readers import read_table
 from common.data.registry import OWN
+from common.data.roles import Reading, read_texts
 from common.errors import InputError
 from common.files import write_atomic
 from common.reading import expanded
@@ -55,7 +56,7 @@ def named_rows(rows: datasets.Dataset, names: Sequence[str]) -> list[dict[str, A
 
 
 def read_unlabelled(path: str | Path, config: DataConfig, parts: Sequence[str]) -> list[dict[str, Any]]:
-    """Texts without labels, each once.
+    """Texts without labels, stripped as those of a data set are, each once. Blank ones are left out.
 
     Args:
         path: a file of texts; in a .txt file a line is one. Others have the column of the experiment's texts, or
@@ -63,12 +64,15 @@ def read_unlabelled(path: str | Path, config: DataConfig, parts: Sequence[str]) 
         parts: roles that a row has, of `TEXTS`.
 
     Raises:
-        InputError: the file cannot be read, or has no such column.
+        InputError: the file cannot be read, has no such column, or holds there what is no text.
     """
     table = read_table(expanded(path))
     names = {"text": config.text_column or "text", "text_pair": config.text_pair_column or "text_pair"}
-    columns = [[str(value) for value in table.column((names[part], part))] for part in parts]
-    rows = dict.fromkeys(row for row in zip(*columns, strict=True) if all(text.strip() for text in row))
+    columns = [
+        read_texts(table, Reading((names[part], part), frozenset(parts), blank=True)) if len(table) else []
+        for part in parts
+    ]
+    rows = dict.fromkeys(row for row in zip(*columns, strict=True) if all(row))
     if not rows:
         raise InputError(f"{path} holds no text.")
     return [dict(zip(parts, row, strict=True)) for row in rows]

@@ -125,11 +125,24 @@ def _check(trained: Trained, writer: Any, model: Any, path: Path) -> dict[str, A
             raise RunError(
                 f"An exported graph must give logits {wanted.shape}; it gave {found.shape}. Nothing was written."
             )
-        found, wanted = _real(found, batch), _real(wanted, batch)
-        if not np.isfinite(found).all():
-            raise RunError("An exported graph must give finite logits; it gives others. Nothing was written.")
-        worst = max(worst, float(np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max())))
+        worst = max(worst, _difference(_real(found, batch), _real(wanted, batch)))
     return {"shapes": [list(shape) for shape in shapes], "largest_difference": worst}
+
+
+def _difference(found: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest one of a graph's logits, as a share of the largest logit where that exceeds 1.
+
+    Raises:
+        RunError: some are not finite, of which no difference tells anything.
+    """
+    if not np.isfinite(found).all():
+        raise RunError("An exported graph must give finite logits; it gives others. Nothing was written.")
+    if not np.isfinite(wanted).all():
+        raise RunError(
+            "The run gives logits that are not finite, to which no graph can be compared. Nothing was written. Train it "
+            "again."
+        )
+    return float(np.abs(found - wanted).max() / max(1.0, np.abs(wanted).max()))
 
 
 def _shapes(trained: Trained) -> list[tuple[int, int]]:
@@ -164,10 +177,8 @@ def _quantised(trained: Trained, folder: Path) -> dict[str, Any]:
         file.unlink()
     made.rename(path)
     after = [_real(run_graph(session(path), batch), batch) for batch in batches]
-    differences = [
-        np.abs(new - old).max() / max(1.0, np.abs(old).max()) for new, old in zip(after, before, strict=True)
-    ]
-    return {"bytes_before": size, "bytes": _bytes(folder), "largest_difference": float(max(differences))}
+    differences = [_difference(new, old) for new, old in zip(after, before, strict=True)]
+    return {"bytes_before": size, "bytes": _bytes(folder), "largest_difference": max(differences)}
 
 
 def _bytes(folder: Path) -> int:

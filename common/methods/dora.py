@@ -30,9 +30,20 @@ class RowNorms:
     transposed: bool = False
 
     def values(self, seed: int, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Float32 norms ``(out,)``, computed in float64."""
+        """Float32 norms ``(out,)``, computed in float64.
+
+        Raises:
+            InputError: one is zero, by which the layer would divide.
+        """
         exact = np.asarray(self.weight, np.float64)
-        return np.linalg.norm(exact, axis=0 if self.transposed else 1).astype(np.float32)
+        norms = np.linalg.norm(exact, axis=0 if self.transposed else 1).astype(np.float32)
+        if not norms.all():
+            raise InputError(
+                f"DoRA trains the direction of every output's row of a weight, which a row of zeros has not; of "
+                f"{name.rpartition('.')[0]} {np.count_nonzero(norms == 0)} of {len(norms)} rows are zero. Leave it out of "
+                "the targets, or use method lora."
+            )
+        return norms
 
 
 def edit_of(

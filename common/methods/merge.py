@@ -74,7 +74,7 @@ def merge_problems(
             )
         elif edit.path in shared:
             problems.append(
-                f"{edit.path}: the language-model head shares its weight and would change too. "
+                f"{edit.path}: an output layer, or another module, shares its weight and would change too. "
                 "Keep the adapter apart, or leave it out of the targets"
             )
         elif not mergeable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,6 +77,18 @@ class Plan:
         """Size of the trained parameters at ``itemsize`` bytes each."""
         return itemsize * self.counts()["total"]
 
+    def computation(self) -> dict[str, dict[str, Any]]:
+        """By the path of every edit, as plain data, what decides what it computes with given arrays: its layer and its
+        arguments, without dropout, which is of training."""
+        return {edit.path: {"layer": edit.layer, **_plain(edit.arguments)} for edit in self.edits}
+
     def initial_values(self, seed: int) -> Mapping[str, np.ndarray]:
         """Float32 start values of what the edits add."""
         return initial_values(self.parameters, seed)
+
+
+def _plain(arguments: Any) -> dict[str, Any]:
+    """A dataclass as JSON has it. Of start values that are made of a weight (`common.methods.starts`) their name."""
+    named = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(arguments)}
+    found = {name: getattr(value, "init", value) for name, value in named.items() if name != "dropout"}
+    return dict(json.loads(json.dumps(found, default=dataclasses.asdict)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -11,7 +11,7 @@ from common.errors import InputError, nearest
 from common.models.modules import ModuleSpec, Slices
 from common.models.specs import ModelSpec
 
-__all__ = ["ALL_LINEAR", "Match", "Target", "match"]
+__all__ = ["ALL_LINEAR", "Match", "Target", "match", "refuse_repeated"]
 
 _PATTERN = re.compile(r"^(?P<glob>[^\[\]\s]+)(?:\[(?P<slices>[\w\s,]+)\])?$")
 ALL_LINEAR = "all-linear"  #: PEFT's word for every linear layer but the head
@@ -124,3 +124,25 @@ def _no_match(where: str, pattern: str, candidates: Sequence[ModuleSpec], spec: 
     kinds = sorted({".".join(part for part in path.split(".") if not part.isdigit()) for path in paths})
     listed = f"Module paths (layer numbers left out): {', '.join(kinds)}."
     return f"Every pattern must match a module; {where}: {pattern!r} matches none of {len(paths)}.{close} {listed}"
+
+
+def refuse_repeated(places: Mapping[str, Sequence[str]]) -> None:
+    """Raise InputError where a layer that is to be adapted stands at several places of a network, of which one would be
+    adapted and the others go on without; or at none, being the whole network.
+
+    Args:
+        places: every place of each layer, by the path under which it is adapted.
+    """
+    for path, found in places.items():
+        if not found:
+            raise InputError(
+                "A layer is adapted inside the network that holds it; this one is the whole network. Put it into a "
+                "sequence of one layer."
+            )
+        others = [place for place in found if place != path]
+        if others:
+            raise InputError(
+                f"A layer that is adapted stands at one place of the network; {path} stands at {', '.join(others)} as "
+                "well, where it would go on without the update. Give each place a layer of its own, or leave it out of "
+                f'the targets: exclude: ["{path}"].'
+            )

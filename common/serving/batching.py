@@ -60,7 +60,15 @@ class Batcher:
     @property
     def full(self) -> bool:
         """Whether it takes no text more."""
-        return self.waiting >= self._most
+        return not self._room(1)
+
+    def _room(self, texts: int) -> bool:
+        """Whether so many more may wait. Those whose client has left do not."""
+        if self.waiting + texts > self._most:
+            kept = [one for one in self._queue if not one.answer.cancelled()]
+            self.counts.gone += len(self._queue) - len(kept)
+            self._queue = deque(kept)
+        return self.waiting + texts <= self._most
 
     def submit(self, rows: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> list[asyncio.Future[Any]]:
         """Queue the texts of a request; each future gets an answer or an exception as its result, and is cancelled by
@@ -69,7 +77,7 @@ class Batcher:
         Raises:
             Full: they do not all fit.
         """
-        if self.waiting + len(rows) > self._most:
+        if not self._room(len(rows)):
             raise Full(self.counts.seconds_for(self.waiting))
         loop, now = asyncio.get_running_loop(), time.perf_counter()
         added = [_Waiting(row, options, loop.create_future(), now) for row in rows]

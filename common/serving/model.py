@@ -11,6 +11,7 @@ from common.backend.loader import BACKENDS
 from common.errors import InputError
 from common.exporting import is_export
 from common.exporting.runtime import engine_of
+from common.reading import expanded
 from common.serving.steady import Steady
 from common.tasks.task import Answer
 from common.training.assembly import Trained
@@ -34,7 +35,7 @@ def named(given: Sequence[str]) -> list[Named]:
     A run directory ``runs/NAME/BACKEND`` is called NAME, another folder as its last part.
 
     Raises:
-        InputError: a name is given twice, or cannot stand in an address.
+        InputError: a name is given twice, or cannot stand in an address; or ``~USER`` is nobody.
     """
     found = [_named(one) for one in given]
     names = [one.name for one in found]
@@ -54,8 +55,8 @@ def named(given: Sequence[str]) -> list[Named]:
 def _named(given: str) -> Named:
     name, equals, path = given.partition("=")
     if equals and "/" not in name:
-        return Named(name, Path(path).expanduser())
-    folder = Path(given).expanduser()
+        return Named(name, expanded(path))
+    folder = expanded(given)
     parts = folder.absolute().parts
     return Named(parts[-2] if len(parts) > 1 and parts[-1] in BACKENDS else folder.absolute().name, folder)
 

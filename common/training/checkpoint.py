@@ -1,4 +1,5 @@
-"""The last state of a run: one file that is either whole or not there."""
+"""The last state of a run: one file that is either whole or not there. Beside it stands of which step the best state is
+that was written last, which may be newer: where a run ends in between, the one before it is gone."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from typing import Any
 
 from common.backend import Engine
 from common.errors import InputError
-from common.files import load_arrays, save_arrays
-from common.reading import parse_json
+from common.files import load_arrays, save_arrays, write_json
+from common.reading import parse_json, read_json
 
-__all__ = ["INTEGERS", "load_checkpoint", "save_checkpoint"]
+__all__ = ["INTEGERS", "load_checkpoint", "mark_best", "marked_best", "save_checkpoint"]
 
 INTEGERS = re.compile(r"optimizer\.step$")  #: the names of integers in the file, for `load_arrays`
 _STOPPING = {"best": float | None, "best_step": int | None, "without_improvement": int}
@@ -24,6 +25,7 @@ _PROGRESS = {
     "log_lines": int,
     "stopping": _STOPPING,
 }
+_MARK = "best.json"
 _REMEDY = "Start again with --overwrite, or get the run directory from a copy."
 
 
@@ -49,3 +51,17 @@ def load_checkpoint(path: Path, engine: Engine) -> dict[str, Any]:
     for prefix, load in (("trainable.", engine.load_trainable), ("optimizer.", engine.load_state)):
         load({name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
     return progress
+
+
+def mark_best(checkpoint: Path, step: int) -> None:
+    """Say that the best state, which is about to be written, will be that of ``step``."""
+    checkpoint.parent.mkdir(exist_ok=True)
+    write_json(checkpoint.with_name(_MARK), {"step": step})
+
+
+def marked_best(checkpoint: Path) -> int | None:
+    """The step of the best state that was written last, perhaps not to its end; None where nothing says so."""
+    path = checkpoint.with_name(_MARK)
+    return (
+        int(read_json(path, "the step of the best state", _REMEDY, {"step": int})["step"]) if path.is_file() else None
+    )

@@ -17,7 +17,7 @@ from common.config.schema import ExperimentConfig
 from common.data import BatchPlan
 from common.errors import InputError, RunError
 from common.tasks import Task
-from common.training.checkpoint import load_checkpoint, save_checkpoint
+from common.training.checkpoint import load_checkpoint, mark_best, marked_best, save_checkpoint
 from common.training.interruption import Interrupted, Interruption
 from common.training.movement import STEPS, Movement
 from common.training.progress import Progress
@@ -96,6 +96,13 @@ class Trainer:
         self._elapsed, self.kept_lines = progress["seconds"], progress["log_lines"]
         self.data_seconds = progress.get("data_seconds", 0.0)
         self.stopping.load_state(progress["stopping"])
+        written, best = marked_best(self.checkpoint), self.stopping.best_step
+        if written not in (None, best):
+            self.stopping.forget()
+            self._say(
+                f"the run ended while the best state of step {best or 'none'} was replaced by that of step {written}; the next "
+                "evaluation is the best again"
+            )
 
     def run(self, log: Path) -> str:
         """Train to the end, appending to ``log``; return ``finished``, ``stopped_early``, or ``interrupted`` (the state
@@ -220,6 +227,7 @@ class Trainer:
         self._log.write(event)
         self.progress.evaluation(event)
         if best:
+            mark_best(self.checkpoint, self.step)
             self.save_best(self.engine.trainable(), self.step)
         self.evaluated_step = self.step
         self._save()

@@ -30,6 +30,10 @@ class EarlyStopping:
         self.without_improvement += 1
         return False
 
+    def forget(self) -> None:
+        """Begin again to look for the best: the state that was is gone."""
+        self.best = self.best_step = None
+
     @property
     def exhausted(self) -> bool:
         """Whether training should stop."""

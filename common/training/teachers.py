@@ -126,6 +126,8 @@ def _of_file(path: Path) -> Teacher:
     if len(labels) != arrays["logits"].shape[1]:
         raise InputError(f"{path} names {len(labels)} classes for {arrays['logits'].shape[1]} columns. {_REMEDY}")
     logits = np.asarray(arrays["logits"], np.float32)
+    if not np.isfinite(logits).all():
+        raise InputError(f"{path} must hold finite logits; some are NaN or infinite in float32. {_REMEDY}")
     hashed = fingerprints.hashed(json.dumps([labels, fingerprint(arrays)]))
     return Teacher(str(path), tuple(labels), hashed, logits=logits, texts=metadata[_TEXTS])
 

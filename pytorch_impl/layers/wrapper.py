@@ -54,13 +54,18 @@ class Wrapper(nn.Module):
         error.
 
         Raises:
-            InputError: it is merged already.
+            InputError: it is merged already, or the base layer computes its weight of other parameters.
         """
         if self.merged:
             raise InputError(
                 f"{self.edit.path} is merged already; merging twice would add the update twice. Call unmerge first."
             )
         base = dict(self.base_layer.named_parameters(recurse=False))
+        if "weight" not in base:
+            raise InputError(
+                f"{self.edit.path} computes its weight of other parameters, so that no update can be folded into it. Keep "
+                "the adapter apart, or make the weight a plain one first (torch.nn.utils.parametrize)."
+            )
         arrays = {leaf: parameter.detach().float().cpu().numpy() for leaf, parameter in base.items()}
         folded, error = self.method.fold(self.edit, arrays, self.arrays())
         self._kept = {leaf: base[leaf].detach().clone() for leaf in folded}

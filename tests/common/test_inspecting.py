@@ -52,7 +52,7 @@ def test_an_adapter_that_cannot_be_merged_is_remarked_before_the_training(inspec
     code, said, _ = inspect(targets="[wte]", **language)
     assert code == 0
     assert (
-        "note: an adapter of this plan cannot be merged: transformer.wte: the language-model head shares its weight"
+        "note: an adapter of this plan cannot be merged: transformer.wte: an output layer, or another module, shares its weight"
         in said
     )
     assert "cannot be merged" not in inspect(targets='["*.c_attn"]', **language)[1]

@@ -408,6 +408,9 @@ def test_every_key_problem_is_listed_at_once(bert):
         ({"r": "two"}, "'two'"),
         ({"rank_pattern": {"(": 2}}, "regular expressions"),
         ({"rank_pattern": [2]}, "rank_pattern must be an object; received a list"),
+        ({"peft_type": "ADALORA", "init_r": "12"}, "init_r must be a number or null; received text, '12'"),
+        ({"peft_type": "ADALORA", "target_r": [8]}, "target_r must be a number or null; received a list"),
+        ({"twinlora_method": "bottleneck", "options": "size"}, "options must be an object; received text, 'size'"),
     ],
 )
 def test_settings_that_would_change_the_mathematics_are_refused(bert, entries, message):

@@ -212,6 +212,40 @@ def test_a_killed_run_continues_from_its_last_checkpoint_and_forgets_what_came_a
     assert events(setup.folder) == events(tmp_path / "whole/trial/pytorch")
 
 
+@pytest.mark.parametrize("torn", [False, True], ids=["before the checkpoint", "in the middle of it"])
+def test_a_best_state_that_was_replaced_after_the_checkpoint_is_not_taken_for_the_one_before(
+    setup, tmp_path, monkeypatch, torn
+):
+    """The run ends when the best state of step 8 is written and no checkpoint says so; computed again, step 8 is worse
+    than step 4, whose state is gone."""
+    from common.training import run as running
+    from common.training.stopping import EarlyStopping
+
+    whole = setup.run(setup.config(), output=tmp_path / "whole")
+    assert events(tmp_path / "whole/trial/pytorch", "evaluation")[2]["best"]
+    save = running._Session.save_best
+
+    def die(session, arrays, step):
+        if step == 8 and torn:
+            raise SystemExit
+        save(session, arrays, step)
+        if step == 8:
+            raise SystemExit
+
+    monkeypatch.setattr(running._Session, "save_best", die)
+    with pytest.raises(SystemExit):
+        setup.run(setup.config())
+    monkeypatch.setattr(running._Session, "save_best", save)
+    update = EarlyStopping.update
+    worse = lambda self, step, value: update(self, step, value if step <= 4 else value + 100.0)  # noqa: E731
+    with monkeypatch.context() as patch:
+        patch.setattr(EarlyStopping, "update", worse)
+        summary = setup.run(setup.config(), resume=True)
+    _, metadata = load_arrays(setup.folder / "adapter/adapter_model.safetensors")
+    assert int(json.loads(metadata["twinlora"])["step"]) == summary["best_step"] >= 8
+    assert summary["validation"] == whole["validation"]
+
+
 def test_a_loss_that_is_not_a_number_ends_the_run_and_names_the_step(setup):
     setup.backend.Engine.poison = 11
     with pytest.raises(RunError, match=r"Step 11 gave loss nan .* best state, of step 8, is kept") as caught:

@@ -15,7 +15,7 @@ from common.cli.main import main
 from common.config import from_yaml, load_config, to_yaml
 from common.config.schema import ExperimentConfig
 from common.errors import InputError
-from common.files import load_arrays
+from common.files import load_arrays, save_arrays
 from common.training.assembly import encode_split, prepare
 from common.training.checkpoint import INTEGERS
 from common.training.teachers import open_source, reader, write_logits
@@ -212,6 +212,11 @@ def test_an_exported_graph_and_a_file_of_logits_teach_as_the_run_does(work, base
         columns.append(found["train"].columns["teacher_logits"])
     assert_near(columns[1], columns[0], 1e-4, absolute=True)
     write_logits(tmp_path / "logits.safetensors", columns[0], inputs.data)
+    damaged, metadata = load_arrays(tmp_path / "logits.safetensors")
+    damaged["logits"][1, 0] = -np.inf
+    save_arrays(tmp_path / "damaged.safetensors", damaged, metadata)
+    with pytest.raises(InputError, match="must hold finite logits"):
+        open_teacher(prepare(configured(work, small, tmp_path / "damaged.safetensors")))
     inputs = prepare(configured(work, small, tmp_path / "logits.safetensors"))
     _, found = taught(inputs, {"train": split}, open_teacher(inputs), backends.load("pytorch"), "cpu")
     assert (found["train"].columns["teacher_logits"] == columns[0]).all()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from common.cli.main import main
 from common.config import from_yaml
+from common.data.own import read_unlabelled
 from common.errors import InputError
 from common.training.self_training import SelfTraining, entropies
 
@@ -30,6 +32,20 @@ def texts(work):
 def test_entropies_are_those_of_the_probabilities_in_bits():
     logits = np.log(np.array([[0.5, 0.25, 0.25], [1 - 2e-9, 1e-9, 1e-9]]))
     assert entropies(logits) == pytest.approx([1.5, 0.0], abs=1e-6)
+
+
+def test_texts_without_labels_are_read_as_those_of_a_data_set(tmp_path):
+    path, config = tmp_path / "texts.jsonl", SimpleNamespace(text_column=None, text_pair_column=None)
+    rows = [{"text": "  up down "}, {"text": "up down"}, {"text": " "}, {"text": "left"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_unlabelled(path, config, ["text"]) == [{"text": "up down"}, {"text": "left"}]
+    for other in (None, 5, ["up"], True):
+        path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"text": other}]))
+        with pytest.raises(InputError, match=r"line 5: a text was expected in column text"):
+            read_unlabelled(path, config, ["text"])
+    (tmp_path / "empty.txt").write_text("\n \n")
+    with pytest.raises(InputError, match="holds no text"):
+        read_unlabelled(tmp_path / "empty.txt", config, ["text"])
 
 
 @pytest.mark.parametrize("labels", ["hard", "soft"])

@@ -116,6 +116,14 @@ def test_what_is_computed_at_padding_is_not_compared(monkeypatch):
         check(monkeypatch, nan_at_tokens)
 
 
+def test_a_graph_is_not_equal_to_a_model_whose_logits_are_not_finite(monkeypatch):
+    monkeypatch.setattr(exporting, "session", lambda path: Graph())
+    wrong = Graph(nan_at_tokens)
+    writer = SimpleNamespace(logits=lambda model, batch: wrong.run(None, batch)[0])
+    with pytest.raises(RunError, match="gives logits that are not finite"):
+        exporting._check(trained(32), writer, None, None)
+
+
 @pytest.mark.parametrize(("encoder", "reason"), [("gru", "packed sequences"), ("none", "reads sentences")])
 def test_no_graph_is_written_of_documents_and_their_sentences(encoder, reason):
     """Its rows would have the words of a sentence that it was traced with, whatever documents have."""

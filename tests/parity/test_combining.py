@@ -214,3 +214,59 @@ def test_numbers_that_are_none_are_neither_read_nor_written(tmp_path, way):
     with pytest.raises(InputError, match=f"{key} of .* holds NaN"):
         combine_folders(folders, tmp_path / "out", Combination(way, (1.0, 1.0)))
     assert not (tmp_path / "out").exists()
+
+
+def plain_folder(folder, factors, **settings):
+    """An adapter folder without a model: ``factors`` by module path."""
+    folder.mkdir()
+    arrays = {f"base_model.model.{key}": np.asarray(array, np.float32) for key, array in factors.items()}
+    save_arrays(folder / "adapter_model.safetensors", arrays)
+    entries = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4} | settings
+    (folder / "adapter_config.json").write_text(json.dumps(entries))
+    return folder
+
+
+def factors_at(*paths, rank=2, seed=0):
+    random = np.random.default_rng(seed)
+    sides = {"lora_A.weight": (rank, 4), "lora_B.weight": (4, rank)}
+    return {f"{path}.{leaf}": random.normal(size=shape) for path in paths for leaf, shape in sides.items()}
+
+
+@pytest.mark.parametrize(
+    ("factors", "settings", "said"),
+    [
+        (factors_at("a"), {"lora_alpha": None}, "says rank 2 and alpha None for a, whose matrices have rank 2"),
+        (factors_at("a", rank=0), {"r": 0}, "says rank 0 and alpha 4 for a, whose matrices have rank 0"),
+        (factors_at("a"), {"r": 3}, "says rank 3 and alpha 4 for a, whose matrices have rank 2"),
+        (factors_at("a"), {"rank_pattern": {"a": 1}}, "says rank 1 and alpha 4 for a, whose matrices have rank 2"),
+        ({**factors_at("a"), "b.lora_B.weight": np.ones((4, 2))}, {}, r"lacks base_model\.model\.b\.lora_A\.weight"),
+        (
+            {**factors_at("a"), "b.lora_embedding_B": np.ones((4, 2))},
+            {},
+            r"lacks base_model\.model\.b\.lora_embedding_A",
+        ),
+    ],
+)
+def test_a_file_whose_scales_or_matrices_are_not_known_is_not_combined(tmp_path, factors, settings, said):
+    first = plain_folder(tmp_path / "first", factors_at("a"))
+    second = plain_folder(tmp_path / "second", factors, **settings)
+    with pytest.raises(InputError, match=said):
+        combine_folders([first, second], tmp_path / "out", Combination("cat", (0.5, 0.5)), head=2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_peft_adapts_no_module_whose_path_ends_like_a_combined_one(tmp_path):
+    torch, _, peft = library()
+
+    class Nested(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = torch.nn.ModuleDict({"outer": torch.nn.ModuleDict({"query": torch.nn.Linear(4, 4)})})
+            self.outer = torch.nn.ModuleDict({"query": torch.nn.Linear(4, 4)})
+
+    folders = [plain_folder(tmp_path / str(seed), factors_at("outer.query", seed=seed)) for seed in range(2)]
+    combine_folders(folders, tmp_path / "out", Combination("cat", (0.5, 0.5)))
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    config.pop("task_type")
+    network = peft.inject_adapter_in_model(peft.LoraConfig(**config), Nested())
+    assert [name for name, module in network.named_modules() if hasattr(module, "lora_A")] == ["outer.query"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from common.artifacts.adapter import load as load_adapter
+from common.artifacts.adapter import read_adapter
 from common.artifacts.adapter import save as save_adapter
 from common.backend import load
 from common.errors import InputError
@@ -242,6 +244,32 @@ def test_slices_of_ia3_scale_their_own_features_and_no_others(backend, tmp_path)
     fused = plan_of(spec, "ia3", targets=("*.c_attn[k]",))
     with pytest.raises(InputError, match="scales others"):
         load_adapter(tmp_path, fused, spec)
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_rows_of_zeros_have_no_direction_for_dora(kind):
+    spec = tiny_spec(kind)
+    plan = planned("dora", kind, spec)
+    name = f"{plan.edits[0].path}.weight"
+    weight = spec.arrays[name].copy()
+    weight[(slice(None), 1) if plan.edits[0].module.kind.transposed else 1] = 0.0
+    damaged = dataclasses.replace(spec, arrays={**spec.arrays, name: weight})
+    with pytest.raises(InputError, match=rf"{plan.edits[0].path} 1 of \d+ rows are zero"):
+        dict(planned("dora", kind, damaged).initial_values(0))
+
+
+@each
+def test_an_adapter_names_its_base_model_so_that_other_programs_open_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "base").mkdir(parents=True)
+    spec = dataclasses.replace(tiny_spec("bert"), source="models/base")
+    plan = planned(name, "bert", spec)
+    if plan.artifact != "adapter":
+        return
+    values = {key: np.ones(shape, np.float32) for key, shape in plan.shapes().items()}
+    save_adapter(tmp_path / "adapter", plan, spec, values | dict(plan.initial_values(0)))
+    written, _, _ = read_adapter(tmp_path / "adapter")
+    assert written["base_model_name_or_path"] == str(tmp_path / "models" / "base")
 
 
 def test_what_a_method_cannot_adapt_is_refused_by_name():

@@ -40,6 +40,12 @@ def test_a_home_folder_is_found_behind_a_name_as_without_one(monkeypatch):
     assert [str(one.path) for one in named(["a=~/b", "~/c"])] == ["/home/reader/b", "/home/reader/c"]
 
 
+@pytest.mark.parametrize("given", ["~nobody-of-this-name/c", "a=~nobody-of-this-name/c"])
+def test_the_home_folder_of_nobody_is_refused(given):
+    with pytest.raises(InputError, match="Write the path without ~"):
+        named([given])
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

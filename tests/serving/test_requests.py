@@ -193,6 +193,32 @@ def test_a_full_queue_is_refused_with_when_to_come_again():
         assert server.predict("more")[0] == 200
 
 
+def test_texts_whose_clients_have_left_make_room():
+    model = Echo(rows=1)
+    with serving(model, max_queue=3) as server:
+        model.go.clear()
+        first = threading.Thread(target=server.predict, args=("first",))
+        first.start()
+        batcher = server.application._batchers["echo"]
+        until(lambda: batcher._computing == 1)
+        for number in (2, 3):
+            body = json.dumps({"inputs": [f"text {number}"]}).encode()
+            head = "POST /predict/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            with server.connect() as leaving:
+                leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                until(lambda number=number: len(batcher._queue) == number - 1)
+            until(lambda number=number: sum(one.answer.cancelled() for one in batcher._queue) == number - 1)
+        assert server.ask("GET", "/ready")[:2] == (200, {"status": "ready"})
+        later = threading.Thread(target=server.predict, args=("later",))
+        later.start()
+        until(lambda: len(batcher._queue) == 1)
+        model.go.set()
+        for one in (first, later):
+            one.join()
+        assert model.batches == [["first"], ["later"]]
+        assert server.ask("GET", "/metrics")[1]["models"]["echo"]["gone"] == 2
+
+
 def test_texts_that_wait_together_are_computed_together_and_answered_apart():
     model = Echo(rows=4)
     with serving(model, max_wait=0.0) as server:

@@ -153,3 +153,133 @@ def test_a_plan_that_does_not_fit_is_refused(plan, message):
 def test_what_is_no_network_is_refused():
     with pytest.raises(InputError, match=r"torch\.nn\.Module or a mindspore\.nn\.Cell"):
         twinlora.adapt(object(), PLAN)
+
+
+FRAMEWORKS = [
+    pytest.param("torch", marks=pytest.mark.needs_pytorch),
+    pytest.param("mindspore", marks=pytest.mark.needs_mindspore),
+]
+
+
+def network_of(framework):
+    return torch_network() if framework == "torch" else mindspore_network()
+
+
+def moved(adapted, by=0.1):
+    """The adapted network with other values of everything that it trains."""
+    backend = adapted._backend
+    backend.adapting.write(adapted.model, adapted.plan, {name: array + by for name, array in adapted.arrays().items()})
+    return adapted
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_arrays_are_not_loaded_into_weights_that_hold_the_update(tmp_path, framework):
+    adapted = moved(twinlora.adapt(network_of(framework), PLAN))
+    adapted.save(tmp_path / "adapter.safetensors")
+    kept = adapted.arrays()
+    adapted.merge()
+    with pytest.raises(InputError, match="Call unmerge first"):
+        adapted.load(tmp_path / "adapter.safetensors")
+    adapted.unmerge()
+    adapted.load(tmp_path / "adapter.safetensors")
+    assert all(np.array_equal(array, kept[name]) for name, array in adapted.arrays().items())
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"alpha": 40}, "0: alpha is 4.0 in the file and 40.0 in the plan"),
+        ({"rank_stabilized": True}, "0: rank_stabilized is False in the file and True in the plan"),
+    ],
+)
+@pytest.mark.needs_pytorch
+def test_arrays_of_another_plan_are_refused_where_their_shapes_agree(tmp_path, other, message):
+    moved(twinlora.adapt(torch_network(), PLAN)).save(tmp_path / "adapter.safetensors")
+    adapted = twinlora.adapt(torch_network(), PLAN | other)
+    before = adapted.arrays()
+    with pytest.raises(InputError, match=message):
+        adapted.load(tmp_path / "adapter.safetensors")
+    assert all(np.array_equal(array, before[name]) for name, array in adapted.arrays().items())
+    twinlora.adapt(torch_network(), PLAN | {"dropout": 0.0}).load(tmp_path / "adapter.safetensors")
+
+
+@pytest.mark.needs_pytorch
+def test_a_file_without_its_plan_is_loaded_and_it_is_said(tmp_path, capsys):
+    from common.files import save_arrays
+
+    adapted = moved(twinlora.adapt(torch_network(), PLAN))
+    save_arrays(tmp_path / "adapter.safetensors", adapted.arrays())
+    twinlora.adapt(torch_network(), PLAN).load(tmp_path / "adapter.safetensors")
+    assert "does not say which plan it is of" in capsys.readouterr().err
+
+
+def repeated(framework, what):
+    """Two linear layers in a row: one ``layer`` at two places, or two with one ``weight``."""
+    if framework == "torch":
+        nn = pytest.importorskip("torch").nn
+        first, second = nn.Linear(8, 8), nn.Linear(8, 8)
+        holder = nn.Sequential
+    else:
+        nn = pytest.importorskip("mindspore").nn
+        first, second = nn.Dense(8, 8), nn.Dense(8, 8)
+        holder = nn.SequentialCell
+    second.weight = first.weight
+    return holder(first, nn.ReLU(), first if what == "layer" else second)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_layer_at_several_places_is_not_adapted_at_one_of_them(framework):
+    network = repeated(framework, "layer")
+    with pytest.raises(InputError, match="0 stands at 2 as well"):
+        twinlora.adapt(network, PLAN | {"targets": ["0"]})
+    assert not any("lora" in name for name in names_of(network))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_layer_that_is_the_whole_network_is_not_adapted(framework):
+    with pytest.raises(InputError, match="is the whole network"):
+        twinlora.adapt(network_of(framework)[0], PLAN | {"targets": ["*"]})
+
+
+def names_of(network):
+    found = network.named_parameters() if hasattr(network, "named_parameters") else network.parameters_and_names()
+    return [name for name, _ in found]
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_update_is_not_merged_into_a_weight_that_another_layer_reads(framework):
+    adapted = moved(twinlora.adapt(repeated(framework, "weight"), PLAN | {"targets": ["0"], "dropout": 0.0}))
+    with pytest.raises(InputError, match=r"0: .* shares its weight"):
+        adapted.merge()
+
+
+@pytest.mark.needs_pytorch
+def test_a_weight_that_a_module_of_another_kind_reads_is_not_merged_into():
+    torch = pytest.importorskip("torch")
+
+    class Out(torch.nn.Module):
+        def __init__(self, weight):
+            super().__init__()
+            self.table = weight
+
+        def forward(self, x):
+            return x @ self.table
+
+    first = torch.nn.Linear(8, 8)
+    adapted = moved(twinlora.adapt(torch.nn.Sequential(first, Out(first.weight)), PLAN | {"targets": ["0"]}))
+    with pytest.raises(InputError, match=r"0: .* shares its weight"):
+        adapted.merge()
+
+
+@pytest.mark.needs_pytorch
+def test_layers_whose_weight_is_computed_are_not_merged_and_no_other_is():
+    torch = pytest.importorskip("torch")
+    normed = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(16, 2))
+    network = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), normed).eval()
+    adapted, inputs = moved(twinlora.adapt(network, PLAN)), torch.from_numpy(X)
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    expected = network(inputs)
+    with pytest.raises(InputError, match="2 computes its weight"):
+        adapted.merge()
+    assert torch.equal(network(inputs), expected)
+    assert all(torch.equal(parameter, before[name]) for name, parameter in network.named_parameters())

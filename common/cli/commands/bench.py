@@ -114,8 +114,9 @@ def run(args: argparse.Namespace) -> None:
     from common.bench import kinds
     from common.bench.machine import Watch, describe
     from common.bench.settings import Settings, machine, save
+    from common.reading import expanded
 
-    data = str(args.data_dir.expanduser().resolve()) if args.data_dir else None
+    data = str(expanded(args.data_dir).resolve()) if args.data_dir else None
     settings = Settings(args.threads, args.rounds, args.device, args.model, data, tuple(args.set), args.output)
     with Watch() as watch:
         results, lines = kinds.measure(args.kind, args, settings)

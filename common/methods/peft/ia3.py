@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from common.data.sources import portable_name
 from common.edits import Edit
 from common.errors import InputError
 from common.methods.ia3 import placed
@@ -39,7 +40,7 @@ class IA3Format(PeftFormat):
             "feedforward_modules": listed_targets(inputs, spec) if inputs else [],
         }
         optional = {
-            "base_model_name_or_path": spec.source,
+            "base_model_name_or_path": portable_name(spec.source),
             "modules_to_save": modules_to_save(plan, spec),
             "fan_in_fan_out": any(edit.module.kind.transposed for edit in plan.edits),
         }

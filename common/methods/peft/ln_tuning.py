@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from common.data.sources import portable_name
 from common.edits import Edit
 from common.methods.peft.format import PeftFormat, listed_targets, modules_to_save
 from common.methods.plan import Plan
@@ -43,7 +44,10 @@ class LayerNormFormat(PeftFormat):
             "task_type": TASKS.get(spec.task).peft_type,
             "target_modules": listed_targets(_norms(plan), spec),
         }
-        optional = {"base_model_name_or_path": spec.source, "modules_to_save": modules_to_save(plan, spec)}
+        optional = {
+            "base_model_name_or_path": portable_name(spec.source),
+            "modules_to_save": modules_to_save(plan, spec),
+        }
         return required | {key: value for key, value in optional.items() if value}
 
     def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:

@@ -44,6 +44,7 @@ OTHER_ENTRIES = {
     *("megatron_core", "qalora_group_size"),  # settings of features whose own switch is checked
 }
 _FACTOR = re.compile(r"(.+)\.(lora_A\.weight|lora_embedding_A)")
+_EITHER = re.compile(r"(.+\.lora_(?:embedding_)?)[AB](|\.weight)")
 _SAME_START = 1e-5  #: relative difference of two starts that are one: factors are rounded to float32
 PLAIN_INITIALISATIONS = (True, False, "gaussian")  # others start from a changed base model, or a nonzero update
 
@@ -166,11 +167,11 @@ def _entry_problems(config: Mapping[str, Any]) -> list[str]:
 
 
 def factor_names(keys: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The keys of A and B by module path, of PEFT's keys without their prefix."""
+    """The keys of A and B by module path, of PEFT's keys without their prefix, of which either may be missing."""
     found = {}
     for key in keys:
-        if match := _FACTOR.fullmatch(key):
-            found[match[1]] = (key, f"{match[1]}.{match[2].replace('_A', '_B')}")
+        if (match := _EITHER.fullmatch(key)) and (first := _FACTOR.fullmatch(f"{match[1]}A{match[2]}")):
+            found[first[1]] = (first[0], f"{match[1]}B{match[2]}")
     return found
 
 

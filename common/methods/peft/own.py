@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from common.data.sources import portable_name
 from common.edits import Edit
 from common.methods.peft.format import PeftFormat
 from common.methods.plan import Plan
@@ -33,7 +34,7 @@ class OwnFormat(PeftFormat):
     def config(self, plan: Plan, spec: ModelSpec) -> dict[str, Any]:
         """The method and its options."""
         found = {"twinlora_method": plan.method, "options": _options(plan), "task_type": TASKS.get(spec.task).peft_type}
-        return found | ({"base_model_name_or_path": spec.source} if spec.source else {})
+        return found | ({"base_model_name_or_path": portable_name(spec.source)} if spec.source else {})
 
     def problems(self, config: Mapping[str, Any], plan: Plan) -> list[str]:
         """It must be of the same method with the same options."""
