@@ -144,7 +144,9 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
         for key, members in rows.items()
     }
     compared = [any(row[index].published is not None for row in cells.values()) for index in range(len(columns))]
-    notes = [] if not layout.get("reason") else [f"Why these differ from the published: {layout['reason']}"]
+    merged = _merged(study, names, rows.values())
+    notes = [f"Figures are means over the runs of a row, which differ in {', '.join(merged)} too."] if merged else []
+    notes += [] if not layout.get("reason") else [f"Why these differ from the published: {layout['reason']}"]
     for key, members in rows.items():
         notes += [
             f"{_named(names, key)}: {entry['reason']}" for entry in _published(layout, members) if entry.get("reason")
@@ -158,6 +160,13 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
 
 def _of(records: Iterable[Record], names: Sequence[str], key: tuple[Any, ...]) -> list[Record]:
     return [record for record in records if key_of(record, names) == key]
+
+
+def _merged(study: Study, names: Sequence[str], rows: Iterable[Sequence[Record]]) -> list[str]:
+    """What the runs of some row differ in besides their seeds."""
+    finished = [[record for record in members if record.summary is not None] for members in rows]
+    others = [name for name in (*study.axes, "backend") if name not in names]
+    return [shown(name) for name in others if any(len({record.value(name) for record in row}) > 1 for row in finished)]
 
 
 def _ordered(study: Study, records: Sequence[Record], names: Sequence[str]) -> list[tuple[Any, ...]]:
