@@ -179,6 +179,20 @@ def test_words_that_are_cut_off_keep_their_tags_and_special_tokens_survive(bert)
     assert truncated == 1
 
 
+def test_the_rest_of_a_word_whose_beginning_is_cut_off_is_not_its_first_token(bert, monkeypatch):
+    """Of a tokenizer that cuts at the left: the word is not seen, as one that is cut off altogether."""
+    monkeypatch.setattr(bert, "truncation_side", "left")
+    columns, truncated = encoded(bert, [["ann", "unables", "rome"]], [[0, 1, 2]], max_length=5)
+    assert bert.convert_ids_to_tokens(columns["input_ids"][0]) == ["[CLS]", "##able", "##s", "rome", "[SEP]"]
+    assert columns["words"][0].tolist() == [-1, -1, -1, 2, -1]
+    assert columns["labels"][0].tolist() == [IGNORE, IGNORE, IGNORE, 2, IGNORE]
+    assert truncated == 1
+    columns, _ = encoded(bert, [["ann", "unables", "rome"]], [[0, 1, 2]], max_length=6)
+    assert columns["words"][0].tolist() == [-1, 1, -1, -1, 2, -1]
+    columns, _ = encoded(bert, [["ann", "!", "unables", "!"]], [[0, 1, 2, 3]], max_length=4)
+    assert columns["words"][0].tolist() == [-1, -1, 3, -1]
+
+
 @settings(deadline=None, max_examples=60)
 @given(sentence=st.lists(st.sampled_from(["ann", "unable", "unables", "\u200b", "!", "zz"]), min_size=1, max_size=9))
 def test_every_word_with_a_token_is_found_once_and_in_order(bert, sentence):
