@@ -86,6 +86,15 @@ def test_conll_2003s_four_columns_and_document_marks_are_read(tmp_path):
     assert data.splits["test"].to_dict() == {"words": [["EU", "rejects"]], "tags": [[3, 0]]}
 
 
+def test_the_mark_of_a_document_takes_no_sentence_with_it(tmp_path):
+    """In the Dutch data of CoNLL 2002 the first sentence of a document follows without a blank line."""
+    text = "-DOCSTART- -DOCSTART- O\nDe Art O\nRomeinen N B-MISC\n\n-DOCSTART- -DOCSTART- O\n\nEr Adv O\n"
+    table = read_conll(write(tmp_path, a__conll=text) / "a.conll")
+    assert table.columns["tokens"] == [["De", "Romeinen"], ["Er"]]
+    assert table.columns["tags"] == [["O", "B-MISC"], ["O"]]
+    assert table.lines == [2, 7]
+
+
 def test_conllu_has_syntactic_words_alone(tmp_path):
     table = read_conllu(write(tmp_path, a__conllu=CONLLU) / "a.conllu")
     assert table.columns["tokens"] == [["It", "does", "n't"], ["Go"]]
