@@ -91,7 +91,7 @@ def _plant_run(path: Path, point: dict[str, Any], state: tuple[str, str | None] 
     accuracy = {"FT": 0.9, "LoRA": 0.88}[model] - (0.01 if rate == 1e-4 else 0.0) + 0.001 * point["seed"]
     settings = {"training": {"metric": "accuracy"}, "model": {"task": "sequence-classification"}}
     summary = copy.deepcopy(SUMMARY) | {
-        "name": point["id"], "seed": point["seed"], "validation": {"accuracy": accuracy, "loss": 0.3},
+        "name": point["id"], "seed": point["seed"], "validation": {"accuracy": accuracy, "loss": 1 - accuracy},
         "test": {"accuracy": accuracy - 0.02, "loss": 0.4}, "before": {"accuracy": 0.2, "loss": 1.7},
         "trainable": {"lora_A": 1, "total": _MODELS[model]}, "settings": settings,
         "data": {"name": "files", "sizes": {"train": 9}, "labels": LABELS, "columns": ["text", "label"]},

@@ -49,6 +49,17 @@ def test_a_transposed_table_of_the_best_combinations_has_a_column_for_each(tmp_p
     assert table.rows[1][0] == "outcome seconds"
 
 
+def test_the_best_of_a_metric_of_which_less_is_better_has_the_least(tmp_path):
+    study = read_study(plant(tmp_path))
+    layout = {**ROWS, "select": {"by": "validation.loss", "per": ["model"], "highest": None}}
+    assert [row[:2] for row in fill(study, layout).rows] == [("FT", "0.001"), ("LoRA", "0.001")]
+    layout["select"]["by"] = "validation.accuracy"
+    assert [row[:2] for row in fill(study, layout).rows] == [("FT", "0.001"), ("LoRA", "0.001")]
+    layout["select"]["by"] = "seconds.total"
+    with pytest.raises(InputError, match=r"The table All: .*seconds\.total .*no metric.*select\.highest"):
+        fill(study, layout)
+
+
 def test_the_same_directory_gives_the_same_bytes(tmp_path):
     plant(tmp_path / "study")
     write_report(tmp_path / "study")

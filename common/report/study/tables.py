@@ -9,6 +9,7 @@ from typing import Any
 from common.report.elements import measure
 from common.report.study.records import TRIAL, Record, Study, combination, key_of
 from common.report.study.statistics import mean, spread
+from common.studies.tables import higher_is_better
 
 __all__ = ["Cell", "Column", "Table", "fill", "layouts", "selected", "shown"]
 
@@ -136,7 +137,7 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
     records = [record for record in study.records if TRIAL not in record.label and _fits(record, layout.get("where"))]
     select = layout.get("select")
     if select:
-        records = selected(records, select["by"], select.get("per") or (), select.get("highest", True))
+        records = selected(records, select["by"], select.get("per") or (), _highest(records, layout["title"], select))
     names, columns = layout["rows"], [Column.of(one) for one in layout["columns"]]
     rows = {key: _of(records, names, key) for key in _ordered(study, records, names)}
     cells = {
@@ -156,6 +157,13 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
         head, body = _transposed(names, head, body)
         return Table(layout["title"], head, body, 1, tuple(dict.fromkeys(notes)))
     return Table(layout["title"], head, body, len(names), tuple(dict.fromkeys(notes)))
+
+
+def _highest(records: Sequence[Record], title: str, select: Mapping[str, Any]) -> bool:
+    """Whether the best is the highest; of no finished run there is none."""
+    summaries = (record.summary for record in records if record.summary is not None)
+    tasks = [summary["settings"]["model"]["task"] for summary in summaries]
+    return not tasks or higher_is_better(title, select["by"], select.get("highest"), tasks[0])
 
 
 def _of(records: Iterable[Record], names: Sequence[str], key: tuple[Any, ...]) -> list[Record]:
