@@ -322,3 +322,17 @@ def test_init_recognises_instruction_data(rows, suffix, tmp_path, monkeypatch, c
     named = {"prompt", "text", "text_pair"} if rows is ALPACA else {"text"}
     assert set(data.splits["train"].column_names) == named
     assert "instruction-tuning" in capsys.readouterr().out
+
+
+def test_perplexity_through_a_window_is_none_of_conversations(tmp_path):
+    """They are no packed text; a table of messages has one column too."""
+    from common.config.schema import DataConfig
+    from common.training.perplexity import corpus_perplexity
+
+    (tmp_path / "train.jsonl").write_text((json.dumps({"text": TALK}) + "\n") * 3)
+    data = DataConfig("files", None, {"train": str(tmp_path / "train.jsonl")}, "text", None, None, None, 64, 8, {})
+    trained = SimpleNamespace(
+        config=SimpleNamespace(data=data), task=TASKS.get("instruction-tuning"), spec=SimpleNamespace(head=None)
+    )
+    with pytest.raises(InputError, match=r"Perplexity with a stride is that of packed text.*Leave --stride out"):
+        corpus_perplexity(trained, None, "validation", 8)
