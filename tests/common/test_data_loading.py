@@ -398,3 +398,12 @@ def test_a_missing_text_without_labels_is_no_text_that_reads_none(tmp_path):
         path.write_text(f'{{"text": "one"}}\n{{"text": {missing}}}\n')
         with pytest.raises(InputError, match=r"more\.jsonl, line 2"):
             read_unlabelled(path, settings, ["text"])
+
+
+def test_a_sorted_split_of_which_the_first_examples_are_kept_says_which_classes_it_lost(tmp_path):
+    rows = "".join(f"text {number}\t{number // 10}\n" for number in range(20))
+    folder = write(tmp_path, train__txt=rows, valid__txt=rows, test__txt=rows)
+    notes = load_dataset(config("sst2", folder, max_examples={"train": 15, "test": 10}), CLASSIFICATION).notes
+    assert notes == (
+        "data.max_examples keeps the first 10 examples of the test split, which are of 1 of its 2 classes.",
+    )
