@@ -3,6 +3,7 @@ a few in a row are masked."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,10 +82,12 @@ class Vocabulary:
         known = self.words.get(tag, ())
         if not known or known == (word,):
             return None
-        sums = self.sums[tag]
-        place = int(np.searchsorted(sums, share * sums[-1], side="right"))
-        found = known[min(place, len(known) - 1)]
-        return known[(place + 1) % len(known)] if found == word else found
+        sums, own = self.sums[tag], bisect_left(known, word)
+        before = int(sums[own - 1]) if own else 0
+        count = int(sums[own]) - before if own < len(known) and known[own] == word else 0
+        place = share * (int(sums[-1]) - count)
+        place += count if place >= before else 0  # past the word itself
+        return known[min(int(np.searchsorted(sums, place, side="right")), len(known) - 1)]
 
 
 def changed(

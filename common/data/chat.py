@@ -9,7 +9,8 @@ beginning of the whole conversation.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,14 +87,7 @@ class Template:
         if _MARK.search(self.source):
             return self._marked(messages[: numbers[-1] + 1], place, last)
         spans = [self._span(messages, number, whole, place) for number in numbers]
-        ids, offsets = self._tokens(whole)
-        for start, _ in spans:
-            if ((offsets[:, 0] < start) & (offsets[:, 1] > start)).any():
-                raise InputError(
-                    f"{place}: an answer must begin with a token of its own, as it does where a model writes it; here "
-                    f"the template's text and the answer share one. {_CORRECT}"
-                )
-        return ids, _inside(offsets, spans)
+        return self._chosen(whole, spans, place)
 
     def end(self) -> tuple[tuple[int, ...], str]:
         """What stands after an answer: the token, or, where it is none of its own, nothing and the text."""
@@ -125,22 +119,43 @@ class Template:
     def _marked(self, messages: Sequence[Message], place: str, last: bool) -> tuple[np.ndarray, np.ndarray]:
         """By the characters of the marks: the mask that `transformers` makes of them ends early where a mark begins with a
         space that belongs to no token, and goes on to the end of the text where one ends with it."""
-        from transformers.utils.chat_template_utils import render_jinja_template
-
-        rendered, spans = render_jinja_template(
-            conversations=[list(messages)],
-            chat_template=self.source,
-            return_assistant_tokens_mask=True,
-            **self.tokenizer.special_tokens_map,
-        )
-        ids, offsets = self._tokens(rendered[0])
-        chosen = _inside(offsets, spans[0])
-        if last:
-            starts = np.flatnonzero(chosen & ~np.concatenate([[False], chosen[:-1]]))
-            chosen[: starts[-1] if len(starts) else 0] = False
+        text, spans = self._marks(messages, place)
+        if last and any(message["role"] == "assistant" for message in messages[:-1]):
+            spans = spans[len(self._marks(messages[:-1], place)[1]) :]
+        ids, chosen = self._chosen(text, spans, place)
         if not chosen.any():
             raise InputError(f"{place}: the chat template marks no token of an answer. Use another template.")
         return ids, chosen
+
+    def _marks(self, messages: Sequence[Message], place: str) -> tuple[str, list[tuple[int, int]]]:
+        """The text, and the characters that are marked."""
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        with _refusing(place):
+            rendered, spans = render_jinja_template(
+                conversations=[list(messages)],
+                chat_template=self.source,
+                return_assistant_tokens_mask=True,
+                **self.tokenizer.special_tokens_map,
+            )
+        return rendered[0], list(spans[0])
+
+    def _chosen(self, text: str, spans: Sequence[tuple[int, int]], place: str) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, and which tokens are of ``spans``; InputError where one of these begins inside a token."""
+        ids, offsets = self._tokens(text)
+        for start, _ in spans:
+            within = ((offsets[:, 0] < start) & (offsets[:, 1] > start)).any()
+            if within or (text[:start].endswith(" ") and self._takes_space(text[:start], offsets)):
+                raise InputError(
+                    f"{place}: an answer must begin with a token of its own, as it does where a model writes it; here "
+                    f"the template's text and the answer share one. {_CORRECT}"
+                )
+        return ids, _inside(offsets, spans)
+
+    def _takes_space(self, before: str, offsets: np.ndarray) -> bool:
+        """Whether a space at the end of ``before`` is a token where nothing follows, and is part of the next one where
+        something does. Tokenizers that trim offsets, as Llama 3's, do not say so themselves."""
+        return len(self._tokens(before)[0]) > int((offsets[:, 0] < len(before)).sum())
 
     def _tokens(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Ids, and the characters ``(tokens, 2)`` that each stands for."""
@@ -148,12 +163,8 @@ class Template:
         return np.array(found["input_ids"], np.int32), np.array(found["offset_mapping"], np.int64).reshape(-1, 2)
 
     def _rendered(self, messages: Sequence[Message], place: str, **options: Any) -> Any:
-        from jinja2 import TemplateError
-
-        try:
+        with _refusing(place):
             return self.tokenizer.apply_chat_template(list(messages), chat_template=self.source, **options)
-        except (TemplateError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{place}: the chat template refuses the messages: {error}. {_CORRECT}") from error
 
     def _check(self, messages: Sequence[Message], place: str) -> None:
         added = self.tokenizer.added_tokens_decoder.values()
@@ -165,6 +176,17 @@ class Template:
                     f"{place}: a message must not hold special tokens of the tokenizer, which would read as the template's "
                     f"own; found {found!r}. {_CORRECT}"
                 )
+
+
+@contextmanager
+def _refusing(place: str) -> Iterator[None]:
+    """An error of a template as one that names the ``place`` of its messages."""
+    from jinja2 import TemplateError
+
+    try:
+        yield
+    except (TemplateError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{place}: the chat template refuses the messages: {error}. {_CORRECT}") from error
 
 
 def _inside(offsets: np.ndarray, spans: Sequence[tuple[int, int]]) -> np.ndarray:

@@ -11,7 +11,7 @@ from common.errors import InputError
 
 __all__ = ["read_conll", "read_conllu"]
 
-_DOCUMENT = "-DOCSTART-"  #: CoNLL 2003's mark of a new document, a sentence of its own
+_DOCUMENT = "-DOCSTART-"  #: CoNLL's mark of a new document: a sentence of its own, or a line before the first one
 _CONLLU = {"tokens": 1, "lemmas": 2, "upos": 3, "xpos": 4}  #: our column to the file's
 _CONLLU_WIDTH = 10
 
@@ -28,7 +28,7 @@ def read_conll(path: Path, columns: Sequence[str] = (), separator: str | None = 
         InputError: a line has another number of fields, or a field is empty.
     """
     sentences, lines = [], []
-    for start, numbered in _sentences(read_lines(path, encoding)):
+    for _, numbered in _sentences(read_lines(path, encoding)):
         if separator is None:
             separator = "\t" if "\t" in numbered[0][1] else " "
         rows = [(line, _fields(text, separator)) for line, text in numbered]
@@ -39,9 +39,10 @@ def read_conll(path: Path, columns: Sequence[str] = (), separator: str | None = 
                     f"{path}, line {line}: {len(columns)} fields were expected ({', '.join(columns)}), or a blank line "
                     f"between sentences; found {fields!r}."
                 )
-        if rows[0][1][0] != _DOCUMENT:
-            sentences.append([fields for _, fields in rows])
-            lines.append(start)
+        words = [(line, fields) for line, fields in rows if fields[0] != _DOCUMENT]
+        if words:
+            sentences.append([fields for _, fields in words])
+            lines.append(words[0][0])
     named = {name: [[fields[i] for fields in rows] for rows in sentences] for i, name in enumerate(columns)}
     return Table(str(path), named, lines)
 

@@ -222,7 +222,8 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
     alike."""
     digest = hashlib.sha256()
     settings: tuple[str, ...]
-    settings = (_FORMAT, task, str(max_length), str(tokenizer.eos_token_id), tokenizer.truncation_side)
+    special = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)  # tasks and templates write them
+    settings = (_FORMAT, task, str(max_length), special, tokenizer.truncation_side)
     settings += (str(tokenizer.chat_template),)
     state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}  # of the last call
     settings += (json.dumps(state),)

@@ -79,7 +79,7 @@ def load_dataset(config: DataConfig, task: Task) -> TextData:
     if "validation" not in splits:
         splits["train"], splits["validation"] = _carve(splits["train"])
     data = _finish(config, task, splits, names)
-    return replace(data, notes=(*_left_out(tables), *_not_scored(data)))
+    return replace(data, notes=(*_left_out(tables), *_not_scored(data), *_lost_classes(config, splits)))
 
 
 def _label_names(
@@ -114,6 +114,18 @@ def _not_scored(data: TextData) -> Iterator[str]:
     for split in data.splits:
         if split in data.unlabelled:
             yield f"The targets of the {split} split were not published, so that it is not scored."
+
+
+def _lost_classes(config: DataConfig, splits: Mapping[str, Columns]) -> Iterator[str]:
+    """Said of splits that are sorted by class, as published ones tend to be, and cut off."""
+    for split, columns in splits.items():
+        labels, count = columns.get("label", []), config.max_examples.get(split)
+        every, kept = set(labels), set(labels[:count])
+        if kept < every:
+            yield (
+                f"data.max_examples keeps the first {count} examples of the {split} split, which are of {len(kept)} of its "
+                f"{len(every)} classes."
+            )
 
 
 def _finish(config: DataConfig, task: Task, splits: Mapping[str, Columns], names: tuple[str, ...] | None) -> TextData:

@@ -209,7 +209,18 @@ def _tokens(
                     continue
                 # The special tokens at the end (of BERT, [SEP]) must survive, so the tokenizer itself truncates.
                 cut = tokenizer([part[row]], is_split_into_words=True, truncation=True, max_length=max_length)
-                yield cut["input_ids"][0] + [-1] * (len(ids) - max_length), cut.word_ids(0)
+                owners = cut.word_ids(0)
+                if tokenizer.truncation_side == "left":
+                    owners = _begun(owners, whole.word_ids(row))
+                yield cut["input_ids"][0] + [-1] * (len(ids) - max_length), owners
+
+
+def _begun(kept: list[int | None], owners: Sequence[int | None]) -> list[int | None]:
+    """The words of the tokens that are left of a sentence; None also for the rest of a word of which the beginning is
+    cut off."""
+    first = next((owner for owner in kept if owner is not None), None)
+    whole = kept.count(first) == owners.count(first)
+    return [None if owner == first and not whole else owner for owner in kept]
 
 
 def _first_tokens(owners: Sequence[int | None]) -> np.ndarray:

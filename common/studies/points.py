@@ -14,7 +14,7 @@ from common.errors import InputError, nearest
 from common.studies.axes import Choice, grid, same_value
 from common.studies.conflicts import BASE, TRIAL, refuse_hidden, refuse_names
 from common.studies.definition import Definition
-from common.studies.tables import unknown_axes
+from common.studies.tables import higher_is_better, unknown_axes
 
 __all__ = ["Point", "axes_of", "configuration", "expand", "matching", "replaced"]
 
@@ -61,7 +61,7 @@ def expand(definition: Definition) -> list[Point]:
 
 
 def _check_tables(definition: Definition, points: list[Point]) -> None:
-    """Raise InputError where a table names an axis that no point has."""
+    """Raise InputError where a table names an axis that no point has, or selects by what has no best."""
     searched = (TRIAL, *definition.search.space) if definition.search is not None else ()
     known = [*axes_of(points), "seed", "backend", *searched]
     for table in definition.tables:
@@ -70,6 +70,9 @@ def _check_tables(definition: Definition, points: list[Point]) -> None:
                 f"The table {table.title}: rows, where, select and match must name axes of the study "
                 f"({', '.join(known)}); received {axis}.{nearest(axis, known)}"
             )
+        if table.select is not None:
+            for task in {point.config.model.task for point in points}:
+                higher_is_better(table.title, table.select.by, table.select.highest, task)
 
 
 def axes_of(points: list[Point]) -> dict[str, list[Any]]:

@@ -6,7 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PublishedSection", "SelectSection", "TableSection", "table_problems", "unknown_axes"]
+from common.errors import InputError
+from common.tasks import TASKS
+
+__all__ = [
+    "PublishedSection",
+    "SelectSection",
+    "TableSection",
+    "higher_is_better",
+    "table_problems",
+    "unknown_axes",
+]
 
 _COLUMN: dict[str, type | tuple[type, ...]] = {
     "field": str,
@@ -15,6 +25,7 @@ _COLUMN: dict[str, type | tuple[type, ...]] = {
     "scale": (int, float),
     "digits": int,
 }
+_SCORED = ("validation", "test", "before")  #: parts of a summary that hold metrics
 _SCALAR = (str, int, float, bool)
 
 
@@ -24,7 +35,7 @@ class SelectSection:
 
     by: str  #: a field, as in columns
     per: tuple[str, ...] = ()  #: axes
-    highest: bool = True
+    highest: bool | None = None  #: null: as the metric says
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,24 @@ class TableSection:
     select: SelectSection | None = None
     published: tuple[PublishedSection, ...] = ()
     reason: str | None = None  #: why ours differ, of the whole table
+
+
+def higher_is_better(title: str, by: str, chosen: bool | None, task: str) -> bool:
+    """Whether the best of a field is the highest: as ``chosen``, or as of the metric of ``task`` that it is.
+
+    Raises:
+        InputError: it is no metric, and nothing is chosen.
+    """
+    if chosen is not None:
+        return chosen
+    split, _, metric = by.partition(".")
+    known = TASKS.get(task).metrics
+    if split not in _SCORED or metric not in known:
+        raise InputError(
+            f"The table {title}: {by} is no metric of {task} such as validation.{next(iter(known))}, so that nothing says "
+            "whether the best is the highest. Set select.highest to true or false."
+        )
+    return known[metric]
 
 
 def table_problems(table: TableSection) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -1,7 +1,8 @@
 """Token classification: a tag for every word of a sentence, such as named entities or parts of speech.
 A word's tag is the target of its first token; its other tokens have none. Where the tags mark spans (`common.spans`),
 these are scored, otherwise the tags are. A word that the model does not see, because it was cut off at ``max_length``
-or has no token, has no prediction: it counts as wrong, and as outside of every span.
+or has no token, has no prediction: it counts as wrong, and as outside of every span. A word without a tag is left out of
+all scores, as if it did not stand in its sentence.
 
 With the option ``scheme`` a model learns the spans in other tags than the data's (`common.chains`): they are converted
 when the data are read, and what the model says is converted back to BIO before it is scored or answered.
@@ -220,31 +221,33 @@ class _Evaluator:
         self._found = group.sum_array(self._found)
 
     def metrics(self) -> dict[str, float]:
-        truth, found = self._truth.values, np.rint(self._found).astype(np.int64) - 1
-        known = truth != IGNORE
-        scores = tag_metrics(*self._in_data(found, truth, known), len(self._names))
+        truth, found = self._tagged()
+        scores = tag_metrics(self._in_data(found), self._in_data(truth), len(self._names))
         if has_spans(self._names):
             del scores["f1_macro"]
-            predicted = dataclasses.replace(self._truth, values=found)
-            scores |= span_scores(self._named(self._truth), self._named(predicted))
-        unseen = float(np.count_nonzero(known & (found < 0)))
+            scores |= span_scores(self._named(truth), self._named(found))
+        unseen = float(np.count_nonzero(found.values < 0))
         return {"loss": mean_loss(self._sums.loss, self._sums.count), **scores, "unseen_words": unseen}
 
-    def _in_data(self, found: np.ndarray, truth: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Predicted and true tags of the words that have one, as BIO where the model has a scheme of its own."""
+    def _tagged(self) -> tuple[Ragged, Ragged]:
+        """True and predicted tags of the words that have a tag; the others are left out, and end no span."""
+        truth, found = self._truth.values, np.rint(self._found).astype(np.int64) - 1
+        known = truth != IGNORE
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])
+        starts, stops = before[self._truth.starts], before[self._truth.stops]
+        return Ragged(truth[known], starts, stops), Ragged(found[known], starts, stops)
+
+    def _in_data(self, tags: Ragged) -> np.ndarray:
+        """Tags, as BIO where the model has a scheme of its own; -1 where there is none."""
         if self._task.options.scheme is None:
-            return found[known], truth[known]
+            return tags.values
         numbers = {name: number for number, name in enumerate(self._names)}
-        both = []
-        for values in (found, truth):
-            tags = dataclasses.replace(self._truth, values=values)
-            changed = np.full(len(values), -1, np.int64)
-            for example in range(len(tags)):
-                named = [self._names[tag] if tag >= 0 else None for tag in tags[example]]
-                of_data = (-1 if tag is None else numbers[tag] for tag in converted(named, SCHEMES[0]))
-                changed[tags.starts[example] : tags.stops[example]] = list(of_data)
-            both.append(changed[known])
-        return both[0], both[1]
+        changed = np.full(len(tags.values), -1, np.int64)
+        for example in range(len(tags)):
+            named = [self._names[tag] if tag >= 0 else None for tag in tags[example]]
+            of_data = (-1 if tag is None else numbers[tag] for tag in converted(named, SCHEMES[0]))
+            changed[tags.starts[example] : tags.stops[example]] = list(of_data)
+        return changed
 
     def _named(self, tags: Ragged) -> Iterator[list[str]]:
         for example in range(len(tags)):

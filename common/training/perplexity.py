@@ -55,7 +55,8 @@ def corpus_perplexity(
     if split not in data.splits:
         raise InputError(f"There is no {split} split; the data set has {', '.join(data.splits)}.")
     rows = data.splits[split]
-    if trained.spec.head or trained.task.peft_type != "CAUSAL_LM" or rows.column_names != ["text"]:
+    packed = trained.task.peft_type == "CAUSAL_LM" and not trained.task.converses and rows.column_names == ["text"]
+    if trained.spec.head or not packed:
         raise InputError(
             "Perplexity with a stride is that of packed text under a causal language model; this run was trained on "
             f"{', '.join(rows.column_names)} for {trained.task.name}. Leave --stride out."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -170,3 +171,15 @@ def test_a_run_that_tags_words_is_a_tagger_and_others_are_refused(monkeypatch):
     assert by_run("tags")([["a", "b"], ["c"]]) == [["A", "X"], ["X"]]
     with pytest.raises(InputError, match="must be a run that tags words; other is none"):
         by_run("other")([["a"]])
+
+
+def test_another_word_comes_in_proportion_to_its_count_whichever_word_it_stands_for():
+    """The share of the word itself falls to all others, and not to the one that follows it in the alphabet."""
+    counts = {"ant": 1, "bee": 90, "cat": 3, "dog": 6}
+    text = [word for word, count in counts.items() for _ in range(count)]
+    vocabulary = Vocabulary.of([text], [["NOUN"] * len(text)])
+    for word in (*counts, "eel"):
+        others = {other: count for other, count in counts.items() if other != word}
+        draws = 10 * sum(others.values())
+        found = Counter(vocabulary.other(word, "NOUN", (draw + 0.5) / draws) for draw in range(draws))
+        assert found == {other: 10 * count for other, count in others.items()}

@@ -163,6 +163,18 @@ def test_whatever_changes_the_tokens_or_labels_has_its_own_cache_file(bpe, tmp_p
     assert len(list(tmp_path.rglob("*.cache"))) == 6
 
 
+def test_a_tokenizer_with_another_special_token_has_its_own_cache_file(tmp_path, monkeypatch):
+    """Which token begins a text is no part of the tokenizer's model, and no less part of what is encoded."""
+    monkeypatch.setenv("TWINLORA_CACHE", str(tmp_path))
+    tokenizer, data = load_tokenizer("words:20", CORPUS), text_data(prompt=["a b"], text=["b"])
+    for begin in ("[BOS]", "[UNK]"):
+        tokenizer.bos_token = begin
+        encoded = encode(
+            data, "train", tokenizer, config(8), family="transformer", task=TASKS.get("sequence-to-sequence")
+        )
+        assert encoded.columns["decoder_input_ids"][0][0] == tokenizer.bos_token_id
+
+
 def test_a_cache_that_cannot_be_written_does_not_stop_a_run(bpe, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TWINLORA_CACHE", str(tmp_path / "file"))

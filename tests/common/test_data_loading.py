@@ -385,3 +385,25 @@ def test_the_hub_is_asked_by_its_id_and_its_columns_are_read(monkeypatch):
     assert asked == [("nyu-mll/glue", "cola")]
     assert data.splits["train"].to_dict() == {"text": ["a", "b"], "label": [0, 1]}
     assert data.unlabelled == {"test"}
+
+
+def test_a_missing_text_without_labels_is_no_text_that_reads_none(tmp_path):
+    from common.data.own import read_unlabelled
+
+    path = tmp_path / "more.jsonl"
+    path.write_text('{"text": " one "}\n{"text": ""}\n{"text": "one"}\n')
+    settings = config("files")
+    assert read_unlabelled(path, settings, ["text"]) == [{"text": "one"}]
+    for missing in ("null", "3", "NaN"):
+        path.write_text(f'{{"text": "one"}}\n{{"text": {missing}}}\n')
+        with pytest.raises(InputError, match=r"more\.jsonl, line 2"):
+            read_unlabelled(path, settings, ["text"])
+
+
+def test_a_sorted_split_of_which_the_first_examples_are_kept_says_which_classes_it_lost(tmp_path):
+    rows = "".join(f"text {number}\t{number // 10}\n" for number in range(20))
+    folder = write(tmp_path, train__txt=rows, valid__txt=rows, test__txt=rows)
+    notes = load_dataset(config("sst2", folder, max_examples={"train": 15, "test": 10}), CLASSIFICATION).notes
+    assert notes == (
+        "data.max_examples keeps the first 10 examples of the test split, which are of 1 of its 2 classes.",
+    )

@@ -139,6 +139,41 @@ def test_an_answer_may_read_as_the_end_of_its_end(tokenizer, answer):
     assert tokenizer.decode(ids[chosen]) == f"{answer}<|eot|>"
 
 
+@pytest.mark.parametrize("trimmed", [False, True])
+@pytest.mark.parametrize("marked", [False, True])
+def test_an_answer_that_takes_in_a_space_of_the_template_is_refused(marked, trimmed):
+    """In training its first token is " yes", and a model is asked with the space alone."""
+    from tokenizers import processors
+
+    tokenizer = load_tokenizer("bpe:400", ["user: yes assistant: yes yes yes"] * 5, SPECIAL)
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=trimmed)
+    said = "{% generation %}{{ m['content'] + '<|eot|>' }}{% endgeneration %}"
+    for space, refused in ((" ", True), ("\n", False), ("", False)):
+        source = f"{{% for m in messages %}}{{{{ m['role'] + ':{space}' }}}}{said}{{% endfor %}}"
+        source += f"{{% if add_generation_prompt %}}assistant:{space}{{% endif %}}"
+        template = Template(tokenizer, source if marked else unmarked(source))
+        talk = [{"role": "user", "content": "yes"}, {"role": "assistant", "content": "yes"}]
+        if refused:
+            with pytest.raises(InputError, match="a talk: an answer must begin with a token of its own"):
+                template.answers(talk, "a talk")
+        else:
+            assert tokenizer.decode(template.answers(talk, "a talk", last=True)[0]).endswith("yes<|eot|>")
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_the_last_answer_is_that_of_the_last_message(tokenizer, marked):
+    """Also where it follows another without a token between them, and where a template marks two parts of it."""
+    source = "{% for m in messages %}{% generation %}{{ m['content'] + '<|eot|>' }}{% endgeneration %}{% endfor %}"
+    talk = [{"role": "assistant", "content": "A token."}, {"role": "assistant", "content": "Many tokens."}]
+    template = Template(tokenizer, source if marked else unmarked(source))
+    ids, chosen = template.answers(talk, "a talk", last=True)
+    assert tokenizer.decode(ids[chosen]) == "Many tokens.<|eot|>"
+    if marked:
+        parts = source.replace("m['content'] +", "m['content'] }}{% endgeneration %}<|stop|>{% generation %}{{")
+        ids, chosen = Template(tokenizer, parts).answers(talk, "a talk", last=True)
+        assert tokenizer.decode(ids[chosen]) == "Many tokens.<|eot|>"
+
+
 def test_labels_are_the_tokens_that_follow(tokenizer):
     [(inputs, labels)], truncated = encoded(tokenizer, [{"text": TALK}], template="plain")
     ids, chosen = template_of(tokenizer, "plain").answers(TALK, "here")
@@ -287,3 +322,17 @@ def test_init_recognises_instruction_data(rows, suffix, tmp_path, monkeypatch, c
     named = {"prompt", "text", "text_pair"} if rows is ALPACA else {"text"}
     assert set(data.splits["train"].column_names) == named
     assert "instruction-tuning" in capsys.readouterr().out
+
+
+def test_perplexity_through_a_window_is_none_of_conversations(tmp_path):
+    """They are no packed text; a table of messages has one column too."""
+    from common.config.schema import DataConfig
+    from common.training.perplexity import corpus_perplexity
+
+    (tmp_path / "train.jsonl").write_text((json.dumps({"text": TALK}) + "\n") * 3)
+    data = DataConfig("files", None, {"train": str(tmp_path / "train.jsonl")}, "text", None, None, None, 64, 8, {})
+    trained = SimpleNamespace(
+        config=SimpleNamespace(data=data), task=TASKS.get("instruction-tuning"), spec=SimpleNamespace(head=None)
+    )
+    with pytest.raises(InputError, match=r"Perplexity with a stride is that of packed text.*Leave --stride out"):
+        corpus_perplexity(trained, None, "validation", 8)

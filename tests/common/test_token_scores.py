@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.backend import EvalResult
-from common.backend.batch import BatchSchema
+from common.backend.batch import IGNORE, BatchSchema
 from common.data.encoding import Encoded
 from common.distributed import ALONE
 from common.errors import RunError
@@ -74,6 +74,25 @@ def test_words_that_were_cut_off_are_wrong_and_outside_of_spans(minilm_folder):
 def test_tags_without_spans_have_a_macro_f1_instead(minilm_folder):
     scores = scored(split(minilm_folder, 16, ("NOUN", "VERB", "X")))
     assert scores == {"loss": 0.5, "accuracy": 1.0, "f1_macro": 1.0, "unseen_words": 0.0}
+
+
+@pytest.mark.parametrize("scheme", [None, "bio"])
+def test_words_without_a_tag_are_left_out_of_spans_as_of_everything(scheme, minilm_folder):
+    """Whatever is predicted for them: the spans are those of the other words, as they are learned with a scheme."""
+    from common.data import load_tokenizer
+
+    task = TASK.configured({"scheme": scheme})
+    rows = Dataset.from_dict({"words": [["a", "b", "c"], ["d", "e"]], "tags": [[1, IGNORE, 2], [0, IGNORE]]})
+    columns, _ = task.encode(rows, load_tokenizer(str(minilm_folder)), 16)
+    for guess in range(len(TAGS)):
+        encoded = Encoded(task, BatchSchema(()), columns, 0, 16, label_names=TAGS)
+        logits = np.zeros((2, 8, len(TAGS)), np.float32)
+        for row, tags in enumerate([(1, guess, 2), (0, guess)]):
+            logits[row, 1 + np.arange(len(tags)), tags] = 1.0
+        evaluator = task.evaluator(encoded)
+        evaluator.update(np.arange(2), {}, EvalResult(2.0, 4, {"logits": logits}))
+        scores = evaluator.metrics()
+        assert [scores[name] for name in ("accuracy", "precision", "recall", "f1")] == [1.0] * 4, TAGS[guess]
 
 
 def test_a_loss_that_is_not_finite_ends_the_evaluation(minilm_folder):

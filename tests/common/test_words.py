@@ -86,6 +86,15 @@ def test_conll_2003s_four_columns_and_document_marks_are_read(tmp_path):
     assert data.splits["test"].to_dict() == {"words": [["EU", "rejects"]], "tags": [[3, 0]]}
 
 
+def test_the_mark_of_a_document_takes_no_sentence_with_it(tmp_path):
+    """In the Dutch data of CoNLL 2002 the first sentence of a document follows without a blank line."""
+    text = "-DOCSTART- -DOCSTART- O\nDe Art O\nRomeinen N B-MISC\n\n-DOCSTART- -DOCSTART- O\n\nEr Adv O\n"
+    table = read_conll(write(tmp_path, a__conll=text) / "a.conll")
+    assert table.columns["tokens"] == [["De", "Romeinen"], ["Er"]]
+    assert table.columns["tags"] == [["O", "B-MISC"], ["O"]]
+    assert table.lines == [2, 7]
+
+
 def test_conllu_has_syntactic_words_alone(tmp_path):
     table = read_conllu(write(tmp_path, a__conllu=CONLLU) / "a.conllu")
     assert table.columns["tokens"] == [["It", "does", "n't"], ["Go"]]
@@ -177,6 +186,20 @@ def test_words_that_are_cut_off_keep_their_tags_and_special_tokens_survive(bert)
     assert columns["words"][0].tolist() == [-1, 0, 1, -1]
     assert columns["tags"][0].tolist() == [0, 1, 2]
     assert truncated == 1
+
+
+def test_the_rest_of_a_word_whose_beginning_is_cut_off_is_not_its_first_token(bert, monkeypatch):
+    """Of a tokenizer that cuts at the left: the word is not seen, as one that is cut off altogether."""
+    monkeypatch.setattr(bert, "truncation_side", "left")
+    columns, truncated = encoded(bert, [["ann", "unables", "rome"]], [[0, 1, 2]], max_length=5)
+    assert bert.convert_ids_to_tokens(columns["input_ids"][0]) == ["[CLS]", "##able", "##s", "rome", "[SEP]"]
+    assert columns["words"][0].tolist() == [-1, -1, -1, 2, -1]
+    assert columns["labels"][0].tolist() == [IGNORE, IGNORE, IGNORE, 2, IGNORE]
+    assert truncated == 1
+    columns, _ = encoded(bert, [["ann", "unables", "rome"]], [[0, 1, 2]], max_length=6)
+    assert columns["words"][0].tolist() == [-1, 1, -1, -1, 2, -1]
+    columns, _ = encoded(bert, [["ann", "!", "unables", "!"]], [[0, 1, 2, 3]], max_length=4)
+    assert columns["words"][0].tolist() == [-1, -1, 3, -1]
 
 
 @settings(deadline=None, max_examples=60)

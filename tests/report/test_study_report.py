@@ -18,6 +18,8 @@ from common.report.study.tables import fill
 from common.report.study.write import report_tables, write_report
 from tests.report.planted import plant
 
+ROWS = {"title": "All", "rows": ["model", "optimization.learning_rate"], "columns": ["validation.accuracy"]}
+
 
 def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -45,6 +47,17 @@ def test_a_transposed_table_of_the_best_combinations_has_a_column_for_each(tmp_p
     assert table.head == ("model", "FT", "LoRA")
     assert table.rows[0] == ("test accuracy", "0.8805 ± 0.0007", "0.8605 ± 0.0007")
     assert table.rows[1][0] == "outcome seconds"
+
+
+def test_the_best_of_a_metric_of_which_less_is_better_has_the_least(tmp_path):
+    study = read_study(plant(tmp_path))
+    layout = {**ROWS, "select": {"by": "validation.loss", "per": ["model"], "highest": None}}
+    assert [row[:2] for row in fill(study, layout).rows] == [("FT", "0.001"), ("LoRA", "0.001")]
+    layout["select"]["by"] = "validation.accuracy"
+    assert [row[:2] for row in fill(study, layout).rows] == [("FT", "0.001"), ("LoRA", "0.001")]
+    layout["select"]["by"] = "seconds.total"
+    with pytest.raises(InputError, match=r"The table All: .*seconds\.total .*no metric.*select\.highest"):
+        fill(study, layout)
 
 
 def test_the_same_directory_gives_the_same_bytes(tmp_path):
@@ -87,6 +100,30 @@ def test_differences_between_the_best_are_tested_where_seeds_suffice(tmp_path):
     assert float(many.rows[0][5]) <= 1
 
 
+def test_runs_of_one_seed_in_two_backends_are_no_further_evidence(tmp_path):
+    both = ("pytorch", "mindspore")
+    for seeds in (3, 6):
+        one, two = (
+            report_tables(read_study(plant(tmp_path / f"{seeds}-{len(backends)}", seeds, backends=backends)))[2]
+            for backends in (both[:1], both)
+        )
+        assert two.rows == one.rows
+        assert two.rows[0][3] == str(seeds)
+
+
+def test_a_table_says_what_its_rows_are_means_over_besides_seeds(tmp_path):
+    plant(tmp_path / "one")
+    assert fill(read_study(tmp_path / "one"), {**ROWS}).notes == ()
+    plant(tmp_path / "two", backends=("pytorch", "mindspore"))
+    study = read_study(tmp_path / "two")
+    assert fill(study, {**ROWS}).notes == ("Figures are means over the runs of a row, which differ in backend too.",)
+    assert fill(study, {**ROWS, "rows": [*ROWS["rows"], "backend"]}).notes == ()
+    merged = fill(study, {**ROWS, "rows": ["model"]})
+    assert merged.notes[0].endswith("differ in learning rate, backend too.")
+    best = {"by": "validation.accuracy", "per": ["model"]}
+    assert fill(study, {**ROWS, "rows": ["model"], "select": best}).notes[0].endswith("differ in backend too.")
+
+
 def measured_p(pairs: int) -> str:
     """All differences have one sign: two of the 2^n patterns are as extreme."""
     return f"{2 / 2**pairs:.4f}"
@@ -99,6 +136,20 @@ def test_the_randomisation_test_agrees_with_scipy():
     assert statistics.exchanged(values) == pytest.approx(expected.pvalue)
     assert statistics.exchanged(values[:4]) is None
     assert 0 < statistics.exchanged(np.tile(values, 3)) < 0.01
+
+
+def test_patterns_that_are_as_far_from_0_are_counted_whatever_their_sums_round_to():
+    """Accuracies of 872 examples: the differences are integers over 872, and p is that of the integers."""
+    assert statistics.exchanged([0.1, 0.2, -0.3, 0.4, -0.4]) == 1.0
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        first = random.integers(700, 860, 7)
+        second = first + random.integers(-4, 5, 7)
+        apart = first - second
+        patterns = np.array(list(itertools.product((-1, 1), repeat=7))) @ apart
+        expected = np.mean(np.abs(patterns) >= abs(apart.sum()))
+        found = statistics.exchanged([a / 872 - b / 872 for a, b in zip(first.tolist(), second.tolist(), strict=True)])
+        assert found == pytest.approx(expected), apart
 
 
 def test_mcnemar_agrees_with_the_binomial_test_of_scipy():

@@ -114,6 +114,7 @@ FAULTS = {
     "{axes: {adaptation.rank: [2]}, tables: [{title: T, rows: [adaptation.rnk], columns: [steps]}]}":
         "received adaptation.rnk. Nearest: adaptation.rank",
     "tables: [{title: T, rows: [seed], where: {rank: 2}, columns: [steps]}]": "The table T: rows, where, select",
+    "tables: [{title: T, rows: [seed], columns: [steps], select: {by: steps}}]": "The table T: steps is no metric of",
     "search: {trials: 2, workers: 0, space: {}}": "search.workers must be greater than 0",
     "search: {trials: 2, startup_trials: -1, space: {}}": "search.startup_trials must be a non-negative integer",
     "search: {trials: 2, prune: {startup_trials: -1}, space: {}}": "search.prune.startup_trials must be a non-negative",

@@ -47,10 +47,11 @@ def differences(study: Study) -> Table | None:
     chosen = "; ".join(f"{value}: {_label(members[0])}" for value, members in groups.items())
     notes = (
         f"The best combinations by validation {study.metric}: {chosen}.",
-        f"p over seeds: exact two-sided randomisation test of the differences, paired by seed and backend, from {FEWEST} "
-        "pairs on. p over examples: exact McNemar test of the first pair of runs on the same examples of the test split.",
+        f"p over seeds: exact two-sided randomisation test of the differences, paired by seed, from {FEWEST} seeds on; "
+        "of a seed that was run in several backends, which are to agree, the mean of their differences. "
+        "p over examples: exact McNemar test of the first pair of runs on the same examples of the test split.",
     )
-    head = ("first", "second", f"{shown(field)}, first minus second", "pairs", "p over seeds", "p over examples")
+    head = ("first", "second", f"{shown(field)}, first minus second", "seeds", "p over seeds", "p over examples")
     return Table(f"Differences of {field.replace('.', ' ')}", head, tuple(rows), 2, notes)
 
 
@@ -60,13 +61,16 @@ def _pairs(values: list[Any]) -> Iterator[tuple[Any, Any]]:
 
 def _row(field: str, first: Any, second: Any, left: list[Record], right: list[Record]) -> tuple[str, ...]:
     paired = [(a, b) for a in left for b in right if _place(a) == _place(b)]
-    apart = [a.value(field) - b.value(field) for a, b in paired]
+    by_seed: dict[Any, list[float]] = {}
+    for a, b in paired:
+        by_seed.setdefault(a.point["seed"], []).append(a.value(field) - b.value(field))
+    apart = [mean(values) for values in by_seed.values()]
     over_seeds = exchanged(apart)
     return (
         str(first),
         str(second),
         f"{mean(apart):+.4f}" if apart else "\u2013",
-        str(len(paired)),
+        str(len(apart)),
         "\u2013" if over_seeds is None else measure(over_seeds),
         _over_examples(paired),
     )

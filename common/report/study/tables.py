@@ -9,6 +9,7 @@ from typing import Any
 from common.report.elements import measure
 from common.report.study.records import TRIAL, Record, Study, combination, key_of
 from common.report.study.statistics import mean, spread
+from common.studies.tables import higher_is_better
 
 __all__ = ["Cell", "Column", "Table", "fill", "layouts", "selected", "shown"]
 
@@ -136,7 +137,7 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
     records = [record for record in study.records if TRIAL not in record.label and _fits(record, layout.get("where"))]
     select = layout.get("select")
     if select:
-        records = selected(records, select["by"], select.get("per") or (), select.get("highest", True))
+        records = selected(records, select["by"], select.get("per") or (), _highest(records, layout["title"], select))
     names, columns = layout["rows"], [Column.of(one) for one in layout["columns"]]
     rows = {key: _of(records, names, key) for key in _ordered(study, records, names)}
     cells = {
@@ -144,7 +145,9 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
         for key, members in rows.items()
     }
     compared = [any(row[index].published is not None for row in cells.values()) for index in range(len(columns))]
-    notes = [] if not layout.get("reason") else [f"Why these differ from the published: {layout['reason']}"]
+    merged = _merged(study, names, rows.values())
+    notes = [f"Figures are means over the runs of a row, which differ in {', '.join(merged)} too."] if merged else []
+    notes += [] if not layout.get("reason") else [f"Why these differ from the published: {layout['reason']}"]
     for key, members in rows.items():
         notes += [
             f"{_named(names, key)}: {entry['reason']}" for entry in _published(layout, members) if entry.get("reason")
@@ -156,8 +159,22 @@ def fill(study: Study, layout: Mapping[str, Any]) -> Table:
     return Table(layout["title"], head, body, len(names), tuple(dict.fromkeys(notes)))
 
 
+def _highest(records: Sequence[Record], title: str, select: Mapping[str, Any]) -> bool:
+    """Whether the best is the highest; of no finished run there is none."""
+    summaries = (record.summary for record in records if record.summary is not None)
+    tasks = [summary["settings"]["model"]["task"] for summary in summaries]
+    return not tasks or higher_is_better(title, select["by"], select.get("highest"), tasks[0])
+
+
 def _of(records: Iterable[Record], names: Sequence[str], key: tuple[Any, ...]) -> list[Record]:
     return [record for record in records if key_of(record, names) == key]
+
+
+def _merged(study: Study, names: Sequence[str], rows: Iterable[Sequence[Record]]) -> list[str]:
+    """What the runs of some row differ in besides their seeds."""
+    finished = [[record for record in members if record.summary is not None] for members in rows]
+    others = [name for name in (*study.axes, "backend") if name not in names]
+    return [shown(name) for name in others if any(len({record.value(name) for record in row}) > 1 for row in finished)]
 
 
 def _ordered(study: Study, records: Sequence[Record], names: Sequence[str]) -> list[tuple[Any, ...]]:
