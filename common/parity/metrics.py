@@ -46,10 +46,9 @@ def measure(actual: np.ndarray, reference: np.ndarray, limit: Limit) -> Metrics:
     size = np.abs(difference)
     scale = _scale(exact, limit)
     relative = size / scale
-    norm, distance = float(np.linalg.norm(exact)), float(np.linalg.norm(difference))
+    norm, distance = _norm(exact), _norm(difference)
     spacing = EPSILON.get(str(actual.dtype), EPSILON["float32"])
     steps = ulp_distance(actual[finite], reference[finite].astype(actual.dtype))
-    product = norm * float(np.linalg.norm(ours))
     return Metrics(
         max_abs=float(size.max()),
         max_rel=float(relative.max()),
@@ -59,9 +58,23 @@ def measure(actual: np.ndarray, reference: np.ndarray, limit: Limit) -> Metrics:
         ulp_p99=float(np.percentile(steps, 99)),
         ulp_max=float(steps.max()),
         bias=float(np.sign(difference[finite]).mean()),
-        cosine=float((ours * exact).sum() / product) if product else float(norm == 0.0 and distance == 0.0),
+        cosine=_cosine(ours, exact),
         position=tuple(int(i) for i in np.unravel_index(int(relative.argmax()), relative.shape)),
     )
+
+
+def _norm(array: np.ndarray) -> float:
+    """Euclidean; squares of float64 numbers beyond 1e154 would overflow."""
+    largest = float(np.abs(array).max())
+    return largest * float(np.linalg.norm(array / largest)) if largest else 0.0
+
+
+def _cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Of the angle between two arrays; 1 where both are 0, 0 where one is."""
+    norms = _norm(first), _norm(second)
+    if 0.0 in norms:
+        return float(norms[0] == norms[1])
+    return float(((first / norms[0]) * (second / norms[1])).sum())
 
 
 def ulp_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -458,3 +458,13 @@ def test_a_manifest_of_another_form_is_refused_with_the_place(tmp_path, pair, ch
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=part):
         read_trace(tmp_path)
+
+
+def test_float64_numbers_whose_squares_overflow_are_measured():
+    """References in float64 hold such: a NaN among the metrics would end the comparison when its report is written."""
+    exact = np.array([1e200, -3e180, 0.0])
+    found = measure(exact * (1 + 1e-9), exact, LIMITS["layer", "output"])
+    assert found.rms_rel == pytest.approx(1e-9, rel=1e-6)
+    assert found.cosine == pytest.approx(1.0)
+    assert measure(np.zeros(3), exact, LIMITS["layer", "output"]).cosine == 0.0
+    assert measure(np.zeros(3), np.zeros(3), LIMITS["layer", "output"]).cosine == 1.0
