@@ -65,7 +65,7 @@ def table(found: dict[str, dict[str, Run]]) -> str:
             scores = [100 * run[split]["accuracy"] for split in ("validation", "test") for run in (ours, theirs)]
             shown = " | ".join(f"{score:.2f}" for score in scores)
             lines.append(f"| {name} | {shown} | {max(parts[:_FIRST]):.0e} | {max(parts):.0e} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def main() -> None:

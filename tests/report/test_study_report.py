@@ -14,7 +14,7 @@ from common.cli.main import main
 from common.errors import InputError
 from common.report.study import statistics
 from common.report.study.records import read_study
-from common.report.study.tables import fill
+from common.report.study.tables import Cell, Column, fill
 from common.report.study.write import report_tables, write_report
 from tests.report.planted import plant
 
@@ -221,3 +221,9 @@ def test_the_command_prints_the_path_of_the_page(tmp_path, capsys):
     plant(tmp_path)
     assert main(["study", "report", str(tmp_path), "-o", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "out/report.html")
+
+
+def test_a_deviation_has_the_decimals_of_its_column():
+    """None, where the column says none: not those of a figure on its own."""
+    cell = Cell(Column("peak_memory_bytes", "Memory", 1e-6, 0), (983.2, 990.4), None)
+    assert cell.text == "987 ± 5"

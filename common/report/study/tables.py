@@ -61,7 +61,8 @@ class Cell:
         around = spread(numbers)
         text = self.column.text(numbers[0] if len(set(numbers)) == 1 else mean(numbers))
         if around is not None and len(set(numbers)) > 1:
-            text += f" \u00b1 {_alike(around, text)}"
+            digits = self.column.digits
+            text += f" \u00b1 {_alike(around, text) if digits is None else f'{around:,.{digits}f}'}"
         return text if self.planned in (None, len(self.values)) else f"{text} ({len(self.values)} of {self.planned})"
 
     @property
