@@ -31,7 +31,9 @@ class DynamicAttention(ms.nn.Cell):
         """The vectors of all heads, one after the other."""
         batch, length = mask.shape
         hidden = F.leaky_relu(self.projection(x), self.slope)
-        hidden = mint.transpose(hidden.reshape(batch, length, self.heads, self.size), 1, 2)  # (batch, heads, seq, size)
+        hidden = mint.transpose(
+            tensors.reshape(hidden, batch, length, self.heads, self.size), 1, 2
+        )  # (batch, heads, seq, size)
         absent = (1.0 - mask.to(x.dtype)).unsqueeze(1) * _NEGATIVE  # (batch, 1, seq)
         scores = ops.zeros_like(hidden[:, :, :, 0])  # (batch, heads, seq)
         vector = hidden[:, :, 0]
@@ -39,4 +41,4 @@ class DynamicAttention(ms.nn.Cell):
             weights = tensors.detach(F.softmax(scores + absent, dim=2))
             vector = F.tanh(F.squeeze(F.matmul(weights.unsqueeze(2), hidden), 2))  # (batch, heads, size)
             scores = scores + F.squeeze(F.matmul(hidden, vector.unsqueeze(3)), 3)
-        return vector.reshape(batch, self.heads * self.size)
+        return tensors.reshape(vector, batch, self.heads * self.size)

@@ -12,6 +12,7 @@ from mindspore_impl import functional as F
 from mindspore_impl import nn
 from mindspore_impl.layers.dropout import Dropout
 from mindspore_impl.layers.recurrent import LSTM, VariationalDropout
+from mindspore_impl.shims import tensor as tensors
 
 __all__ = ["backbone", "hidden_states", "states"]
 
@@ -32,13 +33,13 @@ class Characters(ms.nn.Cell):
 
     def construct(self, characters: ms.Tensor) -> ms.Tensor:
         batch, length, count = characters.shape
-        words = characters.reshape(batch * length, count)
+        words = tensors.reshape(characters, batch * length, count)
         vectors = self.table(words)
         real = (words > 0).to(vectors.dtype).unsqueeze(2)
         vectors = self.dropout(vectors) * real
         found = mint.transpose(self.convolution(mint.transpose(vectors, 1, 2)), 1, 2)
         most = F.amax(found * real + (1.0 - real) * _LEAST, 1) * real[:, 0]
-        return most.reshape(batch, length, self.filters)
+        return tensors.reshape(most, batch, length, self.filters)
 
 
 class BilstmCnn(ms.nn.Cell):

@@ -10,6 +10,7 @@ import mindspore as ms
 from mindspore_impl import functional as F
 from mindspore_impl import nn
 from mindspore_impl.layers.recurrent import GRU
+from mindspore_impl.shims import tensor as tensors
 
 __all__ = ["backbone", "document_attentions", "hidden_states", "states"]
 
@@ -61,13 +62,13 @@ class Han(ms.nn.Cell):
         """Vectors of sentences ``(batch, sentence, inner)`` and the attention to words ``(batch, sentence, word)``,
         from ids and mask ``(batch, sentence, word)``."""
         batch, sentences, words = ids.shape
-        h = self.dropout(self.embeddings(ids.reshape(batch * sentences, words)))
-        rows = mask.reshape(batch * sentences, words).to(h.dtype)
+        h = self.dropout(self.embeddings(tensors.reshape(ids, batch * sentences, words)))
+        rows = tensors.reshape(mask, batch * sentences, words).to(h.dtype)
         if self.encodes:
             h, _ = self.word_gru(h, F.clamp(F.sum(rows, -1), min=1.0).long())
         weights = self.word_attention(h, rows)
         vectors = F.squeeze(F.matmul(weights.unsqueeze(1), h), 1)
-        return vectors.reshape(batch, sentences, -1), weights.reshape(batch, sentences, words)
+        return tensors.reshape(vectors, batch, sentences, -1), tensors.reshape(weights, batch, sentences, words)
 
     def sentences(self, vectors: ms.Tensor, mask: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
         """Vectors of documents ``(batch, inner)`` and the attention to sentences ``(batch, sentence)``, from vectors of
@@ -103,7 +104,7 @@ def states(model: ms.nn.Cell, batch: Mapping[str, ms.Tensor]) -> ms.Tensor:
 def hidden_states(model: ms.nn.Cell, batch: Mapping[str, ms.Tensor]) -> list[ms.Tensor]:
     """The sentences' vectors side by side, ``(batch, sentence * inner)``, and the documents'."""
     vectors, documents, _, _ = _run(model, batch)
-    return [vectors.reshape(vectors.shape[0], -1), documents]
+    return [tensors.reshape(vectors, vectors.shape[0], -1), documents]
 
 
 def document_attentions(model: ms.nn.Cell, batch: Mapping[str, ms.Tensor]) -> list[ms.Tensor]:

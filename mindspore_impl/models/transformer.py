@@ -12,6 +12,7 @@ from mindspore import mint
 from common.models.sinusoids import sinusoids
 from mindspore_impl import functional as F
 from mindspore_impl import nn
+from mindspore_impl.shims import tensor as tensors
 
 __all__ = ["attentions", "backbone", "continued", "hidden_states", "remembered", "states"]
 
@@ -36,7 +37,7 @@ class Attention(ms.nn.Cell):
     def split(self, x: ms.Tensor) -> ms.Tensor:
         """``(batch, seq, width)`` to ``(batch, heads, seq, width of a head)``."""
         batch, length, width = x.shape
-        return mint.transpose(x.reshape(batch, length, self.heads, width // self.heads), 1, 2)
+        return mint.transpose(tensors.reshape(x, batch, length, self.heads, width // self.heads), 1, 2)
 
     def memory(self, x: ms.Tensor) -> tuple[ms.Tensor, ms.Tensor]:
         """Keys and values of ``(batch, seq, width)``, each ``(batch, heads, seq, width of a head)``."""
@@ -50,7 +51,7 @@ class Attention(ms.nn.Cell):
     def construct(self, x: ms.Tensor, key: ms.Tensor, value: ms.Tensor, mask: ms.Tensor) -> ms.Tensor:
         """``x`` ``(batch, queries, width)`` to the same."""
         mixed = mint.transpose(F.matmul(self.dropout(self.probabilities(x, key, mask)), value), 1, 2)
-        return self.out_proj(mixed.reshape(x.shape))
+        return self.out_proj(tensors.reshape(mixed, x.shape))
 
 
 class EncoderLayer(ms.nn.Cell):

@@ -36,7 +36,7 @@ def marks(code: str) -> list[tuple[int, str]]:
     [
         ("def f(x: torch.Tensor): return x.size(0)", "def f(x: ms.Tensor): return x.shape[0]"),
         ("def f(x: torch.Tensor): return x.size()", "def f(x: ms.Tensor): return x.shape"),
-        ("def f(x): return x.view(x.size(0), -1)", "def f(x): return x.view(x.shape[0], -1)"),
+        ("def f(x): return x.view(x.size(0), -1)", "def f(x): return tensors.view(x, x.shape[0], -1)"),
         ("x = torch.zeros(2, 3, device=device)", "x = F.zeros(2, 3)"),
         ("x = torch.tensor([1], dtype=torch.long)", "x = F.tensor([1], dtype=ms.int64)"),
         ("y = torch.randn(2).cuda().to(device)", "y = ops.randn(2)"),
@@ -61,7 +61,7 @@ def marks(code: str) -> list[tuple[int, str]]:
         ("s = torch.optim.lr_scheduler.StepLR(o, 1)", "s = lr_scheduler.StepLR(o, 1)"),
         (
             "def f(x):\n    y = x.view(2)\n    y = y + 1\n    y += x",
-            "def f(x):\n    y = x.view(2)\n    y = y + 1\n    y = y + x",
+            "def f(x):\n    y = tensors.view(x, 2)\n    y = y + 1\n    y = y + x",
         ),
     ],
 )
