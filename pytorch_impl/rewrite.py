@@ -12,7 +12,7 @@ from torch import nn
 from common.edits import Edit
 from common.errors import InputError
 from common.methods import METHODS
-from common.methods.merge import refuse_unmergeable
+from common.methods.merge import merged_in_place
 from common.methods.plan import Plan
 from common.strict import Expected, check_arrays
 from pytorch_impl.layers.wrapper import Wrapper
@@ -131,16 +131,7 @@ def merge(model: nn.Module) -> dict[str, float]:
         InputError: a layer is merged already, has no merged form, wraps a layer without a single weight, or shares
             its weight with the head; nothing was merged.
     """
-    layers = adapters(model)
-    newly = [layer for layer in layers.values() if not layer.merged]
-    mergeable = all(layer.method.mergeable for layer in layers.values())
-    refuse_unmergeable((layer.edit for layer in layers.values()), model.shared, mergeable, in_memory=True)
-    try:
-        return {path: layer.merge() for path, layer in layers.items()}
-    except BaseException:  # all of them or none
-        for layer in newly:
-            layer.unmerge()
-        raise
+    return merged_in_place(adapters(model), model.shared)
 
 
 def unmerge(model: nn.Module) -> None:

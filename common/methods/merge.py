@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from common.models.structure import restructured
 __all__ = [
     "merge_problems",
     "merge_remarks",
+    "merged_in_place",
     "merged_model",
     "merged_weight",
     "refuse_lost",
@@ -105,6 +107,27 @@ def refuse_lost(plan: Plan, spec: ModelSpec) -> None:
             "adaptation.targets: "
             f'exclude: ["{lost[0]}"].'
         )
+
+
+def merged_in_place(layers: Mapping[str, Any], shared: frozenset[str]) -> dict[str, float]:
+    """Merge the layers of a network, all or none; returns the relative rounding error by module path.
+
+    Args:
+        layers: a backend's wrapping layers by module path.
+        shared: paths whose weight another module uses too.
+
+    Raises:
+        InputError: as `refuse_unmergeable`, or a layer is merged already.
+    """
+    mergeable = all(layer.method.mergeable for layer in layers.values())
+    refuse_unmergeable((layer.edit for layer in layers.values()), shared, mergeable, in_memory=True)
+    newly = [layer for layer in layers.values() if not layer.merged]
+    try:
+        return {path: layer.merge() for path, layer in layers.items()}
+    except BaseException:
+        for layer in newly:
+            layer.unmerge()
+        raise
 
 
 def refuse_unmergeable(edits: Iterable[Edit], shared: frozenset[str], mergeable: bool, in_memory: bool = False) -> None:
