@@ -120,6 +120,24 @@ def test_twenty_steps_are_those_of_torchs_class(backend, variant, bound):
         assert_all_near({name: engine.state()[name] for name in expected}, expected, MOMENT)
 
 
+@pytest.mark.parametrize("variant", ["adam", "adamw"])
+def test_adams_corrections_are_those_of_float64(backend, variant):
+    """1 - beta2^t of the second step has lost three digits where it is computed in float32."""
+    engine = tiny_engine(backend, variant, weight_decay=0.0, max_grad_norm=None)
+    options = engine.settings.optimization
+    beta1, beta2 = options.beta1, options.beta2
+    engine.load_trainable({name: np.zeros_like(array) for name, array in engine.trainable().items()})
+    shapes = {name: array.shape for name, array in engine.trainable().items()}
+    first, second, expected = 0.0, 0.0, 0.0
+    for step, size in enumerate([1.0, 0.5, 3.0, 0.25, 2.0], start=1):
+        step_with(backend, engine, {name: np.full(shape, size, np.float32) for name, shape in shapes.items()}, 1e-2)
+        first, second = beta1 * first + (1 - beta1) * size, beta2 * second + (1 - beta2) * size**2
+        corrected = first / (1 - beta1**step), np.sqrt(second / (1 - beta2**step))
+        expected -= 1e-2 * corrected[0] / (corrected[1] + options.epsilon)
+        for array in engine.trainable().values():
+            np.testing.assert_allclose(array, expected, rtol=3e-7)
+
+
 @pytest.mark.parametrize("variant", often(MAIN, "adadelta"))
 def test_a_resumed_training_is_the_uninterrupted_one_to_the_bit(backend, variant, tmp_path):
     batches = [[make_batch("bert", [6, 3], seed=2 * i), make_batch("bert", [9], seed=2 * i + 1)] for i in range(4)]
