@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import mindspore as ms
@@ -15,7 +16,7 @@ from common.api_mapping.arrays import draw, normal
 from common.backend import Batch
 from common.errors import InputError
 from common.models.modules import EMBEDDING, LINEAR, TRANSPOSED_LINEAR
-from common.parity.cases import at_tokens
+from common.parity.cases import UnsupportedError, at_tokens
 from mindspore_impl import functional as F
 from mindspore_impl import fused
 from mindspore_impl.layers.attention import attention, join_heads, split_heads
@@ -24,7 +25,7 @@ from mindspore_impl.layers.loss import token_loss_sum
 from mindspore_impl.layers.modules import Conv1D, Embedding, LayerNorm, Linear, padding_mask
 from mindspore_impl.rewrite import layer_of, read_parameters
 
-__all__ = ["flags", "forward", "layer", "release", "trained"]
+__all__ = ["flags", "forward", "layer", "random_rounding", "release", "trained"]
 
 
 def flags() -> dict[str, Any]:
@@ -33,6 +34,11 @@ def flags() -> dict[str, Any]:
         "deterministic": ms.get_context("deterministic"),
         "mode": "graph" if ms.get_context("mode") == ms.GRAPH_MODE else "pynative",
     }
+
+
+def random_rounding(seed: int) -> AbstractContextManager:
+    """Raises UnsupportedError: rounding at random is a reference's."""
+    raise UnsupportedError("a float64 reference is computed in PyTorch")
 
 
 def release() -> None:

@@ -4,6 +4,7 @@ decide how numbers come about."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from pytorch_impl import functional as F
 from pytorch_impl import fused
 from pytorch_impl.layers.loss import token_loss_sum
 from pytorch_impl.layers.modules import Conv1D, Embedding, LayerNorm, Linear
+from pytorch_impl.random_rounding import RandomRounding
 from pytorch_impl.rewrite import layer_of, parameters
 
-__all__ = ["flags", "forward", "layer", "release", "trained"]
+__all__ = ["flags", "forward", "layer", "random_rounding", "release", "trained"]
 
 
 def flags() -> dict[str, Any]:
@@ -35,6 +37,11 @@ def flags() -> dict[str, Any]:
 
 def release() -> None:
     """Give back what is kept of networks that are gone: torch keeps nothing."""
+
+
+def random_rounding(seed: int) -> AbstractContextManager:
+    """Within it float64 rounds at random as float32 does; see `pytorch_impl.random_rounding`."""
+    return RandomRounding(seed)
 
 
 def forward(model: nn.Module, batch: Batch) -> dict[str, np.ndarray]:

@@ -113,7 +113,9 @@ def optional_experiment(args: argparse.Namespace) -> ExperimentConfig | None:
 def add_suite(parser: argparse.ArgumentParser) -> None:
     """What a suite computes and how."""
     parser.add_argument(
-        "--only", metavar="PATTERN", help="only cases whose id fits, such as 'torch.tanh' or 'models/bert/*'"
+        "--only",
+        metavar="PATTERN",
+        help="only cases whose id fits, such as 'torch.tanh' or 'models/bert/*'; several with commas",
     )
     parser.add_argument("--steps", metavar="N", type=int, help="of the suite training; default: 30")
     parser.add_argument(

@@ -14,9 +14,10 @@ import numpy as np
 
 from common.api_mapping import lock
 
-__all__ = ["Arrays", "Case", "Host", "Suite", "UnsupportedError", "array_hash", "at_tokens"]
+__all__ = ["BUILT", "Arrays", "Case", "Host", "Suite", "UnsupportedError", "array_hash", "at_tokens", "draw_of"]
 
 Arrays = dict[str, np.ndarray]
+BUILT = ("model", "training")  #: kinds of cases that build a network, of which nothing is needed afterwards
 
 
 class UnsupportedError(Exception):
@@ -89,6 +90,11 @@ class Suite:
         """Changes whenever a case does, apart from its inputs, which have hashes of their own."""
         text = repr([(case.id, case.kind, case.title, case.definition, case.limits) for case in self.cases])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def draw_of(case: str, number: int) -> str:
+    """The id of a case computed with rounding at random, the ``number``-th time."""
+    return f"{case}#{number}"
 
 
 def array_hash(array: np.ndarray) -> str:

@@ -14,9 +14,11 @@ from typing import Any
 from common import backend as backends
 from common.errors import InputError, RunError
 from common.files import write_atomic, write_json
+from common.parity.cases import BUILT
 from common.parity.compare import Comparison, compare
 from common.parity.text import to_markdown, to_text
 from common.parity.trace import read_trace
+from common.parity.verdict import FAIL
 from common.terminal import printable, printable_line
 
 __all__ = ["compare_traces", "prove", "record_trace"]
@@ -45,6 +47,12 @@ def record_trace(
         )
     if output.exists() and any(output.iterdir()) and not (output / "manifest.json").is_file():
         raise InputError(f"A trace gets a folder of its own; {output} holds other files. Give another one with -o.")
+    if (options.get("draws") or 0) < 0:
+        raise InputError(f"--draws is a number of computations, 0 or more; received {options['draws']}.")
+    if options.get("draws") and (backend, dtype) != ("pytorch", "float64"):
+        raise InputError(
+            f"--draws rounds the float64 reference at random; received --backend {backend} --dtype {dtype}. Give --backend pytorch --dtype float64."
+        )
     package = backends.load(backend)
     host = Host(backend, package, package.device.select(device), dtype, flags.get("compile"), flags.get("plain", False))
     built, begun = build(suite, options), time.perf_counter()
@@ -62,7 +70,13 @@ def record_trace(
 
 
 def compare_traces(
-    baseline: Path, test: Path, reference: Path | None, html: Path | None, markdown: Path | None, json_file: Path | None
+    baseline: Path,
+    test: Path,
+    reference: Path | None,
+    html: Path | None,
+    markdown: Path | None,
+    json_file: Path | None,
+    draws: Path | None = None,
 ) -> Comparison:
     """Compare traces, print the verdicts and write what was asked for.
 
@@ -70,7 +84,7 @@ def compare_traces(
         InputError: a trace cannot be read, or they do not belong together.
     """
     traces = read_trace(baseline), read_trace(test), read_trace(reference) if reference else None
-    found = compare(*traces)
+    found = compare(*traces, read_trace(draws) if draws else None)
     print(printable(to_text(found)))
     if json_file:
         write_json(json_file, found.to_json())
@@ -85,17 +99,22 @@ def compare_traces(
     return found
 
 
-def prove(suite: str, given: Sequence[str], devices: dict[str, str | None], output: Path) -> Comparison:
+def prove(suite: str, given: Sequence[str], devices: dict[str, str | None], output: Path, draws: int) -> Comparison:
     """Record a suite in PyTorch, in MindSpore, and in float64, each in a process of its own, and compare the three.
+
+    Networks that differ are computed in float64 again, with rounding at random, to see whether rounding is the reason.
 
     Args:
         given: further arguments of ``twinlora trace record``.
         devices: backend to device; None is the backend's default.
+        draws: how many times; 0 takes every difference for a failure.
 
     Raises:
         InputError: a framework is not installed, or recording refused its arguments.
         RunError: recording ended otherwise.
     """
+    if draws < 0:
+        raise InputError(f"--draws is a number of computations, 0 or more; received {draws}.")
     absent = [name for name, there in backends.available().items() if not there]
     if absent:
         raise InputError(
@@ -115,14 +134,16 @@ def prove(suite: str, given: Sequence[str], devices: dict[str, str | None], outp
         for done in [pool.submit(run, names) for names in (("test",), ("baseline", "reference"))]:
             done.result()
     print()
-    return compare_traces(
-        output / "baseline",
-        output / "test",
-        output / "reference",
-        output / "report.html",
-        output / "report.md",
-        output / "report.json",
-    )
+    baseline, test, reference = (output / name for name in ("baseline", "test", "reference"))
+    found = compare(read_trace(baseline), read_trace(test), read_trace(reference))
+    failed = [case.id for case in found.cases if case.verdict == FAIL and case.kind in BUILT]
+    drawn = output / "draws" if failed and draws else None
+    if drawn:
+        print(f"{len(failed)} differ; computed {draws} times each with rounding at random", flush=True)
+        only = ["--only", ",".join(failed), "--draws", str(draws)]
+        _record_apart([suite, *given, *only, "--backend", "pytorch", "--dtype", "float64", "-o", str(drawn)])
+    html, markdown, data = (output / f"report.{form}" for form in ("html", "md", "json"))
+    return compare_traces(baseline, test, reference, html, markdown, data, drawn)
 
 
 def _record_apart(arguments: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from common.api_mapping.distribution import compare_distributions
 from common.api_mapping.tolerance import Result
 from common.errors import InputError
+from common.parity.cases import draw_of
 from common.parity.trace import Trace
 from common.parity.verdict import (
     FAIL,
@@ -111,8 +112,11 @@ class Comparison:
         }
 
 
-def compare(baseline: Trace, test: Trace, reference: Trace | None = None) -> Comparison:
+def compare(baseline: Trace, test: Trace, reference: Trace | None = None, draws: Trace | None = None) -> Comparison:
     """Compare ``test`` with ``baseline``, by the errors of both against ``reference`` where one is given.
+
+    Args:
+        draws: some of the reference's cases, computed with rounding at random.
 
     Raises:
         InputError: the traces are of different suites, or were computed from different inputs.
@@ -121,8 +125,11 @@ def compare(baseline: Trace, test: Trace, reference: Trace | None = None) -> Com
     _check_suites(traces)
     known = [trace.cases for trace in traces]
     _check_inputs(traces, known)
+    moved = _draws(draws, reference)
     order = list(dict.fromkeys([*known[0], *known[1]]))
-    cases = tuple(_case(name, known[0].get(name), known[1].get(name), baseline, test, reference) for name in order)
+    cases = tuple(
+        _case(name, known[0].get(name), known[1].get(name), baseline, test, reference, moved) for name in order
+    )
     producers = {"baseline": baseline.manifest["producer"], "test": test.manifest["producer"]}
     producers |= {"reference": reference.manifest["producer"]} if reference else {}
     return Comparison(
@@ -133,6 +140,40 @@ def compare(baseline: Trace, test: Trace, reference: Trace | None = None) -> Com
         cases,
         producers,
     )
+
+
+def _draws(draws: Trace | None, reference: Trace | None) -> dict[str, list[dict[str, np.ndarray]]]:
+    """Case id to the results of its draws by tensor.
+
+    Raises:
+        InputError: there is no reference to measure them by, or they are not of its cases and inputs.
+    """
+    if draws is None:
+        return {}
+    if reference is None:
+        raise InputError(
+            f"Draws are measured against the float64 reference; {draws.path} came without one. Add --reference."
+        )
+    cases, found = draws.cases, {}
+    numbers = range(int(draws.manifest["suite"]["options"].get("draws") or 0))
+    if draws.manifest["producer"]["dtype"] != "float64" or not numbers:
+        raise InputError(f"{draws.path} holds no draws of a reference. Record them with --dtype float64 --draws N.")
+    for name, entry in reference.cases.items():
+        drawn = [cases[draw_of(name, number)] for number in numbers if draw_of(name, number) in cases]
+        other = next((case for case in drawn if case["inputs"] != entry["inputs"]), None)
+        if other is not None:
+            raise InputError(
+                f"Both traces must be computed from the same inputs; {other['id']} of {draws.path} has others than {name} of {reference.path}."
+            )
+        found[name] = [
+            {
+                tensor["name"]: array
+                for tensor in case["tensors"]
+                if (array := draws.tensor(case["id"], tensor["name"])) is not None
+            }
+            for case in drawn
+        ]
+    return found
 
 
 def _check_suites(traces: list[Trace]) -> None:
@@ -170,6 +211,7 @@ def _case(
     baseline: Trace,
     test: Trace,
     reference: Trace | None,
+    moved: Mapping[str, list[dict[str, np.ndarray]]],
 ) -> CaseResult:
     entry = first or second
     assert entry is not None  # the name is of one of the two
@@ -197,7 +239,7 @@ def _case(
                (("test", of_second, of_first), ("baseline", of_first, of_second)) for key in theirs if key not in ours]  # fmt: skip
     if missing:
         return CaseResult(*head, FAIL, missing[0])
-    tensors = _tensors(name, entry["kind"], of_first, of_second, baseline, test, reference)
+    tensors = _tensors(name, entry["kind"], of_first, of_second, baseline, test, reference, moved.get(name, []))
     worst = max((tensor.verdict for tensor in tensors), key=VERDICTS.index, default=PASS)
     decided = next((tensor for tensor in tensors if tensor.verdict == worst), None)
     return CaseResult(
@@ -206,7 +248,14 @@ def _case(
 
 
 def _tensors(
-    name: str, kind: str, first: dict, second: dict, baseline: Trace, test: Trace, reference: Trace | None
+    name: str,
+    kind: str,
+    first: dict,
+    second: dict,
+    baseline: Trace,
+    test: Trace,
+    reference: Trace | None,
+    moved: list[dict[str, np.ndarray]],
 ) -> list[TensorResult]:
     found = []
     norms: dict[str, float] = {}
@@ -227,6 +276,7 @@ def _tensors(
                     ours,
                     reference.tensor(name, key) if reference else None,
                     norms[key.partition("/")[0]],
+                    [draw[key] for draw in moved if key in draw],
                 )
             )
     return found

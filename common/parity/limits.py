@@ -2,11 +2,11 @@
  Verdicts follow the double-benchmark method: the error of the test and that of the baseline, both against a float64
 reference.
 
-    pass      test error <= ratio * max(baseline error, floor), in its maximum and in its root mean square rounding
-    worse than that, but within the cap: explained by ``why``; or beyond the cap where the baseline is as far off, so
-    that the case itself is
-              ill-conditioned
-    fail      beyond the cap, and more than twice the baseline's error
+    pass      test error <= ratio * max(baseline error, floor), in its maximum and in its root mean square
+    rounding  worse than that, but within the cap: explained by ``why``; or beyond the cap where the case itself is
+              ill-conditioned: the baseline is at least half as far off, or the reference is, computed again with
+              rounding at random (`draws`)
+    fail      beyond the cap, and more than twice these errors
  Without a reference the difference of the two takes the place of both errors: pass within ratio * floor, rounding
 within the cap.
 """

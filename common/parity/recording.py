@@ -12,13 +12,11 @@ import numpy as np
 
 from common import __version__
 from common.api_mapping.verify import reason
-from common.parity.cases import Arrays, Case, Host, Suite, UnsupportedError, array_hash
+from common.parity.cases import BUILT, Arrays, Case, Host, Suite, UnsupportedError, array_hash
 from common.parity.trace import statistics, write_trace
 from common.training.system import hardware
 
 __all__ = ["producer", "record"]
-
-_BUILT = ("model", "training")  #: kinds of cases that build a network, of which nothing is needed afterwards
 
 
 def record(
@@ -38,7 +36,7 @@ def record(
         entry, arrays = _one(case, host)
         entries.append(entry)
         tensors[case.id] = arrays
-        if case.kind in _BUILT:
+        if case.kind in BUILT:
             host.parity.release()
         if say:
             say(case, entry)

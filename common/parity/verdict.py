@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
@@ -46,7 +47,13 @@ class Known(TypedDict):
 
 
 def judge(
-    name: str, kind: str, baseline: np.ndarray, test: np.ndarray, reference: np.ndarray | None, peers: float = 0.0
+    name: str,
+    kind: str,
+    baseline: np.ndarray,
+    test: np.ndarray,
+    reference: np.ndarray | None,
+    peers: float = 0.0,
+    draws: Sequence[np.ndarray] = (),
 ) -> TensorResult:
     """Compare two results, by ``reference`` (float64) where there is one.
 
@@ -54,6 +61,8 @@ def judge(
         peers: size of the largest tensor of the same role in the case; a tensor whose norm is below a ten-thousandth of
             it is judged by that size instead of its own, and one that is zero in exact arithmetic by the size of the
             terms that cancel.
+        draws: the reference computed with rounding at random, several times: what any order of float32 operations may
+            make of the case, a step over a kink included. An error that some draw has too is the case's own.
     """
     known: Known = {"shape": tuple(test.shape), "dtype": str(test.dtype)}
     if baseline.dtype != test.dtype:
@@ -74,7 +83,8 @@ def judge(
     difference = measure(test, baseline, limit)
     of_test = difference if exact is None else measure(test, exact, limit)
     of_baseline = None if exact is None else measure(baseline, exact, limit)
-    verdict, message = _verdict(limit, of_test, of_baseline)
+    moved = [] if exact is None else [_decisive(limit, measure(draw, exact, limit)) for draw in _usable(draws, exact)]
+    verdict, message = _verdict(limit, of_test, of_baseline, moved)
     error, other = _decisive(limit, of_test), None if of_baseline is None else _decisive(limit, of_baseline)
     where = of_test.position
     return TensorResult(name, verdict, message, **known, test_error=error, baseline_error=other, cap=limit.cap, difference=difference, position=where,
@@ -131,7 +141,12 @@ def _smallest(reference: np.ndarray | None, peers: float) -> float:
     return max(1e-4 * peers, terms if terms <= peers else 0.0)
 
 
-def _verdict(limit: Limit, test: Metrics, baseline: Metrics | None) -> tuple[str, str]:
+def _usable(draws: Sequence[np.ndarray], exact: np.ndarray) -> list[np.ndarray]:
+    """Those of the reference's form, and finite where it is."""
+    return [draw for draw in draws if draw.shape == exact.shape and special_values(draw, exact) is None]
+
+
+def _verdict(limit: Limit, test: Metrics, baseline: Metrics | None, moved: Sequence[float] = ()) -> tuple[str, str]:
     floor = limit.floor
     by_norm = limit.scale == "norm"
     allowed_rms = limit.ratio_rms * max(floor if baseline is None else baseline.rms_rel, floor)
@@ -144,8 +159,14 @@ def _verdict(limit: Limit, test: Metrics, baseline: Metrics | None) -> tuple[str
     other = None if baseline is None else _decisive(limit, baseline)
     if other is not None and error <= 2.0 * other:
         return ROUNDING, f"ill-conditioned: the baseline itself is off by {other:.2g}"
+    if moved and error <= 2.0 * max(moved):
+        return (
+            ROUNDING,
+            f"ill-conditioned: rounding at random moves float64 by up to {max(moved):.2g} in {len(moved)} draws",
+        )
     times = f", {error / other:,.0f} times the baseline's {other:.2g}" if other else ""
-    return FAIL, f"error {error:.3g} exceeds {limit.cap:.2g}{times}"
+    drawn = f"; rounding at random moves float64 by {max(moved):.2g} in {len(moved)} draws" if moved else ""
+    return FAIL, f"error {error:.3g} exceeds {limit.cap:.2g}{times}{drawn}"
 
 
 def _decisive(limit: Limit, metrics: Metrics) -> float:

@@ -66,7 +66,7 @@ def values(noise: float = 0.0, seed: int = 0, dtype=np.float32) -> dict[str, np.
     return found
 
 
-def make(path, results, kind="model", inputs=None, name="models/fake", **options):
+def make(path, results, kind="model", inputs=None, name="models/fake", draws=0, dtype="float32", **options):
     """Record a suite of one case per entry of ``results`` (or of one case)."""
     results = (
         results
@@ -79,7 +79,9 @@ def make(path, results, kind="model", inputs=None, name="models/fake", **options
 
     given = {"x": np.arange(3, dtype=np.float32)} if inputs is None else inputs
     cases = tuple(Case(case, kind, lambda: given, compute(result)) for case, result in results.items())
-    record(Suite("fake", cases), FakeHost(), path, **options)
+    host = FakeHost()
+    host.dtype = dtype
+    record(Suite("fake", cases, {"draws": draws} if draws else {}), host, path, **options)
     return read_trace(path)
 
 
@@ -180,6 +182,47 @@ def test_an_error_that_the_baseline_has_too_is_ill_conditioned_and_without_a_ref
     direct = compare(baseline, test)
     assert direct.exit_code == 1
     assert "Record the suite in float64" in to_text(direct)
+
+
+def moved_by(path, error, count=3):
+    """Draws of the reference of `values`, the last of which is off by ``error``."""
+    results = {f"models/fake#{k}": values(error if k == count - 1 else 1e-7, k + 5, np.float64) for k in range(count)}
+    return make(path, results, draws=count, dtype="float64")
+
+
+def test_an_error_that_rounding_at_random_makes_too_is_ill_conditioned_and_a_larger_one_a_failure(tmp_path):
+    baseline, test = make(tmp_path / "a", values(1e-7, 1)), make(tmp_path / "b", values(1e-3, 2))
+    reference = make(tmp_path / "r", values(dtype=np.float64))
+    assert compare(baseline, test, reference).exit_code == 1
+    found = compare(baseline, test, reference, moved_by(tmp_path / "d", 1e-2))
+    assert (found.exit_code, found.counts["rounding"]) == (0, 1)
+    assert "rounding at random moves float64 by up to" in to_text(found)
+    assert "in 3 draws" in to_text(found)
+    smaller = compare(baseline, test, reference, moved_by(tmp_path / "s", 1e-5))
+    assert smaller.exit_code == 1
+    assert "rounding at random moves float64 by" in smaller.first_failure.message
+
+
+def test_draws_of_other_inputs_of_float32_or_without_a_reference_are_refused(tmp_path):
+    traces = [make(tmp_path / name, values(1e-7, 1)) for name in "ab"]
+    reference = make(tmp_path / "r", values(dtype=np.float64))
+    draws = moved_by(tmp_path / "d", 1e-3)
+    with pytest.raises(InputError, match="came without one"):
+        compare(*traces, None, draws)
+    with pytest.raises(InputError, match="holds no draws"):
+        compare(*traces, reference, reference)
+    inputs = {"x": np.ones(3, np.float32)}
+    results = {"models/fake#0": values(1e-7, 1, np.float64)}
+    with pytest.raises(InputError, match="computed from the same inputs"):
+        compare(*traces, reference, make(tmp_path / "o", results, inputs=inputs, draws=1, dtype="float64"))
+
+
+def test_a_draw_that_is_not_finite_where_the_reference_is_explains_nothing(tmp_path):
+    baseline, test = make(tmp_path / "a", values(1e-7, 1)), make(tmp_path / "b", values(1e-3, 2))
+    reference = make(tmp_path / "r", values(dtype=np.float64))
+    broken = {name: np.full_like(array, np.nan) for name, array in values(dtype=np.float64).items()}
+    draws = make(tmp_path / "d", {"models/fake#0": broken}, draws=1, dtype="float64")
+    assert compare(baseline, test, reference, draws).exit_code == 1
 
 
 def test_a_larger_error_within_the_cap_is_a_rounding_that_says_why(traces):
@@ -346,6 +389,8 @@ def test_the_command_compares_in_a_process_that_can_import_no_framework(tmp_path
             "--dtype must be one of",
         ),
         (["trace", "record", "layers", "--backend", "pytorch", "--only", "nothing", "-o", "out"], "fits no case"),
+        (["trace", "record", "models", "--backend", "pytorch", "--draws", "3", "-o", "out"], "--dtype float64"),
+        (["parity", "models", "--draws", "-1", "-o", "out"], "0 or more"),
         (["trace", "record", "layers", "--backend", "pytorch", "--set", "a=b", "-o", "out"], "none was given"),
         (["trace", "record", "recorded", "--backend", "pytorch", "-o", "out"], "twinlora map record"),
     ],

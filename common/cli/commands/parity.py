@@ -32,6 +32,13 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         help="of PyTorch: cpu, cuda, ...; default: the first accelerator, or the CPU",
     )
     parser.add_argument(
+        "--draws",
+        metavar="N",
+        type=int,
+        default=8,
+        help="compute networks that differ N times in float64 with rounding at random, and take what that moves as far for rounding; default: 8, 0 for none",
+    )
+    parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, help="folder of traces and report; default: runs/parity/LEVEL"
     )
     return parser
@@ -49,4 +56,6 @@ def run(args: argparse.Namespace) -> int:
         given += ["--set", pair]
     given += ["--plain"] if args.plain else []
     output = args.output or Path("runs/parity") / args.level
-    return prove(args.level, given, {"mindspore": args.device, "pytorch": args.torch_device}, output).exit_code
+    return prove(
+        args.level, given, {"mindspore": args.device, "pytorch": args.torch_device}, output, args.draws
+    ).exit_code

@@ -29,6 +29,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     record.add_argument(
         "--stats-only", action="store_true", help="keep figures and hashes alone: a manifest small enough to paste"
     )
+    record.add_argument(
+        "--draws",
+        metavar="N",
+        type=int,
+        help="compute the reference N times, with rounding at random, to see how far rounding moves a case",
+    )
     record.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the trace")
     record.set_defaults(action=_record)
     text = "lay a trace beside a baseline; needs neither framework. Exit code 0: agreement, 1: a case fails, 2: something could not be compared"
@@ -40,6 +46,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
         metavar="TRACE",
         type=Path,
         help="the same suite in float64, by which the errors of both are known",
+    )
+    compare.add_argument(
+        "--draws", metavar="TRACE", type=Path, help="what record --draws kept of the cases that differ"
     )
     compare.add_argument("--html", metavar="FILE", type=Path, help="also write a page")
     compare.add_argument("--markdown", metavar="FILE", type=Path, help="also write a table to paste")
@@ -60,6 +69,7 @@ def _record(args: argparse.Namespace) -> None:
         "only": args.only,
         "steps": args.steps,
         "log": args.log,
+        "draws": args.draws,
         "config": options.optional_experiment(args),
     }
     flags = {"compile": options.compiled(args), "plain": args.plain, "stats_only": args.stats_only}
@@ -69,4 +79,5 @@ def _record(args: argparse.Namespace) -> None:
 def _compare(args: argparse.Namespace) -> int:
     from common.parity.commands import compare_traces
 
-    return compare_traces(args.baseline, args.test, args.reference, args.html, args.markdown, args.json).exit_code
+    written = args.html, args.markdown, args.json
+    return compare_traces(args.baseline, args.test, args.reference, *written, args.draws).exit_code

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from common.errors import InputError, nearest
-from common.parity.cases import Suite
+from common.parity.cases import Arrays, Case, Host, Suite, draw_of
 from common.parity.suites import layers, members, models, ops, recorded, training
 
 __all__ = ["LEVELS", "SUITES", "build"]
@@ -27,8 +28,8 @@ def build(name: str, options: Mapping[str, Any]) -> Suite:
     """The suite called ``name``; ``all`` is the four levels one after the other.
 
     Args:
-        options: ``only`` (a pattern of case ids), ``config`` (an `ExperimentConfig`, for models and training),
-            ``steps``, ``log`` (for recorded).
+        options: ``only`` (patterns of case ids, separated by commas), ``config`` (an `ExperimentConfig`, for models and
+            training), ``steps``, ``log`` (for recorded), ``draws`` (each case that many times, rounding at random).
 
     Raises:
         InputError: no such suite, or ``only`` fits no case of it.
@@ -40,14 +41,25 @@ def build(name: str, options: Mapping[str, Any]) -> Suite:
     cases = tuple(case for level in (LEVELS if name == "all" else (name,)) for case in SUITES[level](options))
     only = options.get("only")
     if only:
-        cases = tuple(
-            case
-            for case in cases
-            if fnmatchcase(case.id, only) or fnmatchcase(case.id, f"*/{only}") or fnmatchcase(case.id, f"*/{only}/*")
-        )
+        cases = tuple(case for case in cases if any(_fits(case.id, pattern) for pattern in only.split(",")))
         if not cases:
             raise InputError(
                 f"The pattern {only!r} fits no case of the suite {name}. Case ids are like 'ops/torch.tanh/00' or 'models/bert'."
             )
+    draws = options.get("draws") or 0
+    if draws:
+        cases = tuple(_at_random(case, number) for case in cases for number in range(draws))
     shown = {key: value for key, value in options.items() if isinstance(value, str | int) and value}
     return Suite(name, cases, shown)
+
+
+def _fits(case: str, pattern: str) -> bool:
+    return any(fnmatchcase(case, form) for form in (pattern, f"*/{pattern}", f"*/{pattern}/*"))
+
+
+def _at_random(case: Case, number: int) -> Case:
+    def compute(host: Host, arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
+        with host.parity.random_rounding(number):
+            return case.compute(host, arrays)
+
+    return replace(case, id=draw_of(case.id, number), compute=compute)
