@@ -17,6 +17,7 @@ import mindspore as ms
 from mindspore import ops
 
 from mindspore_impl.torch_api.autograd import enable_grad, no_grad
+from mindspore_impl.torch_api.graphs import Compiled
 from mindspore_impl.torch_api.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -227,7 +228,7 @@ class _Cell:
                 def update(*given: Any) -> Any:
                     return cell.update_all(given)
 
-                self.compiled = ms.jit(update)
+                self.compiled = Compiled(update)
             self.compiled(*gradients)
         else:
             self.cell.update_all(gradients)
