@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -183,4 +185,4 @@ def test_every_call_of_a_compiled_loss_draws_its_dropout_anew():
         x.grad = None
         loss(x).backward()
         masks.append(x.grad.numpy())
-    assert all((one != two).any() for one, two in zip(masks, masks[1:], strict=False))
+    assert all((one != two).any() for one, two in itertools.pairwise(masks))
