@@ -177,6 +177,8 @@ def _made(name: str, floating: bool) -> Callable[..., Tensor]:
             value.item() if isinstance(value, Tensor) and name in _OF_NUMBERS else lower(value) for value in arguments
         ]
         made = lift(function(*arguments, **kept))
+        if isinstance(made, Tensor) and made.requires_grad:  # of a recorded tensor, whose values it has not
+            made = made.detach()
         return made.requires_grad_() if requires_grad else made
 
     call.__name__, call.__doc__ = name, function.__doc__

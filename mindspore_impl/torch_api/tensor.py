@@ -18,7 +18,7 @@ import numpy as np
 from mindspore._c_expression import TensorPy
 from mindspore.graph.api import _pynative_executor as tape
 
-from mindspore_impl.torch_api.dtypes import Size, device, dtype, here, of
+from mindspore_impl.torch_api.dtypes import NAMED, Size, device, dtype, here, of
 from mindspore_impl.torch_api.printing import written
 
 __all__ = ["Tensor", "lift", "lower", "raw", "recording", "refuse_tracing", "tracing"]
@@ -51,6 +51,8 @@ class Tensor:
     def __init__(self, held: Any = (), source: Any = None, *sizes: int):
         if not isinstance(held, TensorPy):  # torch.Tensor([1, 2]) and torch.Tensor(2, 3)
             held, source = _float(held, source, sizes), None
+        elif held._requires_grad and held.dtype in _COUNTED:
+            held = ms.ops.stop_gradient(held)  # MindSpore records what compares, counts and finds places too
         self._held, self._source, self._version = held, source, 0
 
     @property
@@ -388,6 +390,10 @@ def _float(data: Any, second: Any, sizes: tuple[int, ...]) -> ms.Tensor:
     return made(get_default_dtype(), "torch.Tensor", *given, *(() if second is None else (second, *sizes))).raw
 
 
+#: dtypes that have no gradients
+_COUNTED = frozenset(
+    kind.ms for kind in NAMED.values() if kind.name in ("bool", "uint8", "int8", "int16", "int32", "int64")
+)
 _ORDER = {"bool": 0, "uint8": 1, "int8": 1, "int16": 1, "int32": 1, "int64": 1, "complex64": 3, "complex128": 3}
 
 

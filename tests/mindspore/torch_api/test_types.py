@@ -80,6 +80,35 @@ def test_what_torch_refuses_is_refused_as_there(text, kind, words):
         assert words in str(caught.value)
 
 
+UNRECORDED = """
+y > 0, y == y, (y > 0).float(), (y > 0) & (y < 1), y.isnan(), y.any(), y.bool(), y.long(), y.int().float(), y.nonzero()
+y.argmax(-1), y.max(-1)[1], y.topk(2)[1], y.sort()[1], y.argsort(), y.median(-1)[1], torch.where(y > 0)[0]
+(y.argmax(-1) == y.argmin(-1)).float().mean(), y.count_nonzero(), torch.bucketize(y, torch.tensor([0.0]))
+torch.zeros_like(y), torch.ones_like(y), torch.full_like(y, 1.0), torch.empty_like(y), y.new_zeros(2), torch.rand_like(y)
+"""
+
+
+@pytest.mark.parametrize("text", UNRECORDED.strip().split("\n"))
+def test_what_has_no_gradient_is_not_recorded(text):
+    """So that ``logits.argmax(-1).numpy()`` needs no ``detach()``, as in torch."""
+    for library in (torch, torch_api):
+        y = library.tensor([[1.0, -2.0, 3.0], [0.5, 4.0, 0.0]]).requires_grad_() * 2
+        for found in eval(f"[{text}]", {"torch": library, "y": y}):
+            assert not found.requires_grad
+            assert found.is_leaf
+            found.numpy()
+
+
+def test_random_numbers_without_axes_have_none():
+    for name in ("randn", "rand"):
+        made = []
+        for library in (torch, torch_api):
+            library.manual_seed(0)
+            made.append(getattr(library, name)(()).numpy())
+        assert made[1].shape == made[0].shape == ()
+        np.testing.assert_allclose(made[1], made[0], rtol=1e-6)
+
+
 def test_the_default_dtype_is_that_of_torch_tensor():
     for library in (torch, torch_api):
         library.set_default_dtype(library.float64)
