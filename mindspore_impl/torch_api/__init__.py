@@ -46,6 +46,7 @@ from mindspore_impl.torch_api import (
     backends,
     compiler,
     cuda,
+    distributions,
     fft,
     linalg,
     nn,
