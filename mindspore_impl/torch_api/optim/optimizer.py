@@ -157,9 +157,13 @@ class Optimizer:
             for number, parameter in zip(given.pop("params"), group["params"], strict=True):
                 numbered[number] = (parameter, group)
             group.update(given)
+        self._restore(numbered, state_dict["state"])
+
+    def _restore(self, numbered: dict[Any, tuple[Tensor, dict[str, Any]]], state: dict[Any, dict[str, Any]]) -> None:
+        """Take over what parameters had gathered, by number."""
         self._cells = []
         by_step: dict[float, list[Any]] = defaultdict(list)
-        for number, values in state_dict["state"].items():
+        for number, values in state.items():
             by_step[float(_number(values.get("step", 1)))].append((numbered[number], values))
         for step, members in by_step.items():
             cell = _Cell(self, [member for member, _ in members])
