@@ -125,3 +125,18 @@ def test_layer_norm_of_deviations_small_beside_their_mean_has_exact_gradients(co
     gradient = ms.grad(loss)
     found = (ms.jit(gradient) if compiled else gradient)(*map(ms.Tensor, (x, sent, weight))).asnumpy()
     np.testing.assert_allclose(found, exact.grad.numpy(), rtol=1e-5, atol=5e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("keywords", [{}, {"tau": 1, "hard": True, "dim": -2}])
+def test_a_row_of_nothing_leaves_the_others_of_gumbel_softmax_as_they_are(keywords, compiled):
+    x, axis = np.zeros((6, 3), np.float32), keywords.get("dim", -1)
+    x[(1,) if axis == -1 else (slice(None), 1)] = -np.inf
+
+    def call(x):
+        return F.gumbel_softmax(x, **keywords)
+
+    found = (ms.jit(call) if compiled else call)(ms.Tensor(x)).asnumpy()
+    sums = np.delete(found.sum(axis), 1)
+    np.testing.assert_allclose(sums, np.ones_like(sums), rtol=1e-6)
+    assert np.isnan(found.sum(axis)[1])
