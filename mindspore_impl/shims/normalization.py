@@ -16,9 +16,13 @@ _mean = ops.ReduceMean(keep_dims=True)
 
 
 def _normalized(x: Tensor, eps: float) -> Tensor:
-    """(x - mean) / sqrt(var + eps) over the last axis."""
+    """(x - mean) / sqrt(var + eps) over the last axis.
+
+    The mean of what is centred takes away the rounding of a mean that is large beside the deviations. It is 0 but for
+    that rounding and has no gradient, so that the backward pass centres once.
+    """
     centred = x - _mean(x, -1)
-    centred = centred - _mean(centred, -1)  # takes away the rounding of a mean that is large beside the deviations
+    centred = centred - ops.stop_gradient(_mean(centred, -1))
     return centred * ops.rsqrt(_mean(centred * centred, -1) + number(eps, x))
 
 

@@ -6,8 +6,9 @@ import mindspore as ms
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.checks import check_probabilities, check_values
+from mindspore_impl.shims.softmax import softmax
 
-__all__ = ["multinomial", "normal", "poisson", "randint", "randint_like"]
+__all__ = ["gumbel_softmax", "multinomial", "normal", "poisson", "randint", "randint_like"]
 
 
 def _check_floating(name: str, input: Tensor) -> None:
@@ -21,6 +22,21 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False) -> T
     _check_floating("multinomial", input)
     check_probabilities(input, num_samples, replacement)
     return ops.multinomial(input, num_samples, replacement).astype(ms.int64)
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """softmax((logits + Gumbel noise) / tau) over ``dim`` (Jang et al. 2017); ``hard`` gives the largest as one-hot, with
+    the gradient of the soft one. ``eps`` changes nothing, as in torch."""
+    _check_floating("gumbel_softmax", logits)
+    uniform = ops.uniform(logits.shape, Tensor(0.0, ms.float32), Tensor(1.0, ms.float32))
+    noise = -ops.log(-ops.log(uniform))
+    soft = softmax((logits + noise.astype(logits.dtype)) / tau, dim)
+    if not hard:
+        return soft
+    axis = dim % logits.ndim
+    one, zero = Tensor(1, logits.dtype), Tensor(0, logits.dtype)
+    chosen = ops.one_hot(soft.argmax(axis=axis), logits.shape[axis], one, zero, axis)
+    return ops.stop_gradient(chosen - soft) + soft
 
 
 def normal(mean=0.0, std=1.0, size=None, *, dtype=None) -> Tensor:

@@ -26,7 +26,7 @@ def _prepared(input: Tensor, dim: int | None, dtype: ms.Type | None) -> tuple[Te
 
 def softmax(input: Tensor, dim: int | None = None, dtype: ms.Type | None = None) -> Tensor:
     """Softmax over ``dim``, also of a 0-d or empty tensor; NaN where a row holds NaN, infinity or nothing but
-    -infinity: the fused kernel gives 0."""
+    -infinity: the fused kernel gives 0 there, and on the CPU leaves every row behind it unwritten."""
     x, dim = _prepared(input, dim, dtype)
     return ops.reshape(_weights(x, dim), input.shape) if x.size else x
 

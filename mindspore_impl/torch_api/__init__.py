@@ -46,6 +46,7 @@ from mindspore_impl.torch_api import (
     backends,
     compiler,
     cuda,
+    distributions,
     fft,
     linalg,
     nn,
@@ -68,11 +69,12 @@ from mindspore_impl.torch_api.random import (
     set_rng_state,
 )
 from mindspore_impl.torch_api.storing import load, save
+from mindspore_impl.torch_api.typed import TYPED
 
 pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
 strided, contiguous_format, preserve_format, channels_last = "torch.strided", "contiguous", "preserve", "channels_last"
 __version__ = version.__version__
-FloatTensor = LongTensor = IntTensor = BoolTensor = DoubleTensor = Tensor
+globals().update(TYPED)
 
 __all__ = ["Tensor", "nn", "optim"]
 

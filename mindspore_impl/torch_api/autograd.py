@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import mindspore as ms
+import numpy as np
 from mindspore._c_expression import run_backward
 from mindspore.common._grad_function import _Function
-from mindspore.ops import ones_like
 
 from mindspore_impl.torch_api.tensor import Tensor, lift, lower, tape, tracing
 
@@ -123,7 +123,7 @@ def _start(outputs: Sequence[Tensor], gradients: Any) -> tuple[tuple[ms.Tensor, 
         if gradient is None:
             if value.size != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
-            sent.append(ones_like(value))
+            sent.append(ms.Tensor(np.ones(value.shape), value.dtype))  # no operation: the graph need not wait for it
         elif tuple(gradient.shape) != tuple(value.shape):
             raise RuntimeError(f"Mismatch in shape: grad_output has {gradient.shape} and output has {value.shape}.")
         else:

@@ -29,6 +29,7 @@ from mindspore.common._grad_function import _Function
 from mindspore.graph import jit_context, jit_trace
 
 from mindspore_impl.torch_api.autograd import grad, no_grad, record_always
+from mindspore_impl.torch_api.graphs import Compiled
 from mindspore_impl.torch_api.tensor import Tensor, dropout, tape, tracing
 
 __all__ = ["compile", "compile_function"]
@@ -229,7 +230,7 @@ class _Joint(_Graph):
     ):
         super().__init__(function, shape, held)
         self.loss, self.used = loss, used
-        self.compiled = ms.jit(ms.value_and_grad(_loss_first(self.compiled, count), used, has_aux=True))
+        self.compiled = Compiled(ms.value_and_grad(_loss_first(self.compiled, count), used, has_aux=True))
 
     def _results(self, outputs: list[Tensor]) -> tuple[ms.Tensor, ...]:
         return (outputs[self.loss].raw, *super()._results(outputs))

@@ -24,6 +24,14 @@ class dtype:  # noqa: N801  (torch's name)
     def __repr__(self) -> str:
         return f"torch.{self.name}"
 
+    def to_complex(self) -> dtype:
+        """The complex dtype whose parts have this one; of float16 and bfloat16 as of float32, as tensors have no other."""
+        return self if self.is_complex else NAMED["complex128" if self.name == "float64" else "complex64"]
+
+    def to_real(self) -> dtype:
+        """The dtype of the parts of a complex one."""
+        return NAMED[{"complex64": "float32", "complex128": "float64"}.get(self.name, self.name)]
+
     def __reduce__(self) -> Any:
         return (NAMED.__getitem__, (self.name,))
 
@@ -72,6 +80,9 @@ class Size(tuple):
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
+
+    def __add__(self, other: Any) -> Size:
+        return Size(tuple.__add__(self, tuple(other)))
 
     def __getitem__(self, key: Any) -> Any:
         found = tuple.__getitem__(self, key)

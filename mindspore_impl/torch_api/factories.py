@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ def get_default_dtype() -> dtype:
 
 def set_default_dtype(kind: dtype) -> None:
     """Set the dtype of floating point tensors that are made without one."""
-    if not kind.is_floating_point:
+    if not isinstance(kind, dtype) or not kind.is_floating_point:
         raise TypeError(f"only floating-point types are supported as the default type; received {kind}.")
     _DEFAULT[0] = kind
 
@@ -52,15 +53,35 @@ def _plain(data: Any) -> Any:
     return data
 
 
-def _kind(array: np.ndarray, data: Any) -> dtype:
-    """What torch makes of Python values: its default dtype for floats, int64 for ints."""
-    if isinstance(data, (np.ndarray, np.generic)):
-        return NAMED[array.dtype.name]
-    if array.dtype.kind == "f":
-        return _DEFAULT[0]
-    if array.dtype.kind == "c":
-        return NAMED["complex64"]
-    return NAMED[array.dtype.name]
+_PYTHON = {bool: "bool", int: "int64"}
+
+
+def _kinds(data: Any, found: dict[dtype, None]) -> dict[dtype, None]:
+    """Dtypes of the values: of tensors, arrays and NumPy's numbers their own; the default one of Python's floats, int64 of
+    its ints.
+
+    Raises:
+        TypeError: an array of a dtype that no tensor has.
+    """
+    if isinstance(data, (list, tuple, range)):
+        types = set(map(type, data))
+        numbers = types & {bool, int, float, complex}
+        for kind in numbers:
+            _kinds(kind(0), found)
+        for item in data if types > numbers else ():
+            if type(item) not in numbers:
+                _kinds(item, found)
+    elif isinstance(data, Tensor):
+        found[data.dtype] = None
+    elif isinstance(data, (np.ndarray, np.generic)):
+        if data.dtype.name not in NAMED:
+            raise TypeError(f"can't convert np.ndarray of type numpy.{data.dtype.name}: no tensor has this dtype.")
+        found[NAMED[data.dtype.name]] = None
+    elif isinstance(data, complex):
+        found[_DEFAULT[0].to_complex()] = None
+    else:
+        found[NAMED[_PYTHON[type(data)]] if type(data) in _PYTHON else _DEFAULT[0]] = None
+    return found
 
 
 def tensor(
@@ -74,9 +95,14 @@ def tensor(
     array = np.array(_plain(data))
     if array.dtype == object:
         raise ValueError(f"torch.tensor: nested sequences of equal lengths are needed; received {data!r}.")
-    kind = dtype or _kind(array, data)
-    if array.size == 0 and dtype is None and not isinstance(data, np.ndarray):
+    if dtype is not None:
+        kind = dtype
+    elif not array.size and not isinstance(data, np.ndarray):
         kind = _DEFAULT[0]
+    else:
+        from mindspore_impl.torch_api.functions import promote_types
+
+        kind = functools.reduce(promote_types, _kinds(data, {}))
     if kind.name == "bfloat16":
         made = Tensor(ms.Tensor(array.astype(np.float32)).astype(ms.bfloat16))
     else:
@@ -151,6 +177,8 @@ def _made(name: str, floating: bool) -> Callable[..., Tensor]:
             value.item() if isinstance(value, Tensor) and name in _OF_NUMBERS else lower(value) for value in arguments
         ]
         made = lift(function(*arguments, **kept))
+        if isinstance(made, Tensor) and made.requires_grad:  # of a recorded tensor, whose values it has not
+            made = made.detach()
         return made.requires_grad_() if requires_grad else made
 
     call.__name__, call.__doc__ = name, function.__doc__

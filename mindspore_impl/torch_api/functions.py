@@ -143,7 +143,11 @@ def is_storage(obj: Any) -> bool:
 
 def typename(obj: Any) -> str:
     """Name of a type."""
-    return obj.type() if isinstance(obj, Tensor) else f"{type(obj).__module__}.{type(obj).__qualname__}"
+    if isinstance(obj, Tensor):
+        return obj.type()
+    module = getattr(obj, "__module__", None)
+    name = getattr(obj, "__qualname__", None) or getattr(obj, "__name__", type(obj).__name__)
+    return name if module in (None, "builtins") else f"{module}.{name}"
 
 
 def broadcast_shapes(*shapes: Any) -> Size:

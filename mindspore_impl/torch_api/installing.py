@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from common.errors import InputError
+from mindspore_impl.torch_api import distributions
 from mindspore_impl.torch_api.absent import Absent, absent_module
 from mindspore_impl.torch_api.transformers_files import LEFT_OUT, PREPARED
 
@@ -45,7 +46,7 @@ _ABSENT: dict[str, dict[str, Any]] = {
     "torch.autograd.graph": {},
     "torch.distributed": {"is_available": lambda: False, "is_initialized": lambda: False},
     "torch.distributed.tensor": {},
-    "torch.distributions": {},
+    "torch.distributions": {name: getattr(distributions, name) for name in distributions.__all__},
     "torch.distributions.relaxed_bernoulli": {},
     "torch.distributions.wishart": {},
     "torch.export": {},

@@ -11,12 +11,13 @@ from mindspore import ops
 from common.api_mapping.binding import refuses
 from common.api_mapping.names import named
 from mindspore_impl.mapping import bound
-from mindspore_impl.torch_api.dtypes import NAMED, device, dtype
+from mindspore_impl.torch_api.dtypes import NAMED, device, dtype, here
 from mindspore_impl.torch_api.lifting import in_place, lifted, missing, renamed
 from mindspore_impl.torch_api.operators import operators_of
 from mindspore_impl.torch_api.shaping import flip, last_transposed, numbers, reshape, size, stride, transposed, view
 from mindspore_impl.torch_api.tensor import Tensor, lower
 from mindspore_impl.torch_api.tracing import TRACED, in_traces
+from mindspore_impl.torch_api.typed import made, named_type, type_name
 from mindspore_impl.torch_api.views import view_of, views_of
 
 __all__ = ["bind_methods"]
@@ -190,18 +191,33 @@ _CASTS = {
 }  # fmt: skip
 
 
+_PYTHON = {float: "float64", int: "int64", bool: "bool", complex: "complex128"}
+
+
 def _to(self: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
-    """Another dtype; devices are checked and move nothing."""
+    """Another dtype; devices are checked and move nothing.
+
+    Raises:
+        TypeError: an argument that is no dtype, device, tensor or flag.
+        RuntimeError: a device that this process does not have.
+    """
     kind, copies = keywords.pop("dtype", None), keywords.pop("copy", False)
-    renamed(keywords)
-    for argument in arguments:
-        if isinstance(argument, dtype):
+    if unknown := renamed(keywords):
+        raise TypeError(f"to() received an invalid combination of arguments - got {', '.join(unknown)}=")
+    for place, argument in enumerate(arguments):
+        if isinstance(argument, dtype) or (isinstance(argument, type) and argument in _PYTHON):
             kind = argument
         elif isinstance(argument, Tensor):
             kind = argument.dtype
-        elif isinstance(argument, (str, device)):
+        elif isinstance(argument, bool) and place:  # non_blocking, then copy
+            copies = copies or (argument and isinstance(arguments[place - 1], bool))
+        elif isinstance(argument, int) and here().type == "cpu":
+            raise RuntimeError("Cannot access accelerator device when none is available.")
+        elif isinstance(argument, (str, int, device)):
             device.placed(argument)
-    held = self.raw
+        elif argument is not None:
+            raise TypeError(f"to() received an invalid combination of arguments - got {type(argument).__name__}")
+    kind, held = NAMED[_PYTHON[kind]] if isinstance(kind, type) else kind, self.raw
     if kind is not None and held.dtype != kind.ms:
         return Tensor(held.astype(kind.ms))
     return self.clone() if copies else self
@@ -215,16 +231,21 @@ def _moved(kind: str) -> Callable[..., Tensor]:
     return call
 
 
-def _type(self: Tensor, kind: Any = None) -> Any:
-    if kind is None:
-        return f"torch.{_TYPES[self.dtype.name]}Tensor"
-    if isinstance(kind, str):
-        kind = next(NAMED[name] for name, text in _TYPES.items() if kind.endswith(f".{text}Tensor"))
-    return self.to(kind)
+def _type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of the tensor's type, or the tensor in another one."""
+    return type_name(self.dtype) if dtype is None else self.to(named_type(dtype))
 
 
-_TYPES = {"float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16", "int64": "Long", "int32": "Int", "int16": "Short", "int8":
-          "Char", "uint8": "Byte", "bool": "Bool", "complex64": "ComplexFloat", "complex128": "ComplexDouble"}  # fmt: skip
+def _type_as(self: Tensor, other: Tensor) -> Tensor:
+    """The tensor in the dtype of another."""
+    if not isinstance(other, Tensor):
+        raise TypeError(f"type_as(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}")
+    return self.to(other.dtype)
+
+
+def _newly(self: Tensor, *arguments: Any, device: Any = None) -> Tensor:
+    """``torch.Tensor(...)`` in the dtype of this one."""
+    return made(self.dtype, "Tensor.new", *arguments, device=device)
 
 
 # ---- new tensors
@@ -315,7 +336,8 @@ def _apply_(self: Tensor, function: Callable[[Any], Any]) -> Tensor:
 
 
 _METHODS: dict[str, Any] = {
-    "size": size, "to": _to, "type": _type, "cpu": _moved("cpu"), "cuda": _moved("cuda"), "type_as": lambda self, other: self.to(other.dtype),
+    "size": size, "to": _to, "type": _type, "cpu": _moved("cpu"), "cuda": _moved("cuda"), "type_as": _type_as, "new": _newly,
+    "is_signed": lambda self: self.dtype.is_signed,
     "dim": lambda self: self.raw.ndim, "ndimension": lambda self: self.raw.ndim, "numel": lambda self: self.raw.size,
     "nelement": lambda self: self.raw.size, "view": view, "stride": stride, "contiguous": _contiguous,
     "reshape": reshape, "flip": flip,

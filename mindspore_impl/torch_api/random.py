@@ -16,7 +16,16 @@ from mindspore_impl.torch_api.factories import _sizes, get_default_dtype
 from mindspore_impl.torch_api.lifting import renamed
 from mindspore_impl.torch_api.tensor import Tensor, tracing
 
-__all__ = ["default_generator", "fill", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state"]
+__all__ = [
+    "default_generator",
+    "fill",
+    "get_rng_state",
+    "initial_seed",
+    "manual_seed",
+    "outside_graphs",
+    "seed",
+    "set_rng_state",
+]
 
 default_generator = Generator()
 
@@ -49,7 +58,11 @@ def set_rng_state(new_state: tuple) -> None:
     default_generator.set_state(new_state)
 
 
-def _in_graphs(name: str) -> None:
+def outside_graphs(name: str) -> None:
+    """
+    Raises:
+        RuntimeError: a graph is being traced, of which the numbers would become constants.
+    """
     if tracing:
         raise RuntimeError(
             f"{name} in a compiled function would give the same numbers in every call: draw them outside and pass them "
@@ -58,9 +71,9 @@ def _in_graphs(name: str) -> None:
 
 
 def _drawn(draw: Callable[[Generator, int, bool], np.ndarray], shape: tuple[int, ...], kind: dtype, source: Any) -> Any:
-    _in_graphs("A random tensor")
+    outside_graphs("A random tensor")
     array = draw(source or default_generator, int(np.prod(shape, dtype=np.int64)), kind.name == "float64")
-    held = ms.Tensor(np.ascontiguousarray(array.reshape(shape)))
+    held = ms.Tensor(np.ascontiguousarray(array).reshape(shape))  # contiguous arrays have an axis at least
     return held if held.dtype == kind.ms else held.astype(kind.ms)
 
 
@@ -105,7 +118,7 @@ def randint(
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     renamed(keywords)
-    _in_graphs("randint")
+    outside_graphs("randint")
     array = (generator or default_generator).integers(int(np.prod(size, dtype=np.int64)), int(low), int(high))
     made = Tensor(ms.Tensor(array.reshape(tuple(size))))
     return made if dtype is None else made.to(dtype)
@@ -122,14 +135,14 @@ def randperm(
 ) -> Tensor:
     """The numbers below ``n`` in random order."""
     renamed(keywords)
-    _in_graphs("randperm")
+    outside_graphs("randperm")
     made = Tensor(ms.Tensor((generator or default_generator).permutation(n)))
     return made if dtype is None else made.to(dtype)
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability ``input``, or ``p`` everywhere, and else 0."""
-    _in_graphs("bernoulli")
+    outside_graphs("bernoulli")
     held = input.detach() if p is None else input.detach() * 0 + p
     if not bool(((held >= 0) & (held <= 1)).all()):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
@@ -216,7 +229,7 @@ for _name, _function in {
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
     """Indices with the probabilities of each row; the numbers are not torch's, and come from MindSpore's seed."""
-    _in_graphs("multinomial")
+    outside_graphs("multinomial")
     return Tensor(bound(named("torch"))["multinomial"](input.raw, num_samples, replacement))
 
 

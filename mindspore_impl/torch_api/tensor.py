@@ -18,7 +18,8 @@ import numpy as np
 from mindspore._c_expression import TensorPy
 from mindspore.graph.api import _pynative_executor as tape
 
-from mindspore_impl.torch_api.dtypes import Size, device, dtype, here, of
+from mindspore_impl.torch_api.dtypes import NAMED, Size, device, dtype, here, of
+from mindspore_impl.torch_api.printing import written
 
 __all__ = ["Tensor", "lift", "lower", "raw", "recording", "refuse_tracing", "tracing"]
 
@@ -50,6 +51,8 @@ class Tensor:
     def __init__(self, held: Any = (), source: Any = None, *sizes: int):
         if not isinstance(held, TensorPy):  # torch.Tensor([1, 2]) and torch.Tensor(2, 3)
             held, source = _float(held, source, sizes), None
+        elif held._requires_grad and held.dtype in _COUNTED:
+            held = ms.ops.stop_gradient(held)  # MindSpore records what compares, counts and finds places too
         self._held, self._source, self._version = held, source, 0
 
     @property
@@ -197,17 +200,18 @@ class Tensor:
         return id(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self.raw.ndim else repr(self)
+        return object.__format__(self, spec) if tracing or self.raw.ndim else format(self.item(), spec)
 
     def __repr__(self) -> str:
         if tracing:
             return f"tensor(traced, shape={tuple(self.shape)})"
-        kept = np.array2string(
-            _array(self.raw), precision=4, separator=", ", prefix="tensor(", floatmode="maxprec_equal"
-        )
-        kind, known = self.dtype, ("float32", "int64", "bool")
-        ending = "" if kind.name in known else f", dtype={kind}"
-        return f"{type(self).__name__.lower()}({kept}{ending}{', requires_grad=True' if self.requires_grad else ''})"
+        from mindspore_impl.torch_api.factories import get_default_dtype
+
+        kept, kind, usual = written(_array(self.raw), "tensor("), self.dtype, get_default_dtype()
+        ending = f", size={tuple(self.shape)}" if not self.raw.size and self.raw.ndim != 1 else ""
+        if kind not in (usual, usual.to_complex()) and (kind.name not in ("int64", "bool") or not self.raw.size):
+            ending += f", dtype={kind}"
+        return f"tensor({kept}{ending}{', requires_grad=True' if self.requires_grad else ''})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.raw._is_leaf:
@@ -376,15 +380,20 @@ class _Data:
 
 
 def _float(data: Any, second: Any, sizes: tuple[int, ...]) -> ms.Tensor:
-    """A float32 tensor of values, or of a size."""
+    """A tensor of the default dtype of values, or of a size; a tensor as it is."""
+    from mindspore_impl.torch_api.factories import get_default_dtype
+    from mindspore_impl.torch_api.typed import made
+
     if isinstance(data, Tensor):
-        return data.raw.astype(ms.float32)
-    if isinstance(data, int):
-        given = (data,) if second is None else (data, second, *sizes)
-        return ms.ops.zeros(given, ms.float32)
-    return ms.Tensor(np.asarray(data, np.float32))
+        return data.detach().raw
+    given = () if isinstance(data, tuple) and not data else (data,)
+    return made(get_default_dtype(), "torch.Tensor", *given, *(() if second is None else (second, *sizes))).raw
 
 
+#: dtypes that have no gradients
+_COUNTED = frozenset(
+    kind.ms for kind in NAMED.values() if kind.name in ("bool", "uint8", "int8", "int16", "int32", "int64")
+)
 _ORDER = {"bool": 0, "uint8": 1, "int8": 1, "int16": 1, "int32": 1, "int64": 1, "complex64": 3, "complex128": 3}
 
 

@@ -210,7 +210,7 @@ ROWS = (
     ),
     Row(
         f"{F}.gumbel_softmax",
-        ("ops.gumbel_softmax",),
+        ("shim.gumbel_softmax",),
         (
             forward_only(normal(400, 50)),
             forward_only(normal(50, 400), tau=0.5, dim=0),
@@ -218,6 +218,7 @@ ROWS = (
             forward_only(normal(20, 50, 20), hard=True, dim=1),
         ),
         stochastic=True,
+        adaptation=SAFE,
     ),
     Row(
         f"{F}.rrelu",

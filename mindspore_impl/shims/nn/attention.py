@@ -14,6 +14,7 @@ from mindspore_impl.shims.network import dropout, linear
 from mindspore_impl.shims.nn.base import Module, bell, constant, uniform
 from mindspore_impl.shims.nn.linear import Linear
 from mindspore_impl.shims.nn.normalization import LayerNorm
+from mindspore_impl.shims.softmax import softmax
 
 __all__ = ["MultiheadAttention", "TransformerDecoderLayer", "TransformerEncoderLayer"]
 
@@ -91,7 +92,7 @@ class MultiheadAttention(Module):
         if key_padding_mask is not None:
             padding = _widened(_additive(key_padding_mask), k.shape[2])
             scores = scores + ops.reshape(padding, (batch, 1, 1, scores.shape[-1]))
-        weights = dropout(ops.softmax(scores, -1), self.dropout, self.training)
+        weights = dropout(softmax(scores, -1), self.dropout, self.training)
         mixed = ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (batch, length, width))
         output = self.out_proj(mixed)
         if not self.batch_first and not single:

@@ -9,8 +9,9 @@ from mindspore_impl.torch_api.lifting import missing
 from mindspore_impl.torch_api.optim import lr_scheduler
 from mindspore_impl.torch_api.optim.algorithms import *  # noqa: F403
 from mindspore_impl.torch_api.optim.optimizer import Optimizer
+from mindspore_impl.torch_api.optim.stateful import LBFGS, Adafactor
 
-__all__ = ["Optimizer", "lr_scheduler", "schedules"]
+__all__ = ["LBFGS", "Adafactor", "Optimizer", "lr_scheduler", "schedules"]
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ import mindspore as ms
 from mindspore import ops
 
 from mindspore_impl.torch_api.autograd import enable_grad, no_grad
+from mindspore_impl.torch_api.graphs import Compiled
 from mindspore_impl.torch_api.tensor import Tensor
 
 __all__ = ["Optimizer"]
@@ -156,9 +157,13 @@ class Optimizer:
             for number, parameter in zip(given.pop("params"), group["params"], strict=True):
                 numbered[number] = (parameter, group)
             group.update(given)
+        self._restore(numbered, state_dict["state"])
+
+    def _restore(self, numbered: dict[Any, tuple[Tensor, dict[str, Any]]], state: dict[Any, dict[str, Any]]) -> None:
+        """Take over what parameters had gathered, by number."""
         self._cells = []
         by_step: dict[float, list[Any]] = defaultdict(list)
-        for number, values in state_dict["state"].items():
+        for number, values in state.items():
             by_step[float(_number(values.get("step", 1)))].append((numbered[number], values))
         for step, members in by_step.items():
             cell = _Cell(self, [member for member, _ in members])
@@ -227,7 +232,7 @@ class _Cell:
                 def update(*given: Any) -> Any:
                     return cell.update_all(given)
 
-                self.compiled = ms.jit(update)
+                self.compiled = Compiled(update)
             self.compiled(*gradients)
         else:
             self.cell.update_all(gradients)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -145,3 +147,42 @@ def test_a_loss_of_a_value_that_would_become_a_constant_is_refused():
     call = torch.compile(lambda given: (given * given).sum())
     call(weight).backward()
     assert weight.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_later_calls_of_a_graph_give_results_of_their_own():
+    """They go to the graph at once: results stay as they are, views are read as such, other parameters are seen."""
+    import mindspore as ms
+
+    from mindspore_impl.torch_api.graphs import Compiled
+
+    weights = [ms.Parameter(ms.Tensor([[value, value, value]], ms.float32)) for value in (1.0, 10.0)]
+
+    def scaled(w, x):
+        return x * w, (x.sum(),)
+
+    call = Compiled(scaled)
+    base = ms.Tensor(np.arange(6, dtype=np.float32).reshape(3, 2))
+    with torch.no_grad():
+        first, (total,) = call(weights[0], ms.ops.ones((2, 3)))
+        kept = first.asnumpy().copy()
+        found = [call(weight, x)[0].asnumpy() for weight in weights for x in (ms.ops.ones((2, 3)), base.T)]
+        assert (first.asnumpy() == kept).all()
+        assert total.asnumpy() == 6.0
+        assert len(call.phases) == 2
+        weights[1].set_data(ms.Tensor([[2.0, 2.0, 2.0]]))
+        found.append(call(weights[1], base.T)[0].asnumpy())
+        assert call(weights[1], ms.ops.ones((4, 3)))[0].shape == (4, 3)
+    expected = [(1, np.ones((2, 3))), (1, base.asnumpy().T), (10, np.ones((2, 3))), (10, base.asnumpy().T)]
+    for array, (factor, x) in zip(found, [*expected, (2, base.asnumpy().T)], strict=True):
+        np.testing.assert_array_equal(array, factor * x)
+
+
+def test_every_call_of_a_compiled_loss_draws_its_dropout_anew():
+    x = torch.ones(500).requires_grad_()
+    loss = torch.compile(lambda x: nn.functional.dropout(x, 0.5).sum())
+    masks = []
+    for _ in range(4):
+        x.grad = None
+        loss(x).backward()
+        masks.append(x.grad.numpy())
+    assert all((one != two).any() for one, two in itertools.pairwise(masks))

@@ -568,7 +568,7 @@ PROGRAMS = [
 REFUSED = {
     "torch.nn.utils.parametrizations": lambda torch: torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(2, 2)),
     "torch.nn.utils.weight_norm": lambda torch: torch.nn.utils.weight_norm(torch.nn.Linear(2, 2)),
-    "torch.optim.LBFGS": lambda torch: torch.optim.LBFGS([torch.zeros(1, requires_grad=True)]),
+    "torch.optim.SparseAdam": lambda torch: torch.optim.SparseAdam([torch.nn.Parameter(torch.ones(2))]),
     "torch.optim.swa_utils": lambda torch: torch.optim.swa_utils.AveragedModel(torch.nn.Linear(2, 2)),
     "register_full_backward_hook": lambda torch: torch.nn.Linear(2, 2).register_full_backward_hook(print),
     "torch.autocast": lambda torch: torch.autocast("cpu"),
