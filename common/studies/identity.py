@@ -12,6 +12,7 @@ from typing import Any
 from common.config import ExperimentConfig, to_plain
 from common.data import BatchPlan
 from common.errors import InputError
+from common.members import plugin_folders
 from common.methods import METHODS
 from common.resources import package_folder
 from common.studies.points import Point
@@ -47,16 +48,16 @@ _ELSEWHERE = ("directory", "files")  #: entries of the data section that say whe
 
 @functools.cache
 def code_fingerprint(backend: str) -> str:
-    """Of every module that a run in ``backend`` may execute, in this version of the project."""
+    """Of every module that a run in ``backend`` may execute, in this version of the project and of plugins."""
     digest = hashlib.sha256()
     for package in ("common", f"{backend}_impl"):
-        folder = package_folder(package)
-        for path in sorted(folder.rglob("*.py")):
-            inside = path.relative_to(folder)
-            if package == "common" and inside.parts[0] in _ASIDE:
-                continue
-            content = path.read_bytes()
-            digest.update(f"{package}/{inside.as_posix()}\0{len(content)}\0".encode() + content)
+        for folder in (package_folder(package), *plugin_folders(package)):
+            for path in sorted(folder.rglob("*.py")):
+                inside = path.relative_to(folder)
+                if package == "common" and inside.parts[0] in _ASIDE:
+                    continue
+                content = path.read_bytes()
+                digest.update(f"{package}/{inside.as_posix()}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
