@@ -12,9 +12,8 @@ from typing import Any
 from common.config import ExperimentConfig, to_plain
 from common.data import BatchPlan
 from common.errors import InputError
-from common.members import plugin_folders
 from common.methods import METHODS
-from common.resources import package_folder
+from common.resources import modules_of
 from common.studies.points import Point
 from common.training import fingerprints, meta, teaching
 from common.training.assembly import Inputs, encode_split, prepare
@@ -51,13 +50,9 @@ def code_fingerprint(backend: str) -> str:
     """Of every module that a run in ``backend`` may execute, in this version of the project and of plugins."""
     digest = hashlib.sha256()
     for package in ("common", f"{backend}_impl"):
-        for folder in (package_folder(package), *plugin_folders(package)):
-            for path in sorted(folder.rglob("*.py")):
-                inside = path.relative_to(folder)
-                if package == "common" and inside.parts[0] in _ASIDE:
-                    continue
-                content = path.read_bytes()
-                digest.update(f"{package}/{inside.as_posix()}\0{len(content)}\0".encode() + content)
+        for path, content in modules_of(package):
+            if package != "common" or path.partition("/")[0] not in _ASIDE:
+                digest.update(f"{package}/{path}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
