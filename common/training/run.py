@@ -40,6 +40,8 @@ from common.training.rundir import FAILED, RunDirectory
 
 __all__ = ["train"]
 
+_OTHERS = "Resume it with the data, base model and tokenizer that it began with, or use --name for a new run."
+
 
 def train(
     config: ExperimentConfig,
@@ -77,6 +79,8 @@ def train(
         run.admit(config, resume, overwrite)
     progress = (progress or Progress()) if group.rank == 0 else processes.Silent()
     if resume and run.complete():
+        if group.rank == 0:
+            _check_finished(run, config, progress)
         progress.say(translated("{path} is finished already; nothing is left to do.", path=run.path))
         return run.read_summary() if group.rank == 0 else None
     with processes.own_directory(run, group, resume) as own:
@@ -168,6 +172,22 @@ def _train(
         return summary
 
 
+def _check_finished(run: RunDirectory, config: ExperimentConfig, progress: Progress) -> None:
+    """Raise InputError where what a finished run was trained on has changed since: its scores are not those of what is
+    there now. What is gone cannot be compared, which is said."""
+    try:
+        inputs = prepare(config)
+        now, teacher = fingerprints.of_inputs(inputs), teaching.open_teacher(inputs)
+        if teacher is not None:
+            now["teacher"] = teacher.fingerprint
+        if config.meta.unlabelled is not None:
+            now["teacher"] = fingerprints.of_data(meta.unlabelled_texts(inputs))["train"]
+    except InputError as error:
+        progress.say(f"What {run.path} was trained on could not be compared with what is there now: {error}")
+        return
+    fingerprints.compare(run, now, _OTHERS)
+
+
 def _check_planned(expected: Mapping[str, Any], inputs: Inputs) -> None:
     """Raise InputError where what is read is not what the run was planned with."""
     now, start = fingerprints.of_inputs(inputs), inputs.config.model.adapter
@@ -205,8 +225,7 @@ def _begin(session: _Session, trainer: Trainer, resume: bool, progress: Progress
     if not (resume and run.checkpoint.is_file()):
         session.begin()
         return
-    remedy = "Resume it with the data, base model and tokenizer that it began with, or use --name for a new run."
-    if not fingerprints.compare(run, fingerprints.of_inputs(session.inputs), remedy):
+    if not fingerprints.compare(run, fingerprints.of_inputs(session.inputs), _OTHERS):
         progress.say(f"{run.path} has no fingerprints.json: its data, base and tokenizer cannot be compared.")
     trainer.resume(run.metrics)
     run.summary.unlink(missing_ok=True)  # of an attempt that diverged

@@ -86,6 +86,23 @@ def test_other_data_are_noticed(stopped, split, tmp_path):
     refused(run, match=rf"(?s)other inputs.*data {split}: was .*--name")
 
 
+def test_a_finished_run_is_not_taken_for_one_of_other_data(setup, tmp_path):  # noqa: F811
+    done = setup.run(setup.config())
+    file = tmp_path / "validation.csv"
+    kept = file.read_text()
+    file.write_text(kept.replace("good", "bad", 1))
+    refused(setup, match=r"(?s)other inputs.*data validation: was .*--name")
+    file.unlink()
+    before = snapshot(setup.folder)
+    assert setup.run(setup.config(), resume=True) == done  # with nothing to compare with it stays what it is
+    assert any("could not be compared" in said for said in setup.progress.said)
+    file.write_text(kept)
+    setup.progress.said.clear()
+    assert setup.run(setup.config(), resume=True) == done
+    assert not any("compared" in said for said in setup.progress.said)
+    assert snapshot(setup.folder) == before
+
+
 def base(setup, folder):  # noqa: F811
     """A saved model and tokenizer; the overrides that use them."""
     inputs = prepare(setup.config())
