@@ -37,6 +37,7 @@ from common.training.loop import Trainer
 from common.training.predictions import write_predictions
 from common.training.progress import Progress
 from common.training.rundir import FAILED, RunDirectory
+from common.training.unused import unused
 
 __all__ = ["train"]
 
@@ -138,7 +139,7 @@ def _train(
     if inputs.spec.vectors is not None:
         progress.say(str(inputs.spec.vectors))
     progress.say(coverage_table(inputs.plan, inputs.spec, config.optimization))
-    for remark in merge_remarks(inputs.plan, inputs.spec):
+    for remark in (*merge_remarks(inputs.plan, inputs.spec), *unused(inputs)):
         progress.say(f"note: {remark}")
     if config.training.shard and group.size == 1:
         progress.say(

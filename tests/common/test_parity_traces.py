@@ -382,7 +382,9 @@ def test_a_gradient_that_cancels_is_judged_by_the_terms_which_the_references_own
     assert compare(baseline, make(tmp_path / "b", result(4e-9, seed=2)), reference).exit_code == 0
     wrong = compare(baseline, make(tmp_path / "c", result(1e-5, seed=2)), reference)
     assert "gradient/a.lora_A" in wrong.first_failure.message
-    found = make(tmp_path / "d", result(1e-14, np.float64), dtype="float64")  # more than rounding: a gradient in its own right
+    found = make(
+        tmp_path / "d", result(1e-14, np.float64), dtype="float64"
+    )  # more than rounding: a gradient in its own right
     assert compare(baseline, make(tmp_path / "e", result(1e-7, seed=2)), found).exit_code == 1
 
 

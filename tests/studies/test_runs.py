@@ -226,7 +226,10 @@ def test_a_run_belongs_to_the_adapter_that_it_begins_from(studies, fake_runs):
 
 def test_a_run_belongs_to_the_code_of_plugins(studies, tmp_path, monkeypatch):
     """A method or a loss of one's own decides a run as the project's do."""
-    ways = [tmp_path / "own" / "common" / "methods" / "mine.py", tmp_path / "own" / "pytorch_impl" / "layers" / "mine.py"]
+    ways = [
+        tmp_path / "own" / "common" / "methods" / "mine.py",
+        tmp_path / "own" / "pytorch_impl" / "layers" / "mine.py",
+    ]
     for path in ways:
         path.parent.mkdir(parents=True)
         path.write_text("MEMBER = 1\n")
