@@ -195,7 +195,7 @@ def test_a_reference_is_in_float64_and_whole(traces):
     baseline, test, reference = traces(DEFECTS["a sign flipped"][0])
     assert compare(baseline, test, reference).exit_code == 1
     for other in (test, baseline):
-        with pytest.raises(InputError, match="--reference must be a trace in float64; .*it is float32"):
+        with pytest.raises(InputError, match=r"--reference must be a trace in float64; .*it is float32"):
             compare(baseline, test, other)
     small = make(reference.path.with_name("small"), values(dtype=np.float64), stats_only=True, dtype="float64")
     with pytest.raises(InputError, match="--reference must hold tensors"):
