@@ -120,10 +120,7 @@ class Reader:
         if key not in self._known:
             inputs = prepare(config)
             plan = BatchPlan(encode_split(inputs, "train"), 1, None, 1, config.seed)
-            found = fingerprints.of_inputs(inputs)
-            if config.model.adapter is not None:
-                found["adapter"] = fingerprints.of_adapter(config.model.adapter)
-            self._known[key] = found, plan.steps_per_epoch, inputs
+            self._known[key] = fingerprints.of_beginning(inputs), plan.steps_per_epoch, inputs
         return self._known[key]
 
     def _told(self, config: ExperimentConfig) -> dict[str, str]:

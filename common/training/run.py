@@ -178,7 +178,7 @@ def _check_finished(run: RunDirectory, config: ExperimentConfig, progress: Progr
     there now. What is gone cannot be compared, which is said."""
     try:
         inputs = prepare(config)
-        now, teacher = fingerprints.of_inputs(inputs), teaching.open_teacher(inputs)
+        now, teacher = fingerprints.of_beginning(inputs), teaching.open_teacher(inputs)
         if teacher is not None:
             now["teacher"] = teacher.fingerprint
         if config.meta.unlabelled is not None:
@@ -191,10 +191,7 @@ def _check_finished(run: RunDirectory, config: ExperimentConfig, progress: Progr
 
 def _check_planned(expected: Mapping[str, Any], inputs: Inputs) -> None:
     """Raise InputError where what is read is not what the run was planned with."""
-    now, start = fingerprints.of_inputs(inputs), inputs.config.model.adapter
-    if start is not None:
-        now["adapter"] = fingerprints.of_adapter(start)
-    fingerprints.check_planned(expected, now)
+    fingerprints.check_planned(expected, fingerprints.of_beginning(inputs))
 
 
 @contextmanager
@@ -280,7 +277,7 @@ class _Session:
         """Clear the directory and write what a run begins with."""
         self.run.clear()
         write_atomic(self.run.config, to_yaml(self.inputs.config))
-        fingerprints.write(self.run, fingerprints.of_inputs(self.inputs))
+        fingerprints.write(self.run, fingerprints.of_beginning(self.inputs))
         save_tokenizer(self.inputs.tokenizer, self.run.tokenizer)
 
     def score(self, split: str, check: Callable[[], None] = lambda: None) -> dict[str, float]:

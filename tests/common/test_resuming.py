@@ -4,6 +4,7 @@ with."""
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -101,6 +102,20 @@ def test_a_finished_run_is_not_taken_for_one_of_other_data(setup, tmp_path):  # 
     assert setup.run(setup.config(), resume=True) == done
     assert not any("compared" in said for said in setup.progress.said)
     assert snapshot(setup.folder) == before
+
+
+def test_a_finished_run_is_not_taken_for_one_that_began_from_another_adapter(setup, tmp_path):  # noqa: F811
+    setup.run(setup.config("training.max_steps=4"))
+    start = tmp_path / "start"
+    shutil.copytree(setup.folder / "adapter", start)
+    config = setup.config("training.max_steps=4", f"model.adapter={start}", "name=second")
+    done = setup.run(config)
+    assert setup.run(config, resume=True) == done
+    path = start / "adapter_model.safetensors"
+    arrays, metadata = load_arrays(path)
+    save_arrays(path, {name: array + np.float32(1) for name, array in arrays.items()}, metadata)
+    with pytest.raises(InputError, match=r"(?s)other inputs.*adapter: was"):
+        setup.run(config, resume=True)
 
 
 def base(setup, folder):  # noqa: F811
