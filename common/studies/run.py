@@ -181,8 +181,8 @@ def run_study(definition: Definition, output: Path, options: Options) -> tuple[S
         with locked(study.directory.path):
             study.replay()
             study.directory.stop.unlink(missing_ok=True)
-            study.write()
             progress = study.follow(StudyProgress(options.jobs))
+            study.write()
             done = run_all(study.sources(), pool, options.jobs, study.directory.stop, progress, study.shown)
             study.write()
     finally:

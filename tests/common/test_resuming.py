@@ -78,6 +78,29 @@ def test_a_checkpoint_beyond_the_end_is_refused(stopped):
     refused(run, match=r"within the 24 steps of this training; it is of step 25")
 
 
+def test_a_run_that_continues_with_other_micro_batches_says_so(stopped):
+    """As where it is resumed by fewer processes: what a process computes at once decides the masks of dropout."""
+    run = stopped()
+    path = run.folder / "checkpoint/state.safetensors"
+    arrays, metadata = load_arrays(path, INTEGERS)
+    progress = json.loads(metadata["progress"])
+    assert progress["micro_batch"] == 4
+    save_arrays(path, arrays, {"progress": json.dumps({**progress, "micro_batch": 2})})
+    run.progress.said.clear()
+    run.run(run.config(), resume=True)
+    [said] = [said for said in run.progress.said if "micro-batches" in said]
+    assert "of 2 sequences" in said
+    assert "with 4" in said
+    assert "as many processes" in said
+
+
+def test_a_run_that_continues_as_it_began_says_nothing_of_micro_batches(stopped):
+    run = stopped()
+    run.progress.said.clear()
+    run.run(run.config(), resume=True)
+    assert not [said for said in run.progress.said if "micro-batches" in said]
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_other_data_are_noticed(stopped, split, tmp_path):
     run = stopped()
