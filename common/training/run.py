@@ -251,6 +251,8 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
     if not session.run.metrics.is_file():  # with what else was deleted nobody knows
         raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
+    if note := summary.get("findings", {}).get("note"):
+        progress.say(f"note: {note}")
     from common.report import run_page
     from common.sharing import write_card
 
