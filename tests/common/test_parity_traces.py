@@ -449,6 +449,22 @@ def test_the_command_compares_in_a_process_that_can_import_no_framework(tmp_path
         (["parity", "models", "--draws", "-1", "-o", "out"], "0 or more"),
         (["trace", "record", "layers", "--backend", "pytorch", "--set", "a=b", "-o", "out"], "none was given"),
         (["trace", "record", "recorded", "--backend", "pytorch", "-o", "out"], "twinlora map record"),
+        (
+            ["trace", "record", "layers", "bert_sst2", "--backend", "pytorch", "-o", "out"],
+            "CONFIG is read by the suites models, training; layers does not read it",
+        ),
+        (
+            ["trace", "record", "models", "--steps", "9", "--backend", "pytorch", "-o", "out"],
+            "--steps is read by the suite training; models does not read it",
+        ),
+        (
+            ["trace", "record", "ops", "--log", "calls.json", "--backend", "pytorch", "-o", "out"],
+            "--log is read by the suite recorded; ops does not read it",
+        ),
+        (
+            ["trace", "record", "training", "--steps", "0", "--backend", "pytorch", "-o", "out"],
+            "--steps must be at least 1; received 0",
+        ),
     ],
 )
 @pytest.mark.needs_pytorch

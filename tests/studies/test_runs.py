@@ -330,6 +330,13 @@ def test_a_study_that_is_continued_in_one_backend_keeps_the_others(studies, fake
     assert len((directory.path / "calls").read_text().splitlines()) == 4
 
 
+def test_an_estimate_is_measured_where_one_is_asked_for_alone(studies, fake_runs, capsys):
+    file = studies.write(RATES)
+    assert main(["study", "run", str(file), "--measure", "--output", str(studies.output)]) == 2
+    assert "--measure is of --dry-run" in capsys.readouterr().err
+    assert not studies.output.exists()
+
+
 def test_one_process_at_a_time_runs_a_study(studies, fake_runs):
     study, _ = studies.run(RATES)
     with locked(study.directory.path), pytest.raises(InputError, match="One process at a time"):
