@@ -245,7 +245,7 @@ def moved_by(path, error, count=3):
 
 def test_an_error_that_rounding_at_random_makes_too_is_ill_conditioned_and_a_larger_one_a_failure(tmp_path):
     baseline, test = make(tmp_path / "a", values(1e-7, 1)), make(tmp_path / "b", values(1e-3, 2))
-    reference = make(tmp_path / "r", values(dtype=np.float64))
+    reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")
     assert compare(baseline, test, reference).exit_code == 1
     found = compare(baseline, test, reference, moved_by(tmp_path / "d", 1e-2))
     assert (found.exit_code, found.counts["rounding"]) == (0, 1)
@@ -258,7 +258,7 @@ def test_an_error_that_rounding_at_random_makes_too_is_ill_conditioned_and_a_lar
 
 def test_draws_of_other_inputs_of_float32_or_without_a_reference_are_refused(tmp_path):
     traces = [make(tmp_path / name, values(1e-7, 1)) for name in "ab"]
-    reference = make(tmp_path / "r", values(dtype=np.float64))
+    reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")
     draws = moved_by(tmp_path / "d", 1e-3)
     with pytest.raises(InputError, match="came without one"):
         compare(*traces, None, draws)
@@ -272,7 +272,7 @@ def test_draws_of_other_inputs_of_float32_or_without_a_reference_are_refused(tmp
 
 def test_a_draw_that_is_not_finite_where_the_reference_is_explains_nothing(tmp_path):
     baseline, test = make(tmp_path / "a", values(1e-7, 1)), make(tmp_path / "b", values(1e-3, 2))
-    reference = make(tmp_path / "r", values(dtype=np.float64))
+    reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")
     broken = {name: np.full_like(array, np.nan) for name, array in values(dtype=np.float64).items()}
     draws = make(tmp_path / "d", {"models/fake#0": broken}, draws=1, dtype="float64")
     assert compare(baseline, test, reference, draws).exit_code == 1
