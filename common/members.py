@@ -17,16 +17,21 @@ from typing import Generic, TypeVar
 
 from common.errors import InputError, nearest
 
-__all__ = ["Members", "extended_path", "file_name"]
+__all__ = ["Members", "extended_path", "file_name", "plugin_folders"]
 
 Member = TypeVar("Member")
 
 
+def plugin_folders(package: str) -> list[Path]:
+    """The folders of plugins that belong to ``package``, in the order in which they are searched."""
+    roots = [root for root in os.environ.get("TWINLORA_PLUGINS", "").split(os.pathsep) if root]
+    folders = [Path(root, *package.split(".")) for root in roots]
+    return [folder for folder in folders if folder.is_dir()]
+
+
 def extended_path(path: list[str], package: str) -> list[str]:
     """``__path__`` of ``package`` with the folders that plugins add to it."""
-    roots = [root for root in os.environ.get("TWINLORA_PLUGINS", "").split(os.pathsep) if root]
-    added = [str(Path(root, *package.split("."))) for root in roots]
-    return [*path, *(folder for folder in added if folder not in path and Path(folder).is_dir())]
+    return [*path, *(folder for folder in map(str, plugin_folders(package)) if folder not in path)]
 
 
 def file_name(member: str) -> str:

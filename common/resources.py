@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.resources
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import InputError
+from common.members import plugin_folders
 
-__all__ = ["cache_folder", "code_folder", "configs_folder", "package_folder"]
+__all__ = ["cache_folder", "code_folder", "configs_folder", "modules_of", "package_folder"]
 
 
 def package_folder(name: str) -> Path:
@@ -22,6 +24,14 @@ def package_folder(name: str) -> Path:
     if spec is None:
         raise InputError(f"The package {name} must be installed with twinlora; it is not. Install twinlora again.")
     return Path(str(importlib.resources.files(importlib.util.module_from_spec(spec))))
+
+
+def modules_of(package: str) -> Iterator[tuple[str, bytes]]:
+    """(path inside ``package``, source) of its modules in a fixed order: those of the project, then those of plugins."""
+    top, *inner = package.split(".")
+    for folder in (package_folder(top).joinpath(*inner), *plugin_folders(package)):
+        for path in sorted(folder.rglob("*.py")):
+            yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
 def code_folder() -> Path:

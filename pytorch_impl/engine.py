@@ -14,6 +14,7 @@ from common.backend.adversarial import initial_perturbation
 from common.backend.statistics import mean_squares
 from common.compilation import Compilations
 from common.distributed import ALONE, Group, share
+from common.dropout import step_key
 from common.methods import METHODS
 from common.methods.plan import Plan
 from common.methods.steering import split_state, with_state
@@ -69,13 +70,13 @@ class Engine:
         count = self._task.step_targets(micro_batches)
         # for what a network draws besides dropout; torch.manual_seed would look for devices at every step
         draws = torch.default_generator if self.device == "cpu" else torch
-        draws.manual_seed(self.settings.seed * 1_000_003 + self._steps)
         self.model.train()
         total = torch.zeros(
             (), device=self.device, dtype=torch.float64 if self.settings.dtype == "fp64" else torch.float32
         )
         for number, batch in share(micro_batches, self.group, self._task.ignored if self.settings.shard else None):
             self._dropout.set(self.settings.seed, self._steps, number)
+            draws.manual_seed(step_key(self.settings.seed, self._steps, number) % 2**32)
             loss_sum = self._loss(batch, True, self._perturbation(batch, number))[0]
             (loss_sum / count).backward()
             total += loss_sum.detach()

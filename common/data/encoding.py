@@ -4,6 +4,7 @@ on. What the columns hold is the task's decision (`common.tasks`); the cache and
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -20,7 +21,7 @@ from common.data.sentences import COLUMN as SENTENCES
 from common.data.sentences import reads_sentences, with_sentences
 from common.errors import InputError
 from common.files import write_atomic
-from common.resources import cache_folder
+from common.resources import cache_folder, modules_of
 
 if TYPE_CHECKING:
     import datasets
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "Encoded", "Ragged", "beginning", "encode", "encode_rows", "tokenize"]
 
-_FORMAT = "3"  #: part of the cache key; raise it when the meaning of the arrays changes
+_MAKERS = ("common.data", "common.tasks")  #: packages whose code decides what the arrays are: part of the cache key
 _CHUNK = 1000
 _DIGEST = 32  #: bytes of the sha256 that a cache file begins with
 _TRUNCATED = "truncated"
@@ -223,7 +224,7 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
     digest = hashlib.sha256()
     settings: tuple[str, ...]
     special = json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)  # tasks and templates write them
-    settings = (_FORMAT, task, str(max_length), special, tokenizer.truncation_side)
+    settings = (_code(), task, str(max_length), special, tokenizer.truncation_side)
     settings += (str(tokenizer.chat_template),)
     state = json.loads(tokenizer.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}  # of the last call
     settings += (json.dumps(state),)
@@ -233,6 +234,16 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
         content = item.encode()
         digest.update(len(content).to_bytes(8, "little") + content)
     return cache_folder() / "encoded" / f"{digest.hexdigest()}.cache"
+
+
+@functools.cache
+def _code() -> str:
+    """Hash of what makes arrays of texts, in this version of the project and of plugins."""
+    digest = hashlib.sha256()
+    for package in _MAKERS:
+        for path, content in modules_of(package):
+            digest.update(f"{package}/{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _read_cache(path: Path) -> dict[str, np.ndarray] | None:

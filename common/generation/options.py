@@ -65,6 +65,12 @@ class GenerationOptions:
         return cls(**given)
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """Names of the options that are not what they are by default."""
+        fields = dataclasses.fields(self)
+        return tuple(field.name for field in fields if getattr(self, field.name) != field.default)
+
+    @property
     def sampling(self) -> bool:
         """Whether tokens are sampled."""
         if self.do_sample is not None:

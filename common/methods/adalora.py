@@ -164,6 +164,19 @@ class Adalora(Method):
         left = edit.arguments.scaling * p * e.T
         return (q.T, left.T) if edit.module.kind.transposed else (left, q)
 
+    def findings(self, plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Directions that are left in all layers, and how many were wanted: the best state may be of a step before the
+        last reduction, which is noted."""
+        left = sum(int(np.count_nonzero(arrays[edit.parameters[1].name])) for edit in plan.edits)
+        wanted = plan.options.target_rank * len(plan.edits)
+        found = {"directions": left, "directions_wanted": wanted}
+        if left <= wanted:
+            return found
+        return found | {
+            "note": f"the best state is of a step before the last reduction of ranks: it has {left} directions, and "
+            f"adaptation.target_rank stands for {wanted}. With more adaptation.final_steps a later state can be the best."
+        }
+
     def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
         """Every adapted module by its own path."""
         from common.methods.peft.adalora import section

@@ -130,7 +130,7 @@ class Method:
         return None
 
     def findings(self, plan: Plan, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """What a training found besides its metrics, of its best state, ready for JSON."""
+        """What a training found besides its metrics, of its best state, ready for JSON; a ``note`` is said."""
         return {}
 
     def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from common.files import write_atomic, write_json
 from common.parity.cases import BUILT
 from common.parity.compare import Comparison, compare
 from common.parity.text import to_markdown, to_text
-from common.parity.trace import read_trace
+from common.parity.trace import TENSORS, is_trace, read_trace
 from common.parity.verdict import FAIL
 from common.terminal import printable, printable_line
 
@@ -45,8 +45,8 @@ def record_trace(
         raise InputError(
             f"--dtype must be one of {', '.join(DTYPES)}; received {dtype!r}. bfloat16 runs are compared by the suite training with a configuration."
         )
-    if output.exists() and any(output.iterdir()) and not (output / "manifest.json").is_file():
-        raise InputError(f"A trace gets a folder of its own; {output} holds other files. Give another one with -o.")
+    if output.exists() and not _free(output):
+        raise InputError(f"A trace gets a folder of its own; {output} holds something else. Give another one with -o.")
     if (options.get("draws") or 0) < 0:
         raise InputError(f"--draws is a number of computations, 0 or more; received {options['draws']}.")
     if options.get("draws") and (backend, dtype) != ("pytorch", "float64"):
@@ -67,6 +67,13 @@ def record_trace(
     )
     for entry in [entry for entry in entries if entry["status"] == "error"][:5]:
         print(printable_line(f"  {entry['id']} ({entry['title'][:60]}): {entry['message']}"), file=sys.stderr)
+
+
+def _free(output: Path) -> bool:
+    """Whether it is a folder that is empty, or holds a trace or the tensors of one that was not written to its end."""
+    if not output.is_dir():
+        return False
+    return {path.name for path in output.iterdir()} <= {TENSORS} or is_trace(output)
 
 
 def compare_traces(

@@ -28,6 +28,8 @@ from common.parity.verdict import (
 
 __all__ = ["CaseResult", "Comparison", "compare"]
 
+_EXACT = "float64"  #: dtype of a reference
+
 
 @dataclass(frozen=True)
 class CaseResult:
@@ -119,8 +121,10 @@ def compare(baseline: Trace, test: Trace, reference: Trace | None = None, draws:
         draws: some of the reference's cases, computed with rounding at random.
 
     Raises:
-        InputError: the traces are of different suites, or were computed from different inputs.
+        InputError: the traces are of different suites, or were computed from different inputs, or the reference is none.
     """
+    if reference is not None:
+        _check_reference(reference)
     traces = [baseline, test] + ([reference] if reference else [])
     _check_suites(traces)
     known = [trace.cases for trace in traces]
@@ -174,6 +178,20 @@ def _draws(draws: Trace | None, reference: Trace | None) -> dict[str, list[dict[
             for case in drawn
         ]
     return found
+
+
+def _check_reference(reference: Trace) -> None:
+    """Errors against one of the two traces themselves, or against nothing, would let pass what is wrong."""
+    dtype = reference.manifest["producer"]["dtype"]
+    if dtype != _EXACT:
+        raise InputError(
+            f"--reference must be a trace in {_EXACT}; of {reference.path} it is {dtype}. Record one: twinlora trace "
+            f"record SUITE --backend pytorch --dtype {_EXACT}."
+        )
+    if reference.tensors is None:
+        raise InputError(
+            f"--reference must hold tensors; {reference.path} holds figures alone. Record it without --stats-only."
+        )
 
 
 def _check_suites(traces: list[Trace]) -> None:

@@ -19,9 +19,10 @@ from common.files import ANY, load_arrays, save_arrays, write_json
 from common.parity.cases import Arrays, array_hash
 from common.reading import check_shape, read_json
 
-__all__ = ["SCHEMA", "Trace", "read_trace", "statistics", "write_trace"]
+__all__ = ["SCHEMA", "TENSORS", "Trace", "is_trace", "read_trace", "statistics", "write_trace"]
 
 SCHEMA = "twinlora-trace/1"
+TENSORS = "tensors.safetensors"  #: in the folder of a trace
 _SEPARATOR = "::"
 _REMEDY = (
     "A trace is a folder with a manifest.json that `twinlora trace record` wrote; copy it again, or record it again."
@@ -116,7 +117,7 @@ def write_trace(
     (directory / "manifest.json").unlink(missing_ok=True)
     if tensors is not None:
         flat = {case + _SEPARATOR + name: array for case, arrays in tensors.items() for name, array in arrays.items()}
-        save_arrays(directory / "tensors.safetensors", flat)
+        save_arrays(directory / TENSORS, flat)
     write_json(
         directory / "manifest.json",
         {"schema": SCHEMA, "producer": dict(producer), "suite": dict(suite), "cases": entries},
@@ -138,15 +139,27 @@ def read_trace(path: Path) -> Trace:
         )
     check_shape(manifest, _MANIFEST, f"{file}", "the manifest of a trace", _REMEDY)
     _check_names(manifest, file)
-    stored = file.parent / "tensors.safetensors"
-    tensors = (
-        load_arrays(stored, ANY)[0]
-        if path.is_dir() and stored.is_file() and not manifest["producer"]["stats_only"]
-        else None
-    )
-    if tensors is not None:
-        _check(manifest, tensors, stored)
+    stored = file.parent / TENSORS
+    if not path.is_dir() or manifest["producer"]["stats_only"]:
+        return Trace(path, manifest, None)
+    if not stored.is_file():
+        raise InputError(
+            f"{stored} is missing, which its manifest.json says is there. Copy the folder again; or give the manifest.json "
+            "alone, which is compared by figures."
+        )
+    tensors = load_arrays(stored, ANY)[0]
+    _check(manifest, tensors, stored)
     return Trace(path, manifest, tensors)
+
+
+def is_trace(path: Path) -> bool:
+    """Whether a folder holds a trace, of any version."""
+    file = Path(path) / "manifest.json"
+    try:
+        found = read_json(file, "the manifest of a trace", _REMEDY, {"schema": str}) if file.is_file() else {}
+    except InputError:
+        return False
+    return str(found.get("schema")).partition("/")[0] == SCHEMA.partition("/")[0]
 
 
 def _check_names(manifest: Mapping[str, Any], file: Path) -> None:

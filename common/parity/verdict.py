@@ -19,6 +19,8 @@ PASS, ROUNDING, NOT_COMPARABLE, FAIL = VERDICTS = (
     "not comparable",
     "fail",
 )  # the least worrying first
+_OPERATOR = "op "  #: that the kinds of single operators begin with
+_NOTHING = "neither side holds a finite number, so that nothing is compared"
 _FIGURES = ("min", "max", "mean", "l2")  #: of an array, over its finite values; null where there are none
 
 
@@ -77,6 +79,8 @@ def judge(
         return TensorResult(
             name, FAIL, message, **known, position=where, values=_values(where, baseline, test, reference)
         )
+    if _proves_nothing(kind, test.size, bool(np.isfinite(test).any())):
+        return TensorResult(name, NOT_COMPARABLE, _NOTHING, **known)
     exact = reference if reference is not None and reference.shape == test.shape else None
     if limit.scale == "norm" and peers:
         limit = replace(limit, small=max(limit.small, _smallest(exact, peers) / np.sqrt(max(test.size, 1))))
@@ -99,10 +103,13 @@ def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[
         return TensorResult(
             name, FAIL, f"{test['dtype']} {test['shape']}, baseline {baseline['dtype']} {baseline['shape']}", **known
         )
+    ours, theirs = test["stats"], baseline["stats"]
+    size = int(np.prod(test["shape"]))
+    if _proves_nothing(kind, size, any(one["nan"] + one["inf"] < size for one in (ours, theirs))):
+        return TensorResult(name, NOT_COMPARABLE, _NOTHING, **known)
     if baseline["sha256"] == test["sha256"]:
         return TensorResult(name, PASS, "equal bits", **known)
     limit = limit_of(kind, name.partition("/")[0], test["dtype"])
-    ours, theirs = test["stats"], baseline["stats"]
     if (ours["nan"], ours["inf"]) != (theirs["nan"], theirs["inf"]) or (ours["l2"] is None) != (theirs["l2"] is None):
         return TensorResult(
             name,
@@ -120,6 +127,12 @@ def judge_statistics(name: str, kind: str, baseline: dict[str, Any], test: dict[
     return TensorResult(
         name, verdict, "by figures alone: no tensors on one side", **known, test_error=error, cap=limit.cap
     )
+
+
+def _proves_nothing(kind: str, size: int, finite: bool) -> bool:
+    """Whether neither side holds a finite number, as of trainings that diverged. Of a single operator that may be the
+    result that is due."""
+    return size > 0 and not finite and not kind.startswith(_OPERATOR)
 
 
 def _gap(ours: dict[str, Any], theirs: dict[str, Any], small: float) -> float:

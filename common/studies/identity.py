@@ -13,7 +13,7 @@ from common.config import ExperimentConfig, to_plain
 from common.data import BatchPlan
 from common.errors import InputError
 from common.methods import METHODS
-from common.resources import package_folder
+from common.resources import modules_of
 from common.studies.points import Point
 from common.training import fingerprints, meta, teaching
 from common.training.assembly import Inputs, encode_split, prepare
@@ -47,16 +47,12 @@ _ELSEWHERE = ("directory", "files")  #: entries of the data section that say whe
 
 @functools.cache
 def code_fingerprint(backend: str) -> str:
-    """Of every module that a run in ``backend`` may execute, in this version of the project."""
+    """Of every module that a run in ``backend`` may execute, in this version of the project and of plugins."""
     digest = hashlib.sha256()
     for package in ("common", f"{backend}_impl"):
-        folder = package_folder(package)
-        for path in sorted(folder.rglob("*.py")):
-            inside = path.relative_to(folder)
-            if package == "common" and inside.parts[0] in _ASIDE:
-                continue
-            content = path.read_bytes()
-            digest.update(f"{package}/{inside.as_posix()}\0{len(content)}\0".encode() + content)
+        for path, content in modules_of(package):
+            if package != "common" or path.partition("/")[0] not in _ASIDE:
+                digest.update(f"{package}/{path}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
 
@@ -124,10 +120,7 @@ class Reader:
         if key not in self._known:
             inputs = prepare(config)
             plan = BatchPlan(encode_split(inputs, "train"), 1, None, 1, config.seed)
-            found = fingerprints.of_inputs(inputs)
-            if config.model.adapter is not None:
-                found["adapter"] = fingerprints.of_adapter(config.model.adapter)
-            self._known[key] = found, plan.steps_per_epoch, inputs
+            self._known[key] = fingerprints.of_beginning(inputs), plan.steps_per_epoch, inputs
         return self._known[key]
 
     def _told(self, config: ExperimentConfig) -> dict[str, str]:

@@ -68,7 +68,7 @@ class Plan:
 
     def refuse_lost(self) -> None:
         """Raise InputError where runs that were made have no point in the definition any more: the tables would lose
-        them. Trials of a search are made of its earlier ones, and not compared."""
+        them. Trials of a search are decided from its earlier ones, and compared where these are known."""
         if not self.directory.plan.is_file():
             return
         searching = self.definition.search is not None
@@ -80,6 +80,11 @@ class Plan:
             and not (searching and TRIAL in point["label"])
             and self.directory.state(point) != "missing"
         ]
+        self.refuse(lost)
+
+    def refuse(self, points: Iterable[Mapping[str, Any]]) -> None:
+        """Raise InputError where there are ``points``, which were run and are no longer in the definition."""
+        lost = list(points)
         if lost:
             label = ", ".join(f"{axis}={value}" for axis, value in lost[0]["label"].items())
             raise InputError(

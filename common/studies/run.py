@@ -8,6 +8,7 @@ from pathlib import Path
 
 from common.errors import InputError
 from common.files import write_json
+from common.studies.conflicts import TRIAL
 from common.studies.definition import Definition
 from common.studies.executors import EXECUTORS
 from common.studies.job import SCORE, TRAIN, Job
@@ -63,10 +64,12 @@ class Study:
             self.plan.refuse_lost()
         self.grid: list[Planned] = [] if self.searching else [self.plan.planned(point) for point in self.plan.points]
         if self.searching:
-            for point in self.chosen:
+            for point in self.plan.points:
                 self.plan.planned(point)  # refuses what cannot be trained before anything is written
         self.searches: list[Search] = [
-            Search(self.plan, point, self.job, self.write, options.retry) for point in self.chosen if self.searching
+            Search(self.plan, point, self.job, self.write, options.retry)
+            for point in self.plan.points
+            if self.searching
         ]
         self._progress: StudyProgress | None = None
 
@@ -74,7 +77,7 @@ class Study:
         """Tell ``progress`` of every run, and of those that have ended."""
         self._progress = progress
         trials = self.plan.definition.search.trials if self.plan.definition.search else 0
-        for search in self.searches:
+        for search in self._running():
             steps = self.plan.reader.steps(search.point.config)
             for number in range(trials):
                 progress.expect(_key(search, number), search.point.backend, steps)
@@ -115,13 +118,26 @@ class Study:
         """Points of the grid that are chosen by the filters."""
         return [one for one in self.grid if one.point in self.chosen]
 
+    def replay(self) -> None:
+        """Take in what has been run of all searches, those included that the filters leave out.
+
+        Raises:
+            InputError: trials that were run are decided otherwise now; the tables would lose them.
+        """
+        for search in self.searches:
+            search.replay()
+        if self.searching and self.directory.plan.is_file() and not self.options.drop:
+            before = [point for point in self.directory.points() if TRIAL in point["label"]]
+            lost = [point for point in before if not any(search.holds(point) for search in self.searches)]
+            self.plan.refuse(point for point in lost if self.directory.state(point) != "missing")
+
     def write(self) -> None:
         """Write the plan, and what searches have come to."""
         every = self.grid + [planned for search in self.searches for planned in search.planned]
         self.plan.write(every)
         if self.searching:
             write_json(self.directory.search, {"searches": [search.plain() for search in self.searches]})
-        for search in self.searches if self._progress else ():
+        for search in self._running() if self._progress else ():
             for trial, one in zip(search.trials, search.planned, strict=True):
                 outcome = self.directory.outcome(one.entry()) if trial.state else None
                 if outcome is not None and self._progress is not None:
@@ -130,9 +146,13 @@ class Study:
     def sources(self) -> list[Source]:
         """Where jobs come from."""
         if self.searching:
-            return list(self.searches)
+            return list(self._running())
         jobs = [self.job(one) for one in self.todo() if self._left(one)]
         return [Grid(jobs)]
+
+    def _running(self) -> list[Search]:
+        """Those that the filters choose."""
+        return [search for search in self.searches if search.point in self.chosen]
 
     def _left(self, planned: Planned) -> bool:
         state = self.directory.state(planned.entry())
@@ -159,9 +179,10 @@ def run_study(definition: Definition, output: Path, options: Options) -> tuple[S
     pool = executor.open(options.jobs, options.address)
     try:
         with locked(study.directory.path):
+            study.replay()
             study.directory.stop.unlink(missing_ok=True)
-            study.write()
             progress = study.follow(StudyProgress(options.jobs))
+            study.write()
             done = run_all(study.sources(), pool, options.jobs, study.directory.stop, progress, study.shown)
             study.write()
     finally:

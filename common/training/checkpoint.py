@@ -23,6 +23,7 @@ _PROGRESS = {
     "seconds": float,
     "data_seconds?": float,
     "log_lines": int,
+    "micro_batch?": int,
     "stopping": _STOPPING,
 }
 _MARK = "best.json"

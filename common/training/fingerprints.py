@@ -27,6 +27,7 @@ __all__ = [
     "hashed",
     "of_adapter",
     "of_base",
+    "of_beginning",
     "of_data",
     "of_inputs",
     "of_tokenizer",
@@ -53,6 +54,12 @@ def of_inputs(inputs: Inputs) -> dict[str, Any]:
     if inputs.task.converses:
         found["template"] = hashed(str(inputs.tokenizer.chat_template))
     return found if inputs.teacher is None else {**found, "teacher": inputs.teacher}
+
+
+def of_beginning(inputs: Inputs) -> dict[str, Any]:
+    """`of_inputs`, and of the adapter that the training begins from; once it has begun, nothing more is read of that."""
+    start = inputs.config.model.adapter
+    return of_inputs(inputs) | ({} if start is None else {"adapter": of_adapter(start)})
 
 
 def of_adapter(source: str) -> str:

@@ -96,6 +96,7 @@ class Trainer:
         self._elapsed, self.kept_lines = progress["seconds"], progress["log_lines"]
         self.data_seconds = progress.get("data_seconds", 0.0)
         self.stopping.load_state(progress["stopping"])
+        self._say(_resized(progress.get("micro_batch"), self.batches.micro_batch_size))
         written, best = marked_best(self.checkpoint), self.stopping.best_step
         if written not in (None, best):
             self.stopping.forget()
@@ -242,6 +243,7 @@ class Trainer:
         progress |= {
             "seconds": self._seconds(time.perf_counter()),
             "data_seconds": self.data_seconds,
+            "micro_batch": self.batches.micro_batch_size,
             "stopping": self.stopping.state(),
         }
         save_checkpoint(self.checkpoint, self.engine, progress)
@@ -280,6 +282,17 @@ class Trainer:
     def _say(self, remark: str | None) -> None:
         if remark:
             self.progress.say(f"note: {remark}")
+
+
+def _resized(before: int | None, now: int) -> str | None:
+    """What to say of a run that continues with other micro-batches than it began with, as with another number of
+    processes."""
+    if before in (None, now):
+        return None
+    return (
+        f"the run began with micro-batches of {before} sequences and continues with {now}, so that the masks of dropout, and "
+        "the bits, are not those of a run without the break; for these start as many processes as before"
+    )
 
 
 def tokens_of(task: Task, batch: Batch) -> int:

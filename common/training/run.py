@@ -37,8 +37,11 @@ from common.training.loop import Trainer
 from common.training.predictions import write_predictions
 from common.training.progress import Progress
 from common.training.rundir import FAILED, RunDirectory
+from common.training.unused import unused
 
 __all__ = ["train"]
+
+_OTHERS = "Resume it with the data, base model and tokenizer that it began with, or use --name for a new run."
 
 
 def train(
@@ -77,6 +80,8 @@ def train(
         run.admit(config, resume, overwrite)
     progress = (progress or Progress()) if group.rank == 0 else processes.Silent()
     if resume and run.complete():
+        if group.rank == 0:
+            _check_finished(run, config, progress)
         progress.say(translated("{path} is finished already; nothing is left to do.", path=run.path))
         return run.read_summary() if group.rank == 0 else None
     with processes.own_directory(run, group, resume) as own:
@@ -134,7 +139,7 @@ def _train(
     if inputs.spec.vectors is not None:
         progress.say(str(inputs.spec.vectors))
     progress.say(coverage_table(inputs.plan, inputs.spec, config.optimization))
-    for remark in merge_remarks(inputs.plan, inputs.spec):
+    for remark in (*merge_remarks(inputs.plan, inputs.spec), *unused(inputs)):
         progress.say(f"note: {remark}")
     if config.training.shard and group.size == 1:
         progress.say(
@@ -168,12 +173,25 @@ def _train(
         return summary
 
 
+def _check_finished(run: RunDirectory, config: ExperimentConfig, progress: Progress) -> None:
+    """Raise InputError where what a finished run was trained on has changed since: its scores are not those of what is
+    there now. What is gone cannot be compared, which is said."""
+    try:
+        inputs = prepare(config)
+        now, teacher = fingerprints.of_beginning(inputs), teaching.open_teacher(inputs)
+        if teacher is not None:
+            now["teacher"] = teacher.fingerprint
+        if config.meta.unlabelled is not None:
+            now["teacher"] = fingerprints.of_data(meta.unlabelled_texts(inputs))["train"]
+    except InputError as error:
+        progress.say(f"What {run.path} was trained on could not be compared with what is there now: {error}")
+        return
+    fingerprints.compare(run, now, _OTHERS)
+
+
 def _check_planned(expected: Mapping[str, Any], inputs: Inputs) -> None:
     """Raise InputError where what is read is not what the run was planned with."""
-    now, start = fingerprints.of_inputs(inputs), inputs.config.model.adapter
-    if start is not None:
-        now["adapter"] = fingerprints.of_adapter(start)
-    fingerprints.check_planned(expected, now)
+    fingerprints.check_planned(expected, fingerprints.of_beginning(inputs))
 
 
 @contextmanager
@@ -205,8 +223,7 @@ def _begin(session: _Session, trainer: Trainer, resume: bool, progress: Progress
     if not (resume and run.checkpoint.is_file()):
         session.begin()
         return
-    remedy = "Resume it with the data, base model and tokenizer that it began with, or use --name for a new run."
-    if not fingerprints.compare(run, fingerprints.of_inputs(session.inputs), remedy):
+    if not fingerprints.compare(run, fingerprints.of_inputs(session.inputs), _OTHERS):
         progress.say(f"{run.path} has no fingerprints.json: its data, base and tokenizer cannot be compared.")
     trainer.resume(run.metrics)
     run.summary.unlink(missing_ok=True)  # of an attempt that diverged
@@ -234,6 +251,8 @@ def _execute(session: _Session, trainer: Trainer, progress: Progress) -> dict[st
     if not session.run.metrics.is_file():  # with what else was deleted nobody knows
         raise FileNotFoundError(errno.ENOENT, "The run directory was deleted during the run", str(session.run.path))
     summary = session.summary(status, test, trainer)
+    if note := summary.get("findings", {}).get("note"):
+        progress.say(f"note: {note}")
     from common.report import run_page
     from common.sharing import write_card
 
@@ -260,7 +279,7 @@ class _Session:
         """Clear the directory and write what a run begins with."""
         self.run.clear()
         write_atomic(self.run.config, to_yaml(self.inputs.config))
-        fingerprints.write(self.run, fingerprints.of_inputs(self.inputs))
+        fingerprints.write(self.run, fingerprints.of_beginning(self.inputs))
         save_tokenizer(self.inputs.tokenizer, self.run.tokenizer)
 
     def score(self, split: str, check: Callable[[], None] = lambda: None) -> dict[str, float]:

@@ -102,7 +102,7 @@ def self_train(
     folder = Path(output) / config.name
     record: dict[str, Any] = {"settings": dataclasses.asdict(how), "given": len(gold), "unlabelled": len(rows)}
     record["texts"] = fingerprints.hashed(json.dumps([gold, rows], sort_keys=True))
-    record |= {"backend": backend, "inputs": fingerprints.of_inputs(inputs)}
+    record |= {"backend": backend, "inputs": fingerprints.of_beginning(inputs)}
     _refuse_other(folder / RECORD, record)
     record["rounds"] = []
     write_json(folder / RECORD, record)
@@ -152,7 +152,7 @@ def _refuse_other(path: Path, record: Mapping[str, Any]) -> None:
     if before["backend"] != record["backend"]:
         changed.append(f"backend was {before['backend']}, now {record['backend']}")
     if before["texts"] == record["texts"] and before["inputs"] != record["inputs"]:
-        changed.append("the other splits, the base model or the tokenizer are others")
+        changed.append("the other splits, the base model, the tokenizer or the adapter to begin from are others")
     if changed:
         raise InputError(
             f"Self-training is continued with the settings and texts that it began with; {path} differs: "

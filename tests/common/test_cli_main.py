@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from common.cli import commands
 from common.cli.main import build_parser, main
 from common.errors import InputError, RunError
+from common.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "import sys; from common.cli.main import main; sys.exit(main())"
@@ -78,6 +80,7 @@ def test_an_unknown_command_is_answered_with_the_nearest(arguments, nearest, cap
         (["inspect", "bert_sst2", "--set", "training.epoch=3"], "Nearest: epochs"),
         (["inspect", "bert_sst2", "--data-dir", "/nowhere/at all", "--model", "/nowhere/else"], "/nowhere/else"),
         (["eval", "/nowhere"], "A run directory holds config.yaml"),
+        (["eval", "/nowhere", "--num-beams", "4", "--seed", "3"], "num_beams, seed: belongs to --outputs"),
         (["predict", "/nowhere"], "A run directory holds config.yaml"),
         (["compare", "/nowhere", "/nowhere"], "/nowhere"),
         (["merge", "/nowhere", "."], "new or empty folder"),
@@ -90,6 +93,16 @@ def test_bad_input_is_one_message_and_exit_code_2(arguments, part, capsys):
     assert part in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_how_text_is_generated_is_not_read_by_what_writes_none(monkeypatch, capsys):
+    """A label is the same whatever the temperature: whoever sets one expects something else."""
+    trained = SimpleNamespace(task=TASKS.get("sequence-classification"))
+    monkeypatch.setattr("common.cli.options.trained", lambda args, exported: trained)
+    assert main(["predict", "/run", "--temperature", "0.5", "--max-new-tokens", "9"]) == 2
+    said = capsys.readouterr().err
+    assert "max_new_tokens, temperature" in said
+    assert "trained for sequence-classification" in said
 
 
 def failing(monkeypatch, error):

@@ -93,7 +93,7 @@ def traces(tmp_path):
         return (
             make(tmp_path / "baseline", values(1e-7, 1), kind),
             make(tmp_path / "test", change(values(1e-7, 2)), kind),
-            make(tmp_path / "reference", values(dtype=np.float64), kind),
+            make(tmp_path / "reference", values(dtype=np.float64), kind, dtype="float64"),
         )
 
     return build
@@ -168,16 +168,69 @@ def test_a_nan_on_both_sides_at_the_same_place_does_not_hide_what_is_beside_it(t
     pair = (
         make(tmp_path / "a", with_nan(1e-7, 1)),
         make(tmp_path / "b", with_nan(1e-7, 2)),
-        make(tmp_path / "r", with_nan(0.0, 0, np.float64)),
+        make(tmp_path / "r", with_nan(0.0, 0, np.float64), dtype="float64"),
     )
     assert compare(*pair).exit_code == 0
     worse = changed("logits", lambda a: put(a, (1, 1), a[1, 1] + 1e-3))(with_nan(1e-7, 2))
     assert compare(pair[0], make(tmp_path / "c", worse), pair[2]).exit_code == 1
 
 
+@pytest.mark.parametrize(("kind", "name"), [("model", "loss"), ("training", "loss"), ("layer", "output/0")])
+@pytest.mark.parametrize("stats_only", [False, True])
+def test_a_result_without_a_finite_number_on_either_side_proves_nothing(tmp_path, kind, name, stats_only):
+    """Two trainings that diverged agree in nothing; a single operator may owe a NaN."""
+
+    def pair(kind, name, folder):
+        lost = {name: np.full(3, np.nan, np.float32)}
+        return [make(tmp_path / folder / side, lost, kind, stats_only=stats_only) for side in "ab"]
+
+    found = compare(*pair(kind, name, "network"))
+    assert (found.cases[0].verdict, found.exit_code) == ("not comparable", 2)
+    assert f"{name}: neither side holds a finite number" in found.cases[0].message
+    assert compare(*pair("op rounding", "output/0", "operator")).exit_code == 0
+
+
+def test_a_reference_is_in_float64_and_whole(traces):
+    """One of them as the reference of both would have no error, and pass whatever it holds."""
+    baseline, test, reference = traces(DEFECTS["a sign flipped"][0])
+    assert compare(baseline, test, reference).exit_code == 1
+    for other in (test, baseline):
+        with pytest.raises(InputError, match=r"--reference must be a trace in float64; .*it is float32"):
+            compare(baseline, test, other)
+    small = make(reference.path.with_name("small"), values(dtype=np.float64), stats_only=True, dtype="float64")
+    with pytest.raises(InputError, match="--reference must hold tensors"):
+        compare(baseline, test, small)
+    lacking = make(reference.path.with_name("lacking"), {"models/other": values(dtype=np.float64)}, dtype="float64")
+    with pytest.raises(InputError, match="different ones"):
+        compare(baseline, test, lacking)
+
+
+def test_a_trace_without_its_tensors_is_refused_as_a_folder(traces):
+    baseline, test, _ = traces()
+    (test.path / "tensors.safetensors").unlink()
+    with pytest.raises(InputError, match=r"tensors\.safetensors is missing.*manifest\.json alone"):
+        read_trace(test.path)
+    assert compare(baseline, read_trace(test.path / "manifest.json")).counts["rounding"] == 1
+
+
+@pytest.mark.needs_pytorch
+def test_a_trace_is_recorded_over_an_earlier_trace_alone(tmp_path, capsys):
+    command = ["trace", "record", "ops", "--backend", "pytorch", "--only", "torch.tanh", "-o"]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "manifest.json").write_text('{"name": "an application of mine"}')
+    (tmp_path / "file").write_text("mine")
+    for place in (other, tmp_path / "file"):
+        assert main([*command, str(place)]) == 2
+        assert "A trace gets a folder of its own" in capsys.readouterr().err
+    assert (other / "manifest.json").read_text() == '{"name": "an application of mine"}'
+    assert main([*command, str(tmp_path / "mine")]) == 0
+    assert main([*command, str(tmp_path / "mine")]) == 0
+
+
 def test_an_error_that_the_baseline_has_too_is_ill_conditioned_and_without_a_reference_a_failure(tmp_path):
     baseline, test = make(tmp_path / "a", values(1e-4, 1)), make(tmp_path / "b", values(1e-4, 2))
-    reference = make(tmp_path / "r", values(dtype=np.float64))
+    reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")
     assert compare(baseline, test, reference).exit_code == 0
     direct = compare(baseline, test)
     assert direct.exit_code == 1
@@ -192,7 +245,7 @@ def moved_by(path, error, count=3):
 
 def test_an_error_that_rounding_at_random_makes_too_is_ill_conditioned_and_a_larger_one_a_failure(tmp_path):
     baseline, test = make(tmp_path / "a", values(1e-7, 1)), make(tmp_path / "b", values(1e-3, 2))
-    reference = make(tmp_path / "r", values(dtype=np.float64))
+    reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")
     assert compare(baseline, test, reference).exit_code == 1
     found = compare(baseline, test, reference, moved_by(tmp_path / "d", 1e-2))
     assert (found.exit_code, found.counts["rounding"]) == (0, 1)
@@ -205,7 +258,7 @@ def test_an_error_that_rounding_at_random_makes_too_is_ill_conditioned_and_a_lar
 
 def test_draws_of_other_inputs_of_float32_or_without_a_reference_are_refused(tmp_path):
     traces = [make(tmp_path / name, values(1e-7, 1)) for name in "ab"]
-    reference = make(tmp_path / "r", values(dtype=np.float64))
+    reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")
     draws = moved_by(tmp_path / "d", 1e-3)
     with pytest.raises(InputError, match="came without one"):
         compare(*traces, None, draws)
@@ -219,7 +272,7 @@ def test_draws_of_other_inputs_of_float32_or_without_a_reference_are_refused(tmp
 
 def test_a_draw_that_is_not_finite_where_the_reference_is_explains_nothing(tmp_path):
     baseline, test = make(tmp_path / "a", values(1e-7, 1)), make(tmp_path / "b", values(1e-3, 2))
-    reference = make(tmp_path / "r", values(dtype=np.float64))
+    reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")
     broken = {name: np.full_like(array, np.nan) for name, array in values(dtype=np.float64).items()}
     draws = make(tmp_path / "d", {"models/fake#0": broken}, draws=1, dtype="float64")
     assert compare(baseline, test, reference, draws).exit_code == 1
@@ -305,7 +358,8 @@ def test_a_gradient_that_is_zero_in_exact_arithmetic_is_judged_by_the_size_of_th
         tiny = np.random.default_rng(seed).normal(size=(4, 6)) * noise
         return values(1e-7, seed) | {"gradient/a.lora_A": tiny.astype(np.float32)}
 
-    reference = make(tmp_path / "r", values(dtype=np.float64) | {"gradient/a.lora_A": np.zeros((4, 6))})
+    exact = values(dtype=np.float64) | {"gradient/a.lora_A": np.zeros((4, 6))}
+    reference = make(tmp_path / "r", exact, dtype="float64")
     assert (
         compare(make(tmp_path / "a", result(1e-10, 1)), make(tmp_path / "b", result(1e-10, 2)), reference).exit_code
         == 0
@@ -323,12 +377,14 @@ def test_a_gradient_that_cancels_is_judged_by_the_terms_which_the_references_own
         left = np.random.default_rng(seed).normal(size=(4, 6)) * size
         return values(1e-7 if dtype == np.float32 else 0.0, seed, dtype) | {"gradient/a.lora_A": left.astype(dtype)}
 
-    reference = make(tmp_path / "r", result(1e-17, np.float64))
+    reference = make(tmp_path / "r", result(1e-17, np.float64), dtype="float64")
     baseline = make(tmp_path / "a", result(1e-9, seed=1))
     assert compare(baseline, make(tmp_path / "b", result(4e-9, seed=2)), reference).exit_code == 0
     wrong = compare(baseline, make(tmp_path / "c", result(1e-5, seed=2)), reference)
     assert "gradient/a.lora_A" in wrong.first_failure.message
-    found = make(tmp_path / "d", result(1e-14, np.float64))  # more than rounding: a gradient in its own right
+    found = make(
+        tmp_path / "d", result(1e-14, np.float64), dtype="float64"
+    )  # more than rounding: a gradient in its own right
     assert compare(baseline, make(tmp_path / "e", result(1e-7, seed=2)), found).exit_code == 1
 
 
@@ -393,6 +449,22 @@ def test_the_command_compares_in_a_process_that_can_import_no_framework(tmp_path
         (["parity", "models", "--draws", "-1", "-o", "out"], "0 or more"),
         (["trace", "record", "layers", "--backend", "pytorch", "--set", "a=b", "-o", "out"], "none was given"),
         (["trace", "record", "recorded", "--backend", "pytorch", "-o", "out"], "twinlora map record"),
+        (
+            ["trace", "record", "layers", "bert_sst2", "--backend", "pytorch", "-o", "out"],
+            "CONFIG is read by the suites models, training; layers does not read it",
+        ),
+        (
+            ["trace", "record", "models", "--steps", "9", "--backend", "pytorch", "-o", "out"],
+            "--steps is read by the suite training; models does not read it",
+        ),
+        (
+            ["trace", "record", "ops", "--log", "calls.json", "--backend", "pytorch", "-o", "out"],
+            "--log is read by the suite recorded; ops does not read it",
+        ),
+        (
+            ["trace", "record", "training", "--steps", "0", "--backend", "pytorch", "-o", "out"],
+            "--steps must be at least 1; received 0",
+        ),
     ],
 )
 @pytest.mark.needs_pytorch

@@ -4,6 +4,7 @@ with."""
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -77,6 +78,29 @@ def test_a_checkpoint_beyond_the_end_is_refused(stopped):
     refused(run, match=r"within the 24 steps of this training; it is of step 25")
 
 
+def test_a_run_that_continues_with_other_micro_batches_says_so(stopped):
+    """As where it is resumed by fewer processes: what a process computes at once decides the masks of dropout."""
+    run = stopped()
+    path = run.folder / "checkpoint/state.safetensors"
+    arrays, metadata = load_arrays(path, INTEGERS)
+    progress = json.loads(metadata["progress"])
+    assert progress["micro_batch"] == 4
+    save_arrays(path, arrays, {"progress": json.dumps({**progress, "micro_batch": 2})})
+    run.progress.said.clear()
+    run.run(run.config(), resume=True)
+    [said] = [said for said in run.progress.said if "micro-batches" in said]
+    assert "of 2 sequences" in said
+    assert "with 4" in said
+    assert "as many processes" in said
+
+
+def test_a_run_that_continues_as_it_began_says_nothing_of_micro_batches(stopped):
+    run = stopped()
+    run.progress.said.clear()
+    run.run(run.config(), resume=True)
+    assert not [said for said in run.progress.said if "micro-batches" in said]
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_other_data_are_noticed(stopped, split, tmp_path):
     run = stopped()
@@ -84,6 +108,37 @@ def test_other_data_are_noticed(stopped, split, tmp_path):
     lines = file.read_text().splitlines()
     file.write_text("\n".join([lines[0], lines[1].replace(",", " indeed,"), *lines[2:]]) + "\n")
     refused(run, match=rf"(?s)other inputs.*data {split}: was .*--name")
+
+
+def test_a_finished_run_is_not_taken_for_one_of_other_data(setup, tmp_path):  # noqa: F811
+    done = setup.run(setup.config())
+    file = tmp_path / "validation.csv"
+    kept = file.read_text()
+    file.write_text(kept.replace("good", "bad", 1))
+    refused(setup, match=r"(?s)other inputs.*data validation: was .*--name")
+    file.unlink()
+    before = snapshot(setup.folder)
+    assert setup.run(setup.config(), resume=True) == done  # with nothing to compare with it stays what it is
+    assert any("could not be compared" in said for said in setup.progress.said)
+    file.write_text(kept)
+    setup.progress.said.clear()
+    assert setup.run(setup.config(), resume=True) == done
+    assert not any("compared" in said for said in setup.progress.said)
+    assert snapshot(setup.folder) == before
+
+
+def test_a_finished_run_is_not_taken_for_one_that_began_from_another_adapter(setup, tmp_path):  # noqa: F811
+    setup.run(setup.config("training.max_steps=4"))
+    start = tmp_path / "start"
+    shutil.copytree(setup.folder / "adapter", start)
+    config = setup.config("training.max_steps=4", f"model.adapter={start}", "name=second")
+    done = setup.run(config)
+    assert setup.run(config, resume=True) == done
+    path = start / "adapter_model.safetensors"
+    arrays, metadata = load_arrays(path)
+    save_arrays(path, {name: array + np.float32(1) for name, array in arrays.items()}, metadata)
+    with pytest.raises(InputError, match=r"(?s)other inputs.*adapter: was"):
+        setup.run(config, resume=True)
 
 
 def base(setup, folder):  # noqa: F811

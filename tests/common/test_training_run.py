@@ -15,6 +15,7 @@ from common.config import load_config
 from common.data import BatchPlan
 from common.errors import InputError, RunError
 from common.files import load_arrays
+from common.methods import METHODS
 from common.report import run_page
 from common.training.assembly import encode_split, load_engine, open_trained, prepare
 from common.training.checkpoint import INTEGERS, load_checkpoint
@@ -278,6 +279,13 @@ def test_a_trained_array_that_does_not_move_and_a_frozen_one_that_does_are_repor
     said = " ".join(setup.progress.said)
     assert "1 of 2 trained arrays have not changed in 10 steps: classifier.bias." in said
     assert "1 of 1 frozen arrays have changed: bert.embeddings.word_embeddings.weight." in said
+
+
+def test_what_a_method_notes_of_the_best_state_is_said(setup, monkeypatch):
+    monkeypatch.setattr(type(METHODS.get("head")), "findings", lambda self, plan, arrays: {"note": "it is odd"})
+    summary = setup.run(setup.config("training.max_steps=2"))
+    assert summary["findings"] == {"note": "it is odd"}
+    assert "note: it is odd" in setup.progress.said
 
 
 def test_of_a_run_in_which_everything_is_as_it_should_be_nothing_is_said(setup):

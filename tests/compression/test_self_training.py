@@ -109,7 +109,7 @@ def test_finished_rounds_are_not_taken_for_those_of_other_texts_or_settings(work
         ([str(texts), "--backend", "mindspore"], "backend was pytorch, now mindspore"),
         (
             [str(texts), "--set", f"data.files.validation={work.folder / 'test.csv'}"],
-            "the other splits, the base model or",
+            "the other splits, the base model, the tokenizer or",
         ),
     ):
         capsys.readouterr()

@@ -17,7 +17,7 @@ from common.methods import METHODS
 from common.methods.merge import merged_model
 from common.methods.ranks import RankAllocation, Schedule
 from common.models.checkpoint import save_pretrained
-from tests.support import assert_identical, assert_near, build_engine, make_batch, plan_for, tiny_spec
+from tests.support import assert_identical, assert_near, build_engine, make_batch, nonzero_values, plan_for, tiny_spec
 from tests.tolerances import BERT_LOGITS_ABS, MERGED_ABS, STEP_LOSS
 
 TARGETS = ("*.query", "*.intermediate.dense")
@@ -195,6 +195,23 @@ def test_a_file_leaves_dropped_directions_out_and_peft_reads_and_writes_it(backe
         merged, _ = merged_model(own, spec, found)
         plain = build_engine(backend, merged, plan_for(merged, (), bias="all"), {})
         assert_near(plain.eval_step(batch).outputs["logits"], expected, MERGED_ABS, absolute=True)
+
+
+def test_a_best_state_with_more_directions_than_wanted_is_noted():
+    """Early stopping, or a metric that was best before, keeps a state whose ranks were not reduced to the end."""
+    plan = plan_of(tiny_spec("bert"))
+    arrays = nonzero_values(plan)
+    names = [edit.parameters[1].name for edit in plan.edits]
+    found = METHODS.get("adalora").findings(plan, arrays)
+    assert found["directions"] == sum(arrays[name].size for name in names) > found["directions_wanted"]
+    assert found["directions_wanted"] == 2 * len(names)
+    assert "before the last reduction" in found["note"]
+    for name in names:
+        arrays[name][2:] = 0.0
+    assert METHODS.get("adalora").findings(plan, arrays) == {
+        "directions": 2 * len(names),
+        "directions_wanted": 2 * len(names),
+    }
 
 
 def test_what_does_not_fit_is_refused_by_entry(tmp_path):

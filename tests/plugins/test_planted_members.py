@@ -54,6 +54,21 @@ def test_planted_members_are_counted_before_anything_is_built(folder):
     assert ["head", "18"] in [line.split() for line in shown.splitlines()]
 
 
+def test_what_a_changed_task_makes_of_texts_is_not_read_from_the_cache_of_the_code_before(folder, tmp_path):
+    for path in folder.iterdir():
+        if path.name in ("toy", "trial.yaml") or path.suffix == ".txt":
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    [before] = twinlora(tmp_path, ["inspect", "trial.yaml"])
+    task = tmp_path / "toy" / "common" / "tasks" / "order.py"
+    text = task.read_text()
+    task.write_text(text.replace("encode_texts(rows, tokenizer, max_length)", "encode_texts(rows, tokenizer, 1)"))
+    [after] = twinlora(tmp_path, ["inspect", "trial.yaml"])
+    task.write_text(text)
+    assert "longest 1, 20 truncated" in after
+    assert "longest 1, 20 truncated" not in before
+    assert twinlora(tmp_path, ["inspect", "trial.yaml"]) == [before]
+
+
 def training(folder, backend):
     """The run of the planted members, and what trains it where it is not there."""
     run = f"runs/trial/{backend}"

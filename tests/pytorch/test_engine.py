@@ -126,3 +126,36 @@ def test_engines_do_not_share_parameters():
     kept = second.trainable()
     first.train_step([make_batch("gpt2", [7, 3])], 0.1)
     assert_all_near(second.trainable(), kept, 0.0)
+
+
+class Second:
+    """The second of two processes, whose sums are its own."""
+
+    rank, size = 1, 2
+
+    def sum(self, tensors):
+        return tensors
+
+
+def test_what_a_network_draws_itself_belongs_to_the_micro_batch_and_not_to_the_process():
+    """Noise of a network of transformers or of one's own: two processes draw what one with two micro-batches does."""
+    batches = [make_batch("bert", [7, 3]), make_batch("bert", [5, 4])]
+
+    def drawn(group=None, more=0):
+        engine, found = engine_of("bert"), []
+        read = engine.model.logits
+
+        def logits(*arguments):
+            found.append(torch.rand(1 + more)[0].item())
+            return read(*arguments)
+
+        engine.model.logits = logits
+        engine.group = group or engine.group
+        for _ in range(2):
+            engine.train_step(batches, 0.0)
+        return found
+
+    alone = drawn()
+    assert len(alone) == len(set(alone)) == 4
+    assert drawn(more=3) == alone, "however much an earlier micro-batch draws"
+    assert drawn(Second()) == alone[1::2]

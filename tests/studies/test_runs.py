@@ -22,7 +22,9 @@ from common.data import load_dataset
 from common.errors import InputError
 from common.files import save_arrays
 from common.studies import scheduler, worker
+from common.studies.identity import code_fingerprint
 from common.studies.layout import StudyDirectory
+from common.studies.plan import plan
 from common.tasks import configured
 from common.training.lock import locked
 from common.training.teachers import write_logits
@@ -222,6 +224,35 @@ def test_a_run_belongs_to_the_adapter_that_it_begins_from(studies, fake_runs):
     assert len(set(studies.calls(study))) == len(studies.calls(study)) == 2
 
 
+def test_a_run_belongs_to_the_code_of_plugins(studies, tmp_path, monkeypatch):
+    """A method or a loss of one's own decides a run as the project's do."""
+    ways = [
+        tmp_path / "own" / "common" / "methods" / "mine.py",
+        tmp_path / "own" / "pytorch_impl" / "layers" / "mine.py",
+    ]
+    for path in ways:
+        path.parent.mkdir(parents=True)
+        path.write_text("MEMBER = 1\n")
+
+    def identities():
+        code_fingerprint.cache_clear()
+        planned = plan(studies.define("backends: [pytorch, mindspore]\n"), studies.output)
+        return {point.backend: planned.planned(point).id for point in planned.points}
+
+    without = identities()
+    monkeypatch.setenv("TWINLORA_PLUGINS", str(tmp_path / "empty"))
+    assert identities() == without
+    monkeypatch.setenv("TWINLORA_PLUGINS", str(tmp_path / "own"))
+    before = identities()
+    assert before["pytorch"] != without["pytorch"] != before["mindspore"]
+    ways[1].write_text("MEMBER = 2\n")
+    after = identities()
+    assert (after["pytorch"] != before["pytorch"], after["mindspore"] == before["mindspore"]) == (True, True)
+    ways[0].write_text("MEMBER = 2\n")
+    assert not set(identities().values()) & {*after.values(), *before.values()}
+    code_fingerprint.cache_clear()
+
+
 def test_runs_that_a_second_signal_killed_are_interrupted_and_not_failed(studies, fake_runs, monkeypatch):
     fake_runs({"": {"slow": 0.3}})
 
@@ -297,6 +328,13 @@ def test_a_study_that_is_continued_in_one_backend_keeps_the_others(studies, fake
         assert main(["study", "run", *given, "--backend", "pytorch"]) == 0
         assert [directory.state(point) for point in directory.points()] == ["finished"] * 4
     assert len((directory.path / "calls").read_text().splitlines()) == 4
+
+
+def test_an_estimate_is_measured_where_one_is_asked_for_alone(studies, fake_runs, capsys):
+    file = studies.write(RATES)
+    assert main(["study", "run", str(file), "--measure", "--output", str(studies.output)]) == 2
+    assert "--measure is of --dry-run" in capsys.readouterr().err
+    assert not studies.output.exists()
 
 
 def test_one_process_at_a_time_runs_a_study(studies, fake_runs):

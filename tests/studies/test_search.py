@@ -133,6 +133,39 @@ def test_only_the_winner_meets_the_test_split(searched):
         assert summary is None or summary["test"] is None
 
 
+def test_a_search_that_the_filters_leave_out_keeps_its_trials(studies, fake_runs):
+    text = "axes: {data.max_length: [8, 16]}\n" + TEXT.replace("WORKERS", "1")
+    study, _ = studies.run(text, filters={"max_length": ["8"]})
+    first = record(study)["searches"]
+    points = study.directory.points()
+    assert len(points) == len(first[0]["trials"]) == 6
+    study, _ = studies.run(text, filters={"max_length": ["16"]})
+    after = record(study)["searches"]
+    assert [one["label"] for one in after] == [{"data.max_length": 8}, {"data.max_length": 16}]
+    assert after[0] == first[0]
+    assert [point for point in study.directory.points() if point["label"]["data.max_length"] == 8] == points
+    assert len(study.directory.points()) == 12
+    assert set(studies.states(study)) <= {"finished", "pruned"}
+    assert study.directory.read_plan()["fingerprints"]["inputs"].keys() == {p["id"] for p in study.directory.points()}
+    whole, _ = studies.run(text)
+    assert record(whole)["searches"] == after
+    assert len([call for call in studies.calls(whole) if call.endswith("train")]) == 12
+
+
+def test_trials_that_a_changed_search_would_lose_are_refused(studies, fake_runs):
+    text = "axes: {data.max_length: [8, 16]}\n" + TEXT.replace("WORKERS", "1")
+    study, _ = studies.run(text)
+    before = record(study)
+    changes = {"trials: 6": "trials: 5", "low: 1.0e-3": "low: 2.0e-3", "[8, 16]": "[8]"}
+    for old, new in changes.items():
+        with pytest.raises(InputError, match=r"runs? that this definition has not, first .*--drop"):
+            studies.run(text.replace(old, new, 1))
+        assert record(study) == before
+        assert len(study.directory.points()) == 12
+    dropped, _ = studies.run(text.replace("trials: 6", "trials: 5"), drop=True)
+    assert len(dropped.directory.points()) == 10
+
+
 def test_a_failed_trial_is_recorded_and_the_search_goes_on(studies, fake_runs, searched):
     rate = record(searched[1])["searches"][0]["trials"][1]["parameters"]["optimization.learning_rate"]
     fake_runs({f"learning_rate: {rate}": {"fail": "diverged"}})

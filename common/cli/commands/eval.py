@@ -57,6 +57,10 @@ def run(args: argparse.Namespace) -> None:
     if args.metrics and not args.outputs:
         raise InputError("--metrics are those of generated texts. Give a file for them: --outputs FILE.")
     chosen = options.generation(args)
+    if chosen.given and not args.outputs:
+        raise InputError(
+            f"{', '.join(chosen.given)}: belongs to --outputs, whose texts are generated. Give --outputs FILE, or leave it out."
+        )
     trained = options.trained(args, exported=True)
     engine = engine_of(trained, args.backend, args.device)
     found: dict[str, Any] = dict(score(trained, engine, args.split, args.data_dir))

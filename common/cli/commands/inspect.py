@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> None:
     from common.config import to_yaml
     from common.errors import InputError
     from common.training.assembly import prepare
+    from common.training.unused import unused
 
     if _holds_model(Path(args.config)):
         _print_folder(args)
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> None:
         sys.stdout.flush()
         raise  # a training would end here, so the exit code is that of an error
     _print_model(config, inputs.spec, inputs.plan)
+    for remark in unused(inputs):
+        print(printable_line(f"note: {remark}"))
     _print_data(inputs)
 
 

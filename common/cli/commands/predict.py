@@ -44,6 +44,11 @@ def run(args: argparse.Namespace) -> int:
 
     chosen = options.generation(args)  # refuses what does not fit before the model is loaded
     trained = options.trained(args, exported=True)
+    if chosen.given and not trained.task.writes:
+        raise InputError(
+            f"{', '.join(chosen.given)}: belongs to models that write texts; this one was trained for {trained.task.name}. "
+            "Leave it out."
+        )
     given = {field.name: getattr(chosen, field.name) for field in dataclasses.fields(chosen)}
     engine = engine_of(trained, args.backend, args.device)
     failed = 0

@@ -24,6 +24,14 @@ SUITES: Mapping[str, Callable[[Mapping[str, Any]], tuple]] = {
 }
 
 
+#: what an option is called on the command line, and the suites that read it
+_READERS = {
+    "config": ("CONFIG", ("models", "training")),
+    "steps": ("--steps", ("training",)),
+    "log": ("--log", ("recorded",)),
+}
+
+
 def build(name: str, options: Mapping[str, Any]) -> Suite:
     """The suite called ``name``; ``all`` is the four levels one after the other.
 
@@ -32,12 +40,13 @@ def build(name: str, options: Mapping[str, Any]) -> Suite:
             training), ``steps``, ``log`` (for recorded), ``draws`` (each case that many times, rounding at random).
 
     Raises:
-        InputError: no such suite, or ``only`` fits no case of it.
+        InputError: no such suite, an option that it does not read, or ``only`` fits no case of it.
     """
     if name != "all" and name not in SUITES:
         raise InputError(
             f"The suite must be one of {', '.join(SUITES)} or all; received {name!r}.{nearest(name, SUITES)}"
         )
+    _refuse_unread(name, options)
     cases = tuple(case for level in (LEVELS if name == "all" else (name,)) for case in SUITES[level](options))
     only = options.get("only")
     if only:
@@ -63,3 +72,18 @@ def _at_random(case: Case, number: int) -> Case:
             return case.compute(host, arrays)
 
     return replace(case, id=draw_of(case.id, number), compute=compute)
+
+
+def _refuse_unread(name: str, options: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that the suite does not read: its agreement would say nothing of it."""
+    levels = LEVELS if name == "all" else (name,)
+    for option, (called, readers) in _READERS.items():
+        if options.get(option) is not None and not set(readers) & set(levels):
+            plural = "s" * (len(readers) > 1)
+            raise InputError(
+                f"{called} is read by the suite{plural} {', '.join(readers)}; {name} does not read it. Leave it out, or "
+                "record another suite."
+            )
+    steps = options.get("steps")
+    if steps is not None and int(steps) < 1:
+        raise InputError(f"--steps must be at least 1; received {steps}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
+from common.errors import InputError
 from common.studies import options
 
 __all__ = ["add_parser", "run"]
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         args.jobs, args.device, args.executor, args.address, options.filters(args), args.retry, args.same_code,
         args.drop,
     )  # fmt: skip
+    if args.measure and not args.dry_run:
+        raise InputError("--measure is of --dry-run, which estimates and runs nothing. Give both, or leave it out.")
     if args.dry_run:
         from common.studies.estimate import describe
 

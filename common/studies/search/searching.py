@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from common.errors import InputError
@@ -98,6 +99,7 @@ class Search(Source):
         self.winner: dict[str, Any] | None = None
         self._plan, self.point, self._jobs, self._changed, self._retry = plan, point, jobs, changed, retry
         self._decided: tuple[Trial, Planned] | None = None  # the next trial, while it waits for another of its run
+        self._left: list[Job] = []  # of trials that `replay` found begun
         self._seen: dict[int, int] = {}  # bytes of the log that were looked at for pruning, by trial
         self._scored = False
         entries = {f"the searched entry {one.name}": sorted(_keys(one)) for one in self.space}
@@ -109,19 +111,54 @@ class Search(Source):
         """Of the study in optuna's storage."""
         return self.point.describe()
 
-    def next(self) -> Job | None:
-        """The next trial that has not ended; after the last the scoring of the winner."""
+    def replay(self) -> None:
+        """Take in the trials that have been begun, and run nothing: what is recorded of the search is then what was
+        recorded of it before."""
+        changed, self._changed = self._changed, lambda: None  # the record as it was stays until this one is whole
         while len(self.trials) < self.section.trials and self._known(len(self.trials)) is not None:
             trial, planned = self._decide(len(self.trials))
-            if any(other.id == trial.id and other.state is None for other in self.trials):
-                return None  # one run of two trials: the first one runs it
+            begun = self._plan.directory.state(planned.entry()) != "missing"
+            if not begun or self._waits(trial):
+                break
+            job = self._begin(trial, planned)
+            self._left += [] if job is None else [job]
+        if self._complete:
+            self._score()
+        self._changed = changed
+
+    def holds(self, point: Mapping[str, Any]) -> bool:
+        """Whether ``point`` of an earlier plan is a trial of this search; one that is not decided yet may be."""
+        label, number = point["label"], point["label"][TRIAL]
+        common = {name: value for name, value in label.items() if name in self.point.label}
+        if (common, point["seed"], point["backend"]) != (self.point.label, self.point.seed, self.point.backend):
+            return False
+        decided = [*self.planned, *([self._decided[1]] if self._decided else [])]
+        again = number >= len(decided) or json.loads(json.dumps(decided[number].point.label)) == label
+        return number < self.section.trials and again
+
+    def next(self) -> Job | None:
+        """The next trial that has not ended; after the last the scoring of the winner."""
+        if self._left:
+            return self._left.pop(0)
+        while len(self.trials) < self.section.trials and self._known(len(self.trials)) is not None:
+            trial, planned = self._decide(len(self.trials))
+            if self._waits(trial):
+                return None
             job = self._begin(trial, planned)
             if job is not None:
                 return job
-        if all(trial.state for trial in self.trials) and len(self.trials) == self.section.trials and not self._scored:
+        if self._complete and not self._scored:
             self._scored = True
             return self._score()
         return None
+
+    @property
+    def _complete(self) -> bool:
+        return len(self.trials) == self.section.trials and all(trial.state for trial in self.trials)
+
+    def _waits(self, trial: Trial) -> bool:
+        """Whether an earlier trial that has not ended has the same run, of which it runs the one."""
+        return any(other.id == trial.id and other.state is None for other in self.trials)
 
     def watch(self, job: Job) -> str | None:
         if self.section.prune is None or job.kind == SCORE:
