@@ -18,16 +18,16 @@ from common.errors import InputError
 from common.language import translated
 
 __all__ = [
-    "ANY_DATA",
-    "DATA",
-    "MODEL",
-    "TOKENIZER",
-    "Kind",
+    "Wanted",
+    "data",
     "endpoint",
     "explained",
+    "model",
     "obtaining",
     "refuse_absent",
+    "registered_data",
     "settle",
+    "tokenizer",
     "unreachable",
 ]
 
@@ -37,22 +37,42 @@ _FOUND = "TWINLORA_HUB_UNREACHABLE"  #: why, for processes that this one starts:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of thing that the hub has.
+class Wanted:
+    """Something that the hub has.
 
     Args:
-        title: with its id behind it.
+        name: its id there.
+        title: with its kind before it.
         instead: what can be named in its place, and where.
     """
 
+    name: str
     title: str
     instead: str
 
 
-MODEL = Kind("the model {name}", "a local folder, python:PACKAGE/FOLDER or modelscope:ORG/NAME as the model (--model)")
-TOKENIZER = Kind("the tokenizer {name}", "a local folder or python:PACKAGE/FOLDER as the tokenizer (model.tokenizer)")
-DATA = Kind("the data set {name}", "a local folder of the data set (--data-dir)")
-ANY_DATA = Kind("the data set {name}", "its files (data.name: files) or modelscope:ORG/NAME (data.hub)")
+def model(name: str) -> Wanted:
+    """A model: its configuration and weights."""
+    instead = translated("a local folder, python:PACKAGE/FOLDER or modelscope:ORG/NAME as the model (--model)")
+    return Wanted(name, translated("the model {name}", name=name), instead)
+
+
+def tokenizer(name: str) -> Wanted:
+    """A tokenizer."""
+    instead = translated("a local folder or python:PACKAGE/FOLDER as the tokenizer (model.tokenizer)")
+    return Wanted(name, translated("the tokenizer {name}", name=name), instead)
+
+
+def registered_data(name: str) -> Wanted:
+    """A data set that `common.data.registry` has, which is read from a folder too."""
+    instead = translated("a local folder of the data set (--data-dir)")
+    return Wanted(name, translated("the data set {name}", name=name), instead)
+
+
+def data(name: str) -> Wanted:
+    """Any other data set."""
+    instead = translated("its files (data.name: files) or modelscope:ORG/NAME (data.hub)")
+    return Wanted(name, translated("the data set {name}", name=name), instead)
 
 
 def endpoint() -> str:
@@ -85,53 +105,58 @@ def explained(error: Exception) -> str:
     return settle() or f"{type(error).__name__}: {lines[0]}".rstrip(".: ")
 
 
-def refuse_absent(wanted: Sequence[tuple[Kind, str]]) -> None:
+def refuse_absent(wanted: Sequence[Wanted]) -> None:
     """Refuse what can be had neither from the hub nor from what was downloaded before, all of it in one message, before
     a library is imported that would look for it.
-
-    Args:
-        wanted: what is looked for, with its id.
 
     Raises:
         InputError: the hub cannot be reached, and nothing of one of them was ever downloaded.
     """
-    absent = [(kind, name) for kind, name in wanted if not _downloaded(name)] if settle() else []
+    absent = [one for one in wanted if not _downloaded(one.name)] if settle() else []
     if absent:
         raise InputError(_said(absent))
 
 
 @contextmanager
-def obtaining(kind: Kind, name: str) -> Iterator[None]:
-    """Around calls of the hub's client, and of libraries that call it, for ``name``.
+def obtaining(wanted: Wanted) -> Iterator[None]:
+    """Around calls of the hub's client, and of libraries that call it, for ``wanted``.
 
     Raises:
         InputError: for every error inside, with what was looked for, why it cannot be had, and what to do.
     """
-    refuse_absent([(kind, name)])
+    refuse_absent([wanted])
     try:
         yield
     except (InputError, MemoryError):
         raise
     except Exception as error:  # errors of many libraries: offline, unknown id, gated, time-out
-        raise InputError(_said([(kind, name)], error)) from error
+        raise InputError(_said([wanted], error)) from error
 
 
-def _said(wanted: Sequence[tuple[Kind, str]], error: Exception | None = None) -> str:
-    things = translated(" and ").join(translated(kind.title, name=name) for kind, name in wanted)
-    things, choices = (
-        things[0].upper() + things[1:],
-        translated(", and ").join(translated(one.instead) for one, _ in wanted),
-    )
-    reason = settle()
-    if not reason:
+def _said(wanted: Sequence[Wanted], error: Exception | None = None) -> str:
+    things = translated(" and ").join(one.title for one in wanted)
+    given = {
+        "things": things[0].upper() + things[1:],
+        "choices": translated(", and ").join(one.instead for one in wanted),
+        "reason": settle(),
+    }
+    if not given["reason"]:
         assert error is not None
-        template = (
-            "{things} cannot be had from {address}: {reason}. Check its name and the connection, or name {choices}."
+        return translated(
+            "{things} cannot be had from {address}: {reason}. Check its name and the connection, or name {choices}.",
+            **given | {"reason": explained(error), "address": endpoint()},
         )
-        return translated(template, things=things, address=endpoint(), reason=explained(error), choices=choices)
-    template = "{things} cannot be had: {reason}, and not all of it was downloaded before. Name {choices}, or {other}."
-    other = "unset HF_HUB_OFFLINE" if _offline() else "a mirror of the hub (HF_ENDPOINT)"
-    return translated(template, things=things, reason=translated(reason), choices=choices, other=translated(other))
+    if _offline():
+        return translated(
+            "{things} cannot be had: HF_HUB_OFFLINE is set, and not all of it was downloaded before. Name {choices}, or "
+            "unset HF_HUB_OFFLINE.",
+            **given,
+        )
+    return translated(
+        "{things} cannot be had: {reason}, and not all of it was downloaded before. Name {choices}, or a mirror of the "
+        "hub (HF_ENDPOINT).",
+        **given,
+    )
 
 
 def _downloaded(name: str) -> bool:

@@ -227,12 +227,12 @@ def _read_any(config: DataConfig) -> dict[str, list[Table]]:
     return tables
 
 
-def of_the_hub(config: DataConfig) -> list[tuple[hub.Kind, str]]:
+def of_the_hub(config: DataConfig) -> list[hub.Wanted]:
     """What `load_dataset` would ask the Hugging Face hub for: a data set, or nothing."""
     if config.name == HUB and config.hub and not config.hub.startswith(modelscope.PREFIX):
-        return [(hub.ANY_DATA, config.hub)]
+        return [hub.data(config.hub)]
     registered = DATASETS[config.name].hub if config.name in DATASETS and config.directory is None else ""
-    return [(hub.DATA, registered)] if registered else []
+    return [hub.registered_data(registered)] if registered else []
 
 
 def _loaded_any(source: str, section: str | None) -> Any:
@@ -249,7 +249,7 @@ def _loaded_any(source: str, section: str | None) -> Any:
                 f"The files of the data set {source} could not be read: {first}. Check data.hub and data.hub_config, or "
                 "download them and name them with data.name: files."
             ) from error
-    with hub.obtaining(hub.ANY_DATA, source):
+    with hub.obtaining(hub.data(source)):
         import datasets
 
         return datasets.load_dataset(source, section)
@@ -266,7 +266,7 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
         raise InputError(
             f"Data set {name} is read from a folder. Give --data-dir FOLDER, which should hold {expected_files(entry)}."
         )
-    with hub.obtaining(hub.DATA, entry.hub):
+    with hub.obtaining(hub.registered_data(entry.hub)):
         import datasets
 
         branch = {"revision": entry.hub_revision} if entry.hub_revision else {}

@@ -187,7 +187,7 @@ def _byte_level(folder: Path) -> type[PreTrainedTokenizerFast]:
 
 
 def _from_hub(source: str) -> PreTrainedTokenizerFast:
-    with hub.obtaining(hub.TOKENIZER, source):
+    with hub.obtaining(hub.tokenizer(source)):
         from transformers import PreTrainedTokenizerFast
 
         return PreTrainedTokenizerFast.from_pretrained(source, trust_remote_code=False)

@@ -49,7 +49,7 @@ def locate(source: str) -> Path:
     folder = resolve_folder(source)
     if folder is not None:
         return folder
-    with hub.obtaining(hub.MODEL, source):
+    with hub.obtaining(hub.model(source)):
         from huggingface_hub import snapshot_download
 
         return Path(snapshot_download(source, allow_patterns=[*_WANTED]))

@@ -126,9 +126,9 @@ def refuse_absent(config: ExperimentConfig) -> None:
     """
     model, wanted = config.model, [*of_the_hub(config.data)]
     if model.tokenizer and not is_trained(model.tokenizer) and resolve_folder(model.tokenizer) is None:
-        wanted.insert(0, (hub.TOKENIZER, model.tokenizer))
+        wanted.insert(0, hub.tokenizer(model.tokenizer))
     if model.source and resolve_folder(model.source) is None:
-        wanted.insert(0, (hub.MODEL, model.source))
+        wanted.insert(0, hub.model(model.source))
     hub.refuse_absent(wanted)
 
 

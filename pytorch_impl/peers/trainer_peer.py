@@ -56,7 +56,7 @@ def train(config: ExperimentConfig, padding: str, steps: int | None, device: str
     """The epoch, or ``steps`` of it; what is left out is estimated from the median step and the share of the
     evaluation."""
     data = load_dataset(config.data, config.model.task)
-    with hub.obtaining(hub.TOKENIZER, config.model.source):
+    with hub.obtaining(hub.tokenizer(config.model.source)):
         tokenizer = AutoTokenizer.from_pretrained(resolve_folder(config.model.source) or config.model.source)
     splits = encoded(config, data, tokenizer, padding)
     settings, clock = config.optimization, Clock()

@@ -380,6 +380,7 @@ def test_the_hub_is_asked_by_its_id_and_its_columns_are_read(monkeypatch):
             }
         )
 
+    monkeypatch.setattr("common.hub._unreachable", lambda endpoint: "")
     monkeypatch.setattr(datasets, "load_dataset", hub)
     data = load_dataset(config("cola"), CLASSIFICATION)
     assert asked == [("nyu-mll/glue", "cola")]

@@ -69,7 +69,7 @@ def test_a_hub_that_answers_is_left_alone(nowhere, monkeypatch):
         monkeypatch.setenv("HF_ENDPOINT", address)
         assert hub.settle() == ""
         said = f"The model a/b cannot be had from {address}: OSError: no such model. Check"
-        with pytest.raises(InputError, match=said), hub.obtaining(hub.MODEL, "a/b"):
+        with pytest.raises(InputError, match=said), hub.obtaining(hub.model("a/b")):
             raise OSError("no such model.\nand more")
     assert "HF_HUB_OFFLINE" not in os.environ
     assert hub.explained(OSError("no such model.\nand more")) == "OSError: no such model"
@@ -81,14 +81,14 @@ def test_behind_a_proxy_nothing_is_tried(nowhere, monkeypatch):
 
 
 def test_what_was_downloaded_is_looked_at_and_nothing_else(nowhere, tmp_path):
-    wanted = [(hub.MODEL, "google/one"), (hub.DATA, "owner/MyData"), (hub.DATA, "owner/other")]
+    wanted = [hub.model("google/one"), hub.data("owner/MyData"), hub.registered_data("owner/other")]
     (tmp_path / "hf" / "hub" / "models--google--one").mkdir(parents=True)
     (tmp_path / "hf" / "datasets" / "owner___my_data").mkdir(parents=True)
     hub.refuse_absent(wanted[:2])
     with pytest.raises(InputError, match=r"^The data set owner/other cannot be had: http"):
         hub.refuse_absent(wanted)
     entered = []
-    with pytest.raises(InputError, match=r"^The data set owner/other"), hub.obtaining(*wanted[2]):
+    with pytest.raises(InputError, match=r"^The data set owner/other"), hub.obtaining(wanted[2]):
         entered.append(True)
     assert not entered
 
@@ -96,7 +96,7 @@ def test_what_was_downloaded_is_looked_at_and_nothing_else(nowhere, tmp_path):
 def test_one_who_wants_nothing_downloaded_is_told_of_that_alone(nowhere, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InputError) as caught:
-        hub.refuse_absent([(hub.MODEL, "a/b")])
+        hub.refuse_absent([hub.model("a/b")])
     assert "HF_HUB_OFFLINE is set" in str(caught.value)
     assert "or unset HF_HUB_OFFLINE." in str(caught.value)
     assert "mirror" not in str(caught.value)
@@ -112,7 +112,7 @@ def test_a_process_that_this_one_starts_says_what_this_one_found(nowhere):
 
 def test_in_chinese(nowhere):
     with speaking("zh"), pytest.raises(InputError) as caught:
-        hub.refuse_absent([(hub.MODEL, "a/b"), (hub.DATA, "c/d")])
+        hub.refuse_absent([hub.model("a/b"), hub.registered_data("c/d")])
     assert str(caught.value).startswith("无法取得模型 a/b 和数据集 c/d")
     assert f"{nowhere} 无法访问" in str(caught.value)
     assert str(caught.value).endswith("或用 HF_ENDPOINT 指定镜像地址。")
