@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import hub
-from common.backend import BACKENDS
+from common.backend import BACKENDS, loader
 from common.language import translated
 from common.resources import cache_folder
 from common.training.system import hardware
@@ -74,8 +74,8 @@ def examine() -> list[Finding]:
 def _machine() -> Iterator[Finding]:
     here = hardware(None)
     python = ".".join(map(str, sys.version_info[:3]))
-    fits = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    advice = "" if fits else translated("Use Python 3.10 to 3.12.")
+    fits = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    advice = "" if fits else translated("Use Python 3.10 to 3.13.")
     yield Finding("machine", "python", OK if fits else FAULT, f"{python}, {sys.executable}", advice)
     yield Finding("machine", "cpu", OK, _processor(here))
 
@@ -99,7 +99,7 @@ def _backend(name: str) -> Finding:
             name,
             ABSENT,
             translated("{package} is not installed", package=framework),
-            f"pip install 'twinlora[{name}]'",
+            loader.remedy(name),
         )
     version = f"{framework} {metadata.version(framework)}"
     command = [sys.executable, "-c", _PROBE, name]
