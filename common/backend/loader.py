@@ -10,7 +10,7 @@ from typing import Any
 from common.errors import InputError, nearest
 from common.language import translated
 
-__all__ = ["BACKENDS", "available", "load", "remedy"]
+__all__ = ["BACKENDS", "available", "load", "remedy", "require"]
 
 BACKENDS = {"pytorch": "torch", "mindspore": "mindspore"}  #: backend name to the framework it needs
 _NEWEST = {
@@ -38,8 +38,8 @@ def remedy(name: str) -> str:
     return f"pip install 'twinlora[{name}]'"
 
 
-def load(name: str) -> Any:
-    """Import backend ``name`` and return its package.
+def require(name: str) -> None:
+    """Import nothing, and refuse what `load` would refuse.
 
     Raises:
         InputError: the name is unknown or its framework is not installed.
@@ -54,4 +54,13 @@ def load(name: str) -> Any:
         cure = remedy(name)
         cure = f"Install it with: {cure}" if cure.startswith("pip ") else cure
         raise InputError(f"Backend {name!r} needs {BACKENDS[name]}, which is not installed. {cure}{instead}.")
+
+
+def load(name: str) -> Any:
+    """Import backend ``name`` and return its package.
+
+    Raises:
+        InputError: the name is unknown or its framework is not installed.
+    """
+    require(name)
     return importlib.import_module(f"{name}_impl")

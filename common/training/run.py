@@ -68,6 +68,7 @@ def train(
         RunError: training diverged or was interrupted.
     """
     run = RunDirectory(Path(output) / config.name / backend_name)
+    backends.require(backend_name)
     if not (resume and run.complete()):
         refuse_absent(config)
     backend = backends.load(backend_name)

@@ -80,3 +80,10 @@ def test_a_python_for_which_a_framework_has_no_wheel_is_named(capsys, monkeypatc
         InputError, match=r"not installed. mindspore has no wheel for Python 3.13.*or use --backend pytorch"
     ):
         loader.load("mindspore")
+
+
+def test_a_framework_that_is_missing_is_said_before_the_hub_is_asked(capsys, monkeypatch):
+    monkeypatch.setattr(loader, "available", lambda: {"pytorch": True, "mindspore": False})
+    monkeypatch.setattr(hub, "refuse_absent", lambda wanted: pytest.fail("the hub was asked"))
+    assert main(["train", "bert_sst2", "--backend", "mindspore"]) == 2
+    assert "pip install 'twinlora[mindspore]', or use --backend pytorch" in capsys.readouterr().err
