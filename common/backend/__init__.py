@@ -2,7 +2,7 @@
 
 from common.backend.batch import IGNORE, Array, Batch, BatchSchema, Field
 from common.backend.contract import FAST_PATHS, Decoder, Engine, EngineSettings, EvalResult, StepHandle, Translator
-from common.backend.loader import BACKENDS, available, load
+from common.backend.loader import BACKENDS, available, load, require
 
 __all__ = [
     "BACKENDS",
@@ -20,4 +20,5 @@ __all__ = [
     "Translator",
     "available",
     "load",
+    "require",
 ]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from common.config.schema import DataConfig
     from common.tasks.task import Task
 
-__all__ = ["TextData", "load_dataset", "roles_of"]
+__all__ = ["TextData", "load_dataset", "of_the_hub", "roles_of"]
 
 Columns = dict[str, list[Any]]
 _COLUMN_ENTRIES = ("text_column", "text_pair_column", "label_column", "prompt_column")
@@ -227,11 +227,16 @@ def _read_any(config: DataConfig) -> dict[str, list[Table]]:
     return tables
 
 
+def of_the_hub(config: DataConfig) -> list[hub.Wanted]:
+    """What `load_dataset` would ask the Hugging Face hub for: a data set, or nothing."""
+    if config.name == HUB and config.hub and not config.hub.startswith(modelscope.PREFIX):
+        return [hub.data(config.hub)]
+    registered = DATASETS[config.name].hub if config.name in DATASETS and config.directory is None else ""
+    return [hub.registered_data(registered)] if registered else []
+
+
 def _loaded_any(source: str, section: str | None) -> Any:
     """All splits of a data set of the Hugging Face hub, or of ModelScope."""
-    remedy = (
-        "Check data.hub, data.hub_config and the connection, or download its files and name them with data.name: files."
-    )
     if source.startswith(modelscope.PREFIX):
         folder = str(modelscope.data_folder(source))
         import datasets
@@ -240,16 +245,14 @@ def _loaded_any(source: str, section: str | None) -> Any:
             return datasets.load_dataset(folder, section)
         except Exception as error:  # errors of many libraries; all mean that the files are no tables
             first = next(iter(str(error).splitlines()), "").rstrip(".: ")
-            raise InputError(f"The files of the data set {source} could not be read: {first}. {remedy}") from error
-    hub.settle()
-    import datasets
+            raise InputError(
+                f"The files of the data set {source} could not be read: {first}. Check data.hub and data.hub_config, or "
+                "download them and name them with data.name: files."
+            ) from error
+    with hub.obtaining(hub.data(source)):
+        import datasets
 
-    try:
         return datasets.load_dataset(source, section)
-    except Exception as error:  # the hub client raises errors of many libraries
-        raise InputError(
-            f"The data set {source} could not be loaded from the Hugging Face hub: {hub.explained(error)}. {remedy}"
-        ) from error
 
 
 def _classes_of(table: Table, entry: DatasetEntry, task: Task) -> tuple[str, ...] | None:
@@ -263,20 +266,11 @@ def _read_hub(name: str, entry: DatasetEntry) -> dict[str, list[Table]]:
         raise InputError(
             f"Data set {name} is read from a folder. Give --data-dir FOLDER, which should hold {expected_files(entry)}."
         )
-    hub.settle()
-    import datasets
+    with hub.obtaining(hub.registered_data(entry.hub)):
+        import datasets
 
-    try:
         branch = {"revision": entry.hub_revision} if entry.hub_revision else {}
         loaded = datasets.load_dataset(entry.hub, entry.hub_config, **branch)
-    except (
-        Exception
-    ) as error:  # the hub client raises errors of many libraries; all mean that the data could not be had
-        local = f"download it elsewhere and give --data-dir FOLDER, which should hold {expected_files(entry)}"
-        raise InputError(
-            f"Data set {name} could not be loaded from the Hugging Face hub ({entry.hub}): {hub.explained(error)}. "
-            f"Check the connection, or {local}."
-        ) from error
     missing = [split for split in entry.splits if not {split, *entry.names.get(split, ())} & set(loaded)]
     if missing:
         raise InputError(

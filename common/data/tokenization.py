@@ -187,14 +187,7 @@ def _byte_level(folder: Path) -> type[PreTrainedTokenizerFast]:
 
 
 def _from_hub(source: str) -> PreTrainedTokenizerFast:
-    hub.settle()
-    from transformers import PreTrainedTokenizerFast
+    with hub.obtaining(hub.tokenizer(source)):
+        from transformers import PreTrainedTokenizerFast
 
-    try:
         return PreTrainedTokenizerFast.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"The tokenizer {source!r} is no local folder and could not be loaded from the Hugging Face hub: "
-            f"{hub.explained(error)}. Check the name and the connection, or name a local folder with --model or in "
-            "model.tokenizer, and one of data with --data-dir."
-        ) from error

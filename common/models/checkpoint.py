@@ -49,16 +49,10 @@ def locate(source: str) -> Path:
     folder = resolve_folder(source)
     if folder is not None:
         return folder
-    hub.settle()
-    from huggingface_hub import snapshot_download
+    with hub.obtaining(hub.model(source)):
+        from huggingface_hub import snapshot_download
 
-    try:
         return Path(snapshot_download(source, allow_patterns=[*_WANTED]))
-    except Exception as error:  # the hub client raises many kinds: offline, unknown id, gated, time-out
-        raise InputError(
-            f"model.source must be a local folder, python:PACKAGE/FOLDER or a hub id that can be downloaded; {source!r} is no folder here, "
-            f"and the hub does not provide it: {hub.explained(error)}. Download it elsewhere and give the folder with --model."
-        ) from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -87,7 +87,9 @@ def find(folders: Iterable[Path]) -> list[Listed]:
     found: dict[Path, Listed] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"Runs are searched for in folders; {folder} is none. Give one, such as runs.")
+            raise InputError(
+                f"There is no folder {folder}. twinlora train makes runs/ where it is called; give the folder that holds your runs."
+            )
         for file in sorted(folder.rglob("config.yaml")):
             if (file.parent / "metrics.jsonl").exists() or (file.parent / "summary.json").exists():
                 try:

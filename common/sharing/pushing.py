@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -169,10 +168,10 @@ def push(shared: Shared, to: str, private: bool) -> str:
     """
     reason = hub.settle()
     if reason:
-        raise InputError(f"Nothing was uploaded: {reason.partition(', and it was not')[0]}.")
+        raise InputError(f"Nothing was uploaded: {reason}.")
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    endpoint = hub.endpoint()
     if get_token() is None:
         raise InputError(f"{endpoint} takes files from those whom it knows: set HF_TOKEN, or call: hf auth login")
     api = HfApi(endpoint=endpoint, library_name="twinlora")

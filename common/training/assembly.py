@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common import backend as backends
+from common import hub
 from common.artifacts import storage
 from common.backend import Engine, EngineSettings
 from common.backend.capabilities import check
 from common.config import ExperimentConfig
-from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer
+from common.data import Encoded, TextData, encode, load_dataset, load_tokenizer, resolve_folder
+from common.data.loading import of_the_hub
+from common.data.tokenizer_training import is_trained
 from common.distributed import ALONE, Group
 from common.edits import ParameterSpec
 from common.errors import InputError
@@ -99,6 +102,7 @@ class Trained:
 
 def prepare(config: ExperimentConfig) -> Inputs:
     """Read everything ``config`` names and resolve the plan. Raises InputError for whatever does not fit together."""
+    refuse_absent(config)
     task = configured(config.model)
     data = load_dataset(config.data, task)
     measured = task.measured(data.label_names)
@@ -111,6 +115,21 @@ def prepare(config: ExperimentConfig) -> Inputs:
     spec, plan = describe(config, data.label_names, tokenizer)
     refuse_lost(plan, spec)
     return Inputs(config, data, tokenizer, spec, plan)
+
+
+def refuse_absent(config: ExperimentConfig) -> None:
+    """Refuse an experiment whose model, tokenizer or data the hub cannot provide, where it cannot be reached. Commands
+    call this before a framework is imported, which takes seconds.
+
+    Raises:
+        InputError: everything that is missing, and what to name instead; or one is written as a folder that is not there.
+    """
+    model, wanted = config.model, [*of_the_hub(config.data)]
+    if model.tokenizer and not is_trained(model.tokenizer) and resolve_folder(model.tokenizer) is None:
+        wanted.insert(0, hub.tokenizer(model.tokenizer))
+    if model.source and resolve_folder(model.source) is None:
+        wanted.insert(0, hub.model(model.source))
+    hub.refuse_absent(wanted)
 
 
 def tokenizer_of(config: ExperimentConfig, data: TextData) -> PreTrainedTokenizerFast:

@@ -30,7 +30,7 @@ from common.trackers.feeding import Feeder, Tracked, opening_of
 from common.trackers.feeding import check as check_trackers
 from common.training import adapters, fingerprints, meta, processes, system, teaching
 from common.training import summary as summaries
-from common.training.assembly import Inputs, build_engine, encode_split, prepare
+from common.training.assembly import Inputs, build_engine, encode_split, prepare, refuse_absent
 from common.training.evaluation import evaluated
 from common.training.lock import locked
 from common.training.loop import Trainer
@@ -70,8 +70,11 @@ def train(
         InputError: something given does not fit; nothing was written.
         RunError: training diverged or was interrupted.
     """
-    backend = backends.load(backend_name)
     run = RunDirectory(Path(output) / config.name / backend_name)
+    backends.require(backend_name)
+    if not (resume and run.complete()):
+        refuse_absent(config)
+    backend = backends.load(backend_name)
     device, group = processes.join(backend, device)
     if group is None:
         return None

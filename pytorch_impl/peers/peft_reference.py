@@ -27,11 +27,12 @@ import torch
 from common.backend import Batch
 from common.config import ExperimentConfig, load_config, to_plain, to_yaml
 from common.config.schema import OptimizationConfig
-from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dataset, load_tokenizer, resolve_folder
+from common.data import BatchPlan, Encoded, encode, evaluation_batches, load_dataset, load_tokenizer
 from common.errors import InputError, run_script
 from common.files import write_atomic, write_json
 from common.metrics import better
 from common.models import FAMILIES
+from common.models.checkpoint import locate
 from common.tasks import TASKS
 from common.training.system import hardware, peak_memory, versions
 
@@ -82,7 +83,7 @@ def build(config: ExperimentConfig, labels: tuple[str, ...] | None) -> torch.nn.
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     torch.manual_seed(config.seed)
-    source = resolve_folder(config.model.source) or config.model.source
+    source = locate(config.model.source)
     problem = TASKS.get(config.model.task).entries(labels).get("problem_type", "single_label_classification")
     settings = AutoConfig.from_pretrained(source, num_labels=len(labels or [""]), problem_type=problem)
     if config.model.dropout is not None:

@@ -18,8 +18,9 @@ import torch
 from peft_reference import adapted, main, tensors, train
 
 from common.config import ExperimentConfig
-from common.data import Encoded, evaluation_batches, resolve_folder
+from common.data import Encoded, evaluation_batches
 from common.errors import run_script
+from common.models.checkpoint import locate
 from common.spans import has_spans
 
 
@@ -28,7 +29,7 @@ def build(config: ExperimentConfig, labels: tuple[str, ...]) -> torch.nn.Module:
     from transformers import AutoModelForTokenClassification
 
     torch.manual_seed(config.seed)
-    source = resolve_folder(config.model.source) or config.model.source
+    source = locate(config.model.source)
     return adapted(AutoModelForTokenClassification.from_pretrained(source, num_labels=len(labels)), config)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from peft_reference import build
 from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
+from common import hub
 from common.config import ExperimentConfig, load_config
 from common.data import load_dataset, resolve_folder
 from common.errors import run_script
@@ -55,7 +56,8 @@ def train(config: ExperimentConfig, padding: str, steps: int | None, device: str
     """The epoch, or ``steps`` of it; what is left out is estimated from the median step and the share of the
     evaluation."""
     data = load_dataset(config.data, config.model.task)
-    tokenizer = AutoTokenizer.from_pretrained(resolve_folder(config.model.source) or config.model.source)
+    with hub.obtaining(hub.tokenizer(config.model.source)):
+        tokenizer = AutoTokenizer.from_pretrained(resolve_folder(config.model.source) or config.model.source)
     splits = encoded(config, data, tokenizer, padding)
     settings, clock = config.optimization, Clock()
     with tempfile.TemporaryDirectory() as folder:

@@ -118,7 +118,7 @@ def test_an_unreachable_hub_is_explained(monkeypatch):
 
     monkeypatch.setattr("common.hub._unreachable", lambda endpoint: "")  # the connection breaks later
     monkeypatch.setattr(PreTrainedTokenizerFast, "from_pretrained", fail)
-    with pytest.raises(InputError, match=r"owner/name.*no route.*local folder"):
+    with pytest.raises(InputError, match=r"owner/name.*no route.*model.tokenizer"):
         load_tokenizer("owner/name")
 
 

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from common import doctor, hub
-from common.backend import available
+from common.backend import available, loader
 from common.cli.main import main
+from common.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +66,24 @@ def test_a_package_of_another_version_is_named(capsys, monkeypatch):
     assert code == 1
     assert found["packages", "transformers"]["state"] == "fault"
     assert "pip install 'transformers" in found["packages", "transformers"]["advice"]
+
+
+def test_a_python_for_which_a_framework_has_no_wheel_is_named(capsys, monkeypatch):
+    monkeypatch.setattr(loader, "_PYTHON", (3, 13))
+    monkeypatch.setattr(loader, "available", lambda: {"pytorch": True, "mindspore": False})
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    _, found = findings(capsys)
+    assert found["backends", "pytorch"]["advice"] == "pip install 'twinlora[pytorch]'"
+    said = "mindspore has no wheel for Python 3.13: make an environment with Python 3.12, pip install 'twinlora[mindspore]'"
+    assert found["backends", "mindspore"]["advice"] == said
+    with pytest.raises(
+        InputError, match=r"not installed. mindspore has no wheel for Python 3.13.*or use --backend pytorch"
+    ):
+        loader.load("mindspore")
+
+
+def test_a_framework_that_is_missing_is_said_before_the_hub_is_asked(capsys, monkeypatch):
+    monkeypatch.setattr(loader, "available", lambda: {"pytorch": True, "mindspore": False})
+    monkeypatch.setattr(hub, "refuse_absent", lambda wanted: pytest.fail("the hub was asked"))
+    assert main(["train", "bert_sst2", "--backend", "mindspore"]) == 2
+    assert "pip install 'twinlora[mindspore]', or use --backend pytorch" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from common.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+TRANSLATED = [page for page in PAGES if page.name.endswith(".zh-CN.md")]
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -69,6 +70,36 @@ def test_both_tours_show_every_command(parser):
     assert blocks(english) == blocks(chinese)
     commands = {command.dest for command in parser._subparsers._group_actions[0]._choices_actions}
     assert commands - {*re.findall(r"\btwinlora ([a-z-]+)", english)} == set()
+
+
+def structure(text: str) -> list[tuple[str, int]]:
+    """Headings with their levels, rows of tables with their cells, items of lists, paragraphs' pictures; in order."""
+    found = []
+    for line in re.sub(r"```.*?```", "```", text, flags=re.DOTALL).splitlines():
+        bare = re.sub(r"`[^`]*`", "", line)
+        for kind, pattern in (("heading", r"#+ "), ("item", r"\s*(?:-|\d+\.) "), ("picture", r"!\["), ("block", "```")):
+            if re.match(pattern, line):
+                found.append((kind, len(line) - len(line.lstrip("#"))))
+        if line.startswith("|"):
+            found.append(("row", len(re.findall(r"(?<!\\)\|", bare))))
+    return found
+
+
+def uncommented(block: str) -> str:
+    """Without what is translated: comments, and in a block without a language what stands behind two spaces."""
+    pattern = r"(?<=\S)  .*$" if block.startswith("```\n") else r" *#.*$"
+    return re.sub(pattern, "", block, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", TRANSLATED, ids=lambda page: page.name)
+def test_a_translated_page_has_the_structure_commands_and_links_of_the_english_one(page):
+    texts = [path.read_text(encoding="utf-8") for path in (page.with_name(page.name.replace(".zh-CN", "")), page)]
+    first, second = (structure(text) for text in texts)
+    assert first == second
+    first, second = ([uncommented(block) for block in blocks(text)] for text in texts)
+    assert first == second
+    links = [LINK.findall(re.sub(r"!\[.*?\]\(.*?\)", "", text)) for text in texts]  # pictures show the language
+    assert {link.replace(".zh-CN", "") for link in links[0]} == {link.replace(".zh-CN", "") for link in links[1]}
 
 
 def test_both_readmes_give_the_same_commands_and_figures():

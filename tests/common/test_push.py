@@ -74,7 +74,7 @@ def server(monkeypatch):
     found.address = f"http://127.0.0.1:{found.server_port}"
     found.repositories, found.files, found.validated, found.paths = {}, {}, [], []
     threading.Thread(target=found.serve_forever, daemon=True).start()
-    for name in (*hub._PROXIES, *(name.lower() for name in hub._PROXIES), "HF_HUB_OFFLINE"):
+    for name in (*hub._PROXIES, *(name.lower() for name in hub._PROXIES), "HF_HUB_OFFLINE", hub._FOUND):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("HF_ENDPOINT", found.address)

@@ -62,6 +62,7 @@ def setup(tmp_path, monkeypatch):
     files = [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation", "test")]
     fake = numpy_backend()
     monkeypatch.setattr(backends, "load", lambda name: fake)
+    monkeypatch.setattr(backends, "require", lambda name: None)
     reports = []
     page = lambda folder, summary=None: reports.append(folder)  # noqa: E731
     monkeypatch.setattr("common.report.run_page", page)  # drawing takes longer than these runs

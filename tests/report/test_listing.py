@@ -109,4 +109,10 @@ def test_a_wrong_condition_or_field_is_refused(folder, capsys, arguments, messag
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
     assert main(["runs", str(tmp_path / "no")]) == 2
-    assert "is none" in capsys.readouterr().err
+    assert f"There is no folder {tmp_path / 'no'}." in capsys.readouterr().err
+
+
+def test_one_who_has_not_trained_yet_is_told_where_runs_are_made(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["runs"]) == 2
+    assert "There is no folder runs. twinlora train makes runs/ where it is called" in capsys.readouterr().err

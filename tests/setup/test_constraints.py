@@ -37,7 +37,7 @@ def requirements() -> list[Requirement]:
     ]
 
 
-@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
 def test_every_requirement_is_pinned_within_its_range(python):
     pinned = pins(python)
     for requirement in requirements():
@@ -46,6 +46,20 @@ def test_every_requirement_is_pinned_within_its_range(python):
         version = pinned.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} has no pin on Python {python}"
         assert requirement.specifier.contains(version), f"{requirement} does not allow the pinned {version}"
+
+
+@pytest.mark.parametrize("extra", ["mindspore", "all"])
+def test_mindspore_is_asked_for_where_it_has_wheels(extra):
+    """With it comes NumPy 1, of which Python 3.13 has no wheel."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    lines = config["options.extras_require"][extra].splitlines()
+    asked = {one.name: one for one in (Requirement(line) for line in lines if line and not line.startswith("#"))}
+    for name in ("mindspore", "numpy", "pyarrow"):
+        marker = asked[name].marker
+        held = [marker.evaluate({"python_version": f"3.{minor}"}) for minor in (10, 11, 12, 13)]
+        assert held == [True, True, True, False], name
+    assert pins("3.12")["numpy"] < "2" <= pins("3.13")["numpy"]
 
 
 def test_the_installed_data_libraries_import_together():

@@ -158,6 +158,9 @@ def test_a_shipped_study_is_valid(name, count):
     assert definition.tables
     known = {*axes_of(expand(definition)), "seed", "backend"}
     assert {axis for table in definition.tables for axis in (*table.rows, *(table.where or {}))} <= known
+    for page in ("studies.md", "studies.zh-CN.md"):
+        text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+        assert re.search(rf"^\| `{name}` \|.*\| {count} \|$", text, re.MULTILINE), page
 
 
 @pytest.mark.parametrize("page", ["studies.md", "studies.zh-CN.md"])

@@ -75,6 +75,7 @@ def planted(tmp_path, monkeypatch):
         monkeypatch.setattr(common.trackers, "__path__", [*common.trackers.__path__, str(folder)])
         fake = backend()
         monkeypatch.setattr(backends, "load", lambda name: fake)  # no framework is needed
+        monkeypatch.setattr(backends, "require", lambda name: None)
         monkeypatch.setattr("common.report.run_page", lambda *_: None)
         sys.modules.pop("common.trackers.planted", None)
         SAID.clear()

@@ -55,7 +55,11 @@ def run(args: argparse.Namespace) -> None:
     try:
         inputs = prepare(config)
     except InputError as error:
-        _print_model(config, *_without_data(config, error))
+        try:
+            found = _without_data(config, error)
+        except InputError:  # of the model too; the first error says so where the hub cannot be reached
+            raise error from None
+        _print_model(config, *found)
         print("data    not read")
         sys.stdout.flush()
         raise  # a training would end here, so the exit code is that of an error

@@ -37,12 +37,15 @@ def run(args: argparse.Namespace) -> None:
     from common.memory import take
     from common.memory.peer import of_peft
     from common.memory.text import table
+    from common.models.checkpoint import locate
 
     if args.dtype:
         args.set.append(f"training.dtype={args.dtype}")
     if args.recompute:
         args.set.append("training.recompute=true")
     config = options.experiment(args)
+    if config.model.source:
+        locate(config.model.source)  # before a framework is imported, which takes seconds
     training = config.training
     rows = args.batch or training.micro_batch_size or training.global_batch_size
     length = args.length or config.data.max_length
