@@ -46,7 +46,7 @@ JOBS: Jobs = {
     "lora": (
         "gpt2_wikitext2_lora",
         "wikitext2",
-        (*(_BASE, *_TEXT_MODEL), "training.max_steps=150", "training.evaluate_every_steps=150", _FEW),
+        (*(_BASE, *_TEXT_MODEL), "training.max_steps=80", "training.evaluate_every_steps=80", _FEW),
     ),
     "gpt2_sst2": ("gpt2_sst2", "sst2-sentences", (_BASE, _ONCE)),
     "gpt2_imdb": ("gpt2_imdb", "imdb_sample", (_BASE, _CUT, _ONCE)),

@@ -210,7 +210,8 @@ def _budgets(kept: dict[str, Any]) -> str:
             f"{TASKS[task][0]} {run['epochs']:.0f} epoch{'s' * (run['epochs'] > 1)} of texts cut after {run['settings']['max_length']} tokens"
             for task, run in runs.items()
         )
-        lines.append(f"- {title}, rank 8 on query and value: {'; '.join(parts)}.")
+        if runs:
+            lines.append(f"- {title}, rank 8 on query and value: {'; '.join(parts)}.")
     elsewhere = (
         f"{TASKS[task][0]} ({found['epochs']:.0f} epochs, {found['seeds']} seed{'s' * (found['seeds'] > 1)})"
         for task, found in minilm_results().items()
