@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 from trainings import BACKENDS, ROOT
@@ -18,6 +19,12 @@ TASKS: dict[str, tuple[str, float]] = {
     "imdb": ("IMDB, sample", 0.834),
     "ag_news": ("AG-News, sample", 0.841),
     "cola": ("CoLA", 0.693),
+}
+_DEFINITIONS: dict[str, Callable[[dict[str, Any]], float]] = {
+    "blocks, per token": lambda found: found["perplexity"],
+    "sliding window, per token": lambda found: found["perplexity_per_token"],
+    "blocks, per word": lambda found: found["perplexity"] ** (found["tokens"] / found["words"]),
+    "sliding window, per word": lambda found: found["perplexity_per_word"],
 }
 MODELS = {"gpt2": "GPT-2 of this page", "bert": "MiniLM-L6"}
 
@@ -34,11 +41,10 @@ A model trained for minutes is weak. The tables show that the path works, that b
 such a model gets; they say nothing of GPT-2 itself, nor of what LoRA does for a model that has read more.
 
 ## Perplexity on WikiText-2
-`base` is `gpt2_wikitext2` with windows of {window} tokens and {base_steps:,} steps of {batch} windows, {tokens:,} tokens or
-{base_epochs:.2f} passes over the training split. LoRA is `gpt2_wikitext2_lora` (rank 64 on query and value) on top of it with windows of the
-same length and {lora_steps} steps: {trained:,} trained parameters, on the text that the base model had seen a part of, so that its gain is
-that of more training. Both were trained in PyTorch; each was scored on the whole test split in both backends
-([definitions](../generation.md#perplexity)). Blocks are {window} tokens that do not overlap; the sliding window of {window} moves by {stride}.
+`base` is `gpt2_wikitext2` with windows of {window} tokens and {base_steps:,} steps of {batch} windows: {tokens:,} tokens,
+{base_epochs:.2f} passes over the training split. {adapted} Models are trained in PyTorch, and each is scored on the
+whole test split in both backends ([definitions](../generation.md#perplexity)). Blocks are {window} tokens that do not overlap;
+the sliding window of {window} moves by {stride}, so that all but the first tokens have at least {least} before them.
 
 {perplexity}
 
@@ -71,7 +77,7 @@ regression on TF-IDF of words and pairs of words of the whole texts (scikit-lear
 
 def page(kept: dict[str, Any]) -> str:
     """The page from what is kept."""
-    base, lora = kept["base pytorch"], kept["lora pytorch"]
+    base = kept["base pytorch"]
     scored = kept["perplexity base pytorch"]
     published = minilm_results()
     return _TEXT.format(
@@ -82,11 +88,11 @@ def page(kept: dict[str, Any]) -> str:
         base_epochs=base["epochs"],
         batch=base["settings"]["global_batch_size"],
         tokens=base["steps"] * base["settings"]["global_batch_size"] * base["settings"]["max_length"],
-        lora_steps=lora["steps"],
-        trained=lora["trained"],
+        least=WINDOW - STRIDE,
+        adapted=_adapted(kept),
         perplexity=_perplexities(kept),
         scored=_untrained(kept),
-        apart=f"{max(apart for *_, apart in figures(kept)):.0e}",
+        apart=f"{max(apart for *_, apart in figures(kept) if apart is not None):.0e}",
         words=scored["words"],
         units=scored["tokens"],
         ratio=scored["tokens"] / scored["words"],
@@ -100,27 +106,35 @@ def page(kept: dict[str, Any]) -> str:
     )
 
 
-def figures(kept: dict[str, Any]) -> list[tuple[str, str, float, float, float]]:
-    """Model, definition, perplexity in PyTorch and in MindSpore, and their relative difference."""
+def figures(kept: dict[str, Any]) -> list[tuple[str, str, list[float | None], float | None]]:
+    """Model, definition, perplexity in each backend, and their relative difference where all have one."""
     rows = []
     for name, title in SCORED.items():
-        both = [kept[f"perplexity {name} {backend}"] for backend in BACKENDS]
-        for definition, read in {
-            "blocks, per token": lambda found: found["perplexity"],
-            "sliding window, per token": lambda found: found["perplexity_per_token"],
-            "blocks, per word": lambda found: found["perplexity"] ** (found["tokens"] / found["words"]),
-            "sliding window, per word": lambda found: found["perplexity_per_word"],
-        }.items():
-            ours, theirs = map(read, both)
-            rows.append((title, definition, ours, theirs, abs(ours - theirs) / ours))
+        scored = [kept.get(f"perplexity {name} {backend}") for backend in BACKENDS]
+        for definition, read in _DEFINITIONS.items():
+            values = [read(found) if found else None for found in scored]
+            whole = [value for value in values if value is not None]
+            rows.append((title, definition, values, max(whole) / min(whole) - 1 if len(whole) == len(values) else None))
     return rows
 
 
 def _perplexities(kept: dict[str, Any]) -> str:
-    lines = ["| model | perplexity | PyTorch | MindSpore | relative difference |", "|---|---|--:|--:|--:|"]
-    for title, definition, ours, theirs, apart in figures(kept):
-        lines.append(f"| {title} | {definition} | {ours:,.3f} | {theirs:,.3f} | {apart:.0e} |")
+    lines = [f"| model | perplexity | {' | '.join(BACKENDS.values())} | relative difference |", "|---|---|--:|--:|--:|"]
+    for title, definition, values, apart in figures(kept):
+        cells = ["not run" if value is None else f"{value:,.3f}" for value in values]
+        lines.append(f"| {title} | {definition} | {' | '.join(cells)} | {'' if apart is None else f'{apart:.0e}'} |")
     return "\n".join(lines)
+
+
+def _adapted(kept: dict[str, Any]) -> str:
+    run = kept.get("lora pytorch")
+    if run is None:
+        return "Its adaptation with LoRA has not been run."
+    return (
+        f"LoRA is `gpt2_wikitext2_lora` (rank 64 on query and value) on top of it, with windows of the same length and {run['steps']} "
+        f"steps: {run['trained']:,} trained parameters, on text that the base model had seen a part of, so that a gain is that of "
+        "more training."
+    )
 
 
 def _untrained(kept: dict[str, Any]) -> str:

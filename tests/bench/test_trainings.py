@@ -57,8 +57,10 @@ def test_a_split_without_labels_has_no_score(script):
 def test_both_backends_have_the_same_perplexities(script):
     kept = json.loads((ROOT / "docs/studies/gpt2_tasks.json").read_text(encoding="utf-8"))
     figures = script("gpt2_tasks_page").figures(kept)
+    apart = [difference for *_, difference in figures if difference is not None]
     assert len(figures) == 8
-    assert max(apart for *_, apart in figures) < 1e-4
+    assert len(apart) >= 4
+    assert max(apart) < 1e-4
 
 
 def test_a_classifier_is_reported_beside_its_most_frequent_class(script, tmp_path):
