@@ -261,7 +261,7 @@ def _agreement(kept: dict[str, Any]) -> str:
             scores = (kept[f"{name} {backend}"]["accuracy"] for backend in BACKENDS)
             shown = " | ".join(_percent(score.get("test", score["validation"])) for score in scores)
             lines.append(f"| `{name}` | {shown} | {found['losses']} | {found['largest']:.0e} |")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else "No classifier has been trained in both."
 
 
 def _versions(kept: dict[str, Any]) -> str:
