@@ -257,7 +257,7 @@ def _agreement(kept: dict[str, Any]) -> str:
     ]
     for key, found in kept.items():
         kind, _, name = key.partition(" ")
-        if kind == "agreement":
+        if kind == "agreement" and name not in SCORED:
             scores = (kept[f"{name} {backend}"]["accuracy"] for backend in BACKENDS)
             shown = " | ".join(_percent(score.get("test", score["validation"])) for score in scores)
             lines.append(f"| `{name}` | {shown} | {found['losses']} | {found['largest']:.0e} |")
