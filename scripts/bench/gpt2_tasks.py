@@ -3,7 +3,7 @@
 MiniLM; keep what came out in docs/studies/gpt2_tasks.json and write docs/studies/gpt2_tasks.md.
 
     python scripts/bench/gpt2_tasks.py --train DATA
-    python scripts/bench/gpt2_tasks.py --train DATA gpt2_ag_news --backend mindspore
+    python scripts/bench/gpt2_tasks.py --train DATA gpt2_cola --backend mindspore
     python scripts/bench/gpt2_tasks.py --take [--runs RUNS]
     python scripts/bench/gpt2_tasks.py
 
