@@ -166,7 +166,7 @@ def _reported(kept: dict[str, Any], model: str, task: str, metric: str) -> float
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}"
+    return "not run" if value is None else f"{100 * value:.1f}"
 
 
 def _scored(kept: dict[str, Any]) -> dict[str, tuple[str, float]]:
@@ -178,12 +178,13 @@ def _splits(kept: dict[str, Any]) -> str:
     named: dict[str, list[str]] = {"test": [], "validation": []}
     for task, (title, _) in _scored(kept).items():
         named[kept[f"classes {task}"]["split"]].append(title)
-    text = f"Scored is the test split of {', '.join(named['test'])}"
+    text = f"Scored is the test split of {' and '.join(named['test'])}"
     if named["validation"]:
         text += (
             f"; of {', '.join(named['validation'])}, whose test labels are not published, the validation split itself"
         )
-    return f"{text}."
+    missing = [title for task, (title, _) in TASKS.items() if task not in _scored(kept)]
+    return f"{text}." + (f" Not run: {' and '.join(missing)}." if missing else "")
 
 
 def _accuracies(kept: dict[str, Any], published: dict[str, dict[str, Any]]) -> str:
@@ -212,7 +213,7 @@ def _matthews(kept: dict[str, Any], published: dict[str, dict[str, Any]]) -> str
     for task, (title, _) in _scored(kept).items():
         minilm = published[task][metric] if task in published else _reported(kept, "bert", task, metric)
         values = (0.0, kept[f"words {task}"][metric], _reported(kept, "gpt2", task, metric), minilm)
-        lines.append(f"| {title} | {' | '.join('' if value is None else f'{value:.3f}' for value in values)} |")
+        lines.append(f"| {title} | {' | '.join('not run' if value is None else f'{value:.3f}' for value in values)} |")
     return "\n".join(lines)
 
 
@@ -253,7 +254,7 @@ def _verdict(kept: dict[str, Any]) -> str:
 
 def _agreement(kept: dict[str, Any]) -> str:
     lines = [
-        "| run | test, PyTorch | MindSpore | losses compared | largest relative difference of a loss |",
+        "| run | accuracy, PyTorch | MindSpore | losses compared | largest relative difference of a loss |",
         "|---|--:|--:|--:|--:|",
     ]
     for key, found in kept.items():
