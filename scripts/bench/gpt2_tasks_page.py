@@ -15,9 +15,9 @@ WINDOW, STRIDE = 256, 192
 SCORED = {"base": "GPT-2, trained from scratch", "lora": "the same with LoRA"}  #: of which perplexities are taken
 #: By job's ending: name, words of the data, and accuracy that circulates for GPT-2 with LoRA.
 TASKS: dict[str, tuple[str, float]] = {
-    "sst2": ("SST-2, sentences", 0.808),
-    "imdb": ("IMDB, sample", 0.834),
-    "ag_news": ("AG-News, sample", 0.841),
+    "sst2": ("SST-2 (sentences)", 0.808),
+    "imdb": ("IMDB (sample)", 0.834),
+    "ag_news": ("AG-News (sample)", 0.841),
     "cola": ("CoLA", 0.693),
 }
 _DEFINITIONS: dict[str, Callable[[dict[str, Any]], float]] = {
