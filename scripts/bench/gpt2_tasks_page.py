@@ -130,11 +130,12 @@ def _adapted(kept: dict[str, Any]) -> str:
     run = kept.get("lora pytorch")
     if run is None:
         return "Its adaptation with LoRA has not been run."
+    before, after = (kept[f"{name} pytorch"]["perplexity"]["test"] for name in SCORED)
     return (
         f"LoRA is `gpt2_wikitext2_lora` (rank 64 on query and value) on top of it, with windows of the same length and {run['steps']} "
-        f"steps: {run['trained']:,} trained parameters, on text that the base model had seen a part of, so that a gain is that of "
-        f"more training. It brings the test split, in blocks, from {kept['base pytorch']['perplexity']['test']:.1f} to "
-        f"{run['perplexity']['test']:.1f} per token."
+        f"steps: {run['trained']:,} trained parameters, on text that the base model had seen a part of, so that a gain would be that "
+        f"of more training. The test split, in blocks, goes from {before:.2f} to {after:.2f} per token"
+        f"{', which is no gain' if after >= before else ''}."
     )
 
 
