@@ -216,7 +216,10 @@ def _refuse_longer(length: int, prepended: int, positions: int) -> None:
     """Raises InputError where a sequence and the virtual tokens before it have more than ``positions``."""
     if length + prepended > positions:
         if not prepended:
-            raise InputError(f"data.max_length must be at most the model's {positions} positions; received {length}.")
+            raise InputError(
+                f"data.max_length must be at most the model's {positions} positions; received {length}. Set "
+                f"data.max_length={positions} or less."
+            )
         raise InputError(
             f"The {prepended} virtual tokens of adaptation.tokens and data.max_length must together be at most the model's "
             f"{positions} positions; received {prepended} + {length} = {prepended + length}. Set data.max_length to at most "

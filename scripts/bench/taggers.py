@@ -12,12 +12,11 @@ of RUNS (default: runs/taggers); without it the page is made of what is kept.
 
 from __future__ import annotations
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any
 
-from trainings import BACKENDS, Jobs, Seeded, Trainings, essence, every_seed, seeds_of
+from trainings import BACKENDS, Jobs, Seeded, Trainings, essence, every_seed, losses_of, seeds_of
 
 from common.errors import run_script
 
@@ -141,17 +140,12 @@ class _Taggers(Trainings):
     def taken(self, runs: Path) -> dict[str, Any]:
         found = super().taken(runs)
         for name in self.jobs:
-            ours, theirs = (_losses(runs / name / backend / "metrics.jsonl") for backend in BACKENDS)
+            ours, theirs = (losses_of(runs / name / backend) for backend in BACKENDS)
             parts = [abs(ours[step] - theirs[step]) for step in sorted(ours.keys() & theirs.keys())]
             if parts:
                 first = {"steps": _FIRST_STEPS, "largest": max(parts[:_FIRST_STEPS])}
                 found[f"agreement {name}"] = {"steps": len(parts), "largest": max(parts), "first": first}
         return found
-
-
-def _losses(file: Path) -> dict[int, float]:
-    events = map(json.loads, file.read_text(encoding="utf-8").splitlines()) if file.is_file() else ()
-    return {event["step"]: event["loss"] for event in events if event["event"] == "step"}
 
 
 def _agreement(kept: dict[str, Any]) -> str:

@@ -15,11 +15,12 @@ from typing import Any
 from common.errors import InputError
 from common.files import write_atomic, write_json
 
-__all__ = ["BACKENDS", "Jobs", "Seeded", "Trainings", "essence", "every_seed", "read_summary", "seeds_of"]
+__all__ = ["BACKENDS", "Jobs", "Seeded", "Trainings", "essence", "every_seed", "losses_of", "read_summary", "seeds_of"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = {"pytorch": "PyTorch", "mindspore": "MindSpore"}
 _VECTORS = "{glove}"  #: in a change: the file of word vectors
+_RUNS = "{runs}"  #: in a change: the folder of the runs, one of which a job may start from
 Jobs = Mapping[str, tuple[str, str, tuple[str, ...]]]  #: by name: experiment, folder of the data, changes
 #: By name without its seed: experiment, folder of the data, changes, seeds.
 Seeded = Mapping[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]]
@@ -28,7 +29,15 @@ Seeded = Mapping[str, tuple[str, str, tuple[str, ...], tuple[int, ...]]]
 def read_summary(run: Path) -> dict[str, Any] | None:
     """Of a finished run; None where it is none."""
     path = run / "summary.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return None if summary is None or summary["status"] == "failed" else summary
+
+
+def losses_of(run: Path) -> dict[int, float]:
+    """The logged losses by step."""
+    file = run / "metrics.jsonl"
+    events = map(json.loads, file.read_text(encoding="utf-8").splitlines()) if file.is_file() else ()
+    return {event["step"]: event["loss"] for event in events if event["event"] == "step"}
 
 
 def every_seed(seeded: Seeded) -> Jobs:
@@ -47,10 +56,10 @@ def seeds_of(seeded: Seeded, name: str, backend: str, kept: Mapping[str, Any]) -
 
 
 def essence(summary: Mapping[str, Any], metrics: Iterable[str] = ("accuracy",)) -> dict[str, Any]:
-    """What every page shows of a run; each metric by split."""
+    """What every page shows of a run; each metric by split, of which the test split may have no labels."""
     kept = {key: summary[key] for key in ("seed", "status", "steps", "epochs", "best_step", "versions", "hardware")}
     for metric in metrics:
-        kept[metric] = {split: summary[split][metric] for split in ("validation", "test")}
+        kept[metric] = {split: summary[split][metric] for split in ("validation", "test") if summary[split]}
     return kept | {"trained": summary["trainable"]["total"]}
 
 
@@ -91,7 +100,7 @@ class Trainings:
         return json.loads(self.kept_file.read_text(encoding="utf-8")) if self.kept_file.is_file() else {}
 
     def train(self, names: Iterable[str], data: Path, runs: Path, backend: str) -> None:
-        """Train every job that has no finished run, in a process of its own."""
+        """Train every job that has no finished run, in a process of its own; one that was interrupted goes on."""
         for name in names:
             if read_summary(runs / name / backend) is not None:
                 print(f"{name}, {backend}: trained already")
@@ -109,9 +118,9 @@ class Trainings:
         if vectors is None and any(_VECTORS in change for change in changes):
             raise InputError(f"{name} starts from word vectors; {data}/glove must hold a .txt file of them.")
         command = [sys.executable, "-m", "twinlora", "train", experiment, "--backend", backend, "--name", name]
-        command += ["--output", str(runs), "--data-dir", str(data / folder)]
+        command += ["--output", str(runs), "--data-dir", str(data / folder), "--resume"]
         for change in changes:
-            command += ["--set", change.replace(_VECTORS, str(vectors))]
+            command += ["--set", change.replace(_VECTORS, str(vectors)).replace(_RUNS, str(runs))]
         return command
 
     def taken(self, runs: Path) -> dict[str, Any]:

@@ -45,6 +45,18 @@ def test_every_command_that_a_page_shows_is_one(page, parser):
         parser.parse_args(words[1 : redirected[0] if redirected else None])
 
 
+@pytest.mark.parametrize("experiment", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_command_of_an_experiments_comment_is_one_and_fits_the_model_it_starts_from(experiment, parser):
+    """A model of ours has learned no more positions than it was trained with."""
+    comment = re.sub(r"\\\n#", " ", experiment.read_text(encoding="utf-8"))
+    for line in re.findall(r"(?m)^# +(twinlora .*)", comment):
+        args = parser.parse_args(shlex.split(re.sub(r"\s\(.*\)$", "", line), comments=True)[1:])
+        start = re.fullmatch(r"runs/(\w+)/\w+/model", getattr(args, "model", None) or "")
+        if start:
+            length = load_config(args.config, args.set).data.max_length
+            assert length <= load_config(start[1]).data.max_length, line
+
+
 def test_the_readme_is_read_in_five_minutes():
     """Its details stand in the tour, which both languages have."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) < 900

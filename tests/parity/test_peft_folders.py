@@ -154,6 +154,8 @@ def test_virtual_tokens_and_text_must_fit_into_the_positions(tmp_path, capsys):
     assert main([part.replace("TOKENS", "16") for part in command]) == 0
     assert main([part.replace("TOKENS", "17") for part in command]) == 2
     assert "received 17 + 16 = 33. Set data.max_length to at most 15" in capsys.readouterr().err
+    assert main([*command[:2], "--set", "data.max_length=33"]) == 2
+    assert "received 33. Set data.max_length=32 or less" in capsys.readouterr().err
 
 
 @pytest.mark.needs_mindspore
