@@ -65,6 +65,7 @@ _FACTORED: dict[str, Steps] = {
 #: All three leave 1 / 2.5 of the numbers of the linear layers.
 _HYBRID: dict[str, Steps] = {
     "both": [(PRUNE, {"heads": 0.75, "units": 0.75}), (SVD, {"budget": 0.531})],
+    "both-weighted": [(PRUNE, {"heads": 0.75, "units": 0.75}), (FWSVD, {"budget": 0.531})],
     "factored": [(SVD, {"budget": 0.4})],
     "pruned": [(PRUNE, {"heads": 0.389, "units": 0.393})],
 }
@@ -82,9 +83,10 @@ HYBRID = {
     "without pruning": ("factored", True),
     "without factors": ("pruned", True),
     "without a teacher": ("both", False),
+    "with `fwsvd` in the place of `svd`": ("both-weighted", True),
 }
 _FEEDFORWARD = {"targets": ["*.intermediate.dense", "*.output.dense"], "exclude": ["*.attention.output.dense"]}
-_SEARCH = _FEEDFORWARD | {"keeps": [0.01, 0.1, 0.4]}
+_SEARCH = _FEEDFORWARD | {"keeps": [0.1, 0.4]}
 TIMED = (*(f"{SVD}-{share}" for share in SHARES), "both", "pruned", "kronecker")
 ROWS = (1, 32)
 _ROUNDS, _SENTENCES, _TOKENS = 10, 32, 32  #: sentences that every model answers in a round
@@ -422,7 +424,7 @@ def time_table(found: Mapping[str, Any]) -> str:
     ]
     heads = ["", "parameters"]
     for count in ROWS:
-        heads += [f"{count} x {found['time']['tokens']}, ms", "ratio"]
+        heads += [f"{count} x {found['time']['tokens']} tokens, ms", "ratio"]
     return _lines(heads, rows)
 
 
