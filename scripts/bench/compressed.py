@@ -65,7 +65,6 @@ _FACTORED: dict[str, Steps] = {
 #: All three leave 1 / 2.5 of the numbers of the linear layers.
 _HYBRID: dict[str, Steps] = {
     "both": [(PRUNE, {"heads": 0.75, "units": 0.75}), (SVD, {"budget": 0.531})],
-    "both-weighted": [(PRUNE, {"heads": 0.75, "units": 0.75}), (FWSVD, {"budget": 0.531})],
     "factored": [(SVD, {"budget": 0.4})],
     "pruned": [(PRUNE, {"heads": 0.389, "units": 0.393})],
 }
@@ -83,10 +82,9 @@ HYBRID = {
     "without pruning": ("factored", True),
     "without factors": ("pruned", True),
     "without a teacher": ("both", False),
-    "with `fwsvd` in the place of `svd`": ("both-weighted", True),
 }
-_FEEDFORWARD = {"targets": ["*.intermediate.dense", "*.output.dense"], "exclude": ["*.attention.output.dense"]}
-_SEARCH = _FEEDFORWARD | {"keeps": [0.1, 0.4]}
+_LATE = [f"*.layer.{layer}.*.dense" for layer in (3, 4, 5)]
+_SEARCH = {"targets": _LATE, "exclude": ["*.attention.*"], "keeps": [0.1, 0.4]}
 TIMED = (*(f"{SVD}-{share}" for share in SHARES), "both", "pruned", "kronecker")
 ROWS = (1, 32)
 _ROUNDS, _SENTENCES, _TOKENS = 10, 32, 32  #: sentences that every model answers in a round
