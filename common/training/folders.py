@@ -69,10 +69,11 @@ def open_model_folder(
     """
     source = str(folder)
     given, _ = split_entries(read_config(locate(source)))
-    if experiment is None:
-        config = _without_data(source, given, task_of(source, given, task_name).name)
-    else:
-        config = _with_data(source, experiment, data_dir)
+    config = (
+        _with_data(source, experiment, data_dir)
+        if experiment is not None
+        else _without_data(source, given, task_of(source, given, task_name).name)
+    )
     task, tokenizer = configured(config.model), load_tokenizer(source)
     labels = None if task.example_labels() is None else _classes(config, classes_of(given))
     spec, plan = describe(config, labels, tokenizer)

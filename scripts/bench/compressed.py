@@ -86,8 +86,8 @@ HYBRID = {
 _LATE = [f"*.layer.{layer}.*.dense" for layer in (3, 4, 5)]
 _SEARCH = {"targets": _LATE, "exclude": ["*.attention.*"], "keeps": [0.1, 0.4]}
 TIMED = (*(f"{SVD}-{share}" for share in SHARES), "both", "pruned", "kronecker")
-ROWS = (1, 32)
-_ROUNDS, _SENTENCES, _TOKENS = 10, 32, 32  #: sentences that every model answers in a round
+ROWS = {1: 8, 32: 1}  #: sentences of a batch, and its answers in a round
+_ROUNDS, _TOKENS = 7, 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,9 +243,7 @@ def hybrid(work: Work) -> dict[str, Any]:
 def products(work: Work) -> dict[str, Any]:
     """Kronecker products, with and without a teacher."""
     runs = {taught: work.tuned("kronecker", taught) for taught in (False, True)}
-    reports = {
-        name: json.loads((work.model(name) / REPORT).read_text(encoding="utf-8"))["model"] for name in _PRODUCTS
-    }
+    reports = {name: json.loads((work.model(name) / REPORT).read_text(encoding="utf-8"))["model"] for name in _PRODUCTS}
     return {
         "errors": {name: report["relative_error"] for name, report in reports.items()},
         "alone": kept_of(runs[False]),
@@ -271,7 +269,7 @@ def timed(work: Work) -> dict[str, Any]:
     opened |= {name: open_model_folder(work.model(name), experiment=work.experiment()) for name in TIMED}
     engines = {name: load_engine(one, BACKEND, "cpu") for name, one in opened.items()}
     found: dict[str, Any] = {name: {"parameters": one.spec.parameter_count()} for name, one in opened.items()}
-    for rows in ROWS:
+    for rows, answers in ROWS.items():
         batches = {
             name: example_batch(one.spec, [_TOKENS] * rows, f"compressed|{rows}") for name, one in opened.items()
         }
@@ -279,13 +277,19 @@ def timed(work: Work) -> dict[str, Any]:
         for number in range(_ROUNDS + 1):
             for name, engine in engines.items():
                 begun = time.process_time()
-                for _ in range(_SENTENCES // rows):
+                for _ in range(answers):
                     engine.eval_step(batches[name])
                 if number:  # the first round warms up
-                    samples[name].append((time.process_time() - begun) / (_SENTENCES // rows))
+                    samples[name].append((time.process_time() - begun) / answers)
         for name, seen in samples.items():
             found[name][str(rows)] = statistics.median(seen)
-    return {"tokens": _TOKENS, "models": found, "versions": versions(BACKEND), "hardware": hardware(None)}
+    return {
+        "tokens": _TOKENS,
+        "rounds": _ROUNDS,
+        "models": found,
+        "versions": versions(BACKEND),
+        "hardware": hardware(None),
+    }
 
 
 PARTS: dict[str, Callable[[Work], dict[str, Any]]] = {
