@@ -189,12 +189,10 @@ def untuned(work: Work) -> dict[str, Any]:
         paths = [module["path"] for module in report["modules"]]
         fisher = fisher or observed.fisher(paths)
         weights = dense(open_model(folder).spec).arrays
-        errors = {path: _errors(base, weights, path, fisher) for path in paths}
         rows[name] = {
             "parameters": report["model"]["parameters_after"],
             "test": float(work.right(name).mean()),
-            "errors": {kind: _together([error[kind] for error in errors.values()]) for kind in ("plain", "weighted")},
-            "modules": {path: {kind: _together([error[kind]]) for kind in error} for path, error in errors.items()},
+            "modules": {path: _errors(base, weights, path, fisher) for path in paths},
         }
     pairs = [(f"{SVD}-{share}", f"{FWSVD}-{share}") for share in SHARES]
     p = {str(share): mcnemar(*map(work.right, pair)) for share, pair in zip(SHARES, pairs, strict=True)}
@@ -203,22 +201,16 @@ def untuned(work: Work) -> dict[str, Any]:
 
 def _errors(
     base: Any, weights: Mapping[str, np.ndarray], path: str, fisher: Mapping[str, np.ndarray]
-) -> dict[str, tuple[float, float]]:
-    """Squared norms of the error and of the weight, plain and weighted."""
+) -> dict[str, float]:
+    """Relative errors of a weight, plain and weighted."""
     module = next(one for one in base.modules if one.path == path)
     weight, other = (outputs_first(module, arrays[f"{path}.weight"]) for arrays in (base.arrays, weights))
     scale = fwsvd.MEMBER.scale(module, fisher)
     assert scale is not None
+    scales = {"plain": np.ones_like(scale), "weighted": scale}
     return {
-        kind: tuple(float(np.square(matrix * by).sum()) for matrix in (weight - other, weight))
-        for kind, by in (("plain", np.ones_like(scale)), ("weighted", scale))
-    }  # type: ignore[return-value]
-
-
-def _together(squares: Sequence[tuple[float, float]]) -> float:
-    """Relative error of several weights."""
-    lost, whole = (sum(one[which] for one in squares) for which in (0, 1))
-    return float(np.sqrt(lost / whole))
+        kind: float(np.linalg.norm((weight - other) * by) / np.linalg.norm(weight * by)) for kind, by in scales.items()
+    }
 
 
 def tuned(work: Work) -> dict[str, Any]:
@@ -316,6 +308,10 @@ def _lines(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _mean(row: Mapping[str, Any], kind: str) -> float:
+    return statistics.fmean(module[kind] for module in row["modules"].values())
+
+
 def factors_table(found: Mapping[str, Any]) -> str:
     """Both decompositions."""
     untrained, again = found["untuned"], found["tuned"]
@@ -337,7 +333,7 @@ def factors_table(found: Mapping[str, Any]) -> str:
     for share in map(str, SHARES):
         pair = [untrained["rows"][f"{name}-{share}"] for name in (SVD, FWSVD)]
         row = [share, f"{pair[0]['parameters']:,}"]
-        row += [f"{one['errors'][kind]:.3f}" for kind in ("plain", "weighted") for one in pair]
+        row += [f"{_mean(one, kind):.3f}" for kind in ("plain", "weighted") for one in pair]
         row += [*(_percent(one["test"]) for one in pair), _p(untrained["p"][share])]
         later = again.get(share)
         row += (

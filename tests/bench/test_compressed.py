@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,8 +43,11 @@ def test_what_is_compared_is_of_one_size(script, found):
     assert found["products"]["alone"]["parameters"] == found["products"]["taught"]["parameters"]
 
 
-def test_errors_of_several_weights_are_those_of_one_long_weight(script):
-    random = np.random.default_rng(0)
-    weights, errors = (random.normal(size=(3, 5)) * by for by in (1.0, 0.1))
-    squares = [(float(np.sum(e**2)), float(np.sum(w**2))) for w, e in zip(weights, errors, strict=True)]
-    assert script._together(squares) == pytest.approx(np.linalg.norm(errors) / np.linalg.norm(weights))
+def test_in_every_pair_of_matrices_the_weighted_error_is_lower_and_the_plain_one_higher(script, found):
+    rows = found["untuned"]["rows"]
+    for share in script.SHARES:
+        plain, weighted = (rows[f"{name}-{share}"]["modules"] for name in (script.SVD, script.FWSVD))
+        assert len(plain) == 37
+        for path, errors in plain.items():
+            assert weighted[path]["weighted"] < errors["weighted"]
+            assert weighted[path]["plain"] > errors["plain"]
