@@ -146,15 +146,17 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_directory", metavar="RUN", type=Path, help="a run directory, runs/NAME/BACKEND")
 
 
-def add_opened(parser: argparse.ArgumentParser) -> None:
-    """RUN, or an adapter folder with what it leaves unsaid."""
+def add_opened(parser: argparse.ArgumentParser, models: bool = False) -> None:
+    """RUN, or an adapter folder with what it leaves unsaid.
+
+    Args:
+        models: whether a model folder will do.
+    """
+    adapters = "a run directory, runs/NAME/BACKEND, or a folder with an adapter of PEFT"
     parser.add_argument(
-        "run_directory",
-        metavar="RUN",
-        type=Path,
-        help="a run directory, runs/NAME/BACKEND, or a folder with an adapter of PEFT",
+        "run_directory", metavar="RUN", type=Path, help=adapters + (" or with a model" if models else "")
     )
-    group = parser.add_argument_group("adapters of PEFT")
+    group = parser.add_argument_group("adapters of PEFT" + (", and model folders" if models else ""))
     group.add_argument("--model", metavar="SOURCE", help="the base model; default: the one that the adapter names")
     group.add_argument("--config", metavar="CONFIG", help="an experiment that says task, data and lengths")
 
@@ -193,11 +195,16 @@ def trained(args: argparse.Namespace, exported: bool = False) -> Trained:
         return open_export(args.run_directory)
     if hasattr(args, "config") and is_adapter(args.run_directory):
         return open_adapter(args.run_directory, experiment, model, getattr(args, "data_dir", None))
-    if exported and not (model or experiment) and is_model_folder(args.run_directory):
-        return open_model_folder(args.run_directory)
+    if exported and is_model_folder(args.run_directory):
+        if model:
+            raise InputError(f"--model names the base of an adapter; {args.run_directory} is a model. Leave it out.")
+        data_dir = getattr(args, "data_dir", None)
+        return open_model_folder(args.run_directory, experiment=experiment, data_dir=data_dir)
     if model or experiment:
         raise InputError(
-            f"--model and --config are for an adapter folder, which holds adapter_config.json; {args.run_directory} is none."
+            "--model and --config are for an adapter folder, which holds adapter_config.json"
+            + (", and --config for a model folder" if exported else "")
+            + f"; {args.run_directory} is none."
         )
     return open_trained(RunDirectory(args.run_directory))
 

@@ -194,14 +194,14 @@ class Scores:
         self._observed, self._engine = observed, observed.engine(names)
         self._own = {name: observed.spec.arrays[name] for name in names}
         self.metric = observed.config.training.metric
-        self._validation = observed.encoded("validation")
-        self.higher_is_better = self._validation.task.higher_is_better(self.metric)
-        self._indices = observed.spaced(len(self._validation))
+        whole = observed.encoded("validation")
+        self._validation = whole.subset(observed.spaced(len(whole)))
+        self.higher_is_better = whole.task.higher_is_better(self.metric)
         self._tested = False
 
     def validation(self, changed: Mapping[str, np.ndarray]) -> Score:
         """Of evenly spaced examples."""
-        found = self._score(changed, self._validation, self._indices)
+        found = self._score(changed, self._validation)
         return Score(found[self.metric] if self.higher_is_better else -found[self.metric], -found["loss"])
 
     def test(self, changed: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]] | None:
@@ -212,17 +212,16 @@ class Scores:
         if "test" in self._observed.data.unlabelled or "test" not in self._observed.data.splits:
             return None
         encoded = self._observed.encoded("test")
-        every = np.arange(len(encoded))
-        return {when: self._score(arrays, encoded, every) for when, arrays in (("before", {}), ("after", changed))}
+        return {when: self._score(arrays, encoded) for when, arrays in (("before", {}), ("after", changed))}
 
-    def _score(self, changed: Mapping[str, np.ndarray], encoded: Encoded, indices: np.ndarray) -> dict[str, float]:
+    def _score(self, changed: Mapping[str, np.ndarray], encoded: Encoded) -> dict[str, float]:
         self._engine.load_trainable({**self._own, **changed})
         size, multiple = (
             self._observed.config.training.evaluation_batch_size,
             self._observed.config.data.length_multiple,
         )
         evaluator = encoded.task.evaluator(encoded)
-        order = indices[np.argsort(encoded.lengths[indices], kind="stable")]
+        order = np.argsort(encoded.lengths, kind="stable")
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             batch = encoded.task.corrupt(collate(encoded, rows, size, multiple), encoded, rows, EVALUATION)

@@ -16,8 +16,12 @@ _FLOOR = 1e-8  #: of the largest importance: a feature that no gradient has reac
 
 
 class Fwsvd(LowRank):
-    """Factors W diag(d) = U S V^T into U S and V^T diag(1 / d), with d_i^2 = sum over o of F_oi, where F is the mean over
-    examples of the squared gradient of W. Where W is an embedding, its rows are the features."""
+    """Factors W diag(d) = U S V^T into U S and V^T diag(1 / d), with d_i^2 = mean over o of F_oi, where F is the mean over
+    examples of the squared gradient of W. Where W is an embedding, its rows are the features.
+
+    The paper sums over o, which changes no factor. The mean makes errors of weights with different numbers of outputs
+    comparable, which a budget needs: sum of F_oi E_oi^2 is what an error E costs, to second order.
+    """
 
     name = "fwsvd"
     needs = "fisher"
@@ -32,7 +36,7 @@ class Fwsvd(LowRank):
         if fisher is None:
             raise InputError(f"Fisher-weighted SVD needs the squared gradients of every target; none of {module.path}.")
         first = module.kind.transposed or module.kind.lookup
-        importance = fisher.astype(np.float64).sum(axis=1 if first else 0)
+        importance = fisher.astype(np.float64).mean(axis=1 if first else 0)
         if not importance.any():
             raise InputError(
                 f"The loss does not depend on the weight of {module.path}: its squared gradients are all zero. Exclude it."

@@ -4,6 +4,7 @@ on. What the columns hold is the task's decision (`common.tasks`); the cache and
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import io
@@ -88,6 +89,16 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def subset(self, indices: np.ndarray) -> Encoded:
+        """These examples alone, numbered anew."""
+        columns = {
+            name: Ragged(column.values, column.starts[indices], column.stops[indices])
+            if isinstance(column, Ragged)
+            else np.asarray(column)[indices]
+            for name, column in self.columns.items()
+        }
+        return dataclasses.replace(self, columns=columns)
 
     @property
     def lengths(self) -> np.ndarray:

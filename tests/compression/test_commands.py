@@ -15,7 +15,7 @@ import pytest
 from common import backend as backends
 from common.cli.main import main
 from common.compression.compress import compress
-from common.config import load_config
+from common.config import load_config, to_yaml
 from common.errors import InputError, RunError
 from common.files import load_arrays, save_arrays
 from common.methods.merge import merged_model
@@ -52,6 +52,29 @@ def test_the_table_says_what_the_files_hold(base, tmp_path, capsys):
         *("config.json", "model.safetensors", "README.md", "tokenizer.json"),
     }
     assert lines[1] in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_it_is_scored_before_it_is_trained_again(work, base, small, tmp_path, capsys):
+    """As the training that starts from it is, by an experiment that has another model; a folder alone says nothing of data."""
+    run = work.train("pytorch", "before", "adaptation={method: full}", model=small)
+    capsys.readouterr()
+    experiment = str(base / "config.yaml")
+    assert main(["eval", str(small), "--config", experiment, "--split", "validation"]) == 0
+    before = json.loads((run / "summary.json").read_text())["before"]
+    assert json.loads(capsys.readouterr().out) == pytest.approx(before, rel=1e-5)
+    for split in ("train", "validation", "test"):
+        rows = (work.folder / f"{split}.csv").read_text().replace(",b", ",c")
+        (tmp_path / f"{split}.csv").write_text(rows)
+    others = [f"data.files.{split}={tmp_path / split}.csv" for split in ("train", "validation", "test")]
+    other = tmp_path / "other.yaml"
+    other.write_text(to_yaml(load_config(experiment, others)))
+    for arguments, message in (
+        ([], "Give an experiment: --config CONFIG"),
+        (["--config", str(other)], "labels ('a', 'b'), but this data set has ('a', 'c')"),
+        (["--config", experiment, "--model", str(small)], "--model names the base of an adapter"),
+    ):
+        assert main(["eval", str(small), *arguments]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_the_folder_says_how_it_was_made(base, small):

@@ -174,6 +174,16 @@ def test_a_budget_is_kept_over_all_targets_and_has_a_smaller_error_than_even_sha
     assert [edit.arguments for edit in weighted.edits] != [edit.arguments for edit in changed.edits]
 
 
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_where_every_number_matters_alike_a_budget_is_divided_as_by_the_plain_error(kind):
+    """Also between weights with different numbers of outputs."""
+    spec = tiny_spec(kind)
+    even = {path: np.full_like(found, 0.3) for path, found in fisher_of(spec).items()}
+    assert len({edit.module.out_features for edit in apply(SVD, spec, budget=0.5)[0].edits}) > 1
+    weighted, plain = (apply(*how, budget=0.5)[0] for how in ((FWSVD, spec, even), (SVD, spec)))
+    assert [edit.arguments for edit in weighted.edits] == [edit.arguments for edit in plain.edits]
+
+
 def test_a_budget_too_small_for_rank_1_is_refused_and_one_large_enough_keeps_weights():
     spec = tiny_spec("bert")
     with pytest.raises(InputError, match=r"must leave a rank for every target.*\n  budget: 0.05 of"):

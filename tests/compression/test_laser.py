@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import twinlora
 from common.cli.main import main
 from common.compression import TRANSFORMS
 from common.compression.behaviour import Behaviour
@@ -15,7 +18,9 @@ from common.compression.compress import read_options, transformed
 from common.compression.transform import Score
 from common.errors import InputError, RunError
 from common.files import load_arrays
+from common.training.assembly import open_trained
 from common.training.opening import open_model
+from common.training.rundir import RunDirectory
 from tests.support import assert_identical, assert_near, tiny_spec
 
 LASER = TRANSFORMS.get("laser")
@@ -180,3 +185,22 @@ def test_the_test_split_is_given_once(base):
     assert found["before"] != found["after"]
     with pytest.raises(RunError, match="scored once, after a search has ended"):
         scorer.test({})
+
+
+@pytest.mark.slow
+@pytest.mark.needs_pytorch
+def test_a_search_is_scored_on_its_own_examples_alone(base):
+    """Not on those that it left out, as if something had been said of them."""
+    observed = Behaviour(samples=7, device="cpu").of(base, open_model(base))
+    training = dataclasses.replace(observed.config.training, metric="accuracy")
+    observed = dataclasses.replace(observed, config=dataclasses.replace(observed.config, training=training))
+    scorer = observed.scorer([LAYERS[0].removesuffix(".weight")])
+    data = open_trained(RunDirectory(base)).config.data
+    rows = [line.rpartition(",") for line in Path(data.files["validation"]).read_text().splitlines()[1:]]
+    chosen = [rows[index * len(rows) // 7] for index in range(7)]
+    answers = twinlora.open(base, device="cpu").predict([text for text, _, _ in chosen])
+    right = [answer["label"] == label for answer, (_, _, label) in zip(answers, chosen, strict=True)]
+    losses = [-np.log(answer["probabilities"][label]) for answer, (_, _, label) in zip(answers, chosen, strict=True)]
+    found = scorer.validation({})
+    assert found.metric == pytest.approx(np.mean(right))
+    assert -found.likelihood == pytest.approx(np.mean(losses), rel=1e-3)

@@ -21,7 +21,7 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
     parser = subparsers.add_parser("eval", help="score the best state of a run on a split", allow_abbrev=False)
-    options.add_opened(parser)
+    options.add_opened(parser, models=True)
     options.add_backend(parser, required=False)
     parser.add_argument("--split", default="test", help="train, validation or test; default: test")
     parser.add_argument("--data-dir", metavar="DIR", help="folder of the data set; default: where the run found it")
@@ -50,10 +50,9 @@ def run(args: argparse.Namespace) -> None:
     from common.training.evaluation import score
     from common.training.folders import is_model_folder
 
-    if is_adapter(args.run_directory) and args.config is None:
-        raise InputError("An adapter folder does not say what it is scored on. Give an experiment: --config CONFIG.")
-    if is_model_folder(args.run_directory):
-        raise InputError("A model folder does not say what it is scored on. Score the run that it was made of.")
+    for kind, is_one in (("An adapter", is_adapter), ("A model", is_model_folder)):
+        if args.config is None and is_one(args.run_directory):
+            raise InputError(f"{kind} folder does not say what it is scored on. Give an experiment: --config CONFIG.")
     if args.metrics and not args.outputs:
         raise InputError("--metrics are those of generated texts. Give a file for them: --outputs FILE.")
     chosen = options.generation(args)

@@ -18,7 +18,7 @@ __all__ = ["add_parser", "run"]
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """Declare the command."""
     parser = subparsers.add_parser("predict", help="label or continue the lines of standard input", allow_abbrev=False)
-    options.add_opened(parser)
+    options.add_opened(parser, models=True)
     options.add_backend(parser, required=False)
     parser.add_argument(
         "--json", action="store_true", help="one JSON object a line, with the probability of every label"
