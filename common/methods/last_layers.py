@@ -4,6 +4,7 @@ the head alone, this is the range from feature-based use of a model to full fine
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,8 +55,10 @@ class LastLayers(Method):
         return Plan(self.name, (), trained, spec.head, self.artifact, options)
 
     def suits(self, modules: Sequence[ModuleSpec]) -> bool:
-        """Its layers have parameters of their own: several attentions of different paths."""
-        return sum(module.kind is ATTENTION for module in modules) > 1
+        """Its layers stand in one list and have parameters of their own: several attentions of different paths."""
+        paths = [module.path for module in modules if module.kind is ATTENTION]
+        lists = {re.split(r"\.\d+\.", path, maxsplit=1)[0] for path in paths}
+        return len(paths) > 1 and len(lists) == 1
 
     def section(self, settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any] | None:
         """No adapter folder is of this method."""

@@ -16,6 +16,7 @@ from common.errors import InputError, RunError
 from common.files import write_atomic, write_json
 from common.parity.cases import BUILT
 from common.parity.compare import Comparison, compare
+from common.parity.parts import FOLDER
 from common.parity.text import to_markdown, to_text
 from common.parity.trace import TENSORS, is_trace, read_trace
 from common.parity.verdict import FAIL
@@ -40,6 +41,7 @@ def record_trace(
     from common.parity.cases import Host
     from common.parity.recording import record
     from common.parity.suites import build
+    from common.studies.identity import code_fingerprint
 
     if dtype not in DTYPES:
         raise InputError(
@@ -56,7 +58,8 @@ def record_trace(
     package = backends.load(backend)
     host = Host(backend, package, package.device.select(device), dtype, flags.get("compile"), flags.get("plain", False))
     built, begun = build(suite, options), time.perf_counter()
-    entries = record(built, host, output, flags.get("stats_only", False), _progress(len(built.cases)))
+    progress = _progress(len(built.cases))
+    entries = record(built, host, output, flags.get("stats_only", False), progress, code_fingerprint(backend))
     counts = {status: sum(entry["status"] == status for entry in entries) for status in ("ok", "unsupported", "error")}
     said = (
         f"{counts['ok']:,} computed, {counts['unsupported']:,} not available here, {counts['error']:,} raised an error"
@@ -70,10 +73,10 @@ def record_trace(
 
 
 def _free(output: Path) -> bool:
-    """Whether it is a folder that is empty, or holds a trace or the tensors of one that was not written to its end."""
+    """Whether it is a folder that is empty, or holds a trace, or what was kept of one that was not written to its end."""
     if not output.is_dir():
         return False
-    return {path.name for path in output.iterdir()} <= {TENSORS} or is_trace(output)
+    return {path.name for path in output.iterdir()} <= {TENSORS, FOLDER} or is_trace(output)
 
 
 def compare_traces(

@@ -12,7 +12,9 @@ import numpy as np
 
 from common import __version__
 from common.api_mapping.verify import reason
+from common.errors import InputError
 from common.parity.cases import BUILT, Arrays, Case, Host, Suite, UnsupportedError, array_hash
+from common.parity.parts import Parts
 from common.parity.trace import statistics, write_trace
 from common.training.system import hardware
 
@@ -25,25 +27,42 @@ def record(
     directory: Path,
     stats_only: bool = False,
     say: Callable[[Case, dict[str, Any]], None] | None = None,
+    code: str | None = None,
 ) -> list[dict[str, Any]]:
     """Compute every case and write the trace into ``directory``; returns the manifest's entries.
 
     A case that raises is part of the trace with the status ``error``, or ``unsupported`` where that is known
     beforehand.
+
+    Args:
+        code: hash of the code that computes. With it, what is done is kept while the others are computed, and a
+            recording that was stopped goes on where the same code computes the same cases from the same inputs.
+
+    Raises:
+        InputError: the first case cannot be built; that of a later one is its error.
     """
-    entries, tensors = [], {}
-    for case in suite.cases:
-        entry, arrays = _one(case, host)
-        entries.append(entry)
-        tensors[case.id] = arrays
-        if case.kind in BUILT:
-            host.parity.release()
-        if say:
-            say(case, entry)
+    made = producer(host) | {"stats_only": stats_only}
     described = {"name": suite.name, "sha256": suite.digest(), "options": dict(suite.options)}
-    write_trace(
-        directory, producer(host) | {"stats_only": stats_only}, described, entries, None if stats_only else tensors
-    )
+    parts = None if code is None else Parts(directory, {"suite": described, "producer": made, "code": code})
+    known = parts.read() if parts else {}
+    entries, tensors = [], {}
+    try:
+        for case in suite.cases:
+            entry, arrays = _one(case, host, known.get(case.id), first=not entries)
+            if parts and case.id not in known:
+                parts.add(entry, {} if stats_only else arrays)
+            entries.append(entry)
+            tensors[case.id] = arrays
+            if case.kind in BUILT:
+                host.parity.release()
+            if say:
+                say(case, entry)
+    finally:
+        if parts:
+            parts.write()
+    write_trace(directory, made, described, entries, None if stats_only else tensors)
+    if parts:
+        parts.remove()
     return entries
 
 
@@ -70,19 +89,28 @@ def producer(host: Host) -> dict[str, Any]:
     }
 
 
-def _one(case: Case, host: Host) -> tuple[dict[str, Any], Arrays]:
-    inputs = case.inputs()
-    hashes = {name: array_hash(array) for name, array in inputs.items()}
+def _one(
+    case: Case, host: Host, known: tuple[dict[str, Any], Arrays] | None, first: bool
+) -> tuple[dict[str, Any], Arrays]:
     entry: dict[str, Any] = {
         "id": case.id,
         "kind": case.kind,
         "title": case.title,
-        "inputs": hashes,
+        "inputs": {},
         "status": "ok",
         "message": "",
         "plain": {},
         "tensors": [],
     }
+    try:
+        inputs = case.inputs()
+    except InputError as error:
+        if first:
+            raise
+        return entry | {"status": "error", "message": reason(error)}, {}
+    entry["inputs"] = {name: array_hash(array) for name, array in inputs.items()}
+    if known is not None and known[0]["inputs"] == entry["inputs"]:
+        return known
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a framework's advice about single calls

@@ -3,6 +3,7 @@ computed passes."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -318,6 +319,77 @@ def test_a_case_that_raised_is_an_error_and_not_a_pass(tmp_path):
     )
     assert (found.cases[0].verdict, found.exit_code) == ("not comparable", 2)
     assert "no such kernel" in to_text(found)
+
+
+def counted(count, stop=None, changed=()):
+    """Cases that are counted as they are computed; ``stop`` raises KeyboardInterrupt, ``changed`` have other inputs."""
+    computed = []
+
+    def case(number):
+        def compute(host, arrays):
+            if number == stop:
+                raise KeyboardInterrupt
+            computed.append(number)
+            return {"loss": np.float32(number) + arrays["x"]}, {}
+
+        inputs = {"x": np.arange(3, dtype=np.float32) + (number in changed)}
+        return Case(f"models/{number}", "model", lambda: inputs, compute)
+
+    return Suite("fake", tuple(case(number) for number in range(count))), computed
+
+
+def test_a_recording_that_was_stopped_goes_on_and_is_the_uninterrupted_one(tmp_path):
+    suite, _ = counted(6)
+    record(suite, FakeHost(), tmp_path / "whole", code="a")
+    stopped, _ = counted(6, stop=4)
+    with pytest.raises(KeyboardInterrupt):
+        record(stopped, FakeHost(), tmp_path / "again", code="a")
+    again, computed = counted(6)
+    record(again, FakeHost(), tmp_path / "again", code="a")
+    assert computed == [4, 5]
+    assert {path.name for path in (tmp_path / "again").iterdir()} == {"manifest.json", "tensors.safetensors"}
+    for name in ("manifest.json", "tensors.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("code", "changed", "damage", "expected"),
+    [
+        ("b", (), None, [0, 1, 2, 3, 4, 5]),
+        ("a", (1, 3), None, [1, 3, 4, 5]),
+        ("a", (), "000001.safetensors", [0, 1, 2, 3, 4, 5]),
+        ("a", (), "000001.json", [0, 1, 2, 3, 4, 5]),
+    ],
+    ids=["other_code", "other_inputs", "damaged_tensors", "damaged_list"],
+)
+def test_what_was_kept_of_other_code_or_inputs_or_is_damaged_is_computed_again(
+    tmp_path, code, changed, damage, expected
+):
+    stopped, _ = counted(6, stop=4)
+    with pytest.raises(KeyboardInterrupt):
+        record(stopped, FakeHost(), tmp_path, code="a")
+    if damage:
+        file = tmp_path / "parts" / damage
+        file.write_bytes(file.read_bytes()[:-9])
+    again, computed = counted(6, changed=changed)
+    record(again, FakeHost(), tmp_path, code=code)
+    assert computed == expected
+    found = read_trace(tmp_path)
+    assert [case["id"] for case in found.manifest["cases"]] == [f"models/{number}" for number in range(6)]
+
+
+def test_a_case_that_cannot_be_built_is_an_error_of_its_own_unless_it_is_the_first(tmp_path):
+    def refused():
+        raise InputError("no such layers")
+
+    suite, computed = counted(3)
+    broken = dataclasses.replace(suite.cases[1], inputs=refused)
+    with pytest.raises(InputError, match="no such layers"):
+        record(Suite("fake", (broken, *suite.cases)), FakeHost(), tmp_path / "first")
+    entries = record(Suite("fake", (suite.cases[0], broken, suite.cases[2])), FakeHost(), tmp_path / "later")
+    assert [entry["status"] for entry in entries] == ["ok", "error", "ok"]
+    assert "no such layers" in entries[1]["message"]
+    assert computed == [0, 2]
 
 
 def test_other_inputs_are_refused(tmp_path):

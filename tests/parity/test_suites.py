@@ -16,7 +16,7 @@ from common.models import FAMILIES
 from common.parity.cases import Host
 from common.parity.compare import compare
 from common.parity.recording import record
-from common.parity.suites import build
+from common.parity.suites import build, members
 from common.parity.suites.subjects import pairs
 from common.parity.trace import read_trace, write_trace
 from common.tasks import TASKS
@@ -159,6 +159,14 @@ def bump(array):
 
 def swap(tensors, first, second):
     tensors[first], tensors[second] = tensors[second], tensors[first]
+
+
+def test_every_case_of_the_members_can_be_built():
+    """What suits a family is planned for it, without an error that a recording of hours meets near its end."""
+    every = members.cases({})
+    assert len(every) > 600
+    for case in every:
+        assert case.inputs(), case.id
 
 
 @pytest.mark.parametrize("defect", PLANTED)
