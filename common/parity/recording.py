@@ -45,7 +45,8 @@ def record(
     described = {"name": suite.name, "sha256": suite.digest(), "options": dict(suite.options)}
     parts = None if code is None else Parts(directory, {"suite": described, "producer": made, "code": code})
     known = parts.read() if parts else {}
-    entries, tensors = [], {}
+    entries: list[dict[str, Any]] = []
+    tensors: dict[str, Arrays] = {}
     try:
         for case in suite.cases:
             entry, arrays = _one(case, host, known.get(case.id), first=not entries)
@@ -118,10 +119,10 @@ def _one(
     except UnsupportedError as error:
         return entry | {"status": "unsupported", "message": str(error)}, {}
     except Exception as error:  # whatever a kernel raises is the finding
-        known = case.limits and host.backend == "mindspore"
+        expected = bool(case.limits) and host.backend == "mindspore"
         return entry | {
-            "status": "unsupported" if known else "error",
-            "message": f"{case.limits}: {reason(error)}" if known else reason(error),
+            "status": "unsupported" if expected else "error",
+            "message": f"{case.limits}: {reason(error)}" if expected else reason(error),
         }, {}
     arrays = {name: _storable(np.asarray(array, order="C")) for name, array in arrays.items()}
     for name, array in arrays.items():
