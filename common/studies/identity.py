@@ -46,12 +46,16 @@ _ELSEWHERE = ("directory", "files")  #: entries of the data section that say whe
 
 
 @functools.cache
-def code_fingerprint(backend: str) -> str:
-    """Of every module that a run in ``backend`` may execute, in this version of the project and of plugins."""
+def code_fingerprint(backend: str, aside: tuple[str, ...] = _ASIDE) -> str:
+    """Of every module that a run in ``backend`` may execute, in this version of the project and of plugins.
+
+    Args:
+        aside: packages and modules of ``common`` that are left out; by default those that decide nothing in a run.
+    """
     digest = hashlib.sha256()
     for package in ("common", f"{backend}_impl"):
         for path, content in modules_of(package):
-            if package != "common" or path.partition("/")[0] not in _ASIDE:
+            if package != "common" or path.partition("/")[0] not in aside:
                 digest.update(f"{package}/{path}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 
