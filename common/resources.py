@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.resources
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from common.errors import InputError
 from common.members import plugin_folders
 
-__all__ = ["cache_folder", "code_folder", "configs_folder", "modules_of", "package_folder"]
+__all__ = ["cache_folder", "code_folder", "code_hash", "configs_folder", "package_folder"]
 
 
 def package_folder(name: str) -> Path:
@@ -26,12 +27,26 @@ def package_folder(name: str) -> Path:
     return Path(str(importlib.resources.files(importlib.util.module_from_spec(spec))))
 
 
-def modules_of(package: str) -> Iterator[tuple[str, bytes]]:
+def _modules_of(package: str) -> Iterator[tuple[str, bytes]]:
     """(path inside ``package``, source) of its modules in a fixed order: those of the project, then those of plugins."""
     top, *inner = package.split(".")
     for folder in (package_folder(top).joinpath(*inner), *plugin_folders(package)):
         for path in sorted(folder.rglob("*.py")):
             yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+def code_hash(packages: Sequence[str], left_out: Callable[[str, str], bool] = lambda package, path: False) -> str:
+    """sha256 of the modules of ``packages``, those of plugins included.
+
+    Args:
+        left_out: whether to leave out a module, by its package and its path inside it.
+    """
+    digest = hashlib.sha256()
+    for package in packages:
+        for path, content in _modules_of(package):
+            if not left_out(package, path):
+                digest.update(f"{package}/{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def code_folder() -> Path:

@@ -22,7 +22,7 @@ from common.data.sentences import COLUMN as SENTENCES
 from common.data.sentences import reads_sentences, with_sentences
 from common.errors import InputError
 from common.files import write_atomic
-from common.resources import cache_folder, modules_of
+from common.resources import cache_folder, code_hash
 
 if TYPE_CHECKING:
     import datasets
@@ -250,11 +250,7 @@ def _cache_path(task: str, rows: datasets.Dataset, tokenizer: PreTrainedTokenize
 @functools.cache
 def _code() -> str:
     """Hash of what makes arrays of texts, in this version of the project and of plugins."""
-    digest = hashlib.sha256()
-    for package in _MAKERS:
-        for path, content in modules_of(package):
-            digest.update(f"{package}/{path}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
+    return code_hash(_MAKERS)
 
 
 def _read_cache(path: Path) -> dict[str, np.ndarray] | None:

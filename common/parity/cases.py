@@ -72,6 +72,14 @@ class Case:
     definition: str = ""  #: everything besides the inputs that decides what is computed
     limits: str = ""  #: why a backend refuses the case, where that is known and no fault
 
+    def told(self) -> tuple[str, ...]:
+        """What is said of it beside its id."""
+        return self.kind, self.title, self.definition, self.limits
+
+    def digest(self) -> str:
+        """Changes whenever the case does, apart from its id and its inputs."""
+        return _hash(self.told())
+
     @property
     def level(self) -> str:
         """ops, layers, models, training or recorded."""
@@ -88,8 +96,11 @@ class Suite:
 
     def digest(self) -> str:
         """Changes whenever a case does, apart from its inputs, which have hashes of their own."""
-        text = repr([(case.id, case.kind, case.title, case.definition, case.limits) for case in self.cases])
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _hash([(case.id, *case.told()) for case in self.cases])
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(repr(value).encode()).hexdigest()
 
 
 def draw_of(case: str, number: int) -> str:

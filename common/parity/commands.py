@@ -42,6 +42,7 @@ def record_trace(
     from common.parity.recording import record
     from common.parity.suites import build
     from common.studies.identity import code_fingerprint
+    from common.training.fingerprints import hashed
 
     if dtype not in DTYPES:
         raise InputError(
@@ -58,8 +59,9 @@ def record_trace(
     package = backends.load(backend)
     host = Host(backend, package, package.device.select(device), dtype, flags.get("compile"), flags.get("plain", False))
     built, begun = build(suite, options), time.perf_counter()
-    progress = _progress(len(built.cases))
-    entries = record(built, host, output, flags.get("stats_only", False), progress, code_fingerprint(backend))
+    # the suites, the mapping and what is ported compute too; an experiment has more settings than its cases say
+    code = hashed(f"{code_fingerprint(backend, aside=())} {options.get('config')}")
+    entries = record(built, host, output, flags.get("stats_only", False), _progress(len(built.cases)), code)
     counts = {status: sum(entry["status"] == status for entry in entries) for status in ("ok", "unsupported", "error")}
     said = (
         f"{counts['ok']:,} computed, {counts['unsupported']:,} not available here, {counts['error']:,} raised an error"

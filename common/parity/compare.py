@@ -150,7 +150,7 @@ def _draws(draws: Trace | None, reference: Trace | None) -> dict[str, list[dict[
     """Case id to the results of its draws by tensor.
 
     Raises:
-        InputError: there is no reference to measure them by, or they are not of its cases and inputs.
+        InputError: there is no reference to measure them by, or they are not of its cases and inputs, or hold no tensors.
     """
     if draws is None:
         return {}
@@ -162,12 +162,21 @@ def _draws(draws: Trace | None, reference: Trace | None) -> dict[str, list[dict[
     numbers = range(int(draws.manifest["suite"]["options"].get("draws") or 0))
     if draws.manifest["producer"]["dtype"] != "float64" or not numbers:
         raise InputError(f"{draws.path} holds no draws of a reference. Record them with --dtype float64 --draws N.")
+    if draws.tensors is None:
+        raise InputError(
+            f"Draws must hold tensors; {draws.path} holds figures alone. Record them without --stats-only."
+        )
     for name, entry in reference.cases.items():
         drawn = [cases[draw_of(name, number)] for number in numbers if draw_of(name, number) in cases]
         other = next((case for case in drawn if case["inputs"] != entry["inputs"]), None)
         if other is not None:
             raise InputError(
                 f"Both traces must be computed from the same inputs; {other['id']} of {draws.path} has others than {name} of {reference.path}."
+            )
+        if any(case.get("definition") != entry.get("definition") for case in drawn):
+            raise InputError(
+                f"Draws must be of the reference's cases; {name} is defined otherwise in {draws.path}. Record them with the "
+                f"experiment and the options of {reference.path}."
             )
         found[name] = [
             {

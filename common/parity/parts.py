@@ -28,17 +28,20 @@ class Parts:
     Args:
         directory: of the trace.
         identity: of what computes them: suite, producer, code. Parts of another one are removed.
+        whole: whether results are kept with the entries.
     """
 
-    def __init__(self, directory: Path, identity: Mapping[str, Any]):
+    def __init__(self, directory: Path, identity: Mapping[str, Any], whole: bool = True):
         self.folder = directory / FOLDER
         self.identity = json.loads(json.dumps(identity))
+        self.whole = whole
         self._entries: list[dict[str, Any]] = []
         self._arrays: Arrays = {}
         self._next = time.monotonic() + _INTERVAL
 
     def read(self) -> dict[str, tuple[dict[str, Any], Arrays]]:
-        """Case id to its entry in the manifest and its results. A part that is not whole counts for nothing."""
+        """Case id to its entry in the manifest and its results, without errors, which are tried again. A part that is
+        not whole counts for nothing."""
         found: dict[str, tuple[dict[str, Any], Arrays]] = {}
         for file in sorted(self.folder.glob("*.json")):
             try:
@@ -52,14 +55,16 @@ class Parts:
                 self.remove()
                 return {}
             for entry in part["cases"]:
-                names = [tensor["name"] for tensor in entry["tensors"]]
-                found[entry["id"]] = entry, {name: arrays[entry["id"] + _SEPARATOR + name] for name in names}
+                names = [tensor["name"] for tensor in entry["tensors"]] if self.whole else []
+                if entry["status"] != "error":
+                    found[entry["id"]] = entry, {name: arrays[entry["id"] + _SEPARATOR + name] for name in names}
         return found
 
     def add(self, entry: dict[str, Any], arrays: Arrays) -> None:
         """Keep one case; on the disk with the next part."""
         self._entries.append(entry)
-        self._arrays |= {entry["id"] + _SEPARATOR + name: array for name, array in arrays.items()}
+        if self.whole:
+            self._arrays |= {entry["id"] + _SEPARATOR + name: array for name, array in arrays.items()}
         if time.monotonic() >= self._next:
             self.write()
 

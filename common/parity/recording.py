@@ -43,7 +43,8 @@ def record(
     """
     made = producer(host) | {"stats_only": stats_only}
     described = {"name": suite.name, "sha256": suite.digest(), "options": dict(suite.options)}
-    parts = None if code is None else Parts(directory, {"suite": described, "producer": made, "code": code})
+    identity = {"suite": described, "producer": made, "code": code}
+    parts = None if code is None else Parts(directory, identity, whole=not stats_only)
     known = parts.read() if parts else {}
     entries: list[dict[str, Any]] = []
     tensors: dict[str, Arrays] = {}
@@ -51,7 +52,7 @@ def record(
         for case in suite.cases:
             entry, arrays = _one(case, host, known.get(case.id), first=not entries)
             if parts and case.id not in known:
-                parts.add(entry, {} if stats_only else arrays)
+                parts.add(entry, arrays)
             entries.append(entry)
             tensors[case.id] = arrays
             if case.kind in BUILT:
@@ -97,6 +98,7 @@ def _one(
         "id": case.id,
         "kind": case.kind,
         "title": case.title,
+        "definition": case.digest(),
         "inputs": {},
         "status": "ok",
         "message": "",

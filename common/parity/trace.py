@@ -39,6 +39,7 @@ _CASE = {
     "id": str,
     "kind": str,
     "title": str,
+    "definition?": str,
     "inputs": {...: str},
     "status": str,
     "message": str,

@@ -1,13 +1,12 @@
 """L-BFGS as torch has it: quasi-Newton steps from the last gradients (Nocedal 1980), in NumPy, on flat parameters.
 
-It follows ``torch/optim/lbfgs.py`` (BSD licence), whose line search is minFunc's for the strong Wolfe conditions
-(Nocedal and Wright 2006, algorithms 3.5 and 3.6). Scalars are Python's floats here and of the parameters' dtype there,
-so that steps agree up to rounding.
+It follows ``torch/optim/lbfgs.py``, whose line search is minFunc's for the strong Wolfe conditions (Nocedal and Wright
+2006, algorithms 3.5 and 3.6). As there, losses are Python's floats, and slopes and interpolated lengths numbers of the
+parameters' dtype, so that steps agree up to rounding.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ __all__ = ["Options", "advance"]
 
 #: the loss and its flat gradient at flat parameters
 Evaluate = Callable[[np.ndarray], tuple[float, np.ndarray]]
+Slope = Any  #: a NumPy number of the parameters' dtype
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def advance(
         state["prev_flat_grad"], before = gradient.copy(), loss
         state["prev_loss"] = loss
         first = state["n_iter"] == 1
-        length = state["t"] = options.lr * (min(1.0, 1.0 / float(np.abs(gradient).sum())) if first else 1.0)
-        slope = float(gradient @ direction)
+        length = state["t"] = options.lr * (min(1.0, float(1 / np.abs(gradient).sum())) if first else 1.0)
+        slope = gradient @ direction
         if slope > -options.tolerance_change:
             break
         more, flat = 0, False
@@ -121,18 +121,21 @@ def _direction(gradient: np.ndarray, state: dict[str, Any], options: Options) ->
 
 
 def _interpolated(
-    x1: float, f1: float, g1: float, x2: float, f2: float, g2: float, bounds: tuple[float, float] | None = None
+    x1: float, f1: float, g1: Slope, x2: float, f2: float, g2: Slope, bounds: tuple[float, float] | None = None
 ) -> float:
-    """The minimum of the cubic with these values and slopes, within the bounds."""
+    """The minimum of the cubic with these values and slopes, within the bounds; of a straight line, whose minimum is
+    infinitely far away, a bound."""
     low, high = bounds or (min(x1, x2), max(x1, x2))
-    first = g1 + g2 - 3 * (f1 - f2) / (x1 - x2)
-    square = first**2 - g1 * g2
-    if not square >= 0:
-        return (low + high) / 2.0
-    root = math.sqrt(square)
-    if x1 > x2:
-        x1, g1, x2, g2 = x2, g2, x1, g1
-    found = x2 - (x2 - x1) * ((g2 + root - first) / (g2 - g1 + 2 * root))
+    kind = type(g1)
+    with np.errstate(all="ignore"):  # infinite and NaN as in torch
+        first = g1 + g2 - kind(3 * (f1 - f2) / (x1 - x2))
+        square = first * first - g1 * g2
+        if not square >= 0:
+            return (low + high) / 2.0
+        root = np.sqrt(square)
+        if x1 > x2:
+            x1, g1, x2, g2 = x2, g2, x1, g1
+        found = float(kind(x2) - kind(x2 - x1) * ((g2 + root - first) / (g2 - g1 + kind(2) * root)))
     return min(max(found, low), high)
 
 
@@ -143,7 +146,7 @@ class _Point:
     length: float
     loss: float
     gradient: np.ndarray
-    slope: float
+    slope: Slope
 
 
 def _line_search(
@@ -153,7 +156,7 @@ def _line_search(
     direction: np.ndarray,
     loss: float,
     gradient: np.ndarray,
-    slope: float,
+    slope: Slope,
     most: int,
     c1: float = 1e-4,
     c2: float = 0.9,
@@ -164,7 +167,7 @@ def _line_search(
 
     def at(length: float) -> _Point:
         value, found = evaluate(_moved(x, length, direction))
-        return _Point(length, value, found, float(found @ direction))
+        return _Point(length, value, found, found @ direction)
 
     start, reach = _Point(0.0, loss, gradient, slope), _largest(direction)
     previous, new, count, done = start, at(length), 0, False

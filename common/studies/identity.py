@@ -13,7 +13,7 @@ from common.config import ExperimentConfig, to_plain
 from common.data import BatchPlan
 from common.errors import InputError
 from common.methods import METHODS
-from common.resources import modules_of
+from common.resources import code_hash
 from common.studies.points import Point
 from common.training import fingerprints, meta, teaching
 from common.training.assembly import Inputs, encode_split, prepare
@@ -46,14 +46,17 @@ _ELSEWHERE = ("directory", "files")  #: entries of the data section that say whe
 
 
 @functools.cache
-def code_fingerprint(backend: str) -> str:
-    """Of every module that a run in ``backend`` may execute, in this version of the project and of plugins."""
-    digest = hashlib.sha256()
-    for package in ("common", f"{backend}_impl"):
-        for path, content in modules_of(package):
-            if package != "common" or path.partition("/")[0] not in _ASIDE:
-                digest.update(f"{package}/{path}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
+def code_fingerprint(backend: str, aside: tuple[str, ...] = _ASIDE) -> str:
+    """Of every module that a run in ``backend`` may execute, in this version of the project and of plugins.
+
+    Args:
+        aside: packages and modules of ``common`` that are left out; by default those that decide nothing in a run.
+    """
+
+    def left_out(package: str, path: str) -> bool:
+        return package == "common" and path.partition("/")[0] in aside
+
+    return code_hash(("common", f"{backend}_impl"), left_out)
 
 
 def identity(config: ExperimentConfig, backend: str, code: str, inputs: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
 """``torch.distributions``: what variational autoencoders and policy gradients sample from and differentiate.
 
-The formulas are those of torch's own modules (BSD licence), so that values and gradients agree also at the ends of the
-ranges. Samples come from torch's generator (`common.porting.generator`): those of `Normal` and `Bernoulli` are torch's
-for the same seed, and those of `Categorical` for more than one of each row; torch draws single ones with the
-exponential numbers of a library. Arguments and values are checked where torch checks them, and not in a compiled
-function, which does not know them.
+The formulas are evaluated as torch's own modules do, so that values and gradients agree also at the ends of the ranges.
+Samples come from torch's generator (`common.porting.generator`): those of `Normal` and `Bernoulli` are torch's for the
+same seed, and those of `Categorical` for more than one of each row; torch draws single ones with the exponential
+numbers of a library. Arguments and values are checked where torch checks them, and not in a compiled function, which
+does not know them.
 """
 
 from __future__ import annotations

@@ -26,9 +26,10 @@ class Compiled:
         """What the graph gives; tuples as the function gave them."""
         parameters = [tensor for tensor in tensors if isinstance(tensor, ms.Parameter)]  # a graph holds its own
         kinds = (tuple(map(id, parameters)), tuple([(tensor.shape, tensor.dtype) for tensor in tensors]))
-        if kinds in self.phases:
+        phase = self.phases.get(kinds, ("", []))[0]
+        if phase in api.ms_compile_cache:  # which ms_memory_recycle empties
             executor = api.JitExecutor_ if api._run_jit_pipeline() else api.GraphExecutor_
-            return api._convert_python_data(executor.get_instance()(tensors, self.phases[kinds][0]))
+            return api._convert_python_data(executor.get_instance()(tensors, phase))
         known = set(api.ms_compile_cache)
         found = self.compiled(*tensors)
         made = api.ms_compile_cache - known

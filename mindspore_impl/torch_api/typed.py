@@ -37,7 +37,7 @@ def made(kind: dtype, name: str, *arguments: Any, device: Any = None) -> Tensor:
     """
     from mindspore_impl.torch_api.factories import tensor, zeros
 
-    if not arguments or all(isinstance(value, (int, np.integer)) for value in arguments):
+    if all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in arguments):
         return zeros(*arguments or (0,), dtype=kind, device=device)
     if len(arguments) > 1:
         raise TypeError(f"new() received an invalid combination of arguments - got {arguments}")
@@ -75,8 +75,10 @@ def named_type(kind: Any) -> dtype:
         return kind
     if isinstance(kind, _Typed):
         return kind.dtype
-    if kind is Tensor:
-        return NAMED["float32"]
+    if kind is Tensor or kind == "torch.Tensor":
+        from mindspore_impl.torch_api.factories import get_default_dtype
+
+        return get_default_dtype()
     if not isinstance(kind, (str, type)):
         raise TypeError("dtype must be a type, str, or dtype object")
     text = kind if isinstance(kind, str) else kind.__name__

@@ -23,6 +23,7 @@ from common.parity.page import comparison_page
 from common.parity.recording import record
 from common.parity.text import to_markdown, to_text
 from common.parity.trace import read_trace, statistics
+from common.studies.identity import code_fingerprint
 from tests.mutations import EXAMPLES, mutated
 from tests.support import refusal
 
@@ -269,6 +270,14 @@ def test_draws_of_other_inputs_of_float32_or_without_a_reference_are_refused(tmp
     results = {"models/fake#0": values(1e-7, 1, np.float64)}
     with pytest.raises(InputError, match="computed from the same inputs"):
         compare(*traces, reference, make(tmp_path / "o", results, inputs=inputs, draws=1, dtype="float64"))
+    with pytest.raises(InputError, match="must hold tensors"):
+        compare(*traces, reference, make(tmp_path / "s", results, draws=1, dtype="float64", stats_only=True))
+    other = Case("models/fake#0", "model", lambda: {"x": np.arange(3, dtype=np.float32)}, lambda *_: ({}, {}), "faster")
+    host = FakeHost()
+    host.dtype = "float64"
+    record(Suite("fake", (other,), {"draws": 1}), host, tmp_path / "f")
+    with pytest.raises(InputError, match="models/fake is defined otherwise"):
+        compare(*traces, reference, read_trace(tmp_path / "f"))
 
 
 def test_a_draw_that_is_not_finite_where_the_reference_is_explains_nothing(tmp_path):
@@ -350,6 +359,39 @@ def test_a_recording_that_was_stopped_goes_on_and_is_the_uninterrupted_one(tmp_p
     assert {path.name for path in (tmp_path / "again").iterdir()} == {"manifest.json", "tensors.safetensors"}
     for name in ("manifest.json", "tensors.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_recording_of_figures_alone_goes_on_and_an_error_is_tried_again(tmp_path):
+    """Memory that was short, for one."""
+
+    def lacking(host, arrays):
+        raise MemoryError("of another process")
+
+    stopped, _ = counted(6, stop=4)
+    cases = (stopped.cases[0], dataclasses.replace(stopped.cases[1], compute=lacking), *stopped.cases[2:])
+    with pytest.raises(KeyboardInterrupt):
+        record(Suite("fake", cases), FakeHost(), tmp_path, stats_only=True, code="a")
+    again, computed = counted(6)
+    entries = record(again, FakeHost(), tmp_path, stats_only=True, code="a")
+    assert computed == [1, 4, 5]
+    assert {entry["status"] for entry in entries} == {"ok"}
+    assert {path.name for path in tmp_path.iterdir()} == {"manifest.json"}
+
+
+@pytest.mark.needs_pytorch
+def test_what_is_kept_is_of_the_code_of_suites_too(tmp_path, monkeypatch):
+    """Which decides no run of a study, but what a case computes."""
+    codes = []
+    monkeypatch.setattr("common.parity.recording.record", lambda *given: codes.append(given[-1]) or [])
+    added = tmp_path / "own" / "common" / "parity" / "suites" / "mine.py"
+    added.parent.mkdir(parents=True)
+    monkeypatch.setenv("TWINLORA_PLUGINS", str(tmp_path / "own"))
+    for text in ("CASES = 1\n", "CASES = 2\n", "CASES = 1\n"):
+        added.write_text(text)
+        code_fingerprint.cache_clear()
+        main(["trace", "record", "ops", "--backend", "pytorch", "--only", "torch.tanh", "-o", str(tmp_path / "out")])
+    code_fingerprint.cache_clear()
+    assert codes[0] == codes[2] != codes[1]
 
 
 @pytest.mark.parametrize(

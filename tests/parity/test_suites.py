@@ -11,6 +11,7 @@ import pytest
 
 from common import backend as backends
 from common.cli.main import main
+from common.config import load_config
 from common.files import ANY, load_arrays
 from common.models import FAMILIES
 from common.parity.cases import Host
@@ -159,6 +160,19 @@ def bump(array):
 
 def swap(tensors, first, second):
     tensors[first], tensors[second] = tensors[second], tensors[first]
+
+
+@pytest.mark.parametrize("level", ["models", "training"])
+def test_settings_of_an_experiment_belong_to_its_cases_and_those_of_a_host_do_not(level):
+    """Traces of two learning rates are of different suites, and what was computed with one is not kept for the other."""
+
+    def digest(*overrides):
+        return build(level, {"config": load_config("bert_sst2", list(overrides))}).digest()
+
+    whole = digest()
+    assert digest("data.directory=elsewhere", "training.dtype=bf16", "training.log_every_steps=7") == whole
+    for setting in ("optimization.learning_rate=0.5", "adaptation.alpha=3", "model.dropout=0.3", "seed=9"):
+        assert digest(setting) != whole, setting
 
 
 def test_every_case_of_the_members_can_be_built():

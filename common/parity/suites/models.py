@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from common.methods import full, lora
 from common.parity.cases import Arrays, Case, Host
-from common.parity.suites.subjects import Subject, drawn, methods, of_experiment, pairs
+from common.parity.suites.subjects import Subject, drawn, methods, of_experiment, pairs, settings_of
 
 __all__ = ["cases", "of_member"]
 
@@ -22,7 +22,8 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
     batch instead."""
     config = options.get("config")
     if config is not None:
-        return (_case(config.name, lambda: of_experiment(config, 1, dropout=False, published_start=False)),)
+        make = partial(of_experiment, config, 1, dropout=False, published_start=False)
+        return (_case(config.name, make, f", {settings_of(config)}"),)
     return tuple(
         of_member(family, task, method) for family, task in pairs() for method in _USUAL if method in methods(family)
     )
@@ -34,7 +35,7 @@ def of_member(family: str, task: str, method: str, transform: str | None = None)
     return _case(name, lambda: drawn(family, task, methods(family)[method], transform=transform))
 
 
-def _case(name: str, make: Callable[[], Subject]) -> Case:
+def _case(name: str, make: Callable[[], Subject], settings: str = "") -> Case:
     subject = cache(make)
 
     def compute(host: Host, arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
@@ -50,5 +51,5 @@ def _case(name: str, make: Callable[[], Subject]) -> Case:
         "model",
         lambda: subject().inputs(),
         compute,
-        definition="hidden states, logits, loss, gradients",
+        definition=f"hidden states, logits, loss, gradients{settings}",
     )

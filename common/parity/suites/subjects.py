@@ -26,7 +26,7 @@ from common.parity.cases import Arrays, Host, UnsupportedError
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 
-__all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs", "suits", "transformable"]
+__all__ = ["Subject", "drawn", "methods", "of_experiment", "pairs", "settings_of", "suits", "transformable"]
 
 VOCABULARY, POSITIONS = 211, 64
 _SIZES = {"hidden": 64, "layers": 4, "heads": 4, "inner": 128, "positions": POSITIONS}
@@ -173,6 +173,12 @@ def of_experiment(config: ExperimentConfig, steps: int, dropout: bool, published
         tuple(map(tuple, islice(stream, steps))),
         engine_settings(config),
     )
+
+
+def settings_of(config: ExperimentConfig) -> str:
+    """What besides the inputs decides an experiment's numbers; not how a host computes them, its dtype for one."""
+    training = config.training.epochs, config.training.adversarial
+    return repr((config.seed, config.model.dropout, config.adaptation, config.optimization, training))
 
 
 def _parameter(kind: str, name: str, like: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from common.methods import lora
 from common.parity.cases import Arrays, Case, Host
-from common.parity.suites.subjects import Subject, drawn, methods, of_experiment, pairs
+from common.parity.suites.subjects import Subject, drawn, methods, of_experiment, pairs, settings_of
 
 __all__ = ["cases"]
 
@@ -29,6 +29,7 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
                 f"{family}/{task}/{'dropout' if p else 'plain'}",
                 partial(_drawn, family, task, steps, p),
                 lambda step: 1e-2,
+                "AdamW",
             )
             for family, task in pairs()
             for p in (0.0, 0.1)
@@ -41,7 +42,7 @@ def cases(options: Mapping[str, Any]) -> tuple[Case, ...]:
 
     modes = {"plain": False, "dropout": True}
     return tuple(
-        _case(f"{config.name}/{name}", partial(of_experiment, config, steps, dropout=on), rate)
+        _case(f"{config.name}/{name}", partial(of_experiment, config, steps, dropout=on), rate, settings_of(config))
         for name, on in modes.items()
     )
 
@@ -50,7 +51,7 @@ def _drawn(family: str, task: str, steps: int, dropout: float) -> Subject:
     return drawn(family, task, methods(family)[lora.MEMBER.name], steps=steps, dropout=dropout)
 
 
-def _case(name: str, make: Callable[[], Subject], rate: Callable[[int], float]) -> Case:
+def _case(name: str, make: Callable[[], Subject], rate: Callable[[int], float], settings: str) -> Case:
     subject = cache(make)
 
     def compute(host: Host, arrays: Arrays) -> tuple[Arrays, dict[str, str]]:
@@ -73,5 +74,5 @@ def _case(name: str, make: Callable[[], Subject], rate: Callable[[int], float]) 
         return {"first": losses[:FIRST], "loss": losses, "norm": norms, **found}, {}
 
     return Case(
-        f"training/{name}", "training", lambda: subject().inputs(), compute, definition=f"AdamW, watched {WATCHED}"
+        f"training/{name}", "training", lambda: subject().inputs(), compute, definition=f"{settings}, watched {WATCHED}"
     )

@@ -177,6 +177,22 @@ def test_later_calls_of_a_graph_give_results_of_their_own():
         np.testing.assert_array_equal(array, factor * x)
 
 
+def test_a_graph_that_was_given_back_is_made_again():
+    import mindspore as ms
+
+    from mindspore_impl.torch_api.graphs import Compiled
+
+    def twice(x):
+        return x * 2
+
+    call, x = Compiled(twice), ms.ops.ones(3)
+    with torch.no_grad():
+        for _ in range(2):
+            assert (call(x).asnumpy() == 2).all()
+            assert (call(x).asnumpy() == 2).all()
+            ms.ms_memory_recycle()
+
+
 def test_every_call_of_a_compiled_loss_draws_its_dropout_anew():
     x = torch.ones(500).requires_grad_()
     loss = torch.compile(lambda x: nn.functional.dropout(x, 0.5).sum())

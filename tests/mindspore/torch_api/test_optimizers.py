@@ -91,6 +91,20 @@ def test_lbfgs_makes_torchs_first_steps_in_float32(options):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
 
 
+def straight(library: Any, double: bool) -> tuple[list[Any], Any]:
+    """A plane, of which cubic interpolation divides by zero."""
+    point = library.tensor(np.ones(3, np.float64 if double else np.float32), requires_grad=True)
+    return [point], lambda: point.sum()
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_lbfgs_searches_along_a_straight_line_as_torch_does(double):
+    options = {"line_search_fn": "strong_wolfe", "max_iter": 3}
+    expected, found = (steps(library, "LBFGS", options, straight, double, 1, 1) for library in (torch, torch_api))
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5)
+
+
 @pytest.mark.parametrize("options", ADAFACTOR)
 def test_adafactor_makes_torchs_steps(options):
     expected, found = (

@@ -57,6 +57,9 @@ REFUSED = [
     ("t.to('float64')", RuntimeError, ""),
     ("torch.LongTensor(t)", TypeError, "expected"),
     ("torch.Tensor(5.5)", TypeError, "data must be a sequence (got float)"),
+    ("torch.Tensor(True)", TypeError, "data must be a sequence (got bool)"),
+    ("torch.LongTensor(False)", TypeError, "data must be a sequence (got bool)"),
+    ("i.new(True)", TypeError, "data must be a sequence (got bool)"),
     ("torch.set_default_dtype('float64')", TypeError, "only floating-point types are supported"),
 ]
 
@@ -115,6 +118,8 @@ def test_the_default_dtype_is_that_of_torch_tensor():
         try:
             assert library.Tensor([1, 2]).type() == library.tensor([1.0]).type() == "torch.DoubleTensor"
             assert isinstance(library.Tensor(2), library.DoubleTensor)
+            assert library.tensor([1]).type(library.Tensor).dtype == library.float64
+            assert library.tensor([1]).type("torch.Tensor").dtype == library.float64
             assert library.tensor([1j]).dtype == library.complex128
         finally:
             library.set_default_dtype(library.float32)
