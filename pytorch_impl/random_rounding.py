@@ -53,15 +53,17 @@ class RandomRounding(TorchDispatchMode):
         result = function(*args, **kwargs)
         terms = _terms(name, args, result)
         if terms > 1:
-            result = function(*tree_map(lambda x: self._moved(x, terms), args), **kwargs)
+            factors = 1 if name in _SUMS else 2
+            result = function(*tree_map(lambda x: self._moved(x, terms / factors), args), **kwargs)
         for value in tree_leaves((result, _written(function, args, kwargs))):
             if _is_double(value):
                 self._round(value)
         return result
 
-    def _moved(self, x: Any, terms: int) -> Any:
+    def _moved(self, x: Any, terms: float) -> Any:
         """What is summed, each moved by so much that the sum moves as that of ``terms`` numbers of either sign does,
-        when they are added in order: n partial sums are rounded, which have sqrt(n / 2) times a term's size."""
+        when they are added in order: n partial sums are rounded, which have sqrt(n / 2) times a term's size. Of products
+        each factor is moved for half of them."""
         if not _is_double(x):
             return x
         noise = 2.0 * torch.rand(x.shape, generator=self.generator, dtype=torch.float64) - 1.0

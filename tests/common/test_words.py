@@ -161,6 +161,7 @@ def test_numbered_tags_have_the_names_that_are_published_with_them(tmp_path, mon
         data = load_dataset(config("conll2003", tmp_path), TASK)
     else:
         loaded = dict.fromkeys(("train", "validation", "test"), table)
+        monkeypatch.setattr("common.hub._unreachable", lambda endpoint: "")  # the stand-in is asked
         monkeypatch.setattr("datasets.load_dataset", lambda *given, **options: loaded)
         data = load_dataset(config("conll2003"), TASK)
     assert [[data.label_names[tag] for tag in tags] for tags in data.splits["train"]["tags"]] == [["B-ORG", "O"], ["O"]]
