@@ -21,7 +21,7 @@ from common.errors import InputError, run_script
 from common.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("step", "memory", "job", "startup", "growth", "merge", "kernels", "profile")
+KINDS = ("step", "generate", "memory", "job", "startup", "growth", "merge", "kernels", "profile")
 FAMILY = "family-"  #: how the cases of single families are named
 #: by measurement and pair, the ratio that must be reached and the one that is aimed at
 GOALS: dict[tuple[str, str], tuple[float, float]] = {
@@ -91,6 +91,25 @@ def step(found: dict[str, Any]) -> list[str]:
     lines += [row(name, f"{seconds['median']:.4f}") for name, seconds in found["seconds_per_step"].items()]
     notes = [f"{name}: {about['note']}." for name, about in found["subjects"].items() if about["note"]]
     return lines + (["", *notes] if notes else [])
+
+
+def generate(found: dict[str, Any]) -> list[str]:
+    """Tokens per second of each subject and number of rows, against transformers on the same weights."""
+    lines = [f"Case {found['case']}: {found['new_tokens']} new tokens after {found['prompt']}, greedily.", ""]
+    lines += table(
+        "subject, rows", "tokens per second", "of those of transformers", "quartiles", "equal tokens", "peak MiB"
+    )
+    for rows, about in found["batches"].items():
+        for name, speed in about["tokens_per_second"].items():
+            ratio = about["ratios"].get(f"{name}/transformers")
+            times = (
+                (f"{ratio['median']:.2f}", f"{ratio['lower_quartile']:.2f} to {ratio['upper_quartile']:.2f}")
+                if ratio
+                else ("", "")
+            )
+            rest = (f"{about['agreement'][name]:.0%}", f"{about['peak_memory_bytes'][name] / 2**20:,.0f}")
+            lines.append(row(f"{name}, {rows}", f"{speed['median']:.1f}", *times, *rest))
+    return lines
 
 
 def memory(found: dict[str, Any]) -> list[str]:
@@ -224,6 +243,7 @@ def profile(found: dict[str, Any]) -> list[str]:
 
 TABLES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "step": step,
+    "generate": generate,
     "memory": memory,
     "job": job,
     "startup": startup,
