@@ -1,4 +1,4 @@
-"""Entries of an experiment that are set and change nothing: whoever sets one expects something of it, and is told."""
+"""Entries of an experiment that are set to another value than the default and have no effect, with the reason."""
 
 from __future__ import annotations
 
