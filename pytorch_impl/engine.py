@@ -80,24 +80,16 @@ class Engine:
             loss_sum = self._loss(batch, True, self._perturbation(batch, number))[0]
             (loss_sum / count).backward()
             total += loss_sum.detach()
-        gradients = tuple(parameter.grad for parameter in self._trained.values())
+        gradients = [_gradient(parameter) for parameter in self._trained.values()]
         if self.group.size > 1:
-            given = zip(gradients, self._trained.values(), strict=True)
-            total, *gradients = self.group.sum(
-                [
-                    total,
-                    *(torch.zeros_like(parameter) if gradient is None else gradient for gradient, parameter in given),
-                ]
-            )
+            total, *gradients = self.group.sum([total, *gradients])
         gradients, steered = self._steered(gradients)
         norm = self._optimizer.step(gradients, learning_rate)
         self._steps += 1
         self._steer(steered)
         return StepHandle(total, norm, count)
 
-    def _steered(
-        self, gradients: Sequence[torch.Tensor | None]
-    ) -> tuple[Sequence[torch.Tensor | None], dict[str, np.ndarray]]:
+    def _steered(self, gradients: Sequence[torch.Tensor]) -> tuple[Sequence[torch.Tensor], dict[str, np.ndarray]]:
         """The gradients with those of the method's own terms; and copies of those of the parameters that it reads, since
         the optimizer clips in place."""
         if self._steering is None:
@@ -106,7 +98,6 @@ class Engine:
         added = self._steering.gradients(self._read(self._steering.names))
         for name in self._steering.names:
             gradient = given[name]
-            gradient = torch.zeros_like(self._parameters[name]) if gradient is None else gradient
             if name in added:
                 gradient = gradient + torch.from_numpy(added[name]).to(gradient)
             given[name] = gradient
@@ -182,11 +173,10 @@ class Engine:
         count = self._task.step_targets(micro_batches)
         for number, batch in enumerate(micro_batches):
             (self._loss(batch, True, self._perturbation(batch, number))[0] / count).backward()
-        found = {
-            name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        arrays = {
+            name: _at_least_float32(_gradient(parameter)).cpu().numpy().copy()
             for name, parameter in self._parameters.items()
         }
-        arrays = {name: _at_least_float32(gradient).cpu().numpy().copy() for name, gradient in found.items()}
         for parameter in self._trained.values():
             parameter.grad = None
         return arrays
@@ -270,6 +260,11 @@ def _loss_of(
 
 def _logits(model: nn.Module, inputs: Mapping[str, torch.Tensor], positions: torch.Tensor) -> torch.Tensor:
     return model.logits(inputs, positions)
+
+
+def _gradient(parameter: nn.Parameter) -> torch.Tensor:
+    """Zeros where the loss does not reach it, as in several processes and in MindSpore."""
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 def _at_least_float32(tensor: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ rows."""
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -50,11 +50,11 @@ class Optimizer:
         self._slots = OPTIMIZERS.get(wanted.optimizer).slots(wanted)
         self._steps = 0
 
-    def step(self, gradients: tuple[torch.Tensor | None, ...], learning_rate: float) -> torch.Tensor:
+    def step(self, gradients: Sequence[torch.Tensor], learning_rate: float) -> torch.Tensor:
         """Clip and update; returns the gradients' global norm before clipping, a scalar on the device.
 
         Args:
-            gradients: one per parameter, in their order; None leaves the parameter as it is.
+            gradients: one per parameter, in their order.
         """
         for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
             parameter.grad = gradient

@@ -159,3 +159,20 @@ def test_what_a_network_draws_itself_belongs_to_the_micro_batch_and_not_to_the_p
     assert len(alone) == len(set(alone)) == 4
     assert drawn(more=3) == alone, "however much an earlier micro-batch draws"
     assert drawn(Second()) == alone[1::2]
+
+
+def test_a_parameter_that_the_loss_does_not_reach_is_updated_with_a_gradient_of_zero():
+    """As in several processes and in MindSpore, where zeros are all that is known of it."""
+    engine = engine_of("bert")
+    first, *others = engine.trainable()
+    engine._loss_sum = lambda model, inputs, differentiable: (engine._parameters[first].sum(),)
+    before = engine.trainable()
+    engine.train_step([make_batch("bert", [7, 3])], 0.5)
+    after = engine.trainable()
+    decay = engine.settings.optimization.weight_decay
+    decayed = [name for name in others if name in engine.plan.decayed]
+    assert decay and any(before[name].any() for name in decayed)
+    for name in others:
+        kept = 1.0 - 0.5 * decay if name in engine.plan.decayed else 1.0
+        np.testing.assert_allclose(after[name], before[name] * np.float32(kept), rtol=1e-6)
+    assert int(engine.state()["step"]) == 1
