@@ -6,6 +6,7 @@ import math
 
 from mindspore import Tensor, mint, ops
 
+from mindspore_impl.shims.checks import axis_of
 from mindspore_impl.shims.reduction import total
 
 __all__ = ["chain_matmul", "dot", "einsum", "inner", "matmul", "tensordot"]
@@ -28,9 +29,19 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
 
 
 def chain_matmul(*matrices: Tensor) -> Tensor:
+    """Product of matrices from left to right."""
+    for matrix in matrices:
+        if matrix.ndim != 2:
+            raise ValueError(f"chain_matmul: matrices are needed; received the shape {matrix.shape}.")
+    return multiplied(matrices)
+
+
+def multiplied(matrices) -> Tensor:
     """Product from left to right."""
     product = matrices[0]
     for matrix in matrices[1:]:
+        if product.shape[-1] != matrix.shape[0]:
+            raise ValueError(f"{product.shape} and {matrix.shape} cannot be multiplied: the inner sizes differ.")
         product = matmul(product, matrix)
     return product
 
@@ -53,9 +64,12 @@ def _batched(x: Tensor, y: Tensor) -> Tensor:
 def tensordot(a: Tensor, b: Tensor, dims=2) -> Tensor:
     """Sum over ``dims`` last axes of ``a`` and first of ``b``, or over two lists of axes."""
     if isinstance(dims, int):
+        if dims < 0:
+            raise ValueError(f"tensordot: dims must not be negative; received {dims}.")
         left, right = list(range(a.ndim - dims, a.ndim)), list(range(dims))
     else:
-        left, right = [axis % a.ndim for axis in dims[0]], [axis % b.ndim for axis in dims[1]]
+        left = [axis_of("tensordot", a.ndim, axis) for axis in dims[0]]
+        right = [axis_of("tensordot", b.ndim, axis) for axis in dims[1]]
     kept_a = [axis for axis in range(a.ndim) if axis not in left]
     kept_b = [axis for axis in range(b.ndim) if axis not in right]
     size = math.prod([a.shape[axis] for axis in left])

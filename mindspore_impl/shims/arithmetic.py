@@ -24,10 +24,35 @@ from mindspore_impl.shims.pointwise import (
 )
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "atan2", "copysign", "div", "equal", "float_power", "floor_divide", "fmod", "hypot", "ldexp", "lerp", "logaddexp",
-    "logaddexp2", "maximum", "minimum",
+    "add", "addcdiv", "addcmul", "atan2", "bitwise_left_shift", "bitwise_right_shift", "copysign", "div", "equal",
+    "float_power", "floor_divide", "fmod", "hypot", "ldexp", "lerp", "logaddexp", "logaddexp2", "maximum", "minimum",
     "mul", "pow", "remainder", "rsub", "sub", "xlogy",
 ]  # fmt: skip
+
+
+def bitwise_left_shift(input, other) -> Tensor:
+    """Bits moved up; 0 where ``other`` is negative or no bit is left, where the kernel counts modulo the width."""
+    x, count, inside = _shift(input, other)
+    return ops.where(inside, ops.bitwise_left_shift(x, count), ops.zeros_like(x))
+
+
+def bitwise_right_shift(input, other) -> Tensor:
+    """Bits moved down, the sign filled in; where ``other`` is negative or no bit is left, the sign alone."""
+    x, count, inside = _shift(input, other)
+    sign = ops.where(x < 0, ops.full_like(x, -1), ops.zeros_like(x)) if x.dtype != ms.uint8 else ops.zeros_like(x)
+    return ops.where(inside, ops.bitwise_right_shift(x, count), sign)
+
+
+def _shift(input, other) -> tuple[Tensor, Tensor, Tensor]:
+    """Both in one dtype and shape, the counts that exist and 0, and which exist."""
+    x, count = promoted(input, other)
+    x = x if isinstance(x, Tensor) else ops.full_like(count, x)
+    x, count = met(x, count if isinstance(count, Tensor) else ops.full_like(x, count))
+    if x.dtype not in (ms.uint8, ms.int8, ms.int16, ms.int32, ms.int64):
+        raise TypeError(f"a shift needs whole numbers; received {x.dtype}.")
+    wide = count.astype(ms.int64)
+    inside = ops.logical_and(wide >= 0, wide < 8 * x.itemsize)
+    return x, ops.where(inside, count, ops.zeros_like(count)), inside
 
 
 def _is_whole(value) -> bool:

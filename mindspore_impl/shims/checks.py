@@ -9,7 +9,18 @@ from __future__ import annotations
 import numpy as np
 from mindspore import Tensor, ops
 
-__all__ = ["check_divisor", "check_indices", "check_probabilities", "check_reduction", "check_tensors", "check_values"]
+__all__ = [
+    "axis_of",
+    "check_axes",
+    "check_channels",
+    "check_divisor",
+    "check_indices",
+    "check_probabilities",
+    "check_reduction",
+    "check_shape",
+    "check_tensors",
+    "check_values",
+]
 
 
 class _Check(ops.PrimitiveWithInfer):
@@ -113,3 +124,49 @@ def check_tensors(name: str, *given) -> None:
     for value in given:
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}: a tensor is needed here; received {value}. Make one with torch.tensor.")
+
+
+def check_shape(name: str, what: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse a tensor of another shape, which would be broadcast.
+
+    Raises:
+        ValueError: ``tensor`` has another shape.
+    """
+    if tuple(tensor.shape) != tuple(shape):
+        raise ValueError(f"{name}: {what} must have the shape {shape}; received {tensor.shape}.")
+
+
+def check_axes(name: str, *tensors: Tensor) -> None:
+    """Refuse tensors of different numbers of axes.
+
+    Raises:
+        ValueError: they differ.
+    """
+    for tensor in tensors[1:]:
+        if tensor.ndim != tensors[0].ndim:
+            raise ValueError(
+                f"{name}: all tensors must have as many axes; received the shapes {tensors[0].shape} and {tensor.shape}."
+            )
+
+
+def check_channels(name: str, channels: int, **tensors: Tensor | None) -> None:
+    """Refuse what does not hold one number for each channel.
+
+    Raises:
+        ValueError: one of ``tensors`` has another number of elements.
+    """
+    for what, tensor in tensors.items():
+        if tensor is not None and tensor.size != channels:
+            raise ValueError(f"{name}: {what} must have {channels} elements; received the shape {tensor.shape}.")
+
+
+def axis_of(name: str, ndim: int, dim: int) -> int:
+    """``dim`` counted from 0; a tensor without axes has one here, as in torch.
+
+    Raises:
+        IndexError: there is no such axis.
+    """
+    count = ndim if ndim > 0 else 1
+    if dim < -count or dim >= count:
+        raise IndexError(f"{name}: dim must be in [{-count}, {count}); received {dim}.")
+    return dim % count

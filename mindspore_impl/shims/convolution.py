@@ -8,6 +8,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
+from mindspore_impl.shims.checks import check_shape
 from mindspore_impl.shims.indexing import added_at
 from mindspore_impl.shims.pooling import _average, _even_places
 
@@ -42,6 +43,16 @@ def _edges(padding: str | int | tuple[int, ...], kernel: tuple[int, ...], dilati
     return tuple(n for n in each for _ in range(2))
 
 
+def check_bias(name: str, channels: int, bias: Tensor | None) -> None:
+    """Refuse a bias that is no vector of one number for each channel.
+
+    Raises:
+        ValueError: it is another.
+    """
+    if bias is not None:
+        check_shape(name, "the bias", bias, (channels,))
+
+
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -56,9 +67,13 @@ def conv2d(
     images = input if input.ndim == 4 else ops.expand_dims(input, 0)
     kernel, dilation = weight.shape[2:], _each(dilation, 2)
     edges = _edges(padding, kernel, dilation)
+    for i in range(2):
+        if images.shape[2 + i] + edges[2 * i] + edges[2 * i + 1] < dilation[i] * (kernel[i] - 1) + 1:
+            raise ValueError(f"a convolution: the kernel {weight.shape} is larger than the padded input {input.shape}.")
     operator = ops.Conv2D(
         weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=_each(stride, 2), dilation=dilation, group=groups
     )
+    check_bias("a convolution", weight.shape[0], bias)
     y = operator(images, weight)
     y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
     return y if input.ndim == 4 else ops.squeeze(y, 0)
@@ -114,6 +129,7 @@ def conv_transpose2d(
     operator = ops.Conv2DTranspose(
         weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=stride, dilation=dilation, group=groups
     )
+    check_bias("a transposed convolution", weight.shape[1] * groups, bias)
     y = operator(images, weight, (images.shape[0], weight.shape[1] * groups, height, width))
     y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
     return y if input.ndim == 4 else ops.squeeze(y, 0)
@@ -149,6 +165,13 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
     """
     if mode not in ("constant", "reflect", "replicate", "circular"):
         raise ValueError(f"mode must be constant, reflect, replicate or circular; received {mode!r}.")
+    if mode != "constant":
+        count = len(pad) // 2
+        if count not in (1, 2, 3) or input.ndim not in (count + 1, count + 2):
+            raise ValueError(
+                f"pad: {mode} pads the last 1, 2 or 3 axes of tensors of one or two axes more; received {pad} and "
+                f"{input.shape}."
+            )
     if 0 in input.shape and mode != "constant":
         return _padded_nothing(input, pad, mode)
     for i in range(len(pad) // 2):
@@ -156,8 +179,11 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
         if mode == "circular" and (before < 0 or after < 0):  # what is cut is cut first, and the rest repeated
             input = ops.gather(input, _places("constant", input.shape[axis], min(before, 0), min(after, 0)), axis)
             before, after = max(before, 0), max(after, 0)
-            if max(before, after) > input.shape[axis]:
-                raise ValueError(f"pad: a circular pad may repeat what is left once; received {pad} of {input.shape}.")
+        if mode == "circular" and max(before, after) > input.shape[axis]:
+            raise ValueError(f"pad: a circular pad may repeat what is left once; received {pad} of {input.shape}.")
+        left = input.shape[axis] + before + after
+        if left < 0 or (left == 0 and mode == "circular"):
+            raise ValueError(f"pad: {pad} takes more than there is from {input.shape}.")
         if before < 0 or after < 0 or (mode != "constant" and (before or after)):
             kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))
             if 0 in input.shape or input.shape[axis] + kept[0] + kept[1] == 0:  # of which `ops.gather` has no gradient
@@ -221,10 +247,12 @@ def unfold(
     """The windows of ``(N, C, H, W)`` or ``(C, H, W)`` as columns."""
     images = input if input.ndim == 4 else ops.expand_dims(input, 0)
     kernel, dilation, padding, stride = (_each(value, 2) for value in (kernel_size, dilation, padding, stride))
+    counts = [
+        (images.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
+    ]
+    if min(counts) < 1:
+        raise ValueError(f"unfold: the window {kernel} with dilation {dilation} is larger than {input.shape}, padded.")
     if images.shape[0] == 0:
-        counts = [
-            (images.shape[2 + i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)
-        ]
         return ops.zeros((0, images.shape[1] * kernel[0] * kernel[1], counts[0] * counts[1]), input.dtype)
     if not input.is_floating_point():  # which the kernel does not take; float64 holds integers up to 2^53
         return unfold(input.astype(ms.float64), kernel, dilation, padding, stride).astype(input.dtype)
@@ -241,6 +269,8 @@ def fold(
     stride: int | tuple[int, ...] = 1,
 ) -> Tensor:
     """The sum of the columns at their windows' places, added one by one, so that NaN stays in its place."""
+    if input.ndim not in (2, 3):
+        raise ValueError(f"fold: columns of 2 axes, or 3 with a batch, are needed; received {input.shape}.")
     size, kernel, dilation, padding, stride = (
         _each(value, 2) for value in (output_size, kernel_size, dilation, padding, stride)
     )
@@ -318,6 +348,9 @@ def interpolate(
         raise TypeError(
             f"interpolate: whole numbers are resized by the nearest only; received {input.dtype} and mode {mode}. Cast to float32 and round what comes out."
         )
+    axes = {"linear": (3,), "bilinear": (4,), "bicubic": (4,), "trilinear": (5,)}.get(mode, (3, 4, 5))
+    if input.ndim not in axes:
+        raise ValueError(f"interpolate: {mode} resizes tensors of {axes} axes; received {input.shape}.")
     count = input.ndim - 2
     factors = None if scale_factor is None else _each(scale_factor, count)
     sizes = (
@@ -325,6 +358,8 @@ def interpolate(
         if factors is None
         else tuple(math.floor(input.shape[2 + i] * factors[i]) for i in range(count))
     )
+    if min(sizes) < 1:
+        raise ValueError(f"interpolate: sizes must be above 0; received {sizes}.")
     if mode == "area":
         return _average(input, _even_places(input.shape[2:], sizes))
     y = input

@@ -113,9 +113,15 @@ def logspace(start, end, steps: int, base: float = 10.0, *, dtype=None):
     return _constant(_steps(start, end, steps, base), ms.float32 if dtype is None else dtype)
 
 
+def _check_length(length: int) -> None:
+    if length < 0:
+        raise ValueError(f"window_length must not be negative; received {length}.")
+
+
 @ops.constexpr
 def _cosines(length: int, periodic: bool, weights: tuple[float, ...]) -> tuple:
     """sum of (-1)^k a_k cos(2 pi k n / period)."""
+    _check_length(length)
     angle = np.arange(length) * (2.0 * np.pi / max(length if periodic else length - 1, 1))
     window = sum((-1.0) ** k * weight * np.cos(k * angle) for k, weight in enumerate(weights))
     return tuple((np.ones(1) if length == 1 else window).tolist())
@@ -123,6 +129,7 @@ def _cosines(length: int, periodic: bool, weights: tuple[float, ...]) -> tuple:
 
 @ops.constexpr
 def _triangle(length: int, periodic: bool) -> tuple:
+    _check_length(length)
     place = np.arange(length) * (2.0 / max(length if periodic else length - 1, 1))
     return tuple((np.ones(1) if length == 1 else 1.0 - np.abs(place - 1.0)).tolist())
 
@@ -149,6 +156,9 @@ def hann_window(window_length: int, periodic: bool = True, *, dtype=None):
 
 def cartesian_prod(*tensors):
     """Every combination, one in a row; a single tensor as it is."""
+    for tensor in tensors:
+        if tensor.ndim != 1:
+            raise ValueError(f"cartesian_prod: vectors are needed; received the shape {tensor.shape}.")
     if len(tensors) == 1:
         return tensors[0]
     return ops.stack([ops.reshape(part, (-1,)) for part in ops.meshgrid(*tensors, indexing="ij")], 1)

@@ -162,6 +162,8 @@ def _of_real(name: str, input: Tensor, s, dim, norm: str, opposite: bool) -> Ten
 
 
 def _size(n) -> tuple:
+    if n is not None and n < 1:
+        raise RuntimeError(f"a transform has at least one point; received n={n}.")
     return (-1,) if n is None else (n,)
 
 
@@ -269,11 +271,15 @@ def _shifted(input: Tensor, dim, back: bool) -> Tensor:
 
 def fftshift(input: Tensor, dim=None) -> Tensor:
     """The frequency 0 in the middle."""
+    if not input.ndim:
+        raise ValueError("fftshift: an axis is needed; received a tensor without axes.")
     return _shifted(input, dim, False)
 
 
 def ifftshift(input: Tensor, dim=None) -> Tensor:
     """The frequency 0 first."""
+    if not input.ndim:
+        raise ValueError("ifftshift: an axis is needed; received a tensor without axes.")
     return _shifted(input, dim, True)
 
 
@@ -292,6 +298,8 @@ def _frequencies(n: int, d: float, dtype, whole: bool) -> Tensor:
     wanted = ms.float32 if dtype is None else dtype
     if wanted not in (ms.float32, ms.float64, ms.float16):
         raise TypeError(f"fftfreq: a floating point dtype is needed; received {wanted}.")
+    if n < 0:
+        raise ValueError(f"fftfreq: the number of points must not be negative; received {n}.")
     places = np.arange(n // 2 + 1) if whole else np.concatenate([np.arange((n + 1) // 2), np.arange(-(n // 2), 0)])
     kind = ms.dtype_to_nptype(wanted)
     return Tensor(places.astype(kind) * kind(1.0 / (n * d)))

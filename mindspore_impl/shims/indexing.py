@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.checks import check_indices
+from mindspore_impl.shims.checks import axis_of, check_indices
 from mindspore_impl.shims.pointwise import number, promoted
 
 __all__ = [
@@ -174,6 +174,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src, *, reduce: str | None =
     check_indices("scatter", index, 0, size)
     if not index.size:
         return input.copy()
+    check_places("scatter", input, dim, index, src)
     if not isinstance(src, Tensor):
         ones = ops.ones(index.shape, ms.int32)
         hit = added_at(_marks(input, 0), dim, index, ones) if input.ndim else ops.reshape(ones, ())
@@ -195,6 +196,44 @@ def scatter(input: Tensor, dim: int, index: Tensor, src, *, reduce: str | None =
 def _check_alike(name: str, input: Tensor, src: Tensor) -> None:
     if input.dtype != src.dtype:
         raise TypeError(f"{name}: both tensors must have one dtype; received {input.dtype} and {src.dtype}.")
+
+
+def check_places(name: str, input: Tensor, dim: int, index: Tensor, src) -> None:
+    """Refuse an index that torch would not walk over: of another number of axes, or larger than ``src``, or than
+    ``input`` in another axis than ``dim``.
+
+    Raises:
+        ValueError: it is one of them.
+    """
+    if not index.size:
+        return
+    axis, count = axis_of(name, input.ndim, dim), max(input.ndim, 1)
+    source = src.shape if isinstance(src, Tensor) else index.shape
+    if max(index.ndim, 1) != count or max(len(source), 1) != count:
+        raise ValueError(
+            f"{name}: all tensors must have as many axes; received {input.shape}, {index.shape} and {source}."
+        )
+    for i in range(min(index.ndim, input.ndim)):
+        if i != axis and index.shape[i] > input.shape[i]:
+            raise ValueError(f"{name}: the index {index.shape} must not be larger than the input {input.shape}.")
+    for i in range(min(index.ndim, len(source))):
+        if index.shape[i] > source[i]:
+            raise ValueError(f"{name}: the index {index.shape} must not be larger than the source {source}.")
+
+
+def _check_slices(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    """Refuse a source that is not one slice of ``input`` for each of a vector of places."""
+    axis = axis_of(name, input.ndim, dim)
+    wanted = tuple([index.size if i == axis else size for i, size in enumerate(input.shape)])
+    if (
+        index.ndim > 1
+        or (input.ndim and tuple(source.shape) != wanted)
+        or (not input.ndim and source.size != index.size)
+    ):
+        raise ValueError(
+            f"{name}: a vector of places and a source of the shape {wanted} are needed; received {index.shape} and "
+            f"{source.shape}."
+        )
 
 
 def _size(input: Tensor, dim: int) -> int:
@@ -226,6 +265,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The elements at ``index`` along ``dim``. In a graph an index outside the axis is not refused: it counts from the
     end, or is an error of the kernel."""
     check_indices("gather", index, 0, _size(input, dim))
+    check_places("gather", input, dim, index, None)
     if not index.size:
         return ops.zeros(index.shape, input.dtype)
     if not input.ndim:
@@ -238,6 +278,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """``src`` added at ``index``, which is checked as that of `scatter`."""
     check_indices("scatter_add", index, 0, _size(input, dim))
+    check_places("scatter_add", input, dim, index, src)
     _check_alike("scatter_add", input, src)
     if not index.size:
         return input.copy()
@@ -248,6 +289,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha=1) -> Tensor:
     """alpha source added at places along ``dim``."""
+    _check_slices("index_add", input, dim, index, source)
     if not input.ndim:
         return ops.reshape(index_add(ops.reshape(input, (1,)), 0, index, ops.reshape(source, (-1,)), alpha=alpha), ())
     return scatter_add(
@@ -261,6 +303,7 @@ def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor
     The kernel writes in parallel: all that go to one place carry the last one's values, so that their order is nothing.
     """
     check_indices("index_copy", index, 0, _size(input, dim))
+    _check_slices("index_copy", input, dim, index, source)
     _check_alike("index_copy", input, source)
     if not index.size:
         return input.copy()
@@ -280,6 +323,8 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
     """A number put at places along ``dim``, which may count from the end and repeat. In a graph a place outside the
     axis is no place."""
     size = _size(input, dim)
+    if index.ndim > 1:
+        raise IndexError(f"index_fill: a vector of places is needed; received the shape {index.shape}.")
     check_indices("index_fill", index, -size, size)
     places = ops.reshape(index, (-1, 1))
     hit = ops.logical_or(places == ops.arange(size), places + size == ops.arange(size))
@@ -293,6 +338,9 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value) -> Tensor:
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The places ``index`` of one axis; none are cut out, since the gradient's kernel wants some."""
     check_indices("index_select", index, 0, _size(input, dim))
+    if index.ndim > 1:
+        raise IndexError(f"index_select: a vector of places is needed; received the shape {index.shape}.")
+    index = ops.reshape(index, (-1,))
     if not input.ndim:
         return ops.reshape(input, ())
     return mint.narrow(input, dim, 0, 0) if 0 in index.shape else ops.gather(input, index, dim)
@@ -387,7 +435,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     """gather with broadcast; flattens without ``dim``."""
     if dim is None:
         return ops.gather(ops.reshape(input, (-1,)), ops.reshape(indices, (-1,)), 0)
-    dim = dim % input.ndim
+    dim = axis_of("take_along_dim", input.ndim, dim)
     pairs = list(zip(input.shape, indices.shape))  # noqa: B905  (graphs know no strict)
     source = tuple([a if axis == dim else max(a, b) for axis, (a, b) in enumerate(pairs)])
     places = tuple([b if axis == dim else max(a, b) for axis, (a, b) in enumerate(pairs)])

@@ -12,6 +12,8 @@ from mindspore_impl.shims.activation import tanh as _tanh
 from mindspore_impl.shims.arithmetic import addcdiv as _addcdiv
 from mindspore_impl.shims.arithmetic import addcmul as _addcmul
 from mindspore_impl.shims.arithmetic import atan2 as _atan2
+from mindspore_impl.shims.arithmetic import bitwise_left_shift as _bitwise_left_shift
+from mindspore_impl.shims.arithmetic import bitwise_right_shift as _bitwise_right_shift
 from mindspore_impl.shims.arithmetic import copysign as _copysign
 from mindspore_impl.shims.arithmetic import div as _div
 from mindspore_impl.shims.arithmetic import floor_divide as _floor_divide
@@ -212,10 +214,10 @@ atan2_ = _changing("atan2_", _atan2)
 atanh_ = _changing("atanh_", _atanh)
 baddbmm_ = _changing("baddbmm_", _baddbmm)
 bitwise_and_ = _changing("bitwise_and_", ops.bitwise_and)
-bitwise_left_shift_ = _changing("bitwise_left_shift_", ops.bitwise_left_shift)
+bitwise_left_shift_ = _changing("bitwise_left_shift_", _bitwise_left_shift)
 bitwise_not_ = _changing("bitwise_not_", _bitwise_not)
 bitwise_or_ = _changing("bitwise_or_", ops.bitwise_or)
-bitwise_right_shift_ = _changing("bitwise_right_shift_", ops.bitwise_right_shift)
+bitwise_right_shift_ = _changing("bitwise_right_shift_", _bitwise_right_shift)
 bitwise_xor_ = _changing("bitwise_xor_", ops.bitwise_xor)
 ceil_ = _changing("ceil_", mint.ceil)
 clamp_max_ = _changing("clamp_max_", _clamp_max)

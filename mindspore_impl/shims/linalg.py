@@ -6,8 +6,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.algebra import chain_matmul, matmul
+from mindspore_impl.shims.algebra import matmul, multiplied
 from mindspore_impl.shims.arithmetic import div
+from mindspore_impl.shims.checks import axis_of
 from mindspore_impl.shims.pointwise import real
 from mindspore_impl.shims.reduction import amax, amin, total
 from mindspore_impl.shims.reduction import norm as _norm
@@ -90,7 +91,7 @@ def matrix_norm(A: Tensor, ord="fro", dim: tuple[int, int] = (-2, -1), keepdim: 
         return _norm(x, 2, dim, keepdim)
     if ord not in ("nuc", 1, -1, 2, -2, _INF, -_INF):
         raise ValueError(f"matrix_norm: ord must be fro, nuc, 1, -1, 2, -2, inf or -inf; received {ord}.")
-    rows, columns = dim[0] % x.ndim, dim[1] % x.ndim
+    rows, columns = axis_of("matrix_norm", x.ndim, dim[0]), axis_of("matrix_norm", x.ndim, dim[1])
     if rows == columns:
         raise ValueError(f"matrix_norm: two axes are needed; received {dim}.")
     found = (_by_singular_values if ord in ("nuc", 2, -2) else _by_sums)(x, ord, rows, columns)
@@ -138,7 +139,13 @@ def multi_dot(tensors) -> Tensor:
     """Product from left to right; the first and the last may be vectors."""
     if len(tensors) < 2:
         raise ValueError(f"multi_dot: at least two tensors are needed; received {len(tensors)}.")
-    return chain_matmul(*tensors)
+    first, last = tensors[0], tensors[-1]
+    if first.ndim not in (1, 2) or last.ndim not in (1, 2):
+        raise ValueError(f"multi_dot: vectors or matrices stand at the ends; received {first.shape} and {last.shape}.")
+    for matrix in tensors[1:-1]:
+        if matrix.ndim != 2:
+            raise ValueError(f"multi_dot: matrices stand between the ends; received the shape {matrix.shape}.")
+    return multiplied(tensors)
 
 
 def norm(A: Tensor, ord=None, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:

@@ -8,9 +8,9 @@ from mindspore import Tensor, ops
 
 from mindspore_impl.shims.activation import softplus
 from mindspore_impl.shims.arithmetic import minimum, number
-from mindspore_impl.shims.checks import check_indices, check_reduction, check_values
+from mindspore_impl.shims.checks import check_axes, check_indices, check_reduction, check_shape, check_values
 from mindspore_impl.shims.network import pairwise_distance
-from mindspore_impl.shims.pointwise import fine, floating, log, log1p, real, single
+from mindspore_impl.shims.pointwise import broadcast_shape, fine, floating, log, log1p, real, single
 from mindspore_impl.shims.reduction import _larger, _mean, total
 from mindspore_impl.shims.softmax import log_softmax
 
@@ -98,6 +98,7 @@ def binary_cross_entropy(
 
     In a graph a probability outside [0, 1] is not refused, and gives NaN.
     """
+    check_shape("binary_cross_entropy", "the target", target, input.shape)
     check_values("binary_cross_entropy", input, 0.0, 1.0)
     x = fine(input)
     edge = x * (1.0 - x) < 1e-12
@@ -107,6 +108,8 @@ def binary_cross_entropy(
     slope = ops.stop_gradient((target - fixed) * 1e12)  # times 0, so that it is the gradient alone
     at_edge = target * yes + (1.0 - target) * no + slope * (x - fixed)
     loss = -ops.where(edge, at_edge, target * log(inside) + (1.0 - target) * log1p(-inside)).astype(input.dtype)
+    if weight is not None:
+        check_shape("binary_cross_entropy", "the target", target, broadcast_shape(weight.shape, target.shape))
     return _reduced(loss if weight is None else loss * weight, reduction)
 
 
@@ -119,9 +122,14 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """Cross entropy of sigmoid(input), in any dtype."""
-    rare = softplus(-input, 1.0, 30.0)
-    loss = (1.0 - target) * input + (rare if pos_weight is None else (1.0 + (pos_weight - 1.0) * target) * rare)
+    check_shape("binary_cross_entropy_with_logits", "the target", target, input.shape)
+    loss = _of_logits(input, target, pos_weight)
     return _reduced(loss if weight is None else loss * weight, reduction)
+
+
+def _of_logits(input: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
+    rare = softplus(-input, 1.0, 30.0)
+    return (1.0 - target) * input + (rare if pos_weight is None else (1.0 + (pos_weight - 1.0) * target) * rare)
 
 
 def kl_div(input: Tensor, target: Tensor, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
@@ -154,9 +162,12 @@ def cross_entropy(
         raise ValueError(f"cross_entropy: label_smoothing must be in [0, 1]; received {label_smoothing}.")
     check_reduction(reduction)
     axis = 0 if input.ndim == 1 else 1
+    if weight is not None:
+        check_shape("cross_entropy", "the weight", weight, (input.shape[axis],))
     logarithms, share = log_softmax(input, axis), number(label_smoothing, input)
     classes = input.shape[axis]
     if target.is_floating_point():
+        check_shape("cross_entropy", "a target of probabilities", target, input.shape)
         wanted = target if label_smoothing == 0.0 else target * (1.0 - share) + share / classes
         losses = -total(wanted * _weighed(logarithms, weight, axis), axis)
         return _reduced(losses, "sum") / _larger(losses.size, 1) if reduction == "mean" else _reduced(losses, reduction)
@@ -190,6 +201,9 @@ def nll_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
     """-input[class]. In a graph a class that does not exist is not refused, and gives NaN."""
+    check_shape("nll_loss", "the target", target, (*input.shape[:1], *input.shape[2:]) if input.ndim > 1 else ())
+    if weight is not None:
+        check_shape("nll_loss", "the weight", weight, input.shape[1:2] if input.ndim > 1 else input.shape)
     known, wrong = _classes("nll_loss", input, target, ignore_index)
     scored = target != ignore_index
     known, axis = ops.where(scored, known, ops.zeros_like(known)), 0 if input.ndim == 1 else 1
@@ -221,6 +235,11 @@ def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean"
 ) -> Tensor:
     """1 - cos where target is 1, and what cos exceeds ``margin`` by where it is -1."""
+    if target.ndim > 1 or input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
+        raise ValueError(
+            "cosine_embedding_loss: the inputs must have one axis more than the target, which has at most one; received "
+            f"{input1.shape}, {input2.shape} and {target.shape}."
+        )
     tiny = number(1e-12, input1)
     first, second = (input1 * input1).sum(-1) + tiny, (input2 * input2).sum(-1) + tiny
     cosine = (input1 * input2).sum(-1) / ops.sqrt(first * second)
@@ -236,6 +255,7 @@ def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, *, reduction: str = "mean"
 ) -> Tensor:
     """How far the wanted order is missed."""
+    check_axes("margin_ranking_loss", input1, input2, target)
     return _reduced(_positive(target * (input2 - input1) + number(margin, input1)), reduction)
 
 
@@ -263,6 +283,7 @@ def triplet_margin_loss(
     harder."""
     if margin <= 0:
         raise ValueError(f"triplet_margin_loss: margin must be above 0; received {margin}.")
+    check_axes("triplet_margin_loss", anchor, positive, negative)
     far = pairwise_distance(anchor, negative, p, eps)
     if swap:
         far = minimum(far, pairwise_distance(positive, negative, p, eps))
@@ -271,6 +292,7 @@ def triplet_margin_loss(
 
 def soft_margin_loss(input: Tensor, target: Tensor, *, reduction: str = "mean") -> Tensor:
     """log(1 + exp(-target input))."""
+    check_shape("soft_margin_loss", "the input", input, broadcast_shape(input.shape, target.shape))
     return _reduced(softplus(-target * input, 1.0, 30.0), reduction)
 
 
@@ -285,6 +307,9 @@ def multi_margin_loss(
 ) -> Tensor:
     """Mean over the other classes of how far they come within ``margin`` of the target's score."""
     classes = input.shape[-1]
+    check_shape("multi_margin_loss", "the target", target, input.shape[:-1])
+    if weight is not None:
+        check_shape("multi_margin_loss", "the weight", weight, (classes,))
     check_indices("multi_margin_loss", target, 0, classes)
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p must be 1 or 2; received {p}.")
@@ -301,7 +326,8 @@ def multilabel_soft_margin_loss(
     input: Tensor, target: Tensor, weight: Tensor | None = None, *, reduction: str = "mean"
 ) -> Tensor:
     """Binary cross entropy of sigmoid(input), averaged over the last axis; in the inputs' dtype."""
-    loss = binary_cross_entropy_with_logits(input, target, weight, reduction="none")
+    loss = _of_logits(input, target, None)
+    loss = loss if weight is None else loss * weight
     return _reduced(total(loss, input.ndim - 1) / input.shape[-1], reduction)
 
 
@@ -311,8 +337,15 @@ def gaussian_nll_loss(
     """-log of the normal density, the variance being at least ``eps``."""
     if not isinstance(var, Tensor):
         var = ops.full_like(input, var)
-    elif var.ndim == input.ndim - 1:
+    elif var.shape == input.shape[:-1]:
         var = ops.expand_dims(var, -1)
+    elif var.shape != input.shape:
+        other = [b for a, b in zip(input.shape, var.shape) if a != b]  # noqa: B905  (graphs know no strict)
+        if var.ndim != input.ndim or sum(other) != 1:
+            raise ValueError(
+                f"gaussian_nll_loss: the variances must have the input's shape {input.shape}, without its last axis or "
+                f"with one axis of size 1; received {var.shape}."
+            )
     check_values("gaussian_nll_loss", var, 0.0, float("inf"))
     var = var + ops.stop_gradient(_positive(number(eps, var) - var))
     loss = (_log(var) + (input - target) * (input - target) / var) * 0.5

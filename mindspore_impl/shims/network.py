@@ -8,7 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.arithmetic import number
-from mindspore_impl.shims.checks import check_indices
+from mindspore_impl.shims.checks import check_indices, check_shape
 from mindspore_impl.shims.indexing import added_at
 from mindspore_impl.shims.pointwise import broadcast_shape, fine, met, single, spread
 from mindspore_impl.shims.reduction import norm, total
@@ -88,8 +88,14 @@ def embedding(
     rows = ops.gather(weight, input, 0)
     if padding_idx is None:
         return rows
-    padding = padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0]
+    padding = _padding(padding_idx, weight.shape[0])
     return ops.where(ops.expand_dims(input == padding, -1), ops.stop_gradient(rows), rows)
+
+
+def _padding(padding_idx: int, rows: int) -> int:
+    if padding_idx < -rows or padding_idx >= rows:
+        raise ValueError(f"embedding: padding_idx must be in [{-rows}, {rows}); received {padding_idx}.")
+    return padding_idx % rows
 
 
 def embedding_bag(
@@ -119,9 +125,7 @@ def embedding_bag(
     ids = ops.reshape(input, (-1,))
     held = ops.expand_dims(ops.arange(count), 1) == ops.expand_dims(bags, 0)  # (bags, ids)
     if padding_idx is not None:
-        held = ops.logical_and(
-            held, ops.expand_dims(ids != (padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0]), 0)
-        )
+        held = ops.logical_and(held, ops.expand_dims(ids != _padding(padding_idx, weight.shape[0]), 0))
     rows = ops.gather(weight, ids, 0)
     if mode == "max":
         every = ops.expand_dims(rows, 0)  # (1, ids, width)
@@ -131,7 +135,7 @@ def embedding_bag(
     if per_sample_weights is not None:
         rows = rows * ops.reshape(per_sample_weights, (-1, 1))
     if padding_idx is not None:
-        padded = ids == (padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0])
+        padded = ids == _padding(padding_idx, weight.shape[0])
         rows = ops.where(ops.expand_dims(padded, -1), ops.zeros_like(rows), rows)
     sums = ops.zeros((count + 1, rows.shape[1]), rows.dtype)  # what follows the last bag is left out
     places = ops.broadcast_to(ops.expand_dims(bags, -1), rows.shape)
@@ -172,6 +176,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """input1^T W input2 + b, W being ``(out, in1, in2)``."""
     out, first, second = weight.shape
+    check_shape("bilinear", "the first input", input1, (*input2.shape[:-1], first))
+    check_shape("bilinear", "the second input", input2, (*input1.shape[:-1], second))
+    if bias is not None:
+        check_shape("bilinear", "the bias", bias, (out,))
     mixed = linear(input2, ops.reshape(weight, (out * first, second))).reshape((*input2.shape[:-1], out, first))
     mixed, other = met(mixed, ops.expand_dims(input1, -2))
     y = total(mixed * other, -1).astype(input1.dtype)
@@ -239,6 +247,8 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_fo
     nothing."""
     if p < 0:
         raise ValueError(f"cdist: p must be at least 0; received {p}.")
+    if x1.ndim < 2 or x2.ndim < 2 or x1.shape[-1] != x2.shape[-1]:
+        raise ValueError(f"cdist: rows of one length are needed; received {x1.shape} and {x2.shape}.")
     return norm(ops.expand_dims(x1, -2) - ops.expand_dims(x2, -3), p, -1)
 
 

@@ -6,6 +6,7 @@ import mindspore as ms
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.arithmetic import add, mul, number
+from mindspore_impl.shims.checks import check_channels, check_shape
 from mindspore_impl.shims.pointwise import single, spread
 from mindspore_impl.shims.reduction import _mean as _average
 from mindspore_impl.shims.reduction import norm
@@ -34,7 +35,7 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """Layer norm (Ba et al. 2016) over the last axes, of which there are as many as ``normalized_shape`` has sizes."""
-    axes = _fitting("layer_norm", input, normalized_shape)
+    axes = _fitting("layer_norm", input, normalized_shape, weight, bias)
     if 0 in input.shape:
         return _of_nothing(input, weight, bias)
     y = _normalized(single(_joined(input, axes)), eps)
@@ -50,7 +51,7 @@ def rms_norm(
     input: Tensor, normalized_shape: tuple[int, ...], weight: Tensor | None = None, eps: float | None = None
 ) -> Tensor:
     """input / root mean square over the last axes; eps is that of the dtype unless given."""
-    axes = _fitting("rms_norm", input, normalized_shape)
+    axes = _fitting("rms_norm", input, normalized_shape, weight, None)
     if 0 in input.shape:
         return _of_nothing(input, weight, None)
     x = single(_joined(input, axes))
@@ -75,6 +76,9 @@ def batch_norm(
         raise ValueError("batch_norm: without training, running_mean and running_var are needed.")
     if input.ndim < 2:
         raise ValueError(f"batch_norm: at least two axes are needed; received {input.shape}.")
+    check_channels(
+        "batch_norm", input.shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
+    )
     if 0 in input.shape:
         return _scaled(input, weight, bias)
     if training:
@@ -110,6 +114,7 @@ def group_norm(
     """Normalize each group of channels of each sample; eps in the input's dtype."""
     if input.ndim < 2 or num_groups < 1 or input.shape[1] % num_groups:
         raise ValueError(f"group_norm: {num_groups} groups do not divide the channels of {input.shape}.")
+    check_channels("group_norm", input.shape[1], weight=weight, bias=bias)
     if 0 in input.shape:
         return _scaled(input, weight, bias)
     if input.size == input.shape[0] * num_groups:
@@ -130,6 +135,9 @@ def instance_norm(
 ) -> Tensor:
     """Normalize each channel of each sample by its own statistics, of which the batch's mean then enters the running
     ones, or by the running ones."""
+    check_channels(
+        "instance_norm", input.shape[1], running_mean=running_mean, running_var=running_var, weight=weight, bias=bias
+    )
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     if input.size == input.shape[0] * input.shape[1]:
@@ -153,6 +161,10 @@ def instance_statistics(input: Tensor) -> tuple[Tensor, Tensor]:
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """input / (k + alpha mean of the squares in ``size`` neighbouring channels)^beta, channels beyond the edge counting
     as 0."""
+    if input.ndim < 3:
+        raise ValueError(f"local_response_norm: at least three axes are needed; received {input.shape}.")
+    if size < 1:
+        raise ValueError(f"local_response_norm: size must be above 0; received {size}.")
     width = input.shape[1]
     squares = input * input
     before, after = (
@@ -183,13 +195,17 @@ def _epsilon(dtype: ms.Type) -> float:
     return {"Float16": 2.0**-10, "BFloat16": 2.0**-7, "Float64": 2.0**-52}.get(str(dtype), 2.0**-23)
 
 
-def _fitting(name: str, input: Tensor, normalized_shape) -> int:
-    """How many axes ``normalized_shape`` names, which must be the last ones of ``input``."""
+def _fitting(name: str, input: Tensor, normalized_shape, weight: Tensor | None, bias: Tensor | None) -> int:
+    """How many axes ``normalized_shape`` names, which must be the last ones of ``input``, and the parameters' shape."""
     axes = len(normalized_shape)
     if axes < 1 or tuple(input.shape[input.ndim - axes :]) != tuple(normalized_shape):
         raise ValueError(
             f"{name}: normalized_shape must be the last sizes of {input.shape}; received {normalized_shape}."
         )
+    if weight is not None:
+        check_shape(name, "the weight", weight, normalized_shape)
+    if bias is not None:
+        check_shape(name, "the bias", bias, normalized_shape)
     return axes
 
 

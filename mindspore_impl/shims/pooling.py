@@ -60,6 +60,8 @@ def _even_places(sizes: Sequence[int], outputs: int | Sequence[int | None]) -> t
     axes = []
     for size, out in zip(sizes, _several(outputs, len(sizes)), strict=True):
         out = size if out is None else out
+        if out < 0:
+            raise ValueError(f"pooling: output sizes must not be negative; received {out}.")
         bounds = [(o * size // out, -(-(o + 1) * size // out)) for o in range(out)]
         longest = max(end - start for start, end in bounds)
         axes.append(

@@ -7,7 +7,7 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import matmul
-from mindspore_impl.shims.pointwise import number, real, spread
+from mindspore_impl.shims.pointwise import broadcast_shape, number, real, spread
 
 __all__ = ["addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cross", "kron", "mm", "mv", "outer"]
 
@@ -57,8 +57,15 @@ def _scaled(value: Tensor, factor) -> Tensor:
     return value * (number(factor, value) if value.is_floating_point() else int(factor))
 
 
-def _added(input: Tensor, product: Tensor, beta, alpha) -> Tensor:
+def _fitting(name: str, input: Tensor, product: Tensor) -> None:
+    """``input`` may be broadcast to the product, and not the other way round."""
+    if broadcast_shape(input.shape, product.shape) != product.shape:
+        raise ValueError(f"{name}: {input.shape} cannot be broadcast to the product's shape {product.shape}.")
+
+
+def _added(name: str, input: Tensor, product: Tensor, beta, alpha) -> Tensor:
     """beta input + alpha product; a factor 0 leaves its part out, NaN included."""
+    _fitting(name, input, product)
     if alpha == 0:
         product = ops.zeros_like(product)
     if beta == 0:
@@ -69,25 +76,25 @@ def _added(input: Tensor, product: Tensor, beta, alpha) -> Tensor:
 
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta=1, alpha=1) -> Tensor:
     """beta input + alpha mat1 mat2."""
-    return _added(input, mm(mat1, mat2), beta, alpha)
+    return _added("addmm", input, mm(mat1, mat2), beta, alpha)
 
 
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta=1, alpha=1) -> Tensor:
     """beta input + alpha mat vec."""
-    return _added(input, mv(mat, vec), beta, alpha)
+    return _added("addmv", input, mv(mat, vec), beta, alpha)
 
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta=1, alpha=1) -> Tensor:
     """beta input + alpha times the sum of the products of two batches of matrices."""
     products = bmm(batch1, batch2)
     if not products.shape[0]:
-        return _added(input, ops.zeros(products.shape[1:], products.dtype), beta, alpha)
-    return _added(input, mint.sum(products, 0).astype(products.dtype), beta, alpha)
+        return _added("addbmm", input, ops.zeros(products.shape[1:], products.dtype), beta, alpha)
+    return _added("addbmm", input, mint.sum(products, 0).astype(products.dtype), beta, alpha)
 
 
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta=1, alpha=1) -> Tensor:
     """beta input + alpha times the products of two batches of matrices."""
-    return _added(input, bmm(batch1, batch2), beta, alpha)
+    return _added("baddbmm", input, bmm(batch1, batch2), beta, alpha)
 
 
 def kron(input: Tensor, other: Tensor) -> Tensor:
@@ -105,6 +112,7 @@ def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta=1, alpha=1) -> Tenso
     if input.dtype == ms.bool_ or vec1.dtype == ms.bool_:
         raise TypeError("addr: booleans are not available; cast to a number.")
     product = _scaled(outer(vec1, vec2), alpha)
+    _fitting("addr", input, product)
     if beta == 0:
         return ops.broadcast_to(product, product.shape)
     return _scaled(input, beta) + product
@@ -115,7 +123,10 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     beyond the smaller one."""
     if input.ndim != other.ndim:
         raise ValueError(f"cross: operands of as many axes are needed; received {input.shape} and {other.shape}.")
+    one, two = input.shape, other.shape
     input, other = mint.broadcast_to(input, _common(input, other)), mint.broadcast_to(other, _common(input, other))
+    if dim is not None and (one[dim] != 3 or two[dim] != 3):
+        raise ValueError(f"cross: both operands must have 3 elements along {dim}; received {one} and {two}.")
     if dim is None:
         dim = ([axis for axis in range(input.ndim) if input.shape[axis] == 3] or [-1])[0]
     if input.shape[dim] != 3:

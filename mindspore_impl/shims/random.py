@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import Tensor, ops
 
-from mindspore_impl.shims.checks import check_probabilities, check_values
+from mindspore_impl.shims.checks import axis_of, check_probabilities, check_values
 from mindspore_impl.shims.softmax import softmax
 
 __all__ = ["gumbel_softmax", "multinomial", "normal", "poisson", "randint", "randint_like"]
@@ -33,7 +33,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1.0, hard: bool = False, eps: fl
     soft = softmax((logits + noise.astype(logits.dtype)) / tau, dim)
     if not hard:
         return soft
-    axis = dim % logits.ndim
+    axis = axis_of("gumbel_softmax", logits.ndim, dim)
     one, zero = Tensor(1, logits.dtype), Tensor(0, logits.dtype)
     chosen = ops.one_hot(soft.argmax(axis=axis), logits.shape[axis], one, zero, axis)
     return ops.stop_gradient(chosen - soft) + soft

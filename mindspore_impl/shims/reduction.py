@@ -8,6 +8,7 @@ import mindspore as ms
 from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.arithmetic import maximum, minimum
+from mindspore_impl.shims.checks import axis_of
 from mindspore_impl.shims.pointwise import fine, floating, number, root, single
 
 __all__ = [
@@ -28,7 +29,7 @@ def _named(ndim: int, dim) -> tuple[int, ...]:
     """The axes that ``dim`` names, from 0; all of them for None and for none."""
     if dim is None or tuple(dim if isinstance(dim, tuple | list) else (dim,)) == ():
         return tuple(range(ndim))
-    return tuple(axis % (ndim or 1) for axis in ((dim,) if isinstance(dim, int) else dim))
+    return tuple(axis_of("a reduction", ndim, axis) for axis in ((dim,) if isinstance(dim, int) else dim))
 
 
 @ops.constexpr

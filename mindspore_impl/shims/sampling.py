@@ -108,6 +108,7 @@ def ctc_loss(
     lengths = [_lengths(given) for given in (input_lengths, target_lengths)]
     check_indices("ctc_loss: input_lengths", lengths[0], 0, log_probs.shape[0] + 1)
     check_indices("ctc_loss: target_lengths", lengths[1], 0, targets.shape[1] + 1)
+    check_indices("ctc_loss: targets", targets, 0, log_probs.shape[2])
     if not 0 <= blank < log_probs.shape[2]:
         raise ValueError(f"ctc_loss: blank must be in [0, {log_probs.shape[2]}); received {blank}.")
     loss = ops.ctc_loss(log_probs.contiguous(), targets.astype(ms.int64), *lengths, blank, "none", zero_infinity)[0]

@@ -8,8 +8,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.checks import check_indices
-from mindspore_impl.shims.indexing import _cut, _flat_places, _picked, added_at, scatter
+from mindspore_impl.shims.checks import axis_of, check_indices
+from mindspore_impl.shims.indexing import _cut, _flat_places, _picked, added_at, check_places, scatter
 from mindspore_impl.shims.pointwise import broadcast_shape
 
 __all__ = [
@@ -34,6 +34,7 @@ def scatter_reduce(
     if input.dtype == ms.bool_:
         raise TypeError("scatter_reduce: booleans are not available; cast to a number.")
     check_indices("scatter_reduce", index, 0, input.shape[dim] if input.ndim else 1)
+    check_places("scatter_reduce", input, dim, index, src)
     if not index.size:
         return input.copy()
     if not input.ndim:
@@ -179,7 +180,7 @@ def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
 ) -> Tensor:
     """``input`` with ``src`` in the place of input[start:end:step] along ``dim``."""
-    axis = dim % input.ndim
+    axis = axis_of("slice_scatter", input.ndim, dim)
     size = input.shape[axis]
     if step < 1:
         raise RuntimeError(f"slice_scatter: step must be positive; received {step}.")
@@ -203,7 +204,7 @@ def slice_scatter(
 
 def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """``input`` with ``src`` on a diagonal of two axes."""
-    first, second = dim1 % input.ndim, dim2 % input.ndim
+    first, second = axis_of("diagonal_scatter", input.ndim, dim1), axis_of("diagonal_scatter", input.ndim, dim2)
     rows, columns = input.shape[first], input.shape[second]
     length = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
     rest = [axis for axis in range(input.ndim) if axis not in (first, second)]

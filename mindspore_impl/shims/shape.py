@@ -8,7 +8,7 @@ import math
 import numpy as np
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.checks import check_values
+from mindspore_impl.shims.checks import axis_of, check_values
 from mindspore_impl.shims.pointwise import WIDEST, spread
 
 __all__ = [
@@ -47,6 +47,11 @@ def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
 def broadcast_to(input: Tensor, size) -> Tensor:
     """Broadcast; -1 keeps a size."""
     new = len(size) - input.ndim
+    if new < 0 or -1 in tuple(size[:new]):
+        raise ValueError(f"broadcast_to: {input.shape} cannot be broadcast to {size}: -1 keeps an axis that is there.")
+    for axis in range(input.ndim):
+        if input.shape[axis] != 1 and size[new + axis] not in (-1, input.shape[axis]):
+            raise ValueError(f"broadcast_to: {input.shape} cannot be broadcast to {size}.")
     sizes = tuple([input.shape[axis - new] if size[axis] == -1 else size[axis] for axis in range(len(size))])
     return spread(input, sizes)
 
@@ -91,7 +96,7 @@ def _check_sizes(tensors: tuple[Tensor, ...], dim: int) -> None:
     """torch takes a vector of no elements for nothing, and no other difference of sizes."""
     known = [tensor.shape for tensor in tensors if tensor.shape != (0,)]
     for shape in known[1:]:
-        axis = dim % len(shape)
+        axis = axis_of("cat", len(shape), dim)
         if len(shape) != len(known[0]) or [n for i, n in enumerate(shape) if i != axis] != [
             n for i, n in enumerate(known[0]) if i != axis
         ]:
@@ -145,7 +150,7 @@ def flipud(input: Tensor) -> Tensor:
 def movedim(input: Tensor, source, destination) -> Tensor:
     """Axes at other places, each named once."""
     for axes in (source, destination):
-        named = [axis % input.ndim for axis in ((axes,) if isinstance(axes, int) else axes)]
+        named = [axis_of("movedim", input.ndim, axis) for axis in ((axes,) if isinstance(axes, int) else axes)]
         if len(set(named)) < len(named):
             raise ValueError(f"movedim: an axis may be named once; received {source} and {destination}.")
     return ops.movedim(input, source, destination)
@@ -188,7 +193,7 @@ def _rolled(input: Tensor, shifts, dims) -> Tensor:
 
 def rot90(input: Tensor, k: int = 1, dims=(0, 1)) -> Tensor:
     """Turned by 90 degrees ``k`` times, from the first of two axes to the second."""
-    if len(dims) != 2 or dims[0] % input.ndim == dims[1] % input.ndim:
+    if len(dims) != 2 or axis_of("rot90", input.ndim, dims[0]) == axis_of("rot90", input.ndim, dims[1]):
         raise ValueError(f"rot90: two axes are needed; received {dims}.")
     if k % 4 == 0:
         return input.copy()
@@ -199,14 +204,17 @@ def rot90(input: Tensor, k: int = 1, dims=(0, 1)) -> Tensor:
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """One place of an axis, which goes away."""
-    return ops.squeeze(mint.narrow(input, dim, index % input.shape[dim], 1), dim)
+    size = input.shape[axis_of("select", input.ndim, dim)]
+    if index < -size or index >= size:
+        raise IndexError(f"select: index must be in [{-size}, {size}); received {index}.")
+    return ops.squeeze(mint.narrow(input, dim, index % size, 1), dim)
 
 
 def squeeze(input: Tensor, dim=None) -> Tensor:
     """Without the axes of size 1, or those among ``dim``."""
     if dim is None:
         return ops.squeeze(input)
-    axes = [axis % input.ndim for axis in ((dim,) if isinstance(dim, int) else dim)] if input.ndim else []
+    axes = [axis_of("squeeze", input.ndim, axis) for axis in ((dim,) if isinstance(dim, int) else dim)]
     return ops.reshape(input, tuple([size for axis, size in enumerate(input.shape) if size != 1 or axis not in axes]))
 
 
@@ -216,7 +224,7 @@ def split(tensor: Tensor, split_size_or_sections, dim: int = 0) -> tuple[Tensor,
     sizes = split_size_or_sections
     if isinstance(sizes, int) or 0 not in sizes:
         return ops.split(tensor, sizes, dim)
-    axis = dim % tensor.ndim
+    axis = axis_of("split", tensor.ndim, dim)
     kept = [size for size in sizes if size != 0]
     if len(kept) == 0 and tensor.shape[axis] != 0:
         raise ValueError(f"split: the sections must add up to {tensor.shape[axis]}; received {sizes}.")
@@ -235,7 +243,7 @@ def stack(tensors, dim: int = 0) -> Tensor:
     tensors, shape = _alike(tensors), tensors[0].shape
     if 0 not in shape:
         return ops.stack(tensors, dim)
-    axis = dim % (len(shape) + 1)
+    axis = axis_of("stack", len(shape) + 1, dim)
     return ops.zeros((*shape[:axis], len(tensors), *shape[axis:]), tensors[0].dtype)
 
 
@@ -273,12 +281,15 @@ def _cuts(size: int, parts) -> tuple[tuple[int, int], ...]:
 def _sizes(whole: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
     """-1 worked out, which reshape cannot beside an empty axis."""
     rest = math.prod(size for size in sizes if size != -1)
-    return tuple(whole // rest if size == -1 else size for size in sizes)
+    found = tuple(whole // (rest or 1) if size == -1 else size for size in sizes)
+    if sizes.count(-1) > 1 or math.prod(found) != whole:
+        raise ValueError(f"unflatten: the sizes must multiply to {whole}, one of them may be -1; received {sizes}.")
+    return found
 
 
 def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
     """One axis split into several."""
-    dim = dim % input.ndim
+    dim = axis_of("unflatten", input.ndim, dim)
     sizes = _sizes(input.shape[dim], tuple(sizes))
     return ops.reshape(input, (*input.shape[:dim], *sizes, *input.shape[dim + 1 :]))
 
@@ -286,7 +297,7 @@ def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
 def part(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """``length`` elements along an axis, a copy in any dtype: the kernel of narrow has no float64 and no complex numbers in
     graphs."""
-    axis = dim % input.ndim
+    axis = axis_of("narrow", input.ndim, dim)
     begin = tuple([start if i == axis else 0 for i in range(input.ndim)])
     size = tuple([length if i == axis else extent for i, extent in enumerate(input.shape)])
     return ops.slice(input.contiguous(), begin, size) if 0 not in size else ops.zeros(size, input.dtype)

@@ -106,6 +106,8 @@ def istft(
     start = n_fft // 2 if center else 0
     end = start + length if length is not None else total - n_fft // 2 if center else total
     kept = min(end, total) - start
+    if kept < 1:
+        raise RuntimeError(f"istft: {count} frames of {n_fft} leave nothing after the half windows at both ends.")
     envelope = part(added, 0, start, kept)
     if hasattr(envelope, "assign_value") and not bool((ops.abs(envelope) > 1e-11).all()):
         raise RuntimeError("istft: the windows leave a place out: their squares must not add up to 0.")

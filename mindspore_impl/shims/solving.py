@@ -10,6 +10,7 @@ from mindspore import Tensor, mint, ops
 
 from mindspore_impl.shims.algebra import matmul
 from mindspore_impl.shims.arithmetic import div
+from mindspore_impl.shims.checks import axis_of
 from mindspore_impl.shims.decomposition import finite, matrix_rank, pinv, svdvals
 from mindspore_impl.shims.linalg import inv, matrix_norm, slogdet
 from mindspore_impl.shims.linalg import solve as _solve
@@ -128,6 +129,8 @@ def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
         raise ValueError(f"lstsq: driver must be gelsy; received {driver}.")
     if input.ndim < 2 or b.ndim < 2 or input.shape[-2] != b.shape[-2] or input.dtype != b.dtype:
         raise ValueError(f"lstsq: matrices of as many rows are needed; received {input.shape} and {b.shape}.")
+    if input.ndim != b.ndim or input.shape[:-2] != b.shape[:-2]:
+        raise ValueError(f"lstsq: as many matrices on both sides are needed; received {input.shape} and {b.shape}.")
     if not b.shape[-1]:
         raise ValueError("lstsq: at least one right-hand side is needed; received none.")
     rank = matrix_rank(input, rtol=rcond)
@@ -149,7 +152,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
 def tensorsolve(A: Tensor, B: Tensor, dims=None) -> Tensor:
     """X of tensordot(A, X) = B."""
     if dims is not None:
-        moved = [axis % A.ndim for axis in dims]
+        moved = [axis_of("tensorsolve", A.ndim, axis) for axis in dims]
         A = mint.permute(A, tuple([axis for axis in range(A.ndim) if axis not in moved] + moved))
     size, rest = math.prod(B.shape), A.shape[B.ndim :]
     if math.prod(rest) != size or math.prod(A.shape) != size * size:

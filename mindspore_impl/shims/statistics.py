@@ -82,8 +82,8 @@ def _median(input: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
 
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
-    """How many elements lie in each of ``bins`` equal parts of [min, max], by default between the smallest and the
-    largest.
+    """How many elements lie in each of ``bins`` equal parts of [min, max], where these are equal between the smallest
+    and the largest.
 
     What lies outside is left out, NaN as well. In the dtype of ``input``.
     """
@@ -96,7 +96,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
         return ops.zeros((bins,), input.dtype)
     low, high = ops.full((), min, dtype=x.dtype), ops.full((), max, dtype=x.dtype)
     if min == max:
-        low, high = (amin(x), amax(x)) if min == 0 else (low, high)
+        low, high = amin(x), amax(x)
         check_values("histc", low, -_LARGEST, _LARGEST)
         check_values("histc", high, -_LARGEST, _LARGEST)
         low, high = ops.where(low == high, low - 1, low), ops.where(low == high, high + 1, high)

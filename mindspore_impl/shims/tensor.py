@@ -12,9 +12,10 @@ from mindspore import Tensor, mint, ops
 from mindspore.common.api import _pynative_executor
 
 from mindspore_impl.shims.arithmetic import add, div, mul, sub
+from mindspore_impl.shims.checks import axis_of
 from mindspore_impl.shims.creation import tensor
 from mindspore_impl.shims.indexing import index_fill, masked_fill, scatter
-from mindspore_impl.shims.pointwise import clamp, exp, spread
+from mindspore_impl.shims.pointwise import clamp, exp
 from mindspore_impl.shims.shape import broadcast_to, check_shape
 from mindspore_impl.shims.shape import reshape as _reshape
 
@@ -156,12 +157,15 @@ def expand(input: Tensor, *sizes) -> Tensor:
 
 def expand_as(input: Tensor, other: Tensor) -> Tensor:
     """The shape of ``other``."""
-    return spread(input, other.shape)
+    return broadcast_to(input, other.shape)
 
 
 def repeat(input: Tensor, *repeats) -> Tensor:
     """Copies side by side, which torch.tile makes too."""
-    return mint.tile(input, _sizes(repeats))
+    sizes = _sizes(repeats)
+    if len(sizes) < input.ndim:
+        raise ValueError(f"repeat: a number for each axis of {input.shape} is needed; received {sizes}.")
+    return mint.tile(input, sizes)
 
 
 def reshape(input: Tensor, *shape) -> Tensor:
@@ -219,19 +223,23 @@ def new_tensor(input: Tensor, data) -> Tensor:
 
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows along an axis, each laid out along a new last axis."""
-    count = (input.shape[dimension] - size) // step + 1
-    windows = [
-        mint.transpose(mint.narrow(input, dimension, place * step, size), dimension, -1) for place in range(count)
-    ]
-    stacked = ops.stack(windows, dimension) if input.ndim > 1 else ops.stack(windows, 0)
-    return _window_axes(stacked, input.ndim, dimension)
+    axis = axis_of("unfold", input.ndim, dimension)
+    length = input.shape[axis]
+    if step < 1 or size < 0 or size > length:
+        raise ValueError(
+            f"unfold: step must be above 0 and size in [0, {length}]; received size {size} and step {step}."
+        )
+    count = (length - size) // step + 1
+    before, after = input.shape[:axis], input.shape[axis + 1 :]
+    if size == 0 or 0 in input.shape:
+        return ops.zeros((*before, count, *after, size), input.dtype)
+    windows = ops.gather(input, Tensor(_windows(count, size, step)), axis)
+    windows = ops.reshape(windows, (*before, count, size, *after))
+    order = (*range(axis + 1), *range(axis + 2, input.ndim + 1), axis + 1)
+    return ops.transpose(windows, order)
 
 
-def _window_axes(stacked: Tensor, ndim: int, dimension: int) -> Tensor:
-    """(.., windows, .., the axis that stood last, .., size) in the order torch gives."""
-    if ndim == 1 or dimension % ndim == ndim - 1:
-        return stacked
-    order = list(range(ndim + 1))
-    moved = order.pop(dimension + 1)
-    order.insert(ndim - 1, moved)
-    return mint.permute(stacked, tuple(order))
+@ops.constexpr
+def _windows(count: int, size: int, step: int) -> tuple[int, ...]:
+    """Where the elements of each window lie."""
+    return tuple(start * step + place for start in range(count) for place in range(size))

@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.checks import check_indices, check_reduction
+from mindspore_impl.shims.checks import check_axes, check_indices, check_reduction
 from mindspore_impl.shims.indexing import added_at, gather, scatter
 from mindspore_impl.shims.network import pairwise_distance
 from mindspore_impl.shims.pooling import _several
@@ -131,6 +131,7 @@ def triplet_margin_with_distance_loss(
     """max(d(anchor, positive) - d(anchor, negative) + margin, 0) for any distance d."""
     if margin <= 0:
         raise ValueError(f"triplet_margin_with_distance_loss: margin must be positive; received {margin}.")
+    check_axes("triplet_margin_with_distance_loss", anchor, positive, negative)
     distance = pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:

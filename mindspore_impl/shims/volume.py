@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from mindspore import Tensor, mint, ops
 
-from mindspore_impl.shims.convolution import _each, _edges, conv2d, pad
-from mindspore_impl.shims.pooling import Sizes, _average, _even_places, _largest, _places
+from mindspore_impl.shims.convolution import _each, _edges, check_bias, conv2d, pad
+from mindspore_impl.shims.pooling import Sizes, _average, _even_places, _largest, _places, _several
 
 __all__ = ["adaptive_avg_pool3d", "adaptive_max_pool3d", "avg_pool3d", "conv3d", "max_pool3d"]
 
@@ -35,7 +35,11 @@ def avg_pool3d(
     divisor_override: int | None = None,
 ) -> Tensor:
     """Mean of each window."""
-    places = _places(input.shape[-3:], kernel_size, stride, padding, 1, ceil_mode)
+    sizes, kernel = input.shape[-3:], _several(kernel_size, 3)
+    for axis in range(3):
+        if sizes[axis] < kernel[axis]:
+            raise ValueError(f"avg_pool3d: the window {kernel} must not be larger than the volume {sizes}.")
+    places = _places(sizes, kernel_size, stride, padding, 1, ceil_mode)
     return _average(input, places, count_include_pad, divisor_override)
 
 
@@ -64,9 +68,12 @@ def conv3d(
     axis, ``same`` or ``valid``."""
     if input.ndim not in (4, 5) or weight.ndim != 5:
         raise ValueError(f"conv3d: a volume and a kernel of 5 axes are needed; received {input.shape}, {weight.shape}.")
+    check_bias("conv3d", weight.shape[0], bias)
     volumes = input if input.ndim == 5 else ops.expand_dims(input, 0)
     stride, dilation = _each(stride, 3), _each(dilation, 3)
     edges = _edges(padding, weight.shape[2:], dilation)
+    if min(edges) < 0:
+        raise ValueError(f"conv3d: the padding must not be negative; received {padding}.")
     volumes = pad(volumes, (edges[4], edges[5], edges[2], edges[3], edges[0], edges[1]))
     count = (volumes.shape[2] - dilation[0] * (weight.shape[2] - 1) - 1) // stride[0] + 1
     if count < 1:

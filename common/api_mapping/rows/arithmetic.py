@@ -7,7 +7,7 @@ from typing import Any
 
 from common.api_mapping.arrays import boolean, integers, normal, strided, uniform, values, wide
 from common.api_mapping.grids import INFINITE, TIES, binary, comparison
-from common.api_mapping.row import alias, case, forward_only
+from common.api_mapping.row import Row, alias, case, forward_only
 from common.api_mapping.rows.pointwise import NO_SUM, float_row, plain
 
 BITWISE = (
@@ -22,6 +22,10 @@ SHIFTS = (
     forward_only(integers(3, 4), integers(3, 4, low=0, high=5)),
     forward_only(integers(3, 4, dtype="int32"), integers(4, low=0, high=5, dtype="int32")),
     forward_only(integers(3, 4), 2),
+    forward_only(integers(3, 4), -1),
+    forward_only(integers(4, 6), values(-64, -1, 1, 62, 63, 64, dtype="int64")),
+    forward_only(integers(4, 5, dtype="int32"), values(-1, 30, 31, 32, 40, dtype="int32")),
+    forward_only(integers(4, 3, low=0, high=200, dtype="uint8"), values(3, 7, 8, dtype="uint8")),
 )
 ORIGIN = (
     case(values(0.0, 0.0, 1.0), values(0.0, 2.0, 0.0)),
@@ -346,8 +350,16 @@ ROWS = (
     plain("bitwise_and", BITWISE, "exact", **legacy("BitwiseAnd")),
     plain("bitwise_or", BITWISE, "exact", **legacy("BitwiseOr")),
     plain("bitwise_xor", BITWISE, "exact"),
-    plain("bitwise_left_shift", SHIFTS, "exact"),
-    plain("bitwise_right_shift", SHIFTS, "exact"),
+    *(
+        Row(
+            f"torch.bitwise_{side}_shift",
+            (f"shim.bitwise_{side}_shift",),
+            SHIFTS,
+            "exact",
+            f"{what} where the count is negative or no bit is left",
+        )
+        for side, what in (("left", "0"), ("right", "the sign alone"))
+    ),
     plain("logical_and", LOGICAL, "exact"),
     plain("logical_or", LOGICAL, "exact"),
     plain("logical_xor", LOGICAL, "exact"),

@@ -128,7 +128,13 @@ ROWS = (
     module_row("AdaptiveAvgPool1d", _shared(True, False), "reduction", "any length"),
     module_row("AdaptiveAvgPool2d", _shared(False, False), "reduction", "any size"),
     module_row("AdaptiveMaxPool1d", _shared(True, True), "exact", "any length; indices"),
-    module_row("AdaptiveMaxPool2d", _shared(False, True), "exact", "any size; indices"),
+    module_row(
+        "AdaptiveMaxPool2d",
+        _shared(False, True),
+        "exact",
+        "any size; indices",
+        refusals=(made({"output_size": -1}, normal(2, 3, 8, 7)),),
+    ),
     module_row(
         "PixelShuffle",
         (made({"upscale_factor": 2}, normal(2, 8, 3, 2)),),

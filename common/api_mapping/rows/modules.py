@@ -253,6 +253,7 @@ ROWS = (
             tuple(made({"padding": padding}, normal(*shape)) for padding in paddings),
             "exact",
             "one width or two for each axis",
+            refusals=(made({"padding": paddings[0]}, normal(2, *shape)),),
         )
         for name, shape, paddings in (
             ("ReflectionPad1d", (2, 3, 4), (2, (1, 3))),

@@ -172,6 +172,7 @@ ROWS = (
             forward_only(uniform(20, low=-2, high=2), 5, -1, 1),
             forward_only(uniform(20, low=0, high=9)),
             forward_only(values(1.0, 2.0, 2.0, 3.0), 3),
+            forward_only(uniform(20, low=-2, high=2), 5, 1, 1),
             forward_only(HOLES, 4, -3, 2),
             forward_only(normal(0), 4),
             forward_only(normal(5, 0), 3, 0, 10),

@@ -67,8 +67,20 @@ SHAPED = (
 
 #: MindSpore's methods that are no candidates: flatten copies where torch gives a view, chunk and split have no kernel for
 #: the compiled gradient, expand_as has a gradient of what happens to be in memory for an empty result, reshape and view
-#: accept what torch refuses, and the others cannot be compiled with torch's arguments.
-NOT_OWN = ("chunk", "expand", "expand_as", "flatten", "repeat_interleave", "reshape", "split", "transpose", "view")
+#: accept what torch refuses, copy_ frees memory that is not its own where a vector is copied into one row, and the others
+#: cannot be compiled with torch's arguments.
+NOT_OWN = (
+    "chunk",
+    "copy_",
+    "expand",
+    "expand_as",
+    "flatten",
+    "repeat_interleave",
+    "reshape",
+    "split",
+    "transpose",
+    "view",
+)
 
 
 def method(name: str, cases: tuple[Case, ...], tolerance: str = "exact", adaptation: str = "", **rest) -> Row:
@@ -229,7 +241,12 @@ ROWS = (
     ),
     method(
         "unfold",
-        (case(normal(7), 0, 3, 2), case(normal(3, 6), 1, 2, 1)),
+        (
+            case(normal(7), 0, 3, 2),
+            case(normal(3, 6), 1, 2, 1),
+            case(normal(3, 6), -1, 2, 3),
+            case(normal(4, 3, 2), -2, 2, 1),
+        ),
         "exact",
         "windows as a last axis",
         note="A copy; torch's is a view.",
@@ -243,6 +260,7 @@ ROWS = (
             forward_only(normal(3, 4), normal(3, 4)),
             forward_only(normal(3, 4), normal(4)),
             forward_only(normal(3), integers(3)),
+            forward_only(normal(1, 4), normal(4)),
         ),
         **IN_PLACE,
     ),

@@ -158,6 +158,11 @@ class Softmax2d(Wrapper):
     def __init__(self):
         super().__init__("softmax", dim=-3)
 
+    def construct(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: images of 3 or 4 axes are needed; received {input.shape}.")
+        return self.function(input, -3)
+
 
 class LogSoftmax(_Axis):
     """The axis is called dim, and None chooses it as torch does."""

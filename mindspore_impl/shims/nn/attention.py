@@ -10,6 +10,7 @@ import mindspore as ms
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.activation import gelu
+from mindspore_impl.shims.checks import check_shape
 from mindspore_impl.shims.network import dropout, linear
 from mindspore_impl.shims.nn.base import Module, bell, constant, uniform
 from mindspore_impl.shims.nn.linear import Linear
@@ -83,6 +84,16 @@ class MultiheadAttention(Module):
                 ops.transpose(value, (1, 0, 2)),
             )
         batch, length, width = query.shape
+        if key.shape[0] != batch or key.shape[:2] != value.shape[:2]:
+            raise ValueError(
+                f"attention: key and value must have one length and the query's batch; received {query.shape}, {key.shape} "
+                f"and {value.shape} (batch first)."
+            )
+        if attn_mask is not None:
+            shape = (length, key.shape[1]) if attn_mask.ndim == 2 else (batch * self.num_heads, length, key.shape[1])
+            check_shape("attention", "attn_mask", attn_mask, shape)
+        if key_padding_mask is not None:
+            check_shape("attention", "key_padding_mask", key_padding_mask, key.shape[1:2] if single else key.shape[:2])
         q, k, v = self.heads(query, 0), self.heads(key, 1), self.heads(value, 2)
         k, v = self.lengthened(k, self.bias_k), self.lengthened(v, self.bias_v)
         scores = ops.matmul(q * math.sqrt(self.num_heads / width), ops.transpose(k, (0, 1, 3, 2)))

@@ -6,6 +6,7 @@ import math
 
 from mindspore import Tensor, ops
 
+from mindspore_impl.shims.checks import axis_of
 from mindspore_impl.shims.nn.base import Module, Wrapper, bell, function, uniform
 
 __all__ = [
@@ -61,6 +62,8 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None):
         super().__init__()
+        if padding_idx is not None and (padding_idx < -num_embeddings or padding_idx >= num_embeddings):
+            raise ValueError(f"padding_idx must be in [{-num_embeddings}, {num_embeddings}); received {padding_idx}.")
         self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.function, self.weight = function("embedding"), bell(1.0, num_embeddings, embedding_dim)
         if self.padding_idx is not None:
@@ -80,7 +83,7 @@ class Flatten(Module):
     def construct(self, input: Tensor) -> Tensor:
         if input.ndim == 0:
             return ops.reshape(input, (1,))
-        start, end = self.start_dim % input.ndim, self.end_dim % input.ndim
+        start, end = axis_of("Flatten", input.ndim, self.start_dim), axis_of("Flatten", input.ndim, self.end_dim)
         size = 1
         for axis in range(start, end + 1):
             size *= input.shape[axis]
@@ -95,7 +98,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def construct(self, input: Tensor) -> Tensor:
-        axis, sizes, known = self.dim % input.ndim, (), 1
+        axis, sizes, known = axis_of("Unflatten", input.ndim, self.dim), (), 1
         for size in self.unflattened_size:
             known *= size if size != -1 else 1
         for size in self.unflattened_size:
@@ -103,22 +106,11 @@ class Unflatten(Module):
         return ops.reshape(input, (*input.shape[:axis], *sizes, *input.shape[axis + 1 :]))
 
 
-class CosineSimilarity(Module):
+class CosineSimilarity(Wrapper):
     """Cosine along ``dim``; each norm is at least ``eps``."""
 
     def __init__(self, dim: int = 1, eps: float = 1e-8):
-        super().__init__()
-        self.dim, self.eps = dim, eps
-
-    def construct(self, x1: Tensor, x2: Tensor) -> Tensor:
-        return (x1 / self.length(x1) * (x2 / self.length(x2))).sum(self.dim)
-
-    def length(self, x: Tensor) -> Tensor:
-        """At least eps, which the gradient does not see; the gradient at 0 is 0."""
-        squares = (x * x).sum(self.dim, keepdims=True)
-        zero = squares == 0.0
-        norm = ops.where(zero, 0.0, ops.sqrt(ops.where(zero, 1.0, squares)))
-        return norm + ops.stop_gradient(ops.maximum(norm, self.eps) - norm)
+        super().__init__("cosine_similarity", dim=dim, eps=eps)
 
 
 class PairwiseDistance(Wrapper):

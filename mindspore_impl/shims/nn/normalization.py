@@ -43,6 +43,9 @@ class LayerNorm(Module):
     def construct(self, input: Tensor) -> Tensor:
         if 0 in input.shape:
             return self.function(input, self.normalized_shape, self.weight, self.bias, self.eps)
+        count = len(self.normalized_shape)
+        if tuple(input.shape[input.ndim - count :]) != self.normalized_shape:
+            raise ValueError(f"LayerNorm: the last sizes must be {self.normalized_shape}; received {input.shape}.")
         centred = input - _mean(input, self.axes)
         y = centred / ops.sqrt(_mean(centred * centred, self.axes) + self.eps)
         if self.weight is not None:

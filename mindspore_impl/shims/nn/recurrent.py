@@ -9,6 +9,7 @@ from typing import Any
 from mindspore import Tensor, ops
 
 from mindspore_impl.shims.activation import tanh
+from mindspore_impl.shims.checks import check_shape
 from mindspore_impl.shims.network import dropout, linear
 from mindspore_impl.shims.nn.base import Module, uniform
 from mindspore_impl.shims.pointwise import fine
@@ -83,12 +84,17 @@ class _Layers(Module):
                     setattr(self, f"bias_hh_l{layer}{suffix}", uniform(bound, rows))
 
     def construct(self, input: Tensor, hx: Any = None) -> Any:
+        if input.ndim not in (2, 3):
+            raise ValueError(
+                f"a recurrent layer: an input of 2 axes, or 3 with a batch, is needed; received {input.shape}."
+            )
         single = input.ndim == 2
         x = (
             ops.expand_dims(input, 1) if single else ops.transpose(input, (1, 0, 2)) if self.batch_first else input
         )  # (length, batch, width)
         given = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
         given = tuple([ops.expand_dims(state, 1) if single else state for state in given])
+        self.check(x, given)
         ends = ()
         for layer in range(self.num_layers):
             if layer > 0:
@@ -104,6 +110,13 @@ class _Layers(Module):
         elif self.batch_first:
             x = ops.transpose(x, (1, 0, 2))
         return x, final if self.states > 1 else final[0]
+
+    def check(self, x: Tensor, given: tuple[Tensor, ...]) -> None:
+        """Refuse a state of another number of layers, batch or width, which would be broadcast."""
+        layers = self.num_layers * len(self.suffixes)
+        for number in range(len(given)):
+            width = self.hidden_size if number > 0 or self.proj_size == 0 else self.proj_size
+            check_shape("a recurrent layer", "the state", given[number], (layers, x.shape[1], width))
 
     def start(self, batch: int, x: Tensor) -> tuple[Tensor, ...]:
         """A state of zeros."""
@@ -175,8 +188,14 @@ class _OneStep(Module):
         self.bias_ih, self.bias_hh = (uniform(bound, rows), uniform(bound, rows)) if bias else (None, None)
 
     def construct(self, input: Tensor, hx: Any = None) -> Any:
+        if input.ndim not in (1, 2):
+            raise ValueError(
+                f"a recurrent cell: an input of 1 axis, or 2 with a batch, is needed; received {input.shape}."
+            )
         zeros = ops.zeros((*input.shape[:-1], self.hidden_size), input.dtype)
         state = (zeros,) * self.states if hx is None else hx if isinstance(hx, tuple) else (hx,)
+        for part in state:
+            check_shape("a recurrent cell", "the state", part, zeros.shape)
         state = self.step(linear(input, self.weight_ih, self.bias_ih), state, self.weight_hh, self.bias_hh)
         return state if self.states > 1 else state[0]
 
