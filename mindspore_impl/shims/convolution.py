@@ -182,7 +182,7 @@ def pad(input: Tensor, pad: tuple[int, ...], mode: str = "constant", value: floa
         if mode == "circular" and max(before, after) > input.shape[axis]:
             raise ValueError(f"pad: a circular pad may repeat what is left once; received {pad} of {input.shape}.")
         left = input.shape[axis] + before + after
-        if left < 0 or (left == 0 and mode == "circular"):
+        if left < 0 or (left == 0 and mode != "constant"):
             raise ValueError(f"pad: {pad} takes more than there is from {input.shape}.")
         if before < 0 or after < 0 or (mode != "constant" and (before or after)):
             kept = (before, after) if mode != "constant" else (min(before, 0), min(after, 0))

@@ -164,6 +164,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     shape = input.shape
     if weight.ndim == 1:
         return ops.squeeze(linear(input, ops.expand_dims(weight, 0), bias), -1)
+    if shape[-1] != weight.shape[-1]:
+        raise ValueError(f"linear: {shape} and the weight {weight.shape} cannot be multiplied: the last sizes differ.")
     if 0 in shape or 0 in weight.shape:  # the kernels and their gradients want some
         y = ops.zeros((*shape[:-1], weight.shape[0]), input.dtype)
         return y if bias is None else y + spread(bias, y.shape)

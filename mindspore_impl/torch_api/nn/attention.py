@@ -103,6 +103,24 @@ class MultiheadAttention(Module):
         y = F.linear(x, weight, None if self.in_proj_bias is None else self.in_proj_bias[start:end])
         return y.view(x.size(0), x.size(1), self.num_heads, self.head_dim).transpose(1, 2)
 
+    def _check(self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Any, key_padding_mask: Any) -> None:
+        """Refuse sizes that would be broadcast; everything batch first."""
+        if key.shape[:2] != value.shape[:2] or key.size(0) != query.size(0):
+            raise RuntimeError(
+                f"key shape {key.shape} does not match value shape {value.shape} or query shape {query.shape}"
+            )
+        ends = (query.size(1), key.size(1))
+        for name, mask, wanted in (
+            (
+                "attn_mask",
+                attn_mask,
+                ends if attn_mask is not None and attn_mask.ndim == 2 else (query.size(0) * self.num_heads, *ends),
+            ),
+            ("key_padding_mask", key_padding_mask, (key.size(0), key.size(1))),
+        ):
+            if mask is not None and tuple(mask.shape) != wanted:
+                raise RuntimeError(f"The shape of {name} is {tuple(mask.shape)}, but should be {wanted}")
+
     def forward(
         self,
         query: Tensor,
@@ -123,6 +141,7 @@ class MultiheadAttention(Module):
         elif not self.batch_first:
             query, key, value = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
         batch, length, _ = query.shape
+        self._check(query, key, value, attn_mask, None if single else key_padding_mask)
         q, k, v = self._heads(query, 0), self._heads(key, 1), self._heads(value, 2)
         given = k.size(2)
         k, v = self._lengthened(k, self.bias_k), self._lengthened(v, self.bias_v)

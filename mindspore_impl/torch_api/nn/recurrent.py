@@ -47,9 +47,11 @@ class RNNBase(Module):
         dtype: Any = None,
     ):
         super().__init__()
+        if hidden_size <= 0 or num_layers <= 0:
+            raise ValueError(f"hidden_size and num_layers must be greater than zero, got {hidden_size}, {num_layers}")
         if proj_size and mode != "LSTM":
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
-        if not 0 <= proj_size < max(hidden_size, 1):
+        if not 0 <= proj_size < hidden_size:
             raise ValueError("proj_size has to be a positive integer, smaller than hidden_size")
         self.mode, self.input_size, self.hidden_size, self.num_layers = mode, input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, float(dropout), bidirectional
@@ -96,6 +98,12 @@ class RNNBase(Module):
                 f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}"
             )
         single, x = input.ndim == 2, input.raw
+        for state in states:
+            if state.ndim != input.ndim:
+                raise RuntimeError(
+                    f"For {'unbatched' if single else 'batched'} {input.ndim}-D input, the states should also be "
+                    f"{input.ndim}-D but got a {state.ndim}-D tensor"
+                )
         if single:
             x, states = ops.expand_dims(x, 1), tuple(ops.expand_dims(state, 1) for state in states)
         elif self.batch_first:
@@ -135,6 +143,11 @@ class RNNBase(Module):
         Args:
             x: the input of every step; of packed sequences the first rows only.
         """
+        for place, state in enumerate(given):
+            width = self.proj_size if self.proj_size and place == 0 else self.hidden_size
+            wanted = (self.num_layers * len(self._suffixes), batch, width)
+            if tuple(state.shape) != wanted:
+                raise RuntimeError(f"Expected hidden size {wanted}, got {tuple(state.shape)}")
         ends: list[tuple[ms.Tensor, ...]] = []
         for layer in range(self.num_layers):
             if layer and self.dropout and self.training:
@@ -238,10 +251,14 @@ class _Cell(Module):
 
     def forward(self, input: Tensor, hx: Any = None) -> Any:
         x = input.raw
-        if hx is None:
-            state = (ops.zeros((*x.shape[:-1], self.hidden_size), x.dtype),) * self._states
-        else:
-            state = tuple(part.raw for part in (hx if isinstance(hx, tuple) else (hx,)))
+        if x.ndim not in (1, 2):
+            raise ValueError(f"{type(self).__name__}: Expected input to be 1D or 2D, got {x.ndim}D instead")
+        wanted = (*x.shape[:-1], self.hidden_size)
+        given = (hx if isinstance(hx, tuple) else (hx,)) if hx is not None else ()
+        state = tuple(part.raw for part in given) or (ops.zeros(wanted, x.dtype),) * self._states
+        for part in state:
+            if tuple(part.shape) != wanted:
+                raise RuntimeError(f"{type(self).__name__}: Expected hidden size {wanted}, got {tuple(part.shape)}")
         share = linear(x, self.weight_ih.raw, raw(self.bias_ih))
         found = self._step(share, state, self.weight_hh.raw, raw(self.bias_hh))
         return tuple(Tensor(part) for part in found) if self._states > 1 else Tensor(found[0])

@@ -65,6 +65,9 @@ _FUNCTIONS = {
     "AdaptiveMaxPool3d": ("adaptive_max_pool3d", "output_size, return_indices=False"),
     "LPPool1d": ("lp_pool1d", "norm_type, kernel_size, stride=None, ceil_mode=False"),
     "LPPool2d": ("lp_pool2d", "norm_type, kernel_size, stride=None, ceil_mode=False"),
+    "MaxUnpool1d": ("max_unpool1d", "kernel_size, stride=None, padding=0"),
+    "MaxUnpool2d": ("max_unpool2d", "kernel_size, stride=None, padding=0"),
+    "MaxUnpool3d": ("max_unpool3d", "kernel_size, stride=None, padding=0"),
     "PixelShuffle": ("pixel_shuffle", "upscale_factor"),
     "PixelUnshuffle": ("pixel_unshuffle", "downscale_factor"),
     "ChannelShuffle": ("channel_shuffle", "groups"),
@@ -89,6 +92,8 @@ _FUNCTIONS = {
     "TripletMarginLoss": ("triplet_margin_loss", f"margin=1.0, p=2.0, eps=1e-6, swap=False, {_LOSS}"),
     "SoftMarginLoss": ("soft_margin_loss", _LOSS),
     "MultiMarginLoss": ("multi_margin_loss", f"p=1, margin=1.0, weight=None, {_LOSS}"),
+    "MultiLabelMarginLoss": ("multilabel_margin_loss", _LOSS),
+    "TripletMarginWithDistanceLoss": ("triplet_margin_with_distance_loss", "*, distance_function=None, margin=1.0, swap=False, reduction='mean'"),
     "MultiLabelSoftMarginLoss": ("multilabel_soft_margin_loss", f"weight=None, {_LOSS}"),
     "GaussianNLLLoss": ("gaussian_nll_loss", "*, full=False, eps=1e-6, reduction='mean'"),
     "PoissonNLLLoss": ("poisson_nll_loss", "log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction='mean'"),
@@ -212,6 +217,8 @@ class Softmax2d(Module):
     """Softmax over the channels of images."""
 
     def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
         return F.softmax(input, -3)
 
 
@@ -226,11 +233,19 @@ class UpsamplingNearest2d(Module):
         return F.interpolate(input, self.size, self.scale_factor, "nearest")
 
 
+class UpsamplingBilinear2d(UpsamplingNearest2d):
+    """`interpolate` by four neighbours, corners on corners."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.interpolate(input, self.size, self.scale_factor, "bilinear", align_corners=True)
+
+
 def stateless() -> dict[str, type[Module]]:
     """Every module without parameters by torch's name."""
     others = bound(named("torch"))
     made: dict[str, type[Module]] = {
-        cls.__name__: cls for cls in (Flatten, Identity, Softmax2d, Unflatten, UpsamplingNearest2d)
+        cls.__name__: cls
+        for cls in (Flatten, Identity, Softmax2d, Unflatten, UpsamplingBilinear2d, UpsamplingNearest2d)
     }
     for name, (function, text) in _FUNCTIONS.items():
         known = vars(F).get(function) or (lifted(others[function], function) if function in others else None)
