@@ -68,6 +68,30 @@ def test_the_latency_of_a_graph_is_measured_whatever_its_task_reports(task):
     assert answering.ask(2, 5)().shape == (2, 5, 3)
 
 
+@pytest.mark.parametrize("task", ["token-classification", "sequence-classification"])
+def test_the_loss_of_classes_is_that_of_their_logits(task):
+    """Three equal logits: log 3 for every label that is one."""
+    batch = batch_of()
+    labels = np.full(batch["labels"].shape, -100, np.int32)
+    labels[0, :3], labels[1, 1] = (0, 2, 1), 2
+    made = engine(task)
+    if task == "sequence-classification":
+        made.graph.run = lambda names, feed: [np.ones((len(feed["input_ids"]), 3), np.float32)]
+        labels = np.array([2, -100], np.int32)
+    found = made.eval_step(batch | {"labels": labels})
+    assert found.count == (labels != -100).sum()
+    assert found.loss_sum == pytest.approx(found.count * np.log(3))
+
+
+@pytest.mark.parametrize("task", ["regression", "multi-label-classification"])
+def test_numbers_are_no_classes(task):
+    made = engine(task)
+    made.graph.run = lambda names, feed: [np.ones((len(feed["input_ids"]), 1), np.float32)]
+    batch = batch_of() | {"labels": np.ones(2, np.float32), "scored": np.ones(2, np.int32)}
+    batch["labels"] = batch["labels"] if task == "regression" else batch["labels"][:, None]
+    assert np.isnan(made.eval_step(batch).loss_sum)
+
+
 def trained(max_length: int, **entries) -> SimpleNamespace:
     spec = load_model_spec(model_config("bert", **entries), ("a", "b"), 60, 0, 0)
     return SimpleNamespace(spec=spec, config=SimpleNamespace(data=SimpleNamespace(max_length=max_length)))
