@@ -26,8 +26,8 @@ def most(counts: Iterable[Grams]) -> Grams:
 
 
 def remark_short(name: str, tokens: Sequence[int], order: int) -> None:
-    """Say where a metric of the E2E script counts fewer n-grams than none: its score is then higher than the texts
-    deserve.
+    """Say where a metric of the E2E script counts fewer n-grams than none: its score is then not what the texts deserve,
+    mostly higher.
 
     Args:
         tokens: of each output.
@@ -37,6 +37,6 @@ def remark_short(name: str, tokens: Sequence[int], order: int) -> None:
     if short:
         notice(
             f"{name} counts as the E2E script does: {short} of {len(tokens)} outputs {'has' if short == 1 else 'have'} "
-            f"fewer than {order - 1} tokens, which takes n-grams from the others and raises the score. The metric bleu "
-            "does not."
+            f"fewer than {order - 1} tokens, which takes n-grams from the others and distorts the score. The metric "
+            "bleu has no such fault."
         )
