@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from common.bench.latency import Answering
+from common.compression.compress import transformed
+from common.compression.narrow import base_of
 from common.errors import InputError, RunError
 from common.exporting import export as exporting
 from common.exporting.runtime import OnnxEngine
@@ -16,7 +18,7 @@ from common.models.loading import load_model_spec, outline
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 from common.training import evaluation
-from tests.support import CLASSIFICATION, model_config, tiny_spec
+from tests.support import CLASSIFICATION, model_config, plan_for, tiny_spec
 
 
 class Graph:
@@ -59,6 +61,19 @@ def test_logits_of_replaced_tokens_are_predicted_from_and_not_scored(monkeypatch
     encoded = SimpleNamespace(task=TASKS.get("replaced-token-detection"))
     with pytest.raises(InputError, match="it is not scored"):
         list(evaluation.results(made, encoded, 2, 1))
+
+
+def test_the_bytes_of_a_run_are_those_of_what_it_stores():
+    plain = tiny_spec("bert")
+    narrow, _ = transformed(plain, *base_of("nf4"))
+    found = []
+    for spec in (plain, narrow):
+        answering = Answering.__new__(Answering)
+        answering.trained = SimpleNamespace(spec=spec, plan=plan_for(spec, ["*.query"]))
+        found.append(answering._native_bytes())
+    update = 4 * sum(parameter.size for edit in plan_for(plain, ["*.query"]).edits for parameter in edit.parameters)
+    assert found == [sum(array.nbytes for array in spec.arrays.values()) + update for spec in (plain, narrow)]
+    assert found[1] < found[0]
 
 
 @pytest.mark.parametrize("task", ["language-modeling", "masked-language-modeling"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,9 +79,8 @@ def _check_prompts(systems: list[Outputs]) -> None:
     """Raise InputError where files that name their prompts hold texts for other ones, or in another order."""
     from common.errors import InputError
 
-    first, *others = [system for system in systems if system.prompts] or [None]
-    for other in others:
-        assert first is not None
+    named = [system for system in systems if system.prompts]
+    for first, other in itertools.pairwise(named):
         pairs = enumerate(zip(first.prompts, other.prompts, strict=False), 1)
         differing = next((number for number, (one, two) in pairs if one != two), None)
         if differing is not None:
