@@ -63,6 +63,10 @@ def generate(
     Raises:
         InputError: the run is no language model, or a prompt is no text, or does not fit into the context.
     """
+    if isinstance(prompts, str):
+        raise InputError(f"prompts must be a list of them; received one text: {prompts[:80]!r}. Write [TEXT].")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size must be at least 1; received {batch_size}.")
     if problem := plain_problem(list(prompts)):
         raise InputError(f"A prompt must be text: {problem}. Correct it.")
     if not trained.task.converses and (wrong := [prompt for prompt in prompts if not isinstance(prompt, str)]):

@@ -97,6 +97,9 @@ def asked_rows(task: Task, inputs: Sequence[Any]) -> list[dict[str, Any]]:
     Raises:
         InputError: an input lacks a role, or has one that cannot be read; its number is named.
     """
+    if isinstance(inputs, str | Mapping):
+        what = f"one text: {inputs[:80]!r}" if isinstance(inputs, str) else "one mapping"
+        raise InputError(f"inputs must be a list of them; received {what}. Write [INPUT].")
     rows = []
     for number, given in enumerate(inputs):
         place = f"[{number}]"

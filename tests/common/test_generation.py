@@ -297,6 +297,19 @@ def test_a_stream_holds_back_characters_that_are_not_complete():
     assert written == ["é", "!"]
 
 
+@pytest.mark.parametrize(
+    ("prompts", "size", "said"),
+    [
+        ("ab", None, "prompts must be a list of them; received one text: 'ab'"),
+        (["ab"], 0, "batch_size must be at least 1; received 0"),
+        (["ab"], -1, "batch_size must be at least 1; received -1"),
+    ],
+)
+def test_what_would_be_no_prompts_is_refused(prompts, size, said):
+    with pytest.raises(InputError, match=said):
+        list(generate(run_of(), Counting(), prompts, GenerationOptions(), batch_size=size))
+
+
 @pytest.mark.parametrize("prompt", ["a\ud800", "\udc80"])
 def test_a_prompt_is_text(prompt):
     with pytest.raises(InputError, match=r"A prompt must be text: \[1\] holds an incomplete Unicode character"):

@@ -117,6 +117,8 @@ def test_python_answers_what_the_command_does(predict, setup):  # noqa: F811
     for wrong in ("", " ", "a\ud800", {"words": "great"}, {"text": None}, {"text": "great\udc80"}):
         with pytest.raises(InputError, match=r"inputs, \[1\]"):
             opened.predict(["great", wrong])
+    with pytest.raises(InputError, match="inputs must be a list of them; received one text: 'great'"):
+        opened.predict("great")
 
 
 class _NotFinite:

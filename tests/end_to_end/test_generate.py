@@ -143,6 +143,12 @@ def test_predict_continues_lines_with_the_same_code(run, printed, monkeypatch):
         opened.predict(["name[old]"], num_beams=2, num_return_sequences=2)
 
 
+def test_white_space_around_a_prompt_is_none_of_it_as_in_training(run, printed, monkeypatch):
+    expected = json.loads(printed("generate", run, "--prompt", "name[old]", "--json", *OPTIONS))["tokens"]
+    for prompt in (" name[old]", "name[old] ", "\tname[old]  "):
+        assert json.loads(printed("generate", run, "--prompt", prompt, "--json", *OPTIONS))["tokens"] == expected
+
+
 def test_wrong_arguments_are_refused_before_anything_is_written(run, refused, tmp_path):
     given = ["generate", run, "--device", "cpu"]
     assert "max_new_tokens must be at least 1" in refused(*given, "--prompt", "x", "--max-new-tokens", "0")
