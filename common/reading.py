@@ -19,13 +19,14 @@ Standard library only.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
 import types
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
 from common.errors import InputError
 
@@ -34,6 +35,7 @@ __all__ = [
     "check_shape",
     "decoded",
     "expanded",
+    "numbered_lines",
     "parse_json",
     "plain_problem",
     "read_bytes",
@@ -113,6 +115,13 @@ def read_json_lines(path: Path, what: str, remedy: str, shape: Any = object) -> 
         if line.strip():
             place = f"{path}, line {number}"
             yield place, parse_json(line, place, what, remedy, shape)
+
+
+def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """The lines of a stream with their numbers, each as soon as it is there. A mark of the byte order at the beginning
+    is no part of the first one, as in files."""
+    for number, line in enumerate(iter(stream.readline, b""), 1):
+        yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
 
 
 def parse_json(content: bytes | str, origin: str, what: str, remedy: str, shape: Any = object) -> Any:

@@ -78,9 +78,12 @@ class Run:
 
         Raises:
             InputError: an input has no text, or is too long where it must not be cut.
+            RunError: the model gives no finite numbers.
         """
+        from common.training.prediction import asked_rows
+
         task = self._trained.task
-        rows = [dict(given) if isinstance(given, Mapping) else task.parse(given) for given in inputs]
+        rows = asked_rows(task, inputs)
         return [dict(answer.full) for answer in task.predict(self._trained, self._engine, rows, options)]
 
     def generate(self, prompts: Sequence[str], batch_size: int | None = None, **options: Any) -> list[dict[str, Any]]:

@@ -79,9 +79,11 @@ class Adapters:
                 of linear layers, of a task that is no text generation, with the same names of classes, and read the
                 texts alike.
         """
+        from common.training.prediction import asked_rows
+
         trained = self._set.trained[self.active]
         task = trained.task
-        rows = [dict(given) if isinstance(given, Mapping) else task.parse(given) for given in inputs]
+        rows = asked_rows(task, inputs)
         if adapter_names is None:
             engine = self._set.engine()
         else:

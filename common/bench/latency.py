@@ -118,11 +118,9 @@ class Answering:
         self.about["bytes"] = sum(file.stat().st_size for file in _stored(folder)) if exported else self._native_bytes()
 
     def _native_bytes(self) -> int:
-        """Of every array of the network at float32, which is what the exported graph holds."""
-        return 4 * (
-            self.trained.spec.parameter_count()
-            + sum(parameter.size for edit in self.trained.plan.edits for parameter in edit.parameters)
-        )
+        """Of every array of the network: float32, or integers where its weights are stored in few bits."""
+        added = sum(parameter.size for edit in self.trained.plan.edits for parameter in edit.parameters)
+        return self.trained.spec.bytes() + 4 * added
 
     def ask(self, rows: int, tokens: int) -> Any:
         """A function of no arguments that answers one batch and waits for it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common.backend import Batch, EvalResult
+from common.backend import IGNORE, Batch, EvalResult
 from common.distributed import ALONE
 from common.errors import InputError, RunError
 from common.exporting.folder import MODEL, is_export
@@ -83,7 +83,8 @@ def run_graph(graph: Any, batch: Batch) -> np.ndarray:
 
 
 class OnnxEngine:
-    """Implements of `common.backend.Engine` what predicting and scoring need. Losses are not computed: nan."""
+    """Implements of `common.backend.Engine` what predicting and scoring need. Of losses that of classes is computed,
+    from the logits; others are nan."""
 
     group = ALONE
 
@@ -100,7 +101,8 @@ class OnnxEngine:
         found = [name for name in self._task.outputs if name in _LOGITS]
         if not found:
             raise InputError(UNSCORED.format(task=self._task.name))
-        return EvalResult(float("nan"), self._task.targets(batch), {found[0]: run_graph(self.graph, batch)})
+        outputs = run_graph(self.graph, batch)
+        return EvalResult(_loss_sum(outputs, batch.get("labels")), self._task.targets(batch), {found[0]: outputs})
 
     def logits_at(self, batch: Batch, positions: np.ndarray) -> np.ndarray:
         """Logits ``(batch, vocabulary)`` at one position of every row."""
@@ -114,3 +116,14 @@ class OnnxEngine:
 
     def attentions(self, batch: Batch) -> None:
         """None: the graph gives logits alone."""
+
+
+def _loss_sum(logits: np.ndarray, labels: np.ndarray | None) -> float:
+    """The sum of -log softmax of the labels, in float64; nan where these are no classes of the logits."""
+    if labels is None or labels.dtype.kind != "i" or labels.shape != logits.shape[:-1]:
+        return float("nan")
+    known = labels != IGNORE
+    scores = logits[known].astype(np.float64)
+    largest = scores.max(-1, keepdims=True)
+    totals = np.log(np.exp(scores - largest).sum(-1)) + largest[:, 0]
+    return float((totals - scores[np.arange(len(scores)), labels[known]]).sum())

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from common.generation.choosing import prompt_key, restrict, top
+from common.errors import RunError
+from common.generation.choosing import RULED_OUT, prompt_key, restrict, top
 from common.generation.filters import Filter, filters, log_softmax, surviving
 from common.generation.options import GenerationOptions
 from common.generation.search import Continuation
@@ -17,6 +18,7 @@ from common.random import gumbel
 __all__ = ["beam_search"]
 
 _NEVER = -1e9  # score of what must not be chosen
+_LEAST = _NEVER / 2  # that of a sequence that began with it is lower; no sum of log-probabilities is
 
 
 def beam_search(
@@ -30,6 +32,9 @@ def beam_search(
 
     Args:
         limits: new tokens of each prompt.
+
+    Raises:
+        RunError: no token is allowed, or a prompt has fewer continuations than are asked for.
     """
     beams = options.num_beams
     found = [
@@ -51,7 +56,18 @@ def beam_search(
             break
         session.take(source)
         logits = session.advance(chosen)
-    return [each.finished[: options.num_return_sequences] for each in found]
+    return [_best(each.finished, options.num_return_sequences) for each in found]
+
+
+def _best(finished: list[Continuation], count: int) -> list[Continuation]:
+    if not finished:
+        raise RunError(RULED_OUT)
+    if len(finished) < count:
+        raise RunError(
+            f"With these options a prompt has {len(finished)} continuations, of which {count} are asked for. Lower "
+            "num_return_sequences, or raise max_new_tokens or what sampling leaves of the tokens."
+        )
+    return finished[:count]
 
 
 class _Beams:
@@ -108,9 +124,10 @@ class _Beams:
         return places[drawn], sums[drawn]
 
     def _finish(self, sequences: Sequence[list[int]], sums: np.ndarray, reasons: Sequence[str | None]) -> None:
-        """Take in those of the best candidates that have ended."""
+        """Take in those of the best candidates that have ended; not what fills the beams where few tokens have a
+        chance."""
         for tokens, total, reason in zip(sequences, sums, reasons, strict=True):
-            if reason:
+            if reason and total > _LEAST:
                 score = float(total) / len(tokens) ** self._options.length_penalty
                 self.finished.append(Continuation(tokens, reason, score))
         self.finished.sort(key=lambda found: -(found.score or 0.0))
@@ -118,7 +135,7 @@ class _Beams:
 
     def _ended(self, length: int, none_goes_on: bool) -> bool:
         """Whether nothing better is expected."""
-        if none_goes_on:
+        if none_goes_on or self._scores[0] <= _LEAST:
             return True
         if len(self.finished) < self._options.num_beams:
             return False

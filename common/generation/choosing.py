@@ -13,7 +13,9 @@ from common.generation.options import GenerationOptions
 from common.generation.session import Rows
 from common.random import gumbel
 
-__all__ = ["Chooser", "prompt_key", "restrict", "top"]
+__all__ = ["RULED_OUT", "Chooser", "prompt_key", "restrict", "top"]
+
+RULED_OUT = "Every token of the vocabulary is ruled out by no_repeat_ngram_size or min_new_tokens. Lower them."
 
 
 def prompt_key(prompt: Sequence[int]) -> str:
@@ -63,9 +65,7 @@ class Chooser:
         """
         best = scores.argmax(1)
         if any(scores[row, best[row]] == -np.inf for row in active):
-            raise RunError(
-                "Every token of the vocabulary is ruled out by no_repeat_ngram_size or min_new_tokens. Lower them."
-            )
+            raise RunError(RULED_OUT)
         if self._options.sampling:
             for row in active:
                 best[row] = self._sample(scores[row], row, step)

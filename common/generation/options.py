@@ -14,6 +14,8 @@ from common.errors import InputError, nearest
 __all__ = ["DEFAULT_NEW_TOKENS", "GenerationOptions"]
 
 DEFAULT_NEW_TOKENS = 64
+_EXTREME = 1e30  # beyond it, or below its reciprocal, scores leave the range of float32
+_STEEPEST = 50.0  # exponent of a length: a million to this power is a float
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p")  # which say nothing without sampling
 _BEAMS = ("length_penalty", "early_stopping")  # which say nothing without beams
 
@@ -26,7 +28,7 @@ class GenerationOptions:
     GenerationOptions(top_p=0.9, temperature=0.7, num_return_sequences=3, seed=1)
     """
 
-    max_new_tokens: int | None = None  #: None: 64, or as many as the context has room for
+    max_new_tokens: int | None = None  #: None: 64, min_new_tokens where that is more; or what the context has room for
     min_new_tokens: int = 0  #: before which no end-of-text token is chosen
     do_sample: bool | None = None  #: None: yes, where a sampling option is set; ``temperature`` 0 means no
     temperature: float = 1.0  #: by which logits are divided
@@ -162,6 +164,14 @@ def _ranges(options: GenerationOptions) -> Iterator[str]:
             yield f"{name} must not be negative; received {getattr(options, name)}"
     if options.repetition_penalty <= 0:
         yield f"repetition_penalty must be above 0; received {options.repetition_penalty}"
+    elif not 1 / _EXTREME <= options.repetition_penalty <= _EXTREME:
+        yield (
+            f"repetition_penalty must be from {1 / _EXTREME:g} to {_EXTREME:g}; received {options.repetition_penalty}"
+        )
+    if options.temperature > 0 and not 1 / _EXTREME <= options.temperature <= _EXTREME:
+        yield f"temperature must be 0, or from {1 / _EXTREME:g} to {_EXTREME:g}; received {options.temperature}"
+    if abs(options.length_penalty) > _STEEPEST:
+        yield f"length_penalty must be from {-_STEEPEST:g} to {_STEEPEST:g}; received {options.length_penalty}"
     for name in ("top_p", "typical_p"):
         if not 0 < getattr(options, name) <= 1:
             yield f"{name} must be above 0 and at most 1; received {getattr(options, name)}"

@@ -22,9 +22,9 @@ def new_tokens(length: int, context: int, options: GenerationOptions) -> int:
     Raises:
         InputError: they exceed the context, and may not slide.
     """
-    wanted = options.max_new_tokens
+    wanted, default = options.max_new_tokens, max(DEFAULT_NEW_TOKENS, options.min_new_tokens)
     if options.slide:
-        return DEFAULT_NEW_TOKENS if wanted is None else wanted
+        return default if wanted is None else wanted
     room = context - length + 1  # the last new token is not read
     if room < 1:
         raise InputError(
@@ -37,7 +37,7 @@ def new_tokens(length: int, context: int, options: GenerationOptions) -> int:
             f"trained on. Set max_new_tokens to at most {room}, shorten the prompt, or give slide (--slide) to read the "
             "last tokens only."
         )
-    return min(room, DEFAULT_NEW_TOKENS) if wanted is None else wanted
+    return min(room, default) if wanted is None else wanted
 
 
 def continue_tokens(

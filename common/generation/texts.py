@@ -15,6 +15,7 @@ from common.generation.run import continue_tokens
 from common.generation.search import Continuation
 from common.generation.stopping import Stopping
 from common.generation.streaming import TextStream
+from common.reading import plain_problem
 
 if TYPE_CHECKING:
     from common.training.assembly import Trained
@@ -60,8 +61,14 @@ def generate(
         ``num_return_sequences`` texts for each prompt, in the order of the prompts.
 
     Raises:
-        InputError: the run is no language model, or a prompt does not fit into the context.
+        InputError: the run is no language model, or a prompt is no text, or does not fit into the context.
     """
+    if isinstance(prompts, str):
+        raise InputError(f"prompts must be a list of them; received one text: {prompts[:80]!r}. Write [TEXT].")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size must be at least 1; received {batch_size}.")
+    if problem := plain_problem(list(prompts)):
+        raise InputError(f"A prompt must be text: {problem}. Correct it.")
     if not trained.task.converses and (wrong := [prompt for prompt in prompts if not isinstance(prompt, str)]):
         raise InputError(f"A prompt of a {trained.task.name} model is a text; received {str(wrong[0])[:80]}.")
     ids = trained.task.prompt_ids(prompts, trained.tokenizer, trained.summary["data"]["columns"])

@@ -4,6 +4,7 @@ what is counted. See docs/serving.md.
     accept      the body of a request as rows of a task, or an error that says what to correct
     model       an opened artifact and its engine
     steady      an engine whose rows do not depend on the batch that they are in
+    ending      an engine that stops when the server has ended
     batching    the queue of one artifact
     counts      what has been answered, and how fast
     app         paths and statuses

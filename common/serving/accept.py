@@ -17,6 +17,7 @@ __all__ = ["Asked", "read_request"]
 _WHAT = "the body of a request"
 _SHAPE = {"inputs": list, "options?": dict}
 _BEAMS = 64  #: of a search
+_TOKENS = 4096  #: of a text that the context does not bound
 _REMEDY = 'Send {"inputs": [...]}, a list of texts or of objects such as {"text": ...}.'
 
 
@@ -72,3 +73,6 @@ def _check(options: Mapping[str, Any], task: Task) -> None:
         raise InputError("the request: an answer is one text. Leave num_return_sequences out.")
     if chosen.num_beams > _BEAMS:
         raise InputError(f"the request: num_beams must be at most {_BEAMS} here; received {chosen.num_beams}.")
+    tokens = max(chosen.max_new_tokens or 0, chosen.min_new_tokens)
+    if chosen.slide and tokens > _TOKENS:
+        raise InputError(f"the request: with slide a text has at most {_TOKENS} tokens here; received {tokens}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from common.errors import InputError
 from common.exporting import is_export
 from common.exporting.runtime import engine_of
 from common.reading import expanded
+from common.serving.ending import Ending
 from common.serving.steady import Steady
 from common.tasks.task import Answer
 from common.training.assembly import Trained
@@ -79,13 +81,18 @@ class Served:
             trained.config, training=dataclasses.replace(training, evaluation_batch_size=self.rows)
         )
         self._trained = dataclasses.replace(trained, config=config, apart=True)
-        self._engine = Steady(engine, trained.spec.schema, trained.tokenizer.pad_token_id, name)
+        self._ended = threading.Event()
+        self._engine = Steady(Ending(engine, self._ended), trained.spec.schema, trained.tokenizer.pad_token_id, name)
         self.task = trained.task
 
     @property
     def batched(self) -> bool:
         """Whether several texts are computed together; texts that are written are written one at a time."""
         return not self.task.writes
+
+    def end(self) -> None:
+        """Stop what is being computed, for which nobody waits any more; nothing is answered from here on."""
+        self._ended.set()
 
     def about(self) -> dict[str, Any]:
         """What clients may know of it."""

@@ -47,7 +47,11 @@ def run(artifacts: Sequence[Named], options: ServingOptions, backend: str | None
                 for model in models:
                     print(f"{model.name}: {model.task.name}", flush=True)
                 print(printable(f"Answering at http://{shown}:{port}"), flush=True)
-                asyncio.run(server.serve([listener]))
+                try:
+                    asyncio.run(server.serve([listener]))
+                finally:
+                    for model in models:
+                        model.end()  # the thread is waited for, which may have a long text to write
 
 
 def _open(artifacts: Sequence[Named], options: ServingOptions, backend: str | None, device: str | None) -> list[Served]:

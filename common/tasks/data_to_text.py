@@ -128,7 +128,7 @@ class DataToText(LanguageModeling):
         separator, extra, first = (self.options.separator or ""), [], beginning(tokenizer)
         if self.options.separator is None:
             extra = [tokenizer.eos_token_id]
-        texts = (self._written(prompt) + separator for prompt in prompts)
+        texts = (self._written(prompt.strip()) + separator for prompt in prompts)
         return [[*first, *ids.tolist(), *extra] for ids in tokenize(texts, tokenizer, add_special_tokens=False)]
 
     def parse(self, line: str) -> dict[str, Any]:

@@ -45,9 +45,9 @@ def _read_lines(table: Table, reading: Reading) -> list[str]:
 
 
 def encode_prompts(prompts: Iterable[str], tokenizer: PreTrainedTokenizerFast) -> list[list[int]]:
-    """Token ids of prompts as completions condition on them, separator included, and before them what the tokenizer
-    begins every text with."""
-    texts, first = (prompt + SEPARATOR for prompt in prompts), beginning(tokenizer)
+    """Token ids of prompts as completions condition on them: without white space around them, as data are read, with the
+    separator, and before them what the tokenizer begins every text with."""
+    texts, first = (prompt.strip() + SEPARATOR for prompt in prompts), beginning(tokenizer)
     return [[*first, *ids.tolist()] for ids in tokenize(texts, tokenizer, add_special_tokens=False)]
 
 

@@ -174,6 +174,7 @@ class MaskedLanguageModeling(Task):
             InputError: a line has no mask token, or one beyond ``data.max_length``.
         """
         from common.data.batching import collate
+        from common.training.prediction import refuse_not_finite
 
         tokenizer, data = trained.tokenizer, trained.config.data
         for row in rows:
@@ -181,7 +182,9 @@ class MaskedLanguageModeling(Task):
             columns = {"input_ids": Ragged.of([ids] * len(positions))}
             encoded = Encoded(self, trained.spec.schema, columns, tokenizer.pad_token_id, data.max_length)
             batch = collate(encoded, np.arange(len(positions)), len(positions), data.length_multiple)
-            yield _answer(row["text"], tokenizer, engine.logits_at(batch, positions))
+            logits = engine.logits_at(batch, positions)
+            refuse_not_finite({"logits": logits})
+            yield _answer(row["text"], tokenizer, logits)
 
     def example_targets(self, spec: ModelSpec, inputs: Batch, draw: Draw) -> dict[str, np.ndarray]:
         """Any token at the first position and at a third of the others."""
@@ -221,12 +224,13 @@ def _masks(text: str, tokenizer: PreTrainedTokenizerFast, max_length: int) -> tu
 
 
 def _answer(text: str, tokenizer: PreTrainedTokenizerFast, logits: np.ndarray) -> Answer:
-    filled, masks = text, []
-    for row in logits.astype(np.float64):
+    parts, masks = text.split(tokenizer.mask_token), []
+    filled = parts[0]
+    for row, after in zip(logits.astype(np.float64), parts[1:], strict=True):
         powers = np.exp(row - row.max())
         best = np.argsort(-row, kind="stable")[:_TOP]
         tokens = [tokenizer.decode([index]).strip().removeprefix("##") for index in best]
-        filled = filled.replace(tokenizer.mask_token, tokens[0], 1)
+        filled += tokens[0] + after
         masks.append(
             [
                 {"token": token, "probability": round(float(powers[index] / powers.sum()), 6)}

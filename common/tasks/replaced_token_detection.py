@@ -165,6 +165,7 @@ class ReplacedTokenDetection(MaskedLanguageModeling):
     ) -> Iterator[Answer]:
         """Each line with the probability of every token that it was replaced; marked where that is more probable."""
         from common.data.batching import collate
+        from common.training.prediction import refuse_not_finite
 
         tokenizer, data = trained.tokenizer, trained.config.data
         for row in rows:
@@ -173,6 +174,7 @@ class ReplacedTokenDetection(MaskedLanguageModeling):
             encoded = Encoded(self, trained.spec.schema, columns, tokenizer.pad_token_id, data.max_length)
             batch = collate(encoded, np.arange(1), 1, data.length_multiple)
             logits = engine.eval_step(batch | _slots(batch["labels"], 1)).outputs["logits"][0]
+            refuse_not_finite({"logits": logits[: len(given["input_ids"])]})
             yield _answer(row["text"], tokenizer, given, logits)
 
     # Tests, parity and benchmarks

@@ -115,9 +115,9 @@ class SequenceToSequence(LanguageModeling):
     def prompt_ids(
         self, prompts: Sequence[str], tokenizer: PreTrainedTokenizerFast, columns: Sequence[str]
     ) -> list[list[int]]:
-        """Sources as in training."""
+        """Sources as in training, without white space around them."""
         _, end = self._ends(tokenizer)
-        return [[*source.tolist(), end] for source in self._sources(prompts, tokenizer)]
+        return [[*source.tolist(), end] for source in self._sources((text.strip() for text in prompts), tokenizer)]
 
     def opening(self, tokenizer: PreTrainedTokenizerFast) -> int | None:
         """The begin token."""

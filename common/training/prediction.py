@@ -11,22 +11,34 @@ from common.backend import Engine
 from common.data import Encoded, TextData, encode_rows
 from common.data.readers import Table
 from common.data.roles import Reading
-from common.errors import InputError, nearest
-from common.reading import parse_json
+from common.errors import InputError, RunError, nearest
+from common.reading import parse_json, plain_problem
 from common.tasks import Task
 from common.tasks.task import Answer
 from common.terminal import notice
 from common.training.assembly import Trained
 from common.training.evaluation import results
 
-__all__ = ["answer_lines", "checked_row", "encoded_rows", "outputs_of", "parse_object"]
+__all__ = [
+    "answer_lines",
+    "asked_rows",
+    "checked_row",
+    "encoded_rows",
+    "outputs_of",
+    "parse_object",
+    "refuse_not_finite",
+]
 
 _INPUT = "standard input"
 _CORRECT = "Each line is an object of its own; correct it."
 
 
 def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, np.ndarray]]:
-    """The task's outputs for each row of roles, tokenised and truncated as in training."""
+    """The task's outputs for each row of roles, tokenised and truncated as in training.
+
+    Raises:
+        RunError: one is not finite.
+    """
     if not rows:
         return []
     settings = trained.config.data
@@ -35,10 +47,28 @@ def outputs_of(trained: Trained, engine: Engine, rows: Sequence[Mapping[str, Any
         notice(f"Texts are read up to data.max_length = {settings.max_length} tokens, as in training; some are longer.")
     size = trained.config.training.evaluation_batch_size
     found: list[dict[str, np.ndarray]] = [{} for _ in rows]
-    for indices, _, result in results(engine, encoded, size, settings.length_multiple, apart=trained.apart):
+    for indices, batch, result in results(engine, encoded, size, settings.length_multiple, apart=trained.apart):
+        mask = batch.get("attention_mask")
         for row, index in enumerate(indices):
             found[index] = {name: output[row] for name, output in result.outputs.items()}
+            refuse_not_finite(found[index], None if mask is None else mask[row])
     return found
+
+
+def refuse_not_finite(outputs: Mapping[str, np.ndarray], mask: np.ndarray | None = None) -> None:
+    """Raise RunError where what an answer is made of is no number: the largest of such outputs would be any.
+
+    Args:
+        outputs: of one row.
+        mask: which tokens of it are read, ``(seq,)``; outputs ``(seq, ...)`` of others mean nothing.
+    """
+    for name, values in outputs.items():
+        read = values[mask == 1] if mask is not None and values.ndim > 1 and len(values) == len(mask) else values
+        if not np.isfinite(read).all():
+            raise RunError(
+                f"An answer is made of finite numbers; the model gives {name} that are not finite. Evaluate it: it may "
+                "have diverged, or its weights exceed what it is computed in."
+            )
 
 
 def encoded_rows(trained: Trained, rows: Sequence[Mapping[str, Any]]) -> Encoded:
@@ -59,6 +89,25 @@ def parse_object(task: Task, line: str, number: int) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{_INPUT}, line {number}: a JSON object was expected; found {type(found).__name__}.")
     return checked_row(task, found, _INPUT, f"line {number}")
+
+
+def asked_rows(task: Task, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+    """The roles that ``task`` reads of texts, or of mappings of its columns, checked as lines of input are.
+
+    Raises:
+        InputError: an input lacks a role, or has one that cannot be read; its number is named.
+    """
+    if isinstance(inputs, str | Mapping):
+        what = f"one text: {inputs[:80]!r}" if isinstance(inputs, str) else "one mapping"
+        raise InputError(f"inputs must be a list of them; received {what}. Write [INPUT].")
+    rows = []
+    for number, given in enumerate(inputs):
+        place = f"[{number}]"
+        if problem := plain_problem(given if isinstance(given, str) else dict(given)):
+            raise InputError(f"inputs, {place}: {problem}. Correct it.")
+        found = task.parse(given) if isinstance(given, str) else given
+        rows.append(checked_row(task, found, "inputs", place))
+    return rows
 
 
 def checked_row(task: Task, found: Mapping[str, Any], origin: str, place: str) -> dict[str, Any]:

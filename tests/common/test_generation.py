@@ -152,6 +152,40 @@ def test_the_beams_of_one_prompt_differ_and_the_best_comes_first():
     assert len({tuple(tokens) for tokens in found}) == 3
 
 
+class Certain(Counting):
+    """Token 9 ends a text after the first token, and is the only other one that has a chance."""
+
+    def _after(self, tokens):
+        logits = super()._after(tokens)
+        logits[:, 9] = self.lead - 1
+        return logits
+
+
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True}, {"early_stopping": "never"}])
+def test_beams_that_never_began_end_nothing_and_are_no_texts(options):
+    """Of a sample with few tokens left there are fewer sequences than beams at first."""
+    given = {"num_beams": 4, "do_sample": True, "top_k": 1, "max_new_tokens": 5, "num_return_sequences": 4, **options}
+    stopping = Stopping(frozenset({9}))
+    [found] = continue_tokens(Certain(), [[2]], GenerationOptions(**given), stopping, 16, 4)
+    assert all(each.score > -1e6 for each in found)
+    assert len({tuple(each.tokens) for each in found}) == 4
+
+
+def test_fewer_texts_than_asked_for_are_an_error():
+    given = {"num_beams": 12, "max_new_tokens": 1, "num_return_sequences": 12}
+    with pytest.raises(RunError, match=r"has 10 continuations, of which 12 are asked for"):
+        continued(Counting(), [[2]], end=99, **given)
+    with pytest.raises(RunError, match="ruled out by no_repeat_ngram_size"):
+        continued(
+            Counting(), [list(range(10))], end=99, context=40, max_new_tokens=3, no_repeat_ngram_size=1, num_beams=2
+        )
+
+
+def test_a_text_that_may_not_end_early_is_not_cut_by_the_default():
+    assert len(firsts(Counting(), [[1]], context=500, min_new_tokens=100)[0]) == 100
+    assert len(firsts(Counting(), [[1]], context=69, min_new_tokens=69)[0]) == 69
+
+
 def test_sampled_beams_repeat_for_a_seed():
     options = {"num_beams": 3, "num_return_sequences": 3, "do_sample": True, "max_new_tokens": 5, "end": 99}
     first = continued(Counting(1.0), [[2], [3]], seed=1, **options)
@@ -263,6 +297,25 @@ def test_a_stream_holds_back_characters_that_are_not_complete():
     assert written == ["é", "!"]
 
 
+@pytest.mark.parametrize(
+    ("prompts", "size", "said"),
+    [
+        ("ab", None, "prompts must be a list of them; received one text: 'ab'"),
+        (["ab"], 0, "batch_size must be at least 1; received 0"),
+        (["ab"], -1, "batch_size must be at least 1; received -1"),
+    ],
+)
+def test_what_would_be_no_prompts_is_refused(prompts, size, said):
+    with pytest.raises(InputError, match=said):
+        list(generate(run_of(), Counting(), prompts, GenerationOptions(), batch_size=size))
+
+
+@pytest.mark.parametrize("prompt", ["a\ud800", "\udc80"])
+def test_a_prompt_is_text(prompt):
+    with pytest.raises(InputError, match=r"A prompt must be text: \[1\] holds an incomplete Unicode character"):
+        list(generate(run_of(), Counting(), ["a", prompt], GenerationOptions()))
+
+
 def test_a_run_of_another_task_writes_no_text():
     with pytest.raises(InputError, match="trained for sequence-classification"):
         list(generate(run_of(CLASSES), Counting(), ["a"], GenerationOptions()))
@@ -294,6 +347,10 @@ def test_a_run_of_another_task_writes_no_text():
         ({"stop_strings": ("",)}, "stop_strings must be texts that are not empty"),
         ({"eos_token_id": -1}, "eos_token_id must not be negative"),
         ({"max_tokens": 4}, "no option 'max_tokens'. Nearest: "),
+        ({"temperature": 1e-320}, "temperature must be 0, or from 1e-30 to 1e+30; received"),
+        ({"repetition_penalty": 1e300}, "repetition_penalty must be from 1e-30 to 1e+30; received 1e+300"),
+        ({"length_penalty": 5000.0, "num_beams": 2}, "length_penalty must be from -50 to 50; received 5000.0"),
+        ({"length_penalty": -5000.0, "num_beams": 2}, "length_penalty must be from -50 to 50; received -5000.0"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_with_the_rule(given, message):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -184,3 +186,12 @@ def test_an_untied_output_is_refused():
     family = FAMILIES.get("bert")
     with pytest.raises(InputError, match="tie_word_embeddings"):
         TASK.layout(family, {**family.DEFAULTS, "tie_word_embeddings": False})
+
+
+def test_a_mask_that_is_itself_the_most_probable_token_is_not_filled_in_again():
+    from common.tasks.masked_language_modeling import _answer
+
+    tokens = ("[MASK]", "red")
+    tokenizer = SimpleNamespace(mask_token="[MASK]", decode=lambda ids: tokens[ids[0]])
+    answer = _answer("a [MASK] b [MASK] c", tokenizer, np.array([[2.0, 1.0], [1.0, 2.0]], np.float32))
+    assert answer.full["filled"] == "a [MASK] b red c"

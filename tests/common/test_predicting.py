@@ -9,6 +9,7 @@ import sys
 import pytest
 from test_training_run import setup  # noqa: F401  (a fixture)
 
+import twinlora
 from common.cli.main import main
 from common.errors import InputError
 from common.tasks.task import Answer
@@ -99,3 +100,47 @@ def test_whatever_is_answered_takes_one_line(predict, monkeypatch, text, options
     assert all(character.isprintable() for line in lines for character in line)
     if options:
         assert json.loads(lines[0]) == {"text": text}
+
+
+@pytest.mark.parametrize("options", [(), ("--jsonl",)])
+def test_a_mark_of_the_byte_order_is_no_part_of_the_first_line(predict, options):
+    line = b'{"text": "great fine"}\n' if options else b"great fine\n"
+    plain, marked = (predict(mark + line * 2, *options, "--json") for mark in (b"", b"\xef\xbb\xbf"))
+    assert marked == plain
+    assert json.loads(marked[1][0])["text"] == "great fine"
+
+
+def test_python_answers_what_the_command_does(predict, setup):  # noqa: F811
+    _, lines, _ = predict(b"  great fine \n", "--json")
+    opened = twinlora.open(setup.folder)
+    assert opened.predict(["  great fine "]) == opened.predict([{"text": " great fine\n"}]) == [json.loads(lines[0])]
+    for wrong in ("", " ", "a\ud800", {"words": "great"}, {"text": None}, {"text": "great\udc80"}):
+        with pytest.raises(InputError, match=r"inputs, \[1\]"):
+            opened.predict(["great", wrong])
+    with pytest.raises(InputError, match="inputs must be a list of them; received one text: 'great'"):
+        opened.predict("great")
+
+
+class _NotFinite:
+    def __init__(self, engine, value):
+        self._engine, self._value = engine, value
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def eval_step(self, batch):
+        found = self._engine.eval_step(batch)
+        for output in found.outputs.values():
+            output[0, 0] = self._value
+        return found
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_no_answer(predict, monkeypatch, value):
+    from common.exporting import runtime
+
+    original = runtime.engine_of
+    monkeypatch.setattr(runtime, "engine_of", lambda *given: _NotFinite(original(*given), value))
+    code, lines, errors = predict(b"great\nawful\n", "--json")
+    assert (code, lines) == (1, [])
+    assert "gives logits that are not finite" in errors

@@ -67,6 +67,14 @@ def test_bleu_without_any_hit_is_not_an_error_but_nearly_nothing():
     assert 0 <= value("bleu-e2e", [""], [["a b c d e"]]) < 1e-6
 
 
+def test_short_outputs_do_not_raise_bleu_beyond_the_whole(capsys):
+    """The script takes fewer n-grams than none from a text of fewer tokens, so that few are left to be right."""
+    outputs, references = ["a b c d", "x"], [["a b c d"], ["x"]]
+    assert value("bleu-e2e", outputs, references) == pytest.approx(100)
+    assert "1 of 2 outputs has fewer than 3 tokens" in capsys.readouterr().err
+    assert value("bleu-e2e", ["", "the cat sat", "x"], [["a b c"], ["the cat sat"], ["y"]]) <= 100
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_nist_of_one_reference_is_nltks(seed):
     nist = pytest.importorskip("nltk.translate.nist_score")

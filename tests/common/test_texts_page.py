@@ -138,3 +138,15 @@ def test_mutated_outputs_are_shown_or_refused(tmp_path, data):
 
     message = refusal(action)
     assert message is None or message.strip()
+
+
+def test_texts_for_other_prompts_are_not_compared(tmp_path, capsys):
+    from common.cli.main import main
+
+    lines = [{"prompt": name, "text": f"a {name}", "references": ["a cat", "a dog"]} for name in ("cat", "dog")]
+    for name, content in (("first", lines), ("second", lines[::-1]), ("plain", [{"text": "a cat"}, {"text": "a"}])):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in content))
+    files = {name: str(tmp_path / f"{name}.jsonl") for name in ("first", "second", "plain")}
+    assert main(["score", files["first"], files["second"]]) == 2
+    assert "texts for other prompts, the first of them object 1" in capsys.readouterr().err
+    assert main(["score", files["first"], files["plain"], "--resamples", "10"]) == 0

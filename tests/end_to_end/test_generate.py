@@ -103,8 +103,23 @@ def test_prompts_come_from_a_file_or_from_standard_input(run, printed, tmp_path,
     assert [json.loads(line)["prompt"] for line in lines] == [prompt for prompt in prompts for _ in range(2)]
     assert lines[:2] == lines[4:]  # a sample depends on its prompt, not on its place
     assert lines[0] != lines[1]
-    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{prompt}\n" for prompt in prompts)))
-    assert printed("generate", run, *options).splitlines() == lines
+    for mark in (b"", b"\xef\xbb\xbf"):
+        content = mark + "".join(f"{prompt}\n" for prompt in prompts).encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        assert printed("generate", run, *options).splitlines() == lines
+
+
+def test_prompts_of_a_file_are_read_as_other_files_are(run, printed, refused, tmp_path, monkeypatch):
+    file = tmp_path / "prompts.jsonl"
+    given = ["generate", run, "--json", *OPTIONS]
+    file.write_bytes("\ufeff".encode() + '{"prompt": "a\u2028b\x85c"}\r\n'.encode())
+    assert json.loads(printed(*given, "--file", file))["prompt"] == "a\u2028b\x85c"
+    for content in (b'{"prompt": "a\\ud800"}', b'{"prompt": "a", "x": ' + b"[" * 10**5 + b"]" * 10**5 + b"}", b"\xff"):
+        file.write_bytes(content + b"\n")
+        assert f"{file}, line 1" in refused(*given, "--file", file)
+    assert "A prompt must be text" in refused(*given, "--prompt", "a\udc80b")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\xffb\n")))
+    assert "standard input, line 1" in refused(*given)
 
 
 @pytest.mark.needs_mindspore
@@ -126,6 +141,12 @@ def test_predict_continues_lines_with_the_same_code(run, printed, monkeypatch):
     assert opened.predict(["name[old]"], max_new_tokens=8) == [answer]
     with pytest.raises(InputError, match="A prediction is one text"):
         opened.predict(["name[old]"], num_beams=2, num_return_sequences=2)
+
+
+def test_white_space_around_a_prompt_is_none_of_it_as_in_training(run, printed, monkeypatch):
+    expected = json.loads(printed("generate", run, "--prompt", "name[old]", "--json", *OPTIONS))["tokens"]
+    for prompt in (" name[old]", "name[old] ", "\tname[old]  "):
+        assert json.loads(printed("generate", run, "--prompt", prompt, "--json", *OPTIONS))["tokens"] == expected
 
 
 def test_wrong_arguments_are_refused_before_anything_is_written(run, refused, tmp_path):

@@ -30,6 +30,15 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 pytestmark = [pytest.mark.slow, pytest.mark.needs_pytorch]
 ROOT = Path(__file__).resolve().parents[2]
+TAGGER = """\
+model:
+  task: token-classification
+  tokenizer: wordpiece:60
+  config: {model_type: bert, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 16, max_position_embeddings: 16}
+data: {name: files, text_column: tokens, label_column: tags, max_length: 16, length_multiple: 8}
+adaptation: {method: head}
+training: {global_batch_size: 4, max_steps: 2, evaluation_batch_size: 4, metric: f1}
+"""
 TEXTS = ["up down left", "turn around", "right", "forward back up down left right forward back turn around up up"]
 
 
@@ -89,6 +98,28 @@ def test_an_exported_classifier_is_scored_as_its_run(run, exported, capsys):
     assert [row["label"] for row in opened.predict(TEXTS)] == [
         row["label"] for row in twinlora.open(run).predict(TEXTS)
     ]
+
+
+def test_an_exported_tagger_is_scored_as_its_run(tmp_path, capsys):
+    lines = [{"tokens": ["ann", "saw", word], "tags": ["B-person", "O", "B-place"]} for word in ("rome", "paris") * 4]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "tagger.yaml").write_text(TAGGER)
+    sets = [
+        part
+        for split in ("train", "validation", "test")
+        for part in ("--set", f"data.files.{split}={tmp_path}/data.jsonl")
+    ]
+    given = ["--backend", "pytorch", "--device", "cpu", "--output", str(tmp_path)]
+    assert main(["train", str(tmp_path / "tagger.yaml"), *given, *sets]) == 0
+    run, out = tmp_path / "tagger" / "pytorch", tmp_path / "out"
+    assert main(["export", str(run), str(out)]) == 0
+    scores = []
+    for folder in (out, run):
+        capsys.readouterr()
+        assert main(["eval", str(folder)]) == 0
+        scores.append(json.loads(capsys.readouterr().out))
+    assert set(scores[0]) == {"loss", "accuracy", "precision", "recall", "f1", "unseen_words"}
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
 
 def test_an_exported_model_needs_no_framework(exported, tmp_path):

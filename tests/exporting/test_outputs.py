@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from common.bench.latency import Answering
+from common.compression.compress import transformed
+from common.compression.narrow import base_of
 from common.errors import InputError, RunError
 from common.exporting import export as exporting
 from common.exporting.runtime import OnnxEngine
@@ -16,7 +18,7 @@ from common.models.loading import load_model_spec, outline
 from common.tasks import TASKS
 from common.tasks.example import example_batch
 from common.training import evaluation
-from tests.support import CLASSIFICATION, model_config, tiny_spec
+from tests.support import CLASSIFICATION, model_config, plan_for, tiny_spec
 
 
 class Graph:
@@ -61,11 +63,48 @@ def test_logits_of_replaced_tokens_are_predicted_from_and_not_scored(monkeypatch
         list(evaluation.results(made, encoded, 2, 1))
 
 
+def test_the_bytes_of_a_run_are_those_of_what_it_stores():
+    plain = tiny_spec("bert")
+    narrow, _ = transformed(plain, *base_of("nf4"))
+    found = []
+    for spec in (plain, narrow):
+        answering = Answering.__new__(Answering)
+        answering.trained = SimpleNamespace(spec=spec, plan=plan_for(spec, ["*.query"]))
+        found.append(answering._native_bytes())
+    update = 4 * sum(parameter.size for edit in plan_for(plain, ["*.query"]).edits for parameter in edit.parameters)
+    assert found == [sum(array.nbytes for array in spec.arrays.values()) + update for spec in (plain, narrow)]
+    assert found[1] < found[0]
+
+
 @pytest.mark.parametrize("task", ["language-modeling", "masked-language-modeling"])
 def test_the_latency_of_a_graph_is_measured_whatever_its_task_reports(task):
     answering = Answering.__new__(Answering)
     answering.trained, answering.engine = SimpleNamespace(spec=tiny_spec("bert")), engine(task)
     assert answering.ask(2, 5)().shape == (2, 5, 3)
+
+
+@pytest.mark.parametrize("task", ["token-classification", "sequence-classification"])
+def test_the_loss_of_classes_is_that_of_their_logits(task):
+    """Three equal logits: log 3 for every label that is one."""
+    batch = batch_of()
+    labels = np.full(batch["labels"].shape, -100, np.int32)
+    labels[0, :3], labels[1, 1] = (0, 2, 1), 2
+    made = engine(task)
+    if task == "sequence-classification":
+        made.graph.run = lambda names, feed: [np.ones((len(feed["input_ids"]), 3), np.float32)]
+        labels = np.array([2, -100], np.int32)
+    found = made.eval_step(batch | {"labels": labels})
+    assert found.count == (labels != -100).sum()
+    assert found.loss_sum == pytest.approx(found.count * np.log(3))
+
+
+@pytest.mark.parametrize("task", ["regression", "multi-label-classification"])
+def test_numbers_are_no_classes(task):
+    made = engine(task)
+    made.graph.run = lambda names, feed: [np.ones((len(feed["input_ids"]), 1), np.float32)]
+    batch = batch_of() | {"labels": np.ones(2, np.float32), "scored": np.ones(2, np.int32)}
+    batch["labels"] = batch["labels"] if task == "regression" else batch["labels"][:, None]
+    assert np.isnan(made.eval_step(batch).loss_sum)
 
 
 def trained(max_length: int, **entries) -> SimpleNamespace:

@@ -39,6 +39,9 @@ class Echo:
     def about(self) -> dict[str, Any]:
         return {"task": self.task.name}
 
+    def end(self) -> None:
+        self.go.set()
+
     def answers(self, rows, options):
         assert self.go.wait(HANGS)
         time.sleep(self.seconds)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import signal
+import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -18,11 +21,14 @@ from common.data.batching import collate
 from common.data.encoding import Encoded, Ragged
 from common.errors import InputError
 from common.models import FAMILIES
+from common.serving import server
+from common.serving.ending import Ended, Ending
 from common.serving.model import Served, named
 from common.serving.options import ServingOptions, is_local
 from common.serving.steady import Steady
 from common.tasks import TASKS
-from tests.support import CLASSIFICATION, tiny_spec
+from tests.serving.models import Echo, ask, until
+from tests.support import CLASSIFICATION, free_port, tiny_spec
 
 
 def test_artifacts_are_named_by_their_run_or_as_given():
@@ -267,3 +273,65 @@ def test_a_text_that_a_model_fails_on_leaves_those_beside_it_alone():
     found = model.answers([{"text": text} for text in ("a", "fails", "b")], {})
     assert [found[0], found[2]] == ["A", "B"]
     assert isinstance(found[1], ValueError)
+
+
+class Writing:
+    """An engine whose decoder goes on for ever."""
+
+    calls = 0
+
+    def decoder(self, capacity):
+        return self
+
+    def step(self, tokens):
+        self.calls += 1
+        return tokens
+
+    def translator(self):
+        return None
+
+
+def test_an_engine_computes_until_the_server_has_ended():
+    inner, ended = Writing(), threading.Event()
+    engine = Ending(inner, ended)
+    decoder = engine.decoder(8)
+    assert (decoder.step(3), decoder.calls, engine.translator()) == (3, 1, None)
+    ended.set()
+    for call in (lambda: decoder.step(4), lambda: engine.decoder(8)):
+        with pytest.raises(Ended):
+            call()
+    assert inner.calls == 1
+
+
+def test_a_text_that_is_being_written_does_not_keep_the_process(monkeypatch, capsys):
+    """It would be waited for however long it is, after the server had said that it no longer waits."""
+
+    class Long(Echo):
+        stopped = None
+
+        def answers(self, rows, options):
+            os.kill(os.getpid(), signal.SIGTERM)
+            self.go.clear()
+            self.stopped = self.go.wait(60)
+            return [InputError("Nobody waits.") for _ in rows]
+
+    model = Long()
+    monkeypatch.setattr(server, "_open", lambda *given: [model])
+    port = int(free_port())
+    asking = threading.Thread(target=lambda: found.append(_asked(port)))
+    found: list = []
+    asking.start()
+    server.run([], ServingOptions(port=port, grace=1.0), None, None)
+    asking.join()
+    assert model.stopped is True
+    assert found[0][0] == 503
+
+
+def _asked(port: int):
+    until(lambda: _listens(port))
+    return ask(port, "POST", "/predict", {"inputs": ["a"]})
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -247,6 +247,9 @@ def test_two_artifacts_of_different_tasks_are_asked_by_name():
         assert (status, "one of films, books" in found["error"]) == (404, True)
         status, found = server.predict("ab", name="books", options={"num_beams": 1000})
         assert (status, "num_beams must be at most 64" in found["error"]) == (400, True)
+        for endless in ({"max_new_tokens": 10**9}, {"min_new_tokens": 10**9}):
+            status, found = server.predict("ab", name="books", options={"slide": True, **endless})
+            assert (status, "with slide a text has at most 4096 tokens" in found["error"]) == (400, True)
         status, found = server.predict("ab", name="books", options={"tempreature": 1})
         assert (status, "Nearest: temperature" in found["error"]) == (400, True)
         listed = server.ask("GET", "/models")[1]["models"]

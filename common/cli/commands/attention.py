@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from common.cli import options
 from common.errors import InputError
 from common.language import translated
+from common.reading import decoded, plain_problem
 from common.terminal import json_line, printable_line
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ def run(args: argparse.Namespace) -> None:
     from common.training.assembly import load_engine
 
     trained = options.trained(args)
-    source = sys.stdin.read() if args.source == "-" else args.source
+    source = args.source
+    if source == "-":
+        source = decoded(sys.stdin.buffer.read(), "standard input", "what is read", "Correct it.")
+    if problem := plain_problem([source, args.target]):
+        raise InputError(f"What is read and written must be text: {problem}. Correct it.")
     engine = load_engine(trained, args.backend, args.device)
     if reads_sentences(trained.spec.schema):
         return _document(args, trained, engine, source)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.cli import options
 from common.errors import InputError
+from common.reading import decoded, numbered_lines, read_json_lines
 from common.terminal import json_line, printable, printable_line
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from common.training.assembly import Trained
 
 __all__ = ["add_parser", "run"]
+
+_REMEDY = 'Each line is an object such as {"prompt": ...}; correct it.'
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -104,7 +106,11 @@ def _groups(args: argparse.Namespace) -> Iterator[Sequence[Any]] | list[list[Any
         return [args.prompt]
     if args.file is not None:
         return [_read(args.file)]
-    return ([line.rstrip("\r\n")] for line in iter(sys.stdin.readline, ""))
+    return ([_line(number, line)] for number, line in numbered_lines(sys.stdin.buffer))
+
+
+def _line(number: int, line: bytes) -> str:
+    return decoded(line, f"standard input, line {number}", "a prompt", "Correct it.").rstrip("\r\n")
 
 
 def _read(path: Path) -> list[Any]:
@@ -113,23 +119,13 @@ def _read(path: Path) -> list[Any]:
     Raises:
         InputError: it cannot be read, or a line holds no prompt.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: a file of JSON objects in UTF-8 was expected; {error}.") from error
     prompts = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise InputError(f"{path}, line {number}: a JSON object was expected; {error}.") from error
+    for place, found in read_json_lines(path, "a file of prompts", _REMEDY):
         prompt = found.get("prompt", found.get("messages")) if isinstance(found, dict) else None
         if not isinstance(prompt, str if isinstance(found, dict) and "prompt" in found else list):
             raise InputError(
-                f'{path}, line {number}: an object with a text "prompt", or with a list "messages", was expected; received '
-                f"{line!r}."
+                f'{place}: an object with a text "prompt", or with a list "messages", was expected; received '
+                f"{ascii(found)[:80]}."
             )
         prompts.append(prompt)
     if not prompts:

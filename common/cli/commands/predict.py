@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from common.cli import options
 from common.errors import InputError
+from common.reading import numbered_lines
 from common.terminal import json_line, printable
 
 __all__ = ["add_parser", "run"]
@@ -72,6 +73,6 @@ def _one_line(text: str) -> str:
 
 def _batches(size: int) -> Iterator[list[tuple[int, bytes]]]:
     """Numbered lines of standard input in groups; what is typed on a terminal is answered line by line."""
-    numbered = enumerate(iter(sys.stdin.buffer.readline, b""), 1)
+    numbered = numbered_lines(sys.stdin.buffer)
     while group := list(itertools.islice(numbered, 1 if sys.stdin.isatty() else size)):
         yield group

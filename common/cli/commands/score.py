@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
     from common.terminal import notice
 
     systems = [read_outputs(path) for path in args.outputs]
+    _check_prompts(systems)
     references = read_references(args.references) if args.references else _shared_references(systems)
     names = [name.strip() for name in args.metrics.split(",")] if args.metrics else []
     lower = str.lower if args.lowercase else str
@@ -71,6 +73,21 @@ def run(args: argparse.Namespace) -> None:
         from common.report.texts import texts_page
 
         print(texts_page(systems, references, scores, args.html))
+
+
+def _check_prompts(systems: list[Outputs]) -> None:
+    """Raise InputError where files that name their prompts hold texts for other ones, or in another order."""
+    from common.errors import InputError
+
+    named = [system for system in systems if system.prompts]
+    for first, other in itertools.pairwise(named):
+        pairs = enumerate(zip(first.prompts, other.prompts, strict=False), 1)
+        differing = next((number for number, (one, two) in pairs if one != two), None)
+        if differing is not None:
+            raise InputError(
+                f"{first.source} and {other.source} hold texts for other prompts, the first of them object {differing}. "
+                "Give outputs for the same inputs in the same order."
+            )
 
 
 def _shared_references(systems: list[Outputs]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from common.metrics.text.metric import TextMetric
-from common.metrics.text.ngrams import Grams, most, ngrams
+from common.metrics.text.ngrams import Grams, most, ngrams, remark_short
 from common.metrics.text.tokens import mteval
 
 __all__ = ["MEMBER", "Nist"]
@@ -35,6 +35,7 @@ class Nist(TextMetric):
         tokens = [list(map(mteval, given)) for given in references]
         information = _information(tokens)
         rows = [_row(mteval(output), given, information) for output, given in zip(outputs, tokens, strict=True)]
+        remark_short(self.name, [int(row[_ORDER]) for row in rows], _ORDER)
         return np.array(rows, np.float64)
 
     def score(self, sums: np.ndarray) -> np.ndarray:
