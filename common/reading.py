@@ -205,7 +205,7 @@ def decoded(content: bytes, origin: str, what: str, remedy: str, encoding: str =
         InputError: a byte is not of the ``encoding``, whose line is named; or there is no such encoding of text.
     """
     try:
-        return content.decode("utf-8-sig" if encoding.replace("_", "-").casefold() == "utf-8" else encoding)
+        return content.decode(encoding).removeprefix("\ufeff")
     except LookupError as error:
         raise InputError(
             f"{origin}: Python knows no encoding of text {encoding!r}; utf-8, gb18030, utf-16 and latin-1 are some."
