@@ -262,7 +262,7 @@ def test_a_setting_of_a_layout_that_cannot_be_is_refused(tmp_path, capsys, setti
 def test_the_line_in_which_excel_names_the_separator_is_no_row(tmp_path):
     rows = 'sep=;\r\ntext;label\r\n"a; b";pos\r\nc;neg;\r\n'
     (tmp_path / "a.csv").write_bytes(rows.encode("utf-8-sig"))
-    with pytest.raises(InputError, match="line 4: 2 columns were expected .text, label.; found 3"):
+    with pytest.raises(InputError, match=r"line 4: 2 columns were expected \(text, label\); found 3"):
         read_table(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_bytes(rows.replace("neg;", "neg").encode())
     table = read_table(tmp_path / "a.csv")
