@@ -17,7 +17,9 @@ import numpy as np
 
 from common.errors import InputError
 
-__all__ = ["ALONE", "Group", "micro_batch_size", "share", "sum_exactly"]
+__all__ = ["ALONE", "Group", "micro_batch_size", "share", "spread", "sum_exactly"]
+
+_PIECE = 2**22  #: numbers of one message, 8 MiB of content
 
 Item = TypeVar("Item")
 
@@ -90,6 +92,23 @@ def sum_exactly(group: Group, array: np.ndarray) -> np.ndarray:
     rows[group.rank, 0] = array
     rows[group.rank, 1] = array - rows[group.rank, 0]
     return group.sum_array(rows).astype(np.float64).sum((0, 1))
+
+
+def spread(group: Group, content: bytes, source: int = 0) -> bytes:
+    """The ``content`` of process ``source``, in all of them; that of the others counts for nothing.
+
+    Two bytes travel as one float32, which holds integers up to 2^24, and the others add zeros.
+    """
+    if group.size == 1:
+        return content
+    mine = group.rank == source
+    size = np.array(divmod(len(content), 2**20) if mine else (0, 0), np.float32)
+    high, low = group.sum_array(size)
+    length = int(high) * 2**20 + int(low)
+    pairs = np.frombuffer(content + b"\0" * (length % 2), "<u2") if mine else np.zeros(-(-length // 2), "<u2")
+    pieces = (pairs[start : start + _PIECE] for start in range(0, len(pairs), _PIECE))
+    found = [group.sum_array(piece.astype(np.float32)).astype("<u2").tobytes() for piece in pieces]
+    return b"".join(found)[:length]
 
 
 def micro_batch_size(global_batch_size: int, given: int | None, group: Group) -> int:

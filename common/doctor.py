@@ -21,7 +21,7 @@ from common import hub
 from common.backend import BACKENDS, loader
 from common.language import translated
 from common.resources import cache_folder
-from common.training.system import hardware
+from common.training.system import hardware, package_version
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -101,7 +101,7 @@ def _backend(name: str) -> Finding:
             translated("{package} is not installed", package=framework),
             loader.remedy(name),
         )
-    version = f"{framework} {metadata.version(framework)}"
+    version = f"{framework} {package_version(framework)}"
     command = [sys.executable, "-c", _PROBE, name]
     root = str(Path(__file__).resolve().parents[1])
     given = {**os.environ, "PYTHONPATH": os.pathsep.join([root, *os.environ.get("PYTHONPATH", "").split(os.pathsep)])}

@@ -20,11 +20,13 @@ Standard library only.
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import math
 import re
 import types
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, get_args
 
@@ -73,34 +75,40 @@ def expanded(path: str | Path, *inside: str | Path) -> Path:
         raise InputError(f"{Path(path, *inside)}: {reason}. Write the path without ~.") from error
 
 
-def read_bytes(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> bytes:
+def read_bytes(path: Path, what: str, remedy: str, limit: int | None = None) -> bytes:
     """The content of ``path``.
 
     Args:
         what: what the file is, for messages: "the configuration of a model".
         remedy: what the user can do about a file that is not, as sentences.
-        limit: bytes; a longer file is refused before more of it is read.
+        limit: bytes; a longer file is refused before more of it is read. None: 256 MiB.
 
     Raises:
         InputError: it is missing, not readable, or too large.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(limit + 1)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: {what} was expected here; it cannot be read: {reason}. {remedy}") from error
+    limit = _LARGEST if limit is None else limit
+    with _readable(path, what, remedy), open(path, "rb") as file:
+        content = file.read(limit + 1)
     if len(content) > limit:
         raise InputError(f"{path}: {what} has at most {limit:,} bytes; this file is larger. {remedy}")
     return content
 
 
-def read_text(path: Path, what: str, remedy: str, limit: int = _LARGEST) -> str:
+@contextmanager
+def _readable(path: Path, what: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: {what} was expected here; it cannot be read: {reason}. {remedy}") from error
+
+
+def read_text(path: Path, what: str, remedy: str, limit: int | None = None) -> str:
     """The content of ``path``, which must be UTF-8; raises as `read_bytes`."""
     return decoded(read_bytes(path, what, remedy, limit), f"{path}", what, remedy)
 
 
-def read_json(path: Path, what: str, remedy: str, shape: Any = object, limit: int = _LARGEST) -> Any:
+def read_json(path: Path, what: str, remedy: str, shape: Any = object, limit: int | None = None) -> Any:
     """The JSON value in ``path``.
 
     Raises:
@@ -110,11 +118,24 @@ def read_json(path: Path, what: str, remedy: str, shape: Any = object, limit: in
 
 
 def read_json_lines(path: Path, what: str, remedy: str, shape: Any = object) -> Iterator[tuple[str, Any]]:
-    """(place, value) of every line of ``path`` that is not blank; the place is for messages. Raises as `read_json`."""
-    for number, line in enumerate(read_text(path, what, remedy).split("\n"), start=1):
-        if line.strip():
+    """(place, value) of every line of ``path`` that is not blank; the place is for messages. Raises as `read_json`; only
+    a line has a limit, since the log of a long run may be larger."""
+    with _readable(path, what, remedy):
+        file = open(path, "rb")  # noqa: SIM115  (closed below)
+    with file:
+        for number in itertools.count(1):
+            with _readable(path, what, remedy):
+                line = file.readline(_LARGEST + 1)
+            if not line:
+                return
             place = f"{path}, line {number}"
-            yield place, parse_json(line, place, what, remedy, shape)
+            if len(line) > _LARGEST:
+                raise InputError(
+                    f"{place}: {what} has at most {_LARGEST:,} bytes in a line; this one is longer. {remedy}"
+                )
+            text = decoded(line, f"{path}", what, remedy, first=number).removesuffix("\n")
+            if text.strip():
+                yield place, parse_json(text, place, what, remedy, shape)
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -207,21 +228,22 @@ def safe_child(folder: Path, name: Any, origin: str) -> Path:
     return Path(folder, *parts)
 
 
-def decoded(content: bytes, origin: str, what: str, remedy: str, encoding: str = "utf-8") -> str:
-    """``content`` as text; a mark of the byte order at its beginning is no part of it.
+def decoded(content: bytes, origin: str, what: str, remedy: str, encoding: str = "utf-8", first: int = 1) -> str:
+    """``content`` as text, whose first line has the number ``first`` in the file; a mark of the byte order at its
+    beginning is no part of it.
 
     Raises:
         InputError: a byte is not of the ``encoding``, whose line is named; or there is no such encoding of text.
     """
     try:
-        return content.decode("utf-8-sig" if encoding.replace("_", "-").casefold() == "utf-8" else encoding)
+        return content.decode(encoding).removeprefix("\ufeff")
     except LookupError as error:
         raise InputError(
             f"{origin}: Python knows no encoding of text {encoding!r}; utf-8, gb18030, utf-16 and latin-1 are some."
         ) from error
     except UnicodeError as error:  # UTF-16 without a mark is a UnicodeError without a place
         start = getattr(error, "start", 0)
-        line = content.count(b"\n", 0, start) + 1
+        line = content.count(b"\n", 0, start) + first
         shown = f", 0x{content[start]:02x}," if start < len(content) else ""
         name = {"utf-8": "UTF-8"}.get(encoding, encoding)
         raise InputError(

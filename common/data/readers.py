@@ -39,6 +39,7 @@ __all__ = [
 
 _LARGEST = 8 * 2**30  #: bytes of a file
 _MOST_COLUMNS = 1000  #: of a table
+_EXCEL = re.compile(r'"?sep=(.)"?\r?(\n|$)')  #: first line of a csv file in which Excel names the separator
 _INDEX = re.compile(r"(Unnamed: 0)?")  #: what pandas writes over the row numbers in the first column
 _WHAT = "a file of data"
 _CONVERT = "Convert the file, for example with iconv, or name its encoding in data.encoding."
@@ -104,7 +105,11 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
     content = read_bytes(path, _WHAT, "Check the path.", _LARGEST)
     marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     remedy = "It begins as UTF-16 does: set data.encoding: utf-16." if marked else _CONVERT
-    return decoded(content, f"{path}", "text", remedy, encoding)
+    text = decoded(content, f"{path}", "text", remedy, encoding)
+    if text.count("\0") > len(text) / 5:  # every other byte of most scripts
+        order = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
+        raise InputError(f"{path} holds zeros between its characters, as UTF-16 does: set data.encoding: {order}.")
+    return text
 
 
 def read_lines(path: Path, encoding: str = "utf-8") -> list[str]:
@@ -182,15 +187,18 @@ def read_quoted(
     encoding: str = "utf-8",
 ) -> Table:
     """A csv file. The first line is a header unless it has as many fields as ``columns`` and names neither one of them
-    nor a ``known`` column."""
+    nor a ``known`` column; before it Excel may have named the separator."""
     csv.field_size_limit(2**31 - 1)  # documents may exceed the default of 128 KiB
-    reader = csv.reader(io.StringIO(read_text(path, encoding), newline=""), strict=True, delimiter=separator)
-    start = 1
+    text = read_text(path, encoding)
+    named = _EXCEL.match(text)
+    separator, before = (named[1], 1) if named else (separator, 0)
+    reader = csv.reader(io.StringIO(text[named.end() if named else 0 :], newline=""), strict=True, delimiter=separator)
+    start = 1 + before
     numbered = []
     try:
         for row in reader:
             numbered.append((start, row))
-            start = reader.line_num + 1  # a quoted field may span lines
+            start = reader.line_num + 1 + before  # a quoted field may span lines
     except csv.Error as error:
         raise InputError(
             f"{path}, line {start}: a record of a csv file was expected; {error}. Is a quotation mark unbalanced?"

@@ -23,6 +23,7 @@ from common.models.modules import RECURRENT
 from common.models.specs import ModelSpec
 from common.tasks.example import example_batch
 from common.training.assembly import Trained
+from common.training.system import package_version
 
 __all__ = ["TOLERANCE", "export_run", "unexportable"]
 
@@ -192,7 +193,5 @@ def _batch(trained: Trained, rows: int, tokens: int) -> Batch:
 
 
 def _versions() -> dict[str, str]:
-    from importlib import metadata
-
     names: Sequence[str] = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
-    return {"twinlora": __version__} | {name: metadata.version(name) for name in names}
+    return {"twinlora": __version__} | {name: package_version(name) for name in names}

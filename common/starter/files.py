@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from common.data.folders import STEMS
 from common.data.profile import CLASSES, TEXTS, Column
@@ -17,6 +18,8 @@ __all__ = ["find_form", "find_splits"]
 _HEADER = ("text", "sentence", "label", "class", "category", "sentiment", "intent", "emotion")
 _NAMES = "column names must be given and differ"  #: what `common.data.readers` says of a first line
 _LINES = 2000  #: that decide how lines are read
+_SEPARATORS = (",", ";", "\t", "|")
+_NUMBER = re.compile(r"[-+]?\d*\.?\d+([eE][-+]?\d+)?")
 
 
 def find_splits(given: Path) -> dict[str, Path]:
@@ -64,7 +67,7 @@ def find_splits(given: Path) -> dict[str, Path]:
 
 def find_form(path: Path, form: Form) -> Form:
     """How a text file is read whose lines hold a text and its class: ``text;class``, ``text<tab>class``, or the class as
-    the first word. Any other stays as it is.
+    the first word; and a table whose fields are separated otherwise than its extension says. Any other stays as it is.
 
     Raises:
         InputError: it cannot be read, or has no header although its extension promises one.
@@ -72,6 +75,7 @@ def find_form(path: Path, form: Form) -> Form:
     if path.is_dir() or form.columns or form.separator is not None:
         return form
     if path.suffix.lower() in (".csv", ".tsv"):
+        form = _separated(path, form)
         _require_header(path, form)
     if path.suffix.lower() != ".txt":
         return form
@@ -93,16 +97,43 @@ def find_form(path: Path, form: Form) -> Form:
     return form
 
 
+def _separated(path: Path, form: Form) -> Form:
+    """With the separator that makes columns of a file, such as the semicolon that Excel writes in many countries, where
+    that of its extension makes one at most."""
+    if len(_columns(path, form)) > 1:
+        return form
+    for separator in _SEPARATORS:
+        other = replace(form, separator=separator)
+        if len(_columns(path, other)) > 1:
+            return other
+    return form
+
+
+def _columns(path: Path, form: Form) -> dict[str, list[Any]]:
+    """Empty where it cannot be read so."""
+    try:
+        return read_table(path, form).columns
+    except InputError:
+        return {}
+
+
 def _require_header(path: Path, form: Form) -> None:
     try:
-        names = list(read_table(path, form).columns)
+        columns = read_table(path, form).columns
     except InputError as error:
         if _NAMES not in str(error):
             raise
         raise InputError(
             f"{path} seems to have no header. {error} Here: --columns, for example --columns label text."
         ) from error
-    doubtful = [name for name in names if not name or name.isdigit() or len(name) > 60 or name.count(" ") > 4]
+    names = list(columns)
+    repeated = next((name for name in names if name.lower() not in (*_HEADER, "") and name in columns[name]), None)
+    if repeated is not None:
+        raise InputError(
+            f"{path} seems to have no header: its first line would name a column {repeated[:60]!r}, and {repeated[:60]!r} is "
+            "also one of its values. Give the names of the columns with --columns, for example --columns text label."
+        )
+    doubtful = [name for name in names if not name or _NUMBER.fullmatch(name) or len(name) > 60 or name.count(" ") > 4]
     if doubtful and len(names) != sum(name.isdigit() for name in names):
         raise InputError(
             f"{path} seems to have no header: its first line names no columns, {doubtful[0][:60]!r} for one. Give their "

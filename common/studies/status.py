@@ -8,6 +8,7 @@ from typing import Any
 from common.reading import parse_json, read_bytes
 from common.studies.layout import StudyDirectory
 from common.training.rundir import RunDirectory
+from common.training.runlog import LARGEST
 
 __all__ = ["last_step", "logged", "state_of", "step_seconds"]
 
@@ -53,7 +54,7 @@ def logged(run: RunDirectory) -> list[dict[str, Any]]:
     """
     if not run.metrics.is_file():
         return []
-    content = read_bytes(run.metrics, _WHAT, _REMEDY)
+    content = read_bytes(run.metrics, _WHAT, _REMEDY, LARGEST)
     lines = [line for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
     shape = {"event": str, "step": int, "seconds?": float}
     return [

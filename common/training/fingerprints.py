@@ -24,6 +24,7 @@ __all__ = [
     "check_planned",
     "compare",
     "configuration",
+    "flat",
     "hashed",
     "of_adapter",
     "of_base",
@@ -161,18 +162,20 @@ def check_planned(planned: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """A line for each hash that changed, of the sections that both have; empty where none did."""
-    earlier, later = _flat(before), _flat(now)
+    earlier, later = flat(before), flat(now)
     sections = set(now) & set(before)  # of what an earlier version did not keep nothing is known
     keys = sorted(key for key in earlier.keys() | later.keys() if key.split()[0] in sections)
     changed = [key for key in keys if earlier.get(key) != later.get(key)]
     return "\n".join(f"  {key}: was {_shown(earlier.get(key))}, now {_shown(later.get(key))}" for key in changed)
 
 
-def _flat(found: Mapping[str, Any]) -> dict[str, str]:
-    flat: dict[str, str] = {}
+def flat(found: Mapping[str, Any]) -> dict[str, str]:
+    """Every hash by one name, such as ``data train``."""
+    flattened: dict[str, str] = {}
     for key, value in found.items():
-        flat |= {f"{key} {part}": item for part, item in value.items()} if isinstance(value, Mapping) else {key: value}
-    return flat
+        inside = value.items() if isinstance(value, Mapping) else None
+        flattened |= {key: value} if inside is None else {f"{key} {part}": item for part, item in inside}
+    return flattened
 
 
 def _shown(value: str | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from common import __version__
 from common import backend as backends
 from common.artifacts import storage
 from common.backend import Engine
@@ -36,11 +37,12 @@ from common.training.lock import locked
 from common.training.loop import Trainer
 from common.training.predictions import write_predictions
 from common.training.progress import Progress
-from common.training.rundir import FAILED, RunDirectory
+from common.training.rundir import FAILED, RunDirectory, settled
 from common.training.unused import unused
 
 __all__ = ["train"]
 
+_SOURCES = ("model.source", "model.tokenizer", "model.vectors", "model.adapter", "distillation.teacher")
 _OTHERS = "Resume it with the data, base model and tokenizer that it began with, or use --name for a new run."
 
 
@@ -78,11 +80,12 @@ def train(
     device, group = processes.join(backend, device)
     if group is None:
         return None
+    processes.check_alike(group, _started(config, resume=resume, overwrite=overwrite, test=test))
     if group.rank == 0:
         check_trackers(config.training.trackers)
         run.admit(config, resume, overwrite)
     progress = (progress or Progress()) if group.rank == 0 else processes.Silent()
-    if resume and run.complete():
+    if resume and processes.agreed(group, group.rank == 0 and run.complete()):
         if group.rank == 0:
             _check_finished(run, config, progress)
         progress.say(translated("{path} is finished already; nothing is left to do.", path=run.path))
@@ -90,6 +93,12 @@ def train(
     with processes.own_directory(run, group, resume) as own:
         summary = _train(config, backend_name, backend, device, group, own, resume, overwrite, progress, test, expected)
     return summary if group.rank == 0 else None
+
+
+def _started(config: ExperimentConfig, **options: bool) -> dict[str, Any]:
+    """What all processes of a job must be given alike. Where they find what they read may differ; that is hashed."""
+    kept = {name: value for name, value in settled(config).items() if name not in _SOURCES}
+    return {**kept, **{f"--{name}": value for name, value in options.items()}, "twinlora": __version__}
 
 
 def _train(
@@ -136,6 +145,8 @@ def _train(
         inputs, encoded = meta.with_unlabelled(inputs, encoded)
         if expected is not None:
             _check_planned(expected, inputs)
+    if group.size > 1:
+        processes.check_alike(group, fingerprints.flat(fingerprints.of_beginning(inputs)))
     for note in inputs.data.notes:
         progress.say(note)
     progress.say(str(inputs.spec.head_origin))

@@ -12,7 +12,7 @@ from common.config import ExperimentConfig, from_yaml, to_plain
 from common.errors import InputError
 from common.reading import read_json, read_text
 
-__all__ = ["COMPLETE", "FAILED", "RunDirectory"]
+__all__ = ["COMPLETE", "FAILED", "RunDirectory", "settled"]
 
 COMPLETE = ("finished", "stopped_early")  #: values of ``status`` of a run that came to its end
 FAILED = "failed"  #: of one that diverged
@@ -39,6 +39,9 @@ _ENTRIES = (
     "predictions",
     "trackers",
 )
+_SHOWN = ("report.html", "predictions", "trackers")  #: of these, what is for people
+#: where things lie, and who watches; what is read has a fingerprint
+_PLACES = ("data.directory", "data.files.", "training.trackers")
 
 
 @dataclass(frozen=True)
@@ -142,28 +145,26 @@ class RunDirectory:
             else:
                 path.unlink(missing_ok=True)
 
-    def copy_to(self, other: RunDirectory) -> None:
-        """Copy what a run wrote, and nothing else that lies here."""
-        other.path.mkdir(parents=True, exist_ok=True)
-        for entry in _ENTRIES:
-            source = self.path / entry
-            if source.is_dir():
-                shutil.copytree(source, other.path / entry)
-            elif source.is_file():
-                shutil.copy2(source, other.path / entry)
+    def files(self) -> list[str]:
+        """What a run wrote that another process needs to continue it, relative to the directory."""
+        kept = [self.path / entry for entry in _ENTRIES if entry not in _SHOWN]
+        found = [path for entry in kept for path in (entry, *entry.rglob("*")) if path.is_file()]
+        return sorted(path.relative_to(self.path).as_posix() for path in found)
 
     def _check_same(self, config: ExperimentConfig) -> None:
-        before, now = _flat(to_plain(self.read_config())), _flat(to_plain(config))
-        # The same data may lie elsewhere, whose fingerprint is compared; and others may watch.
-        moved = ("data.directory", "data.files.", "training.trackers")
-        changed = sorted(
-            key for key in before.keys() | now.keys() if not key.startswith(moved) and before.get(key) != now.get(key)
-        )
+        before, now = settled(self.read_config()), settled(config)
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
         if changed:
             listed = "\n".join(f"  {key}: was {before.get(key)!r}, now {now.get(key)!r}" for key in changed)
             raise InputError(
                 f"A run is resumed with the configuration it began with; {self.config} differs:\n{listed}\nUse --name for a new run."
             )
+
+
+def settled(config: ExperimentConfig) -> dict[str, Any]:
+    """The settings of which a run is made, by their dotted names; where data lie is none of them."""
+    flat = _flat(to_plain(config))
+    return {key: value for key, value in flat.items() if not key.startswith(_PLACES)}
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -14,8 +14,9 @@ from common.errors import InputError
 from common.files import write_atomic
 from common.reading import parse_json, read_json_lines, read_text
 
-__all__ = ["RunLog", "check_log", "durations", "read_log"]
+__all__ = ["LARGEST", "RunLog", "check_log", "durations", "read_log"]
 
+LARGEST = 16 * 2**30  #: bytes of a log; a step takes about 240
 _WHAT = "the log of a run"
 _REMEDY = "Restore it from a copy, or start again with --overwrite."
 
@@ -32,7 +33,7 @@ class RunLog:
 
     def __init__(self, path: Path, keep: int = 0):
         self._path = path = Path(path)
-        kept = read_text(path, _WHAT, _REMEDY).splitlines(keepends=True)[:keep] if keep else []
+        kept = read_text(path, _WHAT, _REMEDY, LARGEST).splitlines(keepends=True)[:keep] if keep else []
         if len(kept) < keep or (kept and not kept[-1].endswith("\n")):
             raise InputError(
                 f"{path}: the checkpoint continues after line {keep} of this log; it has {len(kept)} whole lines at most. {_REMEDY}"
@@ -86,7 +87,7 @@ def check_log(path: Path, lines: int, step: int, evaluated: int | None) -> None:
         InputError: there are fewer, their steps are not 1 to ``step`` in order, or the last evaluation is of another
             step than ``evaluated``.
     """
-    text = read_text(path, _WHAT, _REMEDY) if lines or path.exists() else ""
+    text = read_text(path, _WHAT, _REMEDY, LARGEST) if lines or path.exists() else ""
     kept = [line for line in text.splitlines(keepends=True) if line.endswith("\n")][: min(max(lines, 0), len(text))]
     shape = {"event": str, "step": int}
     events = [parse_json(line, f"{path}, line {n}", _WHAT, _REMEDY, shape) for n, line in enumerate(kept, 1)]

@@ -13,7 +13,7 @@ from typing import Any
 import common
 from common.backend import BACKENDS
 
-__all__ = ["asked_threads", "hardware", "peak_memory", "versions"]
+__all__ = ["asked_threads", "hardware", "package_version", "peak_memory", "versions"]
 
 
 def versions(backend: str) -> dict[str, str]:
@@ -23,9 +23,19 @@ def versions(backend: str) -> dict[str, str]:
     found = {
         "python": platform.python_version(),
         "twinlora": common.__version__,
-        "framework": f"{framework} {metadata.version(framework)}",
+        "framework": f"{framework} {package_version(framework)}",
     }
-    return found | {package: metadata.version(package) for package in packages}
+    return found | {package: package_version(package) for package in packages}
+
+
+def package_version(module: str) -> str:
+    """Of what brought a module, which may have another name, as builds of every night have; "unknown" where nothing says
+    so, such as a folder."""
+    try:
+        return metadata.version(module)
+    except metadata.PackageNotFoundError:
+        names = metadata.packages_distributions().get(module, ())
+    return metadata.version(names[0]) if names else "unknown"
 
 
 def asked_threads() -> int | None:

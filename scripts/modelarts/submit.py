@@ -131,9 +131,9 @@ def _render(args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any] | 
     )
     faults = list(check(job, JOB)) or list(rules(job))
     faults += [
-        f"--set takes KEY=VALUE with a dotted key, such as training.epochs=1; received {key}"
+        f"--set takes KEY=VALUE with a dotted key, such as training.epochs=1, or seed; received {key}"
         for key, equals, _ in settings
-        if "." not in key or not equals
+        if ("." not in key and key != "seed") or not equals
     ]
     faults += [
         f"{name} must be in a bucket (obs://...); received {url}"

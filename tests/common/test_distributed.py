@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.distributed import ALONE, micro_batch_size, share, sum_exactly
+from common.distributed import ALONE, micro_batch_size, share, spread, sum_exactly
 from common.errors import InputError
+from common.training.processes import agreed, check_alike, own_directory
+from common.training.rundir import RunDirectory
 
 
 class Pretend:
@@ -67,3 +72,79 @@ def test_uneven_shares_are_refused_with_the_numbers(batch, given, processes):
         InputError, match=rf"multiple of micro_batch_size x processes.*It is {batch}.*{processes} processes"
     ):
         micro_batch_size(batch, given, Pretend(0, processes))
+
+
+class Together:
+    """Threads as the processes of a job, which add as a device does, in float32."""
+
+    def __init__(self, size):
+        self.size, self.held, self.barrier = size, [None] * size, threading.Barrier(size, timeout=60)
+
+    def run(self, work):
+        """What ``work(group)`` returns or raises, by rank."""
+        with ThreadPoolExecutor(self.size) as pool:
+            began = [pool.submit(work, _Member(self, rank)) for rank in range(self.size)]
+            return [one.exception() or one.result() for one in began]
+
+
+class _Member:
+    def __init__(self, job, rank):
+        self.job, self.rank, self.size = job, rank, job.size
+
+    def sum_array(self, array):
+        self.job.held[self.rank] = np.array(array, np.float32)
+        self.job.barrier.wait()
+        total = np.sum(self.job.held, axis=0, dtype=np.float32)
+        self.job.barrier.wait()
+        return total
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 255, 2**20 + 3])
+@pytest.mark.parametrize("source", [0, 2])
+def test_bytes_of_one_process_reach_all(length, source, monkeypatch):
+    monkeypatch.setattr("common.distributed._PIECE", 1000)
+    content = np.random.default_rng(length).bytes(length)
+    found = Together(3).run(lambda group: spread(group, content if group.rank == source else b"other", source))
+    assert found == [content] * 3
+    assert spread(ALONE, content) is content
+
+
+def test_processes_that_differ_are_refused_in_all_of_them_with_what_differs():
+    def check(group, mine):
+        check_alike(group, mine[group.rank])
+
+    same = {"seed": 1, "targets": ["a", None]}
+    assert Together(3).run(lambda group: check(group, [same] * 3)) == [None] * 3
+    errors = Together(3).run(lambda group: check(group, [same, same, {"targets": ["a"], "seed": 1, "new": "x"}]))
+    assert {type(error) for error in errors} == {InputError}
+    [text] = {str(error) for error in errors}
+    assert "the first and process 2 differ" in text
+    assert "new: None and 'x'; targets: ['a', None] and ['a']. Start all" in text
+    assert "seed" not in text
+    check_alike(ALONE, same)
+
+
+def test_the_first_process_decides():
+    assert Together(2).run(lambda group: agreed(group, group.rank == 0)) == [True, True]
+    assert Together(2).run(lambda group: agreed(group, group.rank == 1)) == [False, False]
+    assert agreed(ALONE, True)
+    assert not agreed(ALONE, False)
+
+
+def test_a_resumed_run_is_given_to_processes_that_do_not_see_it(tmp_path):
+    """On another machine the directory is empty, or holds what an earlier attempt left."""
+    first, second = (RunDirectory(tmp_path / name) for name in ("first", "second"))
+    for path, text in (("checkpoint/state.safetensors", "new"), ("metrics.jsonl", "1\n2\n"), ("trackers/x/y", "-")):
+        (first.path / path).parent.mkdir(parents=True, exist_ok=True)
+        (first.path / path).write_text(text)
+    second.checkpoint.parent.mkdir(parents=True)
+    second.checkpoint.write_text("old")
+
+    def look(group):
+        with own_directory((first, second)[group.rank], group, resume=True) as own:
+            return own.path, {path: (own.path / path).read_text() for path in own.files()}
+
+    (mine, held), (other, received) = Together(2).run(look)
+    assert received == held == {"checkpoint/state.safetensors": "new", "metrics.jsonl": "1\n2\n"}
+    assert mine == first.path
+    assert not other.exists()

@@ -2,13 +2,16 @@
 
 import importlib.util
 import json
+from importlib import metadata
 
 import pytest
 
 from common import doctor, hub
-from common.backend import available, loader
+from common.backend import BACKENDS, available, loader
 from common.cli.main import main
 from common.errors import InputError
+from common.exporting import export
+from common.training.system import versions
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +52,25 @@ def test_a_framework_that_cannot_be_imported_is_a_fault_and_ends_nothing(probe, 
     faults = [one for one in found.values() if one["state"] == "fault"]
     assert len(faults) == sum(available().values())
     assert all(expected in one["text"] and "pip install" in one["advice"] for one in faults)
+
+
+def test_a_framework_under_another_name_is_examined(capsys, monkeypatch):
+    """As nightly builds have; or none, where it was built in its folder."""
+
+    def version(name, real=metadata.version):
+        if name in BACKENDS.values():
+            raise metadata.PackageNotFoundError(name)
+        return "9.9.dev1" if name == "of-the-night" else real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    for named, expected in (({name: ["of-the-night"] for name in BACKENDS.values()}, "9.9.dev1"), ({}, "unknown")):
+        monkeypatch.setattr(metadata, "packages_distributions", lambda named=named: named)
+        assert versions("pytorch")["framework"] == f"torch {expected}"
+        assert export._versions()["torch"] == expected
+    code, found = findings(capsys)
+    assert code == 0
+    there = [found["backends", backend]["text"] for backend, is_there in available().items() if is_there]
+    assert all("unknown on " in text for text in there)
 
 
 def test_without_a_framework_it_says_what_can_be_done(capsys, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 from common.cli.main import main
 from common.config.schema import DataConfig
 from common.data import load_dataset
+from common.data.readers import Form, read_table
 from common.errors import InputError
 from common.tasks import TASKS
 
@@ -256,3 +257,30 @@ def test_a_setting_of_a_layout_that_cannot_be_is_refused(tmp_path, capsys, setti
     )
     assert main(["inspect", str(tmp_path / "a.yaml"), "--set", setting]) == 2
     assert part in capsys.readouterr().err
+
+
+def test_the_line_in_which_excel_names_the_separator_is_no_row(tmp_path):
+    rows = 'sep=;\r\ntext;label\r\n"a; b";pos\r\nc;neg;\r\n'
+    (tmp_path / "a.csv").write_bytes(rows.encode("utf-8-sig"))
+    with pytest.raises(InputError, match=r"line 4: 2 columns were expected \(text, label\); found 3"):
+        read_table(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_bytes(rows.replace("neg;", "neg").encode())
+    table = read_table(tmp_path / "a.csv")
+    assert table.columns == {"text": ["a; b", "c"], "label": ["pos", "neg"]}
+    assert list(table.lines) == [3, 4]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "gb18030"])
+def test_a_mark_of_the_byte_order_is_no_part_of_the_first_column(encoding, tmp_path):
+    (tmp_path / "a.csv").write_bytes("\ufefftext,label\ngut,pos\n".encode(encoding))
+    assert list(read_table(tmp_path / "a.csv", Form(encoding)).columns) == ["text", "label"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_not_read_as_text_of_zeros(encoding, tmp_path):
+    (tmp_path / "a.txt").write_bytes("a text\nanother one\n".encode(encoding))
+    with pytest.raises(InputError, match=f"set data.encoding: {encoding}"):
+        read_table(tmp_path / "a.txt")
+    assert read_table(tmp_path / "a.txt", Form(encoding)).columns == {"text": ["a text", "another one"]}
+    (tmp_path / "b.txt").write_text("a text\0\nanother one\n")
+    assert read_table(tmp_path / "b.txt").columns == {"text": ["a text\0", "another one"]}

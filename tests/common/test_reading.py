@@ -150,6 +150,19 @@ def test_lines_are_counted_and_blank_ones_left_out(tmp_path):
     assert "line 4" in refusal(lambda: list(read_json_lines(tmp_path / "x", WHAT, REMEDY, dict)))
 
 
+def test_a_file_of_lines_may_be_larger_than_what_is_read_as_a_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("common.reading._LARGEST", 20)
+    (tmp_path / "x").write_bytes(b"[1, 2, 3]\n" * 9 + b'"caf\xe9"\n')
+    lines = read_json_lines(tmp_path / "x", WHAT, REMEDY)
+    assert [next(lines) for _ in range(9)] == [(f"{tmp_path / 'x'}, line {n}", [1, 2, 3]) for n in range(1, 10)]
+    assert "line 10: the summary of a run must be UTF-8" in refusal(lambda: next(lines))
+    (tmp_path / "x").write_text("[1]\n" + "[1, 2, 3, 4, 5, 6, 7]")
+    assert "line 2: the summary of a run has at most 20 bytes in a line" in refusal(
+        lambda: list(read_json_lines(tmp_path / "x", WHAT, REMEDY))
+    )
+    assert "cannot be read: Is a directory" in refusal(lambda: list(read_json_lines(tmp_path, WHAT, REMEDY)))
+
+
 @pytest.mark.parametrize("name", ["model-1.safetensors", "a/b.safetensors", "a..b", "...", "ä"])
 def test_a_name_inside_the_folder_is_taken(tmp_path, name):
     assert safe_child(tmp_path, name, "index.json") == tmp_path / name

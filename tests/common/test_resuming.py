@@ -63,6 +63,17 @@ def test_a_log_that_is_not_the_checkpoints_is_refused(stopped, change, found):
     refused(run, match=rf"(?s)metrics\.jsonl must hold the 17 lines of the 13 steps.*({found}).*--overwrite")
 
 
+def test_the_log_of_a_long_run_may_be_larger_than_other_files(stopped, monkeypatch):
+    """A run of more than a million steps could neither end nor be continued."""
+    from common.studies.status import last_step
+
+    run = stopped()
+    assert (run.folder / "metrics.jsonl").stat().st_size > 2500
+    monkeypatch.setattr("common.reading._LARGEST", 2500)
+    assert run.run(run.config(), resume=True)["steps"] == 24
+    assert last_step(RunDirectory(run.folder)) == 24
+
+
 def test_a_missing_log_is_refused(stopped):
     run = stopped()
     (run.folder / "metrics.jsonl").unlink()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from common.config import load_config
+from common.errors import InterruptedRunError
 from common.files import load_arrays
 from common.launch.descendants import descendants
 from common.training.progress import Progress
@@ -227,6 +228,81 @@ def test_a_job_that_is_stopped_saves_its_state_and_leaves_no_process(tmp_path, o
     said = (tmp_path / "out.log").read_text()
     assert "received SIGTERM" in said
     assert (run / "checkpoint/state.safetensors").is_file(), said
+
+
+def together(folder, backend, given):
+    """A job of two processes, each with arguments of its own, as on two machines: exit codes and what was said."""
+    port = free_port()
+    if backend == "pytorch":
+        shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        own = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in (0, 1)]
+    else:
+        shared = {"MS_WORKER_NUM": "2", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": port}
+        own = [{"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "DEVICE_ID": str(rank)} for rank in (0, 1)]
+        own.append({"MS_ROLE": "MS_SCHED"})
+    began = []
+    for variables, arguments in zip(own, [*given, given[0]], strict=False):
+        line = [sys.executable, "-m", "twinlora", "train", str(folder / "trial.yaml"), "--backend", backend]
+        began.append(
+            subprocess.Popen(
+                [*line, "--device", "cpu", *map(str, arguments)],
+                env={**environment(), "PYTHONPATH": str(ROOT), **shared, **variables},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    try:
+        said = [process.communicate(timeout=HANGS)[0] for process in began[:2]]
+    finally:
+        for process in began:
+            process.kill()
+    return [process.returncode for process in began[:2]], said
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+@pytest.mark.parametrize("backend", OFTEN_IN_PYTORCH)
+def test_processes_that_read_other_data_are_refused(tmp_path, overrides, backend):
+    """Their gradients would be summed without a word."""
+    given = [part for override in overrides for part in ("--set", override)]
+    lines = (tmp_path / "train.csv").read_text().splitlines()
+    (tmp_path / "other.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    other = ["--set", f"data.files.train={tmp_path / 'other.csv'}"]
+    arguments = [[*given, "--output", tmp_path / "runs", *more] for more in ((), other)]
+    codes, said = together(tmp_path, backend, arguments)
+    assert codes == [2, 2], said
+    assert all("the first and process 1 differ" in text and " in data train: '" in text for text in said), said
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+@pytest.mark.parametrize("backend", OFTEN_IN_PYTORCH)
+def test_a_run_is_continued_by_a_process_that_does_not_see_its_directory(tmp_path, overrides, backend):
+    """As on another machine, where there is nothing, or what an earlier attempt left."""
+    config = load_config(tmp_path / "trial.yaml", overrides)
+    whole = train(config, backend, "cpu", tmp_path / "whole", progress=Progress())
+
+    class Stopped(Progress):
+        def step(self, event):
+            if event["step"] == 7:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(InterruptedRunError):
+        train(config, backend, "cpu", tmp_path / "here", progress=Stopped())
+    given = [part for override in overrides for part in ("--set", override)]
+    arguments = [[*given, "--resume", "--output", tmp_path / place] for place in ("here", "there")]
+    codes, said = together(tmp_path, backend, arguments)
+    assert codes == [0, 0], said
+    run = tmp_path / "here/trial" / backend
+    found = json.loads((run / "summary.json").read_text())
+    assert [found["steps"], found["best_step"]] == [whole["steps"], whole["best_step"]]
+    assert found["final_loss"] == pytest.approx(whole["final_loss"], rel=1e-6)
+    codes, said = together(tmp_path, backend, arguments)
+    assert codes == [0, 0], said
+    assert "is finished already" in said[0]
+    assert not (tmp_path / "there").exists()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ FULL = (
     "--hours",
     "2",
 )
-EXTENT = ("--nodes", "2", "--pool", "pool-1", "--set", "training.epochs=1", "--set", "data.max_length=64")
+EXTENT = ("--nodes", "2", "--pool", "pool-1", "--set", "training.epochs=1", "--set", "seed=7")
 TEMPLATE = SUBMIT.with_name("job.template.json")
 
 
@@ -88,7 +88,7 @@ def test_a_dry_run_shows_the_request_and_the_code(rendered):
     parameters = {entry["name"]: entry["value"] for entry in algorithm["parameters"]}
     assert parameters == {
         "backend": "mindspore", "config": "bert_sst2", "device": "ascend", "run_id": "one", "train_url": "obs://b/out",
-        "training.epochs": "1", "data.max_length": "64",
+        "training.epochs": "1", "seed": "7",
     }  # fmt: skip
     assert {entry["name"]: entry["remote"]["obs"]["obs_url"] for entry in algorithm["inputs"]} == {
         "data_url": "obs://b/data/",
@@ -118,7 +118,7 @@ def test_what_the_boot_file_is_given_it_understands(job):
         f"--{entry['name']}=/home/ma-user/modelarts/inputs/{entry['name']}_0" for entry in job["algorithm"]["inputs"]
     ]
     args = parse(line)
-    assert (args.ignored, args.overrides) == ((), ("training.epochs=1", "data.max_length=64"))
+    assert (args.ignored, args.overrides) == ((), ("training.epochs=1", "seed=7"))
     assert (args.run_id, args.train_url, args.data_url) == (
         "one",
         "obs://b/out",
