@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from common.api_mapping.scan.names import FUNCTIONS, LAYERS, METHODS
@@ -120,19 +121,46 @@ def _resolve(bindings: list[Binding], owner: Scope) -> tuple[str, str] | None:
 
 def walk(tree: ast.Module, module: Scope) -> Iterator[tuple[ast.AST, Scope, str]]:
     """Every node with its scope, and whether it stands in a decorator, a base or an annotation; bindings are entered on
-    the way.
+    the way. Operators and contexts (``ast.Load``) are left out: they hold no names.
 
     Without recursion, since expressions may be nested deeply.
     """
     waiting: list[tuple[ast.AST, Scope, str]] = [(tree, module, "")]
     while waiting:
         node, scope, place = waiting.pop()
-        _bind(node, scope)
+        kind = type(node)
+        if kind in _BINDERS:
+            _BINDERS[kind](node, scope)
         yield node, scope, place
-        waiting.extend(reversed(list(_children(node, scope, place))))
+        children = list(_children(node, scope)) if kind in _OWN_ORDER else _parts(node, scope, place)
+        children.reverse()
+        waiting += children
 
 
-def _children(node: ast.AST, scope: Scope, place: str) -> Iterator[tuple[ast.AST, Scope, str]]:
+def _parts(node: ast.AST, scope: Scope, place: str) -> list[tuple[ast.AST, Scope, str]]:
+    """The nodes in the fields of ``node``."""
+    found: list[tuple[ast.AST, Scope, str]] = []
+    if place and not isinstance(node, ast.expr):
+        place = ""
+    for name in _fields(type(node)):
+        value = getattr(node, name, None)
+        if isinstance(value, ast.AST):
+            found.append((value, scope, place))
+        elif isinstance(value, list):
+            found += [(item, scope, place) for item in value if isinstance(item, ast.AST)]
+    return found
+
+
+@cache
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(name for name in kind._fields if name not in ("ctx", "op", "ops"))
+
+
+_OWN_ORDER = (*_FUNCTIONS, *_COMPREHENSIONS, ast.ClassDef, ast.AnnAssign)
+
+
+def _children(node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope, str]]:
+    """The parts of a node of ``_OWN_ORDER``: those inside stand in a scope of their own."""
     if isinstance(node, _FUNCTIONS):
         inner = Scope("function", scope, node)
         _parameters(node.args, inner)
@@ -152,12 +180,10 @@ def _children(node: ast.AST, scope: Scope, place: str) -> Iterator[tuple[ast.AST
         yield from ((item, inner, "") for item in node.body)
     elif isinstance(node, _COMPREHENSIONS):
         inner = Scope("comprehension", scope, node)
-        yield from ((item, inner, "") for item in ast.iter_child_nodes(node))
+        yield from _parts(node, inner, "")
     elif isinstance(node, ast.AnnAssign):
         yield node.annotation, scope, "annotation"
         yield from ((item, scope, "") for item in (node.target, node.value) if item is not None)
-    else:
-        yield from ((item, scope, place if isinstance(node, ast.expr) else "") for item in ast.iter_child_nodes(node))
 
 
 def _all(arguments: ast.arguments) -> list[ast.arg]:
@@ -176,47 +202,87 @@ def _parameters(arguments: ast.arguments, scope: Scope) -> None:
         )
 
 
-def _bind(node: ast.AST, scope: Scope) -> None:
-    """Enter what ``node`` binds in ``scope``."""
-    if isinstance(node, ast.Import):
-        for item in node.names:
-            root = item.name.partition(".")[0]
-            _import(item.asname or root, item.name if item.asname else root, scope)
-    elif isinstance(node, ast.ImportFrom):
-        for item in node.names:
-            if item.name == "*":
-                if node.level == 0 and _is_torch(node.module or ""):
-                    scope.module.torch = True
-                    scope.module.stars.append(node.module or "")
-            elif node.level:
-                scope.bind(item.asname or item.name, Binding("foreign", "." * node.level + (node.module or "")))
-            else:
-                _import(item.asname or item.name, f"{node.module}.{item.name}", scope)
-    elif isinstance(node, ast.Global):
-        scope.globals.update(node.names)
-    elif isinstance(node, ast.ClassDef):
-        scope.bind(node.name, Binding("class", node=node))
-    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        scope.bind(node.name, Binding("function"))
-    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
+def _bind_import(node: ast.Import, scope: Scope) -> None:
+    for item in node.names:
+        root = item.name.partition(".")[0]
+        _import(item.asname or root, item.name if item.asname else root, scope)
+
+
+def _bind_import_from(node: ast.ImportFrom, scope: Scope) -> None:
+    for item in node.names:
+        if item.name == "*":
+            if node.level == 0 and _is_torch(node.module or ""):
+                scope.module.torch = True
+                scope.module.stars.append(node.module or "")
+        elif node.level:
+            scope.bind(item.asname or item.name, Binding("foreign", "." * node.level + (node.module or "")))
+        else:
+            _import(item.asname or item.name, f"{node.module}.{item.name}", scope)
+
+
+def _bind_annotated(node: ast.AnnAssign, scope: Scope) -> None:
+    if isinstance(node.target, ast.Name):
+        scope.bind(node.target.id, Binding("annotation", node=node.annotation))
+        if node.value is not None:
+            _assign(node.target, node.value, scope)
+
+
+def _bind_assigned(node: ast.Assign, scope: Scope) -> None:
+    for target in node.targets:
+        _assign(target, node.value, scope)
+
+
+def _bind_walrus(node: ast.NamedExpr, scope: Scope) -> None:
+    while scope.kind == "comprehension" and scope.parent:
+        scope = scope.parent
+    _assign(node.target, node.value, scope)
+
+
+def _bind_caught(node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar, scope: Scope) -> None:
+    if node.name:
         scope.bind(node.name, Binding("other"))
-    elif isinstance(node, ast.Assign):
-        for target in node.targets:
-            _assign(target, node.value, scope)
-    elif isinstance(node, ast.AnnAssign):
-        if isinstance(node.target, ast.Name):
-            scope.bind(node.target.id, Binding("annotation", node=node.annotation))
-            if node.value is not None:
-                _assign(node.target, node.value, scope)
-    elif isinstance(node, ast.NamedExpr):
-        outer = scope
-        while outer.kind == "comprehension" and outer.parent:
-            outer = outer.parent
-        _assign(node.target, node.value, outer)
-    elif isinstance(node, ast.For | ast.AsyncFor | ast.comprehension):
-        _assign(node.target, None, scope)
-    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+
+
+def _bind_item(node: ast.withitem, scope: Scope) -> None:
+    if node.optional_vars is not None:
         _assign(node.optional_vars, None, scope)
+
+
+def _bind_loop(node: ast.For | ast.AsyncFor | ast.comprehension, scope: Scope) -> None:
+    _assign(node.target, None, scope)
+
+
+def _bind_function(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope) -> None:
+    scope.bind(node.name, Binding("function"))
+
+
+def _bind_class(node: ast.ClassDef, scope: Scope) -> None:
+    scope.bind(node.name, Binding("class", node=node))
+
+
+def _bind_global(node: ast.Global, scope: Scope) -> None:
+    scope.globals.update(node.names)
+
+
+#: What enters the names that a node binds.
+_BINDERS: dict[type[ast.AST], Callable[[Any, Scope], None]] = {
+    ast.Import: _bind_import,
+    ast.ImportFrom: _bind_import_from,
+    ast.Global: _bind_global,
+    ast.ClassDef: _bind_class,
+    ast.FunctionDef: _bind_function,
+    ast.AsyncFunctionDef: _bind_function,
+    ast.ExceptHandler: _bind_caught,
+    ast.MatchAs: _bind_caught,
+    ast.MatchStar: _bind_caught,
+    ast.Assign: _bind_assigned,
+    ast.AnnAssign: _bind_annotated,
+    ast.NamedExpr: _bind_walrus,
+    ast.For: _bind_loop,
+    ast.AsyncFor: _bind_loop,
+    ast.comprehension: _bind_loop,
+    ast.withitem: _bind_item,
+}
 
 
 def _import(name: str, module: str, scope: Scope) -> None:
