@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.api_mapping.scan.calls import CALLS, Use, uses
+from common.api_mapping.scan.calls import Use, uses
 from common.api_mapping.scan.inplace import refused
 from common.api_mapping.scan.knowledge import VERIFIED, Entry, Knowledge, canonical
 from common.api_mapping.scan.snippet import KEYWORDS, left_out, rewrite, spelled, untried
@@ -242,8 +242,3 @@ def _make(
         snippet,
         imports,
     )
-
-
-def calls(findings: Iterable[Finding]) -> list[Finding]:
-    """Only what is called: functions, constructors and methods."""
-    return [found for found in findings if found.kind in CALLS]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
+from collections import defaultdict, deque
 
 from common.api_mapping.scan.names import METHODS
 from common.api_mapping.scan.scopes import Binding, Scope, dotted
@@ -16,6 +17,7 @@ __all__ = ["LAYER", "PLAIN", "TENSOR", "foreign", "kind_of", "plausible"]
 PLAIN = "plain"  # no tensor: strings, numbers, containers, arrays, modules and what they return
 TENSOR = "tensor"
 LAYER = "layer"
+_NOTHING = "nothing"  # of a name of which no binding was looked at yet
 
 _LITERALS = (
     ast.Constant,
@@ -145,22 +147,64 @@ _FUNCTIONS_OF_TENSORS = ("torch", "torch.nn.functional", "torch.linalg", "torch.
 _DEPTH = 30
 
 
+class _Deduced:
+    """What is known of a file's expressions.
+
+    The kinds of all names are found together: a name's kind is that on which its bindings agree, and whenever it
+    changes, the bindings that read it are looked at again. A kind changes three times at most, so the work grows with
+    the size of the file, however often names are bound and used. Expressions are kept by their nodes, not by their ids,
+    so that no other node can take the place of one that is gone.
+    """
+
+    def __init__(self, module: Scope):
+        self.expressions: dict[ast.AST, str | None] = {}
+        self.readers: dict[tuple[Scope, str], set[int]] = defaultdict(set)
+        self.reading: int | None = None  #: the binding that is looked at; None when all names are known
+        self.looked_at = 0  #: how often a binding was
+        self._bindings = [
+            (scope, name, binding)
+            for scope in module.scopes
+            for name, bindings in scope.names.items()
+            for binding in bindings
+        ]
+        module.deduced = self
+        self._settle()
+
+    def _settle(self) -> None:
+        waiting = deque(range(len(self._bindings)))
+        queued = set(waiting)
+        while waiting:
+            self.reading = waiting.popleft()
+            queued.discard(self.reading)
+            self.looked_at += 1
+            scope, name, binding = self._bindings[self.reading]
+            before = scope.kinds.get(name, _NOTHING)
+            after = _agreed({before, _of_binding(binding, scope)})
+            if after != before:
+                scope.kinds[name] = after
+                again = self.readers[scope, name] - queued
+                queued |= again
+                waiting += sorted(again)
+        self.reading = None
+
+
 def kind_of(node: ast.AST | None, scope: Scope, depth: int = 0) -> str | None:
-    """``plain``, ``tensor``, ``layer`` or None, where nothing is known."""
+    """``plain``, ``tensor``, ``layer`` or None, where nothing is known. To be asked after the whole file was walked."""
     if node is None or depth > _DEPTH:
         return None
-    known = scope.module.kinds
-    if id(node) not in known:
-        known[id(node)] = None  # an answer for whoever asks meanwhile: x = x + 1
-        known[id(node)] = _kind(node, scope, depth)
-    return known[id(node)]
+    deduced = scope.module.deduced or _Deduced(scope.module)
+    if deduced.reading is not None:
+        return _kind(node, scope, depth)
+    if node not in deduced.expressions:
+        deduced.expressions[node] = _kind(node, scope, depth)
+    return deduced.expressions[node]
 
 
 def _kind(node: ast.AST, scope: Scope, depth: int) -> str | None:
     if isinstance(node, _LITERALS):
         return PLAIN
     if isinstance(node, ast.Name):
-        return _of_name(node, scope, depth)
+        return _of_name(node, scope)
     if isinstance(node, ast.Call):
         return _of_call(node, scope, depth)
     if isinstance(node, ast.Attribute):
@@ -168,10 +212,14 @@ def _kind(node: ast.AST, scope: Scope, depth: int) -> str | None:
             return PLAIN
         return kind_of(node.value, scope, depth + 1) if node.attr in _SAME else None
     if isinstance(node, ast.Subscript):
-        return TENSOR if kind_of(node.value, scope, depth + 1) == TENSOR else None
+        kind = kind_of(node.value, scope, depth + 1)
+        return kind if kind in (TENSOR, _NOTHING) else None
     if isinstance(node, ast.BinOp):
         sides = {kind_of(node.left, scope, depth + 1), kind_of(node.right, scope, depth + 1)}
-        return TENSOR if TENSOR in sides else PLAIN if sides == {PLAIN} or _is_text(node.left) else None
+        if TENSOR not in sides and _is_text(node.left):
+            return PLAIN
+        kind = _agreed(sides)
+        return None if kind == LAYER else kind
     if isinstance(node, ast.IfExp):
         return _agreed({kind_of(node.body, scope, depth + 1), kind_of(node.orelse, scope, depth + 1)})
     if isinstance(node, ast.UnaryOp):
@@ -212,20 +260,23 @@ def foreign(node: ast.AST, scope: Scope) -> bool:
     return _root(node, scope) is not None
 
 
-def _of_name(node: ast.Name, scope: Scope, depth: int) -> str | None:
+def _of_name(node: ast.Name, scope: Scope) -> str | None:
     known = scope.find(node.id)
     if known is None:
         return None
-    bindings, owner = known
-    return _agreed({_of_binding(binding, owner, depth) for binding in bindings})
+    owner, deduced = known[1], scope.module.deduced
+    if deduced.reading is None:
+        return owner.kinds.get(node.id)
+    deduced.readers[owner, node.id].add(deduced.reading)
+    return owner.kinds.get(node.id, _NOTHING)
 
 
-def _of_binding(binding: Binding, owner: Scope, depth: int) -> str | None:
+def _of_binding(binding: Binding, owner: Scope) -> str | None:
     if binding.kind in ("foreign", "torch", "class", "function"):
         return PLAIN  # what is called on it are functions, not methods of a value
     if binding.kind == "annotation":
         return _of_annotation(binding.node, owner.parent or owner)
-    return kind_of(binding.node, owner, depth + 1) if binding.kind == "expression" else None
+    return kind_of(binding.node, owner) if binding.kind == "expression" else None
 
 
 def _of_annotation(node: ast.AST, scope: Scope, depth: int = 0) -> str | None:
@@ -293,6 +344,8 @@ def _of_call(node: ast.Call, scope: Scope, depth: int) -> str | None:
     if name in _PLAIN_RESULTS:
         return PLAIN
     receiver = kind_of(node.func.value, scope, depth + 1)
+    if receiver == _NOTHING:
+        return _NOTHING
     if receiver == PLAIN:
         return None if name in ("get", "pop", "setdefault", "values") else PLAIN
     if name in METHODS and (
@@ -308,15 +361,15 @@ def _root(node: ast.AST, scope: Scope) -> str | None:
     while isinstance(node, ast.Attribute):
         node = node.value
     known = scope.find(node.id) if isinstance(node, ast.Name) else None
-    return (
-        next((binding.text.partition(".")[0] or "." for binding in known[0] if binding.kind == "foreign"), None)
-        if known
-        else None
-    )
+    module = known[1].imported.get(node.id) if known else None  # type: ignore[attr-defined]
+    return None if module is None else module.partition(".")[0] or "."
 
 
 def _agreed(kinds: set[str | None]) -> str | None:
-    return next(iter(kinds)) if len(kinds) == 1 else TENSOR if TENSOR in kinds else None
+    said = kinds - {_NOTHING}
+    if len(said) == 1:
+        return next(iter(said))
+    return TENSOR if TENSOR in said else None if said else _NOTHING
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -29,7 +29,7 @@ class Binding:
     node: Any = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Scope:
     """A module, class, function or comprehension."""
 
@@ -43,20 +43,22 @@ class Scope:
     resolved: dict[str, Any] = field(
         default_factory=dict
     )  #: torch names of this scope's names, so far as they were asked for
-    kinds: dict[int, Any] = field(default_factory=dict)  #: of a module: what is known of its expressions
+    imported: dict[str, str] = field(default_factory=dict)  #: modules other than torch's by the names bound to them
+    kinds: dict[str, Any] = field(default_factory=dict)  #: what the values of this scope's names are, see `receivers`
+    deduced: Any = None  #: of a module: the same of its expressions
+    module: Scope = field(init=False, repr=False)  #: the outermost scope
+    scopes: list[Scope] = field(default_factory=list)  #: of a module: itself and those inside, in the order of the text
+
+    def __post_init__(self) -> None:
+        self.module = self.parent.module if self.parent else self
+        self.module.scopes.append(self)
 
     def bind(self, name: str, binding: Binding) -> None:
         """Add what ``name`` stands for."""
         scope = self.module if name in self.globals else self
         scope.names.setdefault(name, []).append(binding)
-
-    @property
-    def module(self) -> Scope:
-        """The outermost scope."""
-        scope = self
-        while scope.parent:
-            scope = scope.parent
-        return scope
+        if binding.kind == "foreign":
+            scope.imported.setdefault(name, binding.text)
 
     def find(self, name: str) -> tuple[list[Binding], Scope] | None:
         """The bindings of ``name`` as seen from here, and their scope. Functions do not see the names of the class they
