@@ -7,7 +7,6 @@ import ast
 import builtins
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from common.api_mapping.scan.names import FUNCTIONS, LAYERS, METHODS
@@ -144,18 +143,13 @@ def _parts(node: ast.AST, scope: Scope, place: str) -> list[tuple[ast.AST, Scope
     found: list[tuple[ast.AST, Scope, str]] = []
     if place and not isinstance(node, ast.expr):
         place = ""
-    for name in _fields(type(node)):
-        value = getattr(node, name, None)
+    for name in node._fields:
+        value = getattr(node, name, None) if name not in ("ctx", "op", "ops") else None
         if isinstance(value, ast.AST):
             found.append((value, scope, place))
         elif isinstance(value, list):
             found += [(item, scope, place) for item in value if isinstance(item, ast.AST)]
     return found
-
-
-@cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in ("ctx", "op", "ops"))
 
 
 _OWN_ORDER = (*_FUNCTIONS, *_COMPREHENSIONS, ast.ClassDef, ast.AnnAssign)
