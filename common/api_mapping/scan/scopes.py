@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from common.api_mapping.names import index
 from common.api_mapping.scan.names import FUNCTIONS, LAYERS, METHODS
+from common.api_mapping.scan.structure import NAMES
 
 __all__ = ["Binding", "Scope", "dotted", "walk"]
 
@@ -38,6 +40,7 @@ class Scope:
     names: dict[str, list[Binding]] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)  #: torch modules of which everything was imported
     globals: set[str] = field(default_factory=set)
+    nonlocals: set[str] = field(default_factory=set)
     torch: bool = False  #: of a module: whether torch is imported anywhere in it
     resolved: dict[str, Any] = field(
         default_factory=dict
@@ -54,10 +57,17 @@ class Scope:
 
     def bind(self, name: str, binding: Binding) -> None:
         """Add what ``name`` stands for."""
-        scope = self.module if name in self.globals else self
+        scope = self.module if name in self.globals else self._around(name) if name in self.nonlocals else self
         scope.names.setdefault(name, []).append(binding)
         if binding.kind == "foreign":
             scope.imported.setdefault(name, binding.text)
+
+    def _around(self, name: str) -> Scope:
+        """The function further out that binds ``name``."""
+        scope = self.parent
+        while scope and (scope.kind != "function" or name not in scope.names):
+            scope = scope.parent
+        return scope or self
 
     def find(self, name: str) -> tuple[list[Binding], Scope] | None:
         """The bindings of ``name`` as seen from here, and their scope. Functions do not see the names of the class they
@@ -97,13 +107,20 @@ def dotted(node: ast.AST, scope: Scope) -> tuple[str, str] | None:
 def _name(name: str, scope: Scope) -> tuple[str, str] | None:
     known = scope.find(name)
     if known is None:
-        stars = () if hasattr(builtins, name) else scope.module.stars
-        return next(((f"{star}.{name}", "guessed") for star in stars if name in _STARS.get(star, ())), None)
+        return next(((f"{star}.{name}", "guessed") for star in scope.module.stars if _brings(star, name)), None)
     bindings, owner = known
     if name not in owner.resolved:
         owner.resolved[name] = None  # an answer for whoever asks while it is looked for: x = x.T
         owner.resolved[name] = _resolve(bindings, owner)
     return owner.resolved[name]
+
+
+def _brings(star: str, name: str) -> bool:
+    """Whether ``from torch.nn import *`` is where ``name`` comes from: torch's functions hide Python's."""
+    if star in _STARS:
+        return name in _STARS[star] and not hasattr(builtins, name)
+    full = f"{star}.{name}"
+    return full in index() or (full in NAMES and not hasattr(builtins, name))
 
 
 def _resolve(bindings: list[Binding], owner: Scope) -> tuple[str, str] | None:
@@ -260,11 +277,16 @@ def _bind_global(node: ast.Global, scope: Scope) -> None:
     scope.globals.update(node.names)
 
 
+def _bind_nonlocal(node: ast.Nonlocal, scope: Scope) -> None:
+    scope.nonlocals.update(node.names)
+
+
 #: What enters the names that a node binds.
 _BINDERS: dict[type[ast.AST], Callable[[Any, Scope], None]] = {
     ast.Import: _bind_import,
     ast.ImportFrom: _bind_import_from,
     ast.Global: _bind_global,
+    ast.Nonlocal: _bind_nonlocal,
     ast.ClassDef: _bind_class,
     ast.FunctionDef: _bind_function,
     ast.AsyncFunctionDef: _bind_function,
