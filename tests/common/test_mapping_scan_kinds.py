@@ -27,7 +27,10 @@ def methods(code: str) -> list[tuple[str, bool]]:
     ("body", "expected"),
     [
         ("x = torch.abs(a)\nx = x + 1\nx.view(1)", [("Tensor.view", False)]),
-        ("net = nn.Linear(1, 2)\nnet = net.eval()\nnet.train()", [("nn.Module.eval", False), ("nn.Module.train", False)]),
+        (
+            "net = nn.Linear(1, 2)\nnet = net.eval()\nnet.train()",
+            [("nn.Module.eval", False), ("nn.Module.train", False)],
+        ),
         ("text = ''\ntext = text + 'a'\ntext.index(b)\ntext.expand(3)", []),
         ("count = 0\ncount = count + 1\ncount.mean()", []),
         ("def f(x: np.ndarray):\n    x = x.view(np.uint8) ^ 1\n    return x.sum()", []),

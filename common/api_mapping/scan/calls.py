@@ -50,7 +50,7 @@ class Use:
 def uses(source: Source) -> list[Use]:
     """Every use of torch in a file, in the order of its text. The cells of a notebook share their names."""
     if not any("torch" in line or not line.isascii() for unit in source.units for line in unit.lines):
-        return []  # whatever is found begins with an import of torch; identifiers are normalised: ｔｏｒｃｈ is torch
+        return []  # all findings begin with an import of torch; letters of other alphabets may be normalised to its name
     module = Scope("module")
     nodes = [
         (node, scope, place, unit)

@@ -226,7 +226,10 @@ LAYER_METHODS |= {
     "requires_grad_": (Advice("mindspore.Parameter.requires_grad", "set the attribute of every Parameter"), False),
 }
 LAYER_METHODS |= {
-    name: (Advice("mindspore.nn.Cell.to_float", f"to_float(mindspore.{DTYPES.get(name, name)}): inputs are cast"), False)
+    name: (
+        Advice("mindspore.nn.Cell.to_float", f"to_float(mindspore.{DTYPES.get(name, name)}): inputs are cast"),
+        False,
+    )
     for name in ("half", "float", "double", "bfloat16")
 }
 
