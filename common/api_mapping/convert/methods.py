@@ -204,7 +204,15 @@ def plan_layer_method(plan: Plan, use: Use) -> None:
     name = call.func.attr
     if plan.span(call) in plan.calls or plan.kinds.of(call.func.value) == OPTIMIZER:
         return
-    if name in ("train", "eval"):
+    if name in structure.DROPPED_METHODS:
+        _drop(plan, call)
+    elif name == "to":
+        _to(plan, call, LAYER)
+    elif name in ("half", "float", "double", "bfloat16"):
+        _accept(plan, call, edits.template(f"{{x}}.to_float({plan.spelling.dtype(name)})"))
+    elif name == "requires_grad_":
+        plan.todo(call, f".{name}", "set requires_grad of every Parameter")
+    elif name in ("train", "eval"):
         _accept(plan, call, edits.template("{x}.set_train(False)") if name == "eval" else edits.method("set_train", ()))
     elif name == "parameters":
         _accept(plan, call, edits.method("trainable_params" if not _frozen(plan) else "get_parameters"))

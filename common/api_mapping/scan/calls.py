@@ -49,8 +49,15 @@ class Use:
 
 def uses(source: Source) -> list[Use]:
     """Every use of torch in a file, in the order of its text. The cells of a notebook share their names."""
+    if not any("torch" in line or not line.isascii() for unit in source.units for line in unit.lines):
+        return []  # all findings begin with an import of torch; letters of other alphabets may be normalised to its name
     module = Scope("module")
-    nodes = [(node, scope, place, unit) for unit in source.units for node, scope, place in walk(unit.tree, module)]
+    nodes = [
+        (node, scope, place, unit)
+        for unit in source.units
+        for node, scope, place in walk(unit.tree, module)
+        if isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.FunctionDef)
+    ]
     called = {id(node.func): node for node, *_ in nodes if isinstance(node, ast.Call)}
     inner: set[int] = set()
     found = []

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.api_mapping.scan.calls import CALLS, Use, uses
+from common.api_mapping.scan.calls import Use, uses
 from common.api_mapping.scan.inplace import refused
 from common.api_mapping.scan.knowledge import VERIFIED, Entry, Knowledge, canonical
 from common.api_mapping.scan.snippet import KEYWORDS, left_out, rewrite, spelled, untried
@@ -16,7 +16,7 @@ from common.api_mapping.scan.sources import find, read
 from common.api_mapping.scan.structure import LAYER_METHODS, advice
 from common.errors import InputError
 
-__all__ = ["CATEGORIES", "Finding", "Report", "scan"]
+__all__ = ["CATEGORIES", "Finding", "Report", "scan", "tally"]
 
 CATEGORIES = {
     "covered": "a MindSpore call with torch's arguments was verified",
@@ -82,14 +82,16 @@ class Report:
     problems: list[str] = field(default_factory=list)  #: what could not be read
     notes: list[str] = field(default_factory=list)
 
-    def of(self, file: str) -> list[Finding]:
-        """The findings in a file."""
-        return [found for found in self.findings if found.file == file]
+    def by_file(self) -> dict[str, list[Finding]]:
+        """The findings of every file that was read."""
+        found: dict[str, list[Finding]] = {file: [] for file in self.files}
+        for finding in self.findings:
+            found[finding.file].append(finding)
+        return found
 
-    def counts(self, file: str | None = None) -> dict[str, int]:
-        """Findings by category, without types and dtypes; of one file or of all."""
-        counted = Counter(found.category for found in self.findings if found.counted and file in (None, found.file))
-        return {category: counted[category] for category in CATEGORIES}
+    def counts(self) -> dict[str, int]:
+        """Findings by category, without types and dtypes."""
+        return tally(self.findings)
 
     @property
     def names(self) -> int:
@@ -113,11 +115,17 @@ class Report:
             "verified": self.date,
             "exit_code": self.exit_code,
             "summary": {**self.counts(), "types and dtypes": self.names},
-            "files": {file: self.counts(file) for file in self.files},
+            "files": {file: tally(found) for file, found in self.by_file().items()},
             "problems": self.problems,
             "notes": self.notes,
             "findings": [{**asdict(found), "imports": list(found.imports)} for found in self.findings],
         }
+
+
+def tally(findings: Iterable[Finding]) -> dict[str, int]:
+    """Findings by category, without types and dtypes."""
+    counted = Counter(found.category for found in findings if found.counted)
+    return {category: counted[category] for category in CATEGORIES}
 
 
 def scan(paths: Iterable[str | Path], device: str | None = None, results: Path | None = None) -> Report:
@@ -234,8 +242,3 @@ def _make(
         snippet,
         imports,
     )
-
-
-def calls(findings: Iterable[Finding]) -> list[Finding]:
-    """Only what is called: functions, constructors and methods."""
-    return [found for found in findings if found.kind in CALLS]

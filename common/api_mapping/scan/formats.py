@@ -6,7 +6,7 @@ import json
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from common.api_mapping.scan.findings import CATEGORIES, Finding, Report
+from common.api_mapping.scan.findings import CATEGORIES, Finding, Report, tally
 from common.api_mapping.scan.sarif import sarif
 from common.terminal import printable
 
@@ -26,7 +26,7 @@ def render(report: Report, format: str = "text") -> str:
 
 
 def _text(report: Report) -> str:
-    parts = [_file(file, found) for file in report.files if (found := report.of(file))]
+    parts = [_file(file, found) for file, found in report.by_file().items() if found]
     parts.append(_summary(report))
     if imports := sorted({line for found in report.findings if found.counted for line in found.imports}):
         parts.append("\n".join(["Imports of what is written above:", *(f"  {line}" for line in imports)]))
@@ -100,7 +100,7 @@ def _places(places: Sequence[str]) -> str:
 def _summary(report: Report) -> str:
     """Counts by file and category, aligned."""
     head = ("covered", "adapt", "structure", "unknown", "unsupported")
-    table = [(file, *report.counts(file).values()) for file in report.files]
+    table = [(file, *tally(found).values()) for file, found in report.by_file().items()]
     if len(table) > 1:
         table.append(("all", *report.counts().values()))
     widths = [max(len(title), *(len(str(row[column + 1])) for row in table)) for column, title in enumerate(head)]

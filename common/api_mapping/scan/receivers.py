@@ -6,6 +6,8 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
+from collections import defaultdict, deque
+from collections.abc import Iterable
 
 from common.api_mapping.scan.names import METHODS
 from common.api_mapping.scan.scopes import Binding, Scope, dotted
@@ -13,9 +15,11 @@ from common.api_mapping.scan.structure import advice
 
 __all__ = ["LAYER", "PLAIN", "TENSOR", "foreign", "kind_of", "plausible"]
 
-PLAIN = "plain"  # no tensor: strings, numbers, containers, arrays, modules and what they return
+PLAIN = "plain"  # no tensor: strings, numbers, containers, modules and what they return
+ARRAY = "array"  # of another library, and what is made of it: so are its parts
 TENSOR = "tensor"
 LAYER = "layer"
+_NOTHING = "nothing"  # of a name of which no binding was looked at yet
 
 _LITERALS = (
     ast.Constant,
@@ -30,21 +34,12 @@ _LITERALS = (
     ast.GeneratorExp,
     ast.Lambda,
 )
-_PLAIN_MODULES = {
-    *sys.stdlib_module_names,
-    "numpy",
-    "pandas",
-    "scipy",
-    "sklearn",
-    "matplotlib",
-    "seaborn",
-    "PIL",
-    "tqdm",
-    "yaml",
-    "datasets",
-    "rich",
-    "cv2",
+_PLAIN_MODULES = {*sys.stdlib_module_names, "matplotlib", "seaborn", "tqdm", "yaml", "datasets", "rich"}
+_ARRAY_MODULES = {
+    *("numpy", "pandas", "scipy", "sklearn", "PIL", "cv2", "jax", "flax", "tensorflow", "keras", "mindspore", "cupy"),
+    *("polars", "pyarrow", "xarray", "skimage", "h5py"),
 }
+_ARRAY_TYPES = {"ndarray", "NDArray", "DataFrame", "Series"}
 _PLAIN_TYPES = {
     "str",
     "int",
@@ -71,9 +66,6 @@ _PLAIN_TYPES |= {
     "OrderedDict",
     "Callable",
     "Path",
-    "ndarray",
-    "DataFrame",
-    "Series",
     "defaultdict",
 }
 _UNDECIDED_BUILTINS = {"getattr", "next", "sum", "max", "min", "abs", "super", "vars", "eval", "round"}
@@ -141,37 +133,95 @@ _WITHOUT_ARGUMENTS = {
     "numel",
 }
 _SAME = {"data", "grad", "T", "mT", "H", "mH", "real", "imag"}  # attributes of a tensor that are tensors
+_RETURN_THE_LAYER = {
+    *("to", "eval", "train", "cuda", "cpu", "half", "float", "double", "bfloat16", "requires_grad_", "apply"),
+    *("share_memory", "type"),
+}
 _FUNCTIONS_OF_TENSORS = ("torch", "torch.nn.functional", "torch.linalg", "torch.special", "torch.fft")
 _DEPTH = 30
 
 
+class _Deduced:
+    """What is known of a file's expressions.
+
+    The kinds of all names are found together: a name's kind is that on which its bindings agree, and whenever it
+    changes, the bindings that read it are looked at again. A kind changes three times at most, so the work grows with
+    the size of the file, however often names are bound and used. Expressions are kept by their nodes, not by their ids,
+    so that no other node can take the place of one that is gone.
+    """
+
+    def __init__(self, module: Scope):
+        self.expressions: dict[ast.AST, str | None] = {}
+        self.readers: dict[tuple[Scope, str], set[int]] = defaultdict(set)
+        self.reading: int | None = None  #: the binding that is looked at; None when all names are known
+        self.looked_at = 0  #: how often a binding was
+        self._bindings = [
+            (scope, name, binding)
+            for scope in module.scopes
+            for name, bindings in scope.names.items()
+            for binding in bindings
+        ]
+        module.deduced = self
+        self._settle(range(len(self._bindings)))
+        circular = {(scope, name) for scope, name, _ in self._bindings if scope.kinds.get(name, _NOTHING) == _NOTHING}
+        for scope, name in circular:  # bound to itself alone
+            scope.kinds[name] = None
+        self._settle(sorted(set().union(*(self.readers[key] for key in circular))))
+
+    def _settle(self, first: Iterable[int]) -> None:
+        waiting = deque(first)
+        queued = set(waiting)
+        while waiting:
+            self.reading = waiting.popleft()
+            queued.discard(self.reading)
+            self.looked_at += 1
+            scope, name, binding = self._bindings[self.reading]
+            before = scope.kinds.get(name, _NOTHING)
+            after = _agreed({before, _of_binding(binding, scope)})
+            if after != before:
+                scope.kinds[name] = after
+                again = self.readers[scope, name] - queued
+                queued |= again
+                waiting += sorted(again)
+        self.reading = None
+
+
 def kind_of(node: ast.AST | None, scope: Scope, depth: int = 0) -> str | None:
-    """``plain``, ``tensor``, ``layer`` or None, where nothing is known."""
+    """``plain``, ``tensor``, ``layer`` or None, where nothing is known. To be asked after the whole file was walked."""
     if node is None or depth > _DEPTH:
         return None
-    known = scope.module.kinds
-    if id(node) not in known:
-        known[id(node)] = None  # an answer for whoever asks meanwhile: x = x + 1
-        known[id(node)] = _kind(node, scope, depth)
-    return known[id(node)]
+    deduced = scope.module.deduced or _Deduced(scope.module)
+    if deduced.reading is not None:
+        return _kind(node, scope, depth)
+    if node not in deduced.expressions:
+        deduced.expressions[node] = _kind(node, scope, depth)
+    return deduced.expressions[node]
 
 
 def _kind(node: ast.AST, scope: Scope, depth: int) -> str | None:
     if isinstance(node, _LITERALS):
         return PLAIN
     if isinstance(node, ast.Name):
-        return _of_name(node, scope, depth)
+        return _of_name(node, scope)
     if isinstance(node, ast.Call):
         return _of_call(node, scope, depth)
     if isinstance(node, ast.Attribute):
         if node.attr in ("shape", "dtype", "device", "ndim"):
             return PLAIN
-        return kind_of(node.value, scope, depth + 1) if node.attr in _SAME else None
+        kind = kind_of(node.value, scope, depth + 1)
+        return kind if node.attr in _SAME or kind in (ARRAY, _NOTHING) else None
     if isinstance(node, ast.Subscript):
-        return TENSOR if kind_of(node.value, scope, depth + 1) == TENSOR else None
+        kind = kind_of(node.value, scope, depth + 1)
+        return kind if kind in (TENSOR, ARRAY, _NOTHING) else None
     if isinstance(node, ast.BinOp):
-        sides = {kind_of(node.left, scope, depth + 1), kind_of(node.right, scope, depth + 1)}
-        return TENSOR if TENSOR in sides else PLAIN if sides == {PLAIN} or _is_text(node.left) else None
+        kind = _computed({kind_of(node.left, scope, depth + 1), kind_of(node.right, scope, depth + 1)})
+        return PLAIN if kind != TENSOR and _is_text(node.left) else kind
+    if isinstance(node, ast.Compare):
+        if any(isinstance(operator, ast.Is | ast.IsNot | ast.In | ast.NotIn) for operator in node.ops):
+            return PLAIN
+        return _computed({kind_of(side, scope, depth + 1) for side in (node.left, *node.comparators)})
+    if isinstance(node, ast.BoolOp):
+        return _agreed({kind_of(value, scope, depth + 1) for value in node.values})
     if isinstance(node, ast.IfExp):
         return _agreed({kind_of(node.body, scope, depth + 1), kind_of(node.orelse, scope, depth + 1)})
     if isinstance(node, ast.UnaryOp):
@@ -212,20 +262,23 @@ def foreign(node: ast.AST, scope: Scope) -> bool:
     return _root(node, scope) is not None
 
 
-def _of_name(node: ast.Name, scope: Scope, depth: int) -> str | None:
+def _of_name(node: ast.Name, scope: Scope) -> str | None:
     known = scope.find(node.id)
     if known is None:
         return None
-    bindings, owner = known
-    return _agreed({_of_binding(binding, owner, depth) for binding in bindings})
+    owner, deduced = known[1], scope.module.deduced
+    if deduced.reading is None:
+        return owner.kinds.get(node.id)
+    deduced.readers[owner, node.id].add(deduced.reading)
+    return owner.kinds.get(node.id, _NOTHING)
 
 
-def _of_binding(binding: Binding, owner: Scope, depth: int) -> str | None:
+def _of_binding(binding: Binding, owner: Scope) -> str | None:
     if binding.kind in ("foreign", "torch", "class", "function"):
         return PLAIN  # what is called on it are functions, not methods of a value
     if binding.kind == "annotation":
         return _of_annotation(binding.node, owner.parent or owner)
-    return kind_of(binding.node, owner, depth + 1) if binding.kind == "expression" else None
+    return kind_of(binding.node, owner) if binding.kind == "expression" else None
 
 
 def _of_annotation(node: ast.AST, scope: Scope, depth: int = 0) -> str | None:
@@ -245,14 +298,9 @@ def _of_annotation(node: ast.AST, scope: Scope, depth: int = 0) -> str | None:
         }
         return _agreed(kinds)
     if isinstance(node, ast.Subscript):
-        leaf = getattr(node.value, "attr", getattr(node.value, "id", ""))
-        return (
-            _of_annotation(node.slice, scope, depth + 1)
-            if leaf == "Optional"
-            else PLAIN
-            if leaf in _PLAIN_TYPES
-            else None
-        )
+        if getattr(node.value, "attr", getattr(node.value, "id", "")) == "Optional":
+            return _of_annotation(node.slice, scope, depth + 1)
+        return _of_other_type(node.value)
     found = dotted(node, scope)
     if found:
         leaf = found[0].rpartition(".")[2]
@@ -263,7 +311,12 @@ def _of_annotation(node: ast.AST, scope: Scope, depth: int = 0) -> str | None:
             if found[0].startswith("torch.nn.") and leaf[:1].isupper()
             else PLAIN
         )
-    return PLAIN if getattr(node, "attr", getattr(node, "id", "")) in _PLAIN_TYPES else None
+    return _of_other_type(node)
+
+
+def _of_other_type(node: ast.AST) -> str | None:
+    leaf = getattr(node, "attr", getattr(node, "id", ""))
+    return ARRAY if leaf in _ARRAY_TYPES else PLAIN if leaf in _PLAIN_TYPES else None
 
 
 def _of_call(node: ast.Call, scope: Scope, depth: int) -> str | None:
@@ -281,26 +334,31 @@ def _of_call(node: ast.Call, scope: Scope, depth: int) -> str | None:
         known = scope.find(node.func.id)
         if known is None:
             return PLAIN if hasattr(builtins, node.func.id) and node.func.id not in _UNDECIDED_BUILTINS else None
-        return PLAIN if _root(node.func, scope) in _PLAIN_MODULES else None
+        return _of_module(_root(node.func, scope))
     if not isinstance(node.func, ast.Attribute):
         return None
     root = _root(node.func, scope)
     if root == "copy":
         return kind_of(node.args[0], scope, depth + 1) if node.args else None
     if root:
-        return PLAIN if root in _PLAIN_MODULES else None
+        return _of_module(root)
     name = node.func.attr
     if name in _PLAIN_RESULTS:
         return PLAIN
     receiver = kind_of(node.func.value, scope, depth + 1)
+    if receiver in (ARRAY, _NOTHING):
+        return receiver
     if receiver == PLAIN:
-        return None if name in ("get", "pop", "setdefault", "values") else PLAIN
+        unknown = name in ("get", "pop", "setdefault", "values") or _is_defined(node.func.value, scope)
+        return None if unknown else PLAIN
+    if receiver == LAYER and name in _RETURN_THE_LAYER:
+        return LAYER
     if name in METHODS and (
         receiver == TENSOR
         or name not in _SHARED | {"to", "float", "half", "type", "cuda", "cpu", "max", "min", "split", "unbind"}
     ):
         return TENSOR if name not in ("split", "chunk", "unbind", "sort", "topk") else None
-    return receiver if receiver == LAYER and name in ("to", "eval", "train", "cuda", "cpu") else None
+    return None
 
 
 def _root(node: ast.AST, scope: Scope) -> str | None:
@@ -308,15 +366,35 @@ def _root(node: ast.AST, scope: Scope) -> str | None:
     while isinstance(node, ast.Attribute):
         node = node.value
     known = scope.find(node.id) if isinstance(node, ast.Name) else None
-    return (
-        next((binding.text.partition(".")[0] or "." for binding in known[0] if binding.kind == "foreign"), None)
-        if known
-        else None
-    )
+    module = known[1].imported.get(node.id) if known else None  # type: ignore[attr-defined]
+    return None if module is None else module.partition(".")[0] or "."
+
+
+def _of_module(root: str | None) -> str | None:
+    """What the functions of a module return."""
+    return ARRAY if root in _ARRAY_MODULES else PLAIN if root in _PLAIN_MODULES else None
+
+
+def _is_defined(node: ast.AST, scope: Scope) -> bool:
+    """Whether a name is that of a class or function of the file, of which nobody knows what its attributes return."""
+    known = scope.find(node.id) if isinstance(node, ast.Name) else None
+    return known is not None and any(binding.kind in ("class", "function") for binding in known[0])
 
 
 def _agreed(kinds: set[str | None]) -> str | None:
-    return next(iter(kinds)) if len(kinds) == 1 else TENSOR if TENSOR in kinds else None
+    """What may be any of ``kinds``."""
+    said = kinds - {_NOTHING}
+    if len(said) == 1:
+        return next(iter(said))
+    if said == {PLAIN, ARRAY}:
+        return ARRAY
+    return TENSOR if TENSOR in said else None if said else _NOTHING
+
+
+def _computed(kinds: set[str | None]) -> str | None:
+    """The result of an operator on values of ``kinds``."""
+    first = next((kind for kind in (TENSOR, _NOTHING, ARRAY) if kind in kinds), None)
+    return first or (PLAIN if kinds == {PLAIN} else None)
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -95,6 +94,15 @@ def rewrite(use: Use, entry: Entry, find: Callable[[str], Entry]) -> tuple[str, 
     return (text if len(text) <= _LONGEST else f"{written}(...)"), tuple(sorted(imports))
 
 
+def _copied(node: Any) -> Any:
+    """A copy of what `ast.unparse` reads: the fields, without places."""
+    if isinstance(node, list):
+        return [_copied(item) for item in node]
+    if not isinstance(node, ast.AST) or not node._fields:
+        return node
+    return type(node)(**{name: _copied(value) for name, value in ast.iter_fields(node)})
+
+
 class _Writer(ast.NodeTransformer):
     """Puts MindSpore's names in the place of torch's."""
 
@@ -103,7 +111,7 @@ class _Writer(ast.NodeTransformer):
 
     def top(self, use: Use, entry: Entry) -> ast.AST:
         """The whole call."""
-        return self._call(copy.deepcopy(use.node), entry, use.kind == "method")
+        return self._call(_copied(use.node), entry, use.kind == "method")
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         resolved = dotted(node.func, self.scope)

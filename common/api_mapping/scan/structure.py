@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DTYPES", "LAYER_METHODS", "OPTIMIZER_METHODS", "Advice", "advice"]
+__all__ = ["DTYPES", "LAYER_METHODS", "NAMES", "OPTIMIZER_METHODS", "Advice", "advice"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ _FORMAT = "leave it out: tensors have no memory format"
 _LOADING = "a dataset pipeline; or keep torch's loader and hand over numpy arrays"
 _NAMED = "parameters carry their own names"
 
-_NAMES = {
+#: By dotted name.
+NAMES = {
     "torch": Advice("mindspore"),
     "torch.nn": Advice("mindspore.nn", "layers with torch's arguments are in mindspore.mint.nn"),
     "torch.nn.functional": Advice("mindspore.mint.nn.functional"),
@@ -134,8 +135,8 @@ _NAMES = {
     "torch.cuda.manual_seed": Advice("mindspore.manual_seed"),
     "torch.cuda.manual_seed_all": Advice("mindspore.manual_seed"),
 }
-_NAMES |= {f"torch.{name}": Advice(f"mindspore.{ours}") for name, ours in DTYPES.items()}
-_NAMES |= {
+NAMES |= {f"torch.{name}": Advice(f"mindspore.{ours}") for name, ours in DTYPES.items()}
+NAMES |= {
     f"torch.{name}Tensor": Advice("mindspore.Tensor", f"with dtype mindspore.{dtype} when it is called")
     for name, dtype in _TYPES.items()
 }
@@ -214,6 +215,24 @@ LAYER_METHODS = {
     "zero_grad": (Advice("", "leave it out: gradients do not add up from step to step"), True),
 }
 
+LAYER_METHODS |= {
+    "to": (
+        Advice("", "leave a device out, a process has one; of a dtype mindspore.nn.Cell.to_float: inputs are cast"),
+        False,
+    ),
+    "cuda": (Advice("", _DEVICE), False),
+    "cpu": (Advice("", _DEVICE), False),
+    "share_memory": (Advice("", "leave it out"), False),
+    "requires_grad_": (Advice("mindspore.Parameter.requires_grad", "set the attribute of every Parameter"), False),
+}
+LAYER_METHODS |= {
+    name: (
+        Advice("mindspore.nn.Cell.to_float", f"to_float(mindspore.{DTYPES.get(name, name)}): inputs are cast"),
+        False,
+    )
+    for name in ("half", "float", "double", "bfloat16")
+}
+
 #: Methods of optimizers, known by the object's name.
 OPTIMIZER_METHODS = {
     "state_dict": Advice("mindspore.save_checkpoint", "save_checkpoint(optimizer, path): an optimizer is a Cell"),
@@ -229,8 +248,8 @@ def advice(name: str) -> Advice | None:
     """What is known of a dotted torch name; of ``torch.Tensor.to`` as a method of a tensor, of ``torch.nn.Module.eval``
     as one of a layer."""
     parent, _, leaf = name.rpartition(".")
-    if name in _NAMES:
-        return _NAMES[name]
+    if name in NAMES:
+        return NAMES[name]
     if parent == "torch.Tensor" and leaf in _METHODS:
         return _METHODS[leaf]
     if parent == "torch.nn.Module" and leaf in LAYER_METHODS:
