@@ -60,7 +60,7 @@ def _different(found: Path, whole: Path) -> list[str]:
 
 
 def _arrays(found: Path, whole: Path) -> list[str]:
-    """Of a checkpoint, whose metadata hold times; of others every byte counts."""
+    """Arrays to the bit, and what their metadata say apart from times, which those of a checkpoint hold."""
     (left, about), (right, meant) = (load_arrays(path, INTEGERS) for path in (found, whole))
     if left.keys() != right.keys():
         return ["the names of its arrays"]

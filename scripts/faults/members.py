@@ -38,7 +38,7 @@ MEMBERS = Path(__file__).with_name("members.yaml")
 _LONGEST = 900.0  #: seconds after which a command counts as hanging
 _PROMISE = (
     "every file whole after the kill, and nothing that says it is finished unless it is; the same command again ends in "
-    "the files of one that nothing happened to: arrays byte by byte, states, logs and scores"
+    "the files of one that nothing happened to: arrays to the bit, states, logs and scores"
 )
 _TRAIN = "train trial.yaml --backend BACKEND --device cpu --output runs --resume"
 _RANDOM = re.compile(r"(\.twinlora-)?[0-9a-f]{16}(\.tmp|\.cache)?|\d{6,}")
@@ -222,7 +222,7 @@ def write_files(folder: Path) -> None:
         tagged = [
             "\n".join(f"{word}\t{'B-x' if word in words[:3] else 'O'}" for word in text.split()) for text in texts
         ]
-        (folder / f"{split}.conll").write_text("tokens\ttags\n" + "\n\n".join(tagged) + "\n", encoding="utf-8")
+        (folder / f"{split}.conll").write_text("\n\n".join(tagged) + "\n", encoding="utf-8")
     unlabelled = sentences(draw, words, 40)
     (folder / "unlabelled.txt").write_text("\n".join(unlabelled) + "\n", encoding="utf-8")
     talks = [
@@ -336,23 +336,29 @@ def main() -> None:
     Counts.output = arguments.output
     where = {"pytorch": "PyTorch", "mindspore": "MindSpore"}[arguments.backend]
     chosen = [member for member in members(arguments.backend) if re.search(arguments.only, member.name)]
+    failed: list[str] = []
     with tempfile.TemporaryDirectory() as root:
         laboratory = Laboratory(arguments.backend, Path(root))
         template = Path(root) / "template"
         prepared(laboratory, template)
         for member in chosen:
-            counts = Counts(f"kill -9: {member.name}", where, _PROMISE)
+            counts = Counts("kill -9 at chosen moments", f"{where}, {member.name}", _PROMISE)
             draw = random.Random(f"{arguments.seed} {member.name}")
             try:
                 Campaign(laboratory, member, template, draw, counts).run(arguments.moments)
-            except (RuntimeError, TimeoutError) as error:
-                counts.trial("the unbroken command", [str(error)])
+            except RuntimeError as error:  # no trial, and no row for it
+                Counts.written.remove(counts)
+                failed.append(f"{member.name}: {error}")
+                continue
             row = counts.row()
             print(
                 f"{member.name}: {row['notes']}, {row['seconds']} s, {len(row['wrong'])} wrong",
                 file=sys.stderr,
                 flush=True,
             )
+    if failed:
+        Counts.write()
+        sys.exit("Members that an unbroken command ended in an error of:\n" + "\n".join(failed))
     finish()
 
 
