@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,15 @@ from common import checksums
 from common.errors import InputError
 from common.reading import parse_json
 from common.terminal import notice
-from common.writing import sync_directory, write_atomic, write_json, write_parts
+from common.writing import (
+    create_temporary_folder,
+    sweep,
+    sync_directory,
+    sync_tree,
+    write_atomic,
+    write_json,
+    write_parts,
+)
 
 __all__ = [
     "ANY",
@@ -80,14 +87,16 @@ def new_folder(path: Path) -> Iterator[Path]:
     path = Path(path)
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    temporary.mkdir()
+    sweep(path.parent)
+    temporary, descriptor = create_temporary_folder(path.parent)
     try:
         yield temporary
+        sync_tree(temporary)  # libraries write some of the files
         os.replace(temporary, path)
         sync_directory(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
 
 
 def save_arrays(

@@ -1,8 +1,8 @@
 """Writing files so that a reader sees the old one or the new one whole, also after the power went out.
 
-A temporary file has a random name and is created exclusively, so that a link planted under a
-guessed name is never followed; it is locked while it is written, so that one left behind by a
-process that was killed is recognised and removed. Standard library only.
+A temporary file or folder has a random name and is created exclusively, so that a link planted
+under a guessed name is never followed; it is locked while it is written, so that one left behind by
+a process that was killed is recognised and removed. Standard library only.
 """
 
 from __future__ import annotations
@@ -13,13 +13,24 @@ import json
 import os
 import re
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["create_temporary", "sync_directory", "write_atomic", "write_json", "write_parts"]
+__all__ = [
+    "create_temporary",
+    "create_temporary_folder",
+    "is_temporary",
+    "sweep",
+    "sync_directory",
+    "sync_tree",
+    "write_atomic",
+    "write_json",
+    "write_parts",
+]
 
 _TEMPORARY = re.compile(r"\.twinlora-[0-9a-f]{16}\.tmp")
 _STALE = 60.0  #: seconds; a temporary file this old that nobody holds a lock on belongs to a process that is gone
@@ -46,7 +57,7 @@ def write_parts(path: Path, parts: tuple[bytes | memoryview, ...], durable: bool
             file.writelines(parts)
         return
     _make_directory(path.parent, durable)
-    _sweep(path.parent)
+    sweep(path.parent)
     temporary, descriptor = create_temporary(path.parent)
     try:
         with open(descriptor, "wb") as file:
@@ -80,6 +91,18 @@ def sync_directory(folder: Path) -> None:
             os.close(descriptor)
 
 
+def sync_tree(folder: Path) -> None:
+    """Have everything in ``folder``, which perhaps others wrote, on the disk, and then its names."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            descriptor = os.open(os.path.join(place, name), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_directory(Path(place))
+
+
 def _is_stream(path: Path) -> bool:
     """Whether ``path`` is a device or a pipe, such as /dev/stdout: it is written to, and never replaced by a file."""
     try:
@@ -107,12 +130,30 @@ def create_temporary(folder: Path) -> tuple[Path, int]:
             descriptor = os.open(path, flags, 0o666)
         except FileExistsError:
             continue
-        with contextlib.suppress(OSError):  # a file system without locks: see _abandoned
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(descriptor)
         return path, descriptor
 
 
-def _sweep(folder: Path) -> None:
+def create_temporary_folder(folder: Path) -> tuple[Path, int]:
+    """As `create_temporary`, a folder; the descriptor serves for its lock alone."""
+    path = folder / f".twinlora-{secrets.token_hex(8)}.tmp"
+    path.mkdir()
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    _lock(descriptor)
+    return path, descriptor
+
+
+def _lock(descriptor: int) -> None:
+    with contextlib.suppress(OSError):  # a file system without locks: see _abandoned
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether it has the name of a temporary file or folder: being written, or left by a process that was killed."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def sweep(folder: Path) -> None:
     """Remove what killed processes left in ``folder``; once per process, since a listing costs more than most
     writes."""
     key = os.path.abspath(folder)
@@ -121,7 +162,11 @@ def _sweep(folder: Path) -> None:
     _swept.add(key)
     with contextlib.suppress(OSError):  # a folder that may be written but not listed
         for path in _temporary_files(folder):
-            if _abandoned(path):
+            if not _abandoned(path):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink(missing_ok=True)
 
 
@@ -131,14 +176,15 @@ def _temporary_files(folder: Path) -> Iterator[Path]:
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether ``path`` is an old regular file that no process is writing."""
+    """Whether ``path`` is an old regular file or folder that no process is writing."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
     try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or time.time() - found.st_mtime < _STALE:
+        known = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+        if not known or time.time() - found.st_mtime < _STALE:
             return False
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # it is locked; or there are no locks here, and it stays

@@ -21,6 +21,7 @@ from common.parity.text import to_markdown, to_text
 from common.parity.trace import TENSORS, is_trace, read_trace
 from common.parity.verdict import FAIL
 from common.terminal import printable, printable_line
+from common.writing import is_temporary
 
 __all__ = ["compare_traces", "prove", "record_trace"]
 
@@ -78,7 +79,8 @@ def _free(output: Path) -> bool:
     """Whether it is a folder that is empty, or holds a trace, or what was kept of one that was not written to its end."""
     if not output.is_dir():
         return False
-    return {path.name for path in output.iterdir()} <= {TENSORS, FOLDER} or is_trace(output)
+    names = {path.name for path in output.iterdir() if not is_temporary(path)}
+    return names <= {TENSORS, FOLDER} or is_trace(output)
 
 
 def compare_traces(

@@ -26,18 +26,20 @@ _SUMMARY = {
     "best_step?": int | None,
     "steps?": int,
 }
+#: what a run writes, in the order in which it is removed: what says that a run is finished or can be continued first, and last
+#: what tells which run it is, so that one that was removed in part is never taken for another
 _ENTRIES = (
-    "config.yaml",
-    "fingerprints.json",
-    "metrics.jsonl",
     "summary.json",
+    "checkpoint",
+    "metrics.jsonl",
     "report.html",
     "adapter",
     "model",
-    "checkpoint",
     "tokenizer",
     "predictions",
     "trackers",
+    "fingerprints.json",
+    "config.yaml",
 )
 _SHOWN = ("report.html", "predictions", "trackers")  #: of these, what is for people
 #: where things lie, and who watches; what is read has a fingerprint

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from laboratory import Counts, Quiet, argument_parser, differences, experiment, finish, problems_of, watch
+from laboratory import Counts, Operations, Quiet, argument_parser, differences, experiment, finish, problems_of, watch
 
 _LONGEST = 1200.0  #: seconds after which a run counts as hanging
 _PROMISE = "every file whole after the kill; after --resume adapter, checkpoint, log, metrics and report are those of an unbroken run"
@@ -37,10 +37,11 @@ def _train(folder: str, data: Path | None, backend: str, ready: Any, kill_at: in
     config = experiment(Path(folder), data)
     backends.load(backend)
     end = {kill_at: lambda: os.kill(os.getpid(), signal.SIGKILL)} if kill_at else {}
-    operations = watch(Path(folder) / "runs", end)
+    operations = Operations(end)
+    watch(Path(folder) / "runs", operations)
     ready.send(None)
     train(config, backend, "cpu", Path(folder) / "runs", resume=True, progress=Quiet())
-    ready.send(operations[0])
+    ready.send(operations.count)
 
 
 class Runner:

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,7 +24,18 @@ from common.reading import read_json  # noqa: E402
 from common.training.checkpoint import INTEGERS  # noqa: E402
 from common.training.progress import Progress  # noqa: E402
 
-__all__ = ["Counts", "Quiet", "argument_parser", "differences", "experiment", "finish", "problems_of", "watch"]
+__all__ = [
+    "Counts",
+    "Operations",
+    "Quiet",
+    "argument_parser",
+    "differences",
+    "experiment",
+    "finish",
+    "problems_of",
+    "sentences",
+    "watch",
+]
 
 _NETWORK = "{model_type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32, max_position_embeddings: 64}"
 _EXPERIMENT = """\
@@ -67,34 +78,48 @@ def experiment(folder: Path, data: Path | None, steps: int = 12, every: int = 4)
     return load_config(folder / "trial.yaml")
 
 
-def watch(folder: Path, actions: Mapping[int, Callable[[], object]]) -> list[int]:
-    """Count this process's operations on files below ``folder``: opened for writing, renamed, removed, made, brought to
-    the disk. ``actions[n]`` is called before operation n.
-
-    Returns:
-        A list whose only item is the count so far.
-    """
-    count, prefix, sync = [0], str(folder), os.fsync
-
-    def operation() -> None:
-        count[0] += 1
-        if count[0] in actions:
-            actions[count[0]]()
+def watch(folder: Path, seen: Callable[[str, str, int], None]) -> None:
+    """Call ``seen`` before every operation of this process on files below ``folder``: opened for writing, renamed,
+    removed, made, brought to the disk; with the operation, the path, of a renamed file the new one, and the flags that a file is opened
+    with."""
+    prefix, sync = str(folder), os.fsync
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         path = arguments[0] if arguments else None
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path).startswith(prefix):
+        if not isinstance(path, str | os.PathLike):
             return
-        if event in _OPERATIONS or (event == "open" and _writes(arguments)):
-            operation()
+        place = os.path.abspath(os.fspath(path))  # of commands that are given relative paths
+        if not place.startswith(prefix):
+            return
+        if event in _OPERATIONS:
+            target = arguments[1] if event == "os.rename" else path
+            seen(event.removeprefix("os."), os.path.abspath(os.fspath(target)), 0)
+        elif event == "open" and _writes(arguments):
+            seen(event, place, arguments[2])
 
     def fsync(descriptor: int) -> None:
-        operation()
+        seen("fsync", os.readlink(f"/proc/self/fd/{descriptor}"), 0)
         sync(descriptor)
 
     sys.addaudithook(hook)
     os.fsync = fsync
-    return count
+
+
+class Operations:
+    """Counts what `watch` sees; ``actions[n]`` is called before operation n."""
+
+    def __init__(self, actions: Mapping[int, Callable[[], object]]):
+        self.actions, self.count = actions, 0
+
+    def __call__(self, event: str, path: str, flags: int) -> None:
+        self.count += 1
+        if self.count in self.actions:
+            self.actions[self.count]()
+
+
+def sentences(draw: np.random.Generator, words: Sequence[str], count: int, longest: int = 7) -> list[str]:
+    """Texts of 3 to ``longest`` words."""
+    return [" ".join(draw.choice(words, draw.integers(3, longest + 1))) for _ in range(count)]
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:
@@ -120,6 +145,8 @@ def problems_of(run: Path) -> list[str]:
     checksum, and every JSON file valid."""
     problems = []
     for path in sorted(run.rglob("*")):
+        if any(part.startswith(".") and part.endswith(".tmp") for part in path.relative_to(run).parts):
+            continue
         try:
             if path.suffix == ".safetensors":
                 load_arrays(path, INTEGERS)

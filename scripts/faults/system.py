@@ -24,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from laboratory import Counts, argument_parser, differences, experiment, finish, problems_of, watch
+from laboratory import Counts, Operations, argument_parser, differences, experiment, finish, problems_of, watch
 
 _PROMISE = "one message, exit code 1 or 2, every file whole; after --resume the bytes of an unbroken run"
 _LONGEST = 1200.0  #: seconds after which a run counts as hanging
@@ -66,7 +66,8 @@ def _train(backend: str, folder: str, data: Path | None, fault: str | None, at: 
 
     experiment(Path(folder), data)
     runs = Path(folder) / "runs"
-    operations = watch(runs, {at: lambda: FAULTS[fault](runs)} if fault else {})
+    operations = Operations({at: lambda: FAULTS[fault](runs)} if fault else {})
+    watch(runs, operations)
     said = io.StringIO()
     command = ["train", f"{folder}/trial.yaml", "--backend", backend, "--device", "cpu", "--output", str(runs)]
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
@@ -74,7 +75,7 @@ def _train(backend: str, folder: str, data: Path | None, fault: str | None, at: 
             code: Any = main([*command, "--resume"])
         except BaseException as error:  # a traceback is a finding
             code = f"{type(error).__name__}: {error}"
-    result.send((code, said.getvalue(), operations[0]))
+    result.send((code, said.getvalue(), operations.count))
 
 
 def _run(backend: str, folder: Path, data: Path | None, fault: str | None = None, at: int = 0) -> tuple[Any, str, int]:

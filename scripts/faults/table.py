@@ -20,6 +20,8 @@ from common.reading import read_json, read_text
 
 MARKERS = ("<!-- faults:begin -->", "<!-- faults:end -->")
 _SHAPE = [{"fault": str, "where": str, "promise": str, "tried": int, "wrong": [dict], "notes": dict, "seconds": float}]
+_SUMMED = {"mutated input": "readers", "kill -9 at chosen moments": "members"}  #: they have a line for their sum
+_ADDED = ("kills", "exact", "differing", "lost")  #: of their notes
 _WHAT = "the counts of a fault script"
 _REMEDY = "Write it again with a script of scripts/faults."
 
@@ -34,16 +36,19 @@ def rows_of(files: list[Path], before: Path) -> list[dict[str, Any]]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown; mutated inputs of all readers have a line for their sum."""
+    """Markdown."""
     lines = ["| fault | where | trials | wrong | seconds | more |", "|---|---|---:|---:|---:|---|"]
     for row in rows:
         more = "; ".join(f"{name}: {value}" for name, value in row["notes"].items())
         numbers = f"{row['tried']:,} | {len(row['wrong'])} | {round(row['seconds']):,}"
         lines.append(f"| {row['fault']} | {row['where']} | {numbers} | {more} |")
-    mutated = [row for row in rows if row["fault"] == "mutated input"]
-    if mutated:
-        tried, wrong = sum(row["tried"] for row in mutated), sum(len(row["wrong"]) for row in mutated)
-        lines.append(f"| mutated input | all {len(mutated)} readers | {tried:,} | {wrong} | | |")
+    for fault, of in _SUMMED.items():
+        summed = [row for row in rows if row["fault"] == fault]
+        if summed:
+            tried, wrong = sum(row["tried"] for row in summed), sum(len(row["wrong"]) for row in summed)
+            names = [name for name in _ADDED if all(name in row["notes"] for row in summed)]
+            more = "; ".join(f"{name}: {sum(row['notes'][name] for row in summed)}" for name in names)
+            lines.append(f"| {fault} | all {len(summed)} {of} | {tried:,} | {wrong} | | {more} |")
     promises = dict.fromkeys((row["fault"], row["promise"]) for row in rows)
     kept = [f"- {fault}: {promise}." for fault, promise in promises]
     return "\n".join(lines) + "\n\nWhat must hold in a trial, or it counts as wrong:\n\n" + "\n".join(kept)

@@ -230,6 +230,16 @@ def test_a_trace_is_recorded_over_an_earlier_trace_alone(tmp_path, capsys):
     assert main([*command, str(tmp_path / "mine")]) == 0
 
 
+@pytest.mark.needs_pytorch
+def test_a_recording_that_was_killed_while_it_wrote_is_recorded_again(tmp_path):
+    command = ["trace", "record", "ops", "--backend", "pytorch", "--only", "torch.tanh", "-o", str(tmp_path / "trace")]
+    (tmp_path / "trace" / "parts").mkdir(parents=True)
+    for folder in (tmp_path / "trace", tmp_path / "trace" / "parts"):
+        (folder / f".twinlora-{'0' * 16}.tmp").write_bytes(b"half of")
+    assert main(command) == 0
+    read_trace(tmp_path / "trace")
+
+
 def test_an_error_that_the_baseline_has_too_is_ill_conditioned_and_without_a_reference_a_failure(tmp_path):
     baseline, test = make(tmp_path / "a", values(1e-4, 1)), make(tmp_path / "b", values(1e-4, 2))
     reference = make(tmp_path / "r", values(dtype=np.float64), dtype="float64")

@@ -1,10 +1,13 @@
 """A run trains, keeps its best state, stops when told, survives interruption to the bit, and never destroys another
 run. No framework is needed."""
 
+import contextlib
 import csv
 import json
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -371,6 +374,45 @@ def test_overwrite_removes_what_a_run_wrote_and_nothing_else(setup):
     assert len(events(setup.folder, "step")) == 2
     assert (setup.folder / "notes.txt").read_text() == "mine"
     assert not (setup.folder / "model").exists()
+
+
+def test_a_run_that_was_removed_in_part_is_never_continued_as_another_one(setup, monkeypatch):
+    """A process that is killed while --overwrite removes a run leaves some of its files; what is resumed then is the
+    same experiment from the start, or refused."""
+    setup.run(setup.config())
+    other = setup.config("optimization.learning_rate=0.1")
+    wanted = setup.run(other, output=setup.folder.parents[2] / "alone")["validation"]
+    kept = setup.folder.with_name("kept")
+    shutil.copytree(setup.folder, kept)
+    unlink, rmtree = Path.unlink, shutil.rmtree
+    number, ended = 0, False
+    while not ended:
+        rmtree(setup.folder)
+        shutil.copytree(kept, setup.folder)
+        left = [number]
+
+        def killed(remove, left=left):
+            def removing(path, *arguments, **named):
+                if str(path).startswith(str(setup.folder)) and os.path.lexists(path):
+                    if not left[0]:
+                        raise KeyboardInterrupt
+                    left[0] -= 1
+                return remove(path, *arguments, **named)
+
+            return removing
+
+        with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+            patched.setattr(Path, "unlink", killed(unlink))
+            patched.setattr(shutil, "rmtree", killed(rmtree))
+            RunDirectory(setup.folder).clear()
+            ended = True
+        if ended:  # the configuration went last: until then the run is known for what it is
+            assert setup.run(other, resume=True)["validation"] == wanted
+        else:
+            with pytest.raises(InputError, match="resumed with the configuration it began with"):
+                setup.run(other, resume=True)
+        number += 1
+    assert number > 5
 
 
 def test_resume_begins_a_run_where_there_is_none(setup):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from common import writing
+from common.files import new_folder
 from common.writing import write_atomic, write_json
 from tests.support import HANGS
 
@@ -118,6 +119,7 @@ WRITER = """
 import os, sys, time
 from pathlib import Path
 from common import writing
+from common.files import new_folder
 def wait(fd):
     print("writing", flush=True)
     time.sleep(600)
@@ -133,7 +135,7 @@ def test_a_file_that_another_process_is_writing_stays_and_is_swept_once_that_is_
         assert writer.stdout.readline() == "writing\n"
         (temporary,) = tmp_path.glob(".twinlora-*.tmp")
         old(temporary)
-        writing._sweep(tmp_path)
+        writing.sweep(tmp_path)
         assert temporary.exists()
     finally:
         writer.kill()
@@ -152,3 +154,49 @@ def test_a_device_or_a_pipe_is_written_to_and_stays_one(tmp_path):
     write_atomic(tmp_path / "pipe", "through")
     assert reader.communicate(timeout=HANGS)[0] == b"through"
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_folder_that_a_killed_process_was_filling_is_swept_and_one_being_filled_is_not(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from common.files import new_folder\n"
+        "with new_folder(Path(sys.argv[1])) as folder:\n"
+        "    (folder / 'inside').mkdir(); (folder / 'inside' / 'half').write_text('x'); print('ready', flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "out")], stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        [left] = tmp_path.iterdir()
+        mine = tmp_path / ".twinlora-mine.tmp"
+        mine.mkdir()
+        for folder in (left, mine):
+            os.utime(folder, (time.time() - 3600,) * 2)
+        with new_folder(tmp_path / "first") as folder:
+            (folder / "file").write_text("x")
+        assert left.is_dir()
+    finally:
+        process.kill()
+        process.wait(HANGS)
+    os.utime(left, (time.time() - 3600,) * 2)
+    writing._swept.clear()
+    with new_folder(tmp_path / "second") as folder:
+        (folder / "file").write_text("x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".twinlora-mine.tmp", "first", "second"]
+
+
+def test_a_new_folder_is_on_the_disk_with_what_others_wrote_in_it(tmp_path, monkeypatch):
+    synced, fsync, replace = [], os.fsync, os.replace
+
+    def recorded(descriptor):
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def replaced(*paths):
+        synced.append("replaced")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(os, "replace", replaced)
+    with new_folder(tmp_path / "out") as folder:
+        (folder / "inside").mkdir()
+        (folder / "inside" / "graph").write_bytes(b"by a library")
+    assert synced.index("graph") < synced.index("inside") < synced.index("replaced") < synced.index(tmp_path.name)

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from common.errors import InputError
+from common.files import save_arrays
 from tests.support import HANGS
 
 FOLDER = Path(__file__).resolve().parents[2] / "scripts" / "faults"
@@ -57,6 +60,53 @@ def test_what_the_system_refuses_loses_nothing(tmp_path):
     done, rows = run("system", tmp_path / "s.json", "--step", "80")
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(rows) == 4
+
+
+@pytest.mark.needs_pytorch
+@pytest.mark.slow
+def test_a_few_kills_of_commands_with_a_state_of_their_own_lose_nothing(tmp_path):
+    names = "quantisation-aware|^AdaLoRA|^trace|^merge"
+    done, rows = run("members", tmp_path / "m.json", "--backend", "pytorch", "--moments", "2", "--only", names)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(row["tried"], row["notes"]["exact"], row["wrong"]) for row in rows] == [(2, 2, [])] * 4
+
+
+def test_the_moments_are_steps_checkpoints_and_every_folder_in_turn(script):
+    members = script("members")
+    kinds = [
+        "open data/*",
+        *["train_step", "eval_step"] * 40,
+        "open checkpoint/*",
+        "rename checkpoint/state",
+        "open adapter/*",
+    ]
+    chosen = [kinds[number - 1] for number in members.moments(kinds, 4, random.Random(0))]
+    assert {kind.partition(" ")[2].partition("/")[0] for kind in chosen} == {"", "checkpoint", "data", "adapter"}
+    assert len(members.moments(kinds, 99, random.Random(0))) == 99
+
+
+def test_what_differs_in_two_folders_is_found_and_times_are_not(script, tmp_path):
+    comparing = script("comparing")
+    for name in ("a", "b"):
+        folder = tmp_path / name
+        (folder / ".twinlora-0.tmp").mkdir(parents=True)
+        (folder / ".twinlora-0.tmp" / name).write_text(name)
+        (folder / "metrics.jsonl").write_text(
+            f'{{"step": 1, "loss": 2, "seconds": {len(name) if name == "a" else 9}}}\n'
+        )
+        save_arrays(
+            folder / "state.safetensors", {"x": np.ones(2, np.float32)}, {"progress": f'{{"seconds": "{name}"}}'}
+        )
+    assert comparing.differences(tmp_path / "a", tmp_path / "b") == []
+    (tmp_path / "a" / "metrics.jsonl").write_text('{"step": 1, "loss": 3}\n')
+    save_arrays(tmp_path / "a" / "state.safetensors", {"x": np.zeros(2, np.float32)})
+    (tmp_path / "a" / "more").write_text("x")
+    assert comparing.differences(tmp_path / "a", tmp_path / "b") == [
+        "more is too much",
+        "metrics.jsonl: loss is 3 instead of 2",
+        "state.safetensors: 1 arrays, such as x",
+    ]
+    assert comparing.differences(tmp_path / "c", tmp_path / "b") == ["c is missing"]
 
 
 def test_a_traceback_a_hang_and_an_endless_message_are_faults(script, monkeypatch):
