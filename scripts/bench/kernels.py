@@ -154,6 +154,7 @@ def mindspore_convolutions(threads: int) -> dict[str, dict[str, float]]:
     from mindspore_impl import functional as F
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # its pool does not read OMP_NUM_THREADS
+
     def both_passes(convolution):
         def squares(x, weight):
             y = convolution(x, weight)
