@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from common.bench.rounds import alternate, check_losses, median, ratios
@@ -63,6 +64,10 @@ def _built(name: str, worker: Worker, request: dict[str, Any]) -> dict[str, Any]
     return answer
 
 
+def _roofline(worker: Worker) -> float:
+    return worker.ask("limit", repeats=_REPEATS)["seconds"]
+
+
 def measure_steps(
     case: str,
     names: Sequence[str],
@@ -79,24 +84,30 @@ def measure_steps(
         memory: measure the peak of a step too, afterwards: of an accelerator, where a process sees its own alone.
 
     Returns:
-        For each subject the samples (seconds a step) and its notes, and for each pair the ratios.
+        For each subject the samples (seconds a step) and its notes, and for each pair the ratios. Those of processor
+        time hold on a busy machine too, if each subject has one thread: a second one spins while it waits.
     """
+    busy: dict[str, list[float]] = {name: [] for name in names}
+
+    def timed(name: str, worker: Worker) -> float:
+        answer = worker.ask("steps", count=count)
+        busy[name].append(answer["processor"])
+        return answer["seconds"]
+
     with ExitStack() as stack:
         workers, built = start(stack, names, settings, settings.request(case, size=size))
         for name, worker in workers.items():
             built[name]["warm"] = worker.ask("warm", total=count * settings.rounds, count=warmup)
         for name, worker in workers.items():
             built[name]["idle_share"] = worker.idle_share()
-        measure = {
-            name: lambda worker=worker: worker.ask("steps", count=count)["seconds"] for name, worker in workers.items()
+        measure: dict[str, Callable[[], float]] = {
+            name: partial(timed, name, worker) for name, worker in workers.items()
         }
         limited = [name for name in names if is_ours(name) and limit]
         for name in limited:
             built[name]["limit"] = workers[name].ask("count_products", total=count * settings.rounds)
             say(f"{name}: {built[name]['limit']['flops'] / 1e9:.1f} GFLOP in the unavoidable products of a step")
-            measure[f"roofline of {name}"] = lambda worker=workers[name]: worker.ask("limit", repeats=_REPEATS)[
-                "seconds"
-            ]
+            measure[f"roofline of {name}"] = partial(_roofline, workers[name])
         samples = alternate(measure, settings.rounds, say)
         for name, worker in workers.items() if memory else ():
             built[name]["memory"] = worker.ask("memory", count=2)
@@ -111,4 +122,5 @@ def measure_steps(
         "subjects": built,
         "seconds_per_step": seconds,
         "ratios": ratios(samples, compared),
+        "processor_ratios": ratios(busy, pairs(names)),
     }

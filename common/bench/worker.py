@@ -104,11 +104,13 @@ class Session:
         return {"losses": losses, "shapes": len(shapes), "seconds": time.perf_counter() - begun}
 
     def steps(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Seconds of a step, over the next ``count``; the losses are read after the last."""
+        """Seconds of a step, of the clock and of the processor, over the next ``count``; the losses are read after the
+        last."""
         batches = list(islice(self._stream, request["count"]))
-        begun = time.perf_counter()
+        begun, busy = time.perf_counter(), time.process_time()
         losses = self.subject.losses([self.subject.step(batch) for batch in batches])
-        return {"seconds": (time.perf_counter() - begun) / len(batches), "loss": losses[-1]}
+        seconds, spent = time.perf_counter() - begun, time.process_time() - busy
+        return {"seconds": seconds / len(batches), "processor": spent / len(batches), "loss": losses[-1]}
 
     def count_products(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The unavoidable products of the ``total`` batches to come, for ``limit``."""

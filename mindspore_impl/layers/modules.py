@@ -104,26 +104,23 @@ class RMSNorm(nn.Cell):
 
 class Convolution(nn.Cell):
     """Of one dimension, as torch's ``Conv1d``: weight ``(out, in / groups, kernel)``; ``(batch, in, length)`` to ``(batch,
-    out, length)``, with zeros beyond both ends. Computed as one of two dimensions over a single row."""
+    out, length)``, with zeros beyond both ends."""
 
     def __init__(self, path: str, in_features: int, out_features: int, kernel: int, groups: int = 1):
         super().__init__(auto_prefix=False)
-        self.path, self.has_bias = path, True
+        self.path = path
         self.weight = parameter(f"{path}.weight", out_features, in_features // groups, kernel)
         self.bias = parameter(f"{path}.bias", out_features)
-        side = (kernel - 1) // 2
-        options = {"pad_mode": "pad", "pad": (0, 0, side, side), "group": groups}
-        self.conv2d = ops.Conv2D(out_features, (1, kernel), **options)
-        self.bias_add = _bias_add
+        self.function, self.stride, self.dilation, self.groups = F.conv1d, 1, 1, groups
+        self.padding = (kernel - 1) // 2
 
     def construct(self, x):
-        y = self.conv2d(ops.expand_dims(x, 2), ops.expand_dims(self.weight, 2))
-        return ops.squeeze(self.bias_add(y, self.bias), 2)
+        return convolved(self, "converted", self.weight, x)
 
 
 def kind_of_convolution(base: nn.Cell) -> str:
     """For `convolved`: the class of a convolution, which a graph cannot ask."""
-    if isinstance(base, nn.Conv1d | Convolution):
+    if isinstance(base, nn.Conv1d):
         return "one dimension"
     return "two dimensions" if isinstance(base, nn.Conv2d) else "converted"
 

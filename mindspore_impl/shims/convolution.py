@@ -11,6 +11,7 @@ from mindspore import Tensor, mint, ops
 from mindspore_impl.shims.checks import check_shape
 from mindspore_impl.shims.indexing import added_at
 from mindspore_impl.shims.pooling import _average, _even_places
+from mindspore_impl.shims.sliding import _convolved, _spread
 
 __all__ = [
     "channel_shuffle",
@@ -65,17 +66,10 @@ def conv2d(
     """Convolution of ``(N, C, H, W)`` or ``(C, H, W)``; padding comes before dilation and is a number, one for each
     axis, ``same`` or ``valid``."""
     images = input if input.ndim == 4 else ops.expand_dims(input, 0)
-    kernel, dilation = weight.shape[2:], _each(dilation, 2)
-    edges = _edges(padding, kernel, dilation)
-    for i in range(2):
-        if images.shape[2 + i] + edges[2 * i] + edges[2 * i + 1] < dilation[i] * (kernel[i] - 1) + 1:
-            raise ValueError(f"a convolution: the kernel {weight.shape} is larger than the padded input {input.shape}.")
-    operator = ops.Conv2D(
-        weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=_each(stride, 2), dilation=dilation, group=groups
-    )
+    dilation = _each(dilation, 2)
+    edges = _edges(padding, weight.shape[2:], dilation)
     check_bias("a convolution", weight.shape[0], bias)
-    y = operator(images, weight)
-    y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
+    y = _convolved(images, weight, bias, _each(stride, 2), edges, dilation, groups)
     return y if input.ndim == 4 else ops.squeeze(y, 0)
 
 
@@ -125,13 +119,14 @@ def conv_transpose2d(
         (images.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + extra[i] + 1
         for i in range(2)
     )
+    if min(height, width) < 1 or extra[0] >= max(stride[0], dilation[0]) or extra[1] >= max(stride[1], dilation[1]):
+        raise ValueError(
+            "A transposed convolution needs an output padding below its stride or dilation, and an output of at least 1; "
+            f"received output padding {extra}, stride {stride}, dilation {dilation}, and an output {(height, width)}."
+        )
     edges = _edges(padding, kernel, dilation)
-    operator = ops.Conv2DTranspose(
-        weight.shape[0], kernel, pad_mode="pad", pad=edges, stride=stride, dilation=dilation, group=groups
-    )
     check_bias("a transposed convolution", weight.shape[1] * groups, bias)
-    y = operator(images, weight, (images.shape[0], weight.shape[1] * groups, height, width))
-    y = y if bias is None else y + ops.reshape(bias, (1, -1, 1, 1))
+    y = _spread(images, weight, bias, (height, width), stride, edges, dilation, groups)
     return y if input.ndim == 4 else ops.squeeze(y, 0)
 
 

@@ -2,10 +2,10 @@
 """Measure the kernels that the fast paths avoid, each against what is used instead; the result is taken up by
 scripts/bench/performance.py.
 
-    python scripts/bench/kernels.py [--threads 2] [-o runs/bench/kernels.json]
+    python scripts/bench/kernels.py [--threads 2] [--only convolutions] [-o runs/bench/kernels.json]
  torch: seconds of float32 products through MKL and through `pytorch_impl.layers.modules.product`, of attention forward
 and backward, of a language model's softmax. MindSpore: bytes that a compiled graph keeps, for each element of the
-results of 20 operators of a kind, after it has run; and seconds of one operator.
+results of 20 operators of a kind, after it has run; and seconds of one operator; and those of convolutions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ import numpy as np
 from common.bench.rounds import fastest
 
 ROWS, WIDTH, INNER, TIMES = 2048, 384, 1536, 20  #: MiniLM at 16 x 128; operators of a graph
+#: of a convolution the input, the weight and the padding: characters of words, words of texts, images
+CONVOLUTIONS = {
+    "over characters": ((512, 30, 1, 32), (30, 30, 1, 3), (0, 1)),
+    "over words": ((32, 300, 1, 32), (100, 300, 1, 4), (0, 3)),
+    "of images": ((16, 32, 32, 32), (64, 32, 3, 3), (1, 1)),
+}
 PRODUCTS = ((ROWS, WIDTH, WIDTH), (ROWS, WIDTH, INNER), (ROWS, INNER, WIDTH))
 
 
@@ -140,16 +146,53 @@ def mindspore_kernels(threads: int) -> dict[str, dict[str, float]]:
     return found
 
 
+def mindspore_convolutions(threads: int) -> dict[str, dict[str, float]]:
+    """Both passes by MindSpore's kernel and as a product over windows."""
+    import mindspore as ms
+    from mindspore import Tensor, ops
+
+    from mindspore_impl import functional as F
+
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # its pool does not read OMP_NUM_THREADS
+
+    def both_passes(convolution):
+        def squares(x, weight):
+            y = convolution(x, weight)
+            return (y * y).sum()
+
+        return ms.jit(ms.grad(squares, (0, 1)))
+
+    def product(padding):
+        def convolution(x, weight):
+            return F.conv2d(x, weight, None, 1, padding)
+
+        return convolution
+
+    random, found = np.random.default_rng(0), {}
+    for name, (size, shape, padding) in CONVOLUTIONS.items():
+        kernel = ops.Conv2D(shape[0], shape[2:], pad_mode="pad", pad=tuple(n for n in padding for _ in range(2)))
+        given = [Tensor(random.normal(size=one).astype(np.float32)) for one in (size, shape)]
+        graphs = [both_passes(way) for way in (kernel, product(padding))]
+        before, now = (fastest(lambda g=g, x=given: [a.asnumpy() for a in g(*x)], 5) for g in graphs)
+        label = f"MindSpore, convolution {name}, {' x '.join(map(str, size))}, both passes"
+        found[label] = {"before": before, "now": now}
+    return found
+
+
+MEASURES = {"torch": torch_kernels, "mindspore": mindspore_kernels, "convolutions": mindspore_convolutions}
+
+
 def main() -> None:
     from common.bench.settings import Settings, save
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--only", choices=MEASURES)
     parser.add_argument("-o", "--output", type=Path, default=Path("runs/bench/kernels.json"))
     args = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": str(args.threads), "GLOG_v": "3"}  # MindSpore warns of every graph
     kernels: dict[str, dict[str, float]] = {}
-    for measure in (torch_kernels, mindspore_kernels):
+    for measure in [MEASURES[args.only]] if args.only else MEASURES.values():
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # one framework a process
             kernels |= pool.submit(measure, args.threads).result()
     for name, values in kernels.items():

@@ -3,6 +3,7 @@
 
     twinlora bench step --case minilm-16x128 --output runs/bench/step-minilm-16x128.json
     python scripts/bench/performance.py --take runs/bench/*.json      copies the files, then writes
+    python scripts/bench/performance.py --busy --take ...             also files of a busy machine, which the page then says
     python scripts/bench/performance.py [--check]                     --check only says whether the page is up to date
 
 Numbers are only measured, never typed; goals stand here, above the tables that are held against them.
@@ -22,7 +23,7 @@ from common.files import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("step", "generate", "memory", "job", "startup", "growth", "merge", "kernels", "profile")
-FAMILY = "family-"  #: how the cases of single families are named
+FAMILY, NETWORK = "family-", "network-"  #: how the cases of single families and of classic networks are named
 #: by measurement and pair, the ratio that must be reached and the one that is aimed at
 GOALS: dict[tuple[str, str], tuple[float, float]] = {
     ("step-minilm-16x128", "pytorch/peft"): (0.92, 0.82),
@@ -66,6 +67,12 @@ def preloaded(found: dict[str, Any]) -> str:
     return "".join(f", {library} preloaded" for library in found.get("hardware", {}).get("preloaded", ()))
 
 
+def _busy(machine: dict[str, Any]) -> str:
+    """What else ran meanwhile, where that was more than it may be."""
+    load = machine.get("load", {"quiet": True})
+    return "" if load["quiet"] else ", on a busy machine"
+
+
 def described(name: str, found: dict[str, Any], linked: bool = True) -> str:
     """On what and with what a file was made."""
     machine, settings = found["hardware"], found["settings"]
@@ -73,7 +80,7 @@ def described(name: str, found: dict[str, Any], linked: bool = True) -> str:
     changed = f"; {', '.join(settings['set'])}" if settings["set"] else ""
     place = machine["accelerator"] or machine["cpu"]
     label = f"[{name}](performance/{name})" if linked else f"`{name}`"
-    ways = f"{machine['threads']} threads{preloaded(found)}, {settings['rounds']} rounds{changed}"
+    ways = f"{machine['threads']} threads{preloaded(found)}, {settings['rounds']} rounds{changed}{_busy(machine)}"
     return f"{label}: {place}, {ways}. {versions}."
 
 
@@ -263,9 +270,25 @@ def section(kind: str, folder: Path) -> str:
     """Every table of one kind; says so where nothing was measured."""
     lines: list[str] = []
     for found in measured(folder):
-        if found["kind"] == kind and not found.get("case", "").startswith(FAMILY):
+        if found["kind"] == kind and not found.get("case", "").startswith((FAMILY, NETWORK)):
             lines += [*TABLES[kind](found), "", described(f"{found['name']}.json", found), ""]
     return "\n".join(lines).strip() or "Not measured yet."
+
+
+def spread(ratio: dict[str, float]) -> str:
+    """A ratio's median and quartiles."""
+    return f"{ratio['median']:.2f} ({ratio['lower_quartile']:.2f} to {ratio['upper_quartile']:.2f})"
+
+
+def networks(folder: Path) -> str:
+    """One line for each classic network: ratios of the processor time of a step, and where these stand."""
+    found = {one["case"]: one for one in measured(folder) if one.get("case", "").startswith(NETWORK)}
+    pairs = ("mindspore/pytorch", "pytorch/torch", "mindspore/cells")
+    lines = table("network", *pairs)
+    for case, one in sorted(found.items()):
+        lines.append(row(case.removeprefix(NETWORK), *(spread(one["processor_ratios"][pair]) for pair in pairs)))
+    kept = sorted({described(f"step-{NETWORK}*.json", one, linked=False) for one in found.values()})
+    return "\n".join([*lines, "", *kept]) if found else "Not measured yet."
 
 
 def families(folder: Path) -> str:
@@ -276,9 +299,7 @@ def families(folder: Path) -> str:
     lines = table("family", *(f"{pair}: step" for pair in pairs), *(f"{pair}: memory" for pair in pairs))
     for case in sorted(steps.keys() | memories.keys()):
         times = [steps[case]["ratios"][pair] for pair in pairs] if case in steps else []
-        cells = [
-            f"{ratio['median']:.2f} ({ratio['lower_quartile']:.2f} to {ratio['upper_quartile']:.2f})" for ratio in times
-        ]
+        cells = [spread(ratio) for ratio in times]
         sizes = [f"{memories[case]['ratios'][pair]['peak']:.2f}" for pair in pairs] if case in memories else []
         lines.append(row(case.removeprefix(FAMILY), *(cells or ["", ""]), *(sizes or ["", ""])))
     kept = sorted(
@@ -299,7 +320,7 @@ def rendered(page: str, folder: Path) -> str:
     """
     for kind in KINDS:
         page = between(page, kind, section(kind, folder))
-    return between(page, "families", families(folder))
+    return between(between(page, "families", families(folder)), "networks", networks(folder))
 
 
 def between(page: str, name: str, text: str) -> str:
@@ -311,17 +332,18 @@ def between(page: str, name: str, text: str) -> str:
     return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
 
 
-def take(files: list[Path], folder: Path) -> None:
-    """Keep measurements beside the page. Raises InputError for a file that is none, or was made on a busy machine."""
+def take(files: list[Path], folder: Path, busy: bool = False) -> None:
+    """Keep measurements beside the page. Raises InputError for a file that is none, or, unless ``busy``, was made on a
+    busy machine."""
     for file in files:
         found = json.loads(file.read_text(encoding="utf-8"))
         kind, load = found.get("kind"), found.get("hardware", {}).get("load", {"quiet": True})
         if kind not in TABLES:
             raise InputError(f"{file} must be written by twinlora bench; its kind is {kind!r}.")
-        if not load["quiet"]:
+        if not load["quiet"] and not busy:
             raise InputError(
                 f"{file} must be made on a quiet machine; other processes took {load['others_cores']:.2f} of "
-                f"{load['cores']} cores while it was. Measure again."
+                f"{load['cores']} cores while it was. Measure again, or give --busy."
             )
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, folder / file.name)
@@ -330,10 +352,11 @@ def take(files: list[Path], folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--take", nargs="+", type=Path, default=[], metavar="FILE")
+    parser.add_argument("--busy", action="store_true")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
     folder = ROOT / "docs/performance"
-    take(args.take, folder)
+    take(args.take, folder, args.busy)
     document = ROOT / "docs/performance.md"
     page = document.read_text(encoding="utf-8")
     wanted = rendered(page, folder)

@@ -93,6 +93,7 @@ def test_steps_of_both_backends_and_peft(tmp_path, capfd):
     assert len(set(found["seconds_per_step"]["roofline of pytorch"]["samples"])) == 1, (
         "the limit is one number for all rounds"
     )
+    assert set(found["processor_ratios"]) == {"pytorch/peft", "mindspore/peft", "mindspore/pytorch"}
     assert "pytorch/peft" in capfd.readouterr().out
 
 
@@ -192,14 +193,15 @@ def test_the_page_says_what_the_files_say(tmp_path):
     folder = tmp_path / "kept"
     performance.take([file], folder)
     page = "".join(
-        f"# {kind}\n<!-- {kind}:begin -->\nold\n<!-- {kind}:end -->\n" for kind in (*performance.KINDS, "families")
+        f"# {kind}\n<!-- {kind}:begin -->\nold\n<!-- {kind}:end -->\n"
+        for kind in (*performance.KINDS, "families", "networks")
     )
     done = performance.rendered(page, folder)
     assert "| pytorch/peft | 0.876 | 0.800 to 0.900 | 0.870 | 0.92, aim 0.82 |" in done
     assert "a CPU, 2 threads, 2 rounds; training.dtype=bf16" in done
     assert "peft: adapts more." in done
     assert "old" not in done
-    assert done.count("Not measured yet.") == len(performance.KINDS)
+    assert done.count("Not measured yet.") == len(performance.KINDS) + 1  # all but the steps, families and networks
     assert performance.rendered(done, folder) == done
     with pytest.raises(InputError, match="memory:begin"):
         performance.rendered(page.replace("<!-- memory:begin -->", ""), folder)
@@ -216,6 +218,25 @@ def test_the_cases_of_families_share_one_table(tmp_path):
     cell = "0.88 (0.80 to 0.90)"
     assert f"| llama | {cell} | {cell} | 0.50 | 0.50 |" in performance.families(tmp_path)
     assert performance.section("step", tmp_path) == performance.section("memory", tmp_path) == "Not measured yet."
+
+
+def test_the_cases_of_networks_share_one_table_that_says_how_busy_it_was(tmp_path):
+    ratios = {
+        pair: {"median": value, "lower_quartile": 0.8, "upper_quartile": 2.0}
+        for pair, value in (("mindspore/pytorch", 1.5), ("pytorch/torch", 0.9), ("mindspore/cells", 1.0))
+    }
+    found = measured("step", case="network-textcnn_sst2", processor_ratios=ratios)
+    found["hardware"]["load"] = {"quiet": False, "others_cores": 1.5, "cores": 2, "allowed_cores": 0.15}
+    file = tmp_path / "step-network-textcnn_sst2.json"
+    file.write_text(json.dumps(found))
+    with pytest.raises(InputError, match="quiet machine"):
+        performance.take([file], tmp_path / "kept")
+    performance.take([file], tmp_path / "kept", busy=True)
+    cells = " | ".join(f"{value} (0.80 to 2.00)" for value in ("1.50", "0.90", "1.00"))
+    page = performance.networks(tmp_path / "kept")
+    assert f"| textcnn_sst2 | {cells} |" in page
+    assert "busy machine" in page
+    assert performance.section("step", tmp_path / "kept") == "Not measured yet."
 
 
 def test_another_allocator_is_recorded_and_said(tmp_path, monkeypatch):
