@@ -1,3 +1,3 @@
 """The shared part of twinlora: pure Python and NumPy. Imports neither PyTorch nor MindSpore."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -281,8 +281,8 @@ def _cuts(size: int, parts) -> tuple[tuple[int, int], ...]:
 def _sizes(whole: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
     """-1 worked out, which reshape cannot beside an empty axis."""
     rest = math.prod(size for size in sizes if size != -1)
-    found = tuple(whole // (rest or 1) if size == -1 else size for size in sizes)
-    if sizes.count(-1) > 1 or math.prod(found) != whole:
+    found = tuple(whole // max(rest, 1) if size == -1 else size for size in sizes)
+    if sizes.count(-1) > 1 or (rest == 0 and -1 in sizes) or math.prod(found) != whole:
         raise ValueError(f"unflatten: the sizes must multiply to {whole}, one of them may be -1; received {sizes}.")
     return found
 
