@@ -96,6 +96,9 @@ _PLAIN = (
     "optimization.max_norm=null",
 )
 
+#: The plain loops of the other subjects do not smooth labels.
+_OTHER_LOSS = {"transformer_multi30k": ("model.task_options.label_smoothing=0",)}
+
 CASES = {
     "minilm-16x128": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 128)),
     "minilm-16x32": _Shape("bert_sst2", (*_BERT, "model.dropout=0"), (16, 32)),
@@ -104,7 +107,7 @@ CASES = {
     "gpt2-mini-4x256": _Shape("gpt2_wikitext2", (*_GPT2, f"model.config={_GPT2_MINI}", "model.dropout=0"), (4, 256)),
     **{f"bert-base-{rows}x512": _Shape("bert_sst2", _BERT_BASE_CASE, (rows, 512)) for rows in (4, 16)},
     **{f"family-{family.name}": _of_family(family) for family in FAMILIES},
-    **{f"network-{name}": _Shape(name, _PLAIN, (32, 32)) for name in _NETWORKS},
+    **{f"network-{name}": _Shape(name, (*_PLAIN, *_OTHER_LOSS.get(name, ())), (32, 32)) for name in _NETWORKS},
 }
 
 
