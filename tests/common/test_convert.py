@@ -57,6 +57,10 @@ def marks(code: str) -> list[tuple[int, str]]:
         ("torch.manual_seed(1)", "porting.manual_seed(1)"),
         ("a = torch.from_numpy(b)", "a = ms.Tensor.from_numpy(b)"),
         ("m = nn.Linear(2, 2)\nm.train(); m.eval()", "m = nn.Linear(2, 2)\nm.set_train(); m.set_train(False)"),
+        (
+            "def f(lr_scheduler, s):\n    lr_scheduler.load_state_dict(s)",
+            "def f(lr_scheduler, s):\n    lr_scheduler.load_state_dict(s)",
+        ),
         ("m = nn.Linear(2, 2)\nm.load_state_dict(torch.load('p'))", "m = nn.Linear(2, 2)\nms.load_checkpoint('p', m)"),
         ("s = torch.optim.lr_scheduler.StepLR(o, 1)", "s = lr_scheduler.StepLR(o, 1)"),
         (
@@ -125,6 +129,8 @@ def test_the_usual_training_step_becomes_a_gradient_of_a_function():
         ("from torch.nn import *", [(1, "from torch.nn import *")]),
         ("x = torch.ones(3)\ny = x\ny += 1\nprint(x)", [(3, "y += ...")]),
         ("optimizer = torch.optim.SGD(p)\noptimizer.load_state_dict(s)", [(2, "optimizer.load_state_dict")]),
+        ("def f(d_opt, s):\n    d_opt.load_state_dict(s)", [(2, "optimizer.load_state_dict")]),
+        ("def f(model, c):\n    model.set_submodule('a.b', c)", [(2, ".set_submodule")]),
         ("w = nn.Linear(2, 2).weight\nw.data[0] = 1", [(2, ".data")]),
         ("y = torch.add(a, b, out=c)", [(1, "torch.add")]),
         ("if thing.frobnicate(torch.foo(1)): pass", [(1, "torch.foo")]),

@@ -142,3 +142,70 @@ def test_nonlocal_binds_in_the_function_around():
         "    def h(x):\n        return act(x)\n"
     )
     assert [use.name for use in found(code) if use.kind == "call"] == ["torch.relu"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "def f(a, xp):\n    return xp.reshape(a, (-1,)), xp.linalg.norm(a)",
+        "def f(a):\n    ns = array_namespace(a)\n    return ns.any(a), ns.linalg.diag(a)",
+        "def f(a, xp=None):\n    xp = array_namespace(a) if xp is None else xp\n    return xp.transpose(a, 0, 1)",
+    ],
+)
+def test_functions_of_an_array_namespace_are_no_methods(body):
+    assert methods(f"import torch\n{body}\n") == []
+
+
+def test_what_an_array_namespace_returns_may_be_a_tensor():
+    assert methods("import torch\ndef f(a, xp):\n    return xp.flip(a).flatten()\n") == [("Tensor.flatten", True)]
+
+
+@pytest.mark.parametrize(
+    ("bases", "expected"), [("nn.Module", "nn.Module.to"), ("Parent", "nn.Module.to"), ("object", "Tensor.to")]
+)
+def test_an_instance_of_a_layer_class_of_the_file_is_a_layer(bases, expected):
+    code = f"from torch import nn\nclass Parent(nn.Linear): pass\nclass Net({bases}): pass\nnet1 = Net().to(d)\nnet1.to(d)\n"
+    found = methods(code)
+    assert [name for name, _ in found] == [expected] * 2
+    assert all(by_name == (bases == "object") for _, by_name in found)
+
+
+def test_a_class_that_is_its_own_base_ends():
+    assert methods("from torch import nn\nclass A(A): pass\nA().to(d)\n") == [("Tensor.to", True)]
+
+
+@pytest.mark.parametrize("owner", ["model", "tmodel", "self.model", "new_module", "net", "self.g_net", "a.layer"])
+@pytest.mark.parametrize("call", ["to(d)", "half()", "cuda()", "modules()", "children()", "train(mode)"])
+def test_what_is_named_like_a_layer_is_one_by_name(owner, call):
+    name = f"nn.Module.{call.partition('(')[0]}"
+    assert methods(f"import torch\ndef f(self, a):\n    {owner}.{call}\n") == [(name, True)]
+
+
+def test_a_tensor_named_like_a_layer_is_a_tensor():
+    assert methods("import torch\nlayer = torch.ones(2)\nlayer.to(d)\n") == [("Tensor.to", False)]
+    assert methods("import torch\ndef f(model):\n    model.sum()\n") == [("Tensor.sum", True)]
+    assert methods("import torch\ndef f(magnet, trainer):\n    magnet.to(d)\n    trainer.train(d)\n") == [
+        ("Tensor.to", True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("owner", "expected"),
+    [
+        ("opt", "optim.Optimizer"),
+        ("self.d_opt", "optim.Optimizer"),
+        ("self.optimizer", "optim.Optimizer"),
+        ("sched", "optim.lr_scheduler.LRScheduler"),
+        ("self.lr_scheduler", "optim.lr_scheduler.LRScheduler"),
+        ("adopt", "nn.Module"),
+    ],
+)
+@pytest.mark.parametrize("name", ["state_dict", "load_state_dict"])
+def test_states_of_optimizers_and_schedulers_are_not_those_of_layers(owner, expected, name):
+    assert methods(f"import torch\ndef f(self, a):\n    {owner}.{name}(a)\n") == [(f"{expected}.{name}", True)]
+
+
+def test_a_submodule_that_is_set_is_found():
+    assert methods("import torch\ndef f(model):\n    model.set_submodule('a.b', c)\n") == [
+        ("nn.Module.set_submodule", True)
+    ]

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from common.api_mapping.scan.calls import optimizer_or_scheduler
 from common.api_mapping.scan.names import METHODS
 
 __all__ = ["LAYER", "OPTIMIZER", "PLAIN", "TENSOR", "Kinds"]
@@ -240,8 +241,11 @@ class Kinds:
         if isinstance(default, ast.Constant) and default.value is not None:
             return PLAIN
         used = self.used_methods[id(scope)][name]
-        if used & {"train", "eval", "parameters", "state_dict", "named_parameters", "load_state_dict", "modules"}:
+        if used & {"train", "eval", "parameters", "named_parameters", "modules"}:
             return LAYER
+        if used & {"state_dict", "load_state_dict"}:
+            named = optimizer_or_scheduler(ast.Name(name))
+            return LAYER if named is None else OPTIMIZER if named == "torch.optim.Optimizer" else None
         if used & {"step", "zero_grad"} == {"step", "zero_grad"}:
             return OPTIMIZER
         if used & _OF_TENSORS:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from common.api_mapping.convert.kinds import LAYER, OPTIMIZER
 from common.api_mapping.convert.plan import Loop, Plan
+from common.api_mapping.scan.calls import optimizer_or_scheduler
 
 __all__ = ["blocks", "function_text", "is_optimizer", "plan_loop"]
 
@@ -31,8 +32,8 @@ def blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
 def is_optimizer(plan: Plan, node: ast.expr) -> bool:
     """Whether an object is an optimizer: by what it was assigned, or by its name."""
     kind = plan.kinds.of(node)
-    name = ast.unparse(node).rpartition(".")[2].lower()
-    return kind == OPTIMIZER or "optim" in name or (kind is None and name in ("opt", "opt_g", "opt_d"))
+    by_name = kind is None and optimizer_or_scheduler(node) == "torch.optim.Optimizer"
+    return kind == OPTIMIZER or by_name or "optim" in ast.unparse(node).rpartition(".")[2].lower()
 
 
 def plan_loop(plan: Plan, block: Sequence[ast.stmt]) -> None:

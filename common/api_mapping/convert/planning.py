@@ -120,6 +120,9 @@ def _plan_use(plan: Plan, use: Use) -> None:
     elif use.kind == "method":
         if use.name.startswith("torch.optim.Optimizer."):
             return  # see _call, which knows what was assigned too
+        if use.name.startswith("torch.optim.lr_scheduler."):
+            plan.converted += 1  # the counterparts' states have the same methods
+            return
         if use.name.startswith("torch.nn.Module."):
             plan_layer_method(plan, use)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from common.api_mapping.scan.scopes import Scope, dotted, walk
 from common.api_mapping.scan.sources import Source, Unit
 from common.api_mapping.scan.structure import LAYER_METHODS, OPTIMIZER_METHODS, advice
 
-__all__ = ["CALLS", "Use", "uses"]
+__all__ = ["CALLS", "Use", "optimizer_or_scheduler", "uses"]
 
 CALLS = ("call", "method")
+_OPTIMIZER = re.compile(r"(\w*_)?opt(_\w)?")  # opt, d_opt, opt_g
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,11 @@ def _method(call: ast.Call, scope: Scope, unit: Unit) -> Use | None:
     if foreign(receiver, scope):
         return None
     kind = kind_of(receiver, scope)
-    if name in OPTIMIZER_METHODS and kind != LAYER and _named_like_optimizer(receiver):
-        return Use(f"torch.optim.Optimizer.{name}", "method", call, scope, unit, by_name=True)
+    if name in OPTIMIZER_METHODS and kind != LAYER and (owner := optimizer_or_scheduler(receiver)):
+        return Use(f"{owner}.{name}", "method", call, scope, unit, by_name=True)
+    named = kind is None and _named_like_layer(receiver)
     if name in LAYER_METHODS and (
-        kind == LAYER or (kind is None and LAYER_METHODS[name][1] and _like_a_layers(call, name))
+        kind == LAYER or named or (kind is None and LAYER_METHODS[name][1] and _like_a_layers(call, name))
     ):
         return Use(f"torch.nn.Module.{name}", "method", call, scope, unit, by_name=kind != LAYER)
     if name in METHODS and plausible(call, name, kind):
@@ -134,8 +137,22 @@ def _is_self(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
 
 
-def _named_like_optimizer(node: ast.AST) -> bool:
-    return "optim" in getattr(node, "attr", getattr(node, "id", "")).lower()
+def optimizer_or_scheduler(node: ast.AST) -> str | None:
+    """The class whose methods an object has that is named ``optimizer``, ``d_opt`` or ``lr_scheduler``."""
+    name = _last_name(node)
+    if "sched" in name:
+        return "torch.optim.lr_scheduler.LRScheduler"
+    return "torch.optim.Optimizer" if "optim" in name or _OPTIMIZER.fullmatch(name) else None
+
+
+def _named_like_layer(node: ast.AST) -> bool:
+    """``model``, ``self.new_module``, ``g_net``: most tensors with a method ``to`` or ``half`` are named otherwise."""
+    name = _last_name(node)
+    return name.endswith(("model", "module", "network", "layer")) or name.rpartition("_")[2] == "net"
+
+
+def _last_name(node: ast.AST) -> str:
+    return getattr(node, "attr", getattr(node, "id", "")).lower()
 
 
 def _is_layer(scope: Scope | None, name: str) -> bool:
@@ -160,8 +177,7 @@ def _is_forward(node: ast.FunctionDef, scope: Scope) -> bool:
 
 def _like_a_layers(call: ast.Call, name: str) -> bool:
     """Whether the arguments are those of a layer's method: ``model.train()``, not ``trainer.train(data)``."""
-    value = getattr(call.func, "value", None)
-    receiver = getattr(value, "attr", getattr(value, "id", "")).lower()
+    receiver = _last_name(getattr(call.func, "value", call))
     if name == "eval":
         return not call.args and not call.keywords
     if name == "train":

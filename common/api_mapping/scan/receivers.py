@@ -152,6 +152,7 @@ class _Deduced:
 
     def __init__(self, module: Scope):
         self.expressions: dict[ast.AST, str | None] = {}
+        self.layer_classes: dict[tuple[Scope, str], bool] = {}
         self.readers: dict[tuple[Scope, str], set[int]] = defaultdict(set)
         self.reading: int | None = None  #: the binding that is looked at; None when all names are known
         self.looked_at = 0  #: how often a binding was
@@ -334,6 +335,8 @@ def _of_call(node: ast.Call, scope: Scope, depth: int) -> str | None:
         known = scope.find(node.func.id)
         if known is None:
             return PLAIN if hasattr(builtins, node.func.id) and node.func.id not in _UNDECIDED_BUILTINS else None
+        if _is_layer_class(node.func.id, known[1]):
+            return LAYER
         return _of_module(_root(node.func, scope))
     if not isinstance(node.func, ast.Attribute):
         return None
@@ -367,7 +370,9 @@ def _root(node: ast.AST, scope: Scope) -> str | None:
         node = node.value
     known = scope.find(node.id) if isinstance(node, ast.Name) else None
     module = known[1].imported.get(node.id) if known else None  # type: ignore[attr-defined]
-    return None if module is None else module.partition(".")[0] or "."
+    if module is None:
+        return "xp" if getattr(node, "id", "") == "xp" else None  # the array API's name of a module that is handed on
+    return module.partition(".")[0] or "."
 
 
 def _of_module(root: str | None) -> str | None:
@@ -379,6 +384,24 @@ def _is_defined(node: ast.AST, scope: Scope) -> bool:
     """Whether a name is that of a class or function of the file, of which nobody knows what its attributes return."""
     known = scope.find(node.id) if isinstance(node, ast.Name) else None
     return known is not None and any(binding.kind in ("class", "function") for binding in known[0])
+
+
+def _is_layer_class(name: str, owner: Scope, depth: int = 0) -> bool:
+    """Whether a name is that of a class of the file that inherits from one of torch.nn, also by others of the file."""
+    answers = owner.module.deduced.layer_classes
+    if (owner, name) not in answers:
+        answers[owner, name] = False  # for whoever asks while it is looked for: class A(A)
+        bases = (base for known in owner.names[name] if known.kind == "class" for base in known.node.bases)
+        answers[owner, name] = any(_is_layer_base(base, owner, depth) for base in bases)
+    return answers[owner, name]
+
+
+def _is_layer_base(base: ast.expr, scope: Scope, depth: int) -> bool:
+    if found := dotted(base, scope):
+        leaf = found[0].rpartition(".")[2]
+        return found[0].startswith("torch.nn.") and leaf[:1].isupper() and leaf not in ("Parameter", "Buffer")
+    known = scope.find(base.id) if isinstance(base, ast.Name) and depth < _DEPTH else None
+    return known is not None and _is_layer_class(base.id, known[1], depth + 1)  # type: ignore[attr-defined]
 
 
 def _agreed(kinds: set[str | None]) -> str | None:

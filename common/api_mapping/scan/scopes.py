@@ -18,6 +18,7 @@ __all__ = ["Binding", "Scope", "dotted", "walk"]
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _STARS = {"torch.nn": LAYERS, "torch.nn.functional": FUNCTIONS, "torch.Tensor": METHODS}
+_NAMESPACES = ("array_namespace", "get_namespace", "__array_namespace__")  #: of the array API: they return a module
 _LONGEST = 200  # characters of a dotted name
 
 
@@ -61,6 +62,8 @@ class Scope:
         scope.names.setdefault(name, []).append(binding)
         if binding.kind == "foreign":
             scope.imported.setdefault(name, binding.text)
+        elif isinstance(binding.node, ast.Call) and _last_name(binding.node.func) in _NAMESPACES:
+            scope.imported.setdefault(name, "array namespace")
 
     def _around(self, name: str) -> Scope:
         """The function further out that binds ``name``."""
@@ -301,6 +304,10 @@ _BINDERS: dict[type[ast.AST], Callable[[Any, Scope], None]] = {
     ast.comprehension: _bind_loop,
     ast.withitem: _bind_item,
 }
+
+
+def _last_name(node: ast.AST) -> str:
+    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def _import(name: str, module: str, scope: Scope) -> None:

@@ -210,6 +210,10 @@ LAYER_METHODS = {
     "register_module": (Advice("mindspore.nn.Cell.insert_child_to_cell"), True),
     "register_parameter": (Advice("mindspore.nn.Cell.insert_param_to_cell", f"or set the attribute; {_NAMED}"), True),
     "reset_parameters": (Advice("", "no such method: set new values with Parameter.set_data"), False),
+    "set_submodule": (
+        Advice("", "no such method: get_sub_cell(path) of its parent, and set the attribute there"),
+        True,
+    ),
     "state_dict": (Advice("mindspore.nn.Cell.parameters_dict", f"or Cell.state_dict; {_NAMED}"), True),
     "train": (Advice("mindspore.nn.Cell.set_train"), True),
     "zero_grad": (Advice("", "leave it out: gradients do not add up from step to step"), True),
