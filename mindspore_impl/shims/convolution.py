@@ -119,6 +119,10 @@ def conv_transpose2d(
         (images.shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + extra[i] + 1
         for i in range(2)
     )
+    if min(padding) < 0 or min(extra) < 0:
+        raise ValueError(
+            f"a transposed convolution: padding and output padding must not be negative; received {padding} and {extra}."
+        )
     if min(height, width) < 1 or extra[0] >= max(stride[0], dilation[0]) or extra[1] >= max(stride[1], dilation[1]):
         raise ValueError(
             "A transposed convolution needs an output padding below its stride or dilation, and an output of at least 1; "

@@ -65,10 +65,10 @@ def test_what_the_system_refuses_loses_nothing(tmp_path):
 @pytest.mark.needs_pytorch
 @pytest.mark.slow
 def test_a_few_kills_of_commands_with_a_state_of_their_own_lose_nothing(tmp_path):
-    names = "quantisation-aware|^AdaLoRA|^trace|^merge"
+    names = "^AdaLoRA|^trace|^merge"
     done, rows = run("members", tmp_path / "m.json", "--backend", "pytorch", "--moments", "2", "--only", names)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert [(row["tried"], row["notes"]["exact"], row["wrong"]) for row in rows] == [(2, 2, [])] * 4
+    assert [(row["tried"], row["notes"]["exact"], row["wrong"]) for row in rows] == [(2, 2, [])] * 3
 
 
 def test_the_moments_are_steps_checkpoints_and_every_folder_in_turn(script):
