@@ -71,6 +71,10 @@ def conv3d(
     check_bias("conv3d", weight.shape[0], bias)
     volumes = input if input.ndim == 5 else ops.expand_dims(input, 0)
     stride, dilation = _each(stride, 3), _each(dilation, 3)
+    if padding == "same" and max(stride) > 1:
+        raise ValueError(f"conv3d: padding same needs a stride of 1; received {stride}.")
+    if bias is not None and bias.dtype != input.dtype:
+        raise TypeError(f"conv3d: input and bias need one dtype; received {input.dtype} and {bias.dtype}.")
     edges = _edges(padding, weight.shape[2:], dilation)
     if min(edges) < 0:
         raise ValueError(f"conv3d: the padding must not be negative; received {padding}.")
